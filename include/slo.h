@@ -1,0 +1,45 @@
+/* slo.h - the few words that core, wire and io share: time, errors, borrowed bytes. */
+#ifndef SLO_H
+#define SLO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A point in time or a span, in nanoseconds. Points are CLOCK_MONOTONIC in the daemon and
+ * scenario time in tools; nothing but the shell reads a clock. */
+typedef int64_t slo_nsec;
+
+#define SLO_NSEC_PER_SEC  INT64_C(1000000000)
+#define SLO_NSEC_PER_MSEC INT64_C(1000000)
+#define SLO_NEVER         INT64_MAX
+
+/* What the caller has to do next. Results behind pointers are written only on SLO_OK. */
+typedef enum slo_err {
+	SLO_OK = 0,
+	SLO_ESHORT = -1, /* the bytes end too early: wait for more */
+	SLO_EPROTO = -2, /* the peer broke the format: drop it */
+	SLO_ETOOBIG = -3, /* a limit is exceeded: refuse it */
+	SLO_EFULL = -4, /* no room now: refuse this one, keep the rest */
+	SLO_ESTALE = -5, /* it was over before: count it and go on */
+	SLO_ENOENT = -6, /* no such thing */
+	SLO_EINVAL = -7, /* the value makes no sense: tell the user where */
+	SLO_ENOMEM = -8, /* nothing changed */
+	SLO_ESYS = -9, /* see errno */
+} slo_err;
+
+#define MUSTCHECK __attribute__((warn_unused_result))
+
+/* Bytes that somebody else owns. p may be NULL when len is 0. Not terminated. */
+struct slice {
+	const uint8_t *p;
+	size_t len;
+};
+
+/* What a request asked for, or is measured against: spans, 0 = not set. */
+struct slo_target {
+	slo_nsec e2e;
+	slo_nsec ttft;
+	slo_nsec tpot;
+};
+
+#endif
