@@ -1,0 +1,150 @@
+/* The decision for one request: the rules of rank, capacity and fallback, in their order. */
+#include "sched_private.h"
+
+static void answer(slo_nsec now, const struct request *r, enum slo_verdict verdict,
+		   enum slo_reason reason, struct sched_action *out)
+{
+	*out = (struct sched_action){
+		.request = r,
+		.user = r->user,
+		.verdict = verdict,
+		.reason = reason,
+		.strategy = (enum slo_strategy)r->strategy,
+		.seat = r->seat,
+		.waited = now - r->arrived,
+	};
+}
+
+static void leave_queue(struct sched *s, struct request *r)
+{
+	if (r->state == REQUEST_QUEUED) {
+		queue_remove(&r->model->queue, r);
+		sched_mark_dirty(s, r->model);
+	}
+}
+
+void decide_refuse(struct sched *s, slo_nsec now, struct request *r, enum slo_verdict verdict,
+		   enum slo_reason reason, struct sched_action *out)
+{
+	leave_queue(s, r);
+	requests_move(&s->requests, r, REQUEST_PAST, now);
+	answer(now, r, verdict, reason, out);
+}
+
+static void place(struct sched *s, slo_nsec now, struct request *r, struct seat *seat)
+{
+	slo_load load = rank_load(seat->deployment, r);
+
+	leave_queue(s, r);
+	requests_move(&s->requests, r, REQUEST_DISPATCHED, now);
+	r->seat = seat;
+	r->goal = rank_goal(seat->deployment, r);
+	fleet_charge(seat, load, &r->charge);
+}
+
+static struct seat *pick_any(struct sched *s, const struct model *m, enum slo_strategy strategy)
+{
+	return strategy == SLO_STRATEGY_RANDOM ? policy_random(m, &s->rng)
+					       : policy_least_request(m);
+}
+
+/* To any usable server of the model, without a test of capacity. */
+static void fall_back(struct sched *s, slo_nsec now, struct request *r, enum slo_reason reason,
+		      struct sched_action *out)
+{
+	struct seat *seat = pick_any(s, &r->model->fleet, s->conf.fallback);
+
+	if (!seat) {
+		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_NO_SERVER, out);
+		return;
+	}
+	r->fallback = true;
+	place(s, now, r, seat);
+	answer(now, r, SLO_FALLBACK, reason, out);
+	out->strategy = s->conf.fallback;
+}
+
+static void infeasible(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out)
+{
+	if (s->conf.infeasible == SLO_INFEASIBLE_FALLBACK)
+		fall_back(s, now, r, SLO_REASON_SLO_FAILURE, out);
+	else
+		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_SLO_FAILURE, out);
+}
+
+static bool has_profile(const struct model *m)
+{
+	for (size_t i = 0; i < m->deployments; i++)
+		if (m->deployment[i]->profile)
+			return true;
+	return false;
+}
+
+/* No deployment can be ranked. Push does not look at throughput, so it is never infeasible. */
+static void unranked(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out)
+{
+	const struct model *m = &r->model->fleet;
+
+	if (policy_pulls((enum slo_strategy)r->strategy) && rank_infeasible(m, r))
+		infeasible(s, now, r, out);
+	else
+		fall_back(s, now, r, has_profile(m) ? SLO_REASON_NO_SLO : SLO_REASON_NO_PROFILE,
+			  out);
+}
+
+bool decide_ranked(struct sched *s, slo_nsec now, struct request *r, const struct option *options,
+		   size_t n, struct sched_action *out)
+{
+	bool full = false;
+
+	if (n == 0) {
+		unranked(s, now, r, out);
+		return true;
+	}
+	if (s->conf.late == SLO_LATE_REJECT && options[0].start < now) {
+		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_SLO_FAILURE, out);
+		return true;
+	}
+	for (size_t i = 0; i < n && (i == 0 || options[i].start >= now); i++) {
+		const struct deployment *d = r->model->fleet.deployment[options[i].deployment];
+		struct seat *seat;
+
+		if (options[i].infeasible)
+			continue;
+		seat = policy_pick((enum slo_strategy)r->strategy, d, options[i].load);
+		if (seat) {
+			place(s, now, r, seat);
+			answer(now, r, SLO_ROUTE, SLO_REASON_NONE, out);
+			return true;
+		}
+		full = true;
+	}
+	if (full)
+		return false;
+	infeasible(s, now, r, out);
+	return true;
+}
+
+void decide_at_once(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out)
+{
+	enum slo_strategy strategy = (enum slo_strategy)r->strategy;
+	const struct model *m = &r->model->fleet;
+	struct option options[SLO_DEPLOYMENTS_MAX];
+	struct seat *seat;
+
+	if (!policy_ranks(strategy)) {
+		seat = pick_any(s, m, strategy);
+	} else if (rank_options(m, r, options) > 0) {
+		seat = policy_pick(strategy, m->deployment[options[0].deployment],
+				   options[0].load);
+	} else {
+		unranked(s, now, r, out);
+		return;
+	}
+	if (!seat) {
+		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_NO_SERVER, out);
+		return;
+	}
+	place(s, now, r, seat);
+	answer(now, r, SLO_ROUTE, SLO_REASON_NONE, out);
+}

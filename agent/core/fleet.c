@@ -1,0 +1,302 @@
+#include "core/fleet.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int compare_load(struct seat *a, struct seat *b)
+{
+	slo_load x = a->server->ledger.used, y = b->server->ledger.used;
+
+	if (x != y)
+		return x < y ? -1 : 1;
+	if (a->order != b->order)
+		return a->order > b->order ? -1 : 1;
+	return 0;
+}
+
+static int compare_count(struct seat *a, struct seat *b)
+{
+	uint32_t x = a->server->ledger.inflight, y = b->server->ledger.inflight;
+
+	if (x != y)
+		return x < y ? -1 : 1;
+	if (a->turn != b->turn)
+		return a->turn < b->turn ? -1 : 1;
+	if (a->order != b->order)
+		return a->order < b->order ? -1 : 1;
+	return 0;
+}
+
+/* What RB_GENERATE_STATIC is meant to be; libbsd's needs a macro that glibc's headers clash with. */
+#define TREE_FUNCTIONS static __attribute__((unused))
+RB_GENERATE_INTERNAL(seats_by_load, seat, by_load, compare_load, TREE_FUNCTIONS)
+RB_GENERATE_INTERNAL(seats_by_count, seat, by_count, compare_count, TREE_FUNCTIONS)
+
+slo_err model_init(struct model *m, const char *name)
+{
+	memset(m, 0, sizeof(*m));
+	RB_INIT(&m->by_count);
+	m->name = strdup(name);
+	return m->name ? SLO_OK : SLO_ENOMEM;
+}
+
+static void unlink_of_server(struct seat *seat)
+{
+	struct seat **at = &seat->server->seats;
+
+	while (*at != seat)
+		at = &(*at)->next_of_server;
+	*at = seat->next_of_server;
+}
+
+void model_fini(struct model *m)
+{
+	for (size_t i = 0; i < m->deployments; i++) {
+		struct deployment *d = m->deployment[i];
+
+		for (struct seat *seat = d->seats, *next; seat; seat = next) {
+			next = seat->next;
+			unlink_of_server(seat);
+			free(seat);
+		}
+		profile_free(d->profile);
+		free(d->name);
+		free(d);
+	}
+	free(m->usable_seat);
+	free(m->name);
+}
+
+struct deployment *fleet_deployment_new(struct model *m, const char *name)
+{
+	struct deployment *d;
+
+	if (m->deployments == SLO_DEPLOYMENTS_MAX)
+		return NULL;
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return NULL;
+	d->name = strdup(name);
+	if (!d->name) {
+		free(d);
+		return NULL;
+	}
+	d->model = m;
+	RB_INIT(&d->by_load);
+	d->seats_end = &d->seats;
+	d->index = (uint32_t)m->deployments;
+	m->deployment[m->deployments++] = d;
+	return d;
+}
+
+struct server *fleet_server_new(const char *name)
+{
+	struct server *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->name = strdup(name);
+	if (!s->name) {
+		free(s);
+		return NULL;
+	}
+	s->usable = true;
+	return s;
+}
+
+void fleet_server_free(struct server *s)
+{
+	if (!s)
+		return;
+	assert(!s->seats);
+	free(s->name);
+	free(s);
+}
+
+static void enter(struct seat *seat)
+{
+	struct deployment *d = seat->deployment;
+	struct model *m = d->model;
+
+	RB_INSERT(seats_by_load, &d->by_load, seat);
+	RB_INSERT(seats_by_count, &m->by_count, seat);
+	seat->index = m->usable;
+	m->usable_seat[m->usable++] = seat;
+	d->usable++;
+}
+
+static void leave(struct seat *seat)
+{
+	struct deployment *d = seat->deployment;
+	struct model *m = d->model;
+
+	RB_REMOVE(seats_by_load, &d->by_load, seat);
+	RB_REMOVE(seats_by_count, &m->by_count, seat);
+	m->usable_seat[seat->index] = m->usable_seat[--m->usable];
+	m->usable_seat[seat->index]->index = seat->index;
+	d->usable--;
+}
+
+/* Room for one more usable seat: enter() must not fail later, when the server comes back. */
+static bool reserve_seat(struct model *m)
+{
+	size_t cap = m->seats_cap ? 2 * m->seats_cap : 8;
+	struct seat **grown;
+
+	if (m->seats < m->seats_cap)
+		return true;
+	grown = reallocarray(m->usable_seat, cap, sizeof(struct seat *));
+	if (!grown)
+		return false;
+	m->usable_seat = grown;
+	m->seats_cap = cap;
+	return true;
+}
+
+slo_err fleet_seat(struct deployment *d, struct server *s)
+{
+	struct model *m = d->model;
+	struct seat *seat;
+
+	for (seat = s->seats; seat; seat = seat->next_of_server)
+		if (seat->deployment->model == m)
+			return SLO_EINVAL;
+	if (!reserve_seat(m))
+		return SLO_ENOMEM;
+	seat = calloc(1, sizeof(*seat));
+	if (!seat)
+		return SLO_ENOMEM;
+	seat->server = s;
+	seat->deployment = d;
+	seat->order = (uint32_t)m->seats++;
+	seat->next_of_server = s->seats;
+	s->seats = seat;
+	*d->seats_end = seat;
+	d->seats_end = &seat->next;
+	if (s->usable)
+		enter(seat);
+	return SLO_OK;
+}
+
+bool fleet_set_usable(struct server *s, bool usable)
+{
+	if (s->usable == usable)
+		return false;
+	s->usable = usable;
+	for (struct seat *seat = s->seats; seat; seat = seat->next_of_server) {
+		if (usable)
+			enter(seat);
+		else
+			leave(seat);
+	}
+	return true;
+}
+
+/* The ordered trees are keyed by the ledger: a seat is taken out while that changes. */
+static void unsort(struct server *s)
+{
+	if (!s->usable)
+		return;
+	for (struct seat *seat = s->seats; seat; seat = seat->next_of_server) {
+		RB_REMOVE(seats_by_load, &seat->deployment->by_load, seat);
+		RB_REMOVE(seats_by_count, &seat->deployment->model->by_count, seat);
+	}
+}
+
+static void resort(struct server *s)
+{
+	if (!s->usable)
+		return;
+	for (struct seat *seat = s->seats; seat; seat = seat->next_of_server) {
+		RB_INSERT(seats_by_load, &seat->deployment->by_load, seat);
+		RB_INSERT(seats_by_count, &seat->deployment->model->by_count, seat);
+	}
+}
+
+void fleet_charge(struct seat *seat, slo_load load, struct charge *out)
+{
+	unsort(seat->server);
+	ledger_charge(&seat->server->ledger, load, out);
+	seat->turn = ++seat->deployment->model->turns;
+	resort(seat->server);
+}
+
+slo_err fleet_release(struct server *s, struct charge *c)
+{
+	slo_err err;
+
+	if (c->ledger != &s->ledger)
+		return SLO_ESTALE;
+	unsort(s);
+	err = ledger_release(c);
+	resort(s);
+	return err;
+}
+
+struct seat *fleet_emptiest_seat(const struct deployment *d)
+{
+	struct seats_by_load *tree = (struct seats_by_load *)&d->by_load;
+
+	return RB_MIN(seats_by_load, tree);
+}
+
+struct seat *fleet_fullest_seat(const struct deployment *d, slo_load most)
+{
+	struct seat *found = NULL, *at = RB_ROOT(&d->by_load);
+
+	while (at) {
+		if (at->server->ledger.used <= most) {
+			found = at;
+			at = RB_RIGHT(at, by_load);
+		} else {
+			at = RB_LEFT(at, by_load);
+		}
+	}
+	return found;
+}
+
+struct seat *fleet_fewest_requests(const struct model *m)
+{
+	struct seats_by_count *tree = (struct seats_by_count *)&m->by_count;
+
+	return RB_MIN(seats_by_count, tree);
+}
+
+static void check_order(const struct deployment *d)
+{
+	struct seat *seat, *before = NULL;
+	size_t n = 0;
+
+	RB_FOREACH(seat, seats_by_load, (struct seats_by_load *)&d->by_load) {
+		assert(seat->deployment == d && seat->server->usable);
+		assert(!before || compare_load(before, seat) < 0);
+		before = seat;
+		n++;
+	}
+	assert(n == d->usable);
+}
+
+void fleet_check(const struct model *m)
+{
+	struct seat *seat, *before = NULL;
+	size_t n = 0, usable = 0;
+
+	for (size_t i = 0; i < m->deployments; i++) {
+		check_order(m->deployment[i]);
+		usable += m->deployment[i]->usable;
+		for (seat = m->deployment[i]->seats; seat; seat = seat->next)
+			assert(seat->server->ledger.inflight > 0 ||
+			       seat->server->ledger.used == 0);
+	}
+	RB_FOREACH(seat, seats_by_count, (struct seats_by_count *)&m->by_count) {
+		assert(!before || compare_count(before, seat) < 0);
+		assert(m->usable_seat[seat->index] == seat);
+		before = seat;
+		n++;
+	}
+	assert(n == m->usable && n == usable);
+	(void)before;
+	(void)n;
+	(void)usable;
+}

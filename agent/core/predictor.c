@@ -1,0 +1,146 @@
+#include "core/predictor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log2.h"
+
+struct histogram {
+	uint32_t count[PREDICTOR_BUCKETS][PREDICTOR_BUCKETS]; /* [prompt][answer] */
+};
+
+/* interval[current % PREDICTOR_INTERVALS] is being filled; the others are the past.
+ * Invariant: sum is the cell-wise sum of all intervals, row[i] the sum of sum.count[i]. */
+struct predictor {
+	int64_t current; /* now / PREDICTOR_INTERVAL of the latest call */
+	struct histogram interval[PREDICTOR_INTERVALS];
+	struct histogram sum;
+	uint64_t row[PREDICTOR_BUCKETS];
+};
+
+struct predictor *predictor_new(void)
+{
+	struct predictor *p = calloc(1, sizeof(*p));
+
+	if (p)
+		p->current = INT64_MIN;
+	return p;
+}
+
+void predictor_free(struct predictor *p)
+{
+	free(p);
+}
+
+static unsigned bucket(int64_t tokens)
+{
+	unsigned b = log2_round(tokens);
+
+	return b < PREDICTOR_BUCKETS ? b : PREDICTOR_BUCKETS - 1;
+}
+
+static struct histogram *interval_at(struct predictor *p, int64_t index)
+{
+	int64_t slot = index % PREDICTOR_INTERVALS;
+
+	return &p->interval[slot < 0 ? slot + PREDICTOR_INTERVALS : slot];
+}
+
+static void forget(struct predictor *p, struct histogram *h)
+{
+	for (size_t in = 0; in < PREDICTOR_BUCKETS; in++) {
+		for (size_t out = 0; out < PREDICTOR_BUCKETS; out++) {
+			p->sum.count[in][out] -= h->count[in][out];
+			p->row[in] -= h->count[in][out];
+		}
+	}
+	memset(h, 0, sizeof(*h));
+}
+
+static int64_t interval_of(slo_nsec now)
+{
+	/* Scenarios may start before 0: round down, not towards it. */
+	return now / PREDICTOR_INTERVAL - (now % PREDICTOR_INTERVAL < 0);
+}
+
+/* Moves the window up to now: what is older than it is dropped even if nothing ended since. */
+static void advance(struct predictor *p, slo_nsec now)
+{
+	int64_t index = interval_of(now);
+	int64_t steps;
+
+	if (p->current == INT64_MIN)
+		p->current = index;
+	if (index <= p->current)
+		return;
+	steps = index - p->current;
+	if (steps > PREDICTOR_INTERVALS)
+		steps = PREDICTOR_INTERVALS;
+	p->current = index;
+	for (int64_t i = 0; i < steps; i++)
+		forget(p, interval_at(p, index - i));
+}
+
+void predictor_learn(struct predictor *p, slo_nsec now, int64_t input, int64_t output)
+{
+	unsigned in = bucket(input), out = bucket(output);
+
+	advance(p, now);
+	interval_at(p, p->current)->count[in][out]++;
+	p->sum.count[in][out]++;
+	p->row[in]++;
+}
+
+static int64_t cold_guess(int64_t input, int64_t max_output, enum slo_cold cold)
+{
+	switch (cold) {
+	case SLO_COLD_OPTIMISTIC:
+		break;
+	case SLO_COLD_INPUT:
+		return input;
+	case SLO_COLD_MAX:
+		return max_output >= 0 ? max_output : input;
+	}
+	return 1;
+}
+
+int64_t predictor_guess(struct predictor *p, slo_nsec now, int64_t input, int64_t max_output,
+			enum slo_predict how, enum slo_cold cold, struct rng *rng)
+{
+	unsigned in = bucket(input), out = 0;
+	uint64_t n, k = 0, running = 0;
+	int64_t guess;
+
+	advance(p, now);
+	n = p->row[in];
+	if (n == 0) {
+		guess = cold_guess(tokens_clamp(input), max_output, cold);
+		guess = guess > 0 ? guess : 1;
+	} else {
+		switch (how) {
+		case SLO_PREDICT_SAMPLE:
+			k = rng_below(rng, n);
+			break;
+		case SLO_PREDICT_P50:
+			k = (n + 1) / 2 - 1; /* nearest rank: ceil(n/2), counted from 0 */
+			break;
+		case SLO_PREDICT_P90:
+			k = (9 * n + 9) / 10 - 1;
+			break;
+		}
+		while ((running += p->sum.count[in][out]) <= k)
+			out++;
+		guess = INT64_C(1) << out;
+	}
+	return max_output >= 0 && guess > max_output ? max_output : guess;
+}
+
+uint64_t predictor_samples(struct predictor *p, slo_nsec now)
+{
+	uint64_t n = 0;
+
+	advance(p, now);
+	for (size_t i = 0; i < PREDICTOR_BUCKETS; i++)
+		n += p->row[i];
+	return n;
+}

@@ -1,0 +1,227 @@
+#include "core/profile.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/log2.h"
+
+/* Longer spans are cut to this, so that a sum of four of them fits in a slo_nsec. */
+#define SPAN_MAX INT64_C(1000000000000000000)
+#define NO_DATA  SLO_NEVER
+
+struct cell {
+	slo_nsec e2e, ttft; /* NO_DATA when unknown */
+	slo_load load;
+	bool infeasible;
+};
+
+/* border[i] is the smallest token count of cell i + 1. */
+struct axis {
+	size_t borders;
+	int64_t *border;
+};
+
+struct profile {
+	struct axis output, input;
+	struct goal goal;
+	double created, cost;
+	size_t cells, no_data, zero_cells;
+	struct cell cell[]; /* row-major: output, then input */
+};
+
+static slo_nsec span(double seconds)
+{
+	double ns = seconds * 1e9;
+
+	if (!(ns > 0)) /* NaN too */
+		return 0;
+	return ns >= (double)SPAN_MAX ? SPAN_MAX : llround(ns);
+}
+
+static slo_nsec table_span(const double *table, size_t i)
+{
+	return table && isfinite(table[i]) ? span(table[i]) : NO_DATA;
+}
+
+/* c = (1/tput)/e2e, rounded down. */
+static slo_load weight(double tput, double e2e)
+{
+	double load;
+
+	if (!(tput > 0) || !(e2e > 0) || !isfinite(tput) || !isfinite(e2e))
+		return 0;
+	load = (double)SLO_LOAD_ONE / (tput * e2e);
+	return load >= (double)SLO_LOAD_MAX ? SLO_LOAD_MAX : (slo_load)load;
+}
+
+/* The nearer of two indexes a < b in log2 space, a tie going up: t belongs to b when
+ * log2 t - log2 a >= log2 b - log2 t, that is t * t >= a * b. */
+static int64_t border_between(double a, double b)
+{
+	double product = a * b;
+	double t = ceil(sqrt(product));
+
+	if (!(t < (double)SLO_TOKENS_MAX))
+		return SLO_TOKENS_MAX;
+	while (t > 1 && (t - 1) * (t - 1) >= product)
+		t -= 1;
+	while (t * t < product)
+		t += 1;
+	return (int64_t)t;
+}
+
+static bool axis_init(struct axis *x, const double *index, size_t n)
+{
+	x->borders = n - 1;
+	x->border = calloc(n, sizeof(*x->border)); /* n, not n - 1: never 0 bytes */
+	if (!x->border)
+		return false;
+	for (size_t i = 0; i + 1 < n; i++)
+		x->border[i] = border_between(index[i], index[i + 1]);
+	return true;
+}
+
+static size_t axis_cell(const struct axis *x, int64_t tokens)
+{
+	size_t lo = 0, hi = x->borders;
+
+	while (lo < hi) { /* the first border above tokens */
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (x->border[mid] <= tokens)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* The first target that is set decides. */
+static struct goal goal_of(double tpot, double ttft, double tpat, double e2e)
+{
+	if (tpot > 0)
+		return (struct goal){ GOAL_TPOT, tpot, ttft > 0 ? ttft : 0 };
+	if (ttft > 0)
+		return (struct goal){ GOAL_TTFT, 0, ttft };
+	if (tpat > 0)
+		return (struct goal){ GOAL_TPAT, tpat, 0 };
+	if (e2e > 0)
+		return (struct goal){ GOAL_E2E, 0, e2e };
+	return (struct goal){ GOAL_NONE, 0, 0 };
+}
+
+struct profile *profile_new(const struct slo_profile_doc *doc)
+{
+	size_t cells = doc->rows * doc->cols;
+	struct profile *p;
+
+	if (cells == 0)
+		return NULL;
+	p = calloc(1, sizeof(*p) + cells * sizeof(p->cell[0]));
+	if (!p)
+		return NULL;
+	if (!axis_init(&p->output, doc->output_axis, doc->rows) ||
+	    !axis_init(&p->input, doc->input_axis, doc->cols)) {
+		profile_free(p);
+		return NULL;
+	}
+	p->goal = goal_of(doc->slo_tpot, doc->slo_ttft, doc->slo_tpat, doc->slo_e2e);
+	p->created = doc->created;
+	p->cost = doc->cost;
+	p->no_data = doc->no_data;
+	p->cells = cells;
+	for (size_t i = 0; i < cells; i++) {
+		p->cell[i].e2e = table_span(doc->e2e, i);
+		p->cell[i].ttft = table_span(doc->ttft, i);
+		p->cell[i].load = weight(doc->tputs[i], doc->e2e ? doc->e2e[i] : 0);
+		p->cell[i].infeasible = !(doc->tputs[i] > 0);
+		p->zero_cells += p->cell[i].infeasible;
+	}
+	return p;
+}
+
+void profile_free(struct profile *p)
+{
+	if (!p)
+		return;
+	free(p->output.border);
+	free(p->input.border);
+	free(p);
+}
+
+double profile_created(const struct profile *p)
+{
+	return p->created;
+}
+
+double profile_cost(const struct profile *p)
+{
+	return p->cost;
+}
+
+size_t profile_cells(const struct profile *p)
+{
+	return p->cells;
+}
+
+size_t profile_no_data(const struct profile *p)
+{
+	return p->no_data;
+}
+
+size_t profile_zero_cells(const struct profile *p)
+{
+	return p->zero_cells;
+}
+
+size_t profile_cell(const struct profile *p, int64_t input, int64_t output)
+{
+	return axis_cell(&p->output, output) * (p->input.borders + 1) +
+	       axis_cell(&p->input, input);
+}
+
+struct goal profile_goal(const struct profile *p, const struct slo_target *own)
+{
+	if (own->tpot > 0 || own->ttft > 0 || own->e2e > 0)
+		return goal_of((double)own->tpot / 1e9, (double)own->ttft / 1e9, 0,
+			       (double)own->e2e / 1e9);
+	return p->goal;
+}
+
+slo_nsec goal_span(const struct goal *g, int64_t input, int64_t output)
+{
+	switch (g->kind) {
+	case GOAL_TPOT:
+		return span(g->per_token * (double)output + g->fixed);
+	case GOAL_TPAT:
+		return span(g->per_token * (double)(input + output));
+	case GOAL_TTFT:
+	case GOAL_E2E:
+		return span(g->fixed);
+	case GOAL_NONE:
+		break;
+	}
+	return 0;
+}
+
+bool profile_rank(const struct profile *p, size_t cell, const struct goal *g, int64_t input,
+		  int64_t output, slo_nsec *rank)
+{
+	const struct cell *c = &p->cell[cell];
+	slo_nsec expected = g->kind == GOAL_TTFT ? c->ttft : c->e2e;
+
+	if (g->kind == GOAL_NONE || expected == NO_DATA)
+		return false;
+	*rank = expected - goal_span(g, input, output);
+	return true;
+}
+
+bool profile_infeasible(const struct profile *p, size_t cell)
+{
+	return p->cell[cell].infeasible;
+}
+
+slo_load profile_load(const struct profile *p, size_t cell)
+{
+	return p->cell[cell].load;
+}

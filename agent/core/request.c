@@ -1,0 +1,130 @@
+#include "core/request.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* HAProxy's usual unique-ids are about 50 bytes long. */
+#define SHORT_ID   71
+#define SPARES_MAX 1024
+
+void requests_init(struct requests *t)
+{
+	memset(t, 0, sizeof(*t));
+	for (int i = 0; i < REQUEST_STATES; i++)
+		TAILQ_INIT(&t->list[i]);
+	TAILQ_INIT(&t->spare);
+}
+
+static void free_list(struct request_list *list)
+{
+	struct request *r;
+
+	while ((r = TAILQ_FIRST(list))) {
+		TAILQ_REMOVE(list, r, link);
+		free(r);
+	}
+}
+
+void requests_fini(struct requests *t)
+{
+	HASH_CLEAR(hh, t->by_id);
+	for (int i = 0; i < REQUEST_STATES; i++)
+		free_list(&t->list[i]);
+	free_list(&t->spare);
+}
+
+struct request *requests_find(const struct requests *t, const char *id, size_t len)
+{
+	struct request *r;
+
+	HASH_FIND(hh, t->by_id, id, len, r);
+	return r;
+}
+
+static struct request *block_get(struct requests *t, size_t id_len)
+{
+	struct request *r = TAILQ_FIRST(&t->spare);
+
+	if (id_len > SHORT_ID)
+		return malloc(sizeof(*r) + id_len + 1);
+	if (!r)
+		return malloc(sizeof(*r) + SHORT_ID + 1);
+	TAILQ_REMOVE(&t->spare, r, link);
+	t->spares--;
+	return r;
+}
+
+static void block_put(struct requests *t, struct request *r)
+{
+	if (r->id_len > SHORT_ID || t->spares == SPARES_MAX) {
+		free(r);
+		return;
+	}
+	TAILQ_INSERT_HEAD(&t->spare, r, link);
+	t->spares++;
+}
+
+struct request *requests_new(struct requests *t, const char *id, size_t len, slo_nsec now)
+{
+	struct request *r;
+
+	assert(len > 0 && len <= SLO_ID_MAX);
+	r = block_get(t, len);
+	if (!r)
+		return NULL;
+	memset(r, 0, sizeof(*r));
+	r->id_len = (uint8_t)len;
+	memcpy(r->id, id, len);
+	r->id[len] = '\0';
+	HASH_ADD_KEYPTR(hh, t->by_id, r->id, len, r);
+	if (!r->hh.tbl) { /* uthash had no memory */
+		block_put(t, r);
+		return NULL;
+	}
+	r->state = REQUEST_READY;
+	r->since = now;
+	TAILQ_INSERT_TAIL(&t->list[REQUEST_READY], r, link);
+	t->count[REQUEST_READY]++;
+	return r;
+}
+
+void requests_move(struct requests *t, struct request *r, enum request_state to, slo_nsec now)
+{
+	TAILQ_REMOVE(&t->list[r->state], r, link);
+	t->count[r->state]--;
+	r->state = (uint8_t)to;
+	r->since = now;
+	TAILQ_INSERT_TAIL(&t->list[to], r, link);
+	t->count[to]++;
+}
+
+void requests_forget(struct requests *t, struct request *r)
+{
+	assert(r->state == REQUEST_PAST && !r->charge.ledger);
+	TAILQ_REMOVE(&t->list[REQUEST_PAST], r, link);
+	t->count[REQUEST_PAST]--;
+	HASH_DELETE(hh, t->by_id, r);
+	block_put(t, r);
+}
+
+void requests_check(const struct requests *t)
+{
+	size_t all = 0;
+
+	for (int i = 0; i < REQUEST_STATES; i++) {
+		const struct request *r;
+		size_t n = 0;
+
+		TAILQ_FOREACH(r, &t->list[i], link) {
+			assert(r->state == i);
+			assert((r->charge.ledger != NULL) == (i == REQUEST_DISPATCHED));
+			assert((r->bucket != NULL) == (i == REQUEST_QUEUED));
+			n++;
+		}
+		assert(n == t->count[i]);
+		all += n;
+	}
+	assert(all == HASH_COUNT(t->by_id));
+	(void)all;
+}

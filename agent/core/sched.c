@@ -1,0 +1,461 @@
+#include "core/sched.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log2.h"
+#include "sched_private.h"
+
+/* Old ids are forgotten in batches of about this span, so that they wake nobody one by one. */
+#define FORGET_SLACK SLO_NSEC_PER_SEC
+
+const char *sched_verdict_name(enum slo_verdict v)
+{
+	static const char *const names[SLO_VERDICTS] = { "route", "fallback", "reject", "pass" };
+
+	return names[v];
+}
+
+const char *sched_reason_name(enum slo_reason r)
+{
+	static const char *const names[SLO_REASONS] = {
+		[SLO_REASON_NONE] = "",
+		[SLO_REASON_SLO_FAILURE] = "slo-failure",
+		[SLO_REASON_QUEUE_TIMEOUT] = "queue-timeout",
+		[SLO_REASON_QUEUE_FULL] = "queue-full",
+		[SLO_REASON_NO_SERVER] = "no-server",
+		[SLO_REASON_NO_PROFILE] = "no-profile",
+		[SLO_REASON_NO_SLO] = "no-slo",
+		[SLO_REASON_UNKNOWN_MODEL] = "unknown-model",
+		[SLO_REASON_BAD_REQUEST] = "bad-request",
+		[SLO_REASON_DRAINING] = "draining",
+		[SLO_REASON_ENDED] = "ended",
+	};
+
+	return names[r];
+}
+
+struct sched_conf sched_conf_default(void)
+{
+	return (struct sched_conf){
+		.fallback = SLO_STRATEGY_LEAST_REQUEST,
+		.late = SLO_LATE_SERVE,
+		.infeasible = SLO_INFEASIBLE_REJECT,
+		.predict = SLO_PREDICT_SAMPLE,
+		.cold = SLO_COLD_OPTIMISTIC,
+		.queue_limit = 100000,
+		.queue_timeout = 30 * SLO_NSEC_PER_SEC,
+		.lease_max_age = 7200 * SLO_NSEC_PER_SEC,
+		.remember_ended = 30 * SLO_NSEC_PER_SEC,
+		.remember_limit = 100000,
+	};
+}
+
+struct sched *sched_new(const struct sched_conf *conf)
+{
+	struct sched *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->conf = *conf;
+	rng_init(&s->rng, conf->seed);
+	requests_init(&s->requests);
+	TAILQ_INIT(&s->models);
+	TAILQ_INIT(&s->dirty);
+	return s;
+}
+
+void sched_free(struct sched *s)
+{
+	struct sched_model *m;
+
+	if (!s)
+		return;
+	requests_fini(&s->requests);
+	HASH_CLEAR(hh, s->model_by_name);
+	while ((m = TAILQ_FIRST(&s->models))) {
+		TAILQ_REMOVE(&s->models, m, link);
+		queue_fini(&m->queue);
+		predictor_free(m->predictor);
+		model_fini(&m->fleet);
+		free(m);
+	}
+	for (struct server *server = s->servers, *next; server; server = next) {
+		next = server->next;
+		fleet_server_free(server);
+	}
+	free(s);
+}
+
+void sched_configure(struct sched *s, const struct sched_conf *conf)
+{
+	uint64_t seed = s->conf.seed;
+
+	s->conf = *conf;
+	s->conf.seed = seed;
+}
+
+void sched_mark_dirty(struct sched *s, struct sched_model *m)
+{
+	if (m->dirty)
+		return;
+	m->dirty = true;
+	TAILQ_INSERT_TAIL(&s->dirty, m, dirty_link);
+}
+
+/* now + span, where either may be "never". */
+static slo_nsec later(slo_nsec now, slo_nsec span)
+{
+	return span == SLO_NEVER || now > SLO_NEVER - span ? SLO_NEVER : now + span;
+}
+
+static struct request *oldest(const struct sched *s, enum request_state state)
+{
+	return TAILQ_FIRST(&s->requests.list[state]);
+}
+
+static void forget_old(struct sched *s, slo_nsec now)
+{
+	struct request *r;
+
+	while ((r = oldest(s, REQUEST_PAST)) &&
+	       (s->requests.count[REQUEST_PAST] > s->conf.remember_limit ||
+		later(r->since, s->conf.remember_ended) <= now))
+		requests_forget(&s->requests, r);
+}
+
+/* Every model of the server has new room. */
+static void release(struct sched *s, struct request *r)
+{
+	struct server *server = r->seat->server;
+	slo_err err = fleet_release(server, &r->charge);
+
+	assert(err == SLO_OK);
+	(void)err;
+	for (struct seat *seat = server->seats; seat; seat = seat->next_of_server) {
+		struct deployment *d = seat->deployment;
+
+		d->freed = true;
+		sched_mark_dirty(s, (struct sched_model *)((char *)d->model -
+							   offsetof(struct sched_model, fleet)));
+	}
+}
+
+static void expire_leases(struct sched *s, slo_nsec now)
+{
+	struct request *r;
+
+	while ((r = oldest(s, REQUEST_DISPATCHED)) &&
+	       later(r->since, s->conf.lease_max_age) <= now) {
+		release(s, r);
+		requests_move(&s->requests, r, REQUEST_PAST, now);
+		s->leases_expired++;
+	}
+}
+
+/* submit */
+
+static void fill(struct sched *s, slo_nsec now, struct request *r, const struct sched_request *req)
+{
+	struct sched_model *m = req->model;
+	int64_t input = tokens_clamp(req->input);
+	int64_t output = req->output;
+
+	r->model = m;
+	r->estimate = req->input_told ? -1 : (int32_t)input;
+	if (!req->input_told)
+		input = estimator_input(&m->estimator, input);
+	if (output < 0)
+		output = predictor_guess(m->predictor, now, input, req->max_output,
+					 s->conf.predict, s->conf.cold, &s->rng);
+	r->input = (int32_t)input;
+	r->output = (int32_t)tokens_clamp(output);
+	r->strategy = (uint8_t)req->strategy;
+	r->stream = req->stream;
+	r->created = req->created;
+	r->arrived = now;
+	r->own = req->own;
+	r->user = req->user;
+	r->seq = ++s->seq;
+}
+
+static slo_err enqueue(struct sched *s, slo_nsec now, struct request *r)
+{
+	struct sched_model *m = r->model;
+	slo_err err = queue_push(&m->queue, r);
+
+	if (err != SLO_OK)
+		return err;
+	requests_move(&s->requests, r, REQUEST_QUEUED, now);
+	sched_mark_dirty(s, m);
+	if (TAILQ_FIRST(&r->bucket->fifo) == r) {
+		r->fresh = true; /* it may find a server at once */
+	} else if (m->queue.length > s->conf.queue_limit) {
+		queue_remove(&m->queue, r);
+		requests_move(&s->requests, r, REQUEST_READY, now);
+		r->reason = SLO_REASON_QUEUE_FULL;
+	}
+	return SLO_OK;
+}
+
+slo_err sched_submit(struct sched *s, slo_nsec now, const struct sched_request *req,
+		     struct request **out)
+{
+	struct request *r;
+
+	forget_old(s, now);
+	r = requests_find(&s->requests, req->id, req->id_len);
+	if (r)
+		return r->state == REQUEST_PAST && r->ended ? SLO_ESTALE : SLO_EINVAL;
+	r = requests_new(&s->requests, req->id, req->id_len, now);
+	if (!r)
+		return SLO_ENOMEM;
+	fill(s, now, r, req);
+	if (policy_pulls(req->strategy) && enqueue(s, now, r) != SLO_OK) {
+		requests_move(&s->requests, r, REQUEST_PAST, now);
+		requests_forget(&s->requests, r);
+		return SLO_ENOMEM;
+	}
+	if (!policy_pulls(req->strategy))
+		sched_mark_dirty(s, req->model); /* an arrival is a trigger for late heads */
+	if (out)
+		*out = r;
+	return SLO_OK;
+}
+
+/* step */
+
+static bool step_timeout(struct sched *s, slo_nsec now, struct sched_action *out)
+{
+	struct request *r = oldest(s, REQUEST_QUEUED);
+
+	if (!r || later(r->arrived, s->conf.queue_timeout) > now)
+		return false;
+	decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_QUEUE_TIMEOUT, out);
+	return true;
+}
+
+static bool step_ready(struct sched *s, slo_nsec now, struct sched_action *out)
+{
+	struct request *r = oldest(s, REQUEST_READY);
+
+	if (!r)
+		return false;
+	if (r->reason == SLO_REASON_NONE)
+		decide_at_once(s, now, r, out);
+	else
+		decide_refuse(s, now, r,
+			      r->reason == SLO_REASON_ENDED ? SLO_PASS : SLO_REJECT,
+			      (enum slo_reason)r->reason, out);
+	return true;
+}
+
+/* The head that goes first over all models with something to decide. Models share servers. */
+static struct bucket *most_urgent(struct sched *s, slo_nsec now, struct sched_model **whose)
+{
+	struct sched_model *m, *next;
+	struct bucket *first = NULL;
+
+	for (m = TAILQ_FIRST(&s->dirty); m; m = next) {
+		struct bucket *b =
+			queue_candidate(&m->queue, now, s->conf.late == SLO_LATE_REJECT);
+
+		next = TAILQ_NEXT(m, dirty_link);
+		if (!b) {
+			TAILQ_REMOVE(&s->dirty, m, dirty_link);
+			m->dirty = false;
+		} else if (!first || queue_compare(b, first) < 0) {
+			first = b;
+			*whose = m;
+		}
+	}
+	return first;
+}
+
+static bool step_queues(struct sched *s, slo_nsec now, struct sched_action *out)
+{
+	struct sched_model *m;
+	struct bucket *b;
+
+	while ((b = most_urgent(s, now, &m))) {
+		struct request *r = TAILQ_FIRST(&b->fifo);
+
+		if (decide_ranked(s, now, r, b->option, b->options, out))
+			return true;
+		if (r->fresh && m->queue.length > s->conf.queue_limit) {
+			decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_QUEUE_FULL, out);
+			return true;
+		}
+		r->fresh = false;
+		queue_block(&m->queue, b, now);
+	}
+	return false;
+}
+
+bool sched_step(struct sched *s, slo_nsec now, struct sched_action *out)
+{
+	forget_old(s, now);
+	expire_leases(s, now);
+	return step_timeout(s, now, out) || step_ready(s, now, out) || step_queues(s, now, out);
+}
+
+slo_nsec sched_next_wakeup(const struct sched *s)
+{
+	const struct request *r;
+	slo_nsec wakeup = SLO_NEVER, t;
+
+	if ((r = oldest(s, REQUEST_QUEUED)))
+		wakeup = later(r->arrived, s->conf.queue_timeout);
+	if ((r = oldest(s, REQUEST_DISPATCHED))) {
+		t = later(r->since, s->conf.lease_max_age);
+		wakeup = t < wakeup ? t : wakeup;
+	}
+	if ((r = oldest(s, REQUEST_PAST))) {
+		t = later(later(r->since, s->conf.remember_ended), FORGET_SLACK);
+		wakeup = t < wakeup ? t : wakeup;
+	}
+	return wakeup;
+}
+
+/* end */
+
+void sched_abandon(struct sched *s, slo_nsec now, struct request *r)
+{
+	assert(r->state == REQUEST_QUEUED || r->state == REQUEST_READY);
+	if (r->state == REQUEST_QUEUED) {
+		queue_remove(&r->model->queue, r);
+		sched_mark_dirty(s, r->model);
+	}
+	requests_move(&s->requests, r, REQUEST_PAST, now);
+}
+
+static struct request *note(struct sched *s, slo_nsec now, const char *id, size_t len)
+{
+	struct request *r = requests_new(&s->requests, id, len, now);
+
+	if (r)
+		requests_move(&s->requests, r, REQUEST_PAST, now);
+	return r;
+}
+
+void sched_note_passed(struct sched *s, slo_nsec now, const char *id, size_t len)
+{
+	forget_old(s, now);
+	if (!requests_find(&s->requests, id, len))
+		(void)note(s, now, id, len); /* without memory its end will be unknown */
+}
+
+static void cancel(struct sched *s, slo_nsec now, struct request *r)
+{
+	if (r->state == REQUEST_QUEUED) {
+		queue_remove(&r->model->queue, r);
+		sched_mark_dirty(s, r->model);
+		requests_move(&s->requests, r, REQUEST_READY, now);
+	}
+	r->reason = SLO_REASON_ENDED;
+	r->ended = true;
+}
+
+static void learn(slo_nsec now, const struct request *r, const struct sched_outcome *outcome,
+		  struct sched_end *out)
+{
+	struct sched_model *m = r->model;
+
+	if (outcome->input >= 0)
+		out->input = tokens_clamp(outcome->input);
+	if (outcome->output >= 0)
+		out->output = tokens_clamp(outcome->output);
+	if (!outcome->completed)
+		return;
+	if (outcome->input >= 0 && r->estimate >= 0)
+		estimator_learn_input(&m->estimator, r->estimate, out->input);
+	if (outcome->output >= 0 && outcome->bytes >= 0)
+		estimator_learn_output(&m->estimator, r->stream, outcome->bytes, out->output);
+	if (outcome->output < 0 && outcome->bytes >= 0)
+		out->output = estimator_output(&m->estimator, r->stream, outcome->bytes);
+	if (outcome->output >= 0 || outcome->bytes >= 0)
+		predictor_learn(m->predictor, now, out->input, out->output);
+}
+
+static void close_lease(struct sched *s, slo_nsec now, struct request *r,
+			const struct sched_outcome *outcome, struct sched_end *out)
+{
+	release(s, r);
+	out->request = r;
+	out->input = r->input;
+	out->output = r->output;
+	learn(now, r, outcome, out);
+	r->ended = true;
+	requests_move(&s->requests, r, REQUEST_PAST, now);
+}
+
+void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
+	       const struct sched_outcome *outcome, struct sched_end *out)
+{
+	struct request *r;
+
+	*out = (struct sched_end){ .result = SCHED_END_CLOSED };
+	forget_old(s, now);
+	r = requests_find(&s->requests, id, len);
+	if (!r) {
+		out->result = SCHED_END_UNKNOWN;
+		r = note(s, now, id, len);
+		if (r)
+			r->ended = true;
+		return;
+	}
+	switch ((enum request_state)r->state) {
+	case REQUEST_READY:
+	case REQUEST_QUEUED:
+		out->result = r->ended ? SCHED_END_DUPLICATE : SCHED_END_CANCELLED;
+		cancel(s, now, r);
+		break;
+	case REQUEST_DISPATCHED:
+		close_lease(s, now, r, outcome, out);
+		break;
+	case REQUEST_PAST:
+		out->result = r->ended ? SCHED_END_DUPLICATE : SCHED_END_CLOSED;
+		r->ended = true;
+		break;
+	}
+}
+
+struct sched_counts sched_counts(const struct sched *s)
+{
+	return (struct sched_counts){
+		.queued = s->requests.count[REQUEST_QUEUED],
+		.dispatched = s->requests.count[REQUEST_DISPATCHED],
+		.remembered = s->requests.count[REQUEST_PAST],
+		.leases_expired = s->leases_expired,
+	};
+}
+
+void sched_check(const struct sched *s)
+{
+	const struct sched_model *m;
+	const struct request *r;
+	size_t queued = 0;
+
+	requests_check(&s->requests);
+	TAILQ_FOREACH(m, &s->models, link) {
+		fleet_check(&m->fleet);
+		queue_check(&m->queue);
+		queued += m->queue.length;
+	}
+	assert(queued == s->requests.count[REQUEST_QUEUED]);
+	for (const struct server *server = s->servers; server; server = server->next) {
+		struct ledger sum = { 0, 0 };
+
+		TAILQ_FOREACH(r, &s->requests.list[REQUEST_DISPATCHED], link) {
+			if (r->charge.ledger == &server->ledger) {
+				sum.used += r->charge.load;
+				sum.inflight++;
+			}
+		}
+		assert(sum.used == server->ledger.used);
+		assert(sum.inflight == server->ledger.inflight);
+		(void)sum;
+	}
+	(void)queued;
+}

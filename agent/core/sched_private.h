@@ -1,0 +1,30 @@
+/* sched_private.h - what the files of the scheduler share. */
+#ifndef SLO_CORE_SCHED_PRIVATE_H
+#define SLO_CORE_SCHED_PRIVATE_H
+
+#include "core/sched.h"
+
+struct sched {
+	struct sched_conf conf;
+	struct rng rng;
+	struct requests requests;
+	struct sched_models models;
+	struct sched_model *model_by_name;
+	struct sched_models dirty; /* something changed since their last decision round */
+	struct server *servers;
+	uint64_t seq;
+	uint64_t leases_expired;
+};
+
+void sched_mark_dirty(struct sched *s, struct sched_model *m);
+
+/* Decides one request by its ranked options (those of rank_options()). False: it has to wait. */
+bool decide_ranked(struct sched *s, slo_nsec now, struct request *r, const struct option *options,
+		   size_t n, struct sched_action *out);
+/* Decides a request of a strategy that never waits. */
+void decide_at_once(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out);
+/* Answers r without a server. */
+void decide_refuse(struct sched *s, slo_nsec now, struct request *r, enum slo_verdict verdict,
+		   enum slo_reason reason, struct sched_action *out);
+
+#endif

@@ -1,0 +1,36 @@
+/* estimator.h - what a model's answers teach about token counts that nobody tells.
+ *
+ * Prompt tokens are estimated from text; a factor, learned from the real counts, corrects what
+ * the model's tokenizer does differently. Output tokens of an answer that does not tell them
+ * follow from its size: bytes ~ fixed part + bytes per token. One per model. Pure. */
+#ifndef SLO_CORE_ESTIMATOR_H
+#define SLO_CORE_ESTIMATOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A mean that forgets: plain at first, then exponential. */
+struct running_mean {
+	double value;
+	uint64_t samples;
+};
+
+struct estimator {
+	struct running_mean input; /* log(real / estimated prompt tokens) */
+	struct running_mean json; /* bytes per token of an answer in one piece */
+	struct running_mean stream; /* bytes per token of an event stream */
+};
+
+void estimator_init(struct estimator *e);
+
+double estimator_factor(const struct estimator *e); /* 1 until something was learned */
+double estimator_bytes_per_token(const struct estimator *e, bool stream);
+
+int64_t estimator_input(const struct estimator *e, int64_t estimate);
+void estimator_learn_input(struct estimator *e, int64_t estimate, int64_t real);
+
+/* Tokens of an answer of that many bytes, headers included; at least 1. */
+int64_t estimator_output(const struct estimator *e, bool stream, int64_t bytes);
+void estimator_learn_output(struct estimator *e, bool stream, int64_t bytes, int64_t real);
+
+#endif

@@ -1,0 +1,98 @@
+/* fleet.h - models, their deployments, and the servers these run on.
+ *
+ *   model 1 ---- n deployment 1 ---- n seat n ---- 1 server
+ *
+ * A server may work for several models; it has one seat in each. Its ledger is one, so the load
+ * of one model counts against the others. A server that is not usable keeps its ledger.
+ *
+ * Invariants (fleet_check):
+ *  - a seat is in its deployment's load order, its model's count order and usable_seat[] if
+ *    and only if its server is usable;
+ *  - deployment.usable and model.usable count those seats. */
+#ifndef SLO_CORE_FLEET_H
+#define SLO_CORE_FLEET_H
+
+#include <bsd/sys/tree.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/ledger.h"
+#include "core/profile.h"
+
+#define SLO_DEPLOYMENTS_MAX 32 /* of one model */
+
+struct deployment;
+struct model;
+
+struct server {
+	struct ledger ledger;
+	bool usable;
+	struct seat *seats; /* one per model, linked by next_of_server */
+	struct server *next; /* of the fleet */
+	void *owner; /* the shell's; the core does not look at it */
+	char *name; /* as HAProxy knows it inside its backend */
+};
+
+struct seat {
+	RB_ENTRY(seat) by_load;
+	RB_ENTRY(seat) by_count;
+	struct server *server;
+	struct deployment *deployment;
+	struct seat *next_of_server;
+	struct seat *next; /* of the deployment, in configuration order */
+	uint64_t turn; /* when least-request chose it last, in choices */
+	size_t index; /* in usable_seat[], while usable */
+	uint32_t order; /* in the model's configuration */
+};
+
+RB_HEAD(seats_by_load, seat);
+RB_HEAD(seats_by_count, seat);
+
+struct deployment {
+	struct model *model;
+	struct profile *profile; /* NULL: none yet */
+	struct seats_by_load by_load; /* smallest load first, last configured first among equals */
+	struct seat *seats, **seats_end;
+	size_t usable;
+	uint32_t index; /* in model.deployment[] */
+	bool freed; /* room appeared since the last decision round of the model */
+	char *name;
+};
+
+struct model {
+	struct deployment *deployment[SLO_DEPLOYMENTS_MAX];
+	size_t deployments;
+	struct seats_by_count by_count; /* fewest in flight first, longest not chosen first */
+	struct seat **usable_seat; /* [usable], in no order */
+	size_t usable, seats, seats_cap;
+	uint64_t turns;
+	char *name;
+};
+
+/* Constructors copy the name; NULL: out of memory, or too many deployments. */
+MUSTCHECK slo_err model_init(struct model *m, const char *name);
+void model_fini(struct model *m); /* its seats must have been left by all servers' charges */
+struct deployment *fleet_deployment_new(struct model *m, const char *name);
+struct server *fleet_server_new(const char *name);
+void fleet_server_free(struct server *s);
+
+/* Seats s in d. SLO_EINVAL: it has a seat in this model already; SLO_ENOMEM. */
+MUSTCHECK slo_err fleet_seat(struct deployment *d, struct server *s);
+/* True if that changed anything. */
+bool fleet_set_usable(struct server *s, bool usable);
+
+/* Charge and release keep the orders right; charge also takes the server's turn. */
+void fleet_charge(struct seat *seat, slo_load load, struct charge *out);
+MUSTCHECK slo_err fleet_release(struct server *s, struct charge *c);
+
+/* The least loaded usable server; NULL: none. */
+struct seat *fleet_emptiest_seat(const struct deployment *d);
+/* The most loaded usable one with at most `most`, first configured among equals; or NULL. */
+struct seat *fleet_fullest_seat(const struct deployment *d, slo_load most);
+/* The usable one with the fewest requests in flight; NULL: none. */
+struct seat *fleet_fewest_requests(const struct model *m);
+
+/* Aborts when an invariant is broken; for tests and debug builds. */
+void fleet_check(const struct model *m);
+
+#endif

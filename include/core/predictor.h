@@ -1,0 +1,46 @@
+/* predictor.h - how many tokens a model will answer, from what its requests answered lately.
+ *
+ * Counts of finished requests by (size of prompt, size of answer), both as round(log2 tokens),
+ * over a sliding window of PREDICTOR_INTERVALS times PREDICTOR_INTERVAL. One per model.
+ * Pure: time and randomness are passed in. */
+#ifndef SLO_CORE_PREDICTOR_H
+#define SLO_CORE_PREDICTOR_H
+
+#include "core/rng.h"
+#include "slo.h"
+
+#define PREDICTOR_BUCKETS   21 /* 2^0 .. 2^20 tokens; larger ones count as the last */
+#define PREDICTOR_INTERVALS 24
+#define PREDICTOR_INTERVAL  (10 * SLO_NSEC_PER_SEC)
+
+/* How one number is taken from the distribution. */
+enum slo_predict {
+	SLO_PREDICT_SAMPLE, /* a random draw */
+	SLO_PREDICT_P50,
+	SLO_PREDICT_P90,
+};
+
+/* What is predicted while nothing was learned for a size of prompt. */
+enum slo_cold {
+	SLO_COLD_OPTIMISTIC, /* 1 token */
+	SLO_COLD_INPUT, /* as many as the prompt has */
+	SLO_COLD_MAX, /* the request's own limit, or as SLO_COLD_INPUT without one */
+};
+
+struct predictor;
+
+struct predictor *predictor_new(void); /* NULL: out of memory */
+void predictor_free(struct predictor *p); /* NULL is accepted */
+
+/* A request with `input` prompt tokens ended after `output` tokens. Time must not go back. */
+void predictor_learn(struct predictor *p, slo_nsec now, int64_t input, int64_t output);
+
+/* Output tokens to expect, at least 1 unless max_output is 0, never above max_output.
+ * max_output < 0: the request sets no limit. */
+int64_t predictor_guess(struct predictor *p, slo_nsec now, int64_t input, int64_t max_output,
+			enum slo_predict how, enum slo_cold cold, struct rng *rng);
+
+/* Finished requests in the window, all sizes. */
+uint64_t predictor_samples(struct predictor *p, slo_nsec now);
+
+#endif

@@ -1,0 +1,63 @@
+/* profile.h - what a GPU does for a request of a given size, and what that means for its SLO.
+ *
+ * A profile belongs to a (model, deployment) and is immutable. A cell is its entry for one
+ * size of request. All tables are converted to nanoseconds and fixed-point loads once, here. */
+#ifndef SLO_CORE_PROFILE_H
+#define SLO_CORE_PROFILE_H
+
+#include <stdbool.h>
+
+#include "core/ledger.h"
+#include "slo.h"
+#include "slo_profile.h"
+
+struct profile;
+
+/* What a request is measured against, from its own target or else the profile's. */
+enum goal_kind {
+	GOAL_NONE,
+	GOAL_TPOT, /* tpot per output token, plus ttft; end to end */
+	GOAL_TTFT, /* time to the first token */
+	GOAL_TPAT, /* time per token, input and output; end to end */
+	GOAL_E2E, /* end to end */
+};
+
+struct goal {
+	enum goal_kind kind;
+	double per_token; /* seconds, of TPOT and TPAT */
+	double fixed; /* seconds, of the others and the ttft part of TPOT */
+};
+
+/* NULL: out of memory, or doc has no cell. The doc stays the caller's. */
+struct profile *profile_new(const struct slo_profile_doc *doc);
+void profile_free(struct profile *p); /* NULL is accepted */
+
+double profile_created(const struct profile *p); /* Unix seconds */
+double profile_cost(const struct profile *p);
+size_t profile_cells(const struct profile *p);
+size_t profile_no_data(const struct profile *p); /* cells that were NaN or null */
+size_t profile_zero_cells(const struct profile *p); /* cells with throughput 0 */
+
+/* Index of the cell for a size: the nearest index of each axis in log2 space, a tie goes up,
+ * outside of the axis its first or last. */
+size_t profile_cell(const struct profile *p, int64_t input, int64_t output);
+
+/* The goal of a request; own replaces the profile's targets as a group if any of it is set. */
+struct goal profile_goal(const struct profile *p, const struct slo_target *own);
+
+/* The time that a goal allows a request of this size, cut to about 31 years. */
+slo_nsec goal_span(const struct goal *g, int64_t input, int64_t output);
+
+/* expected - target: the rank of a request that was created just now. False: the goal is
+ * GOAL_NONE or the cell lacks the value, so there is no rank. */
+bool profile_rank(const struct profile *p, size_t cell, const struct goal *g, int64_t input,
+		  int64_t output, slo_nsec *rank);
+
+/* Whether the profile says that the target cannot be met in this cell (throughput 0). */
+bool profile_infeasible(const struct profile *p, size_t cell);
+
+/* Share of a server that one request occupies, by Little's law: a server that sustains tput
+ * requests/s at a mean latency of e2e holds tput * e2e of them. 0 when the cell cannot tell. */
+slo_load profile_load(const struct profile *p, size_t cell);
+
+#endif

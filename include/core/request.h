@@ -1,0 +1,91 @@
+/* request.h - one request on its way through the scheduler, and the table of all by id.
+ *
+ *                     +-------------------> PAST ------> forgotten
+ *                     |  rejected, passed     ^
+ *   submit --> READY -+-> QUEUED ------------>+ ended, timed out, abandoned
+ *                     |      |                |
+ *                     +------+-> DISPATCHED --+ ended, lease too old
+ *
+ * State is location: a request is on exactly one list, its state's, and requests_move() is the
+ * only door. Counts come from the lists.
+ *   READY       to be answered at the next step, in order of arrival
+ *   QUEUED      waiting in its model's queue; the list is in order of arrival
+ *   DISPATCHED  on a server, which it is charged to; the list is in order of dispatch
+ *   PAST        answered for good, or known only by its end; kept a while to tell duplicates */
+#ifndef SLO_CORE_REQUEST_H
+#define SLO_CORE_REQUEST_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+/* Out of memory must not end the process: uthash then leaves the element out, which
+ * requests_new() notices. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "core/ledger.h"
+#include "core/policy.h"
+#include "core/profile.h"
+#include "slo.h"
+
+#define SLO_ID_MAX 255
+
+enum request_state { REQUEST_READY, REQUEST_QUEUED, REQUEST_DISPATCHED, REQUEST_PAST };
+#define REQUEST_STATES 4
+
+struct bucket;
+struct sched_model;
+
+struct request {
+	UT_hash_handle hh; /* requests.by_id */
+	TAILQ_ENTRY(request) link; /* the state's list */
+	TAILQ_ENTRY(request) fifo; /* the bucket's, while QUEUED */
+	struct sched_model *model; /* NULL: only its end is known */
+	struct bucket *bucket; /* while QUEUED */
+	void *user; /* the shell's, not looked at */
+	slo_nsec created; /* its clock for the SLO starts here */
+	slo_nsec arrived; /* submitted to the scheduler */
+	slo_nsec since; /* in its present state */
+	uint64_t seq; /* order of arrival */
+	struct slo_target own; /* the request's own target */
+	struct goal goal; /* what it was placed by; GOAL_NONE before, and in fallback */
+	struct charge charge; /* while DISPATCHED */
+	struct seat *seat; /* where it was placed; NULL: nowhere */
+	int32_t input; /* prompt tokens */
+	int32_t output; /* predicted output tokens */
+	int32_t estimate; /* prompt tokens before correction, -1: `input` was told */
+	uint8_t state; /* enum request_state */
+	uint8_t strategy; /* enum slo_strategy */
+	uint8_t reason; /* enum slo_reason: its answer, when READY and not to be decided */
+	uint8_t id_len;
+	bool stream : 1; /* the answer is an event stream */
+	bool fresh : 1; /* was not refused a place yet */
+	bool ended : 1; /* its end line came */
+	bool fallback : 1; /* least-request or random chose in place of its strategy */
+	char id[]; /* id_len bytes, then 0 */
+};
+
+TAILQ_HEAD(request_list, request);
+
+struct requests {
+	struct request *by_id;
+	struct request_list list[REQUEST_STATES];
+	size_t count[REQUEST_STATES];
+	struct request_list spare; /* blocks for short ids, to spare malloc */
+	size_t spares;
+};
+
+void requests_init(struct requests *t);
+void requests_fini(struct requests *t);
+
+struct request *requests_find(const struct requests *t, const char *id, size_t len);
+/* A new READY request under an id that is not in the table. NULL: out of memory. */
+struct request *requests_new(struct requests *t, const char *id, size_t len, slo_nsec now);
+void requests_move(struct requests *t, struct request *r, enum request_state to, slo_nsec now);
+/* Forgets r, which must be PAST. */
+void requests_forget(struct requests *t, struct request *r);
+
+/* Aborts when an invariant is broken; for tests and debug builds. */
+void requests_check(const struct requests *t);
+
+#endif

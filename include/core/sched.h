@@ -1,0 +1,174 @@
+/* sched.h - the scheduler: tell it what happened and when, take what it wants done.
+ *
+ * Pure and deterministic: no I/O, no clock, no global state; randomness is seeded. After every
+ * event call sched_step() until it returns false, and come back at sched_next_wakeup(). `now`
+ * must never decrease from call to call.
+ *
+ * The daemon, slo-replay, the simulator and the tests all drive these calls. */
+#ifndef SLO_CORE_SCHED_H
+#define SLO_CORE_SCHED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/estimator.h"
+#include "core/fleet.h"
+#include "core/policy.h"
+#include "core/predictor.h"
+#include "core/queue.h"
+#include "core/request.h"
+#include "slo.h"
+
+/* A request that is expected to miss its target everywhere. */
+enum slo_late { SLO_LATE_SERVE, SLO_LATE_REJECT };
+/* A request whose target the profiles say cannot be met (throughput 0). */
+enum slo_infeasible { SLO_INFEASIBLE_REJECT, SLO_INFEASIBLE_FALLBACK };
+
+enum slo_verdict { SLO_ROUTE, SLO_FALLBACK, SLO_REJECT, SLO_PASS };
+#define SLO_VERDICTS 4
+
+enum slo_reason {
+	SLO_REASON_NONE, /* of every route */
+	SLO_REASON_SLO_FAILURE,
+	SLO_REASON_QUEUE_TIMEOUT,
+	SLO_REASON_QUEUE_FULL,
+	SLO_REASON_NO_SERVER,
+	SLO_REASON_NO_PROFILE,
+	SLO_REASON_NO_SLO,
+	SLO_REASON_UNKNOWN_MODEL,
+	SLO_REASON_BAD_REQUEST,
+	SLO_REASON_DRAINING,
+	SLO_REASON_ENDED, /* its stream was over before it was answered */
+};
+#define SLO_REASONS 11
+
+const char *sched_verdict_name(enum slo_verdict v);
+const char *sched_reason_name(enum slo_reason r); /* "" for SLO_REASON_NONE */
+
+struct sched_conf {
+	enum slo_strategy fallback; /* SLO_STRATEGY_LEAST_REQUEST or SLO_STRATEGY_RANDOM */
+	enum slo_late late;
+	enum slo_infeasible infeasible;
+	enum slo_predict predict;
+	enum slo_cold cold;
+	size_t queue_limit; /* waiting requests of one model */
+	slo_nsec queue_timeout; /* SLO_NEVER: none */
+	slo_nsec lease_max_age; /* a dispatched request is given up then; SLO_NEVER: never */
+	slo_nsec remember_ended; /* how long an id is known after its end */
+	size_t remember_limit; /* ids known after their end, at most */
+	uint64_t seed;
+};
+
+/* The defaults of the configuration file, seed 0. */
+struct sched_conf sched_conf_default(void);
+
+/* Owned by the scheduler; others may read it. */
+struct sched_model {
+	struct model fleet;
+	struct queue queue;
+	struct predictor *predictor;
+	struct estimator estimator;
+	enum slo_strategy strategy; /* of requests that name none */
+	bool dirty;
+	TAILQ_ENTRY(sched_model) dirty_link;
+	TAILQ_ENTRY(sched_model) link; /* in configuration order */
+	UT_hash_handle hh;
+};
+TAILQ_HEAD(sched_models, sched_model);
+
+struct sched;
+
+struct sched *sched_new(const struct sched_conf *conf); /* NULL: out of memory */
+void sched_free(struct sched *s); /* NULL is accepted */
+void sched_configure(struct sched *s, const struct sched_conf *conf); /* all but the seed */
+
+/* The fleet. Constructors return NULL when out of memory. */
+struct sched_model *sched_model_add(struct sched *s, const char *name, enum slo_strategy strategy);
+struct sched_model *sched_model_find(const struct sched *s, const char *name, size_t len);
+const struct sched_models *sched_models(const struct sched *s);
+struct deployment *sched_deployment_add(struct sched_model *m, const char *name);
+/* A server that no model uses yet; the scheduler frees it. */
+struct server *sched_server_add(struct sched *s, const char *name);
+/* Gives it a seat. SLO_EINVAL: it has one in this model already; SLO_ENOMEM. */
+MUSTCHECK slo_err sched_server_seat(struct sched *s, struct deployment *d, struct server *server);
+void sched_server_usable(struct sched *s, struct server *server, bool usable);
+/* Takes p over on SLO_OK. SLO_ESTALE: it is not newer than the one in force. */
+MUSTCHECK slo_err sched_profile_set(struct sched *s, struct deployment *d, struct profile *p);
+
+struct sched_request {
+	const char *id; /* id_len in 1..SLO_ID_MAX; copied */
+	size_t id_len;
+	struct sched_model *model;
+	enum slo_strategy strategy;
+	int64_t input; /* prompt tokens */
+	bool input_told; /* not an estimate, so nothing corrects it or learns from it */
+	int64_t output; /* output tokens, or -1: predict */
+	int64_t max_output; /* limit of the prediction; -1: none */
+	bool stream;
+	slo_nsec created; /* its clock for the SLO; usually now */
+	struct slo_target own;
+	void *user; /* comes back in the action */
+};
+
+/* A new request; its answer is an action of a later sched_step(), exactly one.
+ * SLO_ESTALE: its end was seen already, so answer `pass`, SLO_REASON_ENDED.
+ * SLO_EINVAL: the id is in use. SLO_ENOMEM. In these cases there is no action.
+ * *out (may be NULL) is valid until that action or sched_abandon(). */
+MUSTCHECK slo_err sched_submit(struct sched *s, slo_nsec now, const struct sched_request *req,
+			       struct request **out);
+
+/* An answer to pass on. The pointers are valid until the next call. */
+struct sched_action {
+	const struct request *request;
+	void *user;
+	enum slo_verdict verdict;
+	enum slo_reason reason;
+	enum slo_strategy strategy; /* the one that decided */
+	const struct seat *seat; /* route, fallback */
+	slo_nsec waited;
+};
+
+/* The next answer, if any. */
+bool sched_step(struct sched *s, slo_nsec now, struct sched_action *out);
+/* When to step even if nothing happens; SLO_NEVER: no need. */
+slo_nsec sched_next_wakeup(const struct sched *s);
+
+/* Nobody waits for the answer of this queued request any more: no action will follow. */
+void sched_abandon(struct sched *s, slo_nsec now, struct request *r);
+/* An id that was answered without the scheduler (pass), so that its end is not unknown. */
+void sched_note_passed(struct sched *s, slo_nsec now, const char *id, size_t len);
+
+enum sched_end_result {
+	SCHED_END_CLOSED, /* released, or answered before without a server */
+	SCHED_END_CANCELLED, /* it was still waiting; its action is `pass`, SLO_REASON_ENDED */
+	SCHED_END_DUPLICATE,
+	SCHED_END_UNKNOWN, /* remembered, in case its request comes later */
+};
+
+struct sched_outcome {
+	bool completed; /* as the server meant it: the only ends that are learned from */
+	int64_t input, output; /* real token counts, -1: not told */
+	int64_t bytes; /* of the answer, -1: unknown */
+};
+
+struct sched_end {
+	enum sched_end_result result;
+	/* The rest only if a dispatched request was released: */
+	const struct request *request; /* else NULL; valid until the next call */
+	int64_t input, output; /* the best known counts */
+};
+
+/* The stream of a request ended, whatever its state. */
+void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
+	       const struct sched_outcome *outcome, struct sched_end *out);
+
+struct sched_counts {
+	size_t queued, dispatched, remembered;
+	uint64_t leases_expired; /* since the start */
+};
+struct sched_counts sched_counts(const struct sched *s);
+
+/* Aborts when an invariant is broken; for tests and debug builds. */
+void sched_check(const struct sched *s);
+
+#endif
