@@ -1,0 +1,35 @@
+/* route_msg.h - what HAProxy tells about a request: the SPOE message "slo-route".
+ * Pure and without allocation; slices borrow from the payload. */
+#ifndef SLO_WIRE_ROUTE_MSG_H
+#define SLO_WIRE_ROUTE_MSG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "slo.h"
+
+#define ROUTE_MSG_ID_MAX 255 /* bytes */
+
+/* A slice whose p is NULL was absent: not given, NULL, or of the wrong type. */
+struct route_msg {
+	bool found;      /* there was a slo-route message; without it the rest is absent */
+	struct slice id; /* 1 to ROUTE_MSG_ID_MAX bytes, else absent */
+	struct slice model;
+	struct slice strategy;
+	struct slice path;
+	struct slice body; /* the body or its first bytes */
+	int64_t size;      /* bytes the body has at least: the largest of size, clen, body.len */
+
+	/* -1 when absent, negative, not a number or beyond int64. */
+	int64_t prompt_tokens;
+	int64_t max_tokens;
+	int64_t slo_e2e_ms;
+	int64_t slo_ttft_ms;
+	int64_t slo_tpot_ms;
+};
+
+/* Reads the whole payload of a NOTIFY. Of several slo-route messages the first counts, of an
+ * argument given twice the last. SLO_EPROTO: malformed bytes anywhere, *out is untouched. */
+MUSTCHECK slo_err route_msg_parse(struct slice payload, struct route_msg *out);
+
+#endif

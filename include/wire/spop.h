@@ -1,0 +1,130 @@
+/* spop.h - SPOP 2.0: frames, typed values, the messages of a NOTIFY, the actions of an ACK.
+ * Pure and without allocation; every slice borrows from the bytes given in.
+ *
+ *   frame    length:4 BE | type:1 | flags:4 BE | stream-id:varint | frame-id:varint | payload
+ *   message  name:string | number of arguments:1 | { name:string | value } ...
+ *   value    flags:4 bits, type:4 bits | content
+ *
+ * The length does not count itself; neither does max-frame-size. */
+#ifndef SLO_WIRE_SPOP_H
+#define SLO_WIRE_SPOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "slo.h"
+#include "wire/rd.h"
+#include "wire/wr.h"
+
+#define SPOP_LENGTH_SIZE   4   /* the prefix before each frame */
+#define SPOP_FRAME_MIN     7   /* type, flags and two ids of one byte */
+#define SPOP_MAX_FRAME_MIN 256 /* a peer may not agree to less */
+
+enum spop_frame_type {
+	SPOP_UNSET = 0, /* continues a fragmented NOTIFY */
+	SPOP_HAPROXY_HELLO = 1,
+	SPOP_HAPROXY_DISCONNECT = 2,
+	SPOP_NOTIFY = 3,
+	SPOP_AGENT_HELLO = 101,
+	SPOP_AGENT_DISCONNECT = 102,
+	SPOP_ACK = 103,
+};
+
+#define SPOP_FIN   UINT32_C(0x1) /* the last fragment, or the only one */
+#define SPOP_ABORT UINT32_C(0x2) /* the peer gives up this fragmented frame */
+
+struct spop_frame {
+	uint8_t type; /* an enum spop_frame_type, or one we do not know */
+	uint32_t flags;
+	uint64_t stream_id; /* unique within a connection only */
+	uint64_t frame_id;
+	struct slice payload;
+};
+
+/* Whether buf starts with a whole frame of at most max_frame bytes of content. SLO_OK:
+ * *whole is its size with the prefix. SLO_ESHORT: wait for more. SLO_ETOOBIG, known as soon
+ * as the prefix is there, and SLO_EPROTO (too small to be a frame): disconnect. */
+MUSTCHECK slo_err spop_peek(const uint8_t *buf, size_t len, uint32_t max_frame, size_t *whole);
+
+/* Takes a frame's content apart, that is the frame without its prefix. Only SLO_EPROTO:
+ * the ids do not fit. Types and flags are the caller's to judge. */
+MUSTCHECK slo_err spop_frame(const uint8_t *content, size_t len, struct spop_frame *f);
+
+enum spop_type {
+	SPOP_T_NULL = 0,
+	SPOP_T_BOOL = 1,   /* b */
+	SPOP_T_INT32 = 2,  /* i */
+	SPOP_T_UINT32 = 3, /* u */
+	SPOP_T_INT64 = 4,  /* i */
+	SPOP_T_UINT64 = 5, /* u */
+	SPOP_T_IPV4 = 6,   /* s, 4 bytes, network order */
+	SPOP_T_IPV6 = 7,   /* s, 16 bytes, network order */
+	SPOP_T_STR = 8,    /* s */
+	SPOP_T_BIN = 9,    /* s */
+};
+
+struct spop_value {
+	enum spop_type type; /* says which member below is set */
+	union {
+		struct slice s;
+		int64_t i;
+		uint64_t u;
+		bool b;
+	};
+};
+
+/* False: an unknown type, a number outside its type, or too short; r is bad then. */
+bool spop_value_read(struct rd *r, struct spop_value *v);
+void spop_value_write(struct wr *w, const struct spop_value *v);
+
+bool spop_value_is_int(const struct spop_value *v); /* any of the four integer types */
+/* True: an integer from 0 to INT64_MAX, now in *n. */
+bool spop_value_count(const struct spop_value *v, int64_t *n);
+
+struct spop_arg {
+	struct slice name;
+	struct spop_value value;
+};
+
+struct spop_msg {
+	struct slice name;
+	unsigned int args_left; /* arguments not read yet */
+};
+
+/* Walk a NOTIFY's payload: start with a zeroed message and r at the payload. Arguments left
+ * unread are skipped by the next step. False at the end or at an error: r->bad tells. */
+bool spop_msg_next(struct rd *r, struct spop_msg *m);
+bool spop_arg_next(struct rd *r, struct spop_msg *m, struct spop_arg *arg);
+
+void spop_kv_write(struct wr *w, const char *name, const struct spop_value *v);
+bool spop_kv_read(struct rd *r, struct spop_arg *kv); /* false: r is bad */
+
+/* Any frame: begin, write the payload, end with what begin returned. SLO_EFULL: it did not
+ * fit, w is bad and nothing of it may be sent. */
+size_t spop_frame_begin(struct wr *w, enum spop_frame_type type, uint64_t stream_id,
+                        uint64_t frame_id);
+MUSTCHECK slo_err spop_frame_end(struct wr *w, size_t begin);
+
+/* ACK: begin, any number of variables of scope txn, end. The names are without prefix.
+ * Give w no more room than the prefix and the agreed max-frame-size. */
+size_t spop_ack_begin(struct wr *w, uint64_t stream_id, uint64_t frame_id);
+void spop_ack_set_str(struct wr *w, const char *name, struct slice value);
+void spop_ack_set_int(struct wr *w, const char *name, int64_t value);
+MUSTCHECK slo_err spop_ack_end(struct wr *w, size_t begin);
+
+#define SPOP_ACTION_SET_VAR   1
+#define SPOP_ACTION_UNSET_VAR 2
+#define SPOP_SCOPE_TXN        2
+
+/* The largest ACK of ours, prefix included: five strings and two integers, as long as no
+ * name is longer than "strategy" and no string longer than SPOP_ACK_STR_MAX. */
+#define SPOP_ACK_NAME_MAX 8
+#define SPOP_ACK_STR_MAX  255
+#define SPOP_ACK_HEAD_MAX (SPOP_LENGTH_SIZE + 1 + 4 + 10 + 10)
+#define SPOP_ACK_VAR_MAX  (3 + 1 + SPOP_ACK_NAME_MAX + 1) /* all of it but the content */
+#define SPOP_ACK_MAX                                                         \
+	(SPOP_ACK_HEAD_MAX + 5 * (SPOP_ACK_VAR_MAX + 2 + SPOP_ACK_STR_MAX) + \
+	 2 * (SPOP_ACK_VAR_MAX + 10))
+
+#endif
