@@ -1,0 +1,53 @@
+/* endline.h - the line HAProxy writes when a stream ends, and its notices on the same log.
+ *   <133>Nov 23 12:00:00 lb haproxy[7]: slo1 id=... be=b srv=s1 st=200 tr=12 ta=512 bytes=4711 ...
+ *   3 events dropped                         the ring overflowed
+ *   Server be/s2 is DOWN, reason: ...        a backend's `log`
+ * What stands first on a line decides: behind the token slo1 everything is key=value, and in the
+ * reason of a server message, which the server may have written itself, slo1 is only text. */
+#ifndef SLO_WIRE_ENDLINE_H
+#define SLO_WIRE_ENDLINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "slo.h"
+
+#define ENDLINE_ID_MAX 255
+
+enum endline_kind {
+	ENDLINE_END,     /* a stream ended */
+	ENDLINE_DROPPED, /* HAProxy dropped `dropped` lines */
+	ENDLINE_SERVER,  /* be/srv is now in `state` */
+	ENDLINE_OTHER,   /* anything else */
+};
+
+enum endline_state {
+	ENDLINE_UP,
+	ENDLINE_DOWN,
+	ENDLINE_MAINT,
+	ENDLINE_DRAIN, /* takes no new sessions, serves the open ones */
+};
+
+/* Slices borrow from the line; p NULL = absent. Numbers are -1 when absent, negative or not a
+ * decimal number of 63 bits. */
+struct endline {
+	enum endline_kind kind;
+	struct slice id;  /* 1..ENDLINE_ID_MAX bytes on ENDLINE_END */
+	struct slice be;  /* on ENDLINE_END and ENDLINE_SERVER */
+	struct slice srv; /* as be; absent also when HAProxy says <NOSRV> */
+	struct slice ts;
+	int64_t st;
+	int64_t tr_ms;
+	int64_t ta_ms;
+	int64_t bytes;
+	int64_t in;  /* tokens */
+	int64_t out; /* tokens */
+	uint64_t dropped;
+	enum endline_state state;
+};
+
+/* One line or datagram, with or without its line end. Fields that the kind does not have are
+ * absent. Of duplicate keys the first counts. SLO_EPROTO: there is slo1, but no valid id. */
+MUSTCHECK slo_err endline_parse(const uint8_t *line, size_t len, struct endline *out);
+
+#endif
