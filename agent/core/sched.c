@@ -416,6 +416,8 @@ void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
 		break;
 	case REQUEST_PAST:
 		out->result = r->ended ? SCHED_END_DUPLICATE : SCHED_END_CLOSED;
+		if (!r->ended) /* known from its end on, not from its answer */
+			requests_move(&s->requests, r, REQUEST_PAST, now);
 		r->ended = true;
 		break;
 	}

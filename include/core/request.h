@@ -46,6 +46,7 @@ struct request {
 	slo_nsec created; /* its clock for the SLO starts here */
 	slo_nsec arrived; /* submitted to the scheduler */
 	slo_nsec since; /* in its present state */
+	slo_nsec dispatched; /* when it was placed */
 	uint64_t seq; /* order of arrival */
 	struct slo_target own; /* the request's own target */
 	struct goal goal; /* what it was placed by; GOAL_NONE before, and in fallback */

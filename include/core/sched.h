@@ -69,6 +69,7 @@ struct sched_model {
 	struct predictor *predictor;
 	struct estimator estimator;
 	enum slo_strategy strategy; /* of requests that name none */
+	void *owner; /* the shell's; the core does not look at it */
 	bool dirty;
 	TAILQ_ENTRY(sched_model) dirty_link;
 	TAILQ_ENTRY(sched_model) link; /* in configuration order */
