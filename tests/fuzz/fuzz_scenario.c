@@ -1,0 +1,17 @@
+#include <stdlib.h>
+
+#include "wire/scenario.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char error[SCENARIO_ERROR_SIZE] = "";
+	struct scenario_line line;
+
+	if (scenario_parse((const char *)data, size, &line, error) == SLO_OK)
+		scenario_line_fini(&line);
+	else if (error[0] == '\0')
+		abort(); /* an error without a reason */
+	return 0;
+}

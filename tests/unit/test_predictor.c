@@ -1,0 +1,260 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "core/estimator.h"
+#include "core/predictor.h"
+#include "core_build.h"
+
+static int make(void **state)
+{
+	*state = predictor_new();
+	return *state ? 0 : -1;
+}
+
+static int drop(void **state)
+{
+	predictor_free(*state);
+	return 0;
+}
+
+static int64_t guess_as(struct predictor *p, slo_nsec now, int64_t input, enum slo_predict how)
+{
+	struct rng rng;
+
+	rng_init(&rng, 1);
+	return predictor_guess(p, now, input, -1, how, SLO_COLD_OPTIMISTIC, &rng);
+}
+
+static void learn_n(struct predictor *p, slo_nsec now, int n, int64_t input, int64_t output)
+{
+	for (int i = 0; i < n; i++)
+		predictor_learn(p, now, input, output);
+}
+
+static int64_t cold(struct predictor *p, int64_t input, int64_t max_output, enum slo_cold how)
+{
+	struct rng rng;
+
+	rng_init(&rng, 1);
+	return predictor_guess(p, 0, input, max_output, SLO_PREDICT_SAMPLE, how, &rng);
+}
+
+static void without_history_the_cold_option_answers(void **state)
+{
+	assert_int_equal(cold(*state, 512, -1, SLO_COLD_OPTIMISTIC), 1);
+	assert_int_equal(cold(*state, 512, -1, SLO_COLD_INPUT), 512);
+	assert_int_equal(cold(*state, 512, 300, SLO_COLD_MAX), 300);
+	assert_int_equal(cold(*state, 512, -1, SLO_COLD_MAX), 512);
+	assert_int_equal(cold(*state, 0, -1, SLO_COLD_INPUT), 1);
+	assert_int_equal(cold(*state, -7, -1, SLO_COLD_MAX), 1);
+}
+
+static void no_guess_is_above_what_the_request_allows(void **state)
+{
+	struct rng rng;
+
+	rng_init(&rng, 1);
+	assert_int_equal(cold(*state, 512, 100, SLO_COLD_INPUT), 100);
+	assert_int_equal(cold(*state, 512, 0, SLO_COLD_MAX), 0);
+	assert_int_equal(cold(*state, 512, 0, SLO_COLD_OPTIMISTIC), 0);
+	learn_n(*state, 0, 10, 512, 1024);
+	assert_int_equal(
+	    predictor_guess(*state, 0, 512, 1024, SLO_PREDICT_P90, SLO_COLD_OPTIMISTIC, &rng),
+	    1024);
+	assert_int_equal(
+	    predictor_guess(*state, 0, 512, 1023, SLO_PREDICT_P90, SLO_COLD_OPTIMISTIC, &rng),
+	    1023);
+}
+
+static void history_counts_for_prompts_of_about_the_same_size(void **state)
+{
+	predictor_learn(*state, 0, 512, 64);
+	assert_int_equal(guess_as(*state, 0, 512, SLO_PREDICT_SAMPLE), 64);
+	assert_int_equal(guess_as(*state, 0, 363, SLO_PREDICT_SAMPLE), 64); /* rounds to 2^9 */
+	assert_int_equal(guess_as(*state, 0, 724, SLO_PREDICT_SAMPLE), 64);
+	assert_int_equal(guess_as(*state, 0, 362, SLO_PREDICT_SAMPLE), 1);
+	assert_int_equal(guess_as(*state, 0, 725, SLO_PREDICT_SAMPLE), 1);
+}
+
+static void guesses_are_powers_of_two_of_the_real_size(void **state)
+{
+	predictor_learn(*state, 0, 1, 90);
+	predictor_learn(*state, 0, 4, 91);
+	predictor_learn(*state, 0, 16, 0);
+	assert_int_equal(guess_as(*state, 0, 1, SLO_PREDICT_P50), 64);
+	assert_int_equal(guess_as(*state, 0, 4, SLO_PREDICT_P50), 128);
+	assert_int_equal(guess_as(*state, 0, 16, SLO_PREDICT_P50), 1);
+}
+
+static void sizes_beyond_the_last_bucket_count_as_it(void **state)
+{
+	predictor_learn(*state, 0, INT64_MAX, INT64_MAX);
+	assert_int_equal(guess_as(*state, 0, INT64_C(1) << 20, SLO_PREDICT_P50), 1 << 20);
+}
+
+static void percentiles_take_the_nearest_rank(void **state)
+{
+	learn_n(*state, 0, 5, 512, 16);
+	learn_n(*state, 0, 4, 512, 64);
+	learn_n(*state, 0, 1, 512, 256);
+	assert_int_equal(guess_as(*state, 0, 512, SLO_PREDICT_P50), 16);
+	assert_int_equal(guess_as(*state, 0, 512, SLO_PREDICT_P90), 64);
+	learn_n(*state, 0, 1, 512, 256); /* 11: the 6th and the 10th */
+	assert_int_equal(guess_as(*state, 0, 512, SLO_PREDICT_P50), 64);
+	assert_int_equal(guess_as(*state, 0, 512, SLO_PREDICT_P90), 256);
+}
+
+static void draws_follow_the_distribution_and_the_seed(void **state)
+{
+	struct rng a, b;
+	int low = 0;
+
+	rng_init(&a, 7);
+	rng_init(&b, 7);
+	learn_n(*state, 0, 3, 512, 16);
+	learn_n(*state, 0, 1, 512, 256);
+	for (int i = 0; i < 4000; i++) {
+		int64_t x = predictor_guess(*state, 0, 512, -1, SLO_PREDICT_SAMPLE,
+		                            SLO_COLD_OPTIMISTIC, &a);
+
+		assert_int_equal(x, predictor_guess(*state, 0, 512, -1, SLO_PREDICT_SAMPLE,
+		                                    SLO_COLD_OPTIMISTIC, &b));
+		assert_true(x == 16 || x == 256);
+		low += x == 16;
+	}
+	assert_in_range(low, 2850, 3150);
+}
+
+/* Learned in interval 0, so in the window up to the end of interval 23. */
+static void the_oldest_interval_is_dropped_even_when_nothing_ends(void **state)
+{
+	slo_nsec last = 24 * PREDICTOR_INTERVAL - 1;
+
+	predictor_learn(*state, PREDICTOR_INTERVAL - 1, 512, 64);
+	assert_int_equal(guess_as(*state, last, 512, SLO_PREDICT_SAMPLE), 64);
+	assert_int_equal(predictor_samples(*state, last), 1);
+	assert_int_equal(guess_as(*state, last + 1, 512, SLO_PREDICT_SAMPLE), 1);
+	assert_int_equal(predictor_samples(*state, last + 1), 0);
+}
+
+static void each_interval_is_dropped_in_its_turn(void **state)
+{
+	for (int i = 0; i < 24; i++)
+		learn_n(*state, i * PREDICTOR_INTERVAL, i + 1, 512, 64);
+	for (uint64_t i = 0, left = 300; i <= 24; i++) {
+		slo_nsec now = (23 + (slo_nsec)i) * PREDICTOR_INTERVAL;
+
+		assert_int_equal(predictor_samples(*state, now), left);
+		left -= i < 24 ? i + 1 : 0;
+	}
+}
+
+static void a_long_silence_drops_everything(void **state)
+{
+	learn_n(*state, 0, 9, 512, 64);
+	assert_int_equal(predictor_samples(*state, SEC(1e9)), 0);
+	learn_n(*state, SEC(1e9), 2, 512, 64);
+	assert_int_equal(predictor_samples(*state, SEC(1e9)), 2);
+}
+
+static void time_may_start_below_zero(void **state)
+{
+	predictor_learn(*state, -1, 512, 64); /* interval -1 */
+	assert_int_equal(predictor_samples(*state, 0), 1);
+	assert_int_equal(predictor_samples(*state, 23 * PREDICTOR_INTERVAL - 1), 1);
+	assert_int_equal(predictor_samples(*state, 23 * PREDICTOR_INTERVAL), 0);
+}
+
+/* The estimator stands beside the predictor: both learn from what ended. */
+
+static void an_estimator_that_learned_nothing_changes_nothing(void **state)
+{
+	struct estimator e;
+
+	(void)state;
+	estimator_init(&e);
+	assert_true(estimator_factor(&e) == 1);
+	assert_int_equal(estimator_input(&e, 1000), 1000);
+	assert_int_equal(estimator_input(&e, -1), 0);
+	assert_int_equal(estimator_output(&e, false, 0), 1);
+	assert_int_equal(estimator_output(&e, true, -1), 1);
+}
+
+static void estimates_of_prompts_learn_the_models_factor(void **state)
+{
+	struct estimator e;
+
+	(void)state;
+	estimator_init(&e);
+	for (int i = 0; i < 100; i++)
+		estimator_learn_input(&e, 1000, 1500);
+	assert_float_equal(estimator_factor(&e), 1.5, 1e-9);
+	assert_int_equal(estimator_input(&e, 2000), 3000);
+}
+
+static void one_absurd_count_moves_the_factor_little(void **state)
+{
+	struct estimator e;
+
+	(void)state;
+	estimator_init(&e);
+	for (int i = 0; i < 100; i++)
+		estimator_learn_input(&e, 1000, 1000);
+	estimator_learn_input(&e, 16, INT64_MAX);
+	assert_true(estimator_factor(&e) < 1.05);
+	estimator_learn_input(&e, 15, 1); /* too short to tell */
+	estimator_learn_input(&e, 1000, 0);
+	estimator_learn_input(&e, 1000, -1);
+	assert_true(estimator_factor(&e) > 1);
+}
+
+static void answer_sizes_teach_bytes_per_token(void **state)
+{
+	struct estimator e;
+
+	(void)state;
+	estimator_init(&e);
+	for (int i = 0; i < 50; i++)
+		estimator_learn_output(&e, false, 425 + 6 * 100, 100);
+	assert_float_equal(estimator_bytes_per_token(&e, false), 6, 1e-9);
+	assert_int_equal(estimator_output(&e, false, 425 + 6 * 200), 200);
+	for (int i = 0; i < 50; i++)
+		estimator_learn_output(&e, true, 700 + 300 * 100, 100);
+	assert_int_equal(estimator_output(&e, true, 700 + 300 * 50), 50);
+	assert_int_equal(estimator_output(&e, false, 425 + 6 * 200), 200);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(without_history_the_cold_option_answers, make,
+		                                drop),
+		cmocka_unit_test_setup_teardown(no_guess_is_above_what_the_request_allows, make,
+		                                drop),
+		cmocka_unit_test_setup_teardown(history_counts_for_prompts_of_about_the_same_size,
+		                                make, drop),
+		cmocka_unit_test_setup_teardown(guesses_are_powers_of_two_of_the_real_size, make,
+		                                drop),
+		cmocka_unit_test_setup_teardown(sizes_beyond_the_last_bucket_count_as_it, make,
+		                                drop),
+		cmocka_unit_test_setup_teardown(percentiles_take_the_nearest_rank, make, drop),
+		cmocka_unit_test_setup_teardown(draws_follow_the_distribution_and_the_seed, make,
+		                                drop),
+		cmocka_unit_test_setup_teardown(
+		    the_oldest_interval_is_dropped_even_when_nothing_ends, make, drop),
+		cmocka_unit_test_setup_teardown(each_interval_is_dropped_in_its_turn, make, drop),
+		cmocka_unit_test_setup_teardown(a_long_silence_drops_everything, make, drop),
+		cmocka_unit_test_setup_teardown(time_may_start_below_zero, make, drop),
+		cmocka_unit_test(an_estimator_that_learned_nothing_changes_nothing),
+		cmocka_unit_test(estimates_of_prompts_learn_the_models_factor),
+		cmocka_unit_test(one_absurd_count_moves_the_factor_little),
+		cmocka_unit_test(answer_sizes_teach_bytes_per_token),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
