@@ -62,7 +62,7 @@ static int64_t border_between(double a, double b)
 	double t = ceil(sqrt(product));
 
 	if (!(t < (double)SLO_TOKENS_MAX))
-		return SLO_TOKENS_MAX;
+		return INT64_MAX; /* no request is that large */
 	while (t > 1 && (t - 1) * (t - 1) >= product)
 		t -= 1;
 	while (t * t < product)

@@ -1,0 +1,585 @@
+/* naive.c - see naive.h. Nothing here is fast, and nothing is remembered that can be computed. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "naive_private.h"
+
+#define MOST_TOKENS INT32_MAX
+
+/* A deployment in which a request may run. */
+struct option {
+	unsigned deployment; /* index in the model */
+	slo_nsec start;      /* its rank is above 0 after that */
+};
+
+static void take_out(uint32_t *ids, size_t *count, uint32_t id)
+{
+	size_t i = 0;
+
+	while (ids[i] != id)
+		i++;
+	(*count)--;
+	memmove(&ids[i], &ids[i + 1], (*count - i) * sizeof(*ids));
+}
+
+static int64_t tokens(int64_t t)
+{
+	return t < 0 ? 0 : t > MOST_TOKENS ? MOST_TOKENS : t;
+}
+
+/* ---- answers ---- */
+
+static struct naive_action *answer(struct naive *n, slo_nsec now, uint32_t id,
+                                   enum naive_verdict verdict, enum naive_reason reason)
+{
+	struct naive_action *a = &n->action[n->actions++];
+	struct request *r = &n->request[id];
+
+	*a = (struct naive_action){ .id = id, .verdict = verdict, .reason = reason };
+	a->strategy = r->ask.strategy;
+	a->server = -1;
+	a->at = now;
+	a->waited = now - r->arrived;
+	if (r->state == WAITING)
+		take_out(n->model[r->ask.model].queue, &n->model[r->ask.model].queued, id);
+	return a;
+}
+
+static void forget_old(struct naive *n, slo_nsec now)
+{
+	while (n->n_over > 0 && (n->n_over > n->conf.remember_limit ||
+	                         now - n->request[n->over[0]].over >= n->conf.remember)) {
+		n->request[n->over[0]] = (struct request){ .state = UNSEEN };
+		take_out(n->over, &n->n_over, n->over[0]);
+	}
+}
+
+static void remember(struct naive *n, slo_nsec now, uint32_t id)
+{
+	n->request[id].state = OVER;
+	n->request[id].over = now;
+	n->over[n->n_over++] = id;
+	forget_old(n, now);
+}
+
+static void refuse(struct naive *n, slo_nsec now, uint32_t id, enum naive_reason reason)
+{
+	answer(n, now, id, NAIVE_REJECT, reason);
+	remember(n, now, id);
+}
+
+static struct naive_action *place(struct naive *n, slo_nsec now, uint32_t id, int server,
+                                  enum naive_verdict verdict, enum naive_reason reason)
+{
+	struct naive_action *a = answer(n, now, id, verdict, reason);
+	struct request *r = &n->request[id];
+	struct model *m = &n->model[r->ask.model];
+
+	r->state = DISPATCHED;
+	r->placed = now;
+	r->server = (unsigned)server;
+	r->load = naive_profile_load(&naive_deployment_of(m, r->server)->profile, &r->ask);
+	n->dispatched[n->n_dispatched++] = id;
+	n->server[server].used += r->load;
+	n->server[server].inflight++;
+	m->turn[server] = ++m->turns;
+	a->server = server;
+	a->load = r->load;
+	return a;
+}
+
+/* Places a request by a strategy that looks at no SLO. */
+static void place_anywhere(struct naive *n, slo_nsec now, uint32_t id, enum naive_strategy strategy,
+                           enum naive_verdict verdict, enum naive_reason reason)
+{
+	const struct model *m = &n->model[n->request[id].ask.model];
+	unsigned choice = 0, choices = 0;
+	struct naive_action *a;
+	int server;
+
+	if (strategy == NAIVE_RANDOM)
+		server = naive_pick_random(n, m, &choice, &choices);
+	else
+		server = naive_pick_least_request(n, m);
+	if (server < 0) {
+		refuse(n, now, id, NAIVE_NO_SERVER);
+		return;
+	}
+	a = place(n, now, id, server, verdict, reason);
+	a->strategy = strategy;
+	a->choice = choice;
+	a->choices = choices;
+}
+
+/* ---- the queue ---- */
+
+/* The deployments with a usable cell, ascending rank; ties stay in configuration order. */
+static size_t options_of(const struct naive *n, const struct request *r, struct option *out)
+{
+	const struct model *m = &n->model[r->ask.model];
+	size_t count = 0;
+
+	for (unsigned k = 0; k < m->deployments; k++) {
+		const struct deployment *d = &m->deployment[k];
+		struct option o = { .deployment = k };
+		size_t i;
+
+		if (!naive_deployment_usable(n, d) ||
+		    !naive_profile_start(&d->profile, &r->ask, &o.start))
+			continue;
+		for (i = count++; i > 0 && out[i - 1].start < o.start; i--)
+			out[i] = out[i - 1];
+		out[i] = o;
+	}
+	return count;
+}
+
+static enum naive_reason why_no_options(const struct model *m)
+{
+	for (unsigned k = 0; k < m->deployments; k++)
+		if (m->deployment[k].profile.known)
+			return NAIVE_NO_SLO;
+	return NAIVE_NO_PROFILE;
+}
+
+static bool infeasible_somewhere(const struct naive *n, const struct request *r)
+{
+	const struct model *m = &n->model[r->ask.model];
+
+	for (unsigned k = 0; k < m->deployments; k++) {
+		const struct deployment *d = &m->deployment[k];
+
+		if (naive_deployment_usable(n, d) && naive_profile_target(&d->profile, &r->ask) &&
+		    naive_profile_zero(&d->profile, &r->ask))
+			return true;
+	}
+	return false;
+}
+
+static void leave_infeasible(struct naive *n, slo_nsec now, uint32_t id)
+{
+	if (n->conf.infeasible_fallback)
+		place_anywhere(n, now, id, n->conf.fallback, NAIVE_FALLBACK, NAIVE_SLO_FAILURE);
+	else
+		refuse(n, now, id, NAIVE_SLO_FAILURE);
+}
+
+/* Tries one head. False: it has to wait. */
+static bool try_head(struct naive *n, slo_nsec now, uint32_t id)
+{
+	const struct request *r = &n->request[id];
+	const struct model *m = &n->model[r->ask.model];
+	struct option option[NAIVE_DEPLOYMENTS];
+	size_t options = options_of(n, r, option);
+	bool full = false;
+
+	if (options == 0) {
+		if (infeasible_somewhere(n, r))
+			leave_infeasible(n, now, id);
+		else
+			place_anywhere(n, now, id, n->conf.fallback, NAIVE_FALLBACK,
+			               why_no_options(m));
+		return true;
+	}
+	if (n->conf.late_reject && option[0].start < now) {
+		refuse(n, now, id, NAIVE_SLO_FAILURE);
+		return true;
+	}
+	for (size_t i = 0; i < options; i++) {
+		const struct deployment *d = &m->deployment[option[i].deployment];
+		uint64_t load = naive_profile_load(&d->profile, &r->ask);
+		int server;
+
+		if (i > 0 && option[i].start < now)
+			break;
+		if (naive_profile_zero(&d->profile, &r->ask))
+			continue;
+		if (r->ask.strategy == NAIVE_PACK)
+			server = naive_pick_pack(n, d, load);
+		else
+			server = naive_pick_least_load(n, d);
+		if (server >= 0 && naive_fits(n->server[server].used, load)) {
+			place(n, now, id, server, NAIVE_ROUTE, NAIVE_NO_REASON);
+			return true;
+		}
+		full = true;
+	}
+	if (full && r->fresh && m->queued > n->conf.queue_limit)
+		refuse(n, now, id, NAIVE_QUEUE_FULL);
+	else if (!full)
+		leave_infeasible(n, now, id);
+	return n->request[id].state != WAITING;
+}
+
+/* round(log2 t), and -1 for no tokens. */
+static int size_class(int64_t t)
+{
+	int k = 0;
+
+	if (t == 0)
+		return -1;
+	while ((uint64_t)t * (uint64_t)t >= UINT64_C(1) << (2 * k + 1)) /* t < 2^31 */
+		k++;
+	return k;
+}
+
+/* Whether no request before the k-th of the queue is of its size. */
+static bool is_head(const struct naive *n, const struct model *m, size_t k)
+{
+	const struct naive_request *r = &n->request[m->queue[k]].ask;
+
+	for (size_t i = 0; i < k; i++) {
+		const struct naive_request *before = &n->request[m->queue[i]].ask;
+
+		if (size_class(before->input) == size_class(r->input) &&
+		    size_class(before->output) == size_class(r->output))
+			return false;
+	}
+	return true;
+}
+
+struct head {
+	uint32_t id;
+	bool listed;    /* has options */
+	slo_nsec start; /* of the first */
+};
+
+static bool goes_before(const struct naive *n, const struct head *a, const struct head *b)
+{
+	const struct request *ra = &n->request[a->id], *rb = &n->request[b->id];
+
+	if (a->listed != b->listed)
+		return !a->listed;
+	if (a->listed && a->start != b->start)
+		return a->start < b->start;
+	if (ra->ask.created != rb->ask.created)
+		return ra->ask.created < rb->ask.created;
+	return ra->seq < rb->seq;
+}
+
+static size_t sorted_heads(const struct naive *n, struct head *out)
+{
+	size_t count = 0;
+
+	for (unsigned k = 0; k < NAIVE_MODELS; k++) {
+		const struct model *m = &n->model[k];
+
+		for (size_t q = 0; n->concerned[k] && q < m->queued; q++) {
+			struct option option[NAIVE_DEPLOYMENTS];
+			struct head h = { .id = m->queue[q] };
+			size_t i;
+
+			if (!is_head(n, m, q))
+				continue;
+			h.listed = options_of(n, &n->request[h.id], option) > 0;
+			h.start = h.listed ? option[0].start : 0;
+			for (i = count++; i > 0 && goes_before(n, &h, &out[i - 1]); i--)
+				out[i] = out[i - 1];
+			out[i] = h;
+		}
+	}
+	return count;
+}
+
+/* Decisions for the models that an event concerns, until none of their heads can be decided. */
+static void decide(struct naive *n, slo_nsec now)
+{
+	bool decided;
+
+	do {
+		size_t queued = 0, heads;
+		struct head *head;
+
+		for (unsigned m = 0; m < NAIVE_MODELS; m++)
+			queued += n->model[m].queued;
+		head = calloc(queued + 1, sizeof(*head));
+		decided = false;
+		heads = head == NULL ? 0 : sorted_heads(n, head);
+		for (size_t i = 0; i < heads && !decided; i++)
+			decided = try_head(n, now, head[i].id);
+		free(head);
+	} while (decided);
+	memset(n->concerned, 0, sizeof(n->concerned));
+}
+
+/* ---- events ---- */
+
+static slo_nsec earlier(slo_nsec first, slo_nsec since, slo_nsec span)
+{
+	return span != SLO_NEVER && since + span < first ? since + span : first;
+}
+
+slo_nsec naive_wakeup(const struct naive *n)
+{
+	slo_nsec first = SLO_NEVER;
+
+	for (unsigned m = 0; m < NAIVE_MODELS; m++)
+		for (size_t i = 0; i < n->model[m].queued; i++)
+			first = earlier(first, n->request[n->model[m].queue[i]].arrived,
+			                n->conf.queue_timeout);
+	for (size_t i = 0; i < n->n_dispatched; i++)
+		first = earlier(first, n->request[n->dispatched[i]].placed, n->conf.lease);
+	return first;
+}
+
+/* The waiting request that came first and whose time is over at `now`. */
+static bool overdue(const struct naive *n, slo_nsec now, uint32_t *id)
+{
+	bool found = false;
+
+	for (unsigned m = 0; m < NAIVE_MODELS; m++) {
+		for (size_t i = 0; i < n->model[m].queued; i++) {
+			uint32_t k = n->model[m].queue[i];
+
+			if (now - n->request[k].arrived < n->conf.queue_timeout)
+				continue;
+			if (!found || n->request[k].seq < n->request[*id].seq)
+				*id = k;
+			found = true;
+		}
+	}
+	return found;
+}
+
+static void release(struct naive *n, slo_nsec now, uint32_t id)
+{
+	struct request *r = &n->request[id];
+
+	n->server[r->server].used -= r->load;
+	n->server[r->server].inflight--;
+	take_out(n->dispatched, &n->n_dispatched, id);
+	remember(n, now, id);
+}
+
+/* A request that was dispatched too long ago. */
+static bool outlived(const struct naive *n, slo_nsec now, uint32_t *id)
+{
+	for (size_t i = 0; i < n->n_dispatched; i++) {
+		*id = n->dispatched[i];
+		if (now - n->request[*id].placed >= n->conf.lease)
+			return true;
+	}
+	return false;
+}
+
+/* All models that use the server. */
+static void concerns_server(struct naive *n, unsigned server)
+{
+	for (unsigned m = 0; m < NAIVE_MODELS; m++)
+		n->concerned[m] |= n->model[m].seated[server] != 0;
+}
+
+/* Push: the most relaxed deployment, full or not. */
+static void push(struct naive *n, slo_nsec now, uint32_t id)
+{
+	const struct request *r = &n->request[id];
+	const struct model *m = &n->model[r->ask.model];
+	struct option option[NAIVE_DEPLOYMENTS];
+
+	if (options_of(n, r, option) == 0)
+		place_anywhere(n, now, id, n->conf.fallback, NAIVE_FALLBACK, why_no_options(m));
+	else
+		place(n, now, id, naive_pick_least_load(n, &m->deployment[option[0].deployment]),
+		      NAIVE_ROUTE, NAIVE_NO_REASON);
+}
+
+/* The one request whose answer does not depend on the queue. */
+static void answer_due(struct naive *n, slo_nsec now)
+{
+	enum naive_strategy strategy = n->request[n->due].ask.strategy;
+
+	n->has_due = false;
+	if (n->due_reason == NAIVE_ENDED) {
+		answer(n, now, n->due, NAIVE_PASS, NAIVE_ENDED);
+		remember(n, now, n->due);
+	} else if (n->due_reason != NAIVE_NO_REASON) {
+		refuse(n, now, n->due, n->due_reason);
+	} else if (strategy == NAIVE_PUSH) {
+		push(n, now, n->due);
+	} else {
+		place_anywhere(n, now, n->due, strategy, NAIVE_ROUTE, NAIVE_NO_REASON);
+	}
+}
+
+/* Whatever there is to do after an event: first what is over because of the time alone. */
+static void settle(struct naive *n, slo_nsec now)
+{
+	uint32_t id;
+
+	n->now = now;
+	forget_old(n, now);
+	while (outlived(n, now, &id)) {
+		concerns_server(n, n->request[id].server);
+		release(n, now, id);
+	}
+	while (overdue(n, now, &id)) {
+		n->concerned[n->request[id].ask.model] = true;
+		refuse(n, now, id, NAIVE_QUEUE_TIMEOUT);
+	}
+	if (n->has_due)
+		answer_due(n, now);
+	decide(n, now);
+}
+
+void naive_advance(struct naive *n, slo_nsec t)
+{
+	slo_nsec due;
+
+	while ((due = naive_wakeup(n)) <= t && due != SLO_NEVER)
+		settle(n, due < n->now ? n->now : due);
+}
+
+void naive_nothing(struct naive *n, slo_nsec t)
+{
+	settle(n, t);
+}
+
+void naive_configure(struct naive *n, slo_nsec t, const struct naive_conf *conf)
+{
+	n->conf = *conf;
+	settle(n, t);
+}
+
+bool naive_seat(struct naive *n, slo_nsec t, unsigned model, unsigned deployment, unsigned server)
+{
+	struct deployment *d = naive_deployment_get(n, model, deployment);
+	struct model *m = &n->model[model];
+	bool is_new = m->seated[server] == 0;
+
+	if (is_new) {
+		d->server[d->servers++] = server;
+		m->seated[server] = ++m->seats;
+		if (!n->server[server].exists)
+			n->server[server] = (struct server){ .exists = true, .usable = true };
+		if (n->server[server].usable)
+			n->concerned[model] = true;
+	}
+	settle(n, t);
+	return is_new;
+}
+
+void naive_ready(struct naive *n, slo_nsec t, unsigned server, bool usable)
+{
+	if (n->server[server].usable != usable) {
+		n->server[server].usable = usable;
+		concerns_server(n, server);
+	}
+	settle(n, t);
+}
+
+bool naive_profile(struct naive *n, slo_nsec t, unsigned model, unsigned deployment,
+                   const struct slo_profile_doc *doc)
+{
+	struct deployment *d = naive_deployment_get(n, model, deployment);
+	bool newer = !d->profile.known || doc->created > d->profile.created;
+
+	if (newer) {
+		naive_profile_copy(&d->profile, doc);
+		n->concerned[model] = true;
+	}
+	settle(n, t);
+	return newer;
+}
+
+static void becomes_due(struct naive *n, uint32_t id, enum naive_reason reason)
+{
+	struct request *r = &n->request[id];
+
+	if (r->state == WAITING)
+		take_out(n->model[r->ask.model].queue, &n->model[r->ask.model].queued, id);
+	r->state = DUE;
+	n->has_due = true;
+	n->due = id;
+	n->due_reason = reason;
+}
+
+slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naive_request *ask)
+{
+	struct request *r = &n->request[id];
+	struct model *m = &n->model[ask->model];
+	slo_err err = SLO_OK;
+
+	forget_old(n, t);
+	if (r->state != UNSEEN) {
+		err = r->state == OVER && r->ended ? SLO_ESTALE : SLO_EINVAL;
+		settle(n, t);
+		return err;
+	}
+	*r = (struct request){ .ask = *ask, .arrived = t, .seq = ++n->seq };
+	r->ask.input = tokens(ask->input);
+	r->ask.output = tokens(ask->output);
+	n->concerned[ask->model] = true;
+	if (ask->strategy == NAIVE_SLO || ask->strategy == NAIVE_PULL ||
+	    ask->strategy == NAIVE_PACK) {
+		r->state = WAITING;
+		m->queue[m->queued++] = id;
+		/* Behind another of its size it has to wait; a head may find a server. */
+		r->fresh = is_head(n, m, m->queued - 1);
+		if (!r->fresh && m->queued > n->conf.queue_limit)
+			becomes_due(n, id, NAIVE_QUEUE_FULL);
+	} else {
+		becomes_due(n, id, NAIVE_NO_REASON);
+	}
+	settle(n, t);
+	r->fresh = false;
+	return SLO_OK;
+}
+
+enum naive_end naive_end(struct naive *n, slo_nsec t, uint32_t id)
+{
+	struct request *r = &n->request[id];
+	enum naive_end result = NAIVE_CLOSED;
+
+	forget_old(n, t);
+	if (r->state == WAITING) {
+		result = NAIVE_CANCELLED;
+		r->ended = true;
+		n->concerned[r->ask.model] = true;
+		becomes_due(n, id, NAIVE_ENDED);
+	} else if (r->state == DISPATCHED) {
+		r->ended = true;
+		concerns_server(n, r->server);
+		release(n, t, id);
+	} else if (r->state == OVER && r->ended) {
+		result = NAIVE_DUPLICATE;
+	} else {
+		if (r->state == UNSEEN)
+			result = NAIVE_UNKNOWN;
+		else
+			take_out(n->over, &n->n_over, id);
+		r->ended = true;
+		remember(n, t, id);
+	}
+	settle(n, t);
+	return result;
+}
+
+bool naive_abandon(struct naive *n, slo_nsec t, uint32_t id)
+{
+	struct request *r = &n->request[id];
+	struct model *m = &n->model[r->ask.model];
+	bool waits = r->state == WAITING;
+
+	if (waits) {
+		n->concerned[r->ask.model] = true;
+		take_out(m->queue, &m->queued, id);
+		remember(n, t, id);
+	}
+	settle(n, t);
+	return waits;
+}
+
+void naive_passed(struct naive *n, slo_nsec t, uint32_t id)
+{
+	forget_old(n, t);
+	if (n->request[id].state == UNSEEN)
+		remember(n, t, id);
+	settle(n, t);
+}
+
+slo_nsec naive_start(const struct naive *n, uint32_t id, size_t k)
+{
+	struct option option[NAIVE_DEPLOYMENTS];
+
+	return k < options_of(n, &n->request[id], option) ? option[k].start : SLO_NEVER;
+}

@@ -1,0 +1,127 @@
+/* naive.h - the scheduler a second time, in the plainest way there is: arrays, linear scans,
+ * everything computed anew at every decision. It exists to be compared with the real one, so it
+ * shares no code with it and knows only what the documentation of the strategies says.
+ *
+ * Models, deployments, servers and requests are small numbers, given by the caller; what a seat
+ * or a profile names for the first time comes into being then. Deployments and servers stand in
+ * the order in which they came. */
+#ifndef NAIVE_H
+#define NAIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "slo.h"
+#include "slo_profile.h"
+
+#define NAIVE_MODELS      4
+#define NAIVE_DEPLOYMENTS 4 /* of one model */
+#define NAIVE_SERVERS     8
+#define NAIVE_AXIS        6 /* indexes of one axis of a profile, at most */
+
+enum naive_strategy {
+	NAIVE_SLO,
+	NAIVE_PUSH,
+	NAIVE_PULL,
+	NAIVE_PACK,
+	NAIVE_LEAST_REQUEST,
+	NAIVE_RANDOM,
+};
+#define NAIVE_STRATEGIES 6
+
+enum naive_verdict { NAIVE_ROUTE, NAIVE_FALLBACK, NAIVE_REJECT, NAIVE_PASS };
+
+enum naive_reason {
+	NAIVE_NO_REASON,
+	NAIVE_SLO_FAILURE,
+	NAIVE_QUEUE_TIMEOUT,
+	NAIVE_QUEUE_FULL,
+	NAIVE_NO_SERVER,
+	NAIVE_NO_PROFILE,
+	NAIVE_NO_SLO,
+	NAIVE_ENDED,
+};
+
+/* The words of the contract for the above. */
+extern const char *const naive_strategy_name[];
+extern const char *const naive_verdict_name[];
+extern const char *const naive_reason_name[];
+
+struct naive_conf {
+	enum naive_strategy fallback;
+	bool late_reject;
+	bool infeasible_fallback;
+	size_t queue_limit;
+	slo_nsec queue_timeout; /* SLO_NEVER: none */
+	slo_nsec lease;         /* a dispatched request is given up then; SLO_NEVER: never */
+	slo_nsec remember;      /* how long an id is known after its end */
+	size_t remember_limit;  /* ids known after their end */
+};
+
+struct naive_request {
+	unsigned model;
+	enum naive_strategy strategy;
+	int64_t input, output; /* tokens */
+	slo_nsec created;
+	struct slo_target own;
+};
+
+struct naive_action {
+	uint32_t id;
+	enum naive_verdict verdict;
+	enum naive_reason reason;
+	enum naive_strategy strategy; /* the one that decided */
+	int server;                   /* -1: none */
+	uint64_t load;                /* charged, in 1/2^32 of a server */
+	slo_nsec at, waited;
+	unsigned choices; /* drawn from that many usable servers; 0: not drawn */
+	unsigned choice;  /* which of them, in the order of the configuration */
+};
+
+enum naive_end { NAIVE_CLOSED, NAIVE_CANCELLED, NAIVE_DUPLICATE, NAIVE_UNKNOWN };
+
+struct naive;
+
+/* Requests are numbered below `ids`. NULL: out of memory. */
+struct naive *naive_new(const struct naive_conf *conf, uint32_t ids);
+void naive_free(struct naive *n);
+
+/* Where the scheduler under test sent its k-th answer to the present event: a random pick has
+ * to follow it, if it is one that could be made. */
+void naive_told(struct naive *n, const int *server, size_t count);
+
+/* Wake-ups up to and at t. An event that comes without this call finds what was due before it
+ * still undone, as when the caller was too busy to wake up. */
+void naive_advance(struct naive *n, slo_nsec t);
+/* When the next request times out or is given up. */
+slo_nsec naive_wakeup(const struct naive *n);
+
+/* Events. False or an error: refused, nothing happened. A new server is usable at once. */
+bool naive_seat(struct naive *n, slo_nsec t, unsigned model, unsigned deployment, unsigned server);
+void naive_ready(struct naive *n, slo_nsec t, unsigned server, bool usable);
+bool naive_profile(struct naive *n, slo_nsec t, unsigned model, unsigned deployment,
+                   const struct slo_profile_doc *doc);
+slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naive_request *r);
+enum naive_end naive_end(struct naive *n, slo_nsec t, uint32_t id);
+bool naive_abandon(struct naive *n, slo_nsec t, uint32_t id); /* false: it does not wait */
+void naive_nothing(struct naive *n, slo_nsec t);              /* a wake-up for nothing */
+void naive_configure(struct naive *n, slo_nsec t, const struct naive_conf *conf);
+void naive_passed(struct naive *n, slo_nsec t, uint32_t id);
+
+/* The answers since the last naive_told(). */
+const struct naive_action *naive_actions(const struct naive *n, size_t *count);
+
+/* What there is to compare, and for whoever invents the next event. */
+bool naive_has_model(const struct naive *n, unsigned model);
+bool naive_has_server(const struct naive *n, unsigned server);
+bool naive_is_usable(const struct naive *n, unsigned server);
+uint64_t naive_used(const struct naive *n, unsigned server);
+uint32_t naive_inflight(const struct naive *n, unsigned server);
+size_t naive_queued(const struct naive *n, unsigned model);
+uint32_t naive_queued_id(const struct naive *n, unsigned model, size_t k);
+size_t naive_dispatched(const struct naive *n);
+uint32_t naive_dispatched_id(const struct naive *n, size_t k);
+/* The moment at which a waiting request's k-th option runs out of slack; SLO_NEVER: none such. */
+slo_nsec naive_start(const struct naive *n, uint32_t id, size_t k);
+
+#endif

@@ -1,0 +1,89 @@
+/* ops.h - random events for the scheduler: what they are, how they are invented, and how they
+ * are written down as a scenario that slo-replay can read.
+ *
+ * An operation stands for itself: it names models, deployments, servers and requests by number,
+ * and where one does not exist (yet) it does nothing. So any part of a sequence is a sequence. */
+#ifndef PROP_OPS_H
+#define PROP_OPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "naive.h"
+#include "slo.h"
+#include "slo_profile.h"
+
+enum op_kind {
+	OP_ARRIVE,
+	OP_END,
+	OP_ABANDON,
+	OP_PASSED,
+	OP_SEAT, /* server in (model, deployment) */
+	OP_READY,
+	OP_PROFILE, /* of (model, deployment) */
+	OP_CONFIG,  /* other options from now on, but for what is remembered */
+	OP_TIME,    /* time passes, nothing else */
+};
+
+struct op {
+	enum op_kind kind;
+	slo_nsec t; /* never less than that of the operation before */
+	unsigned model, deployment, server;
+	bool up;   /* READY */
+	bool busy; /* the wake-ups before it were missed */
+	uint32_t id;
+	enum naive_strategy strategy;
+	int64_t input, output;
+	slo_nsec created;
+	struct slo_target own;
+	uint64_t seed; /* PROFILE: all of it but `created` follows from this; CONFIG: all */
+	double doc_created;
+};
+
+/* A profile with room for its tables. */
+struct doc {
+	struct slo_profile_doc head;
+	double output_axis[NAIVE_AXIS], input_axis[NAIVE_AXIS];
+	double tputs[NAIVE_AXIS * NAIVE_AXIS], e2e[NAIVE_AXIS * NAIVE_AXIS];
+	double ttft[NAIVE_AXIS * NAIVE_AXIS], tpot[NAIVE_AXIS * NAIVE_AXIS];
+};
+
+void doc_build(struct doc *doc, uint64_t seed, double created);
+
+/* What one seed is about: options, and the world that its operations talk of. */
+#define SETUP_SIZES 6
+
+struct setup {
+	uint64_t seed;
+	struct naive_conf conf;
+	unsigned models, deployments[NAIVE_MODELS], servers;
+	int64_t size[SETUP_SIZES]; /* of most requests */
+	bool busy;                 /* some wake-ups are missed */
+	bool tidy;                 /* profiles without holes, servers that are mostly up */
+	size_t crowd;              /* how many requests are about */
+	unsigned pull_percent;     /* of the strategies */
+};
+
+void conf_build(struct naive_conf *conf, uint64_t seed);
+void setup_init(struct setup *setup, uint64_t seed);
+
+/* Invents one operation after another, looking at the model for things worth doing. */
+struct gen {
+	const struct setup *setup;
+	uint64_t rng;
+	slo_nsec t;
+	uint32_t ids;      /* used so far */
+	unsigned preamble; /* steps of it done */
+};
+
+void gen_init(struct gen *g, const struct setup *setup);
+struct op gen_next(struct gen *g, const struct naive *n);
+
+/* One operation in words, for messages. */
+void op_describe(const struct op *op, char *out, size_t size);
+/* The scenario file. What the format cannot say stands in `expect` lines, which are ignored. */
+void ops_write(FILE *f, const struct setup *setup, const struct op *op, size_t count,
+               const char *message);
+
+#endif
