@@ -64,7 +64,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 
 all: $(progs) ## Build the daemon and the tools (VARIANT=release|debug|asan|cov)
 
-$(OUT)/agent/io/%.o: EXTRA = $(IO_CFLAGS)
+$(OUT)/agent/io/%.o $(OUT)/agent/main.o: EXTRA = $(IO_CFLAGS)
 $(OUT)/tests/demo/%.o: EXTRA = $(IO_CFLAGS)
 $(OUT)/%.o: %.c
 	$(call say,CC)

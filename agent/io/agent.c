@@ -1,0 +1,516 @@
+#include "io/agent.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <uthash.h>
+
+#include "io/clock.h"
+#include "wire/body.h"
+
+/* vLLM and OpenAI: /v1/completions answers 16 tokens unless told otherwise. */
+#define COMPLETIONS_DEFAULT_MAX 16
+
+struct fleet_entry {
+	UT_hash_handle hh;
+	struct server *server;
+	struct server_stats stats;
+	char key[]; /* BACKEND/SERVER */
+};
+
+/* Set-up */
+
+static uint64_t choose_seed(const struct config *conf)
+{
+	uint64_t seed = conf->routing.seed;
+
+	if (seed == 0 && getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
+		seed = (uint64_t)clock_nsec();
+	return seed;
+}
+
+static struct sched_conf sched_conf_of(const struct config *conf)
+{
+	return (struct sched_conf){
+		.fallback = conf->routing.fallback,
+		.late = conf->routing.late,
+		.infeasible = conf->routing.infeasible,
+		.predict = conf->routing.predict,
+		.cold = conf->routing.cold,
+		.queue_limit = conf->routing.queue_limit,
+		.queue_timeout = conf->routing.queue_timeout,
+		.lease_max_age = conf->limits.lease_max_age,
+		.remember_ended = conf->limits.remember_ended,
+		.remember_limit = conf->limits.remember_limit,
+		.seed = choose_seed(conf),
+	};
+}
+
+/* The server of that name in that backend; models with the same backend share it. */
+static struct server *fleet_server(struct agent *a, const char *backend, const char *name)
+{
+	size_t backend_len = strlen(backend), name_len = strlen(name);
+	size_t len = backend_len + 1 + name_len;
+	struct fleet_entry *e = calloc(1, sizeof(*e) + len + 1);
+	struct fleet_entry *known;
+
+	if (!e)
+		return NULL;
+	memcpy(e->key, backend, backend_len);
+	e->key[backend_len] = '/';
+	memcpy(e->key + backend_len + 1, name, name_len);
+	HASH_FIND(hh, a->fleet, e->key, len, known);
+	if (known) {
+		free(e);
+		return known->server;
+	}
+	e->server = sched_server_add(a->sched, name);
+	if (!e->server) {
+		free(e);
+		return NULL;
+	}
+	HASH_ADD_KEYPTR(hh, a->fleet, e->key, len, e);
+	if (!e->hh.tbl) {
+		free(e);
+		return NULL;
+	}
+	e->server->owner = &e->stats;
+	return e->server;
+}
+
+static bool build_deployment(struct agent *a, struct agent_model *m,
+			     const struct config_deployment *conf)
+{
+	struct deployment *d = sched_deployment_add(m->sched, conf->name);
+
+	if (!d)
+		return false;
+	for (size_t i = 0; i < conf->server_count; i++) {
+		struct server *s = fleet_server(a, m->conf->backend, conf->servers[i]);
+
+		if (!s || sched_server_seat(a->sched, d, s) != SLO_OK)
+			return false;
+	}
+	return true;
+}
+
+static bool build_model(struct agent *a, struct agent_model *m, const struct config_model *conf)
+{
+	m->conf = conf;
+	model_stats_init(&m->stats);
+	m->sched = sched_model_add(a->sched, conf->name, conf->strategy);
+	if (!m->sched)
+		return false;
+	m->sched->owner = m;
+	for (size_t i = 0; i < conf->deployment_count; i++)
+		if (!build_deployment(a, m, &conf->deployments[i]))
+			return false;
+	return true;
+}
+
+void agent_configure(struct agent *a)
+{
+	struct sched_conf conf = sched_conf_of(a->conf);
+
+	sched_configure(a->sched, &conf);
+	a->log->level = a->conf->log_level;
+	a->default_model = NULL;
+	for (size_t i = 0; i < a->model_count; i++) {
+		a->models[i].conf = &a->conf->models[i];
+		a->models[i].sched->strategy = a->conf->models[i].strategy;
+		if (a->conf->routing.default_model == &a->conf->models[i])
+			a->default_model = &a->models[i];
+	}
+}
+
+static bool build(struct agent *a)
+{
+	struct sched_conf conf = sched_conf_of(a->conf);
+
+	a->sched = sched_new(&conf);
+	a->models = calloc(a->conf->model_count, sizeof(*a->models));
+	if (!a->sched || !a->models)
+		return false;
+	for (size_t i = 0; i < a->conf->model_count; i++) {
+		a->model_count++;
+		if (!build_model(a, &a->models[i], &a->conf->models[i]))
+			return false;
+	}
+	agent_configure(a);
+	return true;
+}
+
+static void on_wakeup(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct agent *a = w->data;
+
+	a->wakeup_at = SLO_NEVER;
+	agent_pump(a, clock_nsec());
+}
+
+struct agent *agent_new(struct ev_loop *loop, const struct config *conf, struct log *log)
+{
+	struct agent *a = calloc(1, sizeof(*a));
+
+	if (a) {
+		a->loop = loop;
+		a->conf = conf;
+		a->log = log;
+		stats_init(&a->stats, clock_nsec());
+		ev_init(&a->wakeup, on_wakeup);
+		a->wakeup_at = SLO_NEVER;
+		a->wakeup.data = a;
+	}
+	if (!a || !build(a)) {
+		log_write(log, LOG_ERR, "out of memory while building the fleet");
+		agent_free(a);
+		return NULL;
+	}
+	agent_load_profiles(a);
+	return a;
+}
+
+void agent_free(struct agent *a)
+{
+	struct fleet_entry *e, *next;
+
+	if (!a)
+		return;
+	ev_timer_stop(a->loop, &a->wakeup);
+	HASH_ITER(hh, a->fleet, e, next) {
+		HASH_DEL(a->fleet, e);
+		free(e);
+	}
+	sched_free(a->sched);
+	free(a->models);
+	free(a);
+}
+
+/* Requests */
+
+static struct decision_stats *decisions_of(struct agent *a, struct agent_model *m)
+{
+	return m ? &m->stats.decisions : &a->stats.no_model;
+}
+
+/* An answer that needs no scheduler. */
+static bool pass(struct agent *a, slo_nsec now, struct agent_model *m, const struct route_msg *msg,
+		 enum slo_strategy strategy, enum slo_reason reason, struct answer *out)
+{
+	*out = (struct answer){ .verdict = SLO_PASS, .reason = reason, .strategy = strategy };
+	decisions_of(a, m)->requests[strategy][SLO_PASS][reason]++;
+	if (msg->id.p)
+		sched_note_passed(a->sched, now, (const char *)msg->id.p, msg->id.len);
+	return true;
+}
+
+static struct agent_model *find_model(struct agent *a, struct slice name)
+{
+	struct sched_model *m = sched_model_find(a->sched, (const char *)name.p, name.len);
+
+	return m ? m->owner : NULL;
+}
+
+static slo_nsec target_ms(int64_t ms)
+{
+	const int64_t longest = 86400 * INT64_C(1000);
+
+	if (ms <= 0)
+		return 0;
+	return (ms < longest ? ms : longest) * SLO_NSEC_PER_MSEC;
+}
+
+static bool path_has(struct slice path, const char *part)
+{
+	return path.p && memmem(path.p, path.len, part, strlen(part)) != NULL;
+}
+
+/* The request's own limit of output tokens over all its sequences; -1: none. */
+static int64_t output_limit(const struct route_msg *msg, const struct body_info *body)
+{
+	int64_t max = msg->max_tokens >= 0 ? msg->max_tokens : body->max_tokens;
+
+	if (path_has(msg->path, "/embeddings"))
+		return 0;
+	if (max < 0 && path_has(msg->path, "/completions") &&
+	    !path_has(msg->path, "/chat/completions"))
+		max = COMPLETIONS_DEFAULT_MAX;
+	if (max < 0)
+		return -1;
+	return max > INT32_MAX / body->sequences ? INT32_MAX : max * body->sequences;
+}
+
+static struct sched_request request_of(const struct agent_model *m, slo_nsec now,
+				       const struct route_msg *msg, const struct body_info *body,
+				       enum slo_strategy strategy, void *user)
+{
+	bool told = msg->prompt_tokens >= 0;
+
+	return (struct sched_request){
+		.id = (const char *)msg->id.p,
+		.id_len = msg->id.len,
+		.model = m->sched,
+		.strategy = strategy,
+		.input = told ? msg->prompt_tokens
+			      : body_prompt_tokens(body, m->conf->weights, msg->size),
+		.input_told = told,
+		.output = -1,
+		.max_output = output_limit(msg, body),
+		.stream = body->stream,
+		.created = now,
+		.own = { .e2e = target_ms(msg->slo_e2e_ms),
+			 .ttft = target_ms(msg->slo_ttft_ms),
+			 .tpot = target_ms(msg->slo_tpot_ms) },
+		.user = user,
+	};
+}
+
+static enum slo_strategy strategy_of(struct agent *a, const struct agent_model *m,
+				     struct slice name)
+{
+	enum slo_strategy s = m ? m->conf->strategy : a->conf->routing.strategy;
+
+	if (name.len > 0 && !policy_strategy_parse((const char *)name.p, name.len, &s))
+		a->stats.unknown_strategy++;
+	return s;
+}
+
+/* The model named by the message, else by the body, else the default one. */
+static struct agent_model *choose_model(struct agent *a, const struct route_msg *msg,
+					const struct body_info *body)
+{
+	if (msg->model.len > 0)
+		return find_model(a, msg->model);
+	if (body->model.len > 0)
+		return find_model(a, body->model);
+	return a->default_model;
+}
+
+bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, void *user,
+		 struct answer *now_answer, struct request **request)
+{
+	struct sched_request req;
+	struct agent_model *m;
+	struct body_info body;
+	enum slo_strategy strategy;
+
+	*request = NULL;
+	body_scan(msg->body, &body);
+	m = choose_model(a, msg, &body);
+	strategy = strategy_of(a, m, msg->strategy);
+	if (!msg->id.p || (msg->body.len > 0 && !body.is_json))
+		return pass(a, now, m, msg, strategy, SLO_REASON_BAD_REQUEST, now_answer);
+	if (!m)
+		return pass(a, now, m, msg, strategy, SLO_REASON_UNKNOWN_MODEL, now_answer);
+	if (a->draining)
+		return pass(a, now, m, msg, strategy, SLO_REASON_DRAINING, now_answer);
+	req = request_of(m, now, msg, &body, strategy, user);
+	switch (sched_submit(a->sched, now, &req, request)) {
+	case SLO_OK:
+		return false;
+	case SLO_ESTALE:
+		return pass(a, now, m, msg, strategy, SLO_REASON_ENDED, now_answer);
+	case SLO_ENOMEM:
+		log_limited(a->log, now, LOG_CAUSE_MEMORY, LOG_ERR,
+			    "out of memory, a request is left to HAProxy");
+		return pass(a, now, m, msg, strategy, SLO_REASON_QUEUE_FULL, now_answer);
+	default:
+		log_limited(a->log, now, LOG_CAUSE_REQUEST, LOG_WARNING,
+			    "unique-id %.*s is in use already: is unique-id-format unique?",
+			    (int)msg->id.len, (const char *)msg->id.p);
+		return pass(a, now, m, msg, strategy, SLO_REASON_BAD_REQUEST, now_answer);
+	}
+}
+
+void agent_abandon(struct agent *a, slo_nsec now, struct request *request)
+{
+	sched_abandon(a->sched, now, request);
+}
+
+/* Answers */
+
+static int http_status(enum slo_verdict verdict, enum slo_reason reason)
+{
+	if (verdict != SLO_REJECT)
+		return 0;
+	return reason == SLO_REASON_NO_SERVER ? 503 : 429;
+}
+
+static void note_peak(const struct seat *seat)
+{
+	struct server_stats *s = seat->server->owner;
+	const struct ledger *l = &seat->server->ledger;
+
+	if (l->inflight > s->peak_inflight)
+		s->peak_inflight = l->inflight;
+	if (l->used > s->peak_load)
+		s->peak_load = l->used;
+}
+
+static void give_answer(struct agent *a, slo_nsec now, const struct sched_action *act)
+{
+	struct agent_model *m = act->request->model->owner;
+	struct answer answer = {
+		.verdict = act->verdict,
+		.reason = act->reason,
+		.strategy = act->strategy,
+		.backend = act->verdict == SLO_PASS ? NULL : m->conf->backend,
+		.status = http_status(act->verdict, act->reason),
+		.wait_ms = act->waited / SLO_NSEC_PER_MSEC,
+	};
+
+	if (act->seat) {
+		answer.server = act->seat->server->name;
+		note_peak(act->seat);
+	}
+	m->stats.decisions.requests[act->strategy][act->verdict][act->reason]++;
+	histogram_add(&m->stats.queue, (double)act->waited / 1e9);
+	if (log_wants(a->log, LOG_DEBUG))
+		log_write(a->log, LOG_DEBUG, "%s: %s %s server=%s reason=%s wait=%" PRId64 "ms",
+			  act->request->id, policy_strategy_name(act->strategy),
+			  sched_verdict_name(act->verdict), answer.server ? answer.server : "-",
+			  sched_reason_name(act->reason), answer.wait_ms);
+	a->deliver(act->user, &answer, now);
+}
+
+/* A timer that fires too early does no harm, so only an earlier wake-up sets it anew. */
+static void set_wakeup(struct agent *a, slo_nsec now)
+{
+	slo_nsec at = sched_next_wakeup(a->sched);
+
+	if (at >= a->wakeup_at)
+		return;
+	a->wakeup_at = at;
+	ev_timer_stop(a->loop, &a->wakeup);
+	ev_now_update(a->loop); /* libev counts from the last poll otherwise */
+	ev_timer_set(&a->wakeup, at > now ? (double)(at - now) / 1e9 : 0., 0.);
+	ev_timer_start(a->loop, &a->wakeup);
+}
+
+void agent_pump(struct agent *a, slo_nsec now)
+{
+	struct sched_action act;
+
+	while (sched_step(a->sched, now, &act))
+		give_answer(a, now, &act);
+	set_wakeup(a, now);
+}
+
+/* End lines */
+
+static struct sched_outcome outcome_of(const struct endline *e)
+{
+	/* "--": neither side, nor a timeout, ended it early. */
+	bool normal = e->ts.len >= 2 && e->ts.p[0] == '-' && e->ts.p[1] == '-';
+
+	return (struct sched_outcome){
+		.completed = e->st == 200 && normal,
+		.input = e->in,
+		.output = e->out,
+		.bytes = e->bytes,
+	};
+}
+
+static bool goal_met(const struct goal *g, const struct sched_end *end, slo_nsec e2e, slo_nsec ttft)
+{
+	slo_nsec took = g->kind == GOAL_TTFT ? ttft : e2e;
+
+	return took <= goal_span(g, end->input, end->output);
+}
+
+/* What a finished request tells about latency and its target. %Ta counts the time that the
+ * request was held, %Tr does not. */
+static void note_latency(const struct endline *e, const struct sched_end *end)
+{
+	const struct request *r = end->request;
+	struct agent_model *m = r->model->owner;
+	enum slo_verdict verdict = r->fallback ? SLO_FALLBACK : SLO_ROUTE;
+	struct outcome_stats *o = &m->stats.outcome[r->strategy][verdict];
+	struct server_stats *s = r->seat->server->owner;
+	slo_nsec e2e = e->ta_ms * SLO_NSEC_PER_MSEC;
+	slo_nsec ttft = e->tr_ms * SLO_NSEC_PER_MSEC + (r->dispatched - r->arrived);
+	int64_t tokens = end->input + end->output;
+
+	s->requests++;
+	s->tokens += (uint64_t)tokens;
+	histogram_add(&m->stats.e2e, (double)e2e / 1e9);
+	if (e->tr_ms >= 0)
+		histogram_add(&m->stats.ttft, (double)ttft / 1e9);
+	if (tokens > 0)
+		histogram_add(&o->per_token, (double)e2e / 1e9 / (double)tokens);
+	if (r->goal.kind == GOAL_NONE)
+		return;
+	if (goal_met(&r->goal, end, e2e, ttft))
+		o->met++;
+	else
+		o->missed++;
+}
+
+static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
+{
+	struct sched_outcome outcome = outcome_of(e);
+	struct sched_end end;
+
+	sched_end(a->sched, now, (const char *)e->id.p, e->id.len, &outcome, &end);
+	switch (end.result) {
+	case SCHED_END_CLOSED:
+		a->stats.end_lines[END_CLOSED]++;
+		break;
+	case SCHED_END_CANCELLED:
+		a->stats.end_lines[END_CANCELLED]++;
+		break;
+	case SCHED_END_DUPLICATE:
+		a->stats.end_lines[END_DUPLICATE]++;
+		break;
+	case SCHED_END_UNKNOWN:
+		a->stats.end_lines[END_UNKNOWN]++;
+		break;
+	}
+	if (end.request && outcome.completed && e->ta_ms >= 0)
+		note_latency(e, &end);
+}
+
+void agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
+		      const char *peer)
+{
+	struct endline e;
+
+	if (endline_parse(line, len, &e) != SLO_OK) {
+		a->stats.end_lines[END_MALFORMED]++;
+		log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_WARNING,
+			    "events: %s sent an end line without a valid id: %.*s", peer,
+			    len > 200 ? 200 : (int)len, (const char *)line);
+		return;
+	}
+	switch (e.kind) {
+	case ENDLINE_END:
+		end_request(a, now, &e);
+		break;
+	case ENDLINE_DROPPED:
+		a->stats.end_lines[END_DROPPED] += e.dropped;
+		log_limited(a->log, now, LOG_CAUSE_EVENT_LOST, LOG_WARNING,
+			    "events: the ring of %s overflowed, %" PRIu64 " lines were lost", peer,
+			    e.dropped);
+		break;
+	case ENDLINE_SERVER:
+		a->stats.notices++;
+		break;
+	case ENDLINE_OTHER:
+		a->stats.end_lines[END_MALFORMED]++;
+		log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_INFO,
+			    "events: %s sent a line that is no end line: %.*s", peer,
+			    len > 200 ? 200 : (int)len, (const char *)line);
+		break;
+	}
+}
+
+void agent_drain(struct agent *a)
+{
+	a->draining = true;
+}
+
+size_t agent_held(const struct agent *a)
+{
+	return sched_counts(a->sched).queued;
+}

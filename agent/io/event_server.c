@@ -1,0 +1,234 @@
+#include "io/event_server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/clock.h"
+
+#define UDP_BUFFER   (8 << 20) /* what the kernel may keep while we are busy */
+#define UDP_BATCH    32 /* datagrams read at once */
+#define UDP_ROUNDS   8 /* batches before others get their turn */
+#define DATAGRAM_MAX 8192
+
+/* Reads whole batches of datagrams from one socket. */
+struct udp {
+	struct event_server *server;
+	ev_io readable;
+	int fd;
+	struct mmsghdr message[UDP_BATCH];
+	struct iovec iov[UDP_BATCH];
+	struct sockaddr_storage from[UDP_BATCH];
+	uint8_t data[UDP_BATCH][DATAGRAM_MAX];
+};
+
+struct event_server {
+	struct agent *agent;
+	struct acceptor acceptor[CONFIG_LISTEN_MAX];
+	size_t acceptors;
+	struct udp *udp[CONFIG_LISTEN_MAX];
+	size_t udps;
+};
+
+struct event_conn {
+	struct conn conn;
+	bool skipping; /* the rest of a line that was too long */
+};
+
+static void one_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
+		     const char *peer)
+{
+	if (len > 0)
+		agent_event_line(a, now, line, len, peer);
+}
+
+static void too_long(struct agent *a, slo_nsec now, const char *peer)
+{
+	a->stats.end_lines[END_MALFORMED]++;
+	log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_WARNING,
+		    "events: %s sent a line longer than limits.end_line_length (%zu bytes)", peer,
+		    a->conf->limits.end_line_length);
+}
+
+/* TCP */
+
+static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_nsec now)
+{
+	struct event_conn *c = (struct event_conn *)conn;
+	struct agent *a = ((struct event_server *)conn->owner)->agent;
+	size_t used = 0;
+	const uint8_t *end;
+
+	while ((end = memchr(data + used, '\n', len - used))) {
+		size_t line = (size_t)(end - (data + used));
+
+		if (c->skipping)
+			c->skipping = false;
+		else if (line > a->conf->limits.end_line_length)
+			too_long(a, now, conn->peer);
+		else
+			one_line(a, now, data + used, line, conn->peer);
+		used += line + 1;
+	}
+	if (c->skipping)
+		used = len;
+	if (len - used > a->conf->limits.end_line_length) {
+		too_long(a, now, conn->peer);
+		c->skipping = true;
+		used = len;
+	}
+	agent_pump(a, now);
+	return used;
+}
+
+static void closed(struct conn *conn, slo_nsec now)
+{
+	struct agent *a = ((struct event_server *)conn->owner)->agent;
+
+	if (conn->left_len > 0)
+		log_limited(a->log, now, LOG_CAUSE_EVENT_PEER, LOG_INFO,
+			    "events: %s left in the middle of a line", conn->peer);
+}
+
+static const struct conn_protocol event_protocol = {
+	.received = received,
+	.closed = closed,
+	.peer_cause = LOG_CAUSE_EVENT_PEER,
+	.broken_cause = LOG_CAUSE_EVENT_BROKEN,
+	.name = "events",
+};
+
+static void accepted(struct conn *conn, slo_nsec now)
+{
+	/* A ring is quiet while nothing ends: no timer. */
+}
+
+/* UDP */
+
+static void read_batch(struct udp *u, slo_nsec now, int n)
+{
+	struct agent *a = u->server->agent;
+	char peer[SOCKET_NAME_MAX] = "udp";
+
+	for (int i = 0; i < n; i++) {
+		const struct msghdr *m = &u->message[i].msg_hdr;
+		const uint8_t *line = u->data[i];
+		size_t len = u->message[i].msg_len;
+
+		/* Lines that make sense need no name. */
+		if (log_wants(a->log, LOG_WARNING) && memmem(line, len, "slo1 id=", 8) == NULL)
+			socket_name(&u->from[i], m->msg_namelen, peer, sizeof(peer));
+		if (m->msg_flags & MSG_TRUNC || len > a->conf->limits.end_line_length)
+			too_long(a, now, peer);
+		else
+			one_line(a, now, line, len, peer);
+	}
+}
+
+static void on_datagrams(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct udp *u = w->data;
+	slo_nsec now = clock_nsec();
+	int n = UDP_BATCH;
+
+	for (int round = 0; round < UDP_ROUNDS && n == UDP_BATCH; round++) {
+		for (int i = 0; i < UDP_BATCH; i++)
+			u->message[i].msg_hdr.msg_namelen = sizeof(u->from[i]);
+		n = recvmmsg(u->fd, u->message, UDP_BATCH, MSG_DONTWAIT, NULL);
+		read_batch(u, now, n);
+	}
+	agent_pump(u->server->agent, now);
+}
+
+static bool start_udp(struct event_server *s, int fd)
+{
+	struct udp *u = calloc(1, sizeof(*u));
+
+	if (!u) {
+		close(fd);
+		return false;
+	}
+	u->server = s;
+	u->fd = fd;
+	for (int i = 0; i < UDP_BATCH; i++) {
+		u->iov[i] = (struct iovec){ u->data[i], DATAGRAM_MAX };
+		u->message[i].msg_hdr.msg_iov = &u->iov[i];
+		u->message[i].msg_hdr.msg_iovlen = 1;
+		u->message[i].msg_hdr.msg_name = &u->from[i];
+	}
+	ev_io_init(&u->readable, on_datagrams, fd, EV_READ);
+	u->readable.data = u;
+	ev_io_start(s->agent->loop, &u->readable);
+	s->udp[s->udps++] = u;
+	return true;
+}
+
+static void start_tcp(struct event_server *s, struct conns *conns, int fd)
+{
+	struct agent *a = s->agent;
+	struct acceptor *ac = &s->acceptor[s->acceptors++];
+
+	*ac = (struct acceptor){
+		.set = conns,
+		.protocol = &event_protocol,
+		.owner = s,
+		.conn_size = sizeof(struct event_conn),
+		.limit = a->conf->limits.event_connections,
+		.counter = &a->stats.event_connections,
+		.out_max = 0,
+		.accepted = accepted,
+		.fd = fd,
+	};
+	acceptor_start(ac);
+}
+
+struct event_server *event_server_new(struct agent *a, struct conns *conns)
+{
+	struct event_server *s = calloc(1, sizeof(*s));
+	char why[256], name[SOCKET_NAME_MAX];
+
+	if (!s)
+		return NULL;
+	s->agent = a;
+	for (size_t i = 0; i < a->conf->events.count; i++) {
+		const struct listen_addr *addr = &a->conf->events.addr[i];
+		int fd = socket_listen(addr, UDP_BUFFER, why, sizeof(why));
+
+		if (fd < 0) {
+			listen_addr_log(a->log, addr, "events.listen", why);
+			goto err;
+		}
+		socket_local_name(fd, name, sizeof(name));
+		if (addr->kind == LISTEN_UDP) {
+			if (!start_udp(s, fd)) {
+				log_write(a->log, LOG_ERR, "events: out of memory");
+				goto err;
+			}
+		} else {
+			start_tcp(s, conns, fd);
+		}
+		log_write(a->log, LOG_NOTICE, "events: listening on %s%s",
+			  addr->kind == LISTEN_UDP ? "udp:" : "", name);
+	}
+	return s;
+
+err:
+	event_server_free(s);
+	return NULL;
+}
+
+void event_server_free(struct event_server *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->acceptors; i++)
+		acceptor_stop(&s->acceptor[i]);
+	for (size_t i = 0; i < s->udps; i++) {
+		ev_io_stop(s->agent->loop, &s->udp[i]->readable);
+		close(s->udp[i]->fd);
+		free(s->udp[i]);
+	}
+	free(s);
+}

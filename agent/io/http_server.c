@@ -1,0 +1,160 @@
+#include "io/http_server.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/clock.h"
+#include "io/render.h"
+#include "io/socket.h"
+
+#define IDLE_SECONDS 10U
+
+struct http_server {
+	struct agent *agent;
+	struct MHD_Daemon *daemon;
+	ev_io ready; /* libmicrohttpd's own epoll descriptor */
+	ev_timer timeout; /* of its connections */
+};
+
+static enum MHD_Result reply(struct MHD_Connection *c, unsigned int status, const char *type,
+			     char *body, size_t len, enum MHD_ResponseMemoryMode mode)
+{
+	struct MHD_Response *r;
+	enum MHD_Result queued;
+
+	if (!body)
+		return MHD_NO; /* out of memory: the connection is closed */
+	r = MHD_create_response_from_buffer(len, body, mode);
+	if (!r) {
+		if (mode == MHD_RESPMEM_MUST_FREE)
+			free(body);
+		return MHD_NO;
+	}
+	MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	queued = MHD_queue_response(c, status, r);
+	MHD_destroy_response(r);
+	return queued;
+}
+
+static enum MHD_Result reply_text(struct MHD_Connection *c, unsigned int status, char *text)
+{
+	return reply(c, status, "text/plain; charset=utf-8", text, strlen(text),
+		     MHD_RESPMEM_PERSISTENT);
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url,
+				  const char *method, const char *version, const char *upload,
+				  size_t *upload_size, void **context)
+{
+	static char ok[] = "ok\n", draining[] = "draining\n", get[] = "only GET is known here\n",
+		    none[] = "/metrics, /healthz and /state.json are here\n";
+	struct agent *a = cls;
+	size_t len = 0;
+	char *body;
+
+	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+		return reply_text(c, MHD_HTTP_METHOD_NOT_ALLOWED, get);
+	if (strcmp(url, "/metrics") == 0) {
+		body = render_metrics(a, &len);
+		return reply(c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", body, len,
+			     MHD_RESPMEM_MUST_FREE);
+	}
+	if (strcmp(url, "/state.json") == 0) {
+		body = render_state(a, clock_nsec(), &len);
+		return reply(c, MHD_HTTP_OK, "application/json", body, len, MHD_RESPMEM_MUST_FREE);
+	}
+	if (strcmp(url, "/healthz") == 0)
+		return a->draining ? reply_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, draining)
+				   : reply_text(c, MHD_HTTP_OK, ok);
+	return reply_text(c, MHD_HTTP_NOT_FOUND, none);
+}
+
+static void on_error(void *cls, const char *fmt, va_list ap)
+{
+	struct agent *a = cls;
+	char line[256];
+
+	vsnprintf(line, sizeof(line), fmt, ap);
+	log_limited(a->log, clock_nsec(), LOG_CAUSE_HTTP, LOG_INFO, "http: %s", line);
+}
+
+static void run(struct http_server *s)
+{
+	MHD_UNSIGNED_LONG_LONG ms;
+
+	MHD_run(s->daemon);
+	ev_timer_stop(s->agent->loop, &s->timeout);
+	if (MHD_get_timeout(s->daemon, &ms) == MHD_YES) {
+		ev_timer_set(&s->timeout, (double)ms / 1e3, 0.);
+		ev_timer_start(s->agent->loop, &s->timeout);
+	}
+}
+
+static void on_ready(struct ev_loop *loop, ev_io *w, int revents)
+{
+	run(w->data);
+}
+
+static void on_timeout(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	run(w->data);
+}
+
+static bool start_daemon(struct http_server *s, int fd)
+{
+	const union MHD_DaemonInfo *info;
+	unsigned int limit = (unsigned int)s->agent->conf->limits.http_connections;
+
+	s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
+				     s->agent, MHD_OPTION_EXTERNAL_LOGGER, on_error, s->agent,
+				     MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+				     limit, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS,
+				     MHD_OPTION_END);
+	if (!s->daemon)
+		return false;
+	info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	ev_io_init(&s->ready, on_ready, info->epoll_fd, EV_READ);
+	ev_init(&s->timeout, on_timeout);
+	s->ready.data = s->timeout.data = s;
+	ev_io_start(s->agent->loop, &s->ready);
+	return true;
+}
+
+struct http_server *http_server_new(struct agent *a)
+{
+	struct http_server *s = calloc(1, sizeof(*s));
+	char why[256], name[SOCKET_NAME_MAX];
+	int fd;
+
+	if (!s)
+		return NULL;
+	s->agent = a;
+	fd = socket_listen(&a->conf->http.addr[0], 0, why, sizeof(why));
+	if (fd < 0) {
+		listen_addr_log(a->log, &a->conf->http.addr[0], "http.listen", why);
+		free(s);
+		return NULL;
+	}
+	socket_local_name(fd, name, sizeof(name));
+	if (!start_daemon(s, fd)) {
+		log_write(a->log, LOG_ERR, "http: libmicrohttpd does not start on %s", name);
+		close(fd);
+		free(s);
+		return NULL;
+	}
+	log_write(a->log, LOG_NOTICE, "http: listening on %s", name);
+	return s;
+}
+
+void http_server_free(struct http_server *s)
+{
+	if (!s)
+		return;
+	ev_io_stop(s->agent->loop, &s->ready);
+	ev_timer_stop(s->agent->loop, &s->timeout);
+	MHD_stop_daemon(s->daemon); /* closes the socket too */
+	free(s);
+}

@@ -1,0 +1,420 @@
+#include "io/spop_server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/clock.h"
+#include "wire/spop.h"
+#include "wire/spop_hello.h"
+
+#define SPARE_HELD_MAX 1024
+
+struct spop_conn;
+
+/* A NOTIFY whose ACK is due. */
+struct held {
+	TAILQ_ENTRY(held) link; /* its connection's, or the spare list */
+	struct spop_conn *conn;
+	struct request *request; /* NULL while it is being submitted */
+	uint64_t stream_id, frame_id;
+};
+TAILQ_HEAD(held_list, held);
+
+struct spop_conn {
+	struct conn conn;
+	struct held_list held;
+	size_t held_count;
+	uint32_t max_frame; /* agreed; 0: no HELLO yet */
+};
+
+struct spop_server {
+	struct agent *agent;
+	struct conns *conns;
+	struct acceptor acceptor[CONFIG_LISTEN_MAX];
+	size_t acceptors;
+	struct held_list spare; /* to spare malloc */
+	size_t spares;
+	bool draining;
+};
+
+static const struct conn_protocol spop_protocol;
+
+static struct agent *agent_of(const struct spop_conn *c)
+{
+	return ((struct spop_server *)c->conn.owner)->agent;
+}
+
+static void count_frame(struct spop_conn *c, enum frame_kind kind, enum frame_result result)
+{
+	agent_of(c)->stats.frames[kind][result]++;
+}
+
+/* Answers out */
+
+static void write_answer(struct wr *w, const struct answer *answer)
+{
+	spop_ack_set_str(w, "verdict", slice_of(sched_verdict_name(answer->verdict)));
+	spop_ack_set_str(w, "strategy", slice_of(policy_strategy_name(answer->strategy)));
+	spop_ack_set_int(w, "wait_ms", answer->wait_ms);
+	if (answer->server)
+		spop_ack_set_str(w, "server", slice_of(answer->server));
+	if (answer->backend)
+		spop_ack_set_str(w, "backend", slice_of(answer->backend));
+	if (answer->reason != SLO_REASON_NONE)
+		spop_ack_set_str(w, "reason", slice_of(sched_reason_name(answer->reason)));
+	if (answer->status)
+		spop_ack_set_int(w, "status", answer->status);
+}
+
+/* answer NULL: nothing to say, as for a NOTIFY without our message. */
+static void send_ack(struct spop_conn *c, const struct held *h, const struct answer *answer)
+{
+	size_t room = SPOP_LENGTH_SIZE + c->max_frame, begin;
+	uint8_t *out;
+	struct wr w;
+
+	room = room < SPOP_ACK_MAX ? room : SPOP_ACK_MAX;
+	out = conn_reserve(&c->conn, room);
+	if (!out)
+		return;
+	wr_init(&w, out, room);
+	begin = spop_ack_begin(&w, h->stream_id, h->frame_id);
+	if (answer)
+		write_answer(&w, answer);
+	if (spop_ack_end(&w, begin) != SLO_OK) {
+		/* HAProxy agreed on tiny frames: an empty ACK makes it balance. */
+		wr_init(&w, out, room);
+		begin = spop_ack_begin(&w, h->stream_id, h->frame_id);
+		if (spop_ack_end(&w, begin) != SLO_OK)
+			return;
+	}
+	conn_sent(&c->conn, wr_len(&w));
+	count_frame(c, FRAME_ACK, FRAME_OK);
+}
+
+static struct held *held_new(struct spop_server *s)
+{
+	struct held *h = TAILQ_FIRST(&s->spare);
+
+	if (!h)
+		return malloc(sizeof(*h));
+	TAILQ_REMOVE(&s->spare, h, link);
+	s->spares--;
+	return h;
+}
+
+static void held_free(struct spop_server *s, struct held *h)
+{
+	if (s->spares == SPARE_HELD_MAX) {
+		free(h);
+		return;
+	}
+	TAILQ_INSERT_HEAD(&s->spare, h, link);
+	s->spares++;
+}
+
+static void held_done(struct held *h)
+{
+	struct spop_conn *c = h->conn;
+
+	TAILQ_REMOVE(&c->held, h, link);
+	c->held_count--;
+	held_free(c->conn.owner, h);
+}
+
+/* The agent's deliver(). */
+static void deliver(void *user, const struct answer *answer, slo_nsec now)
+{
+	struct held *h = user;
+
+	send_ack(h->conn, h, answer);
+	held_done(h);
+}
+
+static void disconnect(struct spop_conn *c, slo_nsec now, enum spop_status status)
+{
+	uint8_t *out = conn_reserve(&c->conn, SPOP_CONTROL_MAX);
+	struct wr w;
+
+	if (!out)
+		return;
+	wr_init(&w, out, SPOP_CONTROL_MAX);
+	if (spop_agent_disconnect_encode(&w, status) == SLO_OK)
+		conn_sent(&c->conn, wr_len(&w));
+	conn_finish(&c->conn);
+	if (status != SPOP_S_NORMAL)
+		log_limited(c->conn.set->log, now, LOG_CAUSE_SPOP_BROKEN, LOG_WARNING,
+			    "spop: connection from %s closed: %s (status %d)", c->conn.peer,
+			    spop_status_text(status), (int)status);
+}
+
+/* Frames in */
+
+static void on_hello(struct spop_conn *c, slo_nsec now, const struct spop_frame *f)
+{
+	struct spop_server *s = c->conn.owner;
+	size_t ours = s->agent->conf->limits.spop_frame_size;
+	struct spop_hello hello;
+	enum spop_status status;
+	uint8_t *out;
+	struct wr w;
+
+	status = c->max_frame ? SPOP_S_INVALID : spop_hello_decode(f, &hello);
+	if (status != SPOP_S_NORMAL) {
+		count_frame(c, FRAME_HELLO, FRAME_ERROR);
+		disconnect(c, now, status);
+		return;
+	}
+	count_frame(c, hello.healthcheck ? FRAME_HEALTHCHECK : FRAME_HELLO, FRAME_OK);
+	if (hello.healthcheck && s->draining) {
+		conn_close(&c->conn, now, NULL); /* unanswered: HAProxy marks us down */
+		return;
+	}
+	c->max_frame = hello.max_frame_size < ours ? hello.max_frame_size : (uint32_t)ours;
+	out = conn_reserve(&c->conn, SPOP_CONTROL_MAX);
+	if (!out)
+		return;
+	wr_init(&w, out, SPOP_CONTROL_MAX);
+	if (spop_agent_hello_encode(&w, c->max_frame, "pipelining") == SLO_OK)
+		conn_sent(&c->conn, wr_len(&w));
+	if (hello.healthcheck)
+		conn_finish(&c->conn);
+}
+
+static void submit(struct spop_conn *c, slo_nsec now, struct held *h, const struct route_msg *msg)
+{
+	struct agent *a = agent_of(c);
+	struct answer answer;
+
+	TAILQ_INSERT_TAIL(&c->held, h, link);
+	c->held_count++;
+	if (agent_route(a, now, msg, h, &answer, &h->request))
+		deliver(h, &answer, now);
+	else
+		agent_pump(a, now);
+}
+
+static void on_notify(struct spop_conn *c, slo_nsec now, const struct spop_frame *f)
+{
+	struct spop_server *s = c->conn.owner;
+	struct held held = { .conn = c, .stream_id = f->stream_id, .frame_id = f->frame_id };
+	struct route_msg msg;
+	struct held *h;
+	slo_nsec begun;
+
+	if (!(f->flags & SPOP_FIN) || (f->flags & SPOP_ABORT)) {
+		count_frame(c, FRAME_NOTIFY, FRAME_ERROR);
+		disconnect(c, now, SPOP_S_NO_FRAGMENTATION);
+		return;
+	}
+	if (!c->max_frame || route_msg_parse(f->payload, &msg) != SLO_OK) {
+		count_frame(c, FRAME_NOTIFY, FRAME_ERROR);
+		disconnect(c, now, SPOP_S_INVALID);
+		return;
+	}
+	count_frame(c, FRAME_NOTIFY, FRAME_OK);
+	h = msg.found && c->held_count < s->agent->conf->limits.frames_in_flight ? held_new(s)
+										: NULL;
+	if (!h) { /* not our message, or no room for one more: HAProxy goes on by itself */
+		send_ack(c, &held, NULL);
+		return;
+	}
+	*h = held;
+	begun = clock_nsec();
+	submit(c, now, h, &msg);
+	histogram_add(&s->agent->stats.decision, (double)(clock_nsec() - begun) / 1e9);
+}
+
+static void on_disconnect(struct spop_conn *c, slo_nsec now, const struct spop_frame *f)
+{
+	struct spop_disconnect why;
+	bool sane = spop_disconnect_decode(f, &why) == SLO_OK;
+
+	count_frame(c, FRAME_DISCONNECT, sane ? FRAME_OK : FRAME_ERROR);
+	/* HAProxy ends idle connections with "a timeout occurred": that is its daily life. */
+	if (sane && why.status != SPOP_S_NORMAL && why.status != SPOP_S_TIMEOUT)
+		log_limited(c->conn.set->log, now, LOG_CAUSE_SPOP_PEER, LOG_WARNING,
+			    "spop: %s disconnects: status %u, %s", c->conn.peer, why.status,
+			    spop_status_text(why.status));
+	disconnect(c, now, sane ? SPOP_S_NORMAL : SPOP_S_INVALID);
+}
+
+static void on_frame(struct spop_conn *c, slo_nsec now, const struct spop_frame *f)
+{
+	switch (f->type) {
+	case SPOP_HAPROXY_HELLO:
+		on_hello(c, now, f);
+		break;
+	case SPOP_NOTIFY:
+		on_notify(c, now, f);
+		break;
+	case SPOP_HAPROXY_DISCONNECT:
+		on_disconnect(c, now, f);
+		break;
+	case SPOP_UNSET:
+		count_frame(c, FRAME_OTHER, FRAME_ERROR);
+		disconnect(c, now, SPOP_S_NO_FRAGMENTATION);
+		break;
+	default: /* a type of a later version: skipped */
+		count_frame(c, FRAME_OTHER, FRAME_OK);
+		break;
+	}
+}
+
+/* Before HELLO our own limit holds. */
+static uint32_t frame_limit(const struct spop_conn *c)
+{
+	return c->max_frame ? c->max_frame : (uint32_t)agent_of(c)->conf->limits.spop_frame_size;
+}
+
+static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_nsec now)
+{
+	struct spop_conn *c = (struct spop_conn *)conn;
+	size_t used = 0, whole;
+	struct spop_frame f;
+	slo_err err;
+
+	while (!conn->closing && !conn->finishing) {
+		err = spop_peek(data + used, len - used, frame_limit(c), &whole);
+		if (err == SLO_ESHORT)
+			return used;
+		if (err == SLO_OK)
+			err = spop_frame(data + used + SPOP_LENGTH_SIZE, whole - SPOP_LENGTH_SIZE,
+					 &f);
+		if (err != SLO_OK) {
+			count_frame(c, FRAME_OTHER, FRAME_ERROR);
+			disconnect(c, now, err == SLO_ETOOBIG ? SPOP_S_TOO_BIG : SPOP_S_INVALID);
+			return len;
+		}
+		on_frame(c, now, &f);
+		used += whole;
+	}
+	return len;
+}
+
+/* Connections */
+
+static void closed(struct conn *conn, slo_nsec now)
+{
+	struct spop_conn *c = (struct spop_conn *)conn;
+	struct held *h;
+
+	while ((h = TAILQ_FIRST(&c->held))) {
+		agent_abandon(agent_of(c), now, h->request);
+		held_done(h);
+	}
+	agent_pump(agent_of(c), now);
+}
+
+static const struct conn_protocol spop_protocol = {
+	.received = received,
+	.closed = closed,
+	.peer_cause = LOG_CAUSE_SPOP_PEER,
+	.broken_cause = LOG_CAUSE_SPOP_BROKEN,
+	.name = "spop",
+};
+
+/* First the HELLO must come in time, then something must come now and then. */
+static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct spop_conn *c = w->data;
+	const struct config_limits *limits = &agent_of(c)->conf->limits;
+	slo_nsec now = clock_nsec(), left;
+
+	if (!c->max_frame) {
+		conn_close(&c->conn, now, "no HELLO in time");
+		return;
+	}
+	if (limits->idle_timeout == 0)
+		return;
+	left = c->conn.active + limits->idle_timeout - now;
+	if (left <= 0 && c->held_count == 0) {
+		disconnect(c, now, SPOP_S_NORMAL);
+		return;
+	}
+	left = left > SLO_NSEC_PER_SEC ? left : SLO_NSEC_PER_SEC;
+	ev_timer_set(w, (double)left / 1e9, 0.);
+	ev_timer_start(loop, w);
+}
+
+static void accepted(struct conn *conn, slo_nsec now)
+{
+	struct spop_conn *c = (struct spop_conn *)conn;
+
+	TAILQ_INIT(&c->held);
+	ev_timer_init(&conn->timer, on_timer, (double)agent_of(c)->conf->limits.hello_timeout / 1e9,
+		      0.);
+	ev_timer_start(conn->set->loop, &conn->timer);
+}
+
+struct spop_server *spop_server_new(struct agent *a, struct conns *conns)
+{
+	struct spop_server *s = calloc(1, sizeof(*s));
+	char why[256];
+
+	if (!s)
+		return NULL;
+	s->agent = a;
+	s->conns = conns;
+	TAILQ_INIT(&s->spare);
+	a->deliver = deliver;
+	for (size_t i = 0; i < a->conf->spop.count; i++) {
+		struct acceptor *ac = &s->acceptor[i];
+
+		*ac = (struct acceptor){
+			.set = conns,
+			.protocol = &spop_protocol,
+			.owner = s,
+			.conn_size = sizeof(struct spop_conn),
+			.limit = a->conf->limits.spop_connections,
+			.counter = &a->stats.spop_connections,
+			.out_max = a->conf->limits.output_buffer,
+			.accepted = accepted,
+			.fd = socket_listen(&a->conf->spop.addr[i], 0, why, sizeof(why)),
+		};
+		if (ac->fd < 0) {
+			listen_addr_log(a->log, &a->conf->spop.addr[i], "spop.listen", why);
+			spop_server_free(s);
+			return NULL;
+		}
+		acceptor_start(ac);
+		s->acceptors++;
+		log_write(a->log, LOG_NOTICE, "spop: listening on %s", ac->name);
+	}
+	return s;
+}
+
+void spop_server_free(struct spop_server *s)
+{
+	struct held *h;
+
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->acceptors; i++)
+		acceptor_stop(&s->acceptor[i]);
+	while ((h = TAILQ_FIRST(&s->spare))) {
+		TAILQ_REMOVE(&s->spare, h, link);
+		free(h);
+	}
+	free(s);
+}
+
+void spop_server_drain(struct spop_server *s)
+{
+	s->draining = true;
+}
+
+void spop_server_disconnect(struct spop_server *s)
+{
+	struct conn *c, *next;
+	slo_nsec now = clock_nsec();
+
+	for (size_t i = 0; i < s->acceptors; i++)
+		acceptor_stop(&s->acceptor[i]);
+	for (c = TAILQ_FIRST(&s->conns->open); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->protocol == &spop_protocol)
+			disconnect((struct spop_conn *)c, now, SPOP_S_NORMAL);
+	}
+}

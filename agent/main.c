@@ -1,0 +1,252 @@
+/* slo-spoa: flags, configuration, start order, the loop, stop order. */
+#include <ev.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "io/agent.h"
+#include "io/clock.h"
+#include "io/config.h"
+#include "io/conn.h"
+#include "io/event_server.h"
+#include "io/http_server.h"
+#include "io/log.h"
+#include "io/spop_server.h"
+
+/* HAProxy's checks need this long to see that we want no more requests. Leaving sooner would let
+ * requests wait for an agent that is gone. */
+#define DRAIN_NOTICE (1500 * SLO_NSEC_PER_MSEC)
+#define DRAIN_POLL   0.05 /* seconds */
+#define GOODBYE      1.0 /* seconds for the last bytes to leave */
+
+struct daemon {
+	struct ev_loop *loop;
+	const char *path;
+	struct config *conf;
+	struct log log;
+	struct conns conns;
+	struct agent *agent;
+	struct spop_server *spop;
+	struct event_server *events;
+	struct http_server *http;
+	ev_signal hup, term, interrupt, usr1;
+	ev_timer drain;
+	slo_nsec draining_since;
+};
+
+static const char usage[] =
+	"Usage: slo-spoa -f FILE [-s]    run in the foreground\n"
+	"       slo-spoa -c -f FILE      check the configuration\n"
+	"       slo-spoa -v | -h         version | this help\n"
+	"  -f FILE  the configuration, JSON\n"
+	"  -c       only check it: exit 0, or 1 with FILE:LINE:COLUMN: what is wrong\n"
+	"  -s       log to syslog instead of stderr\n"
+	"SIGHUP reloads, SIGTERM and SIGUSR1 drain and exit.\n";
+
+/* Drain and stop */
+
+static bool haproxy_was_here(const struct agent *a)
+{
+	return a->stats.frames[FRAME_HELLO][FRAME_OK] + a->stats.frames[FRAME_HEALTHCHECK][FRAME_OK];
+}
+
+static void on_goodbye_over(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_drain(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct daemon *d = w->data;
+	slo_nsec drained = clock_nsec() - d->draining_since;
+	size_t held = agent_held(d->agent);
+	bool noticed = drained >= DRAIN_NOTICE || !haproxy_was_here(d->agent);
+
+	if (drained < d->conf->routing.drain_timeout && (held > 0 || !noticed))
+		return;
+	if (held > 0)
+		log_write(&d->log, LOG_WARNING, "drain_timeout: %zu requests are left to HAProxy",
+			  held);
+	ev_timer_stop(loop, w);
+	spop_server_disconnect(d->spop);
+	ev_set_cb(w, on_goodbye_over);
+	ev_timer_set(w, d->agent->stats.spop_connections ? GOODBYE : 0., 0.);
+	ev_timer_start(loop, w);
+}
+
+static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	if (d->draining_since) {
+		ev_break(loop, EVBREAK_ALL); /* the second time is meant */
+		return;
+	}
+	log_write(&d->log, LOG_NOTICE, "signal %d: draining, %zu requests are held", w->signum,
+		  agent_held(d->agent));
+	d->draining_since = clock_nsec();
+	agent_drain(d->agent);
+	spop_server_drain(d->spop);
+	ev_timer_init(&d->drain, on_drain, 0., DRAIN_POLL);
+	d->drain.data = d;
+	ev_timer_start(loop, &d->drain);
+}
+
+static void on_reload(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct daemon *d = w->data;
+	struct config_error err;
+	struct config *conf = config_load(d->path, &err);
+	char text[1024];
+
+	if (!conf) {
+		config_error_format(&err, text, sizeof(text));
+		log_write(&d->log, LOG_ERR, "reload: %s; the old configuration stays", text);
+		return;
+	}
+	if (agent_reload(d->agent, conf)) {
+		config_free(d->conf);
+		d->conf = conf;
+		log_write(&d->log, LOG_NOTICE, "reload: %s is in force", d->path);
+	} else {
+		config_free(conf);
+	}
+	agent_load_profiles(d->agent);
+	agent_pump(d->agent, clock_nsec());
+}
+
+/* Start */
+
+static void watch(struct daemon *d, ev_signal *w, int signum,
+		  void (*cb)(struct ev_loop *, ev_signal *, int))
+{
+	ev_signal_init(w, cb, signum);
+	w->data = d;
+	ev_signal_start(d->loop, w);
+}
+
+/* As many descriptors as we may have; too few for the limits is worth a word. */
+static void raise_descriptors(struct daemon *d)
+{
+	size_t wanted = d->conf->limits.spop_connections + d->conf->limits.event_connections +
+			d->conf->limits.http_connections + 64;
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
+		return;
+	if (rl.rlim_cur < wanted) {
+		rl.rlim_cur = rl.rlim_max < wanted ? rl.rlim_max : wanted;
+		(void)setrlimit(RLIMIT_NOFILE, &rl);
+	}
+	if (rl.rlim_cur < wanted)
+		log_write(&d->log, LOG_NOTICE,
+			  "%llu descriptors are allowed, the limits could use %zu",
+			  (unsigned long long)rl.rlim_cur, wanted);
+}
+
+static bool start(struct daemon *d)
+{
+	size_t message = d->conf->limits.spop_frame_size;
+
+	if (d->conf->limits.end_line_length > message)
+		message = d->conf->limits.end_line_length;
+	d->loop = ev_default_loop(0);
+	if (!d->loop || conns_init(&d->conns, d->loop, &d->log, message + 8) != SLO_OK) {
+		log_write(&d->log, LOG_ERR, "out of memory or descriptors at start");
+		return false;
+	}
+	raise_descriptors(d);
+	if (d->conf->redis_url)
+		log_write(&d->log, LOG_WARNING,
+			  "profiles.redis is accepted but not used by this version");
+	if (!(d->agent = agent_new(d->loop, d->conf, &d->log)) ||
+	    !(d->events = event_server_new(d->agent, &d->conns)) ||
+	    !(d->spop = spop_server_new(d->agent, &d->conns)))
+		return false;
+	if (d->conf->http.count > 0 && !(d->http = http_server_new(d->agent)))
+		return false;
+	signal(SIGPIPE, SIG_IGN);
+	watch(d, &d->hup, SIGHUP, on_reload);
+	watch(d, &d->term, SIGTERM, on_stop);
+	watch(d, &d->interrupt, SIGINT, on_stop);
+	watch(d, &d->usr1, SIGUSR1, on_stop);
+	log_write(&d->log, LOG_NOTICE, "slo-spoa %s is ready", SLO_VERSION);
+	return true;
+}
+
+/* In reverse order: connections go first, because what they hold belongs to the agent. */
+static void stop(struct daemon *d)
+{
+	http_server_free(d->http);
+	conns_fini(&d->conns);
+	spop_server_free(d->spop);
+	event_server_free(d->events);
+	agent_free(d->agent);
+	if (d->loop)
+		ev_loop_destroy(d->loop);
+	config_free(d->conf);
+}
+
+static int run(struct daemon *d, bool to_syslog)
+{
+	int status = EXIT_FAILURE;
+
+	log_init(&d->log, d->conf->log_level, to_syslog);
+	if (start(d)) {
+		ev_run(d->loop, 0);
+		log_write(&d->log, LOG_NOTICE, "slo-spoa stops");
+		status = EXIT_SUCCESS;
+	}
+	stop(d);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = { 0 };
+	bool check = false, to_syslog = false;
+	struct config_error err;
+	char text[1024];
+	int opt;
+
+	while ((opt = getopt(argc, argv, "f:csvh")) != -1) {
+		switch (opt) {
+		case 'f':
+			d.path = optarg;
+			break;
+		case 'c':
+			check = true;
+			break;
+		case 's':
+			to_syslog = true;
+			break;
+		case 'v':
+			printf("slo-spoa %s\n", SLO_VERSION);
+			return EXIT_SUCCESS;
+		case 'h':
+			fputs(usage, stdout);
+			return EXIT_SUCCESS;
+		default:
+			fputs(usage, stderr);
+			return EXIT_FAILURE;
+		}
+	}
+	if (!d.path || optind < argc) {
+		fputs(usage, stderr);
+		return EXIT_FAILURE;
+	}
+	d.conf = config_load(d.path, &err);
+	if (!d.conf) {
+		config_error_format(&err, text, sizeof(text));
+		fprintf(stderr, "[ALERT] (%ld) : %s\n", (long)getpid(), text);
+		return EXIT_FAILURE;
+	}
+	if (check) {
+		config_free(d.conf);
+		printf("%s: configuration is valid\n", d.path);
+		return EXIT_SUCCESS;
+	}
+	return run(&d, to_syslog);
+}

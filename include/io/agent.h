@@ -1,0 +1,84 @@
+/* agent.h - where a neighbour's words become events of the scheduler, and its actions answers.
+ *
+ * It owns the scheduler and everything that belongs to one configuration. It decides nothing:
+ * it looks up names, converts units at the edge, counts, and drives sched_step(). */
+#ifndef SLO_IO_AGENT_H
+#define SLO_IO_AGENT_H
+
+#include <ev.h>
+#include <stdbool.h>
+
+#include "core/sched.h"
+#include "io/config.h"
+#include "io/log.h"
+#include "io/stats.h"
+#include "slo.h"
+#include "wire/endline.h"
+#include "wire/route_msg.h"
+
+/* What the ACK says. The strings live as long as the agent. */
+struct answer {
+	enum slo_verdict verdict;
+	enum slo_reason reason;
+	enum slo_strategy strategy;
+	const char *server; /* NULL: none */
+	const char *backend; /* NULL: none */
+	int status; /* HTTP, for a reject; else 0 */
+	int64_t wait_ms;
+};
+
+/* A model with what the configuration and the shell know of it; sched_model.owner. */
+struct agent_model {
+	struct sched_model *sched;
+	const struct config_model *conf;
+	struct model_stats stats;
+};
+
+struct agent {
+	struct ev_loop *loop;
+	struct log *log;
+	const struct config *conf;
+	struct sched *sched;
+	struct agent_model *models; /* [model_count], as configured */
+	size_t model_count;
+	struct agent_model *default_model; /* NULL: none */
+	struct fleet_entry *fleet; /* servers by backend and name */
+	struct stats stats;
+	bool draining;
+	ev_timer wakeup;
+	slo_nsec wakeup_at; /* SLO_NEVER: the timer is off */
+	/* Hands an answer to whoever submitted the request. */
+	void (*deliver)(void *user, const struct answer *answer, slo_nsec now);
+};
+
+/* Reads the profiles too; a profile that is refused is logged, not fatal. NULL: out of memory,
+ * which is logged. conf must outlive the agent. */
+struct agent *agent_new(struct ev_loop *loop, const struct config *conf, struct log *log);
+void agent_free(struct agent *a); /* NULL is accepted */
+
+/* A slo-route message. True: *now_answer is the answer. False: it comes through deliver(user),
+ * possibly before this returns; *request is valid until then, or NULL if it has come. */
+bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, void *user,
+		 struct answer *now_answer, struct request **request);
+/* Nobody waits for this request's answer any more. */
+void agent_abandon(struct agent *a, slo_nsec now, struct request *request);
+/* A line on the event listeners, end line or notice; peer is for the log. */
+void agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
+		      const char *peer);
+/* Delivers what is decided and sets the timer for what comes. */
+void agent_pump(struct agent *a, slo_nsec now);
+
+/* From now on new requests get `pass`, `draining`. */
+void agent_drain(struct agent *a);
+size_t agent_held(const struct agent *a); /* requests that wait for their answer */
+
+/* Puts conf in force, which then must outlive the agent. False: it needs a restart (other models,
+ * servers or listeners), the reason is logged, the old one stays. */
+bool agent_reload(struct agent *a, const struct config *conf);
+/* Hands the options of a->conf to the models and the scheduler. */
+void agent_configure(struct agent *a);
+
+/* Reads profiles.dir (again). Returns how many files were refused. */
+size_t agent_load_profiles(struct agent *a);
+
+#endif

@@ -1,0 +1,97 @@
+/* conn.h - one stream peer, TCP or unix: bytes in, bytes out, one read and one write a wake-up.
+ *
+ * Input goes into a buffer that all connections share; only what is left of an incomplete
+ * message is kept with the connection until more comes. Output gathers while callbacks run and
+ * leaves in one write just before the loop sleeps. So an idle connection owns no buffer.
+ *
+ * Closing stops the watchers and marks; the connection is freed before the loop sleeps, so
+ * pointers on the stack stay valid. */
+#ifndef SLO_IO_CONN_H
+#define SLO_IO_CONN_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "io/log.h"
+#include "io/socket.h"
+#include "slo.h"
+
+struct conn;
+TAILQ_HEAD(conn_list, conn);
+
+/* What a protocol does with a connection. */
+struct conn_protocol {
+	/* Takes whole messages from data and returns how many bytes it used. What is left is
+	 * given again in front of the next bytes. May call conn_send() and conn_close(). */
+	size_t (*received)(struct conn *c, const uint8_t *data, size_t len, slo_nsec now);
+	/* The connection is gone; last call, before it is freed. why is a text. */
+	void (*closed)(struct conn *c, slo_nsec now);
+	/* The peer sent its end of file or an error ended the connection (before closed()). */
+	enum log_cause peer_cause, broken_cause;
+	const char *name; /* "spop", for log lines */
+};
+
+/* What the connections of a loop share. */
+struct conns {
+	struct ev_loop *loop;
+	struct log *log;
+	struct conn_list open, writing, closing;
+	size_t count;
+	uint8_t *scratch; /* shared input buffer */
+	size_t scratch_size;
+	struct out_block *spare; /* output blocks, to spare malloc */
+	size_t spares;
+	ev_prepare prepare;
+};
+
+struct conn {
+	struct conns *set;
+	const struct conn_protocol *protocol;
+	void *owner; /* the protocol's server */
+	size_t *counter; /* of connections of this listener's kind */
+	int fd;
+	bool writing; /* on set->writing */
+	bool closing; /* on set->closing instead of set->open */
+	bool finishing; /* closes when its output is written; input is ignored */
+	uint8_t *left; /* start of an incomplete message */
+	size_t left_len;
+	uint8_t *out; /* [out_sent, out_len) is still to be written */
+	size_t out_sent, out_len, out_cap, out_max;
+	ev_io readable, writable;
+	ev_timer timer; /* hello, then idle */
+	slo_nsec active; /* when bytes came last */
+	TAILQ_ENTRY(conn) link, writing_link;
+	char peer[48];
+};
+
+/* max_message: the longest incomplete message that a protocol leaves. SLO_ENOMEM. */
+MUSTCHECK slo_err conns_init(struct conns *set, struct ev_loop *loop, struct log *log,
+			     size_t max_message);
+void conns_fini(struct conns *set); /* closes all */
+
+/* Room for len more bytes of output at the returned place, to be followed by conn_sent(); NULL:
+ * the peer does not read or memory is out, and the connection has been closed. */
+uint8_t *conn_reserve(struct conn *c, size_t len);
+void conn_sent(struct conn *c, size_t len);
+void conn_finish(struct conn *c); /* closes when all output is written */
+/* Closes now. A reason that is not NULL is logged with the peer's name. */
+void conn_close(struct conn *c, slo_nsec now, const char *reason);
+
+/* An acceptor of connections for one protocol. */
+struct acceptor {
+	struct conns *set;
+	const struct conn_protocol *protocol;
+	void *owner;
+	size_t conn_size; /* of the protocol's struct, which starts with a struct conn */
+	size_t limit, *counter, out_max;
+	void (*accepted)(struct conn *c, slo_nsec now);
+	int fd;
+	ev_io readable;
+	ev_timer pause; /* after running out of descriptors */
+	char name[SOCKET_NAME_MAX];
+};
+void acceptor_start(struct acceptor *a); /* with everything above `readable` but `name` set */
+void acceptor_stop(struct acceptor *a); /* closes the socket; twice is fine */
+
+#endif
