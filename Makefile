@@ -59,6 +59,7 @@ demo_bin  := $(patsubst tests/demo/%.c,$(OUT)/tests/%,$(wildcard tests/demo/*.c)
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 
+.SECONDARY:
 .DEFAULT_GOAL := all
 .PHONY: all run test unit integration asan valgrind coverage fuzz bench lint format install dist clean deps help
 

@@ -9,7 +9,7 @@
  * with 4.7 of text in it, and HTTP/1.1's chunk framing adds 7. */
 #define STREAM_FIXED     700.0
 #define STREAM_PER_EVENT 232.0 /* an event without its text */
-#define JSON_FIXED       425.0
+#define JSON_FIXED       700.0
 #define JSON_PER_TOKEN   4.5
 
 #define FACTOR_MAX    4.0 /* no tokenizer is further off; a wrong count may be */

@@ -1,0 +1,274 @@
+"""The whole stack on free loopback ports: demo LLM servers, slo-spoa, real HAProxy.
+
+Everything lives in a directory of its own and is ended by pid. The HAProxy files are those of
+haproxy-conf/, unchanged; what differs from site to site is passed in their environment variables.
+"""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CONF = ROOT / "haproxy-conf"
+FLEET = {"a10-1": "a10", "l20-1": "l20", "l20-2": "l20", "l20-3": "l20", "l20-4": "l20"}
+MODEL = "llama2-7b"
+
+
+def wait_for(condition, what, seconds=10.0, step=0.01):
+    """Returns the first true value of condition(); a test never sleeps for luck."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        time.sleep(step)
+
+
+class Ports:
+    """Free ports, kept bound (SO_REUSEADDR, not listening) until they are handed out, so that two
+    of one stack never clash."""
+
+    def __init__(self):
+        self.held = {}
+
+    def take(self):
+        for _ in range(100):
+            tcp = socket.socket()
+            tcp.bind(("127.0.0.1", 0))
+            port = tcp.getsockname()[1]
+            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                udp.bind(("127.0.0.1", port))
+            except OSError:
+                tcp.close()
+                udp.close()
+                continue
+            self.held[port] = (tcp, udp)
+            return port
+        raise RuntimeError("no free port")
+
+    def release(self):
+        for tcp, udp in self.held.values():
+            tcp.close()
+            udp.close()
+        self.held.clear()
+
+
+class Process:
+    """A child with its output in a file; ended by pid."""
+
+    def __init__(self, argv, log, env=None, cwd=None):
+        self.log = pathlib.Path(log)
+        with open(self.log, "ab") as out:
+            self.child = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL,
+                                          stdout=out, stderr=out, env=env, cwd=cwd)
+
+    def alive(self):
+        return self.child.poll() is None
+
+    def text(self):
+        return self.log.read_text(errors="replace")
+
+    def send(self, number):
+        self.child.send_signal(number)
+
+    def stop(self, number=signal.SIGTERM, seconds=10):
+        if self.alive():
+            self.child.send_signal(number)
+            try:
+                self.child.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                self.child.wait(5)
+        return self.child.returncode
+
+
+def get(url, seconds=5):
+    with urllib.request.urlopen(url, timeout=seconds) as r:
+        return r.read()
+
+
+class Stack:
+    """Options: build (directory of binaries), haproxy (binary), speed and other arguments of the
+    demo servers, config (a function that changes the agent's configuration), wrap (argv in front
+    of the agent's, such as valgrind), profiles (False: none), fleet (server -> gpu)."""
+
+    def __init__(self, build=None, haproxy=None, speed=50, config=None, wrap=(), profiles=None,
+                 server_args=(), fleet=None, conf="haproxy.cfg", maxconn=1000, extra_cfg=None):
+        self.build = pathlib.Path(build or os.environ.get("BUILD_DIR", ROOT / "build/release"))
+        self.haproxy = haproxy or os.environ.get("HAPROXY", "haproxy")
+        self.demo = pathlib.Path(os.environ.get("DEMO_DIR", self.build)) / "tests/llm_server"
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="slo-spoa-"))
+        self.fleet = dict(fleet or FLEET)
+        self.speed, self.server_args, self.wrap = speed, list(server_args), list(wrap)
+        self.conf_name, self.maxconn, self.extra_cfg = conf, maxconn, extra_cfg
+        ports = Ports()
+        self.port = ports.take()
+        self.spop, self.events, self.http = ports.take(), ports.take(), ports.take()
+        self.server_port = {}
+        self.ports = ports
+        self.servers = self.agent = self.proxy = None
+        self.write_config(config, profiles)
+
+    # configuration
+
+    def write_config(self, change=None, profiles=None):
+        conf = json.loads((CONF / "slo-spoa.json").read_text())
+        conf["spop"]["listen"] = [f"127.0.0.1:{self.spop}"]
+        conf["events"]["listen"] = [f"127.0.0.1:{self.events}", f"udp:127.0.0.1:{self.events}"]
+        conf["http"]["listen"] = f"127.0.0.1:{self.http}"
+        model = conf["models"][MODEL]
+        model["deployments"] = {}
+        for server, gpu in self.fleet.items():
+            model["deployments"].setdefault(gpu, {"servers": []})["servers"].append(server)
+        shutil.copytree(profiles or CONF / "profiles", self.dir / "profiles", dirs_exist_ok=True)
+        if change:
+            change(conf)
+        self.config = conf
+        self.config_file = self.dir / "slo-spoa.json"
+        self.config_file.write_text(json.dumps(conf, indent=2))
+
+    def profile(self, deployment, text_or_dict, model=MODEL):
+        path = self.dir / "profiles" / model / f"{deployment}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = text_or_dict if isinstance(text_or_dict, str) else json.dumps(text_or_dict)
+        path.write_text(text)
+
+    # processes
+
+    def start_servers(self):
+        port_file = self.dir / "ports"
+        argv = [self.demo, "--model", MODEL, "--speed", self.speed, "--port-file", port_file]
+        for server, gpu in self.fleet.items():
+            argv += ["--server", f"{server}:{gpu}:0"]
+        self.servers = Process(argv + self.server_args, self.dir / "servers.log")
+        wait_for(lambda: port_file.exists() or not self.servers.alive(), "demo servers")
+        for line in port_file.read_text().splitlines():
+            name, port = line.split()
+            self.server_port[name] = int(port)
+
+    def start_agent(self, wait=True):
+        self.ports.release()
+        argv = self.wrap + [self.build / "slo-spoa", "-f", self.config_file]
+        self.agent = Process(argv, self.dir / "agent.log")
+        if wait:
+            wait_for(lambda: self.agent_ready() or not self.agent.alive(), "agent", 30)
+            if not self.agent.alive():
+                raise RuntimeError("agent: " + self.agent.text())
+
+    def agent_ready(self):
+        try:
+            return get(f"http://127.0.0.1:{self.http}/healthz", 1) == b"ok\n"
+        except OSError:
+            return False
+
+    def env(self):
+        env = dict(os.environ)
+        env.update({
+            "SLO_BIND": f"127.0.0.1:{self.port}",
+            "SLO_SPOP": f"127.0.0.1:{self.spop}",
+            "SLO_EVENTS": f"127.0.0.1:{self.events}",
+            "SLO_STATS": str(self.dir / "stats.sock"),
+            "SLO_MAXCONN": str(self.maxconn),
+            "SLO_GLOBAL_MAXCONN": str(3 * self.maxconn),
+        })
+        for name in FLEET:
+            port = self.server_port.get(name, 1)
+            env["SLO_" + name.upper().replace("-", "_")] = f"127.0.0.1:{port}"
+        return env
+
+    def proxy_argv(self):
+        argv = [self.haproxy, "-W", "-S", self.dir / "master.sock", "-f", CONF / self.conf_name]
+        if self.extra_cfg:
+            path = self.dir / "extra.cfg"
+            path.write_text(self.extra_cfg(self) if callable(self.extra_cfg) else self.extra_cfg)
+            argv += ["-f", path]
+        return argv
+
+    def start_proxy(self):
+        self.ports.release()
+        self.proxy = Process(self.proxy_argv(), self.dir / "haproxy.log", env=self.env())
+        wait_for(lambda: self.proxy_ready() or not self.proxy.alive(), "haproxy")
+        if not self.proxy.alive():
+            raise RuntimeError("haproxy: " + self.proxy.text())
+
+    def proxy_ready(self):
+        """All servers and the agent are UP."""
+        try:
+            rows = self.stat()
+        except OSError:
+            return False
+        up = {r["svname"] for r in rows if r["status"].startswith("UP")}
+        return set(self.fleet) <= up and (self.agent is None or "agent" in up)
+
+    def start(self):
+        self.start_servers()
+        self.start_agent()
+        self.start_proxy()
+        return self
+
+    def stop(self):
+        for p in (self.proxy, self.agent, self.servers):
+            if p:
+                p.stop()
+        self.ports.release()
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, kind, *_):
+        self.stop()
+        if kind is None and not os.environ.get("KEEP"):
+            with contextlib.suppress(OSError):
+                shutil.rmtree(self.dir)
+        else:
+            print(f"logs are kept in {self.dir}")
+
+    # looking inside
+
+    def runtime(self, command):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(5)
+            s.connect(str(self.dir / "stats.sock"))
+            s.sendall(command.encode() + b"\n")
+            return b"".join(iter(lambda: s.recv(65536), b"")).decode()
+
+    def stat(self):
+        lines = [l for l in self.runtime("show stat").splitlines() if l]
+        names = lines[0].lstrip("# ").split(",")
+        return [dict(zip(names, l.split(","))) for l in lines[1:]]
+
+    def state(self):
+        return json.loads(get(f"http://127.0.0.1:{self.http}/state.json"))
+
+    def metrics(self):
+        return get(f"http://127.0.0.1:{self.http}/metrics").decode()
+
+    def ledger(self, model=MODEL):
+        return self.state()["models"][model]["servers"]
+
+    def idle(self, model=MODEL):
+        """Nothing queued, nothing in flight, every load exactly 0."""
+        m = self.state()["models"][model]
+        return m["queued"] == 0 and all(s["load"] == 0 and s["inflight"] == 0
+                                        for s in m["servers"].values())
+
+    def server_stats(self, name):
+        return json.loads(get(f"http://127.0.0.1:{self.server_port[name]}/stats"))
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
