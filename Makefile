@@ -51,19 +51,115 @@ io_lib   := $(OUT)/libio.a
 
 unit_src  := $(wildcard tests/unit/test_*.c)
 unit_bin  := $(patsubst tests/unit/%.c,$(OUT)/tests/%,$(unit_src))
-fuzz_src  := $(wildcard tests/fuzz/fuzz_*.c)
+fuzz_src  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_bin  := $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(fuzz_src))
 progs     := $(OUT)/slo-spoa $(if $(wildcard agent/replay.c),$(OUT)/slo-replay)
 demo_bin  := $(patsubst tests/demo/%.c,$(OUT)/tests/%,$(wildcard tests/demo/*.c))
+prop_obj  := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/prop/*.c))
+prop_bin  := $(OUT)/tests/prop/prop
+sources   := $(shell find agent include tests -name '*.[ch]')
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 
 .SECONDARY:
 .DEFAULT_GOAL := all
-.PHONY: all run test unit integration asan valgrind coverage fuzz bench lint format install dist clean deps help
+.PHONY: all run test unit integration asan valgrind coverage fuzz lint layers format install \
+	clean deps-run deps-test newer-haproxy build-tests test-binaries help
 
-all: $(progs) ## Build the daemon and the tools (VARIANT=release|debug|asan|cov)
+all: $(progs) ## Build the daemon and slo-replay (VARIANT=release|debug|asan|cov)
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+## Set-up
+
+deps-run:
+	@sh tests/support/install-deps.sh run
+deps-test:
+	@sh tests/support/install-deps.sh test
+
+run: deps-run ## Install what is missing, build, and show the main job on loopback (ONCE=1: do not stay)
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all test-binaries
+	@BUILD_DIR=$(BUILD)/release DEMO_DIR=$(BUILD)/release $(PYTHON) tests/demo/run.py
+
+## Tests
+
+test: deps-test ## All tests; ends with "N passed, M failed, K skipped"
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all build-tests
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=asan all build-tests
+	@$(MAKE) --no-print-directory newer-haproxy
+	@$(PYTHON) tests/support/run_tests.py --build $(BUILD)
+
+unit: ## Unit tests of one VARIANT
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$(VARIANT) all build-tests
+	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant $(VARIANT) unit
+
+integration: newer-haproxy ## Tests with real HAProxy, 2.6 and a newer one, of one VARIANT
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$(VARIANT) all test-binaries
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release test-binaries
+	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant $(VARIANT) integration
+
+asan: ## Unit, property and corpus tests under ASan and UBSan
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=asan all build-tests
+	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant asan unit corpus scenarios prop
+
+valgrind: newer-haproxy ## Unit tests and a part of the integration tests under valgrind
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all build-tests
+	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant release valgrind
+
+newer-haproxy:
+	@sh tests/support/get-haproxy.sh $(BUILD)/hap
+
+test-binaries: $(demo_bin)
+build-tests: $(unit_bin) $(fuzz_bin) $(prop_bin) $(demo_bin)
+
+coverage: ## Line and branch coverage of the core by unit, property and scenario tests
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=cov all build-tests
+	@find $(BUILD)/cov -name '*.gcda' -delete
+	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant cov unit scenarios prop
+	@gcovr --root . --object-directory $(BUILD)/cov/agent/core --filter agent/core/ --filter include/core/ \
+		--exclude-throw-branches --branches --print-summary 2>/dev/null | tail -30
+
+SECONDS ?= 60
+fuzz: ## Hunt with libFuzzer, SECONDS=60 for each target
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=fuzz build-fuzz
+	@for t in $(patsubst tests/fuzz/fuzz_%.c,%,$(fuzz_src)); do \
+		mkdir -p $(BUILD)/fuzz/found/$$t && echo "fuzz $$t, $(SECONDS) s" && \
+		$(BUILD)/fuzz/fuzz/fuzz_$$t -max_total_time=$(SECONDS) -timeout=10 -max_len=20000 \
+			-artifact_prefix=$(BUILD)/fuzz/found/$$t- -print_final_stats=1 \
+			$(BUILD)/fuzz/found/$$t tests/fuzz/corpus/$$t 2>$(BUILD)/fuzz/$$t.log || \
+			{ tail -40 $(BUILD)/fuzz/$$t.log; exit 1; }; \
+		grep -E 'number_of_executed_units' $(BUILD)/fuzz/$$t.log; done
+.PHONY: build-fuzz
+build-fuzz: $(fuzz_bin)
+
+## Code
+
+layers: $(core_lib) $(wire_lib)
+	@sh tests/support/layers.sh nm $(core_lib) $(wire_lib)
+
+lint: ## Layers, clang-format, clang-tidy, cppcheck, a clang build: all clean or it fails
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release layers
+	clang-format --dry-run -Werror $(sources)
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=debug BUILD=$(BUILD)/clang CC=clang all build-tests
+	cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr \
+		--suppress=missingIncludeSystem --error-exitcode=1 -j$(JOBS) -D_GNU_SOURCE -Iinclude -Itests/support \
+		-Itests/sim agent tests/sim tests/demo tests/prop
+	printf '%s\n' $(filter agent/%.c tests/sim/%.c,$(sources)) | xargs -P$(JOBS) -n4 sh -c \
+		'clang-tidy --quiet "$$@" -- -std=c11 -D_GNU_SOURCE -DSLO_VERSION=\"lint\" -Iinclude 2>/dev/null' lint
+
+format: ## Rewrite all C files by .clang-format
+	clang-format -i $(sources)
+
+install: all ## Install slo-spoa, slo-replay and the samples below DESTDIR and PREFIX
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/slo-spoa
+	install -m 755 $(OUT)/slo-spoa $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(OUT)/slo-replay $(DESTDIR)$(PREFIX)/bin/
+	cp -R haproxy-conf/. $(DESTDIR)$(PREFIX)/share/slo-spoa/
+
+clean: ## Remove the build folder
+	rm -rf $(BUILD)
 
 $(OUT)/agent/io/%.o $(OUT)/agent/main.o: EXTRA = $(IO_CFLAGS)
 $(OUT)/tests/demo/%.o: EXTRA = $(IO_CFLAGS)
@@ -105,6 +201,10 @@ $(OUT)/tests/%: $(OUT)/tests/demo/%.o $(sim_obj) $(wire_lib)
 	$(call say,LINK)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ -lmicrohttpd -lev -ljansson -lm
+
+$(prop_bin): $(prop_obj) $(core_lib)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(CORE_LIBS)
 
 # With clang -fsanitize=fuzzer this hunts; otherwise the same target replays its corpus.
 $(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(if $(filter fuzz,$(VARIANT)),,$(OUT)/tests/fuzz/replay.o) $(io_lib) $(wire_lib) $(core_lib)

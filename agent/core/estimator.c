@@ -7,9 +7,7 @@
 
 /* Sizes seen with vLLM's answers, headers included: an event of one token is about 230 bytes
  * with 4.7 of text in it, and HTTP/1.1's chunk framing adds 7. */
-#define STREAM_FIXED     700.0
 #define STREAM_PER_EVENT 232.0 /* an event without its text */
-#define JSON_FIXED       700.0
 #define JSON_PER_TOKEN   4.5
 
 #define FACTOR_MAX    4.0 /* no tokenizer is further off; a wrong count may be */
@@ -64,7 +62,7 @@ double estimator_bytes_per_token(const struct estimator *e, bool stream)
 
 int64_t estimator_output(const struct estimator *e, bool stream, int64_t bytes)
 {
-	double text = (double)bytes - (stream ? STREAM_FIXED : JSON_FIXED);
+	double text = (double)bytes - (stream ? ESTIMATOR_STREAM_FIXED : ESTIMATOR_JSON_FIXED);
 	int64_t tokens;
 
 	if (!(text > 0))
@@ -75,7 +73,7 @@ int64_t estimator_output(const struct estimator *e, bool stream, int64_t bytes)
 
 void estimator_learn_output(struct estimator *e, bool stream, int64_t bytes, int64_t real)
 {
-	double text = (double)bytes - (stream ? STREAM_FIXED : JSON_FIXED);
+	double text = (double)bytes - (stream ? ESTIMATOR_STREAM_FIXED : ESTIMATOR_JSON_FIXED);
 
 	if (real < MIN_OUTPUT || !(text > 0))
 		return;

@@ -9,6 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Bytes of an answer that are no tokens: headers, ids, usage. */
+#define ESTIMATOR_STREAM_FIXED 700
+#define ESTIMATOR_JSON_FIXED   700
+
 /* A mean that forgets: plain at first, then exponential. */
 struct running_mean {
 	double value;

@@ -109,7 +109,8 @@ class Stack:
         self.demo = pathlib.Path(os.environ.get("DEMO_DIR", self.build)) / "tests/llm_server"
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="slo-spoa-"))
         self.fleet = dict(fleet or FLEET)
-        self.speed, self.server_args, self.wrap = speed, list(server_args), list(wrap)
+        self.speed, self.server_args = speed, list(server_args)
+        self.wrap = list(wrap) or os.environ.get("SLO_WRAP", "").split()
         self.conf_name, self.maxconn, self.extra_cfg = conf, maxconn, extra_cfg
         ports = Ports()
         self.port = ports.take()
@@ -217,10 +218,21 @@ class Stack:
         return self
 
     def stop(self):
-        for p in (self.proxy, self.agent, self.servers):
-            if p:
-                p.stop()
+        """Ends all of it. An agent that was still alive must end well: a sanitizer or valgrind
+        speaks through its exit code."""
+        if self.proxy:
+            self.proxy.stop()
+        ended_well = True
+        if self.agent and self.agent.alive():
+            self.agent.send(signal.SIGCONT)
+            self.agent.send(signal.SIGTERM)  # drain ...
+            wait_for(lambda: "draining" in self.agent.text() or not self.agent.alive(), "drain", 30)
+            ended_well = self.agent.stop(signal.SIGTERM, 60) == 0  # ... no: now
+        if self.servers:
+            self.servers.stop()
         self.ports.release()
+        if not ended_well:
+            raise RuntimeError("the agent ended badly: " + self.agent.text()[-4000:])
 
     def __enter__(self):
         try:

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Proves the split: what the archives of core and wire need from outside must be on a list.
+# Usage: layers.sh NM LIBCORE LIBWIRE
+set -eu
+
+libc='__assert_fail __ctype_b_loc __fprintf_chk __memcpy_chk __memset_chk __snprintf_chk
+__stack_chk_fail __vsnprintf_chk calloc free malloc memchr memcmp memcpy memmem memmove memset realloc
+reallocarray snprintf strchr strcmp strdup strlen strncasecmp strcasecmp strndup strncmp
+strtod strtol strtoll vsnprintf'
+libm='ceil exp fmax fmin llround log round sqrt'
+json='json_[a-z0-9_]*'
+
+check() { # NAME ARCHIVE ALLOWED...
+	name=$1 archive=$2
+	shift 2
+	defined=$(mktemp)
+	"$nm" --defined-only "$archive" 2>/dev/null | awk 'NF == 3 { print $3 }' | sort -u >"$defined"
+	foreign=$("$nm" -u "$archive" 2>/dev/null | awk '$1 == "U" { print $2 }' | sort -u |
+		comm -23 - "$defined" |
+		grep -vxE "$(printf '%s\n' "$@" | tr ' ' '\n' | grep . | paste -sd '|')" || true)
+	rm -f "$defined"
+	if [ -n "$foreign" ]; then
+		echo "$name reaches outside its layer:" $foreign >&2
+		return 1
+	fi
+	echo "$name is pure"
+}
+
+nm=$1
+check core "$2" "$libc" "$libm"
+check wire "$3" "$libc" "$libm" "$json"

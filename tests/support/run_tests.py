@@ -1,0 +1,173 @@
+#!/usr/bin/python3
+"""Runs suites of tests and counts them.
+
+    run_tests.py --build DIR [--variant V] [SUITE...]
+
+Suites: layers unit corpus scenarios prop integration valgrind. Without a suite: all of them, as
+`make test` means it. The last line is "N passed, M failed, K skipped"; exit 1 if any failed.
+What a failed test printed is shown, a passed one stays quiet.
+"""
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PYTHON = "/usr/bin/python3"
+# -q: only errors. A leak or a bad access changes the exit code, which fails the test.
+VALGRIND = ["valgrind", "-q", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect",
+            "--error-exitcode=99"]
+totals = {"passed": 0, "failed": 0, "skipped": 0}
+
+
+def report(name, passed, failed, skipped, seconds, output=""):
+    totals["passed"] += passed
+    totals["failed"] += failed
+    totals["skipped"] += skipped
+    text = f"  {name:<44} {passed:>5} passed"
+    if failed:
+        text += f", {failed} FAILED"
+    if skipped:
+        text += f", {skipped} skipped"
+    print(f"{text}  ({seconds:.1f} s)", flush=True)
+    if failed:
+        print(output[-12000:], flush=True)
+
+
+def run(argv, env=None, timeout=900):
+    began = time.monotonic()
+    full = dict(os.environ, **(env or {}))
+    try:
+        p = subprocess.run([str(a) for a in argv], cwd=ROOT, env=full, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout)
+        code, out = p.returncode, p.stdout.decode(errors="replace")
+    except subprocess.TimeoutExpired as e:
+        code, out = -1, (e.stdout or b"").decode(errors="replace") + f"\nno end within {timeout} s\n"
+    return code, out, time.monotonic() - began
+
+
+def whole(name, argv, env=None, timeout=900):
+    """One test that is its exit code."""
+    code, out, seconds = run(argv, env, timeout)
+    report(name, int(code == 0), int(code != 0), 0, seconds, out)
+
+
+def sanitizers():
+    return {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:allocator_may_return_null=1",
+            "UBSAN_OPTIONS": "print_stacktrace=1"}
+
+
+def cmocka(name, argv):
+    code, out, seconds = run(argv, dict(sanitizers(), CMOCKA_MESSAGE_OUTPUT="TAP"))
+    passed = len(re.findall(r"^\s*ok \d+", out, re.M))
+    failed = len(re.findall(r"^\s*not ok \d+", out, re.M))
+    if code != 0 and failed == 0:
+        failed = 1  # it died, or a sanitizer or valgrind spoke at the end
+    if code == 0 and passed == 0:
+        failed = 1  # nothing ran
+    report(name, passed, failed, 0, seconds, out)
+
+
+def unit(build, wrap=()):
+    for test in sorted((ROOT / "tests/unit").glob("test_*.c")):
+        label = "valgrind" if wrap else build.name
+        cmocka(f"{test.stem} ({label})", [*wrap, build / "tests" / test.stem])
+
+
+def corpus(build):
+    for target in sorted((ROOT / "tests/fuzz").glob("fuzz_*.c")):
+        seeds = ROOT / "tests/fuzz/corpus" / target.stem.removeprefix("fuzz_")
+        whole(f"corpus of {target.stem} ({build.name})", [build / "fuzz" / target.stem, seeds],
+              sanitizers())
+
+
+def scenarios(build):
+    code, out, seconds = run([PYTHON, "tests/scenarios/run.py", build / "slo-replay",
+                              "tests/scenarios"], sanitizers())
+    m = re.search(r"scenarios: (\d+) passed, (\d+) failed", out)
+    passed, failed = (int(m[1]), int(m[2])) if m else (0, 1)
+    report(f"scenarios ({build.name})", passed, failed or int(code != 0), 0, seconds, out)
+
+
+def prop(build):
+    ops = 1000000 if build.name == "release" else 100000
+    whole(f"{ops} random operations ({build.name})",
+          [build / "tests/prop/prop", "--ops", ops, "--out", build / "prop-failure.jsonl"],
+          sanitizers())
+
+
+def python_tests(label, build, demo, haproxy, env=None, files="test_*.py", timeout=1500):
+    env = dict(sanitizers(), HAPROXY=str(haproxy), BUILD_DIR=str(build), DEMO_DIR=str(demo),
+               PYTHONPATH=str(ROOT / "tests/support"), **(env or {}))
+    for test in sorted((ROOT / "tests/integration").glob(files)):
+        code, out, seconds = run([PYTHON, "-m", "unittest", "-v", test], env, timeout)
+        m = re.search(r"^Ran (\d+) tests?", out, re.M)
+        ran = int(m[1]) if m else 0
+        bad = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", out))
+        skipped = sum(int(n) for n in re.findall(r"skipped=(\d+)", out))
+        if code != 0 and bad == 0:
+            bad = 1
+        if ran == 0:
+            bad = 1
+        report(f"{test.stem} ({label})", max(0, ran - bad - skipped), bad, skipped, seconds, out)
+
+
+def haproxies(root):
+    yield "HAProxy 2.6", "haproxy"
+    yield "HAProxy 3.2", root / "hap/haproxy"
+
+
+def integration(root, build, pairs=None):
+    for label, haproxy in pairs or haproxies(root):
+        python_tests(f"{label}, {build.name}", build, root / "release", haproxy)
+
+
+def valgrind(root):
+    build = root / "release"
+    unit(build, VALGRIND)
+    python_tests("HAProxy 2.6, valgrind", build, build, "haproxy",
+                 {"SLO_WRAP": " ".join(VALGRIND), "SLO_TEST_SCALE": "0.1"})
+
+
+def everything(root):
+    old, new = haproxies(root)
+    release, asan = root / "release", root / "asan"
+    whole("layers", ["sh", "tests/support/layers.sh", "nm", release / "libcore.a",
+                     release / "libwire.a"])
+    for build in (release, asan):
+        unit(build)
+        corpus(build)
+        scenarios(build)
+        prop(build)
+    integration(root, release, [old, new])
+    integration(root, asan, [old])
+    valgrind(root)
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--build", type=pathlib.Path, required=True)
+    args.add_argument("--variant", default="release")
+    args.add_argument("suite", nargs="*")
+    args = args.parse_args()
+    root = args.build.resolve()
+    build = root / args.variant
+    suites = {"unit": lambda: unit(build), "corpus": lambda: corpus(build),
+              "scenarios": lambda: scenarios(build), "prop": lambda: prop(build),
+              "integration": lambda: integration(root, build), "valgrind": lambda: valgrind(root)}
+    began = time.monotonic()
+    if args.suite:
+        for name in args.suite:
+            suites[name]()
+    else:
+        everything(root)
+    print(f"in {time.monotonic() - began:.0f} s")
+    print(f"{totals['passed']} passed, {totals['failed']} failed, {totals['skipped']} skipped")
+    return 1 if totals["failed"] or not totals["passed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
