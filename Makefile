@@ -141,12 +141,12 @@ layers: $(core_lib) $(wire_lib)
 
 lint: ## Layers, clang-format, clang-tidy, cppcheck, a clang build: all clean or it fails
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release layers
-	clang-format --dry-run -Werror $(sources)
+	$(Q)clang-format --dry-run -Werror $(sources)
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=debug BUILD=$(BUILD)/clang CC=clang all build-tests
-	cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr \
-		--suppress=missingIncludeSystem --error-exitcode=1 -j$(JOBS) -D_GNU_SOURCE -Iinclude -Itests/support \
+	$(Q)cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr \
+		--suppress=missingIncludeSystem --error-exitcode=1 -j$(JOBS) -D_GNU_SOURCE --include=tests/support/cppcheck.h -Iinclude -Itests/support \
 		-Itests/sim agent tests/sim tests/demo tests/prop
-	printf '%s\n' $(filter agent/%.c tests/sim/%.c,$(sources)) | xargs -P$(JOBS) -n4 sh -c \
+	$(Q)printf '%s\n' $(filter agent/%.c tests/sim/%.c,$(sources)) | xargs -P$(JOBS) -n4 sh -c \
 		'clang-tidy --quiet "$$@" -- -std=c11 -D_GNU_SOURCE -DSLO_VERSION=\"lint\" -Iinclude 2>/dev/null' lint
 
 format: ## Rewrite all C files by .clang-format

@@ -19,7 +19,7 @@
  * requests wait for an agent that is gone. */
 #define DRAIN_NOTICE (1500 * SLO_NSEC_PER_MSEC)
 #define DRAIN_POLL   0.05 /* seconds */
-#define GOODBYE      1.0 /* seconds for the last bytes to leave */
+#define GOODBYE      1.0  /* seconds for the last bytes to leave */
 
 struct daemon {
 	struct ev_loop *loop;
@@ -37,19 +37,20 @@ struct daemon {
 };
 
 static const char usage[] =
-	"Usage: slo-spoa -f FILE [-s]    run in the foreground\n"
-	"       slo-spoa -c -f FILE      check the configuration\n"
-	"       slo-spoa -v | -h         version | this help\n"
-	"  -f FILE  the configuration, JSON\n"
-	"  -c       only check it: exit 0, or 1 with FILE:LINE:COLUMN: what is wrong\n"
-	"  -s       log to syslog instead of stderr\n"
-	"SIGHUP reloads, SIGTERM and SIGUSR1 drain and exit.\n";
+    "Usage: slo-spoa -f FILE [-s]    run in the foreground\n"
+    "       slo-spoa -c -f FILE      check the configuration\n"
+    "       slo-spoa -v | -h         version | this help\n"
+    "  -f FILE  the configuration, JSON\n"
+    "  -c       only check it: exit 0, or 1 with FILE:LINE:COLUMN: what is wrong\n"
+    "  -s       log to syslog instead of stderr\n"
+    "SIGHUP reloads, SIGTERM and SIGUSR1 drain and exit.\n";
 
 /* Drain and stop */
 
 static bool haproxy_was_here(const struct agent *a)
 {
-	return a->stats.frames[FRAME_HELLO][FRAME_OK] + a->stats.frames[FRAME_HEALTHCHECK][FRAME_OK];
+	return a->stats.frames[FRAME_HELLO][FRAME_OK] +
+	       a->stats.frames[FRAME_HEALTHCHECK][FRAME_OK];
 }
 
 static void on_goodbye_over(struct ev_loop *loop, ev_timer *w, int revents)
@@ -68,7 +69,7 @@ static void on_drain(struct ev_loop *loop, ev_timer *w, int revents)
 		return;
 	if (held > 0)
 		log_write(&d->log, LOG_WARNING, "drain_timeout: %zu requests are left to HAProxy",
-			  held);
+		          held);
 	ev_timer_stop(loop, w);
 	spop_server_disconnect(d->spop);
 	ev_set_cb(w, on_goodbye_over);
@@ -85,7 +86,7 @@ static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 		return;
 	}
 	log_write(&d->log, LOG_NOTICE, "signal %d: draining, %zu requests are held", w->signum,
-		  agent_held(d->agent));
+	          agent_held(d->agent));
 	d->draining_since = clock_nsec();
 	agent_drain(d->agent);
 	spop_server_drain(d->spop);
@@ -120,7 +121,7 @@ static void on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 /* Start */
 
 static void watch(struct daemon *d, ev_signal *w, int signum,
-		  void (*cb)(struct ev_loop *, ev_signal *, int))
+                  void (*cb)(struct ev_loop *, ev_signal *, int))
 {
 	ev_signal_init(w, cb, signum);
 	w->data = d;
@@ -131,7 +132,7 @@ static void watch(struct daemon *d, ev_signal *w, int signum,
 static void raise_descriptors(struct daemon *d)
 {
 	size_t wanted = d->conf->limits.spop_connections + d->conf->limits.event_connections +
-			d->conf->limits.http_connections + 64;
+	                d->conf->limits.http_connections + 64;
 	struct rlimit rl;
 
 	if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
@@ -142,8 +143,8 @@ static void raise_descriptors(struct daemon *d)
 	}
 	if (rl.rlim_cur < wanted)
 		log_write(&d->log, LOG_NOTICE,
-			  "%llu descriptors are allowed, the limits could use %zu",
-			  (unsigned long long)rl.rlim_cur, wanted);
+		          "%llu descriptors are allowed, the limits could use %zu",
+		          (unsigned long long)rl.rlim_cur, wanted);
 }
 
 static bool start(struct daemon *d)
@@ -160,7 +161,7 @@ static bool start(struct daemon *d)
 	raise_descriptors(d);
 	if (d->conf->redis_url)
 		log_write(&d->log, LOG_WARNING,
-			  "profiles.redis is accepted but not used by this version");
+		          "profiles.redis is accepted but not used by this version");
 	if (!(d->agent = agent_new(d->loop, d->conf, &d->log)) ||
 	    !(d->events = event_server_new(d->agent, &d->conns)) ||
 	    !(d->spop = spop_server_new(d->agent, &d->conns)))

@@ -16,15 +16,15 @@ typedef int64_t slo_nsec;
 /* What the caller has to do next. Results behind pointers are written only on SLO_OK. */
 typedef enum slo_err {
 	SLO_OK = 0,
-	SLO_ESHORT = -1, /* the bytes end too early: wait for more */
-	SLO_EPROTO = -2, /* the peer broke the format: drop it */
+	SLO_ESHORT = -1,  /* the bytes end too early: wait for more */
+	SLO_EPROTO = -2,  /* the peer broke the format: drop it */
 	SLO_ETOOBIG = -3, /* a limit is exceeded: refuse it */
-	SLO_EFULL = -4, /* no room now: refuse this one, keep the rest */
-	SLO_ESTALE = -5, /* it was over before: count it and go on */
-	SLO_ENOENT = -6, /* no such thing */
-	SLO_EINVAL = -7, /* the value makes no sense: tell the user where */
-	SLO_ENOMEM = -8, /* nothing changed */
-	SLO_ESYS = -9, /* see errno */
+	SLO_EFULL = -4,   /* no room now: refuse this one, keep the rest */
+	SLO_ESTALE = -5,  /* it was over before: count it and go on */
+	SLO_ENOENT = -6,  /* no such thing */
+	SLO_EINVAL = -7,  /* the value makes no sense: tell the user where */
+	SLO_ENOMEM = -8,  /* nothing changed */
+	SLO_ESYS = -9,    /* see errno */
 } slo_err;
 
 #define MUSTCHECK __attribute__((warn_unused_result))

@@ -9,23 +9,23 @@
 #include <stddef.h>
 
 struct slo_profile_doc {
-	size_t rows; /* output-token axis, >= 1 */
-	size_t cols; /* input-token axis, >= 1 */
+	size_t rows;         /* output-token axis, >= 1 */
+	size_t cols;         /* input-token axis, >= 1 */
 	double *output_axis; /* [rows] tokens, ascending, > 0 */
-	double *input_axis; /* [cols] tokens, ascending, > 0 */
-	double *tputs; /* requests/s of one server; 0: the target cannot be met */
-	double *e2e; /* seconds, mean; NULL: the profile has no such table */
-	double *ttft; /* seconds, mean; NULL likewise */
-	double *tpot; /* seconds per output token; NULL likewise */
-	double cost; /* money per time unit, 0 when absent */
-	double created; /* Unix seconds, 0 when absent */
+	double *input_axis;  /* [cols] tokens, ascending, > 0 */
+	double *tputs;       /* requests/s of one server; 0: the target cannot be met */
+	double *e2e;         /* seconds, mean; NULL: the profile has no such table */
+	double *ttft;        /* seconds, mean; NULL likewise */
+	double *tpot;        /* seconds per output token; NULL likewise */
+	double cost;         /* money per time unit, 0 when absent */
+	double created;      /* Unix seconds, 0 when absent */
 	/* Targets, 0 = not set. */
-	double slo_e2e; /* seconds */
+	double slo_e2e;  /* seconds */
 	double slo_ttft; /* seconds */
 	double slo_tpot; /* seconds per output token */
 	double slo_tpat; /* seconds per token, input and output */
-	size_t no_data; /* cells that were NaN, Infinity or null, over all tables */
-	char gpu[64]; /* as the file says, cut to fit; "" when absent */
+	size_t no_data;  /* cells that were NaN, Infinity or null, over all tables */
+	char gpu[64];    /* as the file says, cut to fit; "" when absent */
 };
 
 #endif

@@ -2,7 +2,7 @@
 #include "sched_private.h"
 
 static void answer(slo_nsec now, const struct request *r, enum slo_verdict verdict,
-		   enum slo_reason reason, struct sched_action *out)
+                   enum slo_reason reason, struct sched_action *out)
 {
 	*out = (struct sched_action){
 		.request = r,
@@ -24,7 +24,7 @@ static void leave_queue(struct sched *s, struct request *r)
 }
 
 void decide_refuse(struct sched *s, slo_nsec now, struct request *r, enum slo_verdict verdict,
-		   enum slo_reason reason, struct sched_action *out)
+                   enum slo_reason reason, struct sched_action *out)
 {
 	leave_queue(s, r);
 	requests_move(&s->requests, r, REQUEST_PAST, now);
@@ -46,12 +46,12 @@ static void place(struct sched *s, slo_nsec now, struct request *r, struct seat 
 static struct seat *pick_any(struct sched *s, const struct model *m, enum slo_strategy strategy)
 {
 	return strategy == SLO_STRATEGY_RANDOM ? policy_random(m, &s->rng)
-					       : policy_least_request(m);
+	                                       : policy_least_request(m);
 }
 
 /* To any usable server of the model, without a test of capacity. */
 static void fall_back(struct sched *s, slo_nsec now, struct request *r, enum slo_reason reason,
-		      struct sched_action *out)
+                      struct sched_action *out)
 {
 	struct seat *seat = pick_any(s, &r->model->fleet, s->conf.fallback);
 
@@ -90,11 +90,11 @@ static void unranked(struct sched *s, slo_nsec now, struct request *r, struct sc
 		infeasible(s, now, r, out);
 	else
 		fall_back(s, now, r, has_profile(m) ? SLO_REASON_NO_SLO : SLO_REASON_NO_PROFILE,
-			  out);
+		          out);
 }
 
 bool decide_ranked(struct sched *s, slo_nsec now, struct request *r, const struct option *options,
-		   size_t n, struct sched_action *out)
+                   size_t n, struct sched_action *out)
 {
 	bool full = false;
 
@@ -136,8 +136,7 @@ void decide_at_once(struct sched *s, slo_nsec now, struct request *r, struct sch
 	if (!policy_ranks(strategy)) {
 		seat = pick_any(s, m, strategy);
 	} else if (rank_options(m, r, options) > 0) {
-		seat = policy_pick(strategy, m->deployment[options[0].deployment],
-				   options[0].load);
+		seat = policy_pick(strategy, m->deployment[options[0].deployment], options[0].load);
 	} else {
 		unranked(s, now, r, out);
 		return;

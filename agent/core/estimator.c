@@ -11,7 +11,7 @@
 #define JSON_PER_TOKEN   4.5
 
 #define FACTOR_MAX    4.0 /* no tokenizer is further off; a wrong count may be */
-#define MIN_ESTIMATE  16 /* shorter prompts are mostly template */
+#define MIN_ESTIMATE  16  /* shorter prompts are mostly template */
 #define MIN_OUTPUT    8
 #define MEMORY        64.0 /* samples after which the mean forgets */
 #define PER_TOKEN_MAX 65536.0
@@ -62,7 +62,7 @@ double estimator_bytes_per_token(const struct estimator *e, bool stream)
 
 int64_t estimator_output(const struct estimator *e, bool stream, int64_t bytes)
 {
-	double text = (double)bytes - (stream ? ESTIMATOR_STREAM_FIXED : ESTIMATOR_JSON_FIXED);
+	double text = (double)bytes - ESTIMATOR_FIXED;
 	int64_t tokens;
 
 	if (!(text > 0))
@@ -73,10 +73,9 @@ int64_t estimator_output(const struct estimator *e, bool stream, int64_t bytes)
 
 void estimator_learn_output(struct estimator *e, bool stream, int64_t bytes, int64_t real)
 {
-	double text = (double)bytes - (stream ? ESTIMATOR_STREAM_FIXED : ESTIMATOR_JSON_FIXED);
+	double text = (double)bytes - ESTIMATOR_FIXED;
 
 	if (real < MIN_OUTPUT || !(text > 0))
 		return;
-	learn(stream ? &e->stream : &e->json,
-	      fmin(PER_TOKEN_MAX, fmax(1.0, text / (double)real)));
+	learn(stream ? &e->stream : &e->json, fmin(PER_TOKEN_MAX, fmax(1.0, text / (double)real)));
 }

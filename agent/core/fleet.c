@@ -28,7 +28,8 @@ static int compare_count(struct seat *a, struct seat *b)
 	return 0;
 }
 
-/* What RB_GENERATE_STATIC is meant to be; libbsd's needs a macro that glibc's headers clash with. */
+/* What RB_GENERATE_STATIC is meant to be; libbsd's needs a macro that glibc's headers clash with.
+ */
 #define TREE_FUNCTIONS static __attribute__((unused))
 RB_GENERATE_INTERNAL(seats_by_load, seat, by_load, compare_load, TREE_FUNCTIONS)
 RB_GENERATE_INTERNAL(seats_by_count, seat, by_count, compare_count, TREE_FUNCTIONS)
@@ -268,7 +269,7 @@ static void check_order(const struct deployment *d)
 	struct seat *seat, *before = NULL;
 	size_t n = 0;
 
-	RB_FOREACH(seat, seats_by_load, (struct seats_by_load *)&d->by_load) {
+	RB_FOREACH (seat, seats_by_load, (struct seats_by_load *)&d->by_load) {
 		assert(seat->deployment == d && seat->server->usable);
 		assert(!before || compare_load(before, seat) < 0);
 		before = seat;
@@ -286,10 +287,9 @@ void fleet_check(const struct model *m)
 		check_order(m->deployment[i]);
 		usable += m->deployment[i]->usable;
 		for (seat = m->deployment[i]->seats; seat; seat = seat->next)
-			assert(seat->server->ledger.inflight > 0 ||
-			       seat->server->ledger.used == 0);
+			assert(seat->server->ledger.inflight > 0 || seat->server->ledger.used == 0);
 	}
-	RB_FOREACH(seat, seats_by_count, (struct seats_by_count *)&m->by_count) {
+	RB_FOREACH (seat, seats_by_count, (struct seats_by_count *)&m->by_count) {
 		assert(!before || compare_count(before, seat) < 0);
 		assert(m->usable_seat[seat->index] == seat);
 		before = seat;

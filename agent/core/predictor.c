@@ -105,7 +105,7 @@ static int64_t cold_guess(int64_t input, int64_t max_output, enum slo_cold cold)
 }
 
 int64_t predictor_guess(struct predictor *p, slo_nsec now, int64_t input, int64_t max_output,
-			enum slo_predict how, enum slo_cold cold, struct rng *rng)
+                        enum slo_predict how, enum slo_cold cold, struct rng *rng)
 {
 	unsigned in = bucket(input), out = 0;
 	uint64_t n, k = 0, running = 0;

@@ -176,15 +176,14 @@ size_t profile_zero_cells(const struct profile *p)
 
 size_t profile_cell(const struct profile *p, int64_t input, int64_t output)
 {
-	return axis_cell(&p->output, output) * (p->input.borders + 1) +
-	       axis_cell(&p->input, input);
+	return axis_cell(&p->output, output) * (p->input.borders + 1) + axis_cell(&p->input, input);
 }
 
 struct goal profile_goal(const struct profile *p, const struct slo_target *own)
 {
 	if (own->tpot > 0 || own->ttft > 0 || own->e2e > 0)
 		return goal_of((double)own->tpot / 1e9, (double)own->ttft / 1e9, 0,
-			       (double)own->e2e / 1e9);
+		               (double)own->e2e / 1e9);
 	return p->goal;
 }
 
@@ -205,7 +204,7 @@ slo_nsec goal_span(const struct goal *g, int64_t input, int64_t output)
 }
 
 bool profile_rank(const struct profile *p, size_t cell, const struct goal *g, int64_t input,
-		  int64_t output, slo_nsec *rank)
+                  int64_t output, slo_nsec *rank)
 {
 	const struct cell *c = &p->cell[cell];
 	slo_nsec expected = g->kind == GOAL_TTFT ? c->ttft : c->e2e;

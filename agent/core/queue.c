@@ -8,7 +8,7 @@
 
 #define NEED_NONE UINT64_MAX
 /* An idle server takes anything. */
-#define ROOM_ANY (UINT64_MAX - 1)
+#define ROOM_ANY  (UINT64_MAX - 1)
 
 void queue_init(struct queue *q, struct model *model)
 {
@@ -130,7 +130,7 @@ static bool reserve_heads(struct queue *q, size_t heads)
 	if (heads > cap)
 		cap = cap ? 2 * cap : 16;
 	if (cap > q->cap && (!grow_array((void **)&q->head, cap, sizeof(struct bucket *)) ||
-			     !grow_array((void **)&q->untested, cap, 1)))
+	                     !grow_array((void **)&q->untested, cap, 1)))
 		return false;
 	for (size_t d = 0; d < q->model->deployments; d++) {
 		if ((cap > q->cap || !q->need[d]) &&
@@ -325,7 +325,7 @@ void queue_check(const struct queue *q)
 			continue;
 		heads++;
 		assert(q->head[position(q, b)] == b);
-		TAILQ_FOREACH(r, &b->fifo, fifo) {
+		TAILQ_FOREACH (r, &b->fifo, fifo) {
 			assert(r->state == REQUEST_QUEUED && r->bucket == b);
 			length++;
 		}

@@ -54,7 +54,7 @@ bool rank_infeasible(const struct model *m, const struct request *r)
 slo_load rank_load(const struct deployment *d, const struct request *r)
 {
 	return d->profile ? profile_load(d->profile, profile_cell(d->profile, r->input, r->output))
-			  : 0;
+	                  : 0;
 }
 
 struct goal rank_goal(const struct deployment *d, const struct request *r)

@@ -116,7 +116,7 @@ void requests_check(const struct requests *t)
 		const struct request *r;
 		size_t n = 0;
 
-		TAILQ_FOREACH(r, &t->list[i], link) {
+		TAILQ_FOREACH (r, &t->list[i], link) {
 			assert(r->state == i);
 			assert((r->charge.ledger != NULL) == (i == REQUEST_DISPATCHED));
 			assert((r->bucket != NULL) == (i == REQUEST_QUEUED));

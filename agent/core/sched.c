@@ -121,7 +121,7 @@ static void forget_old(struct sched *s, slo_nsec now)
 
 	while ((r = oldest(s, REQUEST_PAST)) &&
 	       (s->requests.count[REQUEST_PAST] > s->conf.remember_limit ||
-		later(r->since, s->conf.remember_ended) <= now))
+	        later(r->since, s->conf.remember_ended) <= now))
 		requests_forget(&s->requests, r);
 }
 
@@ -138,7 +138,7 @@ static void release(struct sched *s, struct request *r)
 
 		d->freed = true;
 		sched_mark_dirty(s, (struct sched_model *)((char *)d->model -
-							   offsetof(struct sched_model, fleet)));
+		                                           offsetof(struct sched_model, fleet)));
 	}
 }
 
@@ -167,8 +167,8 @@ static void fill(struct sched *s, slo_nsec now, struct request *r, const struct 
 	if (!req->input_told)
 		input = estimator_input(&m->estimator, input);
 	if (output < 0)
-		output = predictor_guess(m->predictor, now, input, req->max_output,
-					 s->conf.predict, s->conf.cold, &s->rng);
+		output = predictor_guess(m->predictor, now, input, req->max_output, s->conf.predict,
+		                         s->conf.cold, &s->rng);
 	r->input = (int32_t)input;
 	r->output = (int32_t)tokens_clamp(output);
 	r->strategy = (uint8_t)req->strategy;
@@ -200,7 +200,7 @@ static slo_err enqueue(struct sched *s, slo_nsec now, struct request *r)
 }
 
 slo_err sched_submit(struct sched *s, slo_nsec now, const struct sched_request *req,
-		     struct request **out)
+                     struct request **out)
 {
 	struct request *r;
 
@@ -245,9 +245,8 @@ static bool step_ready(struct sched *s, slo_nsec now, struct sched_action *out)
 	if (r->reason == SLO_REASON_NONE)
 		decide_at_once(s, now, r, out);
 	else
-		decide_refuse(s, now, r,
-			      r->reason == SLO_REASON_ENDED ? SLO_PASS : SLO_REJECT,
-			      (enum slo_reason)r->reason, out);
+		decide_refuse(s, now, r, r->reason == SLO_REASON_ENDED ? SLO_PASS : SLO_REJECT,
+		              (enum slo_reason)r->reason, out);
 	return true;
 }
 
@@ -258,8 +257,7 @@ static struct bucket *most_urgent(struct sched *s, slo_nsec now, struct sched_mo
 	struct bucket *first = NULL;
 
 	for (m = TAILQ_FIRST(&s->dirty); m; m = next) {
-		struct bucket *b =
-			queue_candidate(&m->queue, now, s->conf.late == SLO_LATE_REJECT);
+		struct bucket *b = queue_candidate(&m->queue, now, s->conf.late == SLO_LATE_REJECT);
 
 		next = TAILQ_NEXT(m, dirty_link);
 		if (!b) {
@@ -358,7 +356,7 @@ static void cancel(struct sched *s, slo_nsec now, struct request *r)
 }
 
 static void learn(slo_nsec now, const struct request *r, const struct sched_outcome *outcome,
-		  struct sched_end *out)
+                  struct sched_end *out)
 {
 	struct sched_model *m = r->model;
 
@@ -379,7 +377,7 @@ static void learn(slo_nsec now, const struct request *r, const struct sched_outc
 }
 
 static void close_lease(struct sched *s, slo_nsec now, struct request *r,
-			const struct sched_outcome *outcome, struct sched_end *out)
+                        const struct sched_outcome *outcome, struct sched_end *out)
 {
 	release(s, r);
 	out->request = r;
@@ -391,7 +389,7 @@ static void close_lease(struct sched *s, slo_nsec now, struct request *r,
 }
 
 void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
-	       const struct sched_outcome *outcome, struct sched_end *out)
+               const struct sched_outcome *outcome, struct sched_end *out)
 {
 	struct request *r;
 
@@ -440,7 +438,7 @@ void sched_check(const struct sched *s)
 	size_t queued = 0;
 
 	requests_check(&s->requests);
-	TAILQ_FOREACH(m, &s->models, link) {
+	TAILQ_FOREACH (m, &s->models, link) {
 		fleet_check(&m->fleet);
 		queue_check(&m->queue);
 		queued += m->queue.length;
@@ -449,7 +447,7 @@ void sched_check(const struct sched *s)
 	for (const struct server *server = s->servers; server; server = server->next) {
 		struct ledger sum = { 0, 0 };
 
-		TAILQ_FOREACH(r, &s->requests.list[REQUEST_DISPATCHED], link) {
+		TAILQ_FOREACH (r, &s->requests.list[REQUEST_DISPATCHED], link) {
 			if (r->charge.ledger == &server->ledger) {
 				sum.used += r->charge.load;
 				sum.inflight++;

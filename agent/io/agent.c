@@ -80,7 +80,7 @@ static struct server *fleet_server(struct agent *a, const char *backend, const c
 }
 
 static bool build_deployment(struct agent *a, struct agent_model *m,
-			     const struct config_deployment *conf)
+                             const struct config_deployment *conf)
 {
 	struct deployment *d = sched_deployment_add(m->sched, conf->name);
 
@@ -178,8 +178,10 @@ void agent_free(struct agent *a)
 	if (!a)
 		return;
 	ev_timer_stop(a->loop, &a->wakeup);
-	HASH_ITER(hh, a->fleet, e, next) {
-		HASH_DEL(a->fleet, e);
+	e = a->fleet;
+	HASH_CLEAR(hh, a->fleet);
+	for (; e; e = next) {
+		next = e->hh.next;
 		free(e);
 	}
 	sched_free(a->sched);
@@ -196,7 +198,7 @@ static struct decision_stats *decisions_of(struct agent *a, struct agent_model *
 
 /* An answer that needs no scheduler. */
 static bool pass(struct agent *a, slo_nsec now, struct agent_model *m, const struct route_msg *msg,
-		 enum slo_strategy strategy, enum slo_reason reason, struct answer *out)
+                 enum slo_strategy strategy, enum slo_reason reason, struct answer *out)
 {
 	*out = (struct answer){ .verdict = SLO_PASS, .reason = reason, .strategy = strategy };
 	decisions_of(a, m)->requests[strategy][SLO_PASS][reason]++;
@@ -242,8 +244,8 @@ static int64_t output_limit(const struct route_msg *msg, const struct body_info 
 }
 
 static struct sched_request request_of(const struct agent_model *m, slo_nsec now,
-				       const struct route_msg *msg, const struct body_info *body,
-				       enum slo_strategy strategy, void *user)
+                                       const struct route_msg *msg, const struct body_info *body,
+                                       enum slo_strategy strategy, void *user)
 {
 	bool told = msg->prompt_tokens >= 0;
 
@@ -253,21 +255,21 @@ static struct sched_request request_of(const struct agent_model *m, slo_nsec now
 		.model = m->sched,
 		.strategy = strategy,
 		.input = told ? msg->prompt_tokens
-			      : body_prompt_tokens(body, m->conf->weights, msg->size),
+		              : body_prompt_tokens(body, m->conf->weights, msg->size),
 		.input_told = told,
 		.output = -1,
 		.max_output = output_limit(msg, body),
 		.stream = body->stream,
 		.created = now,
 		.own = { .e2e = target_ms(msg->slo_e2e_ms),
-			 .ttft = target_ms(msg->slo_ttft_ms),
-			 .tpot = target_ms(msg->slo_tpot_ms) },
+		         .ttft = target_ms(msg->slo_ttft_ms),
+		         .tpot = target_ms(msg->slo_tpot_ms) },
 		.user = user,
 	};
 }
 
 static enum slo_strategy strategy_of(struct agent *a, const struct agent_model *m,
-				     struct slice name)
+                                     struct slice name)
 {
 	enum slo_strategy s = m ? m->conf->strategy : a->conf->routing.strategy;
 
@@ -278,7 +280,7 @@ static enum slo_strategy strategy_of(struct agent *a, const struct agent_model *
 
 /* The model named by the message, else by the body, else the default one. */
 static struct agent_model *choose_model(struct agent *a, const struct route_msg *msg,
-					const struct body_info *body)
+                                        const struct body_info *body)
 {
 	if (msg->model.len > 0)
 		return find_model(a, msg->model);
@@ -288,7 +290,7 @@ static struct agent_model *choose_model(struct agent *a, const struct route_msg 
 }
 
 bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, void *user,
-		 struct answer *now_answer, struct request **request)
+                 struct answer *now_answer, struct request **request)
 {
 	struct sched_request req;
 	struct agent_model *m;
@@ -313,12 +315,12 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, voi
 		return pass(a, now, m, msg, strategy, SLO_REASON_ENDED, now_answer);
 	case SLO_ENOMEM:
 		log_limited(a->log, now, LOG_CAUSE_MEMORY, LOG_ERR,
-			    "out of memory, a request is left to HAProxy");
+		            "out of memory, a request is left to HAProxy");
 		return pass(a, now, m, msg, strategy, SLO_REASON_QUEUE_FULL, now_answer);
 	default:
 		log_limited(a->log, now, LOG_CAUSE_REQUEST, LOG_WARNING,
-			    "unique-id %.*s is in use already: is unique-id-format unique?",
-			    (int)msg->id.len, (const char *)msg->id.p);
+		            "unique-id %.*s is in use already: is unique-id-format unique?",
+		            (int)msg->id.len, (const char *)msg->id.p);
 		return pass(a, now, m, msg, strategy, SLO_REASON_BAD_REQUEST, now_answer);
 	}
 }
@@ -368,9 +370,9 @@ static void give_answer(struct agent *a, slo_nsec now, const struct sched_action
 	histogram_add(&m->stats.queue, (double)act->waited / 1e9);
 	if (log_wants(a->log, LOG_DEBUG))
 		log_write(a->log, LOG_DEBUG, "%s: %s %s server=%s reason=%s wait=%" PRId64 "ms",
-			  act->request->id, policy_strategy_name(act->strategy),
-			  sched_verdict_name(act->verdict), answer.server ? answer.server : "-",
-			  sched_reason_name(act->reason), answer.wait_ms);
+		          act->request->id, policy_strategy_name(act->strategy),
+		          sched_verdict_name(act->verdict), answer.server ? answer.server : "-",
+		          sched_reason_name(act->reason), answer.wait_ms);
 	a->deliver(act->user, &answer, now);
 }
 
@@ -472,15 +474,15 @@ static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
 }
 
 void agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
-		      const char *peer)
+                      const char *peer)
 {
 	struct endline e;
 
 	if (endline_parse(line, len, &e) != SLO_OK) {
 		a->stats.end_lines[END_MALFORMED]++;
 		log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_WARNING,
-			    "events: %s sent an end line without a valid id: %.*s", peer,
-			    len > 200 ? 200 : (int)len, (const char *)line);
+		            "events: %s sent an end line without a valid id: %.*s", peer,
+		            len > 200 ? 200 : (int)len, (const char *)line);
 		return;
 	}
 	switch (e.kind) {
@@ -490,8 +492,8 @@ void agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t
 	case ENDLINE_DROPPED:
 		a->stats.end_lines[END_DROPPED] += e.dropped;
 		log_limited(a->log, now, LOG_CAUSE_EVENT_LOST, LOG_WARNING,
-			    "events: the ring of %s overflowed, %" PRIu64 " lines were lost", peer,
-			    e.dropped);
+		            "events: the ring of %s overflowed, %" PRIu64 " lines were lost", peer,
+		            e.dropped);
 		break;
 	case ENDLINE_SERVER:
 		a->stats.notices++;
@@ -499,8 +501,8 @@ void agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t
 	case ENDLINE_OTHER:
 		a->stats.end_lines[END_MALFORMED]++;
 		log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_INFO,
-			    "events: %s sent a line that is no end line: %.*s", peer,
-			    len > 200 ? 200 : (int)len, (const char *)line);
+		            "events: %s sent a line that is no end line: %.*s", peer,
+		            len > 200 ? 200 : (int)len, (const char *)line);
 		break;
 	}
 }

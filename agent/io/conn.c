@@ -128,8 +128,8 @@ void conn_close(struct conn *c, slo_nsec now, const char *reason)
 		return;
 	if (reason)
 		log_limited(set->log, now, c->protocol->broken_cause, LOG_WARNING,
-			    "%s: connection from %s closed: %s", c->protocol->name, c->peer,
-			    reason);
+		            "%s: connection from %s closed: %s", c->protocol->name, c->peer,
+		            reason);
 	ev_io_stop(set->loop, &c->readable);
 	ev_io_stop(set->loop, &c->writable);
 	ev_timer_stop(set->loop, &c->timer);
@@ -167,7 +167,7 @@ static void flush(struct conn *c)
 
 	if (n < 0 && !would_block(errno)) {
 		log_limited(c->set->log, clock_nsec(), c->protocol->peer_cause, LOG_INFO,
-			    "%s: write to %s: %s", c->protocol->name, c->peer, strerror(errno));
+		            "%s: write to %s: %s", c->protocol->name, c->peer, strerror(errno));
 		conn_close(c, clock_nsec(), NULL);
 		return;
 	}
@@ -243,8 +243,8 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 	} else if (n == 0) {
 		conn_close(c, now, NULL);
 	} else if (!would_block(errno)) {
-		log_limited(set->log, now, c->protocol->peer_cause, LOG_INFO, "%s: read from %s: %s",
-			    c->protocol->name, c->peer, strerror(errno));
+		log_limited(set->log, now, c->protocol->peer_cause, LOG_INFO,
+		            "%s: read from %s: %s", c->protocol->name, c->peer, strerror(errno));
 		conn_close(c, now, NULL);
 	}
 }
@@ -264,7 +264,7 @@ static void conn_start(struct acceptor *a, int fd, const struct sockaddr_storage
 
 	if (!c) {
 		log_limited(a->set->log, now, LOG_CAUSE_MEMORY, LOG_ERR,
-			    "%s: out of memory, a new connection is refused", a->name);
+		            "%s: out of memory, a new connection is refused", a->name);
 		close(fd);
 		return;
 	}
@@ -294,7 +294,7 @@ static void accept_failed(struct acceptor *a, int err)
 	if (would_block(err) || err == ECONNABORTED)
 		return;
 	log_limited(a->set->log, clock_nsec(), LOG_CAUSE_ACCEPT, LOG_ERR,
-		    "%s: accept: %s, waiting %.1f s", a->name, strerror(err), PAUSE);
+	            "%s: accept: %s, waiting %.1f s", a->name, strerror(err), PAUSE);
 	ev_io_stop(a->set->loop, &a->readable);
 	ev_timer_set(&a->pause, PAUSE, 0.);
 	ev_timer_start(a->set->loop, &a->pause);
@@ -315,8 +315,8 @@ static void on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
 		}
 		if (*a->counter >= a->limit) {
 			log_limited(a->set->log, clock_nsec(), LOG_CAUSE_ACCEPT, LOG_WARNING,
-				    "%s: all %zu connections are in use, a new one is refused",
-				    a->name, a->limit);
+			            "%s: all %zu connections are in use, a new one is refused",
+			            a->name, a->limit);
 			close(fd);
 			continue;
 		}

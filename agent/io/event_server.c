@@ -9,8 +9,8 @@
 #include "io/clock.h"
 
 #define UDP_BUFFER   (8 << 20) /* what the kernel may keep while we are busy */
-#define UDP_BATCH    32 /* datagrams read at once */
-#define UDP_ROUNDS   8 /* batches before others get their turn */
+#define UDP_BATCH    32        /* datagrams read at once */
+#define UDP_ROUNDS   8         /* batches before others get their turn */
 #define DATAGRAM_MAX 8192
 
 /* Reads whole batches of datagrams from one socket. */
@@ -38,7 +38,7 @@ struct event_conn {
 };
 
 static void one_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
-		     const char *peer)
+                     const char *peer)
 {
 	if (len > 0)
 		agent_event_line(a, now, line, len, peer);
@@ -48,8 +48,8 @@ static void too_long(struct agent *a, slo_nsec now, const char *peer)
 {
 	a->stats.end_lines[END_MALFORMED]++;
 	log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_WARNING,
-		    "events: %s sent a line longer than limits.end_line_length (%zu bytes)", peer,
-		    a->conf->limits.end_line_length);
+	            "events: %s sent a line longer than limits.end_line_length (%zu bytes)", peer,
+	            a->conf->limits.end_line_length);
 }
 
 /* TCP */
@@ -89,7 +89,7 @@ static void closed(struct conn *conn, slo_nsec now)
 
 	if (conn->left_len > 0)
 		log_limited(a->log, now, LOG_CAUSE_EVENT_PEER, LOG_INFO,
-			    "events: %s left in the middle of a line", conn->peer);
+		            "events: %s left in the middle of a line", conn->peer);
 }
 
 static const struct conn_protocol event_protocol = {
@@ -210,7 +210,7 @@ struct event_server *event_server_new(struct agent *a, struct conns *conns)
 			start_tcp(s, conns, fd);
 		}
 		log_write(a->log, LOG_NOTICE, "events: listening on %s%s",
-			  addr->kind == LISTEN_UDP ? "udp:" : "", name);
+		          addr->kind == LISTEN_UDP ? "udp:" : "", name);
 	}
 	return s;
 

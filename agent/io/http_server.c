@@ -15,12 +15,12 @@
 struct http_server {
 	struct agent *agent;
 	struct MHD_Daemon *daemon;
-	ev_io ready; /* libmicrohttpd's own epoll descriptor */
+	ev_io ready;      /* libmicrohttpd's own epoll descriptor */
 	ev_timer timeout; /* of its connections */
 };
 
 static enum MHD_Result reply(struct MHD_Connection *c, unsigned int status, const char *type,
-			     char *body, size_t len, enum MHD_ResponseMemoryMode mode)
+                             char *body, size_t len, enum MHD_ResponseMemoryMode mode)
 {
 	struct MHD_Response *r;
 	enum MHD_Result queued;
@@ -42,12 +42,12 @@ static enum MHD_Result reply(struct MHD_Connection *c, unsigned int status, cons
 static enum MHD_Result reply_text(struct MHD_Connection *c, unsigned int status, char *text)
 {
 	return reply(c, status, "text/plain; charset=utf-8", text, strlen(text),
-		     MHD_RESPMEM_PERSISTENT);
+	             MHD_RESPMEM_PERSISTENT);
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url,
-				  const char *method, const char *version, const char *upload,
-				  size_t *upload_size, void **context)
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_size, void **context)
 {
 	static char ok[] = "ok\n", draining[] = "draining\n", get[] = "only GET is known here\n",
 		    none[] = "/metrics, /healthz and /state.json are here\n";
@@ -60,7 +60,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 	if (strcmp(url, "/metrics") == 0) {
 		body = render_metrics(a, &len);
 		return reply(c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", body, len,
-			     MHD_RESPMEM_MUST_FREE);
+		             MHD_RESPMEM_MUST_FREE);
 	}
 	if (strcmp(url, "/state.json") == 0) {
 		body = render_state(a, clock_nsec(), &len);
@@ -68,7 +68,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 	}
 	if (strcmp(url, "/healthz") == 0)
 		return a->draining ? reply_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, draining)
-				   : reply_text(c, MHD_HTTP_OK, ok);
+		                   : reply_text(c, MHD_HTTP_OK, ok);
 	return reply_text(c, MHD_HTTP_NOT_FOUND, none);
 }
 
@@ -108,11 +108,11 @@ static bool start_daemon(struct http_server *s, int fd)
 	const union MHD_DaemonInfo *info;
 	unsigned int limit = (unsigned int)s->agent->conf->limits.http_connections;
 
-	s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
-				     s->agent, MHD_OPTION_EXTERNAL_LOGGER, on_error, s->agent,
-				     MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-				     limit, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS,
-				     MHD_OPTION_END);
+	s->daemon =
+	    MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, s->agent,
+	                     MHD_OPTION_EXTERNAL_LOGGER, on_error, s->agent,
+	                     MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, limit,
+	                     MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_END);
 	if (!s->daemon)
 		return false;
 	info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);

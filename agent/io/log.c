@@ -72,7 +72,7 @@ void log_limited(struct log *l, slo_nsec now, enum log_cause cause, int level, c
 	if (l->cause[cause].passed == 0 || now - l->cause[cause].window >= LOG_WINDOW) {
 		if (l->cause[cause].left_out > 0)
 			log_write(l, level, "%" PRIu64 " lines like the next one were left out",
-				  l->cause[cause].left_out);
+			          l->cause[cause].left_out);
 		l->cause[cause].left_out = 0;
 		l->cause[cause].passed = 0;
 		l->cause[cause].window = now;

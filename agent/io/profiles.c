@@ -46,12 +46,13 @@ static void report_loaded(struct agent *a, const struct deployment *d, const cha
 {
 	const struct profile *p = d->profile;
 
-	log_write(a->log, LOG_INFO, "profile %s: %zu cells, %zu with throughput 0, %zu without data",
-		  path, profile_cells(p), profile_zero_cells(p), profile_no_data(p));
+	log_write(a->log, LOG_INFO,
+	          "profile %s: %zu cells, %zu with throughput 0, %zu without data", path,
+	          profile_cells(p), profile_zero_cells(p), profile_no_data(p));
 }
 
 static slo_err put_in_force(struct agent *a, struct deployment *d,
-			    const struct slo_profile_doc *doc)
+                            const struct slo_profile_doc *doc)
 {
 	struct profile *p = profile_new(doc);
 	slo_err err = p ? sched_profile_set(a->sched, d, p) : SLO_ENOMEM;
@@ -62,7 +63,7 @@ static slo_err put_in_force(struct agent *a, struct deployment *d,
 }
 
 static bool load_text(struct agent *a, struct deployment *d, const char *path, const char *text,
-		      size_t len)
+                      size_t len)
 {
 	struct slo_profile_doc *doc;
 	struct doc_error e;
@@ -70,14 +71,14 @@ static bool load_text(struct agent *a, struct deployment *d, const char *path, c
 
 	if (err != SLO_OK) {
 		log_write(a->log, LOG_ERR, "%s:%zu:%zu: %s%s%s%s", path, e.line, e.column, e.field,
-			  e.field[0] ? " " : "", e.message,
-			  d->profile ? "; the previous profile stays" : "");
+		          e.field[0] ? " " : "", e.message,
+		          d->profile ? "; the previous profile stays" : "");
 		return false;
 	}
 	if (doc->gpu[0] && strcmp(doc->gpu, d->name) != 0)
 		log_write(a->log, LOG_WARNING,
-			  "%s: says gpu \"%s\", but its name makes it a profile of \"%s\"", path,
-			  doc->gpu, d->name);
+		          "%s: says gpu \"%s\", but its name makes it a profile of \"%s\"", path,
+		          doc->gpu, d->name);
 	err = put_in_force(a, d, doc);
 	profdoc_free(doc);
 	if (err == SLO_OK)
@@ -101,13 +102,13 @@ static bool load_one(struct agent *a, struct agent_model *m, struct deployment *
 	if (profdoc_key(m->conf->name, d->name, key, sizeof(key)) != SLO_OK ||
 	    snprintf(path, sizeof(path), "%s/%s", a->conf->profile_dir, key) >= (int)sizeof(path)) {
 		log_write(a->log, LOG_ERR, "profile of %s/%s: its path is too long", m->conf->name,
-			  d->name);
+		          d->name);
 		return false;
 	}
 	text = read_file(path, &len);
 	if (!text) {
 		log_write(a->log, errno == ENOENT ? LOG_NOTICE : LOG_ERR, "profile %s: %s", path,
-			  strerror(errno));
+		          strerror(errno));
 		return errno == ENOENT;
 	}
 	ok = load_text(a, d, path, text, len);

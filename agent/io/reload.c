@@ -44,15 +44,17 @@ bool agent_reload(struct agent *a, const struct config *conf)
 	const struct config *old = a->conf;
 
 	if (!same_fleet(old, conf)) {
-		log_write(a->log, LOG_WARNING, "reload: models, backends or servers differ; that "
-					       "takes a restart, the old configuration stays");
+		log_write(a->log, LOG_WARNING,
+		          "reload: models, backends or servers differ; that "
+		          "takes a restart, the old configuration stays");
 		return false;
 	}
 	if (!same_listeners(&old->spop, &conf->spop) ||
 	    !same_listeners(&old->events, &conf->events) ||
 	    !same_listeners(&old->http, &conf->http)) {
-		log_write(a->log, LOG_WARNING, "reload: listeners differ; that takes a restart, "
-					       "the old configuration stays");
+		log_write(a->log, LOG_WARNING,
+		          "reload: listeners differ; that takes a restart, "
+		          "the old configuration stays");
 		return false;
 	}
 	a->conf = conf;

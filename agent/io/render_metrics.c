@@ -46,10 +46,10 @@ static void histogram(FILE *f, const char *name, const char *labels, const struc
 	for (size_t i = 0; i < h->bounds->count; i++) {
 		running += h->count[i];
 		fprintf(f, "slo_spoa_%s_bucket{%s%sle=\"%g\"} %" PRIu64 "\n", name, labels, comma,
-			h->bounds->bound[i], running);
+		        h->bounds->bound[i], running);
 	}
 	fprintf(f, "slo_spoa_%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, labels, comma,
-		h->total);
+	        h->total);
 	fprintf(f, "slo_spoa_%s_sum{%s} %.9g\n", name, labels, h->sum);
 	fprintf(f, "slo_spoa_%s_count{%s} %" PRIu64 "\n", name, labels, h->total);
 }
@@ -74,7 +74,7 @@ static char *model_labels(const struct agent_model *m, const char *strategy, con
 }
 
 static void model_histogram(FILE *f, const char *name, const struct agent_model *m,
-			    const struct histogram *h)
+                            const struct histogram *h)
 {
 	char *labels = model_labels(m, NULL, NULL);
 
@@ -91,17 +91,17 @@ static void decisions(FILE *f, const struct agent_model *m, const struct decisio
 				if (d->requests[s][v][r] == 0)
 					continue;
 				open_labels(f, "requests_total", m);
-				fprintf(f,
-					",strategy=\"%s\",verdict=\"%s\",reason=\"%s\"} %" PRIu64
-					"\n",
-					policy_strategy_name((enum slo_strategy)s),
-					sched_verdict_name((enum slo_verdict)v),
-					sched_reason_name((enum slo_reason)r), d->requests[s][v][r]);
+				fprintf(
+				    f,
+				    ",strategy=\"%s\",verdict=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
+				    policy_strategy_name((enum slo_strategy)s),
+				    sched_verdict_name((enum slo_verdict)v),
+				    sched_reason_name((enum slo_reason)r), d->requests[s][v][r]);
 			}
 }
 
 static void per_server(FILE *f, const struct agent *a, const char *name,
-		       double (*value)(const struct server *))
+                       double (*value)(const struct server *))
 {
 	for (size_t i = 0; i < a->model_count; i++) {
 		const struct model *fleet = &a->models[i].sched->fleet;
@@ -111,7 +111,7 @@ static void per_server(FILE *f, const struct agent *a, const char *name,
 			     seat = seat->next) {
 				open_labels(f, name, &a->models[i]);
 				fprintf(f, ",server=\"%s\"} %.9g\n", seat->server->name,
-					value(seat->server));
+				        value(seat->server));
 			}
 	}
 }
@@ -156,45 +156,44 @@ static void token_latency(FILE *f, const struct agent_model *m)
 			if (h->total == 0)
 				continue;
 			labels = model_labels(m, policy_strategy_name((enum slo_strategy)s),
-					      sched_verdict_name((enum slo_verdict)v));
+			                      sched_verdict_name((enum slo_verdict)v));
 			if (labels)
 				histogram(f, "token_latency_seconds", labels, h);
 			free(labels);
 		}
 }
 
-#define EACH_MODEL(a, m) \
-	for (const struct agent_model *m = (a)->models; m < (a)->models + (a)->model_count; m++)
-
 static void of_models(FILE *f, const struct agent *a)
 {
+	const struct agent_model *m, *end = a->models + a->model_count;
+
 	family(f, "requests_total", "counter", "Requests by what was decided.");
-	EACH_MODEL(a, m)
+	for (m = a->models; m < end; m++)
 		decisions(f, m, &m->stats.decisions);
 	decisions(f, NULL, &a->stats.no_model);
 	family(f, "queue_length", "gauge", "Requests that wait for a server.");
-	EACH_MODEL(a, m) {
+	for (m = a->models; m < end; m++) {
 		open_labels(f, "queue_length", m);
 		fprintf(f, "} %zu\n", m->sched->queue.length);
 	}
 	family(f, "queue_seconds", "histogram", "Time that requests were held.");
-	EACH_MODEL(a, m)
+	for (m = a->models; m < end; m++)
 		model_histogram(f, "queue_seconds", m, &m->stats.queue);
 	family(f, "e2e_seconds", "histogram", "End-to-end latency of completed requests.");
-	EACH_MODEL(a, m)
+	for (m = a->models; m < end; m++)
 		model_histogram(f, "e2e_seconds", m, &m->stats.e2e);
 	family(f, "ttft_seconds", "histogram", "Hold and time to the response headers.");
-	EACH_MODEL(a, m)
+	for (m = a->models; m < end; m++)
 		model_histogram(f, "ttft_seconds", m, &m->stats.ttft);
 	family(f, "token_latency_seconds", "histogram",
 	       "End-to-end latency over prompt and output tokens.");
-	EACH_MODEL(a, m)
+	for (m = a->models; m < end; m++)
 		token_latency(f, m);
 	family(f, "slo_total", "counter", "Completed requests by whether they met their target.");
-	EACH_MODEL(a, m)
+	for (m = a->models; m < end; m++)
 		slo_totals(f, m);
 	family(f, "prompt_factor", "gauge", "Learned correction of estimated prompt tokens.");
-	EACH_MODEL(a, m) {
+	for (m = a->models; m < end; m++) {
 		open_labels(f, "prompt_factor", m);
 		fprintf(f, "} %.6g\n", estimator_factor(&m->sched->estimator));
 	}
@@ -219,7 +218,7 @@ static void of_process(FILE *f, const struct agent *a)
 	family(f, "end_lines_total", "counter", "Lines on the event listeners by outcome.");
 	for (int i = 0; i < END_KINDS; i++)
 		fprintf(f, "slo_spoa_end_lines_total{result=\"%s\"} %" PRIu64 "\n",
-			stats_end_kind((enum end_kind)i), a->stats.end_lines[i]);
+		        stats_end_kind((enum end_kind)i), a->stats.end_lines[i]);
 	simple(f, "notices_total", "counter", "HAProxy's messages about servers.",
 	       (double)a->stats.notices);
 	simple(f, "spop_connections", "gauge", "Open SPOP connections.",
@@ -230,10 +229,10 @@ static void of_process(FILE *f, const struct agent *a)
 	for (int k = 0; k < FRAME_KINDS; k++)
 		for (int r = 0; r < FRAME_RESULTS; r++)
 			fprintf(f,
-				"slo_spoa_spop_frames_total{type=\"%s\",result=\"%s\"} %" PRIu64
-				"\n",
-				stats_frame_kind((enum frame_kind)k), r == FRAME_OK ? "ok" : "error",
-				a->stats.frames[k][r]);
+			        "slo_spoa_spop_frames_total{type=\"%s\",result=\"%s\"} %" PRIu64
+			        "\n",
+			        stats_frame_kind((enum frame_kind)k),
+			        r == FRAME_OK ? "ok" : "error", a->stats.frames[k][r]);
 	simple(f, "unknown_strategy_total", "counter", "Requests that name an unknown strategy.",
 	       (double)a->stats.unknown_strategy);
 	simple(f, "leases_expired_total", "counter", "Requests whose end line never came.",

@@ -10,11 +10,11 @@ static json_t *server_state(const struct seat *seat)
 	const struct server_stats *stats = s->owner;
 
 	return json_pack("{s:s, s:b, s:f, s:I, s:I, s:I, s:f, s:I}", "deployment",
-			 seat->deployment->name, "usable", s->usable, "load",
-			 load_to_double(s->ledger.used), "inflight", (json_int_t)s->ledger.inflight,
-			 "requests", (json_int_t)stats->requests, "tokens",
-			 (json_int_t)stats->tokens, "peak_load", load_to_double(stats->peak_load),
-			 "peak_inflight", (json_int_t)stats->peak_inflight);
+	                 seat->deployment->name, "usable", s->usable, "load",
+	                 load_to_double(s->ledger.used), "inflight", (json_int_t)s->ledger.inflight,
+	                 "requests", (json_int_t)stats->requests, "tokens",
+	                 (json_int_t)stats->tokens, "peak_load", load_to_double(stats->peak_load),
+	                 "peak_inflight", (json_int_t)stats->peak_inflight);
 }
 
 static json_t *profile_state(const struct profile *p)
@@ -22,9 +22,9 @@ static json_t *profile_state(const struct profile *p)
 	if (!p)
 		return json_null();
 	return json_pack("{s:f, s:f, s:I, s:I, s:I}", "created", profile_created(p), "cost",
-			 profile_cost(p), "cells", (json_int_t)profile_cells(p), "zero_cells",
-			 (json_int_t)profile_zero_cells(p), "no_data_cells",
-			 (json_int_t)profile_no_data(p));
+	                 profile_cost(p), "cells", (json_int_t)profile_cells(p), "zero_cells",
+	                 (json_int_t)profile_zero_cells(p), "no_data_cells",
+	                 (json_int_t)profile_no_data(p));
 }
 
 /* What ended, by the strategy and verdict that placed it. */
@@ -40,14 +40,14 @@ static json_t *outcomes_state(const struct agent_model *m)
 			if (h->total == 0)
 				continue;
 			json_array_append_new(
-				list,
-				json_pack("{s:s, s:s, s:I, s:f, s:f, s:I, s:I}", "strategy",
-					  policy_strategy_name((enum slo_strategy)s), "verdict",
-					  sched_verdict_name((enum slo_verdict)v), "completed",
-					  (json_int_t)h->total, "p50_seconds_per_token",
-					  histogram_quantile(h, .5), "p99_seconds_per_token",
-					  histogram_quantile(h, .99), "slo_met",
-					  (json_int_t)o->met, "slo_missed", (json_int_t)o->missed));
+			    list,
+			    json_pack("{s:s, s:s, s:I, s:f, s:f, s:I, s:I}", "strategy",
+			              policy_strategy_name((enum slo_strategy)s), "verdict",
+			              sched_verdict_name((enum slo_verdict)v), "completed",
+			              (json_int_t)h->total, "p50_seconds_per_token",
+			              histogram_quantile(h, .5), "p99_seconds_per_token",
+			              histogram_quantile(h, .99), "slo_met", (json_int_t)o->met,
+			              "slo_missed", (json_int_t)o->missed));
 		}
 	return list;
 }
@@ -61,24 +61,22 @@ static json_t *decisions_state(const struct decision_stats *d)
 			for (int r = 0; r < SLO_REASONS; r++)
 				if (d->requests[s][v][r])
 					json_array_append_new(
-						list,
-						json_pack("{s:s, s:s, s:s, s:I}", "strategy",
-							  policy_strategy_name((enum slo_strategy)s),
-							  "verdict",
-							  sched_verdict_name((enum slo_verdict)v),
-							  "reason",
-							  sched_reason_name((enum slo_reason)r),
-							  "requests",
-							  (json_int_t)d->requests[s][v][r]));
+					    list,
+					    json_pack(
+						"{s:s, s:s, s:s, s:I}", "strategy",
+						policy_strategy_name((enum slo_strategy)s),
+						"verdict", sched_verdict_name((enum slo_verdict)v),
+						"reason", sched_reason_name((enum slo_reason)r),
+						"requests", (json_int_t)d->requests[s][v][r]));
 	return list;
 }
 
 static json_t *estimator_state(const struct estimator *e)
 {
 	return json_pack("{s:f, s:I, s:f, s:f}", "prompt_factor", estimator_factor(e),
-			 "prompt_samples", (json_int_t)e->input.samples, "stream_bytes_per_token",
-			 estimator_bytes_per_token(e, true), "json_bytes_per_token",
-			 estimator_bytes_per_token(e, false));
+	                 "prompt_samples", (json_int_t)e->input.samples, "stream_bytes_per_token",
+	                 estimator_bytes_per_token(e, true), "json_bytes_per_token",
+	                 estimator_bytes_per_token(e, false));
 }
 
 static json_t *model_state(const struct agent_model *m, slo_nsec now)
@@ -94,13 +92,13 @@ static json_t *model_state(const struct agent_model *m, slo_nsec now)
 			json_object_set_new(servers, seat->server->name, server_state(seat));
 	}
 	return json_pack("{s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "queued",
-			 (json_int_t)m->sched->queue.length, "queued_sizes",
-			 (json_int_t)m->sched->queue.heads, "backend", m->conf->backend, "strategy",
-			 policy_strategy_name(m->conf->strategy), "servers", servers, "profiles",
-			 profiles, "decisions", decisions_state(&m->stats.decisions), "outcomes",
-			 outcomes_state(m), "estimator", estimator_state(&m->sched->estimator),
-			 "predictor_samples",
-			 (json_int_t)predictor_samples(m->sched->predictor, now));
+	                 (json_int_t)m->sched->queue.length, "queued_sizes",
+	                 (json_int_t)m->sched->queue.heads, "backend", m->conf->backend, "strategy",
+	                 policy_strategy_name(m->conf->strategy), "servers", servers, "profiles",
+	                 profiles, "decisions", decisions_state(&m->stats.decisions), "outcomes",
+	                 outcomes_state(m), "estimator", estimator_state(&m->sched->estimator),
+	                 "predictor_samples",
+	                 (json_int_t)predictor_samples(m->sched->predictor, now));
 }
 
 char *render_state(const struct agent *a, slo_nsec now, size_t *len)
@@ -110,15 +108,16 @@ char *render_state(const struct agent *a, slo_nsec now, size_t *len)
 	char *text;
 
 	for (size_t i = 0; i < a->model_count; i++)
-		json_object_set_new(models, a->models[i].conf->name, model_state(&a->models[i], now));
+		json_object_set_new(models, a->models[i].conf->name,
+		                    model_state(&a->models[i], now));
 	state = json_pack(
-		"{s:s, s:f, s:b, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "version", SLO_VERSION,
-		"uptime_seconds", (double)(now - a->stats.started) / 1e9, "draining", a->draining,
-		"models", models, "no_model", decisions_state(&a->stats.no_model), "queued",
-		(json_int_t)counts.queued, "dispatched", (json_int_t)counts.dispatched, "remembered",
-		(json_int_t)counts.remembered, "leases_expired", (json_int_t)counts.leases_expired,
-		"spop_connections", (json_int_t)a->stats.spop_connections, "event_connections",
-		(json_int_t)a->stats.event_connections);
+	    "{s:s, s:f, s:b, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "version", SLO_VERSION,
+	    "uptime_seconds", (double)(now - a->stats.started) / 1e9, "draining", a->draining,
+	    "models", models, "no_model", decisions_state(&a->stats.no_model), "queued",
+	    (json_int_t)counts.queued, "dispatched", (json_int_t)counts.dispatched, "remembered",
+	    (json_int_t)counts.remembered, "leases_expired", (json_int_t)counts.leases_expired,
+	    "spop_connections", (json_int_t)a->stats.spop_connections, "event_connections",
+	    (json_int_t)a->stats.event_connections);
 	text = state ? json_dumps(state, JSON_COMPACT) : NULL;
 	json_decref(state);
 	*len = text ? strlen(text) : 0;

@@ -18,14 +18,14 @@ void socket_name(const struct sockaddr_storage *sa, socklen_t len, char *out, si
 	if (sa->ss_family == AF_UNIX) {
 		const struct sockaddr_un *un = (const struct sockaddr_un *)sa;
 		size_t path = len > offsetof(struct sockaddr_un, sun_path)
-				      ? len - offsetof(struct sockaddr_un, sun_path)
-				      : 0;
+		                  ? len - offsetof(struct sockaddr_un, sun_path)
+		                  : 0;
 
 		snprintf(out, cap, "unix:%.*s", (int)path, path ? un->sun_path : "");
 		return;
 	}
 	if (getnameinfo((const struct sockaddr *)sa, len, host, sizeof(host), port, sizeof(port),
-			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+	                NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		snprintf(out, cap, "?");
 	else
 		snprintf(out, cap, sa->ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
@@ -33,7 +33,7 @@ void socket_name(const struct sockaddr_storage *sa, socklen_t len, char *out, si
 
 void socket_local_name(int fd, char *out, size_t cap)
 {
-	struct sockaddr_storage sa;
+	struct sockaddr_storage sa = { 0 };
 	socklen_t len = sizeof(sa);
 
 	if (getsockname(fd, (struct sockaddr *)&sa, &len) != 0)
@@ -133,5 +133,5 @@ void listen_addr_log(struct log *l, const struct listen_addr *a, const char *key
 		log_write(l, LOG_ERR, "%s: cannot listen on unix:%s: %s", key, a->path, why);
 	else
 		log_write(l, LOG_ERR, "%s: cannot listen on %s%s:%u: %s", key, udp, a->host,
-			  a->port, why);
+		          a->port, why);
 }

@@ -145,8 +145,8 @@ static void disconnect(struct spop_conn *c, slo_nsec now, enum spop_status statu
 	conn_finish(&c->conn);
 	if (status != SPOP_S_NORMAL)
 		log_limited(c->conn.set->log, now, LOG_CAUSE_SPOP_BROKEN, LOG_WARNING,
-			    "spop: connection from %s closed: %s (status %d)", c->conn.peer,
-			    spop_status_text(status), (int)status);
+		            "spop: connection from %s closed: %s (status %d)", c->conn.peer,
+		            spop_status_text(status), (int)status);
 }
 
 /* Frames in */
@@ -215,7 +215,7 @@ static void on_notify(struct spop_conn *c, slo_nsec now, const struct spop_frame
 	}
 	count_frame(c, FRAME_NOTIFY, FRAME_OK);
 	h = msg.found && c->held_count < s->agent->conf->limits.frames_in_flight ? held_new(s)
-										: NULL;
+	                                                                         : NULL;
 	if (!h) { /* not our message, or no room for one more: HAProxy goes on by itself */
 		send_ack(c, &held, NULL);
 		return;
@@ -235,8 +235,8 @@ static void on_disconnect(struct spop_conn *c, slo_nsec now, const struct spop_f
 	/* HAProxy ends idle connections with "a timeout occurred": that is its daily life. */
 	if (sane && why.status != SPOP_S_NORMAL && why.status != SPOP_S_TIMEOUT)
 		log_limited(c->conn.set->log, now, LOG_CAUSE_SPOP_PEER, LOG_WARNING,
-			    "spop: %s disconnects: status %u, %s", c->conn.peer, why.status,
-			    spop_status_text(why.status));
+		            "spop: %s disconnects: status %u, %s", c->conn.peer, why.status,
+		            spop_status_text(why.status));
 	disconnect(c, now, sane ? SPOP_S_NORMAL : SPOP_S_INVALID);
 }
 
@@ -281,7 +281,7 @@ static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_n
 			return used;
 		if (err == SLO_OK)
 			err = spop_frame(data + used + SPOP_LENGTH_SIZE, whole - SPOP_LENGTH_SIZE,
-					 &f);
+			                 &f);
 		if (err != SLO_OK) {
 			count_frame(c, FRAME_OTHER, FRAME_ERROR);
 			disconnect(c, now, err == SLO_ETOOBIG ? SPOP_S_TOO_BIG : SPOP_S_INVALID);
@@ -301,7 +301,9 @@ static void closed(struct conn *conn, slo_nsec now)
 	struct held *h;
 
 	while ((h = TAILQ_FIRST(&c->held))) {
-		agent_abandon(agent_of(c), now, h->request);
+		/* The analyzer does not see that held_done() takes h off the list. */
+		agent_abandon(agent_of(c), now,
+		              h->request); /* NOLINT(clang-analyzer-unix.Malloc) */
 		held_done(h);
 	}
 	agent_pump(agent_of(c), now);
@@ -344,7 +346,7 @@ static void accepted(struct conn *conn, slo_nsec now)
 
 	TAILQ_INIT(&c->held);
 	ev_timer_init(&conn->timer, on_timer, (double)agent_of(c)->conf->limits.hello_timeout / 1e9,
-		      0.);
+	              0.);
 	ev_timer_start(conn->set->loop, &conn->timer);
 }
 

@@ -4,7 +4,8 @@
 
 const struct histogram_bounds stats_wait_bounds = {
 	.count = 17,
-	.bound = { .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300 },
+	.bound = { .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120,
+	           300 },
 };
 
 const struct histogram_bounds stats_cpu_bounds = {
@@ -15,10 +16,10 @@ const struct histogram_bounds stats_cpu_bounds = {
 /* Each bound is about a seventh above the one before, so a quantile is that exact. */
 const struct histogram_bounds stats_token_bounds = {
 	.count = 48,
-	.bound = { .001,  .0012, .0014, .0016, .0018, .002, .0023, .0026, .003, .0035, .004, .0045,
-		   .005,  .006,  .007,  .008,  .009,  .01,  .0115, .013,  .015, .0175, .02,  .0225,
-		   .025,  .0275, .03,   .035,  .04,   .045, .05,   .055,  .06,  .07,   .08,  .09,
-		   .1,    .12,   .15,   .2,    .25,   .3,   .4,    .5,    .75,  1,     2,    5 },
+	.bound = { .001, .0012, .0014, .0016, .0018, .002, .0023, .0026, .003, .0035, .004, .0045,
+	           .005, .006,  .007,  .008,  .009,  .01,  .0115, .013,  .015, .0175, .02,  .0225,
+	           .025, .0275, .03,   .035,  .04,   .045, .05,   .055,  .06,  .07,   .08,  .09,
+	           .1,   .12,   .15,   .2,    .25,   .3,   .4,    .5,    .75,  1,     2,    5 },
 };
 
 void histogram_init(struct histogram *h, const struct histogram_bounds *bounds)
@@ -62,7 +63,7 @@ double histogram_quantile(const struct histogram *h, double q)
 const char *stats_frame_kind(enum frame_kind k)
 {
 	static const char *const names[FRAME_KINDS] = { "hello", "healthcheck", "notify",
-							"ack",   "disconnect",  "other" };
+		                                        "ack",   "disconnect",  "other" };
 
 	return names[k];
 }
@@ -70,7 +71,7 @@ const char *stats_frame_kind(enum frame_kind k)
 const char *stats_end_kind(enum end_kind k)
 {
 	static const char *const names[END_KINDS] = { "closed",  "cancelled", "duplicate",
-						      "unknown", "malformed", "dropped" };
+		                                      "unknown", "malformed", "dropped" };
 
 	return names[k];
 }

@@ -10,8 +10,7 @@
 #include <stdint.h>
 
 /* Bytes of an answer that are no tokens: headers, ids, usage. */
-#define ESTIMATOR_STREAM_FIXED 700
-#define ESTIMATOR_JSON_FIXED   700
+#define ESTIMATOR_FIXED 700
 
 /* A mean that forgets: plain at first, then exponential. */
 struct running_mean {
@@ -20,8 +19,8 @@ struct running_mean {
 };
 
 struct estimator {
-	struct running_mean input; /* log(real / estimated prompt tokens) */
-	struct running_mean json; /* bytes per token of an answer in one piece */
+	struct running_mean input;  /* log(real / estimated prompt tokens) */
+	struct running_mean json;   /* bytes per token of an answer in one piece */
 	struct running_mean stream; /* bytes per token of an event stream */
 };
 

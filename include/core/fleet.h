@@ -27,10 +27,10 @@ struct model;
 struct server {
 	struct ledger ledger;
 	bool usable;
-	struct seat *seats; /* one per model, linked by next_of_server */
+	struct seat *seats;  /* one per model, linked by next_of_server */
 	struct server *next; /* of the fleet */
-	void *owner; /* the shell's; the core does not look at it */
-	char *name; /* as HAProxy knows it inside its backend */
+	void *owner;         /* the shell's; the core does not look at it */
+	char *name;          /* as HAProxy knows it inside its backend */
 };
 
 struct seat {
@@ -40,9 +40,9 @@ struct seat {
 	struct deployment *deployment;
 	struct seat *next_of_server;
 	struct seat *next; /* of the deployment, in configuration order */
-	uint64_t turn; /* when least-request chose it last, in choices */
-	size_t index; /* in usable_seat[], while usable */
-	uint32_t order; /* in the model's configuration */
+	uint64_t turn;     /* when least-request chose it last, in choices */
+	size_t index;      /* in usable_seat[], while usable */
+	uint32_t order;    /* in the model's configuration */
 };
 
 RB_HEAD(seats_by_load, seat);
@@ -50,12 +50,12 @@ RB_HEAD(seats_by_count, seat);
 
 struct deployment {
 	struct model *model;
-	struct profile *profile; /* NULL: none yet */
+	struct profile *profile;      /* NULL: none yet */
 	struct seats_by_load by_load; /* smallest load first, last configured first among equals */
 	struct seat *seats, **seats_end;
 	size_t usable;
 	uint32_t index; /* in model.deployment[] */
-	bool freed; /* room appeared since the last decision round of the model */
+	bool freed;     /* room appeared since the last decision round of the model */
 	char *name;
 };
 
@@ -63,7 +63,7 @@ struct model {
 	struct deployment *deployment[SLO_DEPLOYMENTS_MAX];
 	size_t deployments;
 	struct seats_by_count by_count; /* fewest in flight first, longest not chosen first */
-	struct seat **usable_seat; /* [usable], in no order */
+	struct seat **usable_seat;      /* [usable], in no order */
 	size_t usable, seats, seats_cap;
 	uint64_t turns;
 	char *name;

@@ -12,7 +12,7 @@
 #include "core/rng.h"
 
 enum slo_strategy {
-	SLO_STRATEGY_SLO, /* another name of SLO_STRATEGY_LEAST_LOAD_PULLING */
+	SLO_STRATEGY_SLO,        /* another name of SLO_STRATEGY_LEAST_LOAD_PULLING */
 	SLO_STRATEGY_LEAST_LOAD, /* push: never waits */
 	SLO_STRATEGY_LEAST_LOAD_PULLING,
 	SLO_STRATEGY_PACK_LOAD,

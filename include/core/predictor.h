@@ -23,13 +23,13 @@ enum slo_predict {
 /* What is predicted while nothing was learned for a size of prompt. */
 enum slo_cold {
 	SLO_COLD_OPTIMISTIC, /* 1 token */
-	SLO_COLD_INPUT, /* as many as the prompt has */
-	SLO_COLD_MAX, /* the request's own limit, or as SLO_COLD_INPUT without one */
+	SLO_COLD_INPUT,      /* as many as the prompt has */
+	SLO_COLD_MAX,        /* the request's own limit, or as SLO_COLD_INPUT without one */
 };
 
 struct predictor;
 
-struct predictor *predictor_new(void); /* NULL: out of memory */
+struct predictor *predictor_new(void);    /* NULL: out of memory */
 void predictor_free(struct predictor *p); /* NULL is accepted */
 
 /* A request with `input` prompt tokens ended after `output` tokens. Time must not go back. */
@@ -38,7 +38,7 @@ void predictor_learn(struct predictor *p, slo_nsec now, int64_t input, int64_t o
 /* Output tokens to expect, at least 1 unless max_output is 0, never above max_output.
  * max_output < 0: the request sets no limit. */
 int64_t predictor_guess(struct predictor *p, slo_nsec now, int64_t input, int64_t max_output,
-			enum slo_predict how, enum slo_cold cold, struct rng *rng);
+                        enum slo_predict how, enum slo_cold cold, struct rng *rng);
 
 /* Finished requests in the window, all sizes. */
 uint64_t predictor_samples(struct predictor *p, slo_nsec now);

@@ -19,13 +19,13 @@ enum goal_kind {
 	GOAL_TPOT, /* tpot per output token, plus ttft; end to end */
 	GOAL_TTFT, /* time to the first token */
 	GOAL_TPAT, /* time per token, input and output; end to end */
-	GOAL_E2E, /* end to end */
+	GOAL_E2E,  /* end to end */
 };
 
 struct goal {
 	enum goal_kind kind;
 	double per_token; /* seconds, of TPOT and TPAT */
-	double fixed; /* seconds, of the others and the ttft part of TPOT */
+	double fixed;     /* seconds, of the others and the ttft part of TPOT */
 };
 
 /* NULL: out of memory, or doc has no cell. The doc stays the caller's. */
@@ -35,7 +35,7 @@ void profile_free(struct profile *p); /* NULL is accepted */
 double profile_created(const struct profile *p); /* Unix seconds */
 double profile_cost(const struct profile *p);
 size_t profile_cells(const struct profile *p);
-size_t profile_no_data(const struct profile *p); /* cells that were NaN or null */
+size_t profile_no_data(const struct profile *p);    /* cells that were NaN or null */
 size_t profile_zero_cells(const struct profile *p); /* cells with throughput 0 */
 
 /* Index of the cell for a size: the nearest index of each axis in log2 space, a tie goes up,
@@ -51,7 +51,7 @@ slo_nsec goal_span(const struct goal *g, int64_t input, int64_t output);
 /* expected - target: the rank of a request that was created just now. False: the goal is
  * GOAL_NONE or the cell lacks the value, so there is no rank. */
 bool profile_rank(const struct profile *p, size_t cell, const struct goal *g, int64_t input,
-		  int64_t output, slo_nsec *rank);
+                  int64_t output, slo_nsec *rank);
 
 /* Whether the profile says that the target cannot be met in this cell (throughput 0). */
 bool profile_infeasible(const struct profile *p, size_t cell);

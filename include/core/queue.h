@@ -19,12 +19,12 @@
 #include "core/rank.h"
 
 #define QUEUE_SIZES   33 /* 0 tokens, then 2^0 .. 2^31 */
-#define QUEUE_BUCKETS (QUEUE_SIZES * QUEUE_SIZES)
+#define QUEUE_BUCKETS ((size_t)QUEUE_SIZES * QUEUE_SIZES)
 
 struct bucket {
 	struct request_list fifo;
 	/* Of the head, as of its last refresh: */
-	slo_nsec start; /* of its most relaxed option; INT64_MIN without any */
+	slo_nsec start;   /* of its most relaxed option; INT64_MIN without any */
 	slo_nsec expires; /* its last reason to wait ends then; SLO_NEVER if none does */
 	size_t options;
 	struct option option[SLO_DEPLOYMENTS_MAX];
@@ -33,11 +33,11 @@ struct bucket {
 struct queue {
 	struct model *model;
 	struct bucket *bucket[QUEUE_BUCKETS]; /* NULL until used */
-	size_t buckets; /* allocated */
-	size_t length; /* requests */
-	struct bucket **head; /* [cap], `heads` used, sorted */
-	uint8_t *untested; /* [cap] */
-	slo_load *need[SLO_DEPLOYMENTS_MAX]; /* [cap] each */
+	size_t buckets;                       /* allocated */
+	size_t length;                        /* requests */
+	struct bucket **head;                 /* [cap], `heads` used, sorted */
+	uint8_t *untested;                    /* [cap] */
+	slo_load *need[SLO_DEPLOYMENTS_MAX];  /* [cap] each */
 	size_t heads, cap, fragile;
 };
 

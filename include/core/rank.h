@@ -9,10 +9,10 @@
 #include "core/request.h"
 
 struct option {
-	slo_nsec start; /* latest moment to start here and still meet the target */
-	slo_load load; /* what it would be charged */
+	slo_nsec start;      /* latest moment to start here and still meet the target */
+	slo_load load;       /* what it would be charged */
 	uint32_t deployment; /* index in the model */
-	bool infeasible; /* the profile says throughput 0 */
+	bool infeasible;     /* the profile says throughput 0 */
 };
 
 /* Fills options (SLO_DEPLOYMENTS_MAX of them) with the deployments that have a usable server and

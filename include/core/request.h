@@ -37,33 +37,33 @@ struct bucket;
 struct sched_model;
 
 struct request {
-	UT_hash_handle hh; /* requests.by_id */
+	UT_hash_handle hh;         /* requests.by_id */
 	TAILQ_ENTRY(request) link; /* the state's list */
 	TAILQ_ENTRY(request) fifo; /* the bucket's, while QUEUED */
 	struct sched_model *model; /* NULL: only its end is known */
-	struct bucket *bucket; /* while QUEUED */
-	void *user; /* the shell's, not looked at */
-	slo_nsec created; /* its clock for the SLO starts here */
-	slo_nsec arrived; /* submitted to the scheduler */
-	slo_nsec since; /* in its present state */
-	slo_nsec dispatched; /* when it was placed */
-	uint64_t seq; /* order of arrival */
-	struct slo_target own; /* the request's own target */
-	struct goal goal; /* what it was placed by; GOAL_NONE before, and in fallback */
-	struct charge charge; /* while DISPATCHED */
-	struct seat *seat; /* where it was placed; NULL: nowhere */
-	int32_t input; /* prompt tokens */
-	int32_t output; /* predicted output tokens */
-	int32_t estimate; /* prompt tokens before correction, -1: `input` was told */
-	uint8_t state; /* enum request_state */
-	uint8_t strategy; /* enum slo_strategy */
+	struct bucket *bucket;     /* while QUEUED */
+	void *user;                /* the shell's, not looked at */
+	slo_nsec created;          /* its clock for the SLO starts here */
+	slo_nsec arrived;          /* submitted to the scheduler */
+	slo_nsec since;            /* in its present state */
+	slo_nsec dispatched;       /* when it was placed */
+	uint64_t seq;              /* order of arrival */
+	struct slo_target own;     /* the request's own target */
+	struct goal goal;          /* what it was placed by; GOAL_NONE before, and in fallback */
+	struct charge charge;      /* while DISPATCHED */
+	struct seat *seat;         /* where it was placed; NULL: nowhere */
+	int32_t input;             /* prompt tokens */
+	int32_t output;            /* predicted output tokens */
+	int32_t estimate;          /* prompt tokens before correction, -1: `input` was told */
+	uint8_t state;             /* enum request_state */
+	uint8_t strategy;          /* enum slo_strategy */
 	uint8_t reason; /* enum slo_reason: its answer, when READY and not to be decided */
 	uint8_t id_len;
-	bool stream : 1; /* the answer is an event stream */
-	bool fresh : 1; /* was not refused a place yet */
-	bool ended : 1; /* its end line came */
+	bool stream : 1;   /* the answer is an event stream */
+	bool fresh : 1;    /* was not refused a place yet */
+	bool ended : 1;    /* its end line came */
 	bool fallback : 1; /* least-request or random chose in place of its strategy */
-	char id[]; /* id_len bytes, then 0 */
+	char id[];         /* id_len bytes, then 0 */
 };
 
 TAILQ_HEAD(request_list, request);

@@ -51,11 +51,11 @@ struct sched_conf {
 	enum slo_infeasible infeasible;
 	enum slo_predict predict;
 	enum slo_cold cold;
-	size_t queue_limit; /* waiting requests of one model */
-	slo_nsec queue_timeout; /* SLO_NEVER: none */
-	slo_nsec lease_max_age; /* a dispatched request is given up then; SLO_NEVER: never */
+	size_t queue_limit;      /* waiting requests of one model */
+	slo_nsec queue_timeout;  /* SLO_NEVER: none */
+	slo_nsec lease_max_age;  /* a dispatched request is given up then; SLO_NEVER: never */
 	slo_nsec remember_ended; /* how long an id is known after its end */
-	size_t remember_limit; /* ids known after their end, at most */
+	size_t remember_limit;   /* ids known after their end, at most */
 	uint64_t seed;
 };
 
@@ -69,7 +69,7 @@ struct sched_model {
 	struct predictor *predictor;
 	struct estimator estimator;
 	enum slo_strategy strategy; /* of requests that name none */
-	void *owner; /* the shell's; the core does not look at it */
+	void *owner;                /* the shell's; the core does not look at it */
 	bool dirty;
 	TAILQ_ENTRY(sched_model) dirty_link;
 	TAILQ_ENTRY(sched_model) link; /* in configuration order */
@@ -79,8 +79,8 @@ TAILQ_HEAD(sched_models, sched_model);
 
 struct sched;
 
-struct sched *sched_new(const struct sched_conf *conf); /* NULL: out of memory */
-void sched_free(struct sched *s); /* NULL is accepted */
+struct sched *sched_new(const struct sched_conf *conf);               /* NULL: out of memory */
+void sched_free(struct sched *s);                                     /* NULL is accepted */
 void sched_configure(struct sched *s, const struct sched_conf *conf); /* all but the seed */
 
 /* The fleet. Constructors return NULL when out of memory. */
@@ -101,9 +101,9 @@ struct sched_request {
 	size_t id_len;
 	struct sched_model *model;
 	enum slo_strategy strategy;
-	int64_t input; /* prompt tokens */
-	bool input_told; /* not an estimate, so nothing corrects it or learns from it */
-	int64_t output; /* output tokens, or -1: predict */
+	int64_t input;      /* prompt tokens */
+	bool input_told;    /* not an estimate, so nothing corrects it or learns from it */
+	int64_t output;     /* output tokens, or -1: predict */
 	int64_t max_output; /* limit of the prediction; -1: none */
 	bool stream;
 	slo_nsec created; /* its clock for the SLO; usually now */
@@ -116,7 +116,7 @@ struct sched_request {
  * SLO_EINVAL: the id is in use. SLO_ENOMEM. In these cases there is no action.
  * *out (may be NULL) is valid until that action or sched_abandon(). */
 MUSTCHECK slo_err sched_submit(struct sched *s, slo_nsec now, const struct sched_request *req,
-			       struct request **out);
+                               struct request **out);
 
 /* An answer to pass on. The pointers are valid until the next call. */
 struct sched_action {
@@ -125,7 +125,7 @@ struct sched_action {
 	enum slo_verdict verdict;
 	enum slo_reason reason;
 	enum slo_strategy strategy; /* the one that decided */
-	const struct seat *seat; /* route, fallback */
+	const struct seat *seat;    /* route, fallback */
 	slo_nsec waited;
 };
 
@@ -140,28 +140,28 @@ void sched_abandon(struct sched *s, slo_nsec now, struct request *r);
 void sched_note_passed(struct sched *s, slo_nsec now, const char *id, size_t len);
 
 enum sched_end_result {
-	SCHED_END_CLOSED, /* released, or answered before without a server */
+	SCHED_END_CLOSED,    /* released, or answered before without a server */
 	SCHED_END_CANCELLED, /* it was still waiting; its action is `pass`, SLO_REASON_ENDED */
 	SCHED_END_DUPLICATE,
 	SCHED_END_UNKNOWN, /* remembered, in case its request comes later */
 };
 
 struct sched_outcome {
-	bool completed; /* as the server meant it: the only ends that are learned from */
+	bool completed;        /* as the server meant it: the only ends that are learned from */
 	int64_t input, output; /* real token counts, -1: not told */
-	int64_t bytes; /* of the answer, -1: unknown */
+	int64_t bytes;         /* of the answer, -1: unknown */
 };
 
 struct sched_end {
 	enum sched_end_result result;
 	/* The rest only if a dispatched request was released: */
 	const struct request *request; /* else NULL; valid until the next call */
-	int64_t input, output; /* the best known counts */
+	int64_t input, output;         /* the best known counts */
 };
 
 /* The stream of a request ended, whatever its state. */
 void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
-	       const struct sched_outcome *outcome, struct sched_end *out);
+               const struct sched_outcome *outcome, struct sched_end *out);
 
 struct sched_counts {
 	size_t queued, dispatched, remembered;

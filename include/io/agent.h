@@ -21,9 +21,9 @@ struct answer {
 	enum slo_verdict verdict;
 	enum slo_reason reason;
 	enum slo_strategy strategy;
-	const char *server; /* NULL: none */
+	const char *server;  /* NULL: none */
 	const char *backend; /* NULL: none */
-	int status; /* HTTP, for a reject; else 0 */
+	int status;          /* HTTP, for a reject; else 0 */
 	int64_t wait_ms;
 };
 
@@ -42,7 +42,7 @@ struct agent {
 	struct agent_model *models; /* [model_count], as configured */
 	size_t model_count;
 	struct agent_model *default_model; /* NULL: none */
-	struct fleet_entry *fleet; /* servers by backend and name */
+	struct fleet_entry *fleet;         /* servers by backend and name */
 	struct stats stats;
 	bool draining;
 	ev_timer wakeup;
@@ -59,12 +59,12 @@ void agent_free(struct agent *a); /* NULL is accepted */
 /* A slo-route message. True: *now_answer is the answer. False: it comes through deliver(user),
  * possibly before this returns; *request is valid until then, or NULL if it has come. */
 bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, void *user,
-		 struct answer *now_answer, struct request **request);
+                 struct answer *now_answer, struct request **request);
 /* Nobody waits for this request's answer any more. */
 void agent_abandon(struct agent *a, slo_nsec now, struct request *request);
 /* A line on the event listeners, end line or notice; peer is for the log. */
 void agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
-		      const char *peer);
+                      const char *peer);
 /* Delivers what is decided and sets the timer for what comes. */
 void agent_pump(struct agent *a, slo_nsec now);
 

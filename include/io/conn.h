@@ -48,18 +48,18 @@ struct conns {
 struct conn {
 	struct conns *set;
 	const struct conn_protocol *protocol;
-	void *owner; /* the protocol's server */
+	void *owner;     /* the protocol's server */
 	size_t *counter; /* of connections of this listener's kind */
 	int fd;
-	bool writing; /* on set->writing */
-	bool closing; /* on set->closing instead of set->open */
+	bool writing;   /* on set->writing */
+	bool closing;   /* on set->closing instead of set->open */
 	bool finishing; /* closes when its output is written; input is ignored */
-	uint8_t *left; /* start of an incomplete message */
+	uint8_t *left;  /* start of an incomplete message */
 	size_t left_len;
 	uint8_t *out; /* [out_sent, out_len) is still to be written */
 	size_t out_sent, out_len, out_cap, out_max;
 	ev_io readable, writable;
-	ev_timer timer; /* hello, then idle */
+	ev_timer timer;  /* hello, then idle */
 	slo_nsec active; /* when bytes came last */
 	TAILQ_ENTRY(conn) link, writing_link;
 	char peer[48];
@@ -67,7 +67,7 @@ struct conn {
 
 /* max_message: the longest incomplete message that a protocol leaves. SLO_ENOMEM. */
 MUSTCHECK slo_err conns_init(struct conns *set, struct ev_loop *loop, struct log *log,
-			     size_t max_message);
+                             size_t max_message);
 void conns_fini(struct conns *set); /* closes all */
 
 /* Room for len more bytes of output at the returned place, to be followed by conn_sent(); NULL:
@@ -92,6 +92,6 @@ struct acceptor {
 	char name[SOCKET_NAME_MAX];
 };
 void acceptor_start(struct acceptor *a); /* with everything above `readable` but `name` set */
-void acceptor_stop(struct acceptor *a); /* closes the socket; twice is fine */
+void acceptor_stop(struct acceptor *a);  /* closes the socket; twice is fine */
 
 #endif

@@ -16,7 +16,7 @@
 
 enum log_cause {
 	LOG_CAUSE_ACCEPT,
-	LOG_CAUSE_SPOP_PEER, /* connections that end for a reason of theirs */
+	LOG_CAUSE_SPOP_PEER,   /* connections that end for a reason of theirs */
 	LOG_CAUSE_SPOP_BROKEN, /* connections that we drop */
 	LOG_CAUSE_EVENT_PEER,
 	LOG_CAUSE_EVENT_BROKEN, /* lines that make no sense */
@@ -41,8 +41,8 @@ void log_init(struct log *l, int level, bool to_syslog);
 bool log_wants(const struct log *l, int level);
 /* Control characters of what peers sent are printed as '?'. Lines are cut at 1,000 bytes. */
 void log_write(struct log *l, int level, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 void log_limited(struct log *l, slo_nsec now, enum log_cause cause, int level, const char *fmt, ...)
-	__attribute__((format(printf, 5, 6)));
+    __attribute__((format(printf, 5, 6)));
 
 #endif

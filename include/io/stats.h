@@ -15,8 +15,8 @@ struct histogram_bounds {
 	double bound[HISTOGRAM_BUCKETS_MAX];
 };
 
-extern const struct histogram_bounds stats_wait_bounds; /* queue, end to end, first token */
-extern const struct histogram_bounds stats_cpu_bounds; /* decisions */
+extern const struct histogram_bounds stats_wait_bounds;  /* queue, end to end, first token */
+extern const struct histogram_bounds stats_cpu_bounds;   /* decisions */
 extern const struct histogram_bounds stats_token_bounds; /* per token, fine: for quantiles */
 
 struct histogram {
@@ -39,7 +39,7 @@ struct decision_stats {
 /* Finished requests of one strategy and verdict. */
 struct outcome_stats {
 	struct histogram per_token; /* end to end, over prompt and output tokens */
-	uint64_t met, missed; /* only those with a target */
+	uint64_t met, missed;       /* only those with a target */
 };
 
 struct model_stats {

@@ -220,13 +220,13 @@ static void answer_sizes_teach_bytes_per_token(void **state)
 	(void)state;
 	estimator_init(&e);
 	for (int i = 0; i < 50; i++)
-		estimator_learn_output(&e, false, ESTIMATOR_JSON_FIXED + 6 * 100, 100);
+		estimator_learn_output(&e, false, ESTIMATOR_FIXED + 6 * 100, 100);
 	assert_float_equal(estimator_bytes_per_token(&e, false), 6, 1e-9);
-	assert_int_equal(estimator_output(&e, false, ESTIMATOR_JSON_FIXED + 6 * 200), 200);
+	assert_int_equal(estimator_output(&e, false, ESTIMATOR_FIXED + 6 * 200), 200);
 	for (int i = 0; i < 50; i++)
-		estimator_learn_output(&e, true, ESTIMATOR_STREAM_FIXED + 300 * 100, 100);
-	assert_int_equal(estimator_output(&e, true, ESTIMATOR_STREAM_FIXED + 300 * 50), 50);
-	assert_int_equal(estimator_output(&e, false, ESTIMATOR_JSON_FIXED + 6 * 200), 200);
+		estimator_learn_output(&e, true, ESTIMATOR_FIXED + 300 * 100, 100);
+	assert_int_equal(estimator_output(&e, true, ESTIMATOR_FIXED + 300 * 50), 50);
+	assert_int_equal(estimator_output(&e, false, ESTIMATOR_FIXED + 6 * 200), 200);
 }
 
 int main(void)

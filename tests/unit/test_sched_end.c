@@ -364,10 +364,11 @@ static void the_size_of_an_answer_stands_in_for_its_tokens(void **state)
 	for (int i = 0; i < 50; i++) {
 		snprintf(id, sizeof(id), "r%d", i);
 		input_of(r, id, 512, true);
-		end_with(r, 0, id, (struct sched_outcome){ true, -1, 100, ESTIMATOR_JSON_FIXED + 700 });
+		end_with(r, 0, id, (struct sched_outcome){ true, -1, 100, ESTIMATOR_FIXED + 700 });
 	}
 	input_of(r, "bytes", 512, true);
-	e = end_with(r, 0, "bytes", (struct sched_outcome){ true, -1, -1, ESTIMATOR_JSON_FIXED + 7 * 300 });
+	e = end_with(r, 0, "bytes",
+	             (struct sched_outcome){ true, -1, -1, ESTIMATOR_FIXED + 7 * 300 });
 	assert_in_range(e.output, 299, 301);
 }
 
