@@ -16,6 +16,7 @@
 #define SPARES_MAX    64
 #define ACCEPT_BATCH  64
 #define PAUSE         0.1 /* seconds, after running out of descriptors */
+#define LINGER        2.0 /* seconds that a peer has to read our last words */
 
 struct out_block {
 	struct out_block *next;
@@ -111,14 +112,27 @@ void conn_sent(struct conn *c, size_t len)
 	want_write(c);
 }
 
-void conn_finish(struct conn *c)
+/* Closing */
+
+static void on_linger_over(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	c->finishing = true;
-	ev_io_stop(c->set->loop, &c->readable);
-	want_write(c);
+	struct conn *c = w->data;
+
+	conn_close(c, clock_nsec(), NULL);
 }
 
-/* Closing */
+void conn_finish(struct conn *c)
+{
+	if (c->closing || c->finishing)
+		return;
+	c->finishing = true;
+	ev_io_stop(c->set->loop, &c->readable);
+	ev_timer_stop(c->set->loop, &c->timer);
+	ev_set_cb(&c->timer, on_linger_over);
+	ev_timer_set(&c->timer, LINGER, 0.);
+	ev_timer_start(c->set->loop, &c->timer);
+	want_write(c);
+}
 
 void conn_close(struct conn *c, slo_nsec now, const char *reason)
 {

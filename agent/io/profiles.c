@@ -84,7 +84,9 @@ static bool load_text(struct agent *a, struct deployment *d, const char *path, c
 	if (err == SLO_OK)
 		report_loaded(a, d, path);
 	else if (err == SLO_ESTALE)
-		log_write(a->log, LOG_DEBUG, "%s: not newer than the profile in force", path);
+		log_write(a->log, LOG_INFO,
+		          "%s: its \"created\" is not newer than that in force, so it is ignored",
+		          path);
 	else
 		log_write(a->log, LOG_ERR, "%s: out of memory", path);
 	return err == SLO_OK || err == SLO_ESTALE;

@@ -74,7 +74,7 @@ void conns_fini(struct conns *set); /* closes all */
  * the peer does not read or memory is out, and the connection has been closed. */
 uint8_t *conn_reserve(struct conn *c, size_t len);
 void conn_sent(struct conn *c, size_t len);
-void conn_finish(struct conn *c); /* closes when all output is written */
+void conn_finish(struct conn *c); /* closes when all output is written, or soon anyway */
 /* Closes now. A reason that is not NULL is logged with the peer's name. */
 void conn_close(struct conn *c, slo_nsec now, const char *reason);
 
