@@ -336,7 +336,7 @@ static bool value(struct scan *s, enum role role)
 	if (b == '{' || b == '[')
 		return push(s, role, b == '{');
 	if (b == '"') {
-		struct json_text t = json_string(&s->at);
+		struct json_text t = json_quoted(&s->at);
 
 		on_string(s, role, t);
 		return t.closed;
@@ -378,7 +378,7 @@ static bool member(struct scan *s, struct frame *f)
 		s->bad = b != JSON_CUT;
 		return false;
 	}
-	key = json_string(&s->at);
+	key = json_quoted(&s->at);
 	if (!key.closed)
 		return false;
 	b = json_peek(&s->at);

@@ -36,7 +36,7 @@ static const uint8_t *find(const uint8_t *p, const uint8_t *end, int b)
 
 /* memchr() twice is faster than a loop over bytes: for the quote, then for backslashes before it.
  * Neither goes over a byte twice, so this is linear. */
-struct json_text json_string(struct json_cursor *c)
+struct json_text json_quoted(struct json_cursor *c)
 {
 	const uint8_t *start = c->p + 1;
 	const uint8_t *from = start; /* what stands before is settled */
@@ -83,7 +83,7 @@ bool json_skip(struct json_cursor *c)
 	while (c->p < c->end) {
 		switch (*c->p) {
 		case CH_QUOTE:
-			(void)json_string(c);
+			(void)json_quoted(c);
 			continue;
 		case '[':
 		case '{':

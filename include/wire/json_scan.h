@@ -31,7 +31,7 @@ int json_peek(struct json_cursor *c);
 /* Takes the byte that json_peek() has just shown. */
 void json_take(struct json_cursor *c);
 /* The string whose opening quote json_peek() has just shown. */
-struct json_text json_string(struct json_cursor *c);
+struct json_text json_quoted(struct json_cursor *c);
 /* A run of what numbers and literals are made of; may be empty. */
 struct slice json_word(struct json_cursor *c);
 /* With the opening bracket of a container already taken, goes past its closing one, whatever is
