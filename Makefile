@@ -64,7 +64,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 
 .SECONDARY:
 .DEFAULT_GOAL := all
-.PHONY: all run test unit integration asan valgrind coverage fuzz lint layers format install \
+.PHONY: all run test unit integration asan valgrind coverage bench fuzz lint layers format install \
 	clean deps-run deps-test newer-haproxy build-tests test-binaries help
 
 all: $(progs) ## Build the daemon and slo-replay (VARIANT=release|debug|asan|cov)
@@ -120,6 +120,10 @@ coverage: ## Line and branch coverage of the core by unit, property and scenario
 	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant cov unit scenarios prop
 	@gcovr --root . --object-directory $(BUILD)/cov/agent/core --filter agent/core/ --filter include/core/ \
 		--exclude-throw-branches --branches --print-summary 2>/dev/null | tail -30
+
+bench: ## Cost of a decision by fleet and queue, memory per request and server
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release $(BUILD)/release/bench/core_bench
+	@$(BUILD)/release/bench/core_bench
 
 SECONDS ?= 60
 fuzz: ## Hunt with libFuzzer, SECONDS=60 for each target
@@ -204,6 +208,11 @@ $(OUT)/tests/%: $(OUT)/tests/demo/%.o $(sim_obj) $(wire_lib)
 
 $(prop_bin): $(prop_obj) $(core_lib)
 	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(CORE_LIBS)
+
+$(OUT)/bench/%: $(OUT)/tests/bench/%.o $(core_lib)
+	$(call say,LINK)
+	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(CORE_LIBS)
 
 # With clang -fsanitize=fuzzer this hunts; otherwise the same target replays its corpus.

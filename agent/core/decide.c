@@ -38,7 +38,6 @@ static void place(struct sched *s, slo_nsec now, struct request *r, struct seat 
 	leave_queue(s, r);
 	requests_move(&s->requests, r, REQUEST_DISPATCHED, now);
 	r->seat = seat;
-	r->dispatched = now;
 	r->goal = rank_goal(seat->deployment, r);
 	fleet_charge(seat, load, &r->charge);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* HAProxy's usual unique-ids are about 50 bytes long. */
-#define SHORT_ID   71
+#define SHORT_ID   55
 #define SPARES_MAX 1024
 
 void requests_init(struct requests *t)
@@ -34,11 +34,20 @@ void requests_fini(struct requests *t)
 	free_list(&t->spare);
 }
 
-struct request *requests_find(const struct requests *t, const char *id, size_t len)
+unsigned int requests_hash(const char *id, size_t len)
+{
+	unsigned int hash;
+
+	HASH_VALUE(id, len, hash);
+	return hash;
+}
+
+struct request *requests_find(const struct requests *t, unsigned int hash, const char *id,
+                              size_t len)
 {
 	struct request *r;
 
-	HASH_FIND(hh, t->by_id, id, len, r);
+	HASH_FIND_BYHASHVALUE(hh, t->by_id, id, len, hash, r);
 	return r;
 }
 
@@ -65,7 +74,8 @@ static void block_put(struct requests *t, struct request *r)
 	t->spares++;
 }
 
-struct request *requests_new(struct requests *t, const char *id, size_t len, slo_nsec now)
+struct request *requests_new(struct requests *t, unsigned int hash, const char *id, size_t len,
+                             slo_nsec now)
 {
 	struct request *r;
 
@@ -77,7 +87,7 @@ struct request *requests_new(struct requests *t, const char *id, size_t len, slo
 	r->id_len = (uint8_t)len;
 	memcpy(r->id, id, len);
 	r->id[len] = '\0';
-	HASH_ADD_KEYPTR(hh, t->by_id, r->id, len, r);
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, t->by_id, r->id, len, hash, r);
 	if (!r->hh.tbl) { /* uthash had no memory */
 		block_put(t, r);
 		return NULL;
@@ -119,7 +129,7 @@ void requests_check(const struct requests *t)
 		TAILQ_FOREACH (r, &t->list[i], link) {
 			assert(r->state == i);
 			assert((r->charge.ledger != NULL) == (i == REQUEST_DISPATCHED));
-			assert((r->bucket != NULL) == (i == REQUEST_QUEUED));
+			assert(i != REQUEST_QUEUED || r->bucket);
 			n++;
 		}
 		assert(n == t->count[i]);

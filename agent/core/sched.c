@@ -203,12 +203,14 @@ slo_err sched_submit(struct sched *s, slo_nsec now, const struct sched_request *
                      struct request **out)
 {
 	struct request *r;
+	unsigned int hash;
 
 	forget_old(s, now);
-	r = requests_find(&s->requests, req->id, req->id_len);
+	hash = requests_hash(req->id, req->id_len);
+	r = requests_find(&s->requests, hash, req->id, req->id_len);
 	if (r)
 		return r->state == REQUEST_PAST && r->ended ? SLO_ESTALE : SLO_EINVAL;
-	r = requests_new(&s->requests, req->id, req->id_len, now);
+	r = requests_new(&s->requests, hash, req->id, req->id_len, now);
 	if (!r)
 		return SLO_ENOMEM;
 	fill(s, now, r, req);
@@ -328,9 +330,10 @@ void sched_abandon(struct sched *s, slo_nsec now, struct request *r)
 	requests_move(&s->requests, r, REQUEST_PAST, now);
 }
 
-static struct request *note(struct sched *s, slo_nsec now, const char *id, size_t len)
+static struct request *note(struct sched *s, slo_nsec now, unsigned int hash, const char *id,
+                            size_t len)
 {
-	struct request *r = requests_new(&s->requests, id, len, now);
+	struct request *r = requests_new(&s->requests, hash, id, len, now);
 
 	if (r)
 		requests_move(&s->requests, r, REQUEST_PAST, now);
@@ -339,9 +342,11 @@ static struct request *note(struct sched *s, slo_nsec now, const char *id, size_
 
 void sched_note_passed(struct sched *s, slo_nsec now, const char *id, size_t len)
 {
+	unsigned int hash = requests_hash(id, len);
+
 	forget_old(s, now);
-	if (!requests_find(&s->requests, id, len))
-		(void)note(s, now, id, len); /* without memory its end will be unknown */
+	if (!requests_find(&s->requests, hash, id, len))
+		(void)note(s, now, hash, id, len); /* without memory its end will be unknown */
 }
 
 static void cancel(struct sched *s, slo_nsec now, struct request *r)
@@ -380,6 +385,7 @@ static void close_lease(struct sched *s, slo_nsec now, struct request *r,
                         const struct sched_outcome *outcome, struct sched_end *out)
 {
 	release(s, r);
+	out->waited = r->since - r->arrived;
 	out->request = r;
 	out->input = r->input;
 	out->output = r->output;
@@ -391,14 +397,15 @@ static void close_lease(struct sched *s, slo_nsec now, struct request *r,
 void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
                const struct sched_outcome *outcome, struct sched_end *out)
 {
+	unsigned int hash = requests_hash(id, len);
 	struct request *r;
 
 	*out = (struct sched_end){ .result = SCHED_END_CLOSED };
 	forget_old(s, now);
-	r = requests_find(&s->requests, id, len);
+	r = requests_find(&s->requests, hash, id, len);
 	if (!r) {
 		out->result = SCHED_END_UNKNOWN;
-		r = note(s, now, id, len);
+		r = note(s, now, hash, id, len);
 		if (r)
 			r->ended = true;
 		return;

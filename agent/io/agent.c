@@ -431,7 +431,7 @@ static void note_latency(const struct endline *e, const struct sched_end *end)
 	struct outcome_stats *o = &m->stats.outcome[r->strategy][verdict];
 	struct server_stats *s = r->seat->server->owner;
 	slo_nsec e2e = e->ta_ms * SLO_NSEC_PER_MSEC;
-	slo_nsec ttft = e->tr_ms * SLO_NSEC_PER_MSEC + (r->dispatched - r->arrived);
+	slo_nsec ttft = e->tr_ms * SLO_NSEC_PER_MSEC + end->waited;
 	int64_t tokens = end->input + end->output;
 
 	s->requests++;

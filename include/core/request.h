@@ -39,25 +39,30 @@ struct sched_model;
 struct request {
 	UT_hash_handle hh;         /* requests.by_id */
 	TAILQ_ENTRY(request) link; /* the state's list */
-	TAILQ_ENTRY(request) fifo; /* the bucket's, while QUEUED */
 	struct sched_model *model; /* NULL: only its end is known */
-	struct bucket *bucket;     /* while QUEUED */
 	void *user;                /* the shell's, not looked at */
 	slo_nsec created;          /* its clock for the SLO starts here */
 	slo_nsec arrived;          /* submitted to the scheduler */
 	slo_nsec since;            /* in its present state */
-	slo_nsec dispatched;       /* when it was placed */
 	uint64_t seq;              /* order of arrival */
 	struct slo_target own;     /* the request's own target */
-	struct goal goal;          /* what it was placed by; GOAL_NONE before, and in fallback */
-	struct charge charge;      /* while DISPATCHED */
 	struct seat *seat;         /* where it was placed; NULL: nowhere */
-	int32_t input;             /* prompt tokens */
-	int32_t output;            /* predicted output tokens */
-	int32_t estimate;          /* prompt tokens before correction, -1: `input` was told */
-	uint8_t state;             /* enum request_state */
-	uint8_t strategy;          /* enum slo_strategy */
-	uint8_t reason; /* enum slo_reason: its answer, when READY and not to be decided */
+	union {
+		struct {                           /* while QUEUED */
+			TAILQ_ENTRY(request) fifo; /* the bucket's */
+			struct bucket *bucket;
+		};
+		struct {                  /* since DISPATCHED */
+			struct goal goal; /* what it was placed by; GOAL_NONE without a target */
+			struct charge charge; /* closed when PAST */
+		};
+	};
+	int32_t input;    /* prompt tokens */
+	int32_t output;   /* predicted output tokens */
+	int32_t estimate; /* prompt tokens before correction, -1: `input` was told */
+	uint8_t state;    /* enum request_state */
+	uint8_t strategy; /* enum slo_strategy */
+	uint8_t reason;   /* enum slo_reason: its answer, when READY and not to be decided */
 	uint8_t id_len;
 	bool stream : 1;   /* the answer is an event stream */
 	bool fresh : 1;    /* was not refused a place yet */
@@ -79,9 +84,13 @@ struct requests {
 void requests_init(struct requests *t);
 void requests_fini(struct requests *t);
 
-struct request *requests_find(const struct requests *t, const char *id, size_t len);
+/* An id is hashed once and looked up or added by that. */
+unsigned int requests_hash(const char *id, size_t len);
+struct request *requests_find(const struct requests *t, unsigned int hash, const char *id,
+                              size_t len);
 /* A new READY request under an id that is not in the table. NULL: out of memory. */
-struct request *requests_new(struct requests *t, const char *id, size_t len, slo_nsec now);
+struct request *requests_new(struct requests *t, unsigned int hash, const char *id, size_t len,
+                             slo_nsec now);
 void requests_move(struct requests *t, struct request *r, enum request_state to, slo_nsec now);
 /* Forgets r, which must be PAST. */
 void requests_forget(struct requests *t, struct request *r);

@@ -157,6 +157,7 @@ struct sched_end {
 	/* The rest only if a dispatched request was released: */
 	const struct request *request; /* else NULL; valid until the next call */
 	int64_t input, output;         /* the best known counts */
+	slo_nsec waited;               /* from its arrival to its dispatch */
 };
 
 /* The stream of a request ended, whatever its state. */

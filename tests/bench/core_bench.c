@@ -1,0 +1,345 @@
+/* Cost of a decision of the core, by fleet and queue: ns per operation (median, p99), how it grows
+ * with the fleet, and memory per queued request and per server. Nothing is asserted. */
+#include <malloc.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/sched.h"
+
+#define DEPLOYMENTS 8
+#define SIZES       20 /* per axis: 400 buckets */
+#define QUEUED      100000
+#define SAMPLES     20000
+#define PER_SERVER  8 /* requests that fill one */
+#define IDS         (1 << 20)
+#define ID_LEN      46
+
+static const size_t fleets[] = { 10, 100, 1000, 10000 };
+#define FLEETS (sizeof(fleets) / sizeof(fleets[0]))
+
+static const enum slo_strategy strategies[] = { SLO_STRATEGY_SLO, SLO_STRATEGY_PACK_LOAD,
+	                                        SLO_STRATEGY_LEAST_LOAD,
+	                                        SLO_STRATEGY_LEAST_REQUEST };
+#define STRATEGIES (sizeof(strategies) / sizeof(strategies[0]))
+
+struct rig {
+	struct sched *s;
+	struct sched_model *m;
+	struct rng rng;
+	slo_nsec now;
+	uint64_t submitted;
+	uint64_t *running; /* ids of dispatched requests, in any order */
+	size_t count, cap;
+};
+
+struct figures {
+	double median, p99;
+};
+
+static int64_t clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static struct figures figures_of(int64_t *samples, size_t n)
+{
+	qsort(samples, n, sizeof(*samples), compare);
+	return (struct figures){ (double)samples[n / 2], (double)samples[n - n / 100 - 1] };
+}
+
+/* Every cell: the same product of throughput and latency, so PER_SERVER requests fill a server;
+ * deployments differ in latency, so each request has eight ranks. */
+static struct profile *profile_of(size_t deployment, double per_server)
+{
+	static double axis[SIZES], tputs[SIZES * SIZES], e2e[SIZES * SIZES];
+	struct slo_profile_doc doc = {
+		.rows = SIZES,
+		.cols = SIZES,
+		.output_axis = axis,
+		.input_axis = axis,
+		.tputs = tputs,
+		.e2e = e2e,
+		.created = 1,
+		.slo_e2e = 1e6,
+	};
+
+	for (size_t i = 0; i < SIZES; i++)
+		axis[i] = ldexp(1, (int)i);
+	for (size_t i = 0; i < (size_t)SIZES * SIZES; i++) {
+		e2e[i] = 1 + (double)(i % 37) / 10 + (double)deployment / 100;
+		tputs[i] = per_server / e2e[i];
+	}
+	return profile_new(&doc);
+}
+
+static void die(const char *what)
+{
+	fprintf(stderr, "core_bench: %s\n", what);
+	exit(EXIT_FAILURE);
+}
+
+static void rig_init(struct rig *r, size_t servers)
+{
+	struct sched_conf conf = sched_conf_default();
+
+	memset(r, 0, sizeof(*r));
+	conf.queue_limit = 10 * QUEUED;
+	conf.queue_timeout = SLO_NEVER;
+	conf.remember_limit = 1000;
+	r->s = sched_new(&conf);
+	r->m = r->s ? sched_model_add(r->s, "m", SLO_STRATEGY_SLO) : NULL;
+	if (!r->m)
+		die("out of memory");
+	rng_init(&r->rng, 1);
+	for (size_t d = 0; d < DEPLOYMENTS; d++) {
+		struct deployment *dep = sched_deployment_add(r->m, "gpu");
+
+		if (!dep || sched_profile_set(r->s, dep, profile_of(d, PER_SERVER)) != SLO_OK)
+			die("out of memory");
+		for (size_t i = d; i < servers; i += DEPLOYMENTS) {
+			struct server *server = sched_server_add(r->s, "server");
+
+			if (!server || sched_server_seat(r->s, dep, server) != SLO_OK)
+				die("out of memory");
+		}
+	}
+	r->cap = servers * PER_SERVER * 4;
+	r->running = calloc(r->cap, sizeof(*r->running));
+	if (!r->running)
+		die("out of memory");
+}
+
+static void rig_fini(struct rig *r)
+{
+	sched_free(r->s);
+	free(r->running);
+}
+
+/* Ids in HAProxy's usual form, made beforehand: printing them is not what is measured. */
+static char (*ids)[ID_LEN + 1];
+
+static void make_ids(void)
+{
+	ids = calloc(IDS, sizeof(*ids));
+	if (!ids)
+		die("out of memory");
+	for (unsigned int n = 0; n < IDS; n++)
+		snprintf(ids[n], sizeof(ids[n]), "7F000001:%04X_7F000001:1F90_6920A1B2_%04X:1A2B",
+		         n >> 16, n & 0xffff);
+}
+
+static const char *id_of(uint64_t n)
+{
+	return ids[n % IDS];
+}
+
+/* Takes all decisions; dispatched requests become endable. */
+static void drain(struct rig *r)
+{
+	struct sched_action a;
+
+	while (sched_step(r->s, r->now, &a)) {
+		if (a.seat && r->count < r->cap)
+			r->running[r->count++] = (uint64_t)(uintptr_t)a.user;
+	}
+}
+
+static void submit(struct rig *r, enum slo_strategy strategy)
+{
+	size_t in = rng_below(&r->rng, SIZES), out = rng_below(&r->rng, SIZES);
+	struct sched_request req = {
+		.id = id_of(++r->submitted),
+		.id_len = ID_LEN,
+		.model = r->m,
+		.strategy = strategy,
+		.input = INT64_C(1) << in,
+		.input_told = true,
+		.output = INT64_C(1) << out,
+		.max_output = -1,
+		.created = r->now,
+		.user = (void *)(uintptr_t)r->submitted,
+	};
+
+	if (sched_submit(r->s, r->now, &req, NULL) != SLO_OK)
+		die("submit");
+}
+
+static void end(struct rig *r, size_t i)
+{
+	static const struct sched_outcome outcome = { true, -1, -1, -1 };
+	struct sched_end e;
+	const char *id = id_of(r->running[i]);
+
+	r->running[i] = r->running[--r->count];
+	sched_end(r->s, r->now, id, ID_LEN, &outcome, &e);
+}
+
+/* Arrival to decision with an empty queue, the fleet half full. */
+static struct figures empty_queue(size_t servers, enum slo_strategy strategy, double *per_server)
+{
+	static int64_t samples[SAMPLES];
+	struct mallinfo2 before = mallinfo2(), after;
+	struct rig r;
+
+	rig_init(&r, servers);
+	after = mallinfo2();
+	*per_server = (double)(after.uordblks - before.uordblks) / (double)servers;
+	for (size_t i = 0; i < servers * PER_SERVER / 2; i++) {
+		submit(&r, strategy);
+		drain(&r);
+	}
+	for (size_t i = 0; i < SAMPLES; i++) {
+		int64_t t;
+
+		r.now += 1000;
+		end(&r, rng_below(&r.rng, r.count));
+		drain(&r);
+		t = clock_ns();
+		submit(&r, strategy);
+		drain(&r);
+		samples[i] = clock_ns() - t;
+	}
+	rig_fini(&r);
+	return figures_of(samples, SAMPLES);
+}
+
+static void fill(struct rig *r)
+{
+	while (r->m->queue.length < QUEUED) {
+		submit(r, SLO_STRATEGY_SLO);
+		drain(r);
+	}
+}
+
+/* An end lets one of 100,000 waiting requests go; another one comes behind them. */
+static struct figures full_queue(size_t servers, enum slo_strategy strategy, double *per_request)
+{
+	static int64_t samples[SAMPLES];
+	struct mallinfo2 before, after;
+	struct rig r;
+
+	rig_init(&r, servers);
+	for (size_t i = 0; i < servers * PER_SERVER; i++) {
+		submit(&r, SLO_STRATEGY_SLO);
+		drain(&r);
+	}
+	before = mallinfo2();
+	fill(&r);
+	after = mallinfo2();
+	*per_request = (double)(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) /
+	               (double)r.m->queue.length;
+	for (size_t i = 0; i < SAMPLES; i++) {
+		int64_t t;
+
+		r.now += 1000;
+		t = clock_ns();
+		end(&r, rng_below(&r.rng, r.count));
+		drain(&r);
+		submit(&r, strategy);
+		drain(&r);
+		samples[i] = (clock_ns() - t) / 2; /* two decisions: who goes, who comes */
+		while (r.m->queue.length < QUEUED) {
+			submit(&r, SLO_STRATEGY_SLO);
+			drain(&r);
+		}
+	}
+	rig_fini(&r);
+	return figures_of(samples, SAMPLES);
+}
+
+/* Swaps the profiles behind the scheduler's back: what waits keeps its rank and load. */
+static void weigh(struct rig *r, double per_server)
+{
+	for (size_t d = 0; d < DEPLOYMENTS; d++) {
+		struct deployment *dep = r->m->fleet.deployment[d];
+
+		profile_free(dep->profile);
+		dep->profile = profile_of(d, per_server);
+		if (!dep->profile)
+			die("out of memory");
+	}
+}
+
+/* Full servers, 10 waiting heads that need half a server each, and an end that frees an eighth. */
+static struct figures in_vain(size_t servers)
+{
+	static int64_t samples[SAMPLES];
+	struct sched_action a;
+	struct rig r;
+
+	rig_init(&r, servers);
+	for (size_t i = 0; i < servers * PER_SERVER; i++) {
+		submit(&r, SLO_STRATEGY_SLO);
+		drain(&r);
+	}
+	weigh(&r, 2);
+	while (r.m->queue.heads < 10) {
+		submit(&r, SLO_STRATEGY_SLO);
+		drain(&r);
+	}
+	weigh(&r, PER_SERVER);
+	for (size_t i = 0; i < SAMPLES; i++) {
+		size_t at = rng_below(&r.rng, r.count);
+		int64_t t;
+
+		r.now += 1000;
+		t = clock_ns();
+		end(&r, at);
+		if (sched_step(r.s, r.now, &a))
+			die("the round was not in vain");
+		samples[i] = clock_ns() - t;
+		submit(&r, SLO_STRATEGY_LEAST_REQUEST); /* to the one that has room: full again */
+		drain(&r);
+	}
+	rig_fini(&r);
+	return figures_of(samples, SAMPLES);
+}
+
+int main(void)
+{
+	struct figures f[2][STRATEGIES][FLEETS], vain;
+	double server_bytes = 0, request_bytes = 0, unused;
+
+	make_ids();
+	for (size_t n = 0; n < FLEETS; n++)
+		for (size_t s = 0; s < STRATEGIES; s++) {
+			f[0][s][n] = empty_queue(fleets[n], strategies[s], &server_bytes);
+			f[1][s][n] = full_queue(fleets[n], strategies[s],
+			                        n + 1 == FLEETS ? &request_bytes : &unused);
+		}
+	vain = in_vain(1000);
+	for (int q = 0; q < 2; q++) {
+		printf("\nns per decision, median / p99, %d deployments, %s\n%-16s", DEPLOYMENTS,
+		       q ? "100,000 waiting in 400 buckets" : "queue empty", "servers");
+		for (size_t n = 0; n < FLEETS; n++)
+			printf("%17zu", fleets[n]);
+		printf("   growth\n");
+		for (size_t s = 0; s < STRATEGIES; s++) {
+			printf("%-16s", policy_strategy_name(strategies[s]));
+			for (size_t n = 0; n < FLEETS; n++)
+				printf("%9.0f /%6.0f", f[q][s][n].median, f[q][s][n].p99);
+			printf("%9.2f\n", f[q][s][FLEETS - 1].median / f[q][s][0].median);
+		}
+	}
+	printf("\n10,000 servers with 100,000 waiting against 10 with none, slo: %.2f\n",
+	       f[1][0][FLEETS - 1].median / f[0][0][0].median);
+	printf("a wake-up in vain, 1,000 full servers, 10 waiting heads: %.0f / %.0f ns\n",
+	       vain.median, vain.p99);
+	printf("memory: %.0f bytes per queued request with its id of %d, %.0f per server\n",
+	       request_bytes, ID_LEN, server_bytes);
+	free(ids);
+	return EXIT_SUCCESS;
+}
