@@ -107,20 +107,30 @@ static void accepted(struct conn *conn, slo_nsec now)
 
 /* UDP */
 
+/* Lines that make sense are not logged, so their sender needs no name. */
+static bool makes_sense(const uint8_t *line, size_t len)
+{
+	static const char start[] = "slo1 id=";
+	const uint8_t *id = memmem(line, len, start, sizeof(start) - 1);
+
+	return id && id + sizeof(start) - 1 < line + len && id[sizeof(start) - 1] > '-';
+}
+
 static void read_batch(struct udp *u, slo_nsec now, int n)
 {
 	struct agent *a = u->server->agent;
-	char peer[SOCKET_NAME_MAX] = "udp";
+	size_t longest = a->conf->limits.end_line_length;
 
 	for (int i = 0; i < n; i++) {
 		const struct msghdr *m = &u->message[i].msg_hdr;
 		const uint8_t *line = u->data[i];
 		size_t len = u->message[i].msg_len;
+		bool cut = m->msg_flags & MSG_TRUNC || len > longest;
+		char peer[SOCKET_NAME_MAX] = "udp";
 
-		/* Lines that make sense need no name. */
-		if (log_wants(a->log, LOG_WARNING) && memmem(line, len, "slo1 id=", 8) == NULL)
+		if (log_wants(a->log, LOG_WARNING) && (cut || !makes_sense(line, len)))
 			socket_name(&u->from[i], m->msg_namelen, peer, sizeof(peer));
-		if (m->msg_flags & MSG_TRUNC || len > a->conf->limits.end_line_length)
+		if (cut)
 			too_long(a, now, peer);
 		else
 			one_line(a, now, line, len, peer);

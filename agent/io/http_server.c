@@ -78,6 +78,7 @@ static void on_error(void *cls, const char *fmt, va_list ap)
 	char line[256];
 
 	vsnprintf(line, sizeof(line), fmt, ap);
+	line[strcspn(line, "\n")] = '\0';
 	log_limited(a->log, clock_nsec(), LOG_CAUSE_HTTP, LOG_INFO, "http: %s", line);
 }
 

@@ -300,6 +300,9 @@ static void closed(struct conn *conn, slo_nsec now)
 	struct spop_conn *c = (struct spop_conn *)conn;
 	struct held *h;
 
+	if (conn->left_len > 0 && !conn->finishing)
+		log_limited(conn->set->log, now, LOG_CAUSE_SPOP_PEER, LOG_INFO,
+		            "spop: %s left in the middle of a frame", conn->peer);
 	while ((h = TAILQ_FIRST(&c->held))) {
 		/* The analyzer does not see that held_done() takes h off the list. */
 		agent_abandon(agent_of(c), now,
