@@ -295,6 +295,7 @@ static bool step_queues(struct sched *s, slo_nsec now, struct sched_action *out)
 
 bool sched_step(struct sched *s, slo_nsec now, struct sched_action *out)
 {
+	s->stepped = now;
 	forget_old(s, now);
 	expire_leases(s, now);
 	return step_timeout(s, now, out) || step_ready(s, now, out) || step_queues(s, now, out);
@@ -436,33 +437,4 @@ struct sched_counts sched_counts(const struct sched *s)
 		.remembered = s->requests.count[REQUEST_PAST],
 		.leases_expired = s->leases_expired,
 	};
-}
-
-void sched_check(const struct sched *s)
-{
-	const struct sched_model *m;
-	const struct request *r;
-	size_t queued = 0;
-
-	requests_check(&s->requests);
-	TAILQ_FOREACH (m, &s->models, link) {
-		fleet_check(&m->fleet);
-		queue_check(&m->queue);
-		queued += m->queue.length;
-	}
-	assert(queued == s->requests.count[REQUEST_QUEUED]);
-	for (const struct server *server = s->servers; server; server = server->next) {
-		struct ledger sum = { 0, 0 };
-
-		TAILQ_FOREACH (r, &s->requests.list[REQUEST_DISPATCHED], link) {
-			if (r->charge.ledger == &server->ledger) {
-				sum.used += r->charge.load;
-				sum.inflight++;
-			}
-		}
-		assert(sum.used == server->ledger.used);
-		assert(sum.inflight == server->ledger.inflight);
-		(void)sum;
-	}
-	(void)queued;
 }

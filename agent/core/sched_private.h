@@ -13,6 +13,7 @@ struct sched {
 	struct sched_models dirty; /* something changed since their last decision round */
 	struct server *servers;
 	uint64_t seq;
+	slo_nsec stepped; /* when sched_step() was called last */
 	uint64_t leases_expired;
 };
 

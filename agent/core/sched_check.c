@@ -1,0 +1,61 @@
+/* The invariants of the whole scheduler, checked the plain way. */
+#include <assert.h>
+
+#include "sched_private.h"
+
+/* A server's load is the exact sum of its charges. */
+static void check_ledger(const struct sched *s, const struct server *server)
+{
+	const struct request *r;
+	struct ledger sum = { 0, 0 };
+
+	TAILQ_FOREACH (r, &s->requests.list[REQUEST_DISPATCHED], link) {
+		if (r->charge.ledger == &server->ledger) {
+			sum.used += r->charge.load;
+			sum.inflight++;
+		}
+	}
+	assert(sum.used == server->ledger.used);
+	assert(sum.inflight == server->ledger.inflight);
+	(void)sum;
+}
+
+/* After a decision round no head is left that could be placed. */
+static void check_settled(const struct sched *s, const struct sched_model *m)
+{
+	struct option options[SLO_DEPLOYMENTS_MAX];
+
+	for (size_t i = 0; i < m->queue.heads; i++) {
+		const struct request *r = TAILQ_FIRST(&m->queue.head[i]->fifo);
+		size_t n = rank_options(&m->fleet, r, options);
+
+		assert(n > 0);
+		for (size_t o = 0; o < n && (o == 0 || options[o].start >= s->stepped); o++) {
+			const struct deployment *d = m->fleet.deployment[options[o].deployment];
+
+			assert(options[o].infeasible ||
+			       !policy_pick((enum slo_strategy)r->strategy, d, options[o].load));
+			(void)d;
+		}
+		(void)n;
+	}
+}
+
+void sched_check(const struct sched *s)
+{
+	const struct sched_model *m;
+	size_t queued = 0;
+
+	requests_check(&s->requests);
+	TAILQ_FOREACH (m, &s->models, link) {
+		fleet_check(&m->fleet);
+		queue_check(&m->queue);
+		queued += m->queue.length;
+		if (!m->dirty)
+			check_settled(s, m);
+	}
+	assert(queued == s->requests.count[REQUEST_QUEUED]);
+	(void)queued;
+	for (const struct server *server = s->servers; server; server = server->next)
+		check_ledger(s, server);
+}
