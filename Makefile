@@ -40,6 +40,8 @@ CORE_LIBS := -lm
 WIRE_LIBS := -ljansson -lm
 IO_LIBS   := -lev -lmicrohttpd -ljansson -lm
 TEST_LIBS := -lcmocka
+# Lets a test make allocations of the archives fail (tests/support/failing_malloc.h).
+FAILING := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup
 
 core_obj := $(patsubst %.c,$(OUT)/%.o,$(wildcard agent/core/*.c))
 wire_obj := $(patsubst %.c,$(OUT)/%.o,$(wildcard agent/wire/*.c))
@@ -119,6 +121,7 @@ coverage: ## Line and branch coverage of the core by unit, property and scenario
 	@find $(BUILD)/cov -name '*.gcda' -delete
 	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant cov unit scenarios prop
 	@gcovr --root . --object-directory $(BUILD)/cov/agent/core --filter agent/core/ --filter include/core/ \
+		--exclude-lines-by-pattern '.*(assert\(|RB_GENERATE_INTERNAL|HASH_[A-Z]).*' \
 		--exclude-throw-branches --branches --print-summary 2>/dev/null | tail -30
 
 bench: ## Cost of a decision by fleet and queue, memory per request and server
@@ -195,6 +198,7 @@ $(OUT)/tests/test_%: $(OUT)/tests/unit/test_%.o $(core_lib) $(wire_lib) $(io_lib
 	$(Q)layer=$$(sed -n 's/^test_$*: *//p' tests/unit/LAYERS); \
 	case "$$layer" in \
 	core) libs="$(core_lib) $(CORE_LIBS)";; \
+	core-failing) libs="$(core_lib) $(CORE_LIBS) $(FAILING)";; \
 	wire) libs="$(wire_lib) $(WIRE_LIBS)";; \
 	sim) libs="$(sim_obj) -lm";; \
 	io) libs="$(io_lib) $(wire_lib) $(core_lib) $(IO_LIBS)";; \
