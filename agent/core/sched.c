@@ -173,6 +173,7 @@ static void fill(struct sched *s, slo_nsec now, struct request *r, const struct 
 	r->output = (int32_t)tokens_clamp(output);
 	r->strategy = (uint8_t)req->strategy;
 	r->stream = req->stream;
+	r->stream_guessed = req->stream_guessed;
 	r->created = req->created;
 	r->arrived = now;
 	r->own = req->own;
@@ -374,7 +375,7 @@ static void learn(slo_nsec now, const struct request *r, const struct sched_outc
 		return;
 	if (outcome->input >= 0 && r->estimate >= 0)
 		estimator_learn_input(&m->estimator, r->estimate, out->input);
-	if (outcome->output >= 0 && outcome->bytes >= 0)
+	if (outcome->output >= 0 && outcome->bytes >= 0 && !r->stream_guessed)
 		estimator_learn_output(&m->estimator, r->stream, outcome->bytes, out->output);
 	if (outcome->output < 0 && outcome->bytes >= 0)
 		out->output = estimator_output(&m->estimator, r->stream, outcome->bytes);

@@ -64,7 +64,8 @@ struct request {
 	uint8_t strategy; /* enum slo_strategy */
 	uint8_t reason;   /* enum slo_reason: its answer, when READY and not to be decided */
 	uint8_t id_len;
-	bool stream : 1;   /* the answer is an event stream */
+	bool stream : 1; /* the answer is an event stream */
+	bool stream_guessed : 1;
 	bool fresh : 1;    /* was not refused a place yet */
 	bool ended : 1;    /* its end line came */
 	bool fallback : 1; /* least-request or random chose in place of its strategy */

@@ -101,12 +101,13 @@ struct sched_request {
 	size_t id_len;
 	struct sched_model *model;
 	enum slo_strategy strategy;
-	int64_t input;      /* prompt tokens */
-	bool input_told;    /* not an estimate, so nothing corrects it or learns from it */
-	int64_t output;     /* output tokens, or -1: predict */
-	int64_t max_output; /* limit of the prediction; -1: none */
-	bool stream;
-	slo_nsec created; /* its clock for the SLO; usually now */
+	int64_t input;       /* prompt tokens */
+	bool input_told;     /* not an estimate, so nothing corrects it or learns from it */
+	int64_t output;      /* output tokens, or -1: predict */
+	int64_t max_output;  /* limit of the prediction; -1: none */
+	bool stream;         /* the answer is an event stream */
+	bool stream_guessed; /* that was not seen: an answer that tells its tokens is none */
+	slo_nsec created;    /* its clock for the SLO; usually now */
 	struct slo_target own;
 	void *user; /* comes back in the action */
 };

@@ -220,18 +220,21 @@ class Stack:
     def stop(self):
         """Ends all of it. An agent that was still alive must end well: a sanitizer or valgrind
         speaks through its exit code."""
-        if self.proxy:
-            self.proxy.stop()
-        ended_well = True
-        if self.agent and self.agent.alive():
-            self.agent.send(signal.SIGCONT)
-            self.agent.send(signal.SIGTERM)  # drain ...
-            wait_for(lambda: "draining" in self.agent.text() or not self.agent.alive(), "drain", 30)
-            ended_well = self.agent.stop(signal.SIGTERM, 60) == 0  # ... no: now
-        if self.servers:
-            self.servers.stop()
-        self.ports.release()
-        if not ended_well:
+        try:
+            if self.proxy:
+                self.proxy.stop()
+            if self.agent and self.agent.alive():
+                self.stop_agent()
+        finally:
+            if self.servers:
+                self.servers.stop()
+            self.ports.release()
+
+    def stop_agent(self):
+        self.agent.send(signal.SIGCONT)
+        self.agent.send(signal.SIGTERM)  # drain ...
+        wait_for(lambda: "draining" in self.agent.text() or not self.agent.alive(), "drain", 30)
+        if self.agent.stop(signal.SIGTERM, 60) != 0:  # ... no: now
             raise RuntimeError("the agent ended badly: " + self.agent.text()[-4000:])
 
     def __enter__(self):

@@ -1,0 +1,109 @@
+#!/usr/bin/python3
+"""Do the tests notice? Makes one small change at a time to a copy of the core and runs the property
+test and the scenarios against it. Each change has to be caught.
+
+    run.py [-j JOBS]          CC and CFLAGS from the environment
+"""
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# what goes wrong, file, line as it is, line as it becomes
+MUTANTS = [
+    ("a full server takes one more", "include/core/ledger.h",
+     "load <= SLO_LOAD_ONE - used", "load <= SLO_LOAD_ONE"),
+    ("what fits exactly does not fit", "include/core/ledger.h",
+     "load <= SLO_LOAD_ONE - used", "load < SLO_LOAD_ONE - used"),
+    ("an idle server refuses a load above 1", "include/core/ledger.h",
+     "return used == 0 || (", "return ("),
+    ("a release forgets the load", "agent/core/ledger.c",
+     "l->used -= c->load;", "l->used -= c->load / 2;"),
+    ("equal loads: the first server instead of the last", "agent/core/fleet.c",
+     "return a->order > b->order ? -1 : 1;", "return a->order < b->order ? -1 : 1;"),
+    ("least-request does not take turns", "agent/core/fleet.c",
+     "return a->turn < b->turn ? -1 : 1;", "return a->turn > b->turn ? -1 : 1;"),
+    ("pack goes to the emptiest", "agent/core/fleet.c",
+     "at = RB_RIGHT(at, by_load);", "break;"),
+    ("pack passes over a server that is just full enough", "agent/core/fleet.c",
+     "if (at->server->ledger.used <= most) {", "if (at->server->ledger.used < most) {"),
+    ("rank exactly 0 is too late", "agent/core/decide.c",
+     "(i == 0 || options[i].start >= now)", "(i == 0 || options[i].start > now)"),
+    ("a late head is not tried at all", "agent/core/decide.c",
+     "(i == 0 || options[i].start >= now)", "(options[i].start >= now)"),
+    ("a full deployment counts as infeasible", "agent/core/decide.c",
+     "full = true;", "full = false;"),
+    ("the most relaxed deployment is the last", "agent/core/rank.c",
+     "options[at - 1].start < o.start", "options[at - 1].start > o.start"),
+    ("equal ranks: the later deployment first", "agent/core/rank.c",
+     "options[at - 1].start < o.start", "options[at - 1].start <= o.start"),
+    ("the head with most slack goes first", "agent/core/queue.c",
+     "return a->start < b->start ? -1 : 1;", "return a->start > b->start ? -1 : 1;"),
+    ("equal slack: the later arrival first", "agent/core/queue.c",
+     "return x->seq < y->seq ? -1 : 1;", "return x->seq > y->seq ? -1 : 1;"),
+    ("0 tokens and 1 token are one size", "agent/core/queue.c",
+     "return tokens <= 0 ? 0 : 1 + log2_round(tokens);", "return 1 + log2_round(tokens);"),
+    ("a release wakes nobody", "agent/core/sched.c",
+     "\t\td->freed = true;\n", "\t\td->freed = d->freed;\n"),
+    ("a server that recovers wakes nobody", "agent/core/sched_fleet.c",
+     "\td->freed = true;\n", "\td->freed = d->freed;\n"),
+    ("a new profile is not looked at", "agent/core/sched_fleet.c",
+     "\td->profile = p;\n\tqueue_refresh(&m->queue);\n", "\td->profile = p;\n"),
+    ("an equally old profile replaces", "agent/core/sched_fleet.c",
+     "!(profile_created(p) > profile_created(d->profile))",
+     "!(profile_created(p) >= profile_created(d->profile))"),
+    ("the queue timeout comes a moment late", "agent/core/sched.c",
+     "later(r->arrived, s->conf.queue_timeout) > now", "later(r->arrived, s->conf.queue_timeout) >= now"),
+    ("one request too many waits", "agent/core/sched.c",
+     "r->fresh && m->queue.length > s->conf.queue_limit",
+     "r->fresh && m->queue.length > s->conf.queue_limit + 1"),
+    ("a border between cells goes down", "agent/core/profile.c",
+     "if (x->border[mid] <= tokens)", "if (x->border[mid] < tokens)"),
+    ("TTFT before TPOT", "agent/core/profile.c",
+     "\tif (tpot > 0)\n", "\tif (tpot > 0 && !(ttft > 0))\n"),
+]
+
+
+def build_and_run(mutant):
+    what, name, old, new = mutant
+    with tempfile.TemporaryDirectory(prefix="slo-mutant-") as tmp:
+        tmp = pathlib.Path(tmp)
+        for part in ("agent/core", "include", "tests/prop"):
+            shutil.copytree(ROOT / part, tmp / part)
+        if what:
+            text = (tmp / name).read_text()
+            if text.count(old) != 1:
+                return what, f"cannot be made: found {text.count(old)} times in {name}"
+            (tmp / name).write_text(text.replace(old, new))
+        sources = [*map(str, (tmp / "agent/core").glob("*.c")), *map(str, (tmp / "tests/prop").glob("*.c"))]
+        subprocess.run([os.environ.get("CC", "gcc"), "-std=c11", "-O1", "-D_GNU_SOURCE",
+                        f"-I{tmp}/include", *sources, "-lm", "-o", tmp / "prop"], check=True)
+        p = subprocess.run([tmp / "prop", "--ops", "1000000", "--out", tmp / "found.jsonl"],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+        return what, "survived" if p.returncode == 0 else "caught"
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("-j", type=int, default=os.cpu_count() or 1)
+    args = args.parse_args()
+    if build_and_run(("", "", "", ""))[1] != "survived":
+        print("the core as it is does not pass")
+        return 1
+    caught = 0
+    with concurrent.futures.ThreadPoolExecutor(args.j) as pool:
+        for what, result in pool.map(build_and_run, MUTANTS):
+            print(f"  {result:<10} {what}", flush=True)
+            caught += result == "caught"
+    print(f"{caught} of {len(MUTANTS)} changes were caught")
+    return 0 if caught == len(MUTANTS) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
