@@ -66,7 +66,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 
 .SECONDARY:
 .DEFAULT_GOAL := all
-.PHONY: all run test unit integration asan valgrind coverage bench fuzz lint layers format install \
+.PHONY: all run test unit integration asan valgrind coverage bench mutants fuzz lint layers format install \
 	clean deps-run deps-test newer-haproxy build-tests test-binaries help
 
 all: $(progs) ## Build the daemon and slo-replay (VARIANT=release|debug|asan|cov)
@@ -127,6 +127,9 @@ coverage: ## Line and branch coverage of the core by unit, property and scenario
 bench: ## Cost of a decision by fleet and queue, memory per request and server
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release $(BUILD)/release/bench/core_bench
 	@$(BUILD)/release/bench/core_bench
+
+mutants: ## Do the tests notice? Small changes to the core, each of which has to be caught
+	@$(PYTHON) tests/mutants/run.py -j $(JOBS)
 
 SECONDS ?= 60
 fuzz: ## Hunt with libFuzzer, SECONDS=60 for each target

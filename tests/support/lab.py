@@ -12,6 +12,13 @@ SCALE = float(os.environ.get("SLO_TEST_SCALE", "1.0"))
 PATIENCE = float(os.environ.get("SLO_TEST_PATIENCE", "20" if os.environ.get("SLO_WRAP") else "1"))
 
 
+def failed(case):
+    """Whether a unittest.TestCase has failed already, for its clean-up."""
+    result = case._outcome.result
+    return any(t is case or getattr(t, "test_case", None) is case
+               for t, _ in result.failures + result.errors)
+
+
 def scaled(n, least=1):
     return max(least, round(n * SCALE))
 
