@@ -23,6 +23,7 @@ void queue_fini(struct queue *q)
 	for (size_t d = 0; d < SLO_DEPLOYMENTS_MAX; d++)
 		free(q->need[d]);
 	free(q->head);
+	free(q->slot);
 	free(q->untested);
 }
 
@@ -44,6 +45,11 @@ int queue_compare(const struct bucket *a, const struct bucket *b)
 	return 0;
 }
 
+static bool stands_before(const struct head *h, const struct bucket *b)
+{
+	return h->start != b->start ? h->start < b->start : queue_compare(h->bucket, b) < 0;
+}
+
 /* Where b stands in head[], or would stand. */
 static size_t position(const struct queue *q, const struct bucket *b)
 {
@@ -52,7 +58,7 @@ static size_t position(const struct queue *q, const struct bucket *b)
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (queue_compare(q->head[mid], b) < 0)
+		if (stands_before(&q->head[mid], b))
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -64,10 +70,9 @@ static void open_gap(struct queue *q, size_t at)
 {
 	size_t behind = q->heads - at;
 
-	memmove(q->head + at + 1, q->head + at, behind * sizeof(struct bucket *));
+	memmove(q->head + at + 1, q->head + at, behind * sizeof(q->head[0]));
+	memmove(q->slot + at + 1, q->slot + at, behind * sizeof(q->slot[0]));
 	memmove(q->untested + at + 1, q->untested + at, behind);
-	for (size_t d = 0; d < q->model->deployments; d++)
-		memmove(q->need[d] + at + 1, q->need[d] + at, behind * sizeof(slo_load));
 	q->heads++;
 }
 
@@ -75,16 +80,15 @@ static void close_gap(struct queue *q, size_t at)
 {
 	size_t behind = q->heads - at - 1;
 
-	memmove(q->head + at, q->head + at + 1, behind * sizeof(struct bucket *));
+	memmove(q->head + at, q->head + at + 1, behind * sizeof(q->head[0]));
+	memmove(q->slot + at, q->slot + at + 1, behind * sizeof(q->slot[0]));
 	memmove(q->untested + at, q->untested + at + 1, behind);
-	for (size_t d = 0; d < q->model->deployments; d++)
-		memmove(q->need[d] + at, q->need[d] + at + 1, behind * sizeof(slo_load));
 	q->heads--;
 }
 
 static void head_rank(struct queue *q, struct bucket *b)
 {
-	b->options = rank_options(q->model, TAILQ_FIRST(&b->fifo), b->option);
+	b->options = (uint32_t)rank_options(q->model, TAILQ_FIRST(&b->fifo), b->option);
 	b->start = b->options ? b->option[0].start : INT64_MIN;
 	b->expires = SLO_NEVER;
 }
@@ -97,17 +101,18 @@ static void head_enter(struct queue *q, struct bucket *b)
 	head_rank(q, b);
 	at = position(q, b);
 	open_gap(q, at);
-	q->head[at] = b;
+	q->head[at] = (struct head){ b->start, b };
+	q->slot[at] = (uint16_t)b->slot;
 	q->untested[at] = 1;
 	for (size_t d = 0; d < q->model->deployments; d++)
-		q->need[d][at] = NEED_NONE;
+		q->need[d][b->slot] = NEED_NONE;
 }
 
 static void head_leave(struct queue *q, struct bucket *b)
 {
 	size_t at = position(q, b);
 
-	assert(at < q->heads && q->head[at] == b);
+	assert(at < q->heads && q->head[at].bucket == b);
 	q->fragile -= b->expires != SLO_NEVER;
 	close_gap(q, at);
 }
@@ -129,7 +134,8 @@ static bool reserve_heads(struct queue *q, size_t heads)
 
 	if (heads > cap)
 		cap = cap ? 2 * cap : 16;
-	if (cap > q->cap && (!grow_array((void **)&q->head, cap, sizeof(struct bucket *)) ||
+	if (cap > q->cap && (!grow_array((void **)&q->head, cap, sizeof(q->head[0])) ||
+	                     !grow_array((void **)&q->slot, cap, sizeof(q->slot[0])) ||
 	                     !grow_array((void **)&q->untested, cap, 1)))
 		return false;
 	for (size_t d = 0; d < q->model->deployments; d++) {
@@ -157,8 +163,8 @@ static struct bucket *bucket_of(struct queue *q, const struct request *r)
 	if (!b)
 		return NULL;
 	TAILQ_INIT(&b->fifo);
+	b->slot = (uint32_t)q->buckets++;
 	q->bucket[i] = b;
-	q->buckets++;
 	return b;
 }
 
@@ -200,7 +206,7 @@ void queue_refresh(struct queue *q)
 	q->heads = 0;
 	q->fragile = 0;
 	for (size_t i = 0; i < n; i++)
-		head_enter(q, q->head[i]);
+		head_enter(q, q->head[i].bucket);
 }
 
 static slo_load room_in(const struct deployment *d)
@@ -247,11 +253,13 @@ static size_t first_fitting(struct queue *q, const struct deployment *d, size_t 
 	if (!has_room(d))
 		return end;
 	for (size_t i = 0; i < end; i++) {
-		if (need[i] > room)
+		slo_load *needed = &need[q->slot[i]];
+
+		if (*needed > room)
 			continue;
-		if (waits_for(q->head[i], d->index, now))
+		if (waits_for(q->head[i].bucket, d->index, now))
 			return i;
-		need[i] = NEED_NONE; /* too late for d, and it only gets later */
+		*needed = NEED_NONE; /* too late for d, and it only gets later */
 	}
 	return end;
 }
@@ -259,7 +267,7 @@ static size_t first_fitting(struct queue *q, const struct deployment *d, size_t 
 static size_t first_expired(const struct queue *q, size_t end, slo_nsec now)
 {
 	for (size_t i = 0; i < end; i++)
-		if (q->head[i]->expires < now)
+		if (q->head[i].bucket->expires < now)
 			return i;
 	return end;
 }
@@ -272,8 +280,8 @@ struct bucket *queue_candidate(struct queue *q, slo_nsec now, bool late)
 
 	if (end == 0)
 		return NULL;
-	if (late && q->head[0]->start < now)
-		return q->head[0];
+	if (late && q->head[0].start < now)
+		return q->head[0].bucket;
 	untested = memchr(q->untested, 1, end);
 	if (untested)
 		end = (size_t)(untested - q->untested);
@@ -284,7 +292,7 @@ struct bucket *queue_candidate(struct queue *q, slo_nsec now, bool late)
 			end = first_fitting(q, m->deployment[i], end, now);
 	}
 	if (end < q->heads)
-		return q->head[end];
+		return q->head[end].bucket;
 	for (size_t i = 0; i < m->deployments; i++)
 		m->deployment[i]->freed = false;
 	return NULL;
@@ -295,16 +303,16 @@ void queue_block(struct queue *q, struct bucket *b, slo_nsec now)
 	size_t at = position(q, b);
 	slo_nsec expires = SLO_NEVER;
 
-	assert(at < q->heads && q->head[at] == b);
+	assert(at < q->heads && q->head[at].bucket == b);
 	q->untested[at] = 0;
 	for (size_t d = 0; d < q->model->deployments; d++)
-		q->need[d][at] = NEED_NONE;
+		q->need[d][b->slot] = NEED_NONE;
 	for (size_t i = 0; i < b->options && option_open(b, i, now); i++) {
 		const struct option *o = &b->option[i];
 
 		if (o->infeasible)
 			continue;
-		q->need[o->deployment][at] = o->load;
+		q->need[o->deployment][b->slot] = o->load;
 		if (i > 0 && expires == SLO_NEVER && b->option[0].infeasible)
 			expires = o->start;
 	}
@@ -324,15 +332,15 @@ void queue_check(const struct queue *q)
 		if (!b || TAILQ_EMPTY(&b->fifo))
 			continue;
 		heads++;
-		assert(q->head[position(q, b)] == b);
+		assert(q->head[position(q, b)].bucket == b);
 		TAILQ_FOREACH (r, &b->fifo, fifo) {
 			assert(r->state == REQUEST_QUEUED && r->bucket == b);
 			length++;
 		}
 	}
 	for (size_t i = 0; i < q->heads; i++) {
-		assert(i == 0 || queue_compare(q->head[i - 1], q->head[i]) < 0);
-		fragile += q->head[i]->expires != SLO_NEVER;
+		assert(i == 0 || stands_before(&q->head[i - 1], q->head[i].bucket));
+		fragile += q->head[i].bucket->expires != SLO_NEVER;
 	}
 	assert(length == q->length && heads == q->heads && fragile == q->fragile);
 	(void)length;

@@ -26,7 +26,7 @@ static void check_settled(const struct sched *s, const struct sched_model *m)
 	struct option options[SLO_DEPLOYMENTS_MAX];
 
 	for (size_t i = 0; i < m->queue.heads; i++) {
-		const struct request *r = TAILQ_FIRST(&m->queue.head[i]->fifo);
+		const struct request *r = TAILQ_FIRST(&m->queue.head[i].bucket->fifo);
 		size_t n = rank_options(&m->fleet, r, options);
 
 		assert(n > 0);

@@ -4,14 +4,15 @@
  * tokens, 0 tokens apart. Only the first of each bucket, the head, is considered; one that
  * cannot be placed holds up its own bucket and no other.
  *
- *   heads    [ h0 | h1 | h2 | ... ]   least slack first: earliest `start`, then created, seq
+ *   head     [ h0 | h1 | h2 | ... ]   least slack first: earliest `start`, then created, seq
+ *   slot     [ 2  | 0  | 1  | ... ]   where the head's bucket stands in need[d]
  *   untested [ 0  | 1  | 0  | ... ]   1: never tried, or something changed for it since
- *   need[d]  [ .2 | -  | .5 | ... ]   tested and blocked: the room that would free it in
+ *   need[d]  [ -  | .5 | .2 | ... ]   tested and blocked: the room that would free the head in
  *                                     deployment d; NEED_NONE where d is no option
  *
  * A blocked head stays blocked until room appears in a deployment that it waits for: loads only
  * grow inside a decision round, and time only takes options away. So a round looks at untested
- * heads and, for deployments with new room, at need[d]: a sequential pass over at most
+ * heads and, for deployments with new room, at need[d]: one pass over at most
  * QUEUE_BUCKETS numbers, whatever the length of the queue and the number of servers. */
 #ifndef SLO_CORE_QUEUE_H
 #define SLO_CORE_QUEUE_H
@@ -26,8 +27,14 @@ struct bucket {
 	/* Of the head, as of its last refresh: */
 	slo_nsec start;   /* of its most relaxed option; INT64_MIN without any */
 	slo_nsec expires; /* its last reason to wait ends then; SLO_NEVER if none does */
-	size_t options;
+	uint32_t slot;    /* in need[d], for good */
+	uint32_t options;
 	struct option option[SLO_DEPLOYMENTS_MAX];
+};
+
+struct head {
+	slo_nsec start; /* the bucket's, here so that a search stays in this array */
+	struct bucket *bucket;
 };
 
 struct queue {
@@ -35,9 +42,10 @@ struct queue {
 	struct bucket *bucket[QUEUE_BUCKETS]; /* NULL until used */
 	size_t buckets;                       /* allocated */
 	size_t length;                        /* requests */
-	struct bucket **head;                 /* [cap], `heads` used, sorted */
-	uint8_t *untested;                    /* [cap] */
-	slo_load *need[SLO_DEPLOYMENTS_MAX];  /* [cap] each */
+	struct head *head;                    /* [cap], `heads` used, sorted */
+	uint16_t *slot;                       /* [cap], beside head */
+	uint8_t *untested;                    /* [cap], beside head */
+	slo_load *need[SLO_DEPLOYMENTS_MAX];  /* [cap] each, by slot */
 	size_t heads, cap, fragile;
 };
 
