@@ -10,7 +10,7 @@
 #include "io/render.h"
 #include "io/socket.h"
 
-#define IDLE_SECONDS 10U
+#define IDLE_SECONDS 3U
 
 struct http_server {
 	struct agent *agent;
