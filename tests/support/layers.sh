@@ -26,6 +26,17 @@ check() { # NAME ARCHIVE ALLOWED...
 	echo "$name is pure"
 }
 
+# The daemon links jansson's shared library: a name of ours that is also jansson's would be called
+# in its place, by jansson itself too.
+clashes() {
+	"$nm" --defined-only "$1" 2>/dev/null | awk 'NF == 3 && $2 ~ /[TDBR]/ { print $3 }' |
+		grep -E '^json_(null|true|false|object|array|string|integer|real|number|load|dump|pack|unpack|equal|copy|deep|delete|set|get|auto|sprintf|vsprintf|jansson)' &&
+		{ echo "$1 defines names of jansson" >&2; return 1; }
+	return 0
+}
+
 nm=$1
+clashes "$2"
+clashes "$3"
 check core "$2" "$libc" "$libm"
 check wire "$3" "$libc" "$libm" "$json"
