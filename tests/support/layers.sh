@@ -26,13 +26,18 @@ check() { # NAME ARCHIVE ALLOWED...
 	echo "$name is pure"
 }
 
-# The daemon links jansson's shared library: a name of ours that is also jansson's would be called
-# in its place, by jansson itself too.
-clashes() {
-	"$nm" --defined-only "$1" 2>/dev/null | awk 'NF == 3 && $2 ~ /[TDBR]/ { print $3 }' |
-		grep -E '^json_(null|true|false|object|array|string|integer|real|number|load|dump|pack|unpack|equal|copy|deep|delete|set|get|auto|sprintf|vsprintf|jansson)' &&
-		{ echo "$1 defines names of jansson" >&2; return 1; }
-	return 0
+# The daemon links these as shared libraries: a function of ours with a name of theirs would be
+# called in its place, by the library itself too.
+clashes() { # ARCHIVE
+	ours=$(mktemp)
+	"$nm" --defined-only "$1" 2>/dev/null | awk '$2 ~ /[TDBR]/ { print $3 }' | sort -u >"$ours"
+	theirs=$(for library in jansson ev microhttpd; do
+		"$nm" -D --defined-only "$(cc -print-file-name=lib$library.so)"
+	done | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u | comm -12 - "$ours")
+	rm -f "$ours"
+	[ -z "$theirs" ] && return 0
+	echo "$1 defines names of a library that it is linked with:" $theirs >&2
+	return 1
 }
 
 nm=$1
