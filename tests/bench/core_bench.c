@@ -21,8 +21,8 @@ static const size_t fleets[] = { 10, 100, 1000, 10000 };
 #define FLEETS (sizeof(fleets) / sizeof(fleets[0]))
 
 static const enum slo_strategy strategies[] = { SLO_STRATEGY_SLO, SLO_STRATEGY_PACK_LOAD,
-	                                        SLO_STRATEGY_LEAST_LOAD,
-	                                        SLO_STRATEGY_LEAST_REQUEST };
+	                                        SLO_STRATEGY_LEAST_LOAD, SLO_STRATEGY_LEAST_REQUEST,
+	                                        SLO_STRATEGY_RANDOM };
 #define STRATEGIES (sizeof(strategies) / sizeof(strategies[0]))
 
 struct rig {

@@ -372,6 +372,34 @@ static void the_size_of_an_answer_stands_in_for_its_tokens(void **state)
 	assert_in_range(e.output, 299, 301);
 }
 
+/* Submits a request whose "stream" flag lay behind the cut of its body. */
+static void unseen(struct rig *r, const char *id)
+{
+	struct sched_request req = ask(r, id, 0);
+
+	req.input = 512;
+	req.input_told = true;
+	req.stream = req.stream_guessed = true;
+	assert_int_equal(sched_submit(r->s, 0, &req, NULL), SLO_OK);
+	routed(r, 0, id, "s1");
+}
+
+static void an_answer_that_was_only_guessed_to_be_a_stream_teaches_no_size(void **state)
+{
+	struct rig *r = *state;
+	struct sched_end e;
+	double before = estimator_bytes_per_token(&r->m->estimator, true);
+
+	unseen(r, "whole");
+	end_with(r, 0, "whole", (struct sched_outcome){ true, -1, 100, ESTIMATOR_FIXED + 500 });
+	assert_true(estimator_bytes_per_token(&r->m->estimator, true) == before);
+	unseen(r, "stream");
+	e = end_with(
+	    r, 0, "stream",
+	    (struct sched_outcome){ true, -1, -1, ESTIMATOR_FIXED + (int64_t)(before * 40) });
+	assert_in_range(e.output, 39, 41);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -396,6 +424,7 @@ int main(void)
 		TEST(real_counts_correct_later_estimates_of_the_prompt),
 		TEST(told_prompts_teach_nothing),
 		TEST(the_size_of_an_answer_stands_in_for_its_tokens),
+		TEST(an_answer_that_was_only_guessed_to_be_a_stream_teaches_no_size),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
