@@ -3,8 +3,8 @@
 
     run_tests.py --build DIR [--variant V] [SUITE...]
 
-Suites: layers unit corpus scenarios prop integration valgrind. Without a suite: all of them, as
-`make test` means it. The last line is "N passed, M failed, K skipped"; exit 1 if any failed.
+Suites: unit corpus scenarios prop integration valgrind. Without a suite: all of them and
+`make lint`, as `make test` means it. The last line is "N passed, M failed, K skipped"; exit 1 if any failed.
 What a failed test printed is shown, a passed one stays quiet.
 """
 import argparse
@@ -135,8 +135,7 @@ def valgrind(root):
 def everything(root):
     old, new = haproxies(root)
     release, asan = root / "release", root / "asan"
-    whole("layers", ["sh", "tests/support/layers.sh", "nm", release / "libcore.a",
-                     release / "libwire.a"])
+    whole("lint", ["make", "--no-print-directory", f"BUILD={root}", "lint"])
     for build in (release, asan):
         unit(build)
         corpus(build)
