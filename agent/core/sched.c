@@ -137,8 +137,7 @@ static void release(struct sched *s, struct request *r)
 		struct deployment *d = seat->deployment;
 
 		d->freed = true;
-		sched_mark_dirty(s, (struct sched_model *)((char *)d->model -
-		                                           offsetof(struct sched_model, fleet)));
+		sched_mark_dirty(s, sched_model_of(d));
 	}
 }
 

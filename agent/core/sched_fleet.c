@@ -69,15 +69,10 @@ struct server *sched_server_add(struct sched *s, const char *name)
 	return server;
 }
 
-static struct sched_model *model_of(struct deployment *d)
-{
-	return (struct sched_model *)((char *)d->model - offsetof(struct sched_model, fleet));
-}
-
 /* A server of d became usable: there is room, and d may be one more option. */
 static void seat_came(struct sched *s, struct deployment *d)
 {
-	struct sched_model *m = model_of(d);
+	struct sched_model *m = sched_model_of(d);
 
 	if (d->usable == 1)
 		queue_refresh(&m->queue);
@@ -87,7 +82,7 @@ static void seat_came(struct sched *s, struct deployment *d)
 
 static void seat_went(struct sched *s, struct deployment *d)
 {
-	struct sched_model *m = model_of(d);
+	struct sched_model *m = sched_model_of(d);
 
 	if (d->usable == 0)
 		queue_refresh(&m->queue);
@@ -117,7 +112,7 @@ void sched_server_usable(struct sched *s, struct server *server, bool usable)
 
 slo_err sched_profile_set(struct sched *s, struct deployment *d, struct profile *p)
 {
-	struct sched_model *m = model_of(d);
+	struct sched_model *m = sched_model_of(d);
 
 	if (d->profile && !(profile_created(p) > profile_created(d->profile)))
 		return SLO_ESTALE;

@@ -17,6 +17,11 @@ struct sched {
 	uint64_t leases_expired;
 };
 
+static inline struct sched_model *sched_model_of(const struct deployment *d)
+{
+	return (struct sched_model *)((char *)d->model - offsetof(struct sched_model, fleet));
+}
+
 void sched_mark_dirty(struct sched *s, struct sched_model *m);
 
 /* Decides one request by its ranked options (those of rank_options()). False: it has to wait. */
