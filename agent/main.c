@@ -142,7 +142,7 @@ static void raise_descriptors(struct daemon *d)
 		(void)setrlimit(RLIMIT_NOFILE, &rl);
 	}
 	if (rl.rlim_cur < wanted)
-		log_write(&d->log, LOG_NOTICE,
+		log_write(&d->log, LOG_INFO,
 		          "%llu descriptors are allowed, the limits could use %zu",
 		          (unsigned long long)rl.rlim_cur, wanted);
 }
@@ -158,6 +158,12 @@ static bool start(struct daemon *d)
 		log_write(&d->log, LOG_ERR, "out of memory or descriptors at start");
 		return false;
 	}
+	/* From here on signals wait for the loop. */
+	signal(SIGPIPE, SIG_IGN);
+	watch(d, &d->hup, SIGHUP, on_reload);
+	watch(d, &d->term, SIGTERM, on_stop);
+	watch(d, &d->interrupt, SIGINT, on_stop);
+	watch(d, &d->usr1, SIGUSR1, on_stop);
 	raise_descriptors(d);
 	if (d->conf->redis_url)
 		log_write(&d->log, LOG_WARNING,
@@ -168,11 +174,6 @@ static bool start(struct daemon *d)
 		return false;
 	if (d->conf->http.count > 0 && !(d->http = http_server_new(d->agent)))
 		return false;
-	signal(SIGPIPE, SIG_IGN);
-	watch(d, &d->hup, SIGHUP, on_reload);
-	watch(d, &d->term, SIGTERM, on_stop);
-	watch(d, &d->interrupt, SIGINT, on_stop);
-	watch(d, &d->usr1, SIGUSR1, on_stop);
 	log_write(&d->log, LOG_NOTICE, "slo-spoa %s is ready", SLO_VERSION);
 	return true;
 }

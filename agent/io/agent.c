@@ -11,6 +11,8 @@
 
 /* vLLM and OpenAI: /v1/completions answers 16 tokens unless told otherwise. */
 #define COMPLETIONS_DEFAULT_MAX 16
+/* 30 days: an end line that tells of more is wrong, and teaches no latency. */
+#define LATENCY_MAX_MS          INT64_C(2592000000)
 
 struct fleet_entry {
 	UT_hash_handle hh;
@@ -473,7 +475,8 @@ static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
 		a->stats.end_lines[END_UNKNOWN]++;
 		break;
 	}
-	if (end.request && outcome.completed && e->ta_ms >= 0)
+	if (end.request && outcome.completed && e->ta_ms >= 0 && e->ta_ms <= LATENCY_MAX_MS &&
+	    e->tr_ms <= LATENCY_MAX_MS)
 		note_latency(e, &end);
 }
 

@@ -21,13 +21,11 @@ struct reader {
 	char *dir; /* of the configuration file; "": it was named without one */
 };
 
+/* HAProxy's rule for names of proxies and servers. */
 static bool is_name(const char *s)
 {
-	for (; *s != '\0'; s++) {
-		if (*s <= ' ' || *s >= 0x7f)
-			return false;
-	}
-	return true;
+	return s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-")] ==
+	       '\0';
 }
 
 /* A backend or server name: what HAProxy could call something. */
@@ -39,7 +37,8 @@ static bool want_name(struct reader *r, const struct cfg_node *n, const char **o
 		return false;
 	if (!is_name(s)) {
 		cfg_fail(&r->doc, n, JSONPOS_VALUE,
-		         "is \"%s\", must be printable ASCII without spaces", cfg_quote(s).s);
+		         "is \"%s\", must be letters, digits and _ . : - only, as HAProxy's names",
+		         cfg_quote(s).s);
 		return false;
 	}
 	*out = s;
@@ -421,6 +420,12 @@ static void read_model(struct reader *r, const struct cfg_node *n, struct config
 	out->strategy = r->c->routing.strategy;
 	out->weights = r->c->routing.weights;
 	cfg_section(&r->doc, n, fields, COUNT(fields), NULL);
+	if (!backend.value && !is_name(n->key)) {
+		cfg_fail(
+		    &r->doc, n, JSONPOS_KEY,
+		    "the model's name cannot be a backend's in HAProxy, so it needs \"backend\"");
+		return;
+	}
 	if (backend.value)
 		(void)want_name(r, &backend, &out->backend);
 	read_strategy(r, n, &out->strategy);

@@ -282,7 +282,12 @@ static void conn_start(struct acceptor *a, int fd, const struct sockaddr_storage
 		close(fd);
 		return;
 	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* fails on unix sockets */
+	/* These fail on unix sockets, and are not needed there. Keepalive finds peers whose host is
+	 * gone: a ring may be silent for days otherwise. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &(int){ 60 }, sizeof(int));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &(int){ 10 }, sizeof(int));
 	c->set = a->set;
 	c->protocol = a->protocol;
 	c->owner = a->owner;

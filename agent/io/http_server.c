@@ -1,5 +1,6 @@
 #include "io/http_server.h"
 
+#include <errno.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +12,16 @@
 #include "io/socket.h"
 
 #define IDLE_SECONDS 3U
+#define PAUSE        0.1 /* seconds, after running out of descriptors */
 
+/* We accept by ourselves: libmicrohttpd would stop listening at its limit or without descriptors,
+ * and not always begin again. */
 struct http_server {
 	struct agent *agent;
 	struct MHD_Daemon *daemon;
+	int fd;
+	ev_io acceptable;
+	ev_timer pause;   /* after running out of descriptors */
 	ev_io ready;      /* libmicrohttpd's own epoll descriptor */
 	ev_timer timeout; /* of its connections */
 };
@@ -104,22 +111,56 @@ static void on_timeout(struct ev_loop *loop, ev_timer *w, int revents)
 	run(w->data);
 }
 
-static bool start_daemon(struct http_server *s, int fd)
+static void on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct http_server *s = w->data;
+	struct sockaddr_storage sa = { 0 };
+	socklen_t len = sizeof(sa);
+	int fd;
+
+	while ((fd = accept4(s->fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC)) >=
+	       0) {
+		/* It closes the socket if it does not want it: at the limit, or without memory. */
+		if (MHD_add_connection(s->daemon, fd, (struct sockaddr *)&sa, len) != MHD_YES)
+			log_limited(s->agent->log, clock_nsec(), LOG_CAUSE_HTTP, LOG_INFO,
+			            "http: a connection is refused: %s", strerror(errno));
+		len = sizeof(sa);
+	}
+	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+		log_limited(s->agent->log, clock_nsec(), LOG_CAUSE_ACCEPT, LOG_ERR,
+		            "http: accept: %s, waiting %.1f s", strerror(errno), PAUSE);
+		ev_io_stop(loop, w);
+		ev_timer_set(&s->pause, PAUSE, 0.);
+		ev_timer_start(loop, &s->pause);
+	}
+	run(s);
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct http_server *s = w->data;
+
+	ev_io_start(loop, &s->acceptable);
+}
+
+static bool start_daemon(struct http_server *s)
 {
 	const union MHD_DaemonInfo *info;
 	unsigned int limit = (unsigned int)s->agent->conf->limits.http_connections;
 
-	s->daemon =
-	    MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, s->agent,
-	                     MHD_OPTION_EXTERNAL_LOGGER, on_error, s->agent,
-	                     MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, limit,
-	                     MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_END);
+	s->daemon = MHD_start_daemon(
+	    MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request,
+	    s->agent, MHD_OPTION_EXTERNAL_LOGGER, on_error, s->agent, MHD_OPTION_CONNECTION_LIMIT,
+	    limit, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_END);
 	if (!s->daemon)
 		return false;
 	info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	ev_io_init(&s->ready, on_ready, info->epoll_fd, EV_READ);
 	ev_init(&s->timeout, on_timeout);
-	s->ready.data = s->timeout.data = s;
+	ev_io_init(&s->acceptable, on_acceptable, s->fd, EV_READ);
+	ev_init(&s->pause, on_pause_over);
+	s->ready.data = s->timeout.data = s->acceptable.data = s->pause.data = s;
+	ev_io_start(s->agent->loop, &s->acceptable);
 	ev_io_start(s->agent->loop, &s->ready);
 	return true;
 }
@@ -128,21 +169,20 @@ struct http_server *http_server_new(struct agent *a)
 {
 	struct http_server *s = calloc(1, sizeof(*s));
 	char why[256], name[SOCKET_NAME_MAX];
-	int fd;
 
 	if (!s)
 		return NULL;
 	s->agent = a;
-	fd = socket_listen(&a->conf->http.addr[0], 0, why, sizeof(why));
-	if (fd < 0) {
+	s->fd = socket_listen(&a->conf->http.addr[0], 0, why, sizeof(why));
+	if (s->fd < 0) {
 		listen_addr_log(a->log, &a->conf->http.addr[0], "http.listen", why);
 		free(s);
 		return NULL;
 	}
-	socket_local_name(fd, name, sizeof(name));
-	if (!start_daemon(s, fd)) {
+	socket_local_name(s->fd, name, sizeof(name));
+	if (!start_daemon(s)) {
 		log_write(a->log, LOG_ERR, "http: libmicrohttpd does not start on %s", name);
-		close(fd);
+		close(s->fd);
 		free(s);
 		return NULL;
 	}
@@ -156,6 +196,9 @@ void http_server_free(struct http_server *s)
 		return;
 	ev_io_stop(s->agent->loop, &s->ready);
 	ev_timer_stop(s->agent->loop, &s->timeout);
-	MHD_stop_daemon(s->daemon); /* closes the socket too */
+	ev_io_stop(s->agent->loop, &s->acceptable);
+	ev_timer_stop(s->agent->loop, &s->pause);
+	MHD_stop_daemon(s->daemon);
+	close(s->fd);
 	free(s);
 }

@@ -11,21 +11,23 @@
 #include "io/agent.h"
 #include "wire/profdoc.h"
 
-/* The file's bytes, for free(); NULL: see errno, EFBIG when it is longer than a profile may be. */
+/* The file's bytes, for free(); NULL: see errno, EFBIG when it is longer than a profile may be, 0
+ * when it is no file. */
 static char *read_file(const char *path, size_t *len)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not stop us */
 	struct stat st;
 	char *text = NULL;
 	size_t got = 0;
 	ssize_t n = 0;
+	int why;
 
 	if (fd < 0)
 		return NULL;
 	if (fstat(fd, &st) != 0)
 		goto out;
 	if (!S_ISREG(st.st_mode) || (size_t)st.st_size > PROFDOC_TEXT_MAX) {
-		errno = S_ISREG(st.st_mode) ? EFBIG : EINVAL;
+		errno = S_ISREG(st.st_mode) ? EFBIG : 0;
 		goto out;
 	}
 	text = malloc((size_t)st.st_size + 1);
@@ -38,7 +40,9 @@ static char *read_file(const char *path, size_t *len)
 	}
 	*len = got;
 out:
+	why = errno;
 	close(fd);
+	errno = why;
 	return text;
 }
 
@@ -84,7 +88,7 @@ static bool load_text(struct agent *a, struct deployment *d, const char *path, c
 	if (err == SLO_OK)
 		report_loaded(a, d, path);
 	else if (err == SLO_ESTALE)
-		log_write(a->log, LOG_INFO,
+		log_write(a->log, LOG_NOTICE,
 		          "%s: its \"created\" is not newer than that in force, so it is ignored",
 		          path);
 	else
@@ -109,8 +113,9 @@ static bool load_one(struct agent *a, struct agent_model *m, struct deployment *
 	}
 	text = read_file(path, &len);
 	if (!text) {
-		log_write(a->log, errno == ENOENT ? LOG_NOTICE : LOG_ERR, "profile %s: %s", path,
-		          strerror(errno));
+		log_write(a->log, errno == ENOENT ? LOG_WARNING : LOG_ERR, "profile %s: %s%s", path,
+		          errno ? strerror(errno) : "not a regular file",
+		          d->profile ? "; the previous profile stays" : "");
 		return errno == ENOENT;
 	}
 	ok = load_text(a, d, path, text, len);

@@ -39,7 +39,24 @@ static bool same_listeners(const struct config_listen *a, const struct config_li
 	return a->count == b->count && memcmp(a->addr, b->addr, a->count * sizeof(a->addr[0])) == 0;
 }
 
-bool agent_reload(struct agent *a, const struct config *conf)
+/* What sizes buffers and sockets is fixed at start. */
+static void keep_fixed_limits(struct agent *a, struct config_limits *new)
+{
+	const struct config_limits *old = &a->conf->limits;
+	struct config_limits wanted = *new;
+
+	new->spop_connections = old->spop_connections;
+	new->spop_frame_size = old->spop_frame_size;
+	new->output_buffer = old->output_buffer;
+	new->end_line_length = old->end_line_length;
+	new->event_connections = old->event_connections;
+	new->http_connections = old->http_connections;
+	if (memcmp(&wanted, new, sizeof(wanted)) != 0)
+		log_write(a->log, LOG_WARNING,
+		          "reload: limits on connections, frames, lines and output take a restart");
+}
+
+bool agent_reload(struct agent *a, struct config *conf)
 {
 	const struct config *old = a->conf;
 
@@ -57,6 +74,7 @@ bool agent_reload(struct agent *a, const struct config *conf)
 		          "the old configuration stays");
 		return false;
 	}
+	keep_fixed_limits(a, &conf->limits);
 	a->conf = conf;
 	agent_configure(a);
 	return true;

@@ -40,6 +40,13 @@ struct spop_server {
 
 static const struct conn_protocol spop_protocol;
 
+/* For what we do not even look at. */
+static const struct answer no_room = {
+	.verdict = SLO_PASS,
+	.reason = SLO_REASON_QUEUE_FULL,
+	.strategy = SLO_STRATEGY_SLO,
+};
+
 static struct agent *agent_of(const struct spop_conn *c)
 {
 	return ((struct spop_server *)c->conn.owner)->agent;
@@ -214,10 +221,13 @@ static void on_notify(struct spop_conn *c, slo_nsec now, const struct spop_frame
 		return;
 	}
 	count_frame(c, FRAME_NOTIFY, FRAME_OK);
-	h = msg.found && c->held_count < s->agent->conf->limits.frames_in_flight ? held_new(s)
-	                                                                         : NULL;
-	if (!h) { /* not our message, or no room for one more: HAProxy goes on by itself */
+	if (!msg.found) {
 		send_ack(c, &held, NULL);
+		return;
+	}
+	h = c->held_count < s->agent->conf->limits.frames_in_flight ? held_new(s) : NULL;
+	if (!h) {
+		send_ack(c, &held, &no_room);
 		return;
 	}
 	*h = held;

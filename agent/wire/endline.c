@@ -154,7 +154,7 @@ static void parse_dropped(struct slice word, struct slice rest, struct endline *
 	if (!slice_eq(rest, "event dropped") && !slice_eq(rest, "events dropped") &&
 	    !slice_eq(rest, "event(s) dropped"))
 		return;
-	if (decimal(word, UINT64_MAX, &n)) {
+	if (decimal(word, UINT32_MAX, &n)) { /* no ring holds more lines */
 		e->kind = ENDLINE_DROPPED;
 		e->dropped = n;
 	}

@@ -74,7 +74,7 @@ size_t agent_held(const struct agent *a); /* requests that wait for their answer
 
 /* Puts conf in force, which then must outlive the agent. False: it needs a restart (other models,
  * servers or listeners), the reason is logged, the old one stays. */
-bool agent_reload(struct agent *a, const struct config *conf);
+bool agent_reload(struct agent *a, struct config *conf);
 /* Hands the options of a->conf to the models and the scheduler. */
 void agent_configure(struct agent *a);
 

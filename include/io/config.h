@@ -8,7 +8,8 @@
  * file's.
  *
  * Names: a model or deployment is 1 to 255 bytes of UTF-8, a model not "." or ".."; a backend
- * or server is 1 to 255 printable ASCII characters without space. */
+ * or server is 1 to 255 of letters, digits and _ . : -, as HAProxy has them. A model whose
+ * name is not of that kind must name its backend. */
 #ifndef SLO_IO_CONFIG_H
 #define SLO_IO_CONFIG_H
 

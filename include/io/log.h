@@ -39,7 +39,8 @@ struct log {
 
 void log_init(struct log *l, int level, bool to_syslog);
 bool log_wants(const struct log *l, int level);
-/* Control characters of what peers sent are printed as '?'. Lines are cut at 1,000 bytes. */
+/* All but printable ASCII is printed as '?': peers can send anything. Lines are cut at 1,000 bytes.
+ */
 void log_write(struct log *l, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void log_limited(struct log *l, slo_nsec now, enum log_cause cause, int level, const char *fmt, ...)

@@ -352,9 +352,11 @@ class Limits(WithAgent):
         with self.agent.peer() as p:
             self.assertEqual("route", p.route("running")["verdict"])
             numbers = [p.ask(f"held-{i}") for i in range(6)]
-            for number in numbers[4:]:  # at once, and without a word: HAProxy balances
+            for number in numbers[4:]:  # at once: HAProxy balances
                 f = p.receive()
-                self.assertEqual((number, b""), (f.stream_id, f.payload))
+                self.assertEqual(number, f.stream_id)
+                says = spop.parse_actions(f.payload)
+                self.assertEqual(("pass", "queue-full"), (says["verdict"], says["reason"]))
             self.assertEqual(4, self.agent.queued())
             for number, ended in zip(numbers[:4], ["running", "held-0", "held-1", "held-2"]):
                 self.agent.ends(ended)

@@ -652,8 +652,15 @@ static void a_bad_name_is_told(void **state)
 		{ SPOP EVENTS "\"models\":{\"..\":{}}}",
 		  "f:4:11: key \"models...\": a model cannot be named \".\" or \"..\"" },
 		{ SPOP EVENTS "\"models\":{\"m\":{\"backend\":\"a b\"}}}",
-		  "f:4:26: key \"models.m.backend\": is \"a b\", must be printable ASCII without "
-		  "spaces" },
+		  "f:4:26: key \"models.m.backend\": is \"a b\", must be letters, digits and "
+		  "_ . : - only, as HAProxy's names" },
+		{ SPOP EVENTS "\"models\":{\"m\":{\"backend\":\"a/b\"}}}",
+		  "f:4:26: key \"models.m.backend\": is \"a/b\", must be letters, digits and "
+		  "_ . : - only, as HAProxy's names" },
+		{ SPOP EVENTS "\"models\":{\"org/m\":{}}}",
+		  "f:4:11: key \"models.org/m\": the model's name cannot be a backend's in "
+		  "HAProxy, "
+		  "so it needs \"backend\"" },
 		{ SPOP EVENTS "\"models\":{\"m\":{\"backend\":\"\"}}}",
 		  "f:4:26: key \"models.m.backend\": is empty" },
 		{ SPOP EVENTS "\"models\":{\"m\":{\"deployments\":{}}}}",
@@ -667,7 +674,7 @@ static void a_bad_name_is_told(void **state)
 		{ SPOP EVENTS
 		  "\"models\":{\"m\":{\"deployments\":{\"d\":{\"servers\":[\"\xc3\xa9\"]}}}}}",
 		  "f:4:47: key \"models.m.deployments.d.servers[0]\": is \"\xc3\xa9\", must be "
-		  "printable ASCII without spaces" },
+		  "letters, digits and _ . : - only, as HAProxy's names" },
 	};
 
 	(void)state;

@@ -200,7 +200,7 @@ static void a_dropped_notice_is_counted(void **state)
 		{ "12 events dropped", 17, 12 },
 		{ "3 event(s) dropped\n", 19, 3 },
 		{ "<133>Nov 23 12:00:00 lb haproxy[7]: 345 events dropped\n", 55, 345 },
-		{ "18446744073709551615 events dropped", 35, UINT64_MAX },
+		{ "4294967295 events dropped", 25, UINT32_MAX },
 	};
 
 	(void)state;
@@ -213,6 +213,19 @@ static void a_dropped_notice_is_counted(void **state)
 		assert_true(r.e.dropped == notices[i].n);
 		free(r.line);
 	}
+}
+
+/* Added up, such a count would turn the counter round. */
+static void a_dropped_notice_beyond_any_ring_is_no_notice(void **state)
+{
+	static const char line[] = "18446744073709551615 events dropped";
+	struct parsed r;
+
+	(void)state;
+	parse_bytes(&r, line, sizeof(line) - 1);
+	assert_int_equal(r.err, SLO_OK);
+	assert_int_equal(r.e.kind, ENDLINE_OTHER);
+	free(r.line);
 }
 
 static void server_messages_tell_the_new_state(void **state)
@@ -365,6 +378,7 @@ int main(void)
 		cmocka_unit_test(a_line_without_a_valid_id_is_refused),
 		cmocka_unit_test(an_id_has_at_most_255_bytes),
 		cmocka_unit_test(a_dropped_notice_is_counted),
+		cmocka_unit_test(a_dropped_notice_beyond_any_ring_is_no_notice),
 		cmocka_unit_test(server_messages_tell_the_new_state),
 		cmocka_unit_test(other_lines_are_no_error),
 		cmocka_unit_test(what_a_server_wrote_closes_no_request),
