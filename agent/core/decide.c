@@ -15,18 +15,10 @@ static void answer(slo_nsec now, const struct request *r, enum slo_verdict verdi
 	};
 }
 
-static void leave_queue(struct sched *s, struct request *r)
-{
-	if (r->state == REQUEST_QUEUED) {
-		queue_remove(&r->model->queue, r);
-		sched_mark_dirty(s, r->model);
-	}
-}
-
 void decide_refuse(struct sched *s, slo_nsec now, struct request *r, enum slo_verdict verdict,
                    enum slo_reason reason, struct sched_action *out)
 {
-	leave_queue(s, r);
+	sched_leave_queue(s, r);
 	requests_move(&s->requests, r, REQUEST_PAST, now);
 	answer(now, r, verdict, reason, out);
 }
@@ -35,7 +27,7 @@ static void place(struct sched *s, slo_nsec now, struct request *r, struct seat 
 {
 	slo_load load = rank_load(seat->deployment, r);
 
-	leave_queue(s, r);
+	sched_leave_queue(s, r);
 	requests_move(&s->requests, r, REQUEST_DISPATCHED, now);
 	r->seat = seat;
 	r->goal = rank_goal(seat->deployment, r);

@@ -104,6 +104,14 @@ void sched_mark_dirty(struct sched *s, struct sched_model *m)
 	TAILQ_INSERT_TAIL(&s->dirty, m, dirty_link);
 }
 
+void sched_leave_queue(struct sched *s, struct request *r)
+{
+	if (r->state != REQUEST_QUEUED)
+		return;
+	queue_remove(&r->model->queue, r);
+	sched_mark_dirty(s, r->model);
+}
+
 /* now + span, where either may be "never". */
 static slo_nsec later(slo_nsec now, slo_nsec span)
 {
@@ -324,10 +332,7 @@ slo_nsec sched_next_wakeup(const struct sched *s)
 void sched_abandon(struct sched *s, slo_nsec now, struct request *r)
 {
 	assert(r->state == REQUEST_QUEUED || r->state == REQUEST_READY);
-	if (r->state == REQUEST_QUEUED) {
-		queue_remove(&r->model->queue, r);
-		sched_mark_dirty(s, r->model);
-	}
+	sched_leave_queue(s, r);
 	requests_move(&s->requests, r, REQUEST_PAST, now);
 }
 
@@ -353,8 +358,7 @@ void sched_note_passed(struct sched *s, slo_nsec now, const char *id, size_t len
 static void cancel(struct sched *s, slo_nsec now, struct request *r)
 {
 	if (r->state == REQUEST_QUEUED) {
-		queue_remove(&r->model->queue, r);
-		sched_mark_dirty(s, r->model);
+		sched_leave_queue(s, r);
 		requests_move(&s->requests, r, REQUEST_READY, now);
 	}
 	r->reason = SLO_REASON_ENDED;

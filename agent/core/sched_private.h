@@ -23,6 +23,8 @@ static inline struct sched_model *sched_model_of(const struct deployment *d)
 }
 
 void sched_mark_dirty(struct sched *s, struct sched_model *m);
+/* Takes r out of its queue, if it waits in one; its caller then moves it on. */
+void sched_leave_queue(struct sched *s, struct request *r);
 
 /* Decides one request by its ranked options (those of rank_options()). False: it has to wait. */
 bool decide_ranked(struct sched *s, slo_nsec now, struct request *r, const struct option *options,

@@ -429,12 +429,15 @@ static bool goal_met(const struct goal *g, const struct sched_end *end, slo_nsec
 
 /* What a finished request tells about latency and its target. %Ta counts the time that the
  * request was held, %Tr does not. */
-static void note_latency(const struct endline *e, const struct sched_end *end)
+static void note_latency(const struct agent *a, const struct endline *e,
+                         const struct sched_end *end)
 {
 	const struct request *r = end->request;
 	struct agent_model *m = r->model->owner;
 	enum slo_verdict verdict = r->fallback ? SLO_FALLBACK : SLO_ROUTE;
-	struct outcome_stats *o = &m->stats.outcome[r->strategy][verdict];
+	enum slo_strategy decided =
+	    r->fallback ? a->conf->routing.fallback : (enum slo_strategy)r->strategy;
+	struct outcome_stats *o = &m->stats.outcome[decided][verdict];
 	struct server_stats *s = r->seat->server->owner;
 	slo_nsec e2e = e->ta_ms * SLO_NSEC_PER_MSEC;
 	slo_nsec ttft = e->tr_ms * SLO_NSEC_PER_MSEC + end->waited;
@@ -477,7 +480,7 @@ static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
 	}
 	if (end.request && outcome.completed && e->ta_ms >= 0 && e->ta_ms <= LATENCY_MAX_MS &&
 	    e->tr_ms <= LATENCY_MAX_MS)
-		note_latency(e, &end);
+		note_latency(a, e, &end);
 }
 
 void agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,

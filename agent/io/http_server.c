@@ -12,6 +12,7 @@
 #include "io/socket.h"
 
 #define IDLE_SECONDS 3U
+#define ACCEPT_BATCH 64  /* before others get their turn */
 #define PAUSE        0.1 /* seconds, after running out of descriptors */
 
 /* We accept by ourselves: libmicrohttpd would stop listening at its limit or without descriptors,
@@ -116,17 +117,19 @@ static void on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
 	struct http_server *s = w->data;
 	struct sockaddr_storage sa = { 0 };
 	socklen_t len = sizeof(sa);
-	int fd;
+	int fd = 0;
 
-	while ((fd = accept4(s->fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC)) >=
-	       0) {
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		fd = accept4(s->fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0)
+			break;
 		/* It closes the socket if it does not want it: at the limit, or without memory. */
 		if (MHD_add_connection(s->daemon, fd, (struct sockaddr *)&sa, len) != MHD_YES)
 			log_limited(s->agent->log, clock_nsec(), LOG_CAUSE_HTTP, LOG_INFO,
 			            "http: a connection is refused: %s", strerror(errno));
 		len = sizeof(sa);
 	}
-	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
 		log_limited(s->agent->log, clock_nsec(), LOG_CAUSE_ACCEPT, LOG_ERR,
 		            "http: accept: %s, waiting %.1f s", strerror(errno), PAUSE);
 		ev_io_stop(loop, w);

@@ -1,8 +1,6 @@
 #include "io/spop_server.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "io/clock.h"
 #include "wire/spop.h"

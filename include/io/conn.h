@@ -25,9 +25,9 @@ struct conn_protocol {
 	/* Takes whole messages from data and returns how many bytes it used. What is left is
 	 * given again in front of the next bytes. May call conn_send() and conn_close(). */
 	size_t (*received)(struct conn *c, const uint8_t *data, size_t len, slo_nsec now);
-	/* The connection is gone; last call, before it is freed. why is a text. */
+	/* The connection is gone; last call, before it is freed. */
 	void (*closed)(struct conn *c, slo_nsec now);
-	/* The peer sent its end of file or an error ended the connection (before closed()). */
+	/* What log lines are limited by: ends that the peer made, ends that we made. */
 	enum log_cause peer_cause, broken_cause;
 	const char *name; /* "spop", for log lines */
 };

@@ -48,7 +48,7 @@ struct model_stats {
 	struct histogram queue, e2e, ttft;
 };
 
-/* One more place a server is known by: what ended on it. */
+/* What ended on a server, and how full it ever was. */
 struct server_stats {
 	uint64_t requests, tokens; /* finished; prompt and output */
 	uint32_t peak_inflight;
