@@ -65,10 +65,12 @@ class WithAgent(unittest.TestCase):
         """The good connection is routed, and its request is closed by its end line."""
         self.served += 1
         name = f"good-{self.served}"
+        before = self.agent.dispatched()
         answer = self.good.route(name)
         self.assertEqual("route", answer["verdict"])
         self.assertIn(answer["server"], self.agent.fleet)
-        self.agent.ends(name)
+        self.agent.ends(name)  # read in its own time: what is counted later must not depend on it
+        self.agent.until(lambda: self.agent.dispatched() <= before, f"{name} is closed")
 
     def assert_disconnected(self, peer, status, text):
         """The peer is told so, the connection ends and the log names it."""
