@@ -30,6 +30,24 @@ void estimator_init(struct estimator *e)
 	memset(e, 0, sizeof(*e));
 }
 
+/* A mean without samples is 0. */
+static bool mean_sane(const struct running_mean *m, double low, double high)
+{
+	return m->samples == 0 ? m->value == 0 : m->value >= low && m->value <= high;
+}
+
+slo_err estimator_restore(struct estimator *e, const struct estimator *from)
+{
+	double limit = log(FACTOR_MAX);
+
+	if (!mean_sane(&from->input, -limit, limit) ||
+	    !mean_sane(&from->json, 1.0, PER_TOKEN_MAX) ||
+	    !mean_sane(&from->stream, 1.0, PER_TOKEN_MAX))
+		return SLO_EINVAL;
+	*e = *from;
+	return SLO_OK;
+}
+
 double estimator_factor(const struct estimator *e)
 {
 	return exp(e->input.value);

@@ -144,3 +144,38 @@ uint64_t predictor_samples(struct predictor *p, slo_nsec now)
 		n += p->row[i];
 	return n;
 }
+
+void predictor_export(struct predictor *p, slo_nsec now,
+                      void (*tell)(void *arg, const struct predictor_count *c), void *arg)
+{
+	struct predictor_count c;
+
+	advance(p, now);
+	for (c.age = 0; c.age < PREDICTOR_INTERVALS; c.age++) {
+		const struct histogram *h = interval_at(p, p->current - c.age);
+
+		for (c.input = 0; c.input < PREDICTOR_BUCKETS; c.input++) {
+			for (c.output = 0; c.output < PREDICTOR_BUCKETS; c.output++) {
+				c.count = h->count[c.input][c.output];
+				if (c.count > 0)
+					tell(arg, &c);
+			}
+		}
+	}
+}
+
+void predictor_import(struct predictor *p, slo_nsec now, const struct predictor_count *c)
+{
+	uint32_t *sum;
+
+	advance(p, now);
+	if (c->age >= PREDICTOR_INTERVALS || c->input >= PREDICTOR_BUCKETS ||
+	    c->output >= PREDICTOR_BUCKETS)
+		return;
+	sum = &p->sum.count[c->input][c->output];
+	if (c->count > UINT32_MAX - *sum)
+		return;
+	*sum += c->count;
+	interval_at(p, p->current - c->age)->count[c->input][c->output] += c->count;
+	p->row[c->input] += c->count;
+}

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "slo.h"
+
 /* Bytes of an answer that are no tokens: headers, ids, usage. */
 #define ESTIMATOR_FIXED 700
 
@@ -25,6 +27,8 @@ struct estimator {
 };
 
 void estimator_init(struct estimator *e);
+/* Takes up what another one learned. SLO_EINVAL: it holds what cannot be learned. */
+MUSTCHECK slo_err estimator_restore(struct estimator *e, const struct estimator *from);
 
 double estimator_factor(const struct estimator *e); /* 1 until something was learned */
 double estimator_bytes_per_token(const struct estimator *e, bool stream);

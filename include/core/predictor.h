@@ -43,4 +43,17 @@ int64_t predictor_guess(struct predictor *p, slo_nsec now, int64_t input, int64_
 /* Finished requests in the window, all sizes. */
 uint64_t predictor_samples(struct predictor *p, slo_nsec now);
 
+/* One count of the window: so many requests of that size (round(log2 tokens) of prompt and answer)
+ * ended `age` intervals ago; 0 is the interval of now. */
+struct predictor_count {
+	uint32_t age, input, output, count;
+};
+
+/* Tells every count above 0, to be taken up by another predictor. */
+void predictor_export(struct predictor *p, slo_nsec now,
+                      void (*tell)(void *arg, const struct predictor_count *c), void *arg);
+/* Adds a count. What lies outside of the window or of the buckets, or would overflow, is left out.
+ */
+void predictor_import(struct predictor *p, slo_nsec now, const struct predictor_count *c);
+
 #endif

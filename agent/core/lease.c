@@ -1,0 +1,110 @@
+#include "core/lease.h"
+
+#include <math.h>
+
+#include "core/log2.h"
+#include "sched_private.h"
+
+const struct request *lease_first(const struct sched *s)
+{
+	return TAILQ_FIRST(&s->requests.list[REQUEST_DISPATCHED]);
+}
+
+const struct request *lease_next(const struct request *r)
+{
+	return TAILQ_NEXT(r, link);
+}
+
+struct sched_lease lease_of(const struct request *r)
+{
+	return (struct sched_lease){
+		.id = r->id,
+		.id_len = r->id_len,
+		.model = r->model,
+		.server = r->seat->server,
+		.load = r->charge.load,
+		.created = r->created,
+		.arrived = r->arrived,
+		.dispatched = r->since,
+		.input = r->input,
+		.output = r->output,
+		.estimate = r->estimate,
+		.strategy = (enum slo_strategy)r->strategy,
+		.stream = r->stream,
+		.stream_guessed = r->stream_guessed,
+		.fallback = r->fallback,
+		.goal = r->goal,
+	};
+}
+
+static struct seat *seat_in(const struct sched_model *m, const struct server *server)
+{
+	struct seat *seat = server->seats;
+
+	while (seat && sched_model_of(seat->deployment) != m)
+		seat = seat->next_of_server;
+	return seat;
+}
+
+static bool goal_sane(const struct goal *g)
+{
+	return g->kind >= GOAL_NONE && g->kind <= GOAL_E2E && isfinite(g->per_token) &&
+	       isfinite(g->fixed) && g->per_token >= 0 && g->fixed >= 0;
+}
+
+static bool tokens_sane(int64_t tokens)
+{
+	return tokens >= 0 && tokens == tokens_clamp(tokens);
+}
+
+static bool sane(const struct sched_lease *l)
+{
+	return l->id_len > 0 && l->id_len <= SLO_ID_MAX && l->load <= SLO_LOAD_MAX &&
+	       tokens_sane(l->input) && tokens_sane(l->output) &&
+	       (l->estimate == -1 || tokens_sane(l->estimate)) && l->strategy >= 0 &&
+	       (int)l->strategy < SLO_STRATEGIES && l->arrived <= l->dispatched &&
+	       goal_sane(&l->goal);
+}
+
+static void fill(struct sched *s, struct request *r, const struct sched_lease *l, struct seat *seat)
+{
+	r->model = l->model;
+	r->seat = seat;
+	r->created = l->created;
+	r->arrived = l->arrived;
+	r->input = (int32_t)l->input;
+	r->output = (int32_t)l->output;
+	r->estimate = (int32_t)l->estimate;
+	r->strategy = (uint8_t)l->strategy;
+	r->stream = l->stream;
+	r->stream_guessed = l->stream_guessed;
+	r->fallback = l->fallback;
+	r->goal = l->goal;
+	r->seq = ++s->seq;
+}
+
+slo_err lease_restore(struct sched *s, const struct sched_lease *l)
+{
+	const struct request *youngest =
+	    TAILQ_LAST(&s->requests.list[REQUEST_DISPATCHED], request_list);
+	struct seat *seat = seat_in(l->model, l->server);
+	slo_nsec since = l->dispatched;
+	unsigned int hash;
+	struct request *r;
+
+	if (!seat || !sane(l))
+		return SLO_EINVAL;
+	/* The list is in order of time: the oldest lease expires first. */
+	if (youngest && since < youngest->since)
+		since = youngest->since;
+	hash = requests_hash(l->id, l->id_len);
+	if (requests_find(&s->requests, hash, l->id, l->id_len))
+		return SLO_EINVAL;
+	r = requests_new(&s->requests, hash, l->id, l->id_len, since);
+	if (!r)
+		return SLO_ENOMEM;
+	fill(s, r, l, seat);
+	requests_move(&s->requests, r, REQUEST_DISPATCHED, since);
+	fleet_charge(seat, l->load, &r->charge);
+	return SLO_OK;
+}

@@ -1,0 +1,33 @@
+/* lease.h - requests in flight and what was learned, as another process can take them up.
+ *
+ * A lease is a dispatched request. Its times count in the clock of the scheduler that has it; who
+ * writes them down keeps ages. Taken up, it is as if this scheduler had placed it: its end line
+ * releases exactly its load. */
+#ifndef SLO_CORE_LEASE_H
+#define SLO_CORE_LEASE_H
+
+#include "core/sched.h"
+
+struct sched_lease {
+	const char *id; /* id_len in 1..SLO_ID_MAX */
+	size_t id_len;
+	struct sched_model *model;
+	struct server *server; /* has a seat in the model */
+	slo_load load;         /* 0..SLO_LOAD_MAX */
+	slo_nsec created, arrived, dispatched;
+	int64_t input, output, estimate; /* tokens; estimate -1: input was told */
+	enum slo_strategy strategy;
+	bool stream, stream_guessed, fallback;
+	struct goal goal;
+};
+
+/* The oldest one, or the next younger one than r; NULL: no more. */
+const struct request *lease_first(const struct sched *s);
+const struct request *lease_next(const struct request *r);
+struct sched_lease lease_of(const struct request *r);
+
+/* Before any request is submitted, oldest first. SLO_EINVAL: the id is in use, the server has no
+ * seat in the model, or a value is out of range; SLO_ENOMEM. */
+MUSTCHECK slo_err lease_restore(struct sched *s, const struct sched_lease *l);
+
+#endif
