@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -33,25 +34,35 @@ def wait_for(condition, what, seconds=10.0, step=0.01):
         time.sleep(step)
 
 
+def quiet_ports():
+    """Ports that the kernel gives to nobody by itself: a process that is ended and started anew
+    finds its port still free. All of them where there are none such."""
+    low, high = map(int, pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    every = range(10000, 65000)
+    return [p for p in every if not low <= p <= high] or list(every)
+
+
 class Ports:
-    """Free ports, kept bound (SO_REUSEADDR, not listening) until they are handed out, so that two
-    of one stack never clash."""
+    """Free ports, kept bound (not listening) until they are handed out. Also after
+    that no other stack takes them: as long as this one lives it owns an abstract unix socket named
+    for each."""
 
     def __init__(self):
-        self.held = {}
+        self.held, self.owned = {}, []
 
     def take(self):
-        for _ in range(100):
-            tcp = socket.socket()
-            tcp.bind(("127.0.0.1", 0))
-            port = tcp.getsockname()[1]
-            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            try:
-                udp.bind(("127.0.0.1", port))
-            except OSError:
-                tcp.close()
-                udp.close()
-                continue
+        for port in random.sample(quiet_ports(), 100):
+            with contextlib.ExitStack() as undo:
+                owner, tcp, udp = (undo.enter_context(socket.socket(*kind)) for kind in (
+                    (socket.AF_UNIX,), (socket.AF_INET,), (socket.AF_INET, socket.SOCK_DGRAM)))
+                try:
+                    owner.bind(f"\0slo-spoa-test-port-{port}")
+                    tcp.bind(("127.0.0.1", port))
+                    udp.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+                undo.pop_all()
+            self.owned.append(owner)
             self.held[port] = (tcp, udp)
             return port
         raise RuntimeError("no free port")
@@ -61,6 +72,11 @@ class Ports:
             tcp.close()
             udp.close()
         self.held.clear()
+
+    def disown(self):
+        self.release()
+        while self.owned:
+            self.owned.pop().close()
 
 
 class Process:
@@ -228,7 +244,7 @@ class Stack:
         finally:
             if self.servers:
                 self.servers.stop()
-            self.ports.release()
+            self.ports.disown()
 
     def stop_agent(self):
         self.agent.send(signal.SIGCONT)
