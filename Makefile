@@ -57,6 +57,7 @@ fuzz_src  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_bin  := $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(fuzz_src))
 progs     := $(OUT)/slo-spoa $(if $(wildcard agent/replay.c),$(OUT)/slo-replay)
 demo_bin  := $(patsubst tests/demo/%.c,$(OUT)/tests/%,$(wildcard tests/demo/*.c))
+endurance_bin := $(OUT)/endurance/load
 prop_obj  := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/prop/*.c))
 prop_bin  := $(OUT)/tests/prop/prop
 sources   := $(shell find agent include tests -name '*.[ch]')
@@ -66,8 +67,8 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 
 .SECONDARY:
 .DEFAULT_GOAL := all
-.PHONY: all run test unit integration asan valgrind coverage bench mutants fuzz lint layers format install \
-	clean deps-run deps-test newer-haproxy build-tests test-binaries help
+.PHONY: all run test unit integration asan valgrind coverage bench mutants fuzz soak coldstart endurance lint layers \
+	format install clean deps-run deps-test newer-haproxy build-tests test-binaries help
 
 all: $(progs) ## Build the daemon and slo-replay (VARIANT=release|debug|asan|cov)
 
@@ -113,8 +114,8 @@ valgrind: newer-haproxy ## Unit tests and a part of the integration tests under 
 newer-haproxy:
 	@sh tests/support/get-haproxy.sh $(BUILD)/hap
 
-test-binaries: $(demo_bin)
-build-tests: $(unit_bin) $(fuzz_bin) $(prop_bin) $(demo_bin)
+test-binaries: $(demo_bin) $(endurance_bin)
+build-tests: $(unit_bin) $(fuzz_bin) $(prop_bin) $(demo_bin) $(endurance_bin)
 
 # An assertion has a branch that must never be taken, and library macros have theirs.
 GCOVR = --root . --object-directory $(BUILD)/cov/agent/core --filter agent/core/ --filter include/core/ \
@@ -132,7 +133,23 @@ bench: ## Cost of a decision by fleet and queue, memory per request and server
 mutants: ## Do the tests notice? Small changes to the core, each of which has to be caught
 	@$(PYTHON) tests/mutants/run.py -j $(JOBS)
 
-SECONDS ?= 60
+# SECONDS is for all of them; each has its own when there is none.
+soak coldstart: export BUILD_DIR = $(BUILD)/release
+soak coldstart: endurance-binaries
+soak: ## An hour of load through HAProxy with aborts and reloads (SECONDS=3600, RATE= requests/s, HAPROXY=)
+	@$(PYTHON) tests/endurance/soak.py --seconds $(or $(SECONDS),3600) --rate $(or $(RATE),0) --out $(BUILD)/soak.txt
+coldstart: ## Start the agent N=100 times, REQUESTS=5000 right after each
+	@$(PYTHON) tests/endurance/coldstart.py --times $(or $(N),100) --requests $(or $(REQUESTS),5000)
+.PHONY: endurance-binaries
+endurance-binaries: deps-test
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all test-binaries
+
+endurance: newer-haproxy ## The same and more in short, on both HAProxy versions, of one VARIANT
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$(VARIANT) all test-binaries
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release test-binaries
+	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant $(VARIANT) endurance
+
+fuzz: SECONDS := $(or $(SECONDS),60)
 fuzz: ## Hunt with libFuzzer, SECONDS=60 for each target
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=fuzz build-fuzz
 	@for t in $(patsubst tests/fuzz/fuzz_%.c,%,$(fuzz_src)); do \
@@ -156,7 +173,7 @@ lint: ## Layers, clang-format, clang-tidy, cppcheck, a clang build: all clean or
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=debug BUILD=$(BUILD)/clang CC=clang all build-tests
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr \
 		--suppress=missingIncludeSystem --error-exitcode=1 -j$(JOBS) -D_GNU_SOURCE --include=tests/support/cppcheck.h -Iinclude -Itests/support \
-		-Itests/sim agent tests/sim tests/demo tests/prop
+		-Itests/sim agent tests/sim tests/demo tests/prop tests/endurance
 	$(Q)printf '%s\n' $(filter agent/%.c tests/sim/%.c,$(sources)) | xargs -P$(JOBS) -n4 sh -c \
 		'clang-tidy --quiet "$$@" -- -std=c11 -D_GNU_SOURCE -DSLO_VERSION=\"lint\" -Iinclude 2>/dev/null' lint
 
@@ -173,7 +190,7 @@ clean: ## Remove the build folder
 	rm -rf $(BUILD)
 
 $(OUT)/agent/io/%.o $(OUT)/agent/main.o: EXTRA = $(IO_CFLAGS)
-$(OUT)/tests/demo/%.o: EXTRA = $(IO_CFLAGS)
+$(OUT)/tests/demo/%.o $(OUT)/tests/endurance/%.o: EXTRA = $(IO_CFLAGS)
 $(OUT)/%.o: %.c
 	$(call say,CC)
 	@mkdir -p $(@D)
@@ -213,6 +230,11 @@ $(OUT)/tests/%: $(OUT)/tests/demo/%.o $(sim_obj) $(wire_lib)
 	$(call say,LINK)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ -lmicrohttpd -lev -ljansson -lm
+
+$(OUT)/endurance/%: $(OUT)/tests/endurance/%.o
+	$(call say,LINK)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ -lev -lm
 
 $(prop_bin): $(prop_obj) $(core_lib)
 	$(call say,LINK)

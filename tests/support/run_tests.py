@@ -3,7 +3,7 @@
 
     run_tests.py --build DIR [--variant V] [SUITE...]
 
-Suites: unit corpus scenarios prop integration valgrind. Without a suite: all of them and
+Suites: unit corpus scenarios prop integration endurance valgrind. Without a suite: all of them and
 `make lint`, as `make test` means it. The last line is "N passed, M failed, K skipped"; exit 1 if any failed.
 What a failed test printed is shown, a passed one stays quiet.
 """
@@ -99,10 +99,10 @@ def prop(build):
           sanitizers())
 
 
-def python_tests(label, build, demo, haproxy, env=None, files="test_*.py", timeout=1500):
+def python_tests(label, build, demo, haproxy, env=None, folder="integration", timeout=1500):
     env = dict(sanitizers(), HAPROXY=str(haproxy), BUILD_DIR=str(build), DEMO_DIR=str(demo),
                PYTHONPATH=str(ROOT / "tests/support"), **(env or {}))
-    for test in sorted((ROOT / "tests/integration").glob(files)):
+    for test in sorted((ROOT / "tests" / folder).glob("test_*.py")):
         code, out, seconds = run([PYTHON, "-m", "unittest", "-v", test], env, timeout)
         m = re.search(r"^Ran (\d+) tests?", out, re.M)
         ran = int(m[1]) if m else 0
@@ -125,6 +125,12 @@ def integration(root, build, pairs=None):
         python_tests(f"{label}, {build.name}", build, root / "release", haproxy)
 
 
+def endurance(root, build, pairs=None):
+    for label, haproxy in pairs or haproxies(root):
+        python_tests(f"{label}, {build.name}", build, root / "release", haproxy,
+                     folder="endurance")
+
+
 def valgrind(root):
     build = root / "release"
     unit(build, VALGRIND)
@@ -143,6 +149,8 @@ def everything(root):
         prop(build)
     integration(root, release, [old, new])
     integration(root, asan, [old])
+    endurance(root, release, [new])
+    endurance(root, asan, [old])
     valgrind(root)
 
 
@@ -156,7 +164,8 @@ def main():
     build = root / args.variant
     suites = {"unit": lambda: unit(build), "corpus": lambda: corpus(build),
               "scenarios": lambda: scenarios(build), "prop": lambda: prop(build),
-              "integration": lambda: integration(root, build), "valgrind": lambda: valgrind(root)}
+              "integration": lambda: integration(root, build),
+              "endurance": lambda: endurance(root, build), "valgrind": lambda: valgrind(root)}
     began = time.monotonic()
     if args.suite:
         for name in args.suite:

@@ -1,0 +1,39 @@
+"""The endurance tests in short: the same programs, a compressed clock, small numbers.
+SLO_TEST_SCALE scales counts, never conditions."""
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from lab import PATIENCE, scaled  # noqa: E402
+
+
+class Endurance(unittest.TestCase):
+    def run_program(self, name, **options):
+        argv = [sys.executable, HERE / name]
+        for option, value in options.items():
+            argv += ["--" + option, value]
+        p = subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL, text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           timeout=600 * PATIENCE)
+        self.assertEqual(0, p.returncode, p.stdout)
+        return p.stdout
+
+    def test_soak(self):
+        with tempfile.TemporaryDirectory(prefix="slo-spoa-") as out:
+            path = pathlib.Path(out) / "soak.txt"
+            text = self.run_program("soak.py", seconds=9, minute=1, out=path)
+            self.assertEqual(text, path.read_text())
+        self.assertIn("soak: good", text)
+
+    def test_cold_starts(self):
+        text = self.run_program("coldstart.py", times=3, requests=scaled(1000, 100))
+        self.assertIn("3 cold starts", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
