@@ -1,5 +1,6 @@
 /* slo-spoa: flags, configuration, start order, the loop, stop order. */
 #include <ev.h>
+#include <paths.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
  * requests wait for an agent that is gone. */
 #define DRAIN_NOTICE (1500 * SLO_NSEC_PER_MSEC)
 #define DRAIN_POLL   0.05 /* seconds */
+#define TELL         10.0 /* seconds, about a window of the log */
 #define GOODBYE      1.0  /* seconds for the last bytes to leave */
 
 struct daemon {
@@ -33,6 +35,7 @@ struct daemon {
 	struct http_server *http;
 	ev_signal hup, term, interrupt, usr1;
 	ev_timer drain;
+	ev_timer tell; /* of what the log left out */
 	slo_nsec draining_since;
 };
 
@@ -120,6 +123,13 @@ static void on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 
 /* Start */
 
+static void on_tell(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	log_tell(&d->log, clock_nsec());
+}
+
 static void watch(struct daemon *d, ev_signal *w, int signum,
                   void (*cb)(struct ev_loop *, ev_signal *, int))
 {
@@ -159,11 +169,13 @@ static bool start(struct daemon *d)
 		return false;
 	}
 	/* From here on signals wait for the loop. */
-	signal(SIGPIPE, SIG_IGN);
 	watch(d, &d->hup, SIGHUP, on_reload);
 	watch(d, &d->term, SIGTERM, on_stop);
 	watch(d, &d->interrupt, SIGINT, on_stop);
 	watch(d, &d->usr1, SIGUSR1, on_stop);
+	ev_timer_init(&d->tell, on_tell, TELL, TELL);
+	d->tell.data = d;
+	ev_timer_start(d->loop, &d->tell);
 	raise_descriptors(d);
 	if (d->conf->redis_url)
 		log_write(&d->log, LOG_WARNING,
@@ -191,17 +203,19 @@ static void stop(struct daemon *d)
 	config_free(d->conf);
 }
 
-static int run(struct daemon *d, bool to_syslog)
+static int run(struct daemon *d, const char *syslog_path)
 {
 	int status = EXIT_FAILURE;
 
-	log_init(&d->log, d->conf->log_level, to_syslog);
+	signal(SIGPIPE, SIG_IGN); /* of stderr too */
+	log_init(&d->log, d->conf->log_level, syslog_path);
 	if (start(d)) {
 		ev_run(d->loop, 0);
 		log_write(&d->log, LOG_NOTICE, "slo-spoa stops");
 		status = EXIT_SUCCESS;
 	}
 	stop(d);
+	log_fini(&d->log);
 	return status;
 }
 
@@ -250,5 +264,5 @@ int main(int argc, char **argv)
 		printf("%s: configuration is valid\n", d.path);
 		return EXIT_SUCCESS;
 	}
-	return run(&d, to_syslog);
+	return run(&d, to_syslog ? _PATH_LOG : NULL);
 }

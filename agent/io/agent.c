@@ -198,15 +198,25 @@ static struct decision_stats *decisions_of(struct agent *a, struct agent_model *
 	return m ? &m->stats.decisions : &a->stats.no_model;
 }
 
+static bool has_id(const struct agent *a, const struct route_msg *msg)
+{
+	return msg->id.p && msg->id.len <= a->conf->limits.id_length;
+}
+
 /* An answer that needs no scheduler. */
 static bool pass(struct agent *a, slo_nsec now, struct agent_model *m, const struct route_msg *msg,
                  enum slo_strategy strategy, enum slo_reason reason, struct answer *out)
 {
 	*out = (struct answer){ .verdict = SLO_PASS, .reason = reason, .strategy = strategy };
 	decisions_of(a, m)->requests[strategy][SLO_PASS][reason]++;
-	if (msg->id.p)
+	if (has_id(a, msg))
 		sched_note_passed(a->sched, now, (const char *)msg->id.p, msg->id.len);
 	return true;
+}
+
+void agent_refuse(struct agent *a, slo_nsec now, const struct route_msg *msg, struct answer *out)
+{
+	(void)pass(a, now, NULL, msg, a->conf->routing.strategy, SLO_REASON_QUEUE_FULL, out);
 }
 
 static struct agent_model *find_model(struct agent *a, struct slice name)
@@ -307,7 +317,11 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, voi
 	body_scan(msg->body, &body);
 	m = choose_model(a, msg, &body);
 	strategy = strategy_of(a, m, msg->strategy);
-	if (!msg->id.p || (msg->body.len > 0 && !body.is_json))
+	if (!has_id(a, msg))
+		log_limited(a->log, now, LOG_CAUSE_REQUEST_ID, LOG_WARNING,
+		            "a request without a unique-id of 1 to %zu bytes is left to HAProxy",
+		            a->conf->limits.id_length);
+	if (!has_id(a, msg) || (msg->body.len > 0 && !body.is_json))
 		return pass(a, now, m, msg, strategy, SLO_REASON_BAD_REQUEST, now_answer);
 	if (!m)
 		return pass(a, now, m, msg, strategy, SLO_REASON_UNKNOWN_MODEL, now_answer);
@@ -488,7 +502,7 @@ void agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t
 {
 	struct endline e;
 
-	if (endline_parse(line, len, &e) != SLO_OK) {
+	if (endline_parse(line, len, &e) != SLO_OK || e.id.len > a->conf->limits.id_length) {
 		a->stats.end_lines[END_MALFORMED]++;
 		log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_WARNING,
 		            "events: %s sent an end line without a valid id: %.*s", peer,
@@ -510,7 +524,7 @@ void agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t
 		break;
 	case ENDLINE_OTHER:
 		a->stats.end_lines[END_MALFORMED]++;
-		log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_INFO,
+		log_limited(a->log, now, LOG_CAUSE_EVENT_OTHER, LOG_INFO,
 		            "events: %s sent a line that is no end line: %.*s", peer,
 		            len > 200 ? 200 : (int)len, (const char *)line);
 		break;

@@ -6,6 +6,7 @@
 #include <syslog.h>
 
 #include "io/config_json.h"
+#include "wire/route_msg.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define MSEC     SLO_NSEC_PER_MSEC
@@ -179,6 +180,7 @@ static void read_limits(struct reader *r, const struct cfg_node *root)
 		LIMIT(CFG_TIME, idle_timeout, 0, DAY),
 		LIMIT(CFG_COUNT, frames_in_flight, 1, 1000000),
 		LIMIT(CFG_SIZE, output_buffer, 4096, 64 << 20),
+		LIMIT(CFG_COUNT, id_length, 1, ROUTE_MSG_ID_MAX),
 		LIMIT(CFG_SIZE, end_line_length, 128, 65535),
 		LIMIT(CFG_COUNT, event_connections, 1, 100000),
 		LIMIT(CFG_COUNT, http_connections, 1, 100000),
@@ -485,6 +487,7 @@ static void set_defaults(struct config *c)
 		.idle_timeout = 300 * SEC,
 		.frames_in_flight = 1024,
 		.output_buffer = 256 << 10,
+		.id_length = ROUTE_MSG_ID_MAX,
 		.end_line_length = 8192,
 		.event_connections = 256,
 		.http_connections = 64,

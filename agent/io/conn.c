@@ -276,9 +276,11 @@ static void conn_start(struct acceptor *a, int fd, const struct sockaddr_storage
 	slo_nsec now = clock_nsec();
 	int one = 1;
 
+	socket_name(sa, len, name, sizeof(name));
 	if (!c) {
 		log_limited(a->set->log, now, LOG_CAUSE_MEMORY, LOG_ERR,
-		            "%s: out of memory, a new connection is refused", a->name);
+		            "%s: out of memory, a new connection from %s is refused", a->name,
+		            name);
 		close(fd);
 		return;
 	}
@@ -295,7 +297,6 @@ static void conn_start(struct acceptor *a, int fd, const struct sockaddr_storage
 	c->fd = fd;
 	c->out_max = a->out_max;
 	c->active = now;
-	socket_name(sa, len, name, sizeof(name));
 	snprintf(c->peer, sizeof(c->peer), "%.*s", (int)sizeof(c->peer) - 1, name);
 	ev_io_init(&c->readable, on_readable, fd, EV_READ);
 	ev_io_init(&c->writable, on_writable, fd, EV_WRITE);
@@ -319,6 +320,17 @@ static void accept_failed(struct acceptor *a, int err)
 	ev_timer_start(a->set->loop, &a->pause);
 }
 
+static void refuse(struct acceptor *a, int fd, const struct sockaddr_storage *sa, socklen_t len)
+{
+	char name[SOCKET_NAME_MAX];
+
+	socket_name(sa, len, name, sizeof(name));
+	log_limited(a->set->log, clock_nsec(), a->protocol->full_cause, LOG_WARNING,
+	            "%s: all %zu connections are in use, a new one from %s is refused", a->name,
+	            a->limit, name);
+	close(fd);
+}
+
 static void on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct acceptor *a = w->data;
@@ -332,14 +344,10 @@ static void on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
 			accept_failed(a, errno);
 			return;
 		}
-		if (*a->counter >= a->limit) {
-			log_limited(a->set->log, clock_nsec(), LOG_CAUSE_ACCEPT, LOG_WARNING,
-			            "%s: all %zu connections are in use, a new one is refused",
-			            a->name, a->limit);
-			close(fd);
-			continue;
-		}
-		conn_start(a, fd, &sa, len);
+		if (*a->counter >= a->limit)
+			refuse(a, fd, &sa, len);
+		else
+			conn_start(a, fd, &sa, len);
 	}
 }
 

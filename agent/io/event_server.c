@@ -97,6 +97,7 @@ static const struct conn_protocol event_protocol = {
 	.closed = closed,
 	.peer_cause = LOG_CAUSE_EVENT_PEER,
 	.broken_cause = LOG_CAUSE_EVENT_BROKEN,
+	.full_cause = LOG_CAUSE_EVENT_FULL,
 	.name = "events",
 };
 
@@ -147,6 +148,9 @@ static void on_datagrams(struct ev_loop *loop, ev_io *w, int revents)
 		for (int i = 0; i < UDP_BATCH; i++)
 			u->message[i].msg_hdr.msg_namelen = sizeof(u->from[i]);
 		n = recvmmsg(u->fd, u->message, UDP_BATCH, MSG_DONTWAIT, NULL);
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			log_limited(u->server->agent->log, now, LOG_CAUSE_EVENT_READ, LOG_ERR,
+			            "events: reading datagrams: %s", strerror(errno));
 		read_batch(u, now, n);
 	}
 	agent_pump(u->server->agent, now);

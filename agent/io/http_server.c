@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,61 @@ struct http_server {
 	ev_io ready;      /* libmicrohttpd's own epoll descriptor */
 	ev_timer timeout; /* of its connections */
 };
+
+/* A connection that closes without ever having asked is worth a line. */
+struct http_peer {
+	slo_nsec since;
+	bool asked;
+	char name[SOCKET_NAME_MAX];
+};
+
+static void peer_came(struct MHD_Connection *c, void **context)
+{
+	const struct sockaddr *sa =
+	    MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+	struct http_peer *p = calloc(1, sizeof(*p));
+	struct sockaddr_storage copy = { 0 };
+	socklen_t len = sa && sa->sa_family == AF_INET    ? sizeof(struct sockaddr_in)
+	                : sa && sa->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+	                                                  : sizeof(sa->sa_family);
+
+	*context = p;
+	if (!p || !sa)
+		return;
+	memcpy(&copy, sa, len);
+	p->since = clock_nsec();
+	socket_name(&copy, len, p->name, sizeof(p->name));
+}
+
+static void on_connection(void *cls, struct MHD_Connection *c, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+	struct agent *a = cls;
+	struct http_peer *p = *context;
+	slo_nsec now = clock_nsec();
+
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		peer_came(c, context);
+		return;
+	}
+	if (p && !p->asked)
+		log_limited(a->log, now, LOG_CAUSE_HTTP_PEER, LOG_INFO,
+		            "http: connection from %s closed: %s", p->name,
+		            now - p->since >= IDLE_SECONDS * SLO_NSEC_PER_SEC
+		                ? "no request in time"
+		                : "it ended without a request");
+	free(p);
+	*context = NULL;
+}
+
+static void note_asked(struct MHD_Connection *c)
+{
+	struct http_peer *p =
+	    MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+
+	if (p)
+		p->asked = true;
+}
 
 static enum MHD_Result reply(struct MHD_Connection *c, unsigned int status, const char *type,
                              char *body, size_t len, enum MHD_ResponseMemoryMode mode)
@@ -63,6 +119,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 	size_t len = 0;
 	char *body;
 
+	note_asked(c);
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
 		return reply_text(c, MHD_HTTP_METHOD_NOT_ALLOWED, get);
 	if (strcmp(url, "/metrics") == 0) {
@@ -112,6 +169,16 @@ static void on_timeout(struct ev_loop *loop, ev_timer *w, int revents)
 	run(w->data);
 }
 
+static void log_refused(struct http_server *s, const struct sockaddr_storage *sa, socklen_t len,
+                        int err)
+{
+	char name[SOCKET_NAME_MAX];
+
+	socket_name(sa, len, name, sizeof(name));
+	log_limited(s->agent->log, clock_nsec(), LOG_CAUSE_HTTP_FULL, LOG_WARNING,
+	            "http: a connection from %s is refused: %s", name, strerror(err));
+}
+
 static void on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct http_server *s = w->data;
@@ -125,8 +192,7 @@ static void on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
 			break;
 		/* It closes the socket if it does not want it: at the limit, or without memory. */
 		if (MHD_add_connection(s->daemon, fd, (struct sockaddr *)&sa, len) != MHD_YES)
-			log_limited(s->agent->log, clock_nsec(), LOG_CAUSE_HTTP, LOG_INFO,
-			            "http: a connection is refused: %s", strerror(errno));
+			log_refused(s, &sa, len, errno);
 		len = sizeof(sa);
 	}
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
@@ -154,7 +220,8 @@ static bool start_daemon(struct http_server *s)
 	s->daemon = MHD_start_daemon(
 	    MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request,
 	    s->agent, MHD_OPTION_EXTERNAL_LOGGER, on_error, s->agent, MHD_OPTION_CONNECTION_LIMIT,
-	    limit, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_END);
+	    limit, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_NOTIFY_CONNECTION,
+	    on_connection, s->agent, MHD_OPTION_END);
 	if (!s->daemon)
 		return false;
 	info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);

@@ -1,50 +1,13 @@
 /* Profiles from files: profiles.dir, MODEL/DEPLOYMENT.json. */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "io/agent.h"
+#include "io/file.h"
 #include "wire/profdoc.h"
-
-/* The file's bytes, for free(); NULL: see errno, EFBIG when it is longer than a profile may be, 0
- * when it is no file. */
-static char *read_file(const char *path, size_t *len)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not stop us */
-	struct stat st;
-	char *text = NULL;
-	size_t got = 0;
-	ssize_t n = 0;
-	int why;
-
-	if (fd < 0)
-		return NULL;
-	if (fstat(fd, &st) != 0)
-		goto out;
-	if (!S_ISREG(st.st_mode) || (size_t)st.st_size > PROFDOC_TEXT_MAX) {
-		errno = S_ISREG(st.st_mode) ? EFBIG : 0;
-		goto out;
-	}
-	text = malloc((size_t)st.st_size + 1);
-	while (text && got < (size_t)st.st_size &&
-	       (n = read(fd, text + got, (size_t)st.st_size - got)) > 0)
-		got += (size_t)n;
-	if (n < 0) {
-		free(text);
-		text = NULL;
-	}
-	*len = got;
-out:
-	why = errno;
-	close(fd);
-	errno = why;
-	return text;
-}
 
 static void report_loaded(struct agent *a, const struct deployment *d, const char *path)
 {
@@ -111,11 +74,10 @@ static bool load_one(struct agent *a, struct agent_model *m, struct deployment *
 		          d->name);
 		return false;
 	}
-	text = read_file(path, &len);
+	text = file_read(path, PROFDOC_TEXT_MAX, &len);
 	if (!text) {
 		log_write(a->log, errno == ENOENT ? LOG_WARNING : LOG_ERR, "profile %s: %s%s", path,
-		          errno ? strerror(errno) : "not a regular file",
-		          d->profile ? "; the previous profile stays" : "");
+		          file_why(errno), d->profile ? "; the previous profile stays" : "");
 		return errno == ENOENT;
 	}
 	ok = load_text(a, d, path, text, len);

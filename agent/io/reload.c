@@ -48,12 +48,14 @@ static void keep_fixed_limits(struct agent *a, struct config_limits *new)
 	new->spop_connections = old->spop_connections;
 	new->spop_frame_size = old->spop_frame_size;
 	new->output_buffer = old->output_buffer;
+	new->id_length = old->id_length;
 	new->end_line_length = old->end_line_length;
 	new->event_connections = old->event_connections;
 	new->http_connections = old->http_connections;
 	if (memcmp(&wanted, new, sizeof(wanted)) != 0)
-		log_write(a->log, LOG_WARNING,
-		          "reload: limits on connections, frames, lines and output take a restart");
+		log_write(
+		    a->log, LOG_WARNING,
+		    "reload: limits on connections, frames, ids, lines and output take a restart");
 }
 
 bool agent_reload(struct agent *a, struct config *conf)

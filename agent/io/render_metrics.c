@@ -239,6 +239,8 @@ static void of_process(FILE *f, const struct agent *a)
 	       (double)counts.leases_expired);
 	simple(f, "requests_remembered", "gauge", "Ended requests that are still known.",
 	       (double)counts.remembered);
+	simple(f, "log_lines_lost_total", "counter", "Log lines that could not be written.",
+	       (double)a->log->lost_total);
 	family(f, "build_info", "gauge", "The version.");
 	fprintf(f, "slo_spoa_build_info{version=\"%s\"} 1\n", SLO_VERSION);
 }

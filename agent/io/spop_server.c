@@ -38,13 +38,6 @@ struct spop_server {
 
 static const struct conn_protocol spop_protocol;
 
-/* For what we do not even look at. */
-static const struct answer no_room = {
-	.verdict = SLO_PASS,
-	.reason = SLO_REASON_QUEUE_FULL,
-	.strategy = SLO_STRATEGY_SLO,
-};
-
 static struct agent *agent_of(const struct spop_conn *c)
 {
 	return ((struct spop_server *)c->conn.owner)->agent;
@@ -154,6 +147,12 @@ static void disconnect(struct spop_conn *c, slo_nsec now, enum spop_status statu
 		            spop_status_text(status), (int)status);
 }
 
+static void log_closed(struct spop_conn *c, slo_nsec now, const char *why)
+{
+	log_limited(c->conn.set->log, now, LOG_CAUSE_SPOP_CLOSED, LOG_INFO,
+	            "spop: connection from %s closed: %s", c->conn.peer, why);
+}
+
 /* Frames in */
 
 static void on_hello(struct spop_conn *c, slo_nsec now, const struct spop_frame *f)
@@ -173,6 +172,7 @@ static void on_hello(struct spop_conn *c, slo_nsec now, const struct spop_frame 
 	}
 	count_frame(c, hello.healthcheck ? FRAME_HEALTHCHECK : FRAME_HELLO, FRAME_OK);
 	if (hello.healthcheck && s->draining) {
+		log_closed(c, now, "the agent drains");
 		conn_close(&c->conn, now, NULL); /* unanswered: HAProxy marks us down */
 		return;
 	}
@@ -200,10 +200,31 @@ static void submit(struct spop_conn *c, slo_nsec now, struct held *h, const stru
 		agent_pump(a, now);
 }
 
+/* Room for one more request, or NULL. */
+static struct held *place(struct spop_conn *c, slo_nsec now)
+{
+	struct agent *a = agent_of(c);
+	struct held *h = NULL;
+
+	if (c->held_count >= a->conf->limits.frames_in_flight) {
+		log_limited(a->log, now, LOG_CAUSE_SPOP_BUSY, LOG_WARNING,
+		            "spop: %s has %zu frames in flight, a request is left to HAProxy",
+		            c->conn.peer, c->held_count);
+		return NULL;
+	}
+	h = held_new(c->conn.owner);
+	if (!h)
+		log_limited(a->log, now, LOG_CAUSE_MEMORY, LOG_ERR,
+		            "spop: out of memory, a request of %s is left to HAProxy",
+		            c->conn.peer);
+	return h;
+}
+
 static void on_notify(struct spop_conn *c, slo_nsec now, const struct spop_frame *f)
 {
 	struct spop_server *s = c->conn.owner;
 	struct held held = { .conn = c, .stream_id = f->stream_id, .frame_id = f->frame_id };
+	struct answer answer;
 	struct route_msg msg;
 	struct held *h;
 	slo_nsec begun;
@@ -223,9 +244,10 @@ static void on_notify(struct spop_conn *c, slo_nsec now, const struct spop_frame
 		send_ack(c, &held, NULL);
 		return;
 	}
-	h = c->held_count < s->agent->conf->limits.frames_in_flight ? held_new(s) : NULL;
+	h = place(c, now);
 	if (!h) {
-		send_ack(c, &held, &no_room);
+		agent_refuse(s->agent, now, &msg, &answer);
+		send_ack(c, &held, &answer);
 		return;
 	}
 	*h = held;
@@ -242,7 +264,7 @@ static void on_disconnect(struct spop_conn *c, slo_nsec now, const struct spop_f
 	count_frame(c, FRAME_DISCONNECT, sane ? FRAME_OK : FRAME_ERROR);
 	/* HAProxy ends idle connections with "a timeout occurred": that is its daily life. */
 	if (sane && why.status != SPOP_S_NORMAL && why.status != SPOP_S_TIMEOUT)
-		log_limited(c->conn.set->log, now, LOG_CAUSE_SPOP_PEER, LOG_WARNING,
+		log_limited(c->conn.set->log, now, LOG_CAUSE_SPOP_SAID, LOG_WARNING,
 		            "spop: %s disconnects: status %u, %s", c->conn.peer, why.status,
 		            spop_status_text(why.status));
 	disconnect(c, now, sane ? SPOP_S_NORMAL : SPOP_S_INVALID);
@@ -325,6 +347,7 @@ static const struct conn_protocol spop_protocol = {
 	.closed = closed,
 	.peer_cause = LOG_CAUSE_SPOP_PEER,
 	.broken_cause = LOG_CAUSE_SPOP_BROKEN,
+	.full_cause = LOG_CAUSE_SPOP_FULL,
 	.name = "spop",
 };
 
@@ -343,6 +366,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 		return;
 	left = c->conn.active + limits->idle_timeout - now;
 	if (left <= 0 && c->held_count == 0) {
+		log_closed(c, now, "idle for limits.idle_timeout");
 		disconnect(c, now, SPOP_S_NORMAL);
 		return;
 	}
@@ -427,7 +451,9 @@ void spop_server_disconnect(struct spop_server *s)
 		acceptor_stop(&s->acceptor[i]);
 	for (c = TAILQ_FIRST(&s->conns->open); c; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (c->protocol == &spop_protocol)
-			disconnect((struct spop_conn *)c, now, SPOP_S_NORMAL);
+		if (c->protocol != &spop_protocol || c->finishing)
+			continue;
+		log_closed((struct spop_conn *)c, now, "the agent stops");
+		disconnect((struct spop_conn *)c, now, SPOP_S_NORMAL);
 	}
 }

@@ -60,6 +60,8 @@ void agent_free(struct agent *a); /* NULL is accepted */
  * possibly before this returns; *request is valid until then, or NULL if it has come. */
 bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, void *user,
                  struct answer *now_answer, struct request **request);
+/* The answer to a message that there is no room to look at. */
+void agent_refuse(struct agent *a, slo_nsec now, const struct route_msg *msg, struct answer *out);
 /* Nobody waits for this request's answer any more. */
 void agent_abandon(struct agent *a, slo_nsec now, struct request *request);
 /* A line on the event listeners, end line or notice; peer is for the log. */

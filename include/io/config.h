@@ -80,6 +80,7 @@ struct config_limits {
 	slo_nsec idle_timeout;   /* 5m; 0 (never) to 1d. HAProxy keeps idle connections in a pool */
 	size_t frames_in_flight; /* 1024 NOTIFY of one connection; 1 to 1000000 */
 	size_t output_buffer;    /* 256k of one connection; 4k to 64m, at least a frame + 4 bytes */
+	size_t id_length;        /* 255 bytes of a unique-id; 1 to 255 */
 	size_t end_line_length;  /* 8192 bytes; 128 to 65535 */
 	size_t event_connections; /* 256; 1 to 100000 */
 	size_t http_connections;  /* 64; 1 to 100000 */

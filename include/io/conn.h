@@ -29,7 +29,8 @@ struct conn_protocol {
 	void (*closed)(struct conn *c, slo_nsec now);
 	/* What log lines are limited by: ends that the peer made, ends that we made. */
 	enum log_cause peer_cause, broken_cause;
-	const char *name; /* "spop", for log lines */
+	enum log_cause full_cause; /* connections over the limit */
+	const char *name;          /* "spop", for log lines */
 };
 
 /* What the connections of a loop share. */

@@ -1,7 +1,11 @@
-/* log.h - one line per event, to stderr or syslog.
+/* log.h - one line per event, to stderr or syslog, and never a wait for whoever reads it.
  *
  * What a peer can cause at will is logged under a cause, which passes LOG_BURST lines in
- * LOG_WINDOW and then counts; the count is told with the next line that passes. */
+ * LOG_WINDOW and then counts; the count is told when the window is over.
+ *
+ * A line that nobody takes (the reader of a pipe has stopped, the disk is full) is lost; how many
+ * is told before the next line that passes. stderr itself is left as it is, because others may
+ * share it: pipes and terminals are opened again, without blocking. */
 #ifndef SLO_IO_LOG_H
 #define SLO_IO_LOG_H
 
@@ -14,30 +18,51 @@
 #define LOG_BURST  10
 #define LOG_WINDOW (10 * SLO_NSEC_PER_SEC)
 
+/* One for each kind of line, so that none hides another. */
 enum log_cause {
-	LOG_CAUSE_ACCEPT,
+	LOG_CAUSE_ACCEPT,      /* no descriptors or memory for connections */
+	LOG_CAUSE_SPOP_FULL,   /* the limit of connections */
 	LOG_CAUSE_SPOP_PEER,   /* connections that end for a reason of theirs */
+	LOG_CAUSE_SPOP_SAID,   /* the same, with a status in their DISCONNECT */
 	LOG_CAUSE_SPOP_BROKEN, /* connections that we drop */
+	LOG_CAUSE_SPOP_CLOSED, /* connections that we close in good order */
+	LOG_CAUSE_SPOP_BUSY,   /* frames in flight */
+	LOG_CAUSE_EVENT_FULL,
 	LOG_CAUSE_EVENT_PEER,
-	LOG_CAUSE_EVENT_BROKEN, /* lines that make no sense */
+	LOG_CAUSE_EVENT_BROKEN, /* end lines that make no sense */
+	LOG_CAUSE_EVENT_OTHER,  /* lines of another kind */
 	LOG_CAUSE_EVENT_LOST,
-	LOG_CAUSE_REQUEST,
+	LOG_CAUSE_EVENT_READ, /* errors of the UDP socket */
+	LOG_CAUSE_REQUEST,    /* ids in use */
+	LOG_CAUSE_REQUEST_ID, /* ids missing or too long */
 	LOG_CAUSE_MEMORY,
-	LOG_CAUSE_HTTP,
+	LOG_CAUSE_HTTP, /* what libmicrohttpd says */
+	LOG_CAUSE_HTTP_FULL,
+	LOG_CAUSE_HTTP_PEER, /* connections without a request */
 };
-#define LOG_CAUSES 9
+#define LOG_CAUSES 19
 
 struct log {
 	int level; /* LOG_DEBUG .. LOG_ERR of <syslog.h>: less urgent lines are left out */
-	bool syslog;
+	int fd;    /* -1: nowhere (yet) */
+	bool own_fd;
+	bool is_socket;
+	bool may_block;          /* ask poll() first */
+	bool torn;               /* the last line was cut */
+	const char *syslog_path; /* NULL: stderr */
+	uint64_t lost;           /* lines since the last that passed */
+	uint64_t lost_total;
 	struct {
 		slo_nsec window; /* start of the running one */
 		uint32_t passed;
 		uint64_t left_out;
+		int level; /* of the most urgent one left out */
 	} cause[LOG_CAUSES];
 };
 
-void log_init(struct log *l, int level, bool to_syslog);
+/* syslog_path is that of the daemon's socket (_PATH_LOG of <paths.h>); NULL: to stderr. */
+void log_init(struct log *l, int level, const char *syslog_path);
+void log_fini(struct log *l); /* tells what was left out */
 bool log_wants(const struct log *l, int level);
 /* All but printable ASCII is printed as '?': peers can send anything. Lines are cut at 1,000 bytes.
  */
@@ -45,5 +70,7 @@ void log_write(struct log *l, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void log_limited(struct log *l, slo_nsec now, enum log_cause cause, int level, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
+/* Tells what was left out in the windows that are over. */
+void log_tell(struct log *l, slo_nsec now);
 
 #endif

@@ -1,10 +1,13 @@
 """What an operator may do to a running agent by mistake: each of these once stopped a part of it."""
+import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -37,6 +40,98 @@ class Operator(unittest.TestCase):
         self.assertEqual("route", self.peer.route("after")["verdict"])
         self.agent.ends("after")
 
+    def test_a_fifo_as_the_configuration_is_refused_and_the_loop_goes_on(self):
+        self.start()
+        self.agent.config_file.unlink()
+        os.mkfifo(self.agent.config_file)
+        self.agent.agent.send(signal.SIGHUP)
+        self.agent.logged(r"reload: \S+slo-spoa\.json: cannot read: not a regular file; the old "
+                          r"configuration stays")
+        self.assertEqual("route", self.peer.route("after")["verdict"])
+        self.agent.ends("after")
+
+    def test_a_stopped_reader_of_the_log_stops_nobody(self):
+        self.agent = AgentAlone(config=lambda c: c.update(log={"level": "debug"}))
+        fifo = self.agent.dir / "stderr"
+        os.mkfifo(fifo)
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        # What the agent says at its end goes into the file that others look at.
+        copier = threading.Thread(target=self.copy, args=(reader, self.agent.dir / "agent.log"))
+        self.addCleanup(copier.join)
+        self.agent.wrap = ["sh", "-c", 'exec "$@" 2>"$0"', str(fifo), *self.agent.wrap]
+        self.agent.start()
+        self.addCleanup(self.agent.__exit__, None)
+        with self.agent.peer() as p, self.agent.event_connection() as events:
+            for i in range(1500):  # a line each: more than a pipe holds
+                self.assertEqual("route", p.route(f"unread-{i}")["verdict"])
+                events.sendall(end_line(f"unread-{i}"))
+            self.agent.until(self.agent.idle, "an empty ledger")
+            self.assertGreater(self.agent.counter("log_lines_lost_total"), 0)
+            copier.start()
+            self.agent.logged(r"unread-0: slo route")
+            self.assertEqual("route", p.route("read-again")["verdict"])
+            self.agent.ends("read-again")
+        self.agent.logged(r"\[WARNING\] .* \d+ log lines could not be written\n.*read-again: ")
+        self.assertTrue(self.agent.idle())
+
+    @staticmethod
+    def copy(reader, path):
+        with open(path, "ab", buffering=0) as out:
+            os.set_blocking(reader, True)
+            while data := os.read(reader, 65536):
+                out.write(data)
+        os.close(reader)
+
+    def test_without_descriptors_new_work_waits_and_the_old_goes_on(self):
+        def change(conf):
+            conf["limits"] = {"hello_timeout": "10m"}
+
+        self.agent = AgentAlone(config=change)
+        self.agent.wrap = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *self.agent.wrap]
+        self.agent.start()
+        self.addCleanup(self.agent.__exit__, None)
+        with self.agent.peer() as p, self.agent.event_connection() as events, \
+                contextlib.ExitStack() as many:
+            for port in (self.agent.spop, self.agent.events, self.agent.http):
+                for _ in range(64):
+                    many.enter_context(socket.create_connection(("127.0.0.1", port)))
+            self.agent.logged(rf"\[ALERT\] .* 127\.0\.0\.1:{self.agent.spop}: accept: "
+                              r"Too many open files, waiting 0\.1 s\n")
+            self.agent.agent.send(signal.SIGHUP)
+            self.agent.logged(r"reload: .* cannot read: Too many open files; the old "
+                              r"configuration stays\n")
+            for i in range(50):
+                self.assertEqual("route", p.route(f"poor-{i}")["verdict"])
+                events.sendall(end_line(f"poor-{i}"))
+            self.assertLess(self.agent.agent.text().count("accept: "), 40)
+        self.agent.until(self.healthy, "http accepts again", 60)
+        self.agent.until(self.agent.idle, "an empty ledger")
+        with self.agent.peer() as p:
+            self.assertEqual("route", p.route("rich")["verdict"])
+        self.agent.ends("rich")
+
+    def test_an_id_longer_than_its_limit_is_left_to_haproxy(self):
+        self.start(id_length=20)
+        self.assertEqual("route", self.peer.route("x" * 20)["verdict"])
+        for _ in range(30):
+            says = self.peer.route("x" * 21)
+            self.assertEqual(("pass", "bad-request"), (says["verdict"], says["reason"]))
+        self.assertEqual(30, self.agent.counter("requests_total", reason="bad-request"))
+        self.assertEqual(10, self.agent.agent.text().count("[WARNING]"))
+        self.agent.logged(r"a request without a unique-id of 1 to 20 bytes is left to HAProxy\n")
+        self.agent.ends("x" * 21, "x" * 20)
+        self.agent.until(lambda: self.agent.end_lines("malformed") == 1, "the longer end line")
+        self.agent.until(self.agent.idle, "an empty ledger")
+        self.assertEqual(0, self.agent.end_lines("unknown"))
+
+    def test_http_connections_without_a_request_are_named(self):
+        self.start()
+        with socket.create_connection(("127.0.0.1", self.agent.http)) as s:
+            s.sendall(b"GET /metr")
+            name = re.escape("%s:%d" % s.getsockname())
+            self.assertEqual(b"", s.recv(1))
+        self.agent.logged(rf"\[INFO\] .* http: connection from {name} closed: no request in time\n")
+
     def test_the_http_listener_comes_back_after_its_limit(self):
         self.start(http_connections=2)
         for _ in range(3):
@@ -62,7 +157,7 @@ class Operator(unittest.TestCase):
         conf["limits"]["output_buffer"] = "1m"
         self.agent.config_file.write_text(json.dumps(conf))
         self.agent.agent.send(signal.SIGHUP)
-        self.agent.logged(r"reload: limits on connections, frames, lines and output take a restart")
+        self.agent.logged(r"reload: limits on connections, frames, ids, lines and output take a restart")
         self.agent.logged(r"is in force")
         big = "x" * 14000
         with self.agent.peer() as p:

@@ -140,6 +140,7 @@ static void the_minimal_file_gets_every_default(void **state)
 	assert_int_equal(l->frames_in_flight, 1024);
 	assert_int_equal(l->output_buffer, 262144);
 	assert_int_equal(l->end_line_length, 8192);
+	assert_int_equal(l->id_length, 255);
 	assert_int_equal(l->event_connections, 256);
 	assert_int_equal(l->http_connections, 64);
 	assert_true(l->remember_ended == 30 * SEC && l->lease_max_age == 7200 * SEC);
@@ -160,7 +161,8 @@ static void every_key_is_read(void **state)
 	    "\"predict\":\"p90\",\"cold\":\"max\",\"tokens\":{\"weights\":\"qwen2\"}},"
 	    "\"limits\":{\"spop_connections\":1,\"spop_frame_size\":\"64k\","
 	    "\"hello_timeout\":\"1500us\",\"idle_timeout\":\"0\",\"frames_in_flight\":3,"
-	    "\"output_buffer\":\"1m\",\"end_line_length\":128,\"event_connections\":5,"
+	    "\"output_buffer\":\"1m\",\"id_length\":64,\"end_line_length\":128,\"event_"
+	    "connections\":5,"
 	    "\"http_connections\":6,\"remember_ended\":250,\"remember_limit\":8,"
 	    "\"lease_max_age\":\"2d\"}}");
 	const struct config_routing *r = &c->routing;
@@ -191,6 +193,7 @@ static void every_key_is_read(void **state)
 	assert_int_equal(l->frames_in_flight, 3);
 	assert_int_equal(l->output_buffer, 1 << 20);
 	assert_int_equal(l->end_line_length, 128);
+	assert_int_equal(l->id_length, 64);
 	assert_int_equal(l->event_connections, 5);
 	assert_int_equal(l->http_connections, 6);
 	assert_true(l->remember_ended == 250 * MSEC);
@@ -331,6 +334,18 @@ static void an_unreadable_file_is_told_without_a_place(void **state)
 	assert_string_equal(line, want);
 }
 
+/* Opening one would wait for whoever writes to it. */
+static void a_fifo_is_refused_at_once(void **state)
+{
+	const struct dir *d = *state;
+	static struct config_error err;
+
+	assert_int_equal(mkfifo(d->file, 0600), 0);
+	assert_null(config_load(d->file, &err));
+	assert_string_equal(err.message, "cannot read: not a regular file");
+	assert_int_equal(unlink(d->file), 0);
+}
+
 static void a_file_has_16_mib_at_most(void **state)
 {
 	const struct dir *d = *state;
@@ -469,6 +484,10 @@ static void a_value_out_of_range_is_told_with_the_range(void **state)
 		  "f:5:28: key \"routing.drain_timeout\": is 25h, must be 0 to 1d" },
 		{ PLUS("\"limits\":{\"idle_timeout\":-5}"),
 		  "f:5:26: key \"limits.idle_timeout\": is -5ms, must be 0 to 1d" },
+		{ PLUS("\"limits\":{\"id_length\":0}"),
+		  "f:5:23: key \"limits.id_length\": is 0, must be 1 to 255" },
+		{ PLUS("\"limits\":{\"id_length\":256}"),
+		  "f:5:23: key \"limits.id_length\": is 256, must be 1 to 255" },
 		{ PLUS("\"limits\":{\"spop_frame_size\":\"2m\"}"),
 		  "f:5:29: key \"limits.spop_frame_size\": is 2m, must be 256 to 1m" },
 		{ PLUS("\"limits\":{\"spop_frame_size\":\"512k\"}"),
@@ -754,6 +773,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_error_in_a_file_names_it, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(an_unreadable_file_is_told_without_a_place,
 		                                make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(a_fifo_is_refused_at_once, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(a_file_has_16_mib_at_most, make_dir, remove_dir),
 		cmocka_unit_test(a_syntax_error_has_its_place),
 		cmocka_unit_test(an_unknown_key_is_told_with_what_may_have_been_meant),
