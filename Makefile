@@ -37,8 +37,8 @@ OUT := $(BUILD)/$(VARIANT)
 IO_CFLAGS := -Wno-unused-parameter
 
 CORE_LIBS := -lm
-WIRE_LIBS := -ljansson -lm
-IO_LIBS   := -lev -lmicrohttpd -ljansson -lm
+WIRE_LIBS := -ljansson -lmsgpackc -lz -lm
+IO_LIBS   := -lev -lmicrohttpd -ljansson -lmsgpackc -lz -lm
 TEST_LIBS := -lcmocka
 # Lets a test make allocations of the archives fail (tests/support/failing_malloc.h).
 FAILING := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup

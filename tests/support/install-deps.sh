@@ -9,6 +9,8 @@ RUN='
 gcc libc6-dev make      # the compiler of all targets
 libev-dev               # the event loop
 libjansson-dev          # JSON: configuration, profiles, state
+libmsgpack-dev          # MessagePack: the snapshot
+zlib1g-dev              # its checksum
 libmicrohttpd-dev       # the HTTP listener, the demo servers
 libbsd-dev uthash-dev   # trees and hash tables, headers only
 haproxy                 # what slo-spoa is an agent of

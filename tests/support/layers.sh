@@ -9,6 +9,7 @@ reallocarray snprintf strchr strcmp strdup strlen strncasecmp strcasecmp strndup
 strtod strtol strtoll vsnprintf'
 libm='ceil exp fmax fmin llround log round sqrt'
 json='json_[a-z0-9_]*'
+binary='msgpack_[a-z_]* crc32_z' # MessagePack, zlib's checksum
 
 check() { # NAME ARCHIVE ALLOWED...
 	name=$1 archive=$2
@@ -31,7 +32,7 @@ check() { # NAME ARCHIVE ALLOWED...
 clashes() { # ARCHIVE
 	ours=$(mktemp)
 	"$nm" --defined-only "$1" 2>/dev/null | awk '$2 ~ /[TDBR]/ { print $3 }' | sort -u >"$ours"
-	theirs=$(for library in jansson ev microhttpd; do
+	theirs=$(for library in jansson ev microhttpd msgpackc z; do
 		"$nm" -D --defined-only "$(cc -print-file-name=lib$library.so)"
 	done | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u | comm -12 - "$ours")
 	rm -f "$ours"
@@ -44,4 +45,4 @@ nm=$1
 clashes "$2"
 clashes "$3"
 check core "$2" "$libc" "$libm"
-check wire "$3" "$libc" "$libm" "$json"
+check wire "$3" "$libc" "$libm" "$json" "$binary"
