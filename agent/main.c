@@ -180,12 +180,15 @@ static bool start(struct daemon *d)
 	if (d->conf->redis_url)
 		log_write(&d->log, LOG_WARNING,
 		          "profiles.redis is accepted but not used by this version");
-	if (!(d->agent = agent_new(d->loop, d->conf, &d->log)) ||
-	    !(d->events = event_server_new(d->agent, &d->conns)) ||
+	if (!(d->agent = agent_new(d->loop, d->conf, &d->log)))
+		return false;
+	listeners_inherit(&d->agent->listeners);
+	if (!(d->events = event_server_new(d->agent, &d->conns)) ||
 	    !(d->spop = spop_server_new(d->agent, &d->conns)))
 		return false;
 	if (d->conf->http.count > 0 && !(d->http = http_server_new(d->agent)))
 		return false;
+	listeners_close_unclaimed(&d->agent->listeners, &d->log);
 	log_write(&d->log, LOG_NOTICE, "slo-spoa %s is ready", SLO_VERSION);
 	return true;
 }

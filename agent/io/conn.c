@@ -373,7 +373,7 @@ void acceptor_stop(struct acceptor *a)
 		return;
 	ev_io_stop(a->set->loop, &a->readable);
 	ev_timer_stop(a->set->loop, &a->pause);
-	close(a->fd);
+	listeners_close(a->listeners, a->fd);
 	a->fd = -1;
 }
 

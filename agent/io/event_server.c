@@ -161,7 +161,7 @@ static bool start_udp(struct event_server *s, int fd)
 	struct udp *u = calloc(1, sizeof(*u));
 
 	if (!u) {
-		close(fd);
+		listeners_close(&s->agent->listeners, fd);
 		return false;
 	}
 	u->server = s;
@@ -186,6 +186,7 @@ static void start_tcp(struct event_server *s, struct conns *conns, int fd)
 
 	*ac = (struct acceptor){
 		.set = conns,
+		.listeners = &a->listeners,
 		.protocol = &event_protocol,
 		.owner = s,
 		.conn_size = sizeof(struct event_conn),
@@ -208,7 +209,7 @@ struct event_server *event_server_new(struct agent *a, struct conns *conns)
 	s->agent = a;
 	for (size_t i = 0; i < a->conf->events.count; i++) {
 		const struct listen_addr *addr = &a->conf->events.addr[i];
-		int fd = socket_listen(addr, UDP_BUFFER, why, sizeof(why));
+		int fd = listeners_open(&a->listeners, addr, UDP_BUFFER, why, sizeof(why));
 
 		if (fd < 0) {
 			listen_addr_log(a->log, addr, "events.listen", why);
@@ -241,7 +242,7 @@ void event_server_free(struct event_server *s)
 		acceptor_stop(&s->acceptor[i]);
 	for (size_t i = 0; i < s->udps; i++) {
 		ev_io_stop(s->agent->loop, &s->udp[i]->readable);
-		close(s->udp[i]->fd);
+		listeners_close(&s->agent->listeners, s->udp[i]->fd);
 		free(s->udp[i]);
 	}
 	free(s);

@@ -243,7 +243,7 @@ struct http_server *http_server_new(struct agent *a)
 	if (!s)
 		return NULL;
 	s->agent = a;
-	s->fd = socket_listen(&a->conf->http.addr[0], 0, why, sizeof(why));
+	s->fd = listeners_open(&a->listeners, &a->conf->http.addr[0], 0, why, sizeof(why));
 	if (s->fd < 0) {
 		listen_addr_log(a->log, &a->conf->http.addr[0], "http.listen", why);
 		free(s);
@@ -252,7 +252,7 @@ struct http_server *http_server_new(struct agent *a)
 	socket_local_name(s->fd, name, sizeof(name));
 	if (!start_daemon(s)) {
 		log_write(a->log, LOG_ERR, "http: libmicrohttpd does not start on %s", name);
-		close(s->fd);
+		listeners_close(&a->listeners, s->fd);
 		free(s);
 		return NULL;
 	}
@@ -269,6 +269,6 @@ void http_server_free(struct http_server *s)
 	ev_io_stop(s->agent->loop, &s->acceptable);
 	ev_timer_stop(s->agent->loop, &s->pause);
 	MHD_stop_daemon(s->daemon);
-	close(s->fd);
+	listeners_close(&s->agent->listeners, s->fd);
 	free(s);
 }

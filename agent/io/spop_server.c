@@ -401,6 +401,7 @@ struct spop_server *spop_server_new(struct agent *a, struct conns *conns)
 
 		*ac = (struct acceptor){
 			.set = conns,
+			.listeners = &a->listeners,
 			.protocol = &spop_protocol,
 			.owner = s,
 			.conn_size = sizeof(struct spop_conn),
@@ -408,7 +409,8 @@ struct spop_server *spop_server_new(struct agent *a, struct conns *conns)
 			.counter = &a->stats.spop_connections,
 			.out_max = a->conf->limits.output_buffer,
 			.accepted = accepted,
-			.fd = socket_listen(&a->conf->spop.addr[i], 0, why, sizeof(why)),
+			.fd = listeners_open(&a->listeners, &a->conf->spop.addr[i], 0, why,
+			                     sizeof(why)),
 		};
 		if (ac->fd < 0) {
 			listen_addr_log(a->log, &a->conf->spop.addr[i], "spop.listen", why);

@@ -10,6 +10,7 @@
 
 #include "core/sched.h"
 #include "io/config.h"
+#include "io/listeners.h"
 #include "io/log.h"
 #include "io/stats.h"
 #include "slo.h"
@@ -44,6 +45,7 @@ struct agent {
 	struct agent_model *default_model; /* NULL: none */
 	struct fleet_entry *fleet;         /* servers by backend and name */
 	struct stats stats;
+	struct listeners listeners; /* of all servers of this agent */
 	bool draining;
 	ev_timer wakeup;
 	slo_nsec wakeup_at; /* SLO_NEVER: the timer is off */

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+#include "io/listeners.h"
 #include "io/log.h"
 #include "io/socket.h"
 #include "slo.h"
@@ -82,6 +83,7 @@ void conn_close(struct conn *c, slo_nsec now, const char *reason);
 /* An acceptor of connections for one protocol. */
 struct acceptor {
 	struct conns *set;
+	struct listeners *listeners; /* that fd is of */
 	const struct conn_protocol *protocol;
 	void *owner;
 	size_t conn_size; /* of the protocol's struct, which starts with a struct conn */

@@ -82,11 +82,11 @@ class Ports:
 class Process:
     """A child with its output in a file; ended by pid."""
 
-    def __init__(self, argv, log, env=None, cwd=None):
+    def __init__(self, argv, log, env=None, cwd=None, **popen):
         self.log = pathlib.Path(log)
         with open(self.log, "ab") as out:
             self.child = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL,
-                                          stdout=out, stderr=out, env=env, cwd=cwd)
+                                          stdout=out, stderr=out, env=env, cwd=cwd, **popen)
 
     def alive(self):
         return self.child.poll() is None
@@ -134,6 +134,7 @@ class Stack:
         self.server_port = {}
         self.ports = ports
         self.servers = self.agent = self.proxy = None
+        self.popen = {}  # what else subprocess.Popen is told of the agent
         self.write_config(config, profiles)
 
     # configuration
@@ -176,7 +177,7 @@ class Stack:
     def start_agent(self, wait=True):
         self.ports.release()
         argv = self.wrap + [self.build / "slo-spoa", "-f", self.config_file]
-        self.agent = Process(argv, self.dir / "agent.log")
+        self.agent = Process(argv, self.dir / "agent.log", **self.popen)
         if wait:
             wait_for(lambda: self.agent_ready() or not self.agent.alive(), "agent", 30)
             if not self.agent.alive():
