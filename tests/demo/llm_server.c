@@ -296,6 +296,18 @@ static enum MHD_Result post_reset(struct request *r)
 	return demo_respond_json(r->conn, r->srv->conf->name, MHD_HTTP_OK, json_object());
 }
 
+/* Lets a test end long streams when it has seen enough of them. */
+static enum MHD_Result post_speed(struct request *r)
+{
+	uint32_t speed = demo_header_count(r->conn, "x-demo-speed");
+
+	catch_up(r->srv, clock_nsec());
+	if (!engine_set_speed(r->srv->engine, speed))
+		return respond_error(r, MHD_HTTP_BAD_REQUEST, "BadRequestError",
+		                     "x-demo-speed is not a positive number");
+	return demo_respond_json(r->conn, r->srv->conf->name, MHD_HTTP_OK, json_object());
+}
+
 static const struct route {
 	const char *method;
 	const char *path;
@@ -307,6 +319,7 @@ static const struct route {
 	{ "GET", "/v1/models", get_models },
 	{ "GET", "/stats", get_stats },
 	{ "POST", "/stats/reset", post_reset },
+	{ "POST", "/speed", post_speed },
 };
 
 static enum MHD_Result route(struct request *r, const char *method, const char *path)

@@ -377,6 +377,14 @@ static void start_step(struct engine *e, slo_nsec at)
 	e->end = at + (length > 0 ? length : 1);
 }
 
+bool engine_set_speed(struct engine *e, double speed)
+{
+	if (!isfinite(speed) || speed <= 0)
+		return false;
+	e->speed = speed;
+	return true;
+}
+
 slo_err engine_submit(struct engine *e, slo_nsec now, uint64_t cookie, uint32_t input_tokens,
                       uint32_t output_tokens, struct engine_handle *out)
 {
