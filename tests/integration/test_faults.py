@@ -17,9 +17,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from lab import PATIENCE, AgentAlone, Lab, dumps, end_line, failed, room_for, scaled  # noqa: E402
 from rawclient import Leave, ask, ask_all, request  # noqa: E402
+from spop import notify  # noqa: E402
 from stack import CONF, FLEET, MODEL, wait_for  # noqa: E402
 
 SERVERS = len(FLEET)
+LONG = 10000  # tokens of a stream that lasts until the test has seen enough: lab.hurry()
 
 
 class FaultLab(Lab):
@@ -40,7 +42,7 @@ class FaultLab(Lab):
             env["SLO_SPOE_CFG"] = str(path)
         return env
 
-    async def until(self, condition, what, seconds=15):
+    async def until(self, condition, what, seconds=60):
         """wait_for() that lets the clients go on; what may fail while HAProxy changes over."""
         def true():
             try:
@@ -57,8 +59,10 @@ class FaultLab(Lab):
         return [asyncio.create_task(ask(self.port, request(f"{prefix}-{i}", **kw)))
                 for i in range(n)]
 
-    async def fill(self, n, held, tokens, held_tokens=8):
-        """n streams on the servers, which are full then, and so many requests held."""
+    async def fill(self, n, held, tokens=LONG, held_tokens=8):
+        """n streams on the servers, which are full then, and so many requests held. HAProxy asks
+        the agent from here on, whatever its checks would say."""
+        self.checks(False)
         streams = self.start_requests(n, "stream", tokens=tokens, stream=True)
         await self.until(lambda: self.dispatched() == n, "the servers are full")
         waiting = self.start_requests(held, "held", tokens=held_tokens)
@@ -90,9 +94,9 @@ class WithStack(unittest.TestCase):
             self.assertEqual(("route", a.headers.get("x-demo-server")),
                              (a.verdict, a.headers.get("x-slo-server")))
 
-    async def assert_empties(self, seconds=10):
+    async def assert_empties(self):
         """Queue and ledger are exactly 0 soon."""
-        await self.lab.until(self.lab.idle, "an empty ledger and queue", seconds)
+        await self.lab.until(self.lab.idle, "an empty ledger and queue")
         self.assertEqual(0, self.lab.counter("leases_expired_total"))
 
 
@@ -129,7 +133,7 @@ class Clients(WithStack):
         await lab.until(lambda: lab.running_in_haproxy() == 0, "no stream is left")
         began = time.monotonic()
         await self.assert_empties()
-        self.assertLess(time.monotonic() - began, 1.0 * PATIENCE)
+        self.assertLess(time.monotonic() - began, 10.0 * PATIENCE)
 
         stayed = [a for i, a in enumerate(answers) if i not in leavers]
         self.assertEqual(n - len(leavers), len(stayed))
@@ -146,13 +150,15 @@ class Clients(WithStack):
 
 class Killed(WithStack):
     """On HAProxy 2.6 one request of each kill may wait for `timeout processing`: it was sent on an
-    idle connection to the dead agent. That is the shipped 35 s; here 3 s, by a copy of
+    idle connection to the dead agent. That is the shipped 35 s; here 8 s, by a copy of
     spoe-slo.cfg, and the queue_timeout that has to be shorter with it."""
+
+    PROCESSING = 8
 
     def test_no_request_fails(self):
         def shorter(conf):
-            conf["routing"]["queue_timeout"] = "2s"
-        lab = self.start(room=3, speed=10, processing="3s", config=shorter)
+            conf["routing"]["queue_timeout"] = f"{self.PROCESSING - 1}s"
+        lab = self.start(room=3, speed=10, processing=f"{self.PROCESSING}s", config=shorter)
         asyncio.run(self.kill(lab, scaled(3)))
 
     async def kill(self, lab, kills):
@@ -183,11 +189,12 @@ class Killed(WithStack):
             await lab.until(lambda: since(started, lambda a: a.verdict == "route"),
                             "the new agent routes")
             first = min(a.ended for a in since(started, lambda a: a.verdict == "route"))
-            self.assertLess(first - started, 2.0 * PATIENCE)
+            self.assertLess(first - started, 20.0 * PATIENCE)
         over.set()
         await asyncio.gather(*clients)
         self.assert_all_good(answers)
-        slow = [a.ended - a.began for a in answers if a.ended - a.began > 2.5 * PATIENCE]
+        slow = [a.ended - a.began for a in answers
+                if not a.verdict and a.ended - a.began > (self.PROCESSING - 0.1) * PATIENCE]
         self.assertLessEqual(len(slow), kills, f"waited for timeout processing: {slow}")
         await self.assert_empties()
 
@@ -202,13 +209,16 @@ class HaproxyReload(WithStack):
         def pid():
             return re.search(r"^Pid: (\d+)", lab.runtime("show info"), re.M)[1]
 
-        streams, held = await lab.fill(n, n, tokens=300, held_tokens=20)
+        streams, held = await lab.fill(n, n, held_tokens=20)
         old = pid()
         lab.proxy.send(signal.SIGUSR2)
         await lab.until(lambda: pid() != old, "a new worker")
+        await lab.until(lab.proxy_ready, "the new worker sees the agent")
+        lab.checks(False)
         new = lab.start_requests(10, "new", tokens=8)
         await lab.until(lambda: lab.queued() == n + 10, "the new worker asks the same agent")
         self.assertFalse(any(t.done() for t in streams + held))
+        await asyncio.to_thread(lab.hurry)
         answers = await asyncio.gather(*streams, *held, *new)
         self.assert_all_good(answers)
         self.assert_where_chosen(answers)
@@ -223,11 +233,14 @@ class Drain(WithStack):
         asyncio.run(self.drain(lab))
 
     async def drain(self, lab):
-        streams, held = await lab.fill(SERVERS, 10, tokens=120)
+        streams, held = await lab.fill(SERVERS, 10)
         lab.agent.send(signal.SIGTERM)
         await asyncio.to_thread(lab.logged,
                                 r"\[NOTICE\] .* signal 15: draining, 10 requests are held")
-        new = []
+        new = await ask_all(lab.port, [request("new", tokens=4)])
+        self.assertFalse(any(t.done() for t in streams + held))
+        lab.checks(True)  # HAProxy has to see that the agent ends
+        await asyncio.to_thread(lab.hurry)
         while lab.agent.alive():
             new += await ask_all(lab.port, [request("new", tokens=4)])
         answers = await asyncio.gather(*streams, *held)
@@ -245,7 +258,7 @@ class Drain(WithStack):
         asyncio.run(self.drain_timeout(lab))
 
     async def drain_timeout(self, lab):
-        streams, held = await lab.fill(SERVERS, 10, tokens=300)
+        streams, held = await lab.fill(SERVERS, 10)
         lab.agent.send(signal.SIGUSR1)
         answers = await asyncio.gather(*held)
         self.assert_all_good(answers)
@@ -254,6 +267,7 @@ class Drain(WithStack):
         await lab.until(lambda: not lab.agent.alive(), "the agent ends")
         self.assertEqual(0, lab.agent.child.returncode, lab.agent.text())
         lab.logged(r"\[WARNING\] .* drain_timeout: 10 requests are left to HAProxy")
+        await asyncio.to_thread(lab.hurry)
         self.assert_all_good(await asyncio.gather(*streams))
 
 
@@ -278,7 +292,7 @@ class AgentReload(WithStack):
         new_room(1 / 0.6, 1.81e9)
         await hup("is in force")
         self.assertEqual({1.81e9}, self.created(lab))
-        streams, held = await lab.fill(SERVERS, SERVERS, tokens=450)
+        streams, held = await lab.fill(SERVERS, SERVERS)
 
         # Wrong shapes: the previous one stays, and where it is wrong is said.
         text = dumps(dict(room_for(10, created=1.9e9), tputs=[[1], [2]]))
@@ -318,6 +332,7 @@ class AgentReload(WithStack):
         answers = await asyncio.gather(*held)
         self.assertFalse(any(t.done() for t in streams))
         self.assertEqual({1.82e9}, self.created(lab))
+        await asyncio.to_thread(lab.hurry)
         answers += await asyncio.gather(*streams)
         self.assert_all_good(answers)
         self.assert_where_chosen(answers)
@@ -326,33 +341,43 @@ class AgentReload(WithStack):
 
 class Deaf(WithStack):
     """An agent that is there and does not answer. The shipped `timeout processing` is 35 s; here
-    it is 1 s, by a copy of spoe-slo.cfg."""
+    it is 6 s, by a copy of spoe-slo.cfg."""
+
+    PROCESSING = 6
 
     def test_late_answers_do_no_harm(self):
-        lab = self.start(room=1, speed=5, processing="1s")
+        lab = self.start(room=1, speed=5, processing=f"{self.PROCESSING}s")
         asyncio.run(self.deaf(lab))
+
+    def streams_to_agent(self, lab):
+        return [int(r["stot"]) for r in lab.stat()
+                if r["pxname"] == "spoa" and r["svname"] == "BACKEND"]
 
     async def deaf(self, lab):
         # Some on the servers, some held, some that the agent has not read.
-        streams, held = await lab.fill(SERVERS, 5, tokens=100)
+        streams, held = await lab.fill(SERVERS, 5)
         lab.agent.send(signal.SIGSTOP)
         unread = lab.start_requests(10, "unread", tokens=8)
         answers = await asyncio.gather(*held, *unread)
         self.assert_all_good(answers)
         self.assertEqual({""}, {a.verdict for a in answers})
-        self.assertTrue(all(a.ended - a.began > 0.9 for a in answers[-10:]))
+        for a in answers[-10:]:  # HAProxy 3.2: `timeout connect`, without a HELLO it is that
+            self.assertGreater(a.ended - a.began, 0.9)
+        await asyncio.to_thread(lab.hurry)
         self.assert_all_good(await asyncio.gather(*streams))
+        lab.checks(True)
         await lab.until(lambda: any(r["svname"] == "agent" and r["status"].startswith("DOWN")
                                     for r in lab.stat()), "HAProxy sees that the agent is deaf")
-        asked = time.monotonic()
+        asked, began = self.streams_to_agent(lab), time.monotonic()
         self.assert_all_good(await ask_all(lab.port, [request("not-asked")] * 5))
-        self.assertLess(time.monotonic() - asked, 0.9 * PATIENCE)
+        self.assertLess(time.monotonic() - began, 0.9 * self.PROCESSING)
+        self.assertEqual(asked, self.streams_to_agent(lab))
 
         lab.agent.send(signal.SIGCONT)
         await self.assert_empties()
         async def routed():
             return (await ask(lab.port, request("again"))).verdict == "route"
-        until = time.monotonic() + 10 * PATIENCE
+        until = time.monotonic() + 60 * PATIENCE
         while not await routed():
             self.assertLess(time.monotonic(), until)
         self.assert_all_good(await ask_all(lab.port, [request("again", tokens=8)] * 20))
@@ -370,14 +395,17 @@ class Ring(WithStack):
         """The agent dies while requests run; their lines wait in HAProxy's ring for the next one.
         HAProxy 2.6 delivers them all. 3.2 loses one at each attempt to connect that fails, and so
         one more when the agent is there again: the line that it tried to send then."""
-        first = lab.start_requests(n, "first", tokens=40, stream=True)
+        first = lab.start_requests(n, "first", tokens=LONG, stream=True)
         await lab.until(lambda: lab.dispatched() == n, "they run")
         lab.agent.child.kill()
         lab.agent.child.wait()
+        await asyncio.to_thread(lab.hurry)
         self.assert_all_good(await asyncio.gather(*first))
+        await asyncio.to_thread(lab.hurry, lab.speed)
         await asyncio.to_thread(lab.start_agent)
         await lab.until(lab.proxy_ready, "HAProxy sees the new agent")
-        second = lab.start_requests(n, "second", tokens=10000, stream=True)
+        lab.checks(False)
+        second = lab.start_requests(n, "second", tokens=LONG, stream=True)
         await lab.until(lambda: lab.dispatched() == n, "new ones run")
         asked = await self.ask_until_the_ring_is_empty(lab, n)
         # Those asked now came by UDP at least. What else is unknown is of the former life.
@@ -522,14 +550,16 @@ class EndLines(unittest.TestCase):
     def test_lease_max_age(self):
         """The end lines never come: the servers are free again after a while."""
         self.start(config=lambda conf: conf.setdefault("limits", {}).update(lease_max_age="300ms"))
-        servers = {self.run_on_server("lost-1"), self.run_on_server("lost-2")}
-        self.assertEqual({"l20-1", "l20-2"}, servers)
-        asked = time.monotonic()
-        answer = self.peer.route("next")  # held until a lease is over
-        waited = time.monotonic() - asked
-        self.assertEqual("route", answer["verdict"])
-        self.assertGreater(waited, 0.1)
-        self.assertLess(waited, 2.0 * PATIENCE)
+        # At one moment, so that no lease is over before all have been asked for.
+        self.peer.send(b"".join(notify(i, 1, {"id": name, "path": "/v1/completions"})
+                                for i, name in enumerate(("lost-1", "lost-2", "next"), 1)))
+        answers = [self.peer.answer() for _ in range(3)]
+        self.assertEqual({"route"}, {a["verdict"] for a in answers})
+        self.assertEqual({"l20-1", "l20-2"}, {a["server"] for a in answers[:2]})
+        # The third was held until a lease was over.
+        self.assertEqual((0, 0), tuple(a["wait_ms"] for a in answers[:2]))
+        self.assertGreaterEqual(answers[2]["wait_ms"], 299)
+        self.assertLess(answers[2]["wait_ms"], 20000 * PATIENCE)
         self.lab.until(self.lab.idle, "an empty ledger")
         self.assertEqual(3, self.lab.counter("leases_expired_total"))
         self.lab.ends("lost-1")

@@ -127,9 +127,7 @@ class Order(StackCase):
                           "x-slo-max-tokens": output, "x-slo-e2e-ms": 1000 * target})
 
     async def reset(self):
-        port = self.stack.server_port["a10-1"]
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/stats/reset", method="POST")
-        await asyncio.to_thread(lambda: urllib.request.urlopen(request, timeout=5).read())
+        await asyncio.to_thread(self.stack.post_server, "a10-1", "/stats/reset")
 
     async def check_order(self, prompt, requests):
         """Fills the server, queues requests (tag, output, prompt, target) one by one, gives one of

@@ -93,6 +93,8 @@ class StackCase(unittest.IsolatedAsyncioTestCase):
         for deployment, profile in cls.profiles.items():
             stack.profile(deployment, profile)
         cls.stack = cls.enterClassContext(stack)
+        # Nothing fails in these tests (test_faults.py is for that): no check is to think so.
+        stack.checks(False, "spoa/agent", *(f"{MODEL}/{name}" for name in stack.fleet))
 
     async def asyncSetUp(self):
         asyncio.get_running_loop().set_debug(False)  # unittest turns it on

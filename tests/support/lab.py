@@ -9,7 +9,7 @@ from stack import Stack, wait_for
 
 SCALE = float(os.environ.get("SLO_TEST_SCALE", "1.0"))
 # Deadlines are multiplied by this: under valgrind everything takes longer.
-PATIENCE = float(os.environ.get("SLO_TEST_PATIENCE", "20" if os.environ.get("SLO_WRAP") else "1"))
+PATIENCE = float(os.environ.get("SLO_TEST_PATIENCE", "5" if os.environ.get("SLO_WRAP") else "1"))
 
 
 def failed(case):
@@ -53,7 +53,7 @@ class Lab(Stack):
     def end_lines(self, result):
         return self.counter("end_lines_total", result=result)
 
-    def logged(self, pattern, seconds=10):
+    def logged(self, pattern, seconds=60):
         """Waits for a line of the agent's log that matches; the match."""
         return wait_for(lambda: re.search(pattern, self.agent.text()), f"log line {pattern}",
                         seconds * PATIENCE)
@@ -66,7 +66,12 @@ class Lab(Stack):
 
 
 class AgentAlone(Lab):
-    """Only the agent: tests speak to it as HAProxy would."""
+    """Only the agent: tests speak to it as HAProxy would. They may take their time to."""
+
+    def __init__(self, **kw):
+        super().__init__(**kw)
+        self.config.setdefault("limits", {}).setdefault("hello_timeout", "60s")
+        self.config_file.write_text(dumps(self.config))
 
     def start(self):
         self.start_agent()
@@ -79,7 +84,7 @@ class AgentAlone(Lab):
         return p
 
     def event_connection(self):
-        s = socket.create_connection(("127.0.0.1", self.events), 10)
+        s = socket.create_connection(("127.0.0.1", self.events), 60)
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return s
 
@@ -96,7 +101,7 @@ class AgentAlone(Lab):
         with self.event_connection() as s:
             s.sendall(b"".join(end_line(i) for i in ids))
 
-    def until(self, condition, what, seconds=10):
+    def until(self, condition, what, seconds=60):
         return wait_for(condition, what, seconds * PATIENCE)
 
 

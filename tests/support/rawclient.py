@@ -114,7 +114,7 @@ def _reset(writer):
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-async def ask(port, data, leave=None, seconds=60.0):
+async def ask(port, data, leave=None, seconds=300.0):
     """Sends data and reads the answer, or leaves as told. Never raises for what the peer does."""
     answer = Answer(began=time.monotonic())
     writer = None
@@ -148,5 +148,5 @@ async def ask(port, data, leave=None, seconds=60.0):
     return answer
 
 
-async def ask_all(port, requests, seconds=60.0):
+async def ask_all(port, requests, seconds=300.0):
     return await asyncio.gather(*(ask(port, r, seconds=seconds) for r in requests))

@@ -167,7 +167,7 @@ class Peer:
 
     numbers = itertools.count(1)
 
-    def __init__(self, port, seconds=30, receive_buffer=None):
+    def __init__(self, port, seconds=120, receive_buffer=None):
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)

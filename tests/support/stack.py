@@ -22,14 +22,15 @@ FLEET = {"a10-1": "a10", "l20-1": "l20", "l20-2": "l20", "l20-3": "l20", "l20-4"
 MODEL = "llama2-7b"
 
 
-def wait_for(condition, what, seconds=10.0, step=0.01):
+def wait_for(condition, what, seconds=60.0, step=0.01):
     """Returns the first true value of condition(); a test never sleeps for luck."""
     deadline = time.monotonic() + seconds
     while True:
+        late = time.monotonic() > deadline  # a machine that stood still deserves a last look
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        if late:
             raise TimeoutError(f"{what}: not within {seconds} s")
         time.sleep(step)
 
@@ -108,7 +109,7 @@ class Process:
         return self.child.returncode
 
 
-def get(url, seconds=5):
+def get(url, seconds=60):
     with urllib.request.urlopen(url, timeout=seconds) as r:
         return r.read()
 
@@ -179,13 +180,13 @@ class Stack:
         argv = self.wrap + [self.build / "slo-spoa", "-f", self.config_file]
         self.agent = Process(argv, self.dir / "agent.log", **self.popen)
         if wait:
-            wait_for(lambda: self.agent_ready() or not self.agent.alive(), "agent", 30)
+            wait_for(lambda: self.agent_ready() or not self.agent.alive(), "agent", 120)
             if not self.agent.alive():
                 raise RuntimeError("agent: " + self.agent.text())
 
     def agent_ready(self):
         try:
-            return get(f"http://127.0.0.1:{self.http}/healthz", 1) == b"ok\n"
+            return get(f"http://127.0.0.1:{self.http}/healthz", 5) == b"ok\n"
         except OSError:
             return False
 
@@ -250,7 +251,7 @@ class Stack:
     def stop_agent(self):
         self.agent.send(signal.SIGCONT)
         self.agent.send(signal.SIGTERM)  # drain ...
-        wait_for(lambda: "draining" in self.agent.text() or not self.agent.alive(), "drain", 30)
+        wait_for(lambda: "draining" in self.agent.text() or not self.agent.alive(), "drain", 60)
         if self.agent.stop(signal.SIGTERM, 60) != 0:  # ... no: now
             raise RuntimeError("the agent ended badly: " + self.agent.text()[-4000:])
 
@@ -273,10 +274,21 @@ class Stack:
 
     def runtime(self, command):
         with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(5)
+            s.settimeout(60)
             s.connect(str(self.dir / "stats.sock"))
             s.sendall(command.encode() + b"\n")
-            return b"".join(iter(lambda: s.recv(65536), b"")).decode()
+            answer = b"".join(iter(lambda: s.recv(65536), b"")).decode()
+        if not answer:  # always an empty line at least, but from a worker that stops
+            raise ConnectionError(f"no answer to {command}")
+        return answer
+
+    def checks(self, on, *servers):
+        """HAProxy's health checks of the agent, or of these servers. While they are off what is up
+        stays up: a machine that stood still for half a second would make it down."""
+        for name in servers or ("spoa/agent",):
+            said = self.runtime(f"{'enable' if on else 'disable'} health {name}").strip()
+            if said:
+                raise ValueError(said)
 
     def stat(self):
         lines = [l for l in self.runtime("show stat").splitlines() if l]
@@ -300,6 +312,17 @@ class Stack:
 
     def server_stats(self, name):
         return json.loads(get(f"http://127.0.0.1:{self.server_port[name]}/stats"))
+
+    def post_server(self, name, path, headers=None):
+        url = f"http://127.0.0.1:{self.server_port[name]}{path}"
+        request = urllib.request.Request(url, method="POST", headers=headers or {})
+        with urllib.request.urlopen(request, timeout=60) as r:
+            r.read()
+
+    def hurry(self, speed=20000):
+        """The demo servers end what they still have to do, however long it is."""
+        for name in self.server_port:
+            self.post_server(name, "/speed", {"x-demo-speed": str(speed)})
 
     @property
     def url(self):
