@@ -84,8 +84,8 @@ static void unranked(struct sched *s, slo_nsec now, struct request *r, struct sc
 		          out);
 }
 
-bool decide_ranked(struct sched *s, slo_nsec now, struct request *r, const struct option *options,
-                   size_t n, struct sched_action *out)
+bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
+                   const struct rank_option *options, size_t n, struct sched_action *out)
 {
 	bool full = false;
 
@@ -121,7 +121,7 @@ void decide_at_once(struct sched *s, slo_nsec now, struct request *r, struct sch
 {
 	enum slo_strategy strategy = (enum slo_strategy)r->strategy;
 	const struct model *m = &r->model->fleet;
-	struct option options[SLO_DEPLOYMENTS_MAX];
+	struct rank_option options[SLO_DEPLOYMENTS_MAX];
 	struct seat *seat;
 
 	if (!policy_ranks(strategy)) {

@@ -308,7 +308,7 @@ void queue_block(struct queue *q, struct bucket *b, slo_nsec now)
 	for (size_t d = 0; d < q->model->deployments; d++)
 		q->need[d][b->slot] = NEED_NONE;
 	for (size_t i = 0; i < b->options && option_open(b, i, now); i++) {
-		const struct option *o = &b->option[i];
+		const struct rank_option *o = &b->option[i];
 
 		if (o->infeasible)
 			continue;

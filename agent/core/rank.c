@@ -1,6 +1,6 @@
 #include "core/rank.h"
 
-static bool rank_in(const struct deployment *d, const struct request *r, struct option *out)
+static bool rank_in(const struct deployment *d, const struct request *r, struct rank_option *out)
 {
 	struct goal goal;
 	slo_nsec rank;
@@ -19,12 +19,12 @@ static bool rank_in(const struct deployment *d, const struct request *r, struct 
 	return true;
 }
 
-size_t rank_options(const struct model *m, const struct request *r, struct option *options)
+size_t rank_options(const struct model *m, const struct request *r, struct rank_option *options)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < m->deployments; i++) {
-		struct option o;
+		struct rank_option o;
 		size_t at;
 
 		if (!rank_in(m->deployment[i], r, &o))

@@ -23,7 +23,7 @@ static void check_ledger(const struct sched *s, const struct server *server)
 /* After a decision round no head is left that could be placed. */
 static void check_settled(const struct sched *s, const struct sched_model *m)
 {
-	struct option options[SLO_DEPLOYMENTS_MAX];
+	struct rank_option options[SLO_DEPLOYMENTS_MAX];
 
 	for (size_t i = 0; i < m->queue.heads; i++) {
 		const struct request *r = TAILQ_FIRST(&m->queue.head[i].bucket->fifo);

@@ -27,8 +27,8 @@ void sched_mark_dirty(struct sched *s, struct sched_model *m);
 void sched_leave_queue(struct sched *s, struct request *r);
 
 /* Decides one request by its ranked options (those of rank_options()). False: it has to wait. */
-bool decide_ranked(struct sched *s, slo_nsec now, struct request *r, const struct option *options,
-                   size_t n, struct sched_action *out);
+bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
+                   const struct rank_option *options, size_t n, struct sched_action *out);
 /* Decides a request of a strategy that never waits. */
 void decide_at_once(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out);
 /* Answers r without a server. */

@@ -29,7 +29,7 @@ struct bucket {
 	slo_nsec expires; /* its last reason to wait ends then; SLO_NEVER if none does */
 	uint32_t slot;    /* in need[d], for good */
 	uint32_t options;
-	struct option option[SLO_DEPLOYMENTS_MAX];
+	struct rank_option option[SLO_DEPLOYMENTS_MAX];
 };
 
 struct head {

@@ -8,7 +8,7 @@
 
 #include "core/request.h"
 
-struct option {
+struct rank_option {
 	slo_nsec start;      /* latest moment to start here and still meet the target */
 	slo_load load;       /* what it would be charged */
 	uint32_t deployment; /* index in the model */
@@ -17,7 +17,7 @@ struct option {
 
 /* Fills options (SLO_DEPLOYMENTS_MAX of them) with the deployments that have a usable server and
  * a rank, ascending rank, ties in configuration order. Returns how many. */
-size_t rank_options(const struct model *m, const struct request *r, struct option *options);
+size_t rank_options(const struct model *m, const struct request *r, struct rank_option *options);
 
 /* Whether a deployment with a usable server and a target says throughput 0 for this request. */
 bool rank_infeasible(const struct model *m, const struct request *r);
