@@ -46,16 +46,19 @@ FAILING := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--
 core_obj := $(patsubst %.c,$(OUT)/%.o,$(wildcard agent/core/*.c))
 wire_obj := $(patsubst %.c,$(OUT)/%.o,$(wildcard agent/wire/*.c))
 io_obj   := $(patsubst %.c,$(OUT)/%.o,$(wildcard agent/io/*.c))
-sim_obj  := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/sim/engine.c))
+sim_main := $(wildcard tests/sim/slo_*.c)
+sim_obj  := $(patsubst %.c,$(OUT)/%.o,$(filter-out $(sim_main),$(wildcard tests/sim/*.c)))
 core_lib := $(OUT)/libcore.a
 wire_lib := $(OUT)/libwire.a
 io_lib   := $(OUT)/libio.a
+sim_lib  := $(OUT)/libsim.a
 
 unit_src  := $(wildcard tests/unit/test_*.c)
 unit_bin  := $(patsubst tests/unit/%.c,$(OUT)/tests/%,$(unit_src))
 fuzz_src  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_bin  := $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(fuzz_src))
 progs     := $(OUT)/slo-spoa $(if $(wildcard agent/replay.c),$(OUT)/slo-replay)
+sim_bin   := $(patsubst tests/sim/slo_%.c,$(OUT)/tests/sim/slo-%,$(sim_main))
 demo_bin  := $(patsubst tests/demo/%.c,$(OUT)/tests/%,$(wildcard tests/demo/*.c))
 endurance_bin := $(OUT)/endurance/load
 prop_obj  := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/prop/*.c))
@@ -115,7 +118,7 @@ newer-haproxy:
 	@sh tests/support/get-haproxy.sh $(BUILD)/hap
 
 test-binaries: $(demo_bin) $(endurance_bin)
-build-tests: $(unit_bin) $(fuzz_bin) $(prop_bin) $(demo_bin) $(endurance_bin)
+build-tests: $(unit_bin) $(fuzz_bin) $(prop_bin) $(demo_bin) $(endurance_bin) $(sim_bin)
 
 # An assertion has a branch that must never be taken, and library macros have theirs.
 GCOVR = --root . --object-directory $(BUILD)/cov/agent/core --filter agent/core/ --filter include/core/ \
@@ -199,7 +202,8 @@ $(OUT)/%.o: %.c
 $(core_lib): $(core_obj)
 $(wire_lib): $(wire_obj)
 $(io_lib): $(io_obj)
-$(core_lib) $(wire_lib) $(io_lib):
+$(sim_lib): $(sim_obj)
+$(core_lib) $(wire_lib) $(io_lib) $(sim_lib):
 	$(call say,AR)
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && ar rcs $@ $^
@@ -213,7 +217,7 @@ $(OUT)/slo-replay: $(OUT)/agent/replay.o $(wire_lib) $(core_lib)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
 
 # A unit test sees its own layer's archive and nothing else: tests/unit/LAYERS says which.
-$(OUT)/tests/test_%: $(OUT)/tests/unit/test_%.o $(core_lib) $(wire_lib) $(io_lib) $(sim_obj)
+$(OUT)/tests/test_%: $(OUT)/tests/unit/test_%.o $(core_lib) $(wire_lib) $(io_lib) $(sim_lib)
 	$(call say,LINK)
 	@mkdir -p $(@D)
 	$(Q)layer=$$(sed -n 's/^test_$*: *//p' tests/unit/LAYERS); \
@@ -221,12 +225,13 @@ $(OUT)/tests/test_%: $(OUT)/tests/unit/test_%.o $(core_lib) $(wire_lib) $(io_lib
 	core) libs="$(core_lib) $(CORE_LIBS)";; \
 	core-failing) libs="$(core_lib) $(CORE_LIBS) $(FAILING)";; \
 	wire) libs="$(wire_lib) $(WIRE_LIBS)";; \
-	sim) libs="$(sim_obj) -lm";; \
+	engine) libs="$(OUT)/tests/sim/engine.o -lm";; \
+	sim) libs="$(sim_lib) $(wire_lib) $(core_lib) $(WIRE_LIBS)";; \
 	io) libs="$(io_lib) $(wire_lib) $(core_lib) $(IO_LIBS)";; \
 	*) echo "tests/unit/LAYERS does not name test_$*" >&2; exit 1;; esac; \
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $< -o $@ $$libs $(TEST_LIBS)
 
-$(OUT)/tests/%: $(OUT)/tests/demo/%.o $(sim_obj) $(wire_lib)
+$(OUT)/tests/%: $(OUT)/tests/demo/%.o $(OUT)/tests/sim/engine.o $(wire_lib)
 	$(call say,LINK)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ -lmicrohttpd -lev -ljansson -lm
@@ -239,6 +244,10 @@ $(OUT)/endurance/%: $(OUT)/tests/endurance/%.o
 $(prop_bin): $(prop_obj) $(core_lib)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(CORE_LIBS)
+
+$(OUT)/tests/sim/slo-%: $(OUT)/tests/sim/slo_%.o $(sim_lib) $(wire_lib) $(core_lib)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
 
 $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(core_lib)
 	$(call say,LINK)

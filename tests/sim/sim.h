@@ -1,0 +1,107 @@
+/* sim.h - one run: requests arrive, the scheduler of the daemon decides, simulated engines serve.
+ * Pure but for memory: virtual time, seeded draws, the same result on every run.
+ *
+ *   arrival -> sched_submit -> queue -> route -> engine: first token ... last -> sched_end
+ *                               |                                  (learned from, load released)
+ *                               +-> reject: over, its SLO is missed
+ *
+ * There is no network and no gateway: a decision takes no time, and a server that frees room gets
+ * the next request at the step after. Every request ends exactly once. */
+#ifndef SIM_SIM_H
+#define SIM_SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/sched.h"
+#include "engine.h"
+#include "slo_profile.h"
+#include "workload.h"
+
+#define SIM_TYPES_MAX   8
+#define SIM_SERVERS_MAX 1024
+
+/* Who chooses the server. All but round-robin are decided by the core. */
+enum sim_chooser {
+	SIM_CORE,        /* `core` below, over the whole fleet */
+	SIM_ROUND_ROBIN, /* each server in turn */
+	/* Bounds, not routers: both choose by least-request among the servers they may use. */
+	SIM_ORACLE, /* each workload only on the type meant for it */
+	SIM_SCALAR, /* as many servers as the fleet has, all of the dearest type */
+};
+
+struct sim_strategy {
+	const char *name;
+	enum sim_chooser chooser;
+	enum slo_strategy core;
+};
+extern const struct sim_strategy sim_strategies[]; /* ends with a NULL name */
+const struct sim_strategy *sim_strategy_find(const char *name, size_t len); /* NULL: unknown */
+
+struct sim_type {
+	char gpu[32];
+	uint32_t servers;
+	const struct slo_profile_doc *profile; /* NULL: none */
+};
+
+/* TYPE=COUNT,...; false: not like that, or a type twice. */
+bool sim_parse_fleet(const char *text, struct sim_type out[SIM_TYPES_MAX], size_t *count);
+
+struct sim_conf {
+	struct sim_type types[SIM_TYPES_MAX];
+	size_t type_count;
+	const struct workload *workloads;
+	size_t workload_count;
+	double load;
+	struct burst burst;
+	double seconds;
+	const struct sim_strategy *strategy;
+	struct engine_conf engine; /* all but the GPU */
+	struct sched_conf sched;   /* all but the seed */
+	bool output_told;          /* the core is told the true output, it predicts nothing */
+	int64_t max_output;        /* of every request, as clients ask for it; -1: none */
+	double input_error;        /* sd of the logarithm of estimated / real prompt tokens */
+	double optimism;           /* multiplies the throughput of all profiles */
+};
+
+enum sim_end {
+	SIM_SERVED,
+	SIM_REJECTED, /* by the scheduler */
+	SIM_REFUSED,  /* by the server: can never fit into its KV cache */
+};
+
+struct sim_request {
+	struct arrival arrival;
+	enum sim_end end;
+	enum slo_reason reason; /* of a reject */
+	int32_t input, output;  /* tokens as the core thought */
+	uint32_t type;          /* index in conf.types; of a served or refused one */
+	uint32_t server;        /* counted over all types */
+	float load;             /* charged */
+	slo_nsec waited;        /* in the queue */
+	slo_nsec first, last;   /* the moments of those tokens; of a served one */
+};
+
+/* Means over [from, seconds] of conf. */
+struct sim_usage {
+	double busy; /* share of the time in steps */
+	double load; /* as the ledger sees it, 1 = full */
+	double kv;   /* share of the KV cache held */
+};
+
+struct sim_result {
+	struct sim_type types[SIM_TYPES_MAX]; /* as run: scalar changes the fleet */
+	size_t type_count;
+	struct sim_usage usage[SIM_TYPES_MAX];
+	struct sim_request *requests; /* in order of arrival */
+	size_t count;
+	uint64_t evictions;
+};
+
+/* `from` seconds on, usage is measured. False: see error; out is then empty. */
+MUSTCHECK bool sim_run(const struct sim_conf *conf, uint64_t seed, double from,
+                       struct sim_result *out, char error[WORKLOAD_ERROR]);
+void sim_result_fini(struct sim_result *r);
+
+#endif
