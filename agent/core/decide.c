@@ -10,7 +10,6 @@ static void answer(slo_nsec now, const struct request *r, enum slo_verdict verdi
 		.verdict = verdict,
 		.reason = reason,
 		.strategy = (enum slo_strategy)r->strategy,
-		.seat = r->seat,
 		.waited = now - r->arrived,
 	};
 }
@@ -23,15 +22,17 @@ void decide_refuse(struct sched *s, slo_nsec now, struct request *r, enum slo_ve
 	answer(now, r, verdict, reason, out);
 }
 
-static void place(struct sched *s, slo_nsec now, struct request *r, struct seat *seat)
+static void place(struct sched *s, slo_nsec now, struct request *r, struct seat *seat,
+                  enum slo_verdict verdict, enum slo_reason reason, struct sched_action *out)
 {
 	slo_load load = rank_load(seat->deployment, r);
 
 	sched_leave_queue(s, r);
 	requests_move(&s->requests, r, REQUEST_DISPATCHED, now);
-	r->seat = seat;
 	r->goal = rank_goal(seat->deployment, r);
 	fleet_charge(seat, load, &r->charge);
+	answer(now, r, verdict, reason, out);
+	out->seat = seat;
 }
 
 static struct seat *pick_any(struct sched *s, const struct model *m, enum slo_strategy strategy)
@@ -51,8 +52,7 @@ static void fall_back(struct sched *s, slo_nsec now, struct request *r, enum slo
 		return;
 	}
 	r->fallback = true;
-	place(s, now, r, seat);
-	answer(now, r, SLO_FALLBACK, reason, out);
+	place(s, now, r, seat, SLO_FALLBACK, reason, out);
 	out->strategy = s->conf.fallback;
 }
 
@@ -105,8 +105,7 @@ bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
 			continue;
 		seat = policy_pick((enum slo_strategy)r->strategy, d, options[i].load);
 		if (seat) {
-			place(s, now, r, seat);
-			answer(now, r, SLO_ROUTE, SLO_REASON_NONE, out);
+			place(s, now, r, seat, SLO_ROUTE, SLO_REASON_NONE, out);
 			return true;
 		}
 		full = true;
@@ -136,6 +135,5 @@ void decide_at_once(struct sched *s, slo_nsec now, struct request *r, struct sch
 		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_NO_SERVER, out);
 		return;
 	}
-	place(s, now, r, seat);
-	answer(now, r, SLO_ROUTE, SLO_REASON_NONE, out);
+	place(s, now, r, seat, SLO_ROUTE, SLO_REASON_NONE, out);
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(offsetof(struct server, ledger) == 0, "fleet_server_of() relies on it");
+
 static int compare_load(struct seat *a, struct seat *b)
 {
 	slo_load x = a->server->ledger.used, y = b->server->ledger.used;
@@ -53,18 +55,8 @@ static void unlink_of_server(struct seat *seat)
 
 void model_fini(struct model *m)
 {
-	for (size_t i = 0; i < m->deployments; i++) {
-		struct deployment *d = m->deployment[i];
-
-		for (struct seat *seat = d->seats, *next; seat; seat = next) {
-			next = seat->next;
-			unlink_of_server(seat);
-			free(seat);
-		}
-		profile_free(d->profile);
-		free(d->name);
-		free(d);
-	}
+	while (m->deployments > 0)
+		fleet_deployment_free(m->deployment[m->deployments - 1]);
 	free(m->usable_seat);
 	free(m->name);
 }
@@ -89,6 +81,30 @@ struct deployment *fleet_deployment_new(struct model *m, const char *name)
 	d->index = (uint32_t)m->deployments;
 	m->deployment[m->deployments++] = d;
 	return d;
+}
+
+void fleet_deployment_free(struct deployment *d)
+{
+	struct model *m = d->model;
+
+	while (d->seats)
+		fleet_unseat(d->seats);
+	m->deployments--;
+	for (size_t i = d->index; i < m->deployments; i++) {
+		m->deployment[i] = m->deployment[i + 1];
+		m->deployment[i]->index = (uint32_t)i;
+	}
+	profile_free(d->profile);
+	free(d->name);
+	free(d);
+}
+
+void fleet_order(struct model *m, struct deployment *const *order)
+{
+	for (size_t i = 0; i < m->deployments; i++) {
+		m->deployment[i] = order[i];
+		order[i]->index = (uint32_t)i;
+	}
 }
 
 struct server *fleet_server_new(const char *name)
@@ -155,6 +171,29 @@ static bool reserve_seat(struct model *m)
 	return true;
 }
 
+static void append(struct seat *seat, struct deployment *d)
+{
+	seat->deployment = d;
+	seat->order = d->model->orders++;
+	seat->next = NULL;
+	seat->at = d->seats_end;
+	*d->seats_end = seat;
+	d->seats_end = &seat->next;
+	if (seat->server->usable)
+		enter(seat);
+}
+
+static void detach(struct seat *seat)
+{
+	if (seat->server->usable)
+		leave(seat);
+	*seat->at = seat->next;
+	if (seat->next)
+		seat->next->at = seat->at;
+	else
+		seat->deployment->seats_end = seat->at;
+}
+
 slo_err fleet_seat(struct deployment *d, struct server *s)
 {
 	struct model *m = d->model;
@@ -169,15 +208,26 @@ slo_err fleet_seat(struct deployment *d, struct server *s)
 	if (!seat)
 		return SLO_ENOMEM;
 	seat->server = s;
-	seat->deployment = d;
-	seat->order = (uint32_t)m->seats++;
 	seat->next_of_server = s->seats;
 	s->seats = seat;
-	*d->seats_end = seat;
-	d->seats_end = &seat->next;
-	if (s->usable)
-		enter(seat);
+	m->seats++;
+	append(seat, d);
 	return SLO_OK;
+}
+
+void fleet_move(struct seat *seat, struct deployment *d)
+{
+	assert(seat->deployment->model == d->model);
+	detach(seat);
+	append(seat, d);
+}
+
+void fleet_unseat(struct seat *seat)
+{
+	detach(seat);
+	unlink_of_server(seat);
+	seat->deployment->model->seats--;
+	free(seat);
 }
 
 bool fleet_set_usable(struct server *s, bool usable)
@@ -276,19 +326,26 @@ static void check_order(const struct deployment *d)
 		n++;
 	}
 	assert(n == d->usable);
+	for (seat = d->seats; seat; seat = seat->next) {
+		assert(seat->deployment == d && *seat->at == seat);
+		assert(!seat->next || seat->order < seat->next->order);
+		assert(seat->server->ledger.inflight > 0 || seat->server->ledger.used == 0);
+	}
 }
 
 void fleet_check(const struct model *m)
 {
 	struct seat *seat, *before = NULL;
-	size_t n = 0, usable = 0;
+	size_t n = 0, usable = 0, seats = 0;
 
 	for (size_t i = 0; i < m->deployments; i++) {
+		assert(m->deployment[i]->index == i && m->deployment[i]->model == m);
 		check_order(m->deployment[i]);
 		usable += m->deployment[i]->usable;
 		for (seat = m->deployment[i]->seats; seat; seat = seat->next)
-			assert(seat->server->ledger.inflight > 0 || seat->server->ledger.used == 0);
+			seats++;
 	}
+	assert(seats == m->seats && seats <= m->seats_cap);
 	RB_FOREACH (seat, seats_by_count, (struct seats_by_count *)&m->by_count) {
 		assert(!before || compare_count(before, seat) < 0);
 		assert(m->usable_seat[seat->index] == seat);
@@ -299,4 +356,5 @@ void fleet_check(const struct model *m)
 	(void)before;
 	(void)n;
 	(void)usable;
+	(void)seats;
 }

@@ -200,9 +200,24 @@ void queue_remove(struct queue *q, struct request *r)
 
 void queue_refresh(struct queue *q)
 {
+	q->stale = true;
+}
+
+void queue_deployment_removed(struct queue *q)
+{
+	/* Whatever need[] has no deployment does not grow with the others. */
+	free(q->need[q->model->deployments]);
+	q->need[q->model->deployments] = NULL;
+	queue_refresh(q);
+}
+
+/* Once for many changes: where the heads stand, and who they are, does not depend on the fleet. */
+static void rank_again(struct queue *q)
+{
 	size_t n = q->heads;
 
 	/* Inserts them one by one into the part in front, which is sorted anew. */
+	q->stale = false;
 	q->heads = 0;
 	q->fragile = 0;
 	for (size_t i = 0; i < n; i++)
@@ -276,8 +291,11 @@ struct bucket *queue_candidate(struct queue *q, slo_nsec now, bool late)
 {
 	struct model *m = q->model;
 	const uint8_t *untested;
-	size_t end = q->heads;
+	size_t end;
 
+	if (q->stale)
+		rank_again(q);
+	end = q->heads;
 	if (end == 0)
 		return NULL;
 	if (late && q->head[0].start < now)

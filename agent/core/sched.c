@@ -63,12 +63,14 @@ struct sched *sched_new(const struct sched_conf *conf)
 	requests_init(&s->requests);
 	TAILQ_INIT(&s->models);
 	TAILQ_INIT(&s->dirty);
+	LIST_INIT(&s->servers);
 	return s;
 }
 
 void sched_free(struct sched *s)
 {
 	struct sched_model *m;
+	struct server *server;
 
 	if (!s)
 		return;
@@ -76,13 +78,10 @@ void sched_free(struct sched *s)
 	HASH_CLEAR(hh, s->model_by_name);
 	while ((m = TAILQ_FIRST(&s->models))) {
 		TAILQ_REMOVE(&s->models, m, link);
-		queue_fini(&m->queue);
-		predictor_free(m->predictor);
-		model_fini(&m->fleet);
-		free(m);
+		sched_model_free(m);
 	}
-	for (struct server *server = s->servers, *next; server; server = next) {
-		next = server->next;
+	while ((server = LIST_FIRST(&s->servers))) {
+		LIST_REMOVE(server, link);
 		fleet_server_free(server);
 	}
 	free(s);
@@ -136,7 +135,7 @@ static void forget_old(struct sched *s, slo_nsec now)
 /* Every model of the server has new room. */
 static void release(struct sched *s, struct request *r)
 {
-	struct server *server = r->seat->server;
+	struct server *server = fleet_server_of(&r->charge);
 	slo_err err = fleet_release(server, &r->charge);
 
 	assert(err == SLO_OK);
@@ -255,7 +254,7 @@ static bool step_ready(struct sched *s, slo_nsec now, struct sched_action *out)
 	if (r->reason == SLO_REASON_NONE)
 		decide_at_once(s, now, r, out);
 	else
-		decide_refuse(s, now, r, r->reason == SLO_REASON_ENDED ? SLO_PASS : SLO_REJECT,
+		decide_refuse(s, now, r, r->reason == SLO_REASON_QUEUE_FULL ? SLO_REJECT : SLO_PASS,
 		              (enum slo_reason)r->reason, out);
 	return true;
 }
@@ -374,7 +373,7 @@ static void learn(slo_nsec now, const struct request *r, const struct sched_outc
 		out->input = tokens_clamp(outcome->input);
 	if (outcome->output >= 0)
 		out->output = tokens_clamp(outcome->output);
-	if (!outcome->completed)
+	if (!outcome->completed || !m)
 		return;
 	if (outcome->input >= 0 && r->estimate >= 0)
 		estimator_learn_input(&m->estimator, r->estimate, out->input);
@@ -389,6 +388,7 @@ static void learn(slo_nsec now, const struct request *r, const struct sched_outc
 static void close_lease(struct sched *s, slo_nsec now, struct request *r,
                         const struct sched_outcome *outcome, struct sched_end *out)
 {
+	out->server = fleet_server_of(&r->charge);
 	release(s, r);
 	out->waited = r->since - r->arrived;
 	out->request = r;

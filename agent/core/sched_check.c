@@ -41,12 +41,38 @@ static void check_settled(const struct sched *s, const struct sched_model *m)
 	}
 }
 
+/* No request knows a model that is gone, or is charged to a server that is. */
+static void check_owners(const struct sched *s)
+{
+	for (int i = 0; i < REQUEST_STATES; i++) {
+		const struct request *r;
+
+		TAILQ_FOREACH (r, &s->requests.list[i], link) {
+			const struct sched_model *m = NULL;
+			const struct server *server = NULL;
+
+			TAILQ_FOREACH (m, &s->models, link)
+				if (m == r->model)
+					break;
+			assert(m == r->model);
+			if (i != REQUEST_DISPATCHED)
+				continue;
+			LIST_FOREACH (server, &s->servers, link)
+				if (server == fleet_server_of(&r->charge))
+					break;
+			assert(server);
+		}
+	}
+}
+
 void sched_check(const struct sched *s)
 {
+	const struct server *server;
 	const struct sched_model *m;
 	size_t queued = 0;
 
 	requests_check(&s->requests);
+	check_owners(s);
 	TAILQ_FOREACH (m, &s->models, link) {
 		fleet_check(&m->fleet);
 		queue_check(&m->queue);
@@ -56,6 +82,6 @@ void sched_check(const struct sched *s)
 	}
 	assert(queued == s->requests.count[REQUEST_QUEUED]);
 	(void)queued;
-	for (const struct server *server = s->servers; server; server = server->next)
+	LIST_FOREACH (server, &s->servers, link)
 		check_ledger(s, server);
 }

@@ -35,6 +35,47 @@ err0:
 	return NULL;
 }
 
+void sched_model_free(struct sched_model *m)
+{
+	queue_fini(&m->queue);
+	predictor_free(m->predictor);
+	model_fini(&m->fleet);
+	free(m);
+}
+
+/* The requests that wait are to be passed, in their order. */
+static void dismiss(struct sched *s, struct sched_model *m)
+{
+	struct request *r, *next;
+
+	for (r = TAILQ_FIRST(&s->requests.list[REQUEST_QUEUED]); r; r = next) {
+		next = TAILQ_NEXT(r, link);
+		if (r->model != m)
+			continue;
+		queue_remove(&m->queue, r);
+		requests_move(&s->requests, r, REQUEST_READY, r->since);
+	}
+	TAILQ_FOREACH (r, &s->requests.list[REQUEST_READY], link)
+		if (r->model == m && r->reason != SLO_REASON_ENDED)
+			r->reason = SLO_REASON_UNKNOWN_MODEL;
+}
+
+void sched_model_remove(struct sched *s, struct sched_model *m)
+{
+	struct request *r;
+
+	dismiss(s, m);
+	for (int i = 0; i < REQUEST_STATES; i++)
+		TAILQ_FOREACH (r, &s->requests.list[i], link)
+			if (r->model == m)
+				r->model = NULL;
+	if (m->dirty)
+		TAILQ_REMOVE(&s->dirty, m, dirty_link);
+	TAILQ_REMOVE(&s->models, m, link);
+	HASH_DEL(s->model_by_name, m);
+	sched_model_free(m);
+}
+
 struct sched_model *sched_model_find(const struct sched *s, const char *name, size_t len)
 {
 	struct sched_model *m;
@@ -62,11 +103,18 @@ struct server *sched_server_add(struct sched *s, const char *name)
 {
 	struct server *server = fleet_server_new(name);
 
-	if (server) {
-		server->next = s->servers;
-		s->servers = server;
-	}
+	if (server)
+		LIST_INSERT_HEAD(&s->servers, server, link);
 	return server;
+}
+
+bool sched_server_free(struct server *server)
+{
+	if (server->seats || server->ledger.inflight > 0)
+		return false;
+	LIST_REMOVE(server, link);
+	fleet_server_free(server);
+	return true;
 }
 
 /* A server of d became usable: there is room, and d may be one more option. */
@@ -96,6 +144,53 @@ slo_err sched_server_seat(struct sched *s, struct deployment *d, struct server *
 	if (err == SLO_OK && server->usable)
 		seat_came(s, d);
 	return err;
+}
+
+struct seat *sched_seat_find(const struct sched_model *m, const struct server *server)
+{
+	struct seat *seat = server->seats;
+
+	while (seat && seat->deployment->model != &m->fleet)
+		seat = seat->next_of_server;
+	return seat;
+}
+
+void sched_seat_move(struct sched *s, struct seat *seat, struct deployment *d)
+{
+	struct deployment *from = seat->deployment;
+
+	fleet_move(seat, d);
+	if (from == d || !seat->server->usable)
+		return;
+	seat_went(s, from);
+	seat_came(s, d);
+}
+
+void sched_seat_remove(struct sched *s, struct seat *seat)
+{
+	struct deployment *d = seat->deployment;
+	bool usable = seat->server->usable;
+
+	fleet_unseat(seat);
+	if (usable)
+		seat_went(s, d);
+}
+
+void sched_deployment_remove(struct sched *s, struct deployment *d)
+{
+	struct sched_model *m = sched_model_of(d);
+
+	fleet_deployment_free(d);
+	queue_deployment_removed(&m->queue);
+	sched_mark_dirty(s, m);
+}
+
+void sched_deployments_order(struct sched *s, struct sched_model *m,
+                             struct deployment *const *order)
+{
+	fleet_order(&m->fleet, order);
+	queue_refresh(&m->queue);
+	sched_mark_dirty(s, m);
 }
 
 void sched_server_usable(struct sched *s, struct server *server, bool usable)

@@ -11,7 +11,7 @@ struct sched {
 	struct sched_models models;
 	struct sched_model *model_by_name;
 	struct sched_models dirty; /* something changed since their last decision round */
-	struct server *servers;
+	struct servers servers;
 	uint64_t seq;
 	slo_nsec stepped; /* when sched_step() was called last */
 	uint64_t leases_expired;
@@ -22,6 +22,7 @@ static inline struct sched_model *sched_model_of(const struct deployment *d)
 	return (struct sched_model *)((char *)d->model - offsetof(struct sched_model, fleet));
 }
 
+void sched_model_free(struct sched_model *m);
 void sched_mark_dirty(struct sched *s, struct sched_model *m);
 /* Takes r out of its queue, if it waits in one; its caller then moves it on. */
 void sched_leave_queue(struct sched *s, struct request *r);

@@ -452,7 +452,7 @@ static void note_latency(const struct agent *a, const struct endline *e,
 	enum slo_strategy decided =
 	    r->fallback ? a->conf->routing.fallback : (enum slo_strategy)r->strategy;
 	struct outcome_stats *o = &m->stats.outcome[decided][verdict];
-	struct server_stats *s = r->seat->server->owner;
+	struct server_stats *s = end->server->owner;
 	slo_nsec e2e = e->ta_ms * SLO_NSEC_PER_MSEC;
 	slo_nsec ttft = e->tr_ms * SLO_NSEC_PER_MSEC + end->waited;
 	int64_t tokens = end->input + end->output;

@@ -3,18 +3,24 @@
  *   model 1 ---- n deployment 1 ---- n seat n ---- 1 server
  *
  * A server may work for several models; it has one seat in each. Its ledger is one, so the load
- * of one model counts against the others. A server that is not usable keeps its ledger.
+ * of one model counts against the others. A server that is not usable keeps its ledger, and so
+ * does one that lost its seats.
+ *
+ * Everything comes and goes at run time. Only seats, deployments and models point to a seat; a
+ * request points to its server's ledger, so whoever frees a server waits until it is idle.
  *
  * Invariants (fleet_check):
  *  - a seat is in its deployment's load order, its model's count order and usable_seat[] if
  *    and only if its server is usable;
- *  - deployment.usable and model.usable count those seats. */
+ *  - deployment.usable and model.usable count those seats, model.seats all;
+ *  - the seats of a deployment are listed in ascending `order`. */
 #ifndef SLO_CORE_FLEET_H
 #define SLO_CORE_FLEET_H
 
 #include <bsd/sys/tree.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/queue.h>
 
 #include "core/ledger.h"
 #include "core/profile.h"
@@ -25,13 +31,14 @@ struct deployment;
 struct model;
 
 struct server {
-	struct ledger ledger;
+	struct ledger ledger; /* first: fleet_server_of() */
 	bool usable;
-	struct seat *seats;  /* one per model, linked by next_of_server */
-	struct server *next; /* of the fleet */
-	void *owner;         /* the shell's; the core does not look at it */
-	char *name;          /* as HAProxy knows it inside its backend */
+	struct seat *seats;      /* one per model, linked by next_of_server */
+	LIST_ENTRY(server) link; /* of the fleet */
+	void *owner;             /* the shell's; the core does not look at it */
+	char *name;              /* as HAProxy knows it inside its backend */
 };
+LIST_HEAD(servers, server);
 
 struct seat {
 	RB_ENTRY(seat) by_load;
@@ -39,10 +46,10 @@ struct seat {
 	struct server *server;
 	struct deployment *deployment;
 	struct seat *next_of_server;
-	struct seat *next; /* of the deployment, in configuration order */
-	uint64_t turn;     /* when least-request chose it last, in choices */
-	size_t index;      /* in usable_seat[], while usable */
-	uint32_t order;    /* in the model's configuration */
+	struct seat *next, **at; /* of the deployment, in configuration order */
+	uint64_t turn;           /* when least-request chose it last, in choices */
+	uint64_t order;          /* in the model's configuration */
+	size_t index;            /* in usable_seat[], while usable */
 };
 
 RB_HEAD(seats_by_load, seat);
@@ -65,21 +72,34 @@ struct model {
 	struct seats_by_count by_count; /* fewest in flight first, longest not chosen first */
 	struct seat **usable_seat;      /* [usable], in no order */
 	size_t usable, seats, seats_cap;
-	uint64_t turns;
+	uint64_t turns, orders; /* given out so far */
 	char *name;
 };
 
 /* Constructors copy the name; NULL: out of memory, or too many deployments. */
 MUSTCHECK slo_err model_init(struct model *m, const char *name);
-void model_fini(struct model *m); /* its seats must have been left by all servers' charges */
+void model_fini(struct model *m); /* its seats go, its servers stay */
 struct deployment *fleet_deployment_new(struct model *m, const char *name);
+/* Its seats go, its servers stay; the deployments behind it move up. */
+void fleet_deployment_free(struct deployment *d);
+/* Puts the deployments of m into this order, which names each of them once. */
+void fleet_order(struct model *m, struct deployment *const *order);
 struct server *fleet_server_new(const char *name);
-void fleet_server_free(struct server *s);
+void fleet_server_free(struct server *s); /* it has no seat */
 
-/* Seats s in d. SLO_EINVAL: it has a seat in this model already; SLO_ENOMEM. */
+/* Seats s in d, behind all others. SLO_EINVAL: it has a seat in this model already; SLO_ENOMEM. */
 MUSTCHECK slo_err fleet_seat(struct deployment *d, struct server *s);
+/* Puts the seat behind all others of its model, in a deployment d of it. */
+void fleet_move(struct seat *seat, struct deployment *d);
+void fleet_unseat(struct seat *seat); /* the seat is freed, its server stays */
 /* True if that changed anything. */
 bool fleet_set_usable(struct server *s, bool usable);
+
+/* The server that an open charge is on. */
+static inline struct server *fleet_server_of(const struct charge *c)
+{
+	return (struct server *)c->ledger;
+}
 
 /* Charge and release keep the orders right; charge also takes the server's turn. */
 void fleet_charge(struct seat *seat, slo_load load, struct charge *out);

@@ -47,6 +47,7 @@ struct queue {
 	uint8_t *untested;                    /* [cap], beside head */
 	slo_load *need[SLO_DEPLOYMENTS_MAX];  /* [cap] each, by slot */
 	size_t heads, cap, fragile;
+	bool stale; /* the heads' options are to be computed anew before the next candidate */
 };
 
 void queue_init(struct queue *q, struct model *model);
@@ -58,6 +59,8 @@ MUSTCHECK slo_err queue_deployment_added(struct queue *q);
 MUSTCHECK slo_err queue_push(struct queue *q, struct request *r);
 /* Takes r out, wherever it stands; the next of its bucket becomes an untested head. */
 void queue_remove(struct queue *q, struct request *r);
+/* The model has one deployment less than before; heads are ranked and tried again. */
+void queue_deployment_removed(struct queue *q);
 /* A profile or the set of usable deployments changed: every head is ranked and tried again. */
 void queue_refresh(struct queue *q);
 

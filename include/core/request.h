@@ -39,14 +39,13 @@ struct sched_model;
 struct request {
 	UT_hash_handle hh;         /* requests.by_id */
 	TAILQ_ENTRY(request) link; /* the state's list */
-	struct sched_model *model; /* NULL: only its end is known */
+	struct sched_model *model; /* NULL: only its end is known, or the model is gone */
 	void *user;                /* the shell's, not looked at */
 	slo_nsec created;          /* its clock for the SLO starts here */
 	slo_nsec arrived;          /* submitted to the scheduler */
 	slo_nsec since;            /* in its present state */
 	uint64_t seq;              /* order of arrival */
 	struct slo_target own;     /* the request's own target */
-	struct seat *seat;         /* where it was placed; NULL: nowhere */
 	union {
 		struct {                           /* while QUEUED */
 			TAILQ_ENTRY(request) fifo; /* the bucket's */

@@ -72,7 +72,7 @@ struct sched_model {
 	void *owner;                /* the shell's; the core does not look at it */
 	bool dirty;
 	TAILQ_ENTRY(sched_model) dirty_link;
-	TAILQ_ENTRY(sched_model) link; /* in configuration order */
+	TAILQ_ENTRY(sched_model) link; /* in order of addition */
 	UT_hash_handle hh;
 };
 TAILQ_HEAD(sched_models, sched_model);
@@ -83,15 +83,32 @@ struct sched *sched_new(const struct sched_conf *conf);               /* NULL: o
 void sched_free(struct sched *s);                                     /* NULL is accepted */
 void sched_configure(struct sched *s, const struct sched_conf *conf); /* all but the seed */
 
-/* The fleet. Constructors return NULL when out of memory. */
+/* The fleet. Constructors return NULL when out of memory. All of it may change at any time, while
+ * requests wait for it or run on it; step afterwards. Ties go by order: a deployment stands behind
+ * those that were added before, a seat behind all of its model, until they are moved. */
 struct sched_model *sched_model_add(struct sched *s, const char *name, enum slo_strategy strategy);
 struct sched_model *sched_model_find(const struct sched *s, const char *name, size_t len);
 const struct sched_models *sched_models(const struct sched *s);
 struct deployment *sched_deployment_add(struct sched_model *m, const char *name);
-/* A server that no model uses yet; the scheduler frees it. */
+/* Frees m. Its waiting requests get `pass`, SLO_REASON_UNKNOWN_MODEL, in order of arrival; its
+ * dispatched ones stay charged to their servers until they end. Their model is NULL then. */
+void sched_model_remove(struct sched *s, struct sched_model *m);
+/* Frees d and its seats; what is placed there stays charged to the servers. */
+void sched_deployment_remove(struct sched *s, struct deployment *d);
+/* Puts the deployments of m into this order, which names each of them once. */
+void sched_deployments_order(struct sched *s, struct sched_model *m,
+                             struct deployment *const *order);
+/* A server that no model uses yet; freed by sched_server_free() or with the scheduler. */
 struct server *sched_server_add(struct sched *s, const char *name);
+/* False: it has a seat or requests in flight, and stays. */
+bool sched_server_free(struct server *server);
 /* Gives it a seat. SLO_EINVAL: it has one in this model already; SLO_ENOMEM. */
 MUSTCHECK slo_err sched_server_seat(struct sched *s, struct deployment *d, struct server *server);
+struct seat *sched_seat_find(const struct sched_model *m, const struct server *server);
+/* To the end of d, which is of the same model, its own or another one. */
+void sched_seat_move(struct sched *s, struct seat *seat, struct deployment *d);
+/* The server leaves the deployment; its ledger stays. Frees the seat. */
+void sched_seat_remove(struct sched *s, struct seat *seat);
 void sched_server_usable(struct sched *s, struct server *server, bool usable);
 /* Takes p over on SLO_OK. SLO_ESTALE: it is not newer than the one in force. */
 MUSTCHECK slo_err sched_profile_set(struct sched *s, struct deployment *d, struct profile *p);
@@ -157,6 +174,7 @@ struct sched_end {
 	enum sched_end_result result;
 	/* The rest only if a dispatched request was released: */
 	const struct request *request; /* else NULL; valid until the next call */
+	struct server *server;         /* that it ran on */
 	int64_t input, output;         /* the best known counts */
 	slo_nsec waited;               /* from its arrival to its dispatch */
 };

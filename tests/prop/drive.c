@@ -244,6 +244,8 @@ static bool same_state(struct world *w)
 	for (unsigned s = 0; s < NAIVE_SERVERS; s++) {
 		const struct server *srv = w->server[s];
 
+		if ((srv != NULL) != naive_has_server(w->naive, s))
+			return differ(w, "s%u exists for one of both", s);
 		if (srv == NULL)
 			continue;
 		if (srv->ledger.used != naive_used(w->naive, s) ||
@@ -409,6 +411,117 @@ static bool seat(struct world *w, const struct op *op)
 	return true;
 }
 
+static bool unseat(struct world *w, const struct op *op)
+{
+	struct sched_model *m = w->model[op->model];
+	struct server *server = w->server[op->server];
+	struct seat *at = m != NULL && server != NULL ? sched_seat_find(m, server) : NULL;
+
+	if (at != NULL)
+		sched_seat_remove(w->sched, at);
+	if (!hear(w, op->t))
+		return false;
+	naive_told(w->naive, w->told, w->n_heard);
+	if (naive_unseat(w->naive, op->t, op->model, op->server) != (at != NULL))
+		return differ(w, "s%u had a seat for one of both", op->server);
+	return true;
+}
+
+static bool leave(struct world *w, const struct op *op)
+{
+	struct server *server = w->server[op->server];
+
+	while (server != NULL && server->seats != NULL)
+		sched_seat_remove(w->sched, server->seats);
+	if (!hear(w, op->t))
+		return false;
+	naive_told(w->naive, w->told, w->n_heard);
+	naive_leave(w->naive, op->t, op->server);
+	return true;
+}
+
+static bool move(struct world *w, const struct op *op)
+{
+	struct sched_model *m = w->model[op->model];
+	struct server *server = w->server[op->server];
+	struct deployment *d = w->deployment[op->model][op->deployment];
+	struct seat *at = m != NULL && server != NULL ? sched_seat_find(m, server) : NULL;
+	bool moved = at != NULL && d != NULL;
+
+	if (moved)
+		sched_seat_move(w->sched, at, d);
+	if (!hear(w, op->t))
+		return false;
+	naive_told(w->naive, w->told, w->n_heard);
+	if (naive_move(w->naive, op->t, op->model, op->deployment, op->server) != moved)
+		return differ(w, "s%u moved for one of both", op->server);
+	return true;
+}
+
+static bool drop(struct world *w, const struct op *op)
+{
+	struct deployment **d = &w->deployment[op->model][op->deployment];
+	bool dropped = *d != NULL;
+
+	if (dropped)
+		sched_deployment_remove(w->sched, *d);
+	*d = NULL;
+	if (!hear(w, op->t))
+		return false;
+	naive_told(w->naive, w->told, w->n_heard);
+	if (naive_drop(w->naive, op->t, op->model, op->deployment) != dropped)
+		return differ(w, "m%u had d%u for one of both", op->model, op->deployment);
+	return true;
+}
+
+static bool drop_model(struct world *w, const struct op *op)
+{
+	struct sched_model **m = &w->model[op->model];
+	bool dropped = *m != NULL;
+
+	if (dropped)
+		sched_model_remove(w->sched, *m);
+	*m = NULL;
+	memset(w->deployment[op->model], 0, sizeof(w->deployment[op->model]));
+	if (!hear(w, op->t))
+		return false;
+	naive_told(w->naive, w->told, w->n_heard);
+	if (naive_drop_model(w->naive, op->t, op->model) != dropped)
+		return differ(w, "m%u existed for one of both", op->model);
+	return true;
+}
+
+static bool order(struct world *w, const struct op *op)
+{
+	struct deployment *sorted[NAIVE_DEPLOYMENTS];
+	unsigned name[NAIVE_DEPLOYMENTS], count = 0;
+
+	if (w->model[op->model] == NULL)
+		return nothing(w, op);
+	order_build(name, op->seed);
+	for (unsigned i = 0; i < NAIVE_DEPLOYMENTS; i++) {
+		struct deployment *d = w->deployment[op->model][name[i]];
+
+		if (d != NULL)
+			sorted[count++] = d;
+	}
+	sched_deployments_order(w->sched, w->model[op->model], sorted);
+	if (!hear(w, op->t))
+		return false;
+	naive_told(w->naive, w->told, w->n_heard);
+	naive_order(w->naive, op->t, op->model, name);
+	return true;
+}
+
+/* A server without seats is gone with its last request. */
+static void collect(struct world *w)
+{
+	for (unsigned s = 0; s < NAIVE_SERVERS; s++)
+		if (w->server[s] != NULL && sched_server_free(w->server[s]))
+			w->server[s] = NULL;
+	naive_collect(w->naive);
+}
+
 static bool ready(struct world *w, const struct op *op)
 {
 	if (w->server[op->server] == NULL)
@@ -475,6 +588,18 @@ static bool apply_event(struct world *w, const struct op *op)
 		return passed(w, op);
 	case OP_SEAT:
 		return seat(w, op);
+	case OP_UNSEAT:
+		return unseat(w, op);
+	case OP_LEAVE:
+		return leave(w, op);
+	case OP_MOVE:
+		return move(w, op);
+	case OP_DROP:
+		return drop(w, op);
+	case OP_DROP_MODEL:
+		return drop_model(w, op);
+	case OP_ORDER:
+		return order(w, op);
 	case OP_READY:
 		return ready(w, op);
 	case OP_PROFILE:
@@ -505,7 +630,10 @@ bool world_apply(struct world *w, const struct op *op, char *message, struct tal
 	w->now = op->t;
 	w->n_heard = 0;
 	naive_told(w->naive, w->told, 0);
-	if (!apply_event(w, op) || !same_actions(w, tally) || !same_state(w))
+	if (!apply_event(w, op) || !same_actions(w, tally))
+		return false;
+	collect(w);
+	if (!same_state(w))
 		return false;
 #ifdef SLO_CHECK
 	sched_check(w->sched);

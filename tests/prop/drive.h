@@ -12,9 +12,9 @@
 struct tally {
 	/* Random picks: how often the k-th of n usable servers. */
 	uint64_t drawn[NAIVE_SERVERS + 1][NAIVE_SERVERS];
-	uint64_t answers, waited; /* all; routes after some time in the queue */
-	uint64_t seen[4][8];      /* by verdict and reason */
-	uint64_t heavy;           /* of more than a whole server */
+	uint64_t answers, waited;        /* all; routes after some time in the queue */
+	uint64_t seen[4][NAIVE_REASONS]; /* by verdict and reason */
+	uint64_t heavy;                  /* of more than a whole server */
 };
 
 struct world;

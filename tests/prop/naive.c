@@ -383,21 +383,21 @@ static void push(struct naive *n, slo_nsec now, uint32_t id)
 		      NAIVE_ROUTE, NAIVE_NO_REASON);
 }
 
-/* The one request whose answer does not depend on the queue. */
-static void answer_due(struct naive *n, slo_nsec now)
+/* A request whose answer does not depend on the queue. */
+static void answer_due(struct naive *n, slo_nsec now, uint32_t id)
 {
-	enum naive_strategy strategy = n->request[n->due].ask.strategy;
+	enum naive_strategy strategy = n->request[id].ask.strategy;
+	enum naive_reason reason = n->request[id].due_reason;
 
-	n->has_due = false;
-	if (n->due_reason == NAIVE_ENDED) {
-		answer(n, now, n->due, NAIVE_PASS, NAIVE_ENDED);
-		remember(n, now, n->due);
-	} else if (n->due_reason != NAIVE_NO_REASON) {
-		refuse(n, now, n->due, n->due_reason);
+	if (reason == NAIVE_ENDED || reason == NAIVE_UNKNOWN_MODEL) {
+		answer(n, now, id, NAIVE_PASS, reason);
+		remember(n, now, id);
+	} else if (reason != NAIVE_NO_REASON) {
+		refuse(n, now, id, reason);
 	} else if (strategy == NAIVE_PUSH) {
-		push(n, now, n->due);
+		push(n, now, id);
 	} else {
-		place_anywhere(n, now, n->due, strategy, NAIVE_ROUTE, NAIVE_NO_REASON);
+		place_anywhere(n, now, id, strategy, NAIVE_ROUTE, NAIVE_NO_REASON);
 	}
 }
 
@@ -416,8 +416,9 @@ static void settle(struct naive *n, slo_nsec now)
 		n->concerned[n->request[id].ask.model] = true;
 		refuse(n, now, id, NAIVE_QUEUE_TIMEOUT);
 	}
-	if (n->has_due)
-		answer_due(n, now);
+	for (size_t i = 0; i < n->n_due; i++)
+		answer_due(n, now, n->due[i]);
+	n->n_due = 0;
 	decide(n, now);
 }
 
@@ -458,6 +459,118 @@ bool naive_seat(struct naive *n, slo_nsec t, unsigned model, unsigned deployment
 	return is_new;
 }
 
+static void becomes_due(struct naive *n, uint32_t id, enum naive_reason reason)
+{
+	struct request *r = &n->request[id];
+
+	if (r->state == WAITING)
+		take_out(n->model[r->ask.model].queue, &n->model[r->ask.model].queued, id);
+	r->state = DUE;
+	r->due_reason = reason;
+	n->due[n->n_due++] = id;
+}
+
+static void unseat(struct naive *n, unsigned model, unsigned server)
+{
+	struct model *m = &n->model[model];
+	struct deployment *d = naive_deployment_of(m, server);
+
+	take_out(d->server, &d->servers, server);
+	m->seated[server] = m->turn[server] = 0;
+	if (n->server[server].usable)
+		n->concerned[model] = true;
+}
+
+bool naive_unseat(struct naive *n, slo_nsec t, unsigned model, unsigned server)
+{
+	bool seated = n->model[model].seated[server] != 0;
+
+	if (seated)
+		unseat(n, model, server);
+	settle(n, t);
+	return seated;
+}
+
+void naive_leave(struct naive *n, slo_nsec t, unsigned server)
+{
+	for (unsigned m = 0; m < NAIVE_MODELS; m++)
+		if (n->model[m].seated[server] != 0)
+			unseat(n, m, server);
+	settle(n, t);
+}
+
+static struct deployment *find_deployment(struct model *m, unsigned name)
+{
+	for (unsigned k = 0; k < m->deployments; k++)
+		if (m->deployment[k].name == name)
+			return &m->deployment[k];
+	return NULL;
+}
+
+bool naive_move(struct naive *n, slo_nsec t, unsigned model, unsigned deployment, unsigned server)
+{
+	struct model *m = &n->model[model];
+	struct deployment *from = naive_deployment_of(m, server), *to;
+
+	to = find_deployment(m, deployment);
+	if (from != NULL && to != NULL) {
+		take_out(from->server, &from->servers, server);
+		to->server[to->servers++] = server;
+		m->seated[server] = ++m->seats;
+		if (from != to && n->server[server].usable)
+			n->concerned[model] = true;
+	}
+	settle(n, t);
+	return from != NULL && to != NULL;
+}
+
+bool naive_drop(struct naive *n, slo_nsec t, unsigned model, unsigned deployment)
+{
+	struct model *m = &n->model[model];
+	struct deployment *d = find_deployment(m, deployment);
+
+	if (d != NULL) {
+		while (d->servers > 0)
+			unseat(n, model, d->server[0]);
+		m->deployments--;
+		memmove(d, d + 1, (size_t)(&m->deployment[m->deployments] - d) * sizeof(*d));
+		n->concerned[model] = true;
+	}
+	settle(n, t);
+	return d != NULL;
+}
+
+bool naive_drop_model(struct naive *n, slo_nsec t, unsigned model)
+{
+	struct model *m = &n->model[model];
+	uint32_t *queue = m->queue;
+	bool existed = m->exists;
+
+	while (m->queued > 0)
+		becomes_due(n, queue[0], NAIVE_UNKNOWN_MODEL);
+	*m = (struct model){ .queue = queue };
+	settle(n, t);
+	return existed;
+}
+
+void naive_order(struct naive *n, slo_nsec t, unsigned model,
+                 const unsigned name[NAIVE_DEPLOYMENTS])
+{
+	struct model *m = &n->model[model];
+	struct deployment sorted[NAIVE_DEPLOYMENTS];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < NAIVE_DEPLOYMENTS; i++) {
+		const struct deployment *d = find_deployment(m, name[i]);
+
+		if (d != NULL)
+			sorted[count++] = *d;
+	}
+	memcpy(m->deployment, sorted, count * sizeof(*sorted));
+	n->concerned[model] = true;
+	settle(n, t);
+}
+
 void naive_ready(struct naive *n, slo_nsec t, unsigned server, bool usable)
 {
 	if (n->server[server].usable != usable) {
@@ -479,18 +592,6 @@ bool naive_profile(struct naive *n, slo_nsec t, unsigned model, unsigned deploym
 	}
 	settle(n, t);
 	return newer;
-}
-
-static void becomes_due(struct naive *n, uint32_t id, enum naive_reason reason)
-{
-	struct request *r = &n->request[id];
-
-	if (r->state == WAITING)
-		take_out(n->model[r->ask.model].queue, &n->model[r->ask.model].queued, id);
-	r->state = DUE;
-	n->has_due = true;
-	n->due = id;
-	n->due_reason = reason;
 }
 
 slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naive_request *ask)

@@ -40,6 +40,8 @@ enum naive_reason {
 	NAIVE_NO_PROFILE,
 	NAIVE_NO_SLO,
 	NAIVE_ENDED,
+	NAIVE_UNKNOWN_MODEL,
+	NAIVE_REASONS,
 };
 
 /* The words of the contract for the above. */
@@ -98,6 +100,19 @@ slo_nsec naive_wakeup(const struct naive *n);
 
 /* Events. False or an error: refused, nothing happened. A new server is usable at once. */
 bool naive_seat(struct naive *n, slo_nsec t, unsigned model, unsigned deployment, unsigned server);
+/* A server leaves a model; a deployment, a model goes. False: there is none. */
+bool naive_unseat(struct naive *n, slo_nsec t, unsigned model, unsigned server);
+bool naive_drop(struct naive *n, slo_nsec t, unsigned model, unsigned deployment);
+bool naive_drop_model(struct naive *n, slo_nsec t, unsigned model);
+void naive_leave(struct naive *n, slo_nsec t, unsigned server); /* all models */
+/* To the end of a deployment of its model. False: it has no seat, or there is no such deployment.
+ */
+bool naive_move(struct naive *n, slo_nsec t, unsigned model, unsigned deployment, unsigned server);
+/* Deployments come in the order in which they stand in name[]. */
+void naive_order(struct naive *n, slo_nsec t, unsigned model,
+                 const unsigned name[NAIVE_DEPLOYMENTS]);
+/* Forgets the servers that have no seat and no request. */
+void naive_collect(struct naive *n);
 void naive_ready(struct naive *n, slo_nsec t, unsigned server, bool usable);
 bool naive_profile(struct naive *n, slo_nsec t, unsigned model, unsigned deployment,
                    const struct slo_profile_doc *doc);

@@ -12,8 +12,8 @@ const char *const naive_strategy_name[] = {
 };
 const char *const naive_verdict_name[] = { "route", "fallback", "reject", "pass" };
 const char *const naive_reason_name[] = {
-	"",          "slo-failure", "queue-timeout", "queue-full",
-	"no-server", "no-profile",  "no-slo",        "ended",
+	"",           "slo-failure", "queue-timeout", "queue-full",    "no-server",
+	"no-profile", "no-slo",      "ended",         "unknown-model",
 };
 
 struct naive *naive_new(const struct naive_conf *conf, uint32_t ids)
@@ -27,8 +27,10 @@ struct naive *naive_new(const struct naive_conf *conf, uint32_t ids)
 	n->request = calloc(ids, sizeof(*n->request));
 	n->dispatched = calloc(ids, sizeof(*n->dispatched));
 	n->over = calloc(ids, sizeof(*n->over));
+	n->due = calloc(ids, sizeof(*n->due));
 	n->action = calloc(ids, sizeof(*n->action));
-	ok = n->request != NULL && n->dispatched != NULL && n->over != NULL && n->action != NULL;
+	ok = n->due != NULL && n->request != NULL && n->dispatched != NULL && n->over != NULL &&
+	     n->action != NULL;
 	for (unsigned m = 0; m < NAIVE_MODELS; m++) {
 		n->model[m].queue = calloc(ids, sizeof(uint32_t));
 		ok = ok && n->model[m].queue != NULL;
@@ -48,6 +50,7 @@ void naive_free(struct naive *n)
 		free(n->model[m].queue);
 	free(n->action);
 	free(n->over);
+	free(n->due);
 	free(n->dispatched);
 	free(n->request);
 	free(n);
@@ -64,16 +67,16 @@ void naive_told(struct naive *n, const int *server, size_t count)
 
 bool naive_deployment_usable(const struct naive *n, const struct deployment *d)
 {
-	for (unsigned i = 0; i < d->servers; i++)
+	for (size_t i = 0; i < d->servers; i++)
 		if (n->server[d->server[i]].usable)
 			return true;
 	return false;
 }
 
-const struct deployment *naive_deployment_of(const struct model *m, unsigned server)
+struct deployment *naive_deployment_of(struct model *m, unsigned server)
 {
 	for (unsigned k = 0; k < m->deployments; k++)
-		for (unsigned i = 0; i < m->deployment[k].servers; i++)
+		for (size_t i = 0; i < m->deployment[k].servers; i++)
 			if (m->deployment[k].server[i] == server)
 				return &m->deployment[k];
 	return NULL;
@@ -90,8 +93,19 @@ struct deployment *naive_deployment_get(struct naive *n, unsigned model, unsigne
 			return &m->deployment[k];
 	assert(m->deployments < NAIVE_DEPLOYMENTS);
 	d = &m->deployment[m->deployments++];
-	d->name = name;
+	*d = (struct deployment){ .name = name };
 	return d;
+}
+
+void naive_collect(struct naive *n)
+{
+	for (unsigned s = 0; s < NAIVE_SERVERS; s++) {
+		bool seated = n->server[s].inflight > 0;
+
+		for (unsigned m = 0; m < NAIVE_MODELS; m++)
+			seated |= n->model[m].seated[s] != 0;
+		n->server[s].exists &= seated;
+	}
 }
 
 bool naive_fits(uint64_t used, uint64_t load)
@@ -105,7 +119,7 @@ int naive_pick_least_load(const struct naive *n, const struct deployment *d)
 {
 	int best = -1;
 
-	for (unsigned i = 0; i < d->servers; i++) {
+	for (size_t i = 0; i < d->servers; i++) {
 		const struct server *s = &n->server[d->server[i]];
 
 		if (s->usable && (best < 0 || s->used <= n->server[best].used))
@@ -118,7 +132,7 @@ int naive_pick_pack(const struct naive *n, const struct deployment *d, uint64_t 
 {
 	int best = -1;
 
-	for (unsigned i = 0; i < d->servers; i++) {
+	for (size_t i = 0; i < d->servers; i++) {
 		const struct server *s = &n->server[d->server[i]];
 
 		if (s->usable && naive_fits(s->used, load) &&

@@ -16,6 +16,7 @@ enum state {
 struct request {
 	struct naive_request ask;
 	enum state state;
+	enum naive_reason due_reason; /* when DUE: its answer, if it is not to be placed */
 	bool ended;
 	bool fresh; /* just arrived: may be refused because too many wait */
 	uint64_t seq;
@@ -27,8 +28,8 @@ struct request {
 
 struct deployment {
 	unsigned name;
-	unsigned servers;
-	unsigned server[NAIVE_SERVERS];
+	size_t servers;
+	uint32_t server[NAIVE_SERVERS];
 	struct naive_profile profile;
 };
 
@@ -63,9 +64,8 @@ struct naive {
 	slo_nsec now; /* of the last event */
 	/* What the present event leaves to be done: */
 	bool concerned[NAIVE_MODELS];
-	bool has_due;
-	uint32_t due;
-	enum naive_reason due_reason; /* its answer, if it is not to be placed */
+	uint32_t *due;
+	size_t n_due;
 	struct naive_action *action;
 	size_t actions;
 	const int *told;
@@ -75,7 +75,7 @@ struct naive {
 bool naive_fits(uint64_t used, uint64_t load);
 bool naive_deployment_usable(const struct naive *n, const struct deployment *d);
 /* The deployment of the model that the server has a seat in. */
-const struct deployment *naive_deployment_of(const struct model *m, unsigned server);
+struct deployment *naive_deployment_of(struct model *m, unsigned server);
 /* Comes into being when it is named first. */
 struct deployment *naive_deployment_get(struct naive *n, unsigned model, unsigned name);
 

@@ -168,6 +168,19 @@ void conf_build(struct naive_conf *conf, uint64_t seed)
 	conf->lease = lease[below(&rng, 6)];
 }
 
+void order_build(unsigned name[NAIVE_DEPLOYMENTS], uint64_t seed)
+{
+	uint64_t rng;
+
+	seed_rng(&rng, seed);
+	for (unsigned i = 0; i < NAIVE_DEPLOYMENTS; i++) {
+		unsigned at = below(&rng, i + 1);
+
+		name[i] = name[at];
+		name[at] = i;
+	}
+}
+
 void setup_init(struct setup *setup, uint64_t seed)
 {
 	static const size_t crowd[] = { 10, 20, 40, 40, 80 };
@@ -312,6 +325,31 @@ static void gen_seat(struct gen *g, struct op *op)
 	op->server = below(&g->rng, g->setup->servers);
 }
 
+/* A change of the fleet as a reload makes it. */
+static void gen_change(struct gen *g, struct op *op)
+{
+	unsigned r = below(&g->rng, 100);
+
+	gen_seat(g, op);
+	if (r < 25)
+		op->kind = OP_UNSEAT;
+	else if (r < 40)
+		op->kind = OP_LEAVE;
+	else if (r < 75)
+		op->kind = OP_MOVE;
+	else if (r < 85)
+		op->kind = OP_DROP;
+	else if (r < 93)
+		op->kind = OP_ORDER;
+	else
+		op->kind = OP_DROP_MODEL;
+	if (op->kind == OP_ORDER)
+		op->seed = draw(&g->rng);
+	/* What went comes again, soon. */
+	if (op->kind == OP_DROP_MODEL || op->kind == OP_DROP)
+		g->preamble -= 6;
+}
+
 static void gen_ready(struct gen *g, const struct naive *n, struct op *op)
 {
 	op->kind = OP_READY;
@@ -359,13 +397,15 @@ struct op gen_next(struct gen *g, const struct naive *n)
 		gen_arrive(g, &op);
 	else if (r < 900)
 		gen_end(g, n, &op);
-	else if (r < 920)
+	else if (r < 915)
 		gen_profile(g, &op);
 	else if (r < 925)
 		gen_seat(g, &op);
-	else if (r < 955)
+	else if (r < 937)
+		gen_change(g, &op);
+	else if (r < 960)
 		gen_ready(g, n, &op);
-	else if (r < 965)
+	else if (r < 968)
 		op.kind = OP_PASSED;
 	else if (r < 978)
 		op.kind = OP_TIME;

@@ -19,7 +19,13 @@ enum op_kind {
 	OP_END,
 	OP_ABANDON,
 	OP_PASSED,
-	OP_SEAT, /* server in (model, deployment) */
+	OP_SEAT,   /* server in (model, deployment) */
+	OP_UNSEAT, /* server of model */
+	OP_LEAVE,  /* server of all models */
+	OP_MOVE,   /* server of model to deployment */
+	OP_DROP,   /* deployment of model */
+	OP_DROP_MODEL,
+	OP_ORDER, /* of the model's deployments */
 	OP_READY,
 	OP_PROFILE, /* of (model, deployment) */
 	OP_CONFIG,  /* other options from now on, but for what is remembered */
@@ -37,7 +43,7 @@ struct op {
 	int64_t input, output;
 	slo_nsec created;
 	struct slo_target own;
-	uint64_t seed; /* PROFILE: all of it but `created` follows from this; CONFIG: all */
+	uint64_t seed; /* PROFILE: all of it but `created` follows from this; CONFIG, ORDER: all */
 	double doc_created;
 };
 
@@ -65,6 +71,8 @@ struct setup {
 	unsigned pull_percent;     /* of the strategies */
 };
 
+/* A permutation of the deployments' names. */
+void order_build(unsigned name[NAIVE_DEPLOYMENTS], uint64_t seed);
 void conf_build(struct naive_conf *conf, uint64_t seed);
 void setup_init(struct setup *setup, uint64_t seed);
 

@@ -112,6 +112,21 @@ static void write_config(FILE *f, const struct naive_conf *c, slo_nsec t)
 	        c->lease == SLO_NEVER ? -1 : (long long)(c->lease / MS));
 }
 
+/* The format has no words for these. */
+static void write_change(FILE *f, const struct op *op)
+{
+	static const char *const verb[] = {
+		[OP_UNSEAT] = "unseat", [OP_LEAVE] = "leave", [OP_MOVE] = "move",
+		[OP_DROP] = "drop",     [OP_ORDER] = "order", [OP_DROP_MODEL] = "drop model",
+	};
+
+	fputs("\"expect\":{", f);
+	seconds(f, "t", op->t);
+	fprintf(f, ",\"change\":\"%s\",\"model\":\"m%u\",\"deployment\":\"d%u\"", verb[op->kind],
+	        op->model, op->deployment);
+	fprintf(f, ",\"server\":\"s%u\",\"seed\":%llu}", op->server, (unsigned long long)op->seed);
+}
+
 static void write_op(FILE *f, const struct op *op)
 {
 	if (op->busy)
@@ -154,6 +169,14 @@ static void write_op(FILE *f, const struct op *op)
 		seconds(f, "t", op->t);
 		fprintf(f, ",\"server\":\"s%u\",\"deployment\":\"d%u\",\"model\":\"m%u\"",
 		        op->server, op->deployment, op->model);
+		break;
+	case OP_UNSEAT:
+	case OP_LEAVE:
+	case OP_MOVE:
+	case OP_DROP:
+	case OP_DROP_MODEL:
+	case OP_ORDER:
+		write_change(f, op);
 		break;
 	case OP_READY:
 		seconds(f, "t", op->t);

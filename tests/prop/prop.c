@@ -269,7 +269,7 @@ static void print_stats(const struct tally *t)
 	       (unsigned long long)t->answers, (unsigned long long)t->waited,
 	       (unsigned long long)t->heavy);
 	for (int v = 0; v < 4; v++)
-		for (int r = 0; r < 8; r++)
+		for (int r = 0; r < NAIVE_REASONS; r++)
 			if (t->seen[v][r] > 0)
 				printf("%12llu %s %s\n", (unsigned long long)t->seen[v][r],
 				       naive_verdict_name[v], naive_reason_name[r]);

@@ -293,13 +293,14 @@ static void without_a_usable_server_a_head_has_no_options(void **state)
 	assert_int_equal(r->bucket->option[0].deployment, f->fast->index);
 	fleet_set_usable(f->f1, false);
 	queue_refresh(&f->q);
+	assert_ptr_equal(candidate(f, 0), r);
 	assert_int_equal(r->bucket->options, 1);
 	assert_int_equal(r->bucket->option[0].deployment, f->slow->index);
 	fleet_set_usable(f->s1, false);
 	queue_refresh(&f->q);
+	assert_ptr_equal(candidate(f, 0), r);
 	assert_int_equal(r->bucket->options, 0);
 	assert_true(r->bucket->start == INT64_MIN);
-	assert_ptr_equal(candidate(f, 0), r);
 }
 
 static void a_head_that_waits_only_for_its_second_choice_comes_back_when_that_is_late(void **state)
@@ -348,8 +349,37 @@ static void a_deployment_may_come_while_requests_wait(void **state)
 	assert_non_null(f->late);
 	assert_int_equal(fleet_seat(d, f->late), SLO_OK);
 	queue_refresh(&f->q);
+	assert_ptr_equal(candidate(f, 0), r);
 	assert_int_equal(r->bucket->options, 3);
 	assert_int_equal(r->bucket->option[0].deployment, d->index);
+}
+
+static void a_deployment_may_go_while_requests_wait(void **state)
+{
+	struct fixture *f = *state;
+	struct request *r = push(f, 0, 2048, 64);
+	struct charge fast, slow;
+
+	fill(f, &fast, &slow);
+	block(f, r, 0);
+	assert_int_equal(f->fast->index, 0);
+	fleet_deployment_free(f->fast);
+	queue_deployment_removed(&f->q);
+	queue_check(&f->q);
+	assert_ptr_equal(candidate(f, 0), r);
+	assert_int_equal(r->bucket->options, 1);
+	assert_ptr_equal(f->m.deployment[r->bucket->option[0].deployment], f->slow);
+	block(f, r, 0);
+	assert_null(candidate(f, 0));
+	/* More sizes than there was room for when the deployment went, then another comes. */
+	for (int i = 0; i < 20; i++)
+		push(f, SEC(i), 1 << i, 1);
+	assert_non_null(fleet_deployment_new(&f->m, "late"));
+	assert_int_equal(queue_deployment_added(&f->q), SLO_OK);
+	for (struct request *next; (next = candidate(f, 0));)
+		block(f, next, 0);
+	free_up(f->s1, &slow);
+	assert_ptr_equal(candidate(f, 0), r);
 }
 
 static void of_many_heads_none_comes_before_the_candidate(void **state)
@@ -392,6 +422,7 @@ int main(void)
 		TEST(a_head_that_waits_only_for_its_second_choice_comes_back_when_that_is_late),
 		TEST(late_heads_are_candidates_only_when_asked_for),
 		TEST(a_deployment_may_come_while_requests_wait),
+		TEST(a_deployment_may_go_while_requests_wait),
 		TEST(of_many_heads_none_comes_before_the_candidate),
 	};
 
