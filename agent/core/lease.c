@@ -21,7 +21,7 @@ struct sched_lease lease_of(const struct request *r)
 		.id = r->id,
 		.id_len = r->id_len,
 		.model = r->model,
-		.server = r->seat->server,
+		.server = fleet_server_of(&r->charge),
 		.load = r->charge.load,
 		.created = r->created,
 		.arrived = r->arrived,
@@ -35,15 +35,6 @@ struct sched_lease lease_of(const struct request *r)
 		.fallback = r->fallback,
 		.goal = r->goal,
 	};
-}
-
-static struct seat *seat_in(const struct sched_model *m, const struct server *server)
-{
-	struct seat *seat = server->seats;
-
-	while (seat && sched_model_of(seat->deployment) != m)
-		seat = seat->next_of_server;
-	return seat;
 }
 
 static bool goal_sane(const struct goal *g)
@@ -66,10 +57,9 @@ static bool sane(const struct sched_lease *l)
 	       goal_sane(&l->goal);
 }
 
-static void fill(struct sched *s, struct request *r, const struct sched_lease *l, struct seat *seat)
+static void fill(struct sched *s, struct request *r, const struct sched_lease *l)
 {
 	r->model = l->model;
-	r->seat = seat;
 	r->created = l->created;
 	r->arrived = l->arrived;
 	r->input = (int32_t)l->input;
@@ -87,7 +77,7 @@ slo_err lease_restore(struct sched *s, const struct sched_lease *l)
 {
 	const struct request *youngest =
 	    TAILQ_LAST(&s->requests.list[REQUEST_DISPATCHED], request_list);
-	struct seat *seat = seat_in(l->model, l->server);
+	struct seat *seat = sched_seat_find(l->model, l->server);
 	slo_nsec since = l->dispatched;
 	unsigned int hash;
 	struct request *r;
@@ -103,7 +93,7 @@ slo_err lease_restore(struct sched *s, const struct sched_lease *l)
 	r = requests_new(&s->requests, hash, l->id, l->id_len, since);
 	if (!r)
 		return SLO_ENOMEM;
-	fill(s, r, l, seat);
+	fill(s, r, l);
 	requests_move(&s->requests, r, REQUEST_DISPATCHED, since);
 	fleet_charge(seat, l->load, &r->charge);
 	return SLO_OK;

@@ -11,9 +11,9 @@
 struct sched_lease {
 	const char *id; /* id_len in 1..SLO_ID_MAX */
 	size_t id_len;
-	struct sched_model *model;
-	struct server *server; /* has a seat in the model */
-	slo_load load;         /* 0..SLO_LOAD_MAX */
+	struct sched_model *model; /* NULL: it is gone */
+	struct server *server;     /* has a seat in the model, if it did not leave */
+	slo_load load;             /* 0..SLO_LOAD_MAX */
 	slo_nsec created, arrived, dispatched;
 	int64_t input, output, estimate; /* tokens; estimate -1: input was told */
 	enum slo_strategy strategy;
