@@ -557,7 +557,7 @@ void naive_order(struct naive *n, slo_nsec t, unsigned model,
                  const unsigned name[NAIVE_DEPLOYMENTS])
 {
 	struct model *m = &n->model[model];
-	struct deployment sorted[NAIVE_DEPLOYMENTS];
+	struct deployment sorted[NAIVE_DEPLOYMENTS] = { 0 };
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < NAIVE_DEPLOYMENTS; i++) {
