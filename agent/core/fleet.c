@@ -87,8 +87,10 @@ void fleet_deployment_free(struct deployment *d)
 {
 	struct model *m = d->model;
 
-	while (d->seats)
-		fleet_unseat(d->seats);
+	for (struct seat *seat = d->seats, *next; seat; seat = next) {
+		next = seat->next;
+		fleet_unseat(seat);
+	}
 	m->deployments--;
 	for (size_t i = d->index; i < m->deployments; i++) {
 		m->deployment[i] = m->deployment[i + 1];
