@@ -395,6 +395,26 @@ static void speed_divides_every_time_and_nothing_else(void **state)
 	engine_free(fast);
 }
 
+static void another_speed_counts_from_the_next_step_on(void **state)
+{
+	struct engine *e = engine_on("a10", ENGINE_PREFILL_FIRST, 0, 0);
+	slo_nsec running, second;
+
+	(void)state;
+	submit(e, 0, 1, 100, 4);
+	step(e, &log_a); /* token 1 */
+	running = engine_next(e);
+	assert_true(engine_set_speed(e, 1e15));
+	assert_false(engine_set_speed(e, 0));
+	assert_false(engine_set_speed(e, -1));
+	assert_false(engine_set_speed(e, (double)INFINITY));
+	assert_false(engine_set_speed(e, (double)NAN));
+	second = step(e, &log_a);
+	assert_int_equal(second, running);
+	assert_int_equal(step(e, &log_a), second + 1);
+	engine_free(e);
+}
+
 static void at_absurd_speed_time_still_advances(void **state)
 {
 	struct engine_conf conf = { .gpu = "h100", .model = DEEPSEEK, .speed = 1e15 };
@@ -589,6 +609,7 @@ int main(void)
 		TEST(the_newest_is_evicted_and_resumes_where_it_was),
 		TEST(evictions_go_from_the_newest_and_come_back_oldest_first),
 		TEST(speed_divides_every_time_and_nothing_else),
+		TEST(another_speed_counts_from_the_next_step_on),
 		TEST(at_absurd_speed_time_still_advances),
 		TEST(prefill_first_stalls_the_decodes),
 		TEST(chunked_decodes_go_on_while_a_prompt_is_cut_up),
