@@ -72,7 +72,7 @@ class Operator(unittest.TestCase):
             self.assertEqual("route", p.route("read-again")["verdict"])
             self.agent.ends("read-again")
         self.agent.logged(r"\[WARNING\] .* \d+ log lines could not be written\n.*read-again: ")
-        self.assertTrue(self.agent.idle())
+        self.agent.until(self.agent.idle, "an empty ledger")
 
     @staticmethod
     def copy(reader, path):

@@ -12,7 +12,7 @@ MODEL = "llama2-7b"
 @dataclasses.dataclass
 class Leave:
     """When and how a client aborts. `after` seconds from the last byte of its request, or, with
-    `events`, after so many pieces of the answer's body."""
+    `events`, after so many events of a stream, however many come in one piece."""
     how: str  # "fin" or "rst"
     after: float = None
     events: int = None
@@ -79,7 +79,7 @@ async def _body(reader, answer, leave):
     def add(data):
         answer.body += data
         answer.pieces += 1
-        if leave and leave.events is not None and answer.pieces >= leave.events:
+        if leave and leave.events is not None and answer.body.count(b"\n\n") >= leave.events:
             raise Leaving
 
     if "chunked" in answer.headers.get("transfer-encoding", ""):
