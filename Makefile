@@ -41,7 +41,9 @@ WIRE_LIBS := -ljansson -lmsgpackc -lz -lm
 IO_LIBS   := -lev -lmicrohttpd -ljansson -lmsgpackc -lz -lm
 TEST_LIBS := -lcmocka
 # Lets a test make allocations of the archives fail (tests/support/failing_malloc.h).
-FAILING := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup
+FAILING := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
+# The same for what may be cut short or fail on a socket (tests/support/failing_io.h).
+FAILING_IO := -Wl,--wrap=recv,--wrap=read,--wrap=readv,--wrap=send,--wrap=write,--wrap=writev,--wrap=accept4
 
 core_obj := $(patsubst %.c,$(OUT)/%.o,$(wildcard agent/core/*.c))
 wire_obj := $(patsubst %.c,$(OUT)/%.o,$(wildcard agent/wire/*.c))
@@ -228,6 +230,8 @@ $(OUT)/tests/test_%: $(OUT)/tests/unit/test_%.o $(core_lib) $(wire_lib) $(io_lib
 	engine) libs="$(OUT)/tests/sim/engine.o -lm";; \
 	sim) libs="$(sim_lib) $(wire_lib) $(core_lib) $(WIRE_LIBS)";; \
 	io) libs="$(io_lib) $(wire_lib) $(core_lib) $(IO_LIBS)";; \
+	io-failing) libs="$(io_lib) $(wire_lib) $(core_lib) $(IO_LIBS) $(FAILING)";; \
+	io-faults) libs="$(io_lib) $(wire_lib) $(core_lib) $(IO_LIBS) $(FAILING_IO)";; \
 	*) echo "tests/unit/LAYERS does not name test_$*" >&2; exit 1;; esac; \
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $< -o $@ $$libs $(TEST_LIBS)
 
