@@ -12,6 +12,7 @@
 #include "io/config.h"
 #include "io/conn.h"
 #include "io/event_server.h"
+#include "io/heap.h"
 #include "io/http_server.h"
 #include "io/log.h"
 #include "io/spop_server.h"
@@ -33,6 +34,7 @@ struct daemon {
 	struct spop_server *spop;
 	struct event_server *events;
 	struct http_server *http;
+	struct heap heap;
 	ev_signal hup, term, interrupt, usr1;
 	ev_timer drain;
 	ev_timer tell; /* of what the log left out */
@@ -157,6 +159,15 @@ static void raise_descriptors(struct daemon *d)
 		          (unsigned long long)rl.rlim_cur, wanted);
 }
 
+static void give_back(void *arg)
+{
+	struct daemon *d = arg;
+
+	conns_give_back(&d->conns);
+	spop_server_give_back(d->spop);
+	sched_give_back(d->agent->sched);
+}
+
 static bool start(struct daemon *d)
 {
 	size_t message = d->conf->limits.spop_frame_size;
@@ -189,6 +200,7 @@ static bool start(struct daemon *d)
 	if (d->conf->http.count > 0 && !(d->http = http_server_new(d->agent)))
 		return false;
 	listeners_close_unclaimed(&d->agent->listeners, &d->log);
+	heap_watch(&d->heap, d->loop, give_back, d);
 	log_write(&d->log, LOG_NOTICE, "slo-spoa %s is ready", SLO_VERSION);
 	return true;
 }
@@ -196,6 +208,7 @@ static bool start(struct daemon *d)
 /* In reverse order: connections go first, because what they hold belongs to the agent. */
 static void stop(struct daemon *d)
 {
+	heap_unwatch(&d->heap);
 	http_server_free(d->http);
 	conns_fini(&d->conns);
 	spop_server_free(d->spop);

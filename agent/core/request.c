@@ -61,6 +61,8 @@ static struct request *block_get(struct requests *t, size_t id_len)
 		return malloc(sizeof(*r) + SHORT_ID + 1);
 	TAILQ_REMOVE(&t->spare, r, link);
 	t->spares--;
+	if (t->spares < t->spares_low)
+		t->spares_low = t->spares;
 	return r;
 }
 
@@ -72,6 +74,18 @@ static void block_put(struct requests *t, struct request *r)
 	}
 	TAILQ_INSERT_HEAD(&t->spare, r, link);
 	t->spares++;
+}
+
+void requests_give_back(struct requests *t)
+{
+	for (; t->spares_low > 0; t->spares_low--) {
+		struct request *r = TAILQ_FIRST(&t->spare);
+
+		TAILQ_REMOVE(&t->spare, r, link);
+		t->spares--;
+		free(r);
+	}
+	t->spares_low = t->spares;
 }
 
 struct request *requests_new(struct requests *t, unsigned int hash, const char *id, size_t len,

@@ -433,6 +433,11 @@ void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
 	}
 }
 
+void sched_give_back(struct sched *s)
+{
+	requests_give_back(&s->requests);
+}
+
 struct sched_counts sched_counts(const struct sched *s)
 {
 	return (struct sched_counts){

@@ -15,8 +15,8 @@
 #define OUT_BLOCK     4096 /* output of one wake-up mostly fits */
 #define SPARES_MAX    64
 #define ACCEPT_BATCH  64
-#define PAUSE         0.1 /* seconds, after running out of descriptors */
-#define LINGER        2.0 /* seconds that a peer has to read our last words */
+#define PAUSE         0.1                    /* seconds, after running out of descriptors */
+#define LINGER        (2 * SLO_NSEC_PER_SEC) /* that a peer has to read our last words */
 
 struct out_block {
 	struct out_block *next;
@@ -37,6 +37,8 @@ static uint8_t *out_get(struct conns *set)
 		return malloc(OUT_BLOCK);
 	set->spare = b->next;
 	set->spares--;
+	if (set->spares < set->spares_low)
+		set->spares_low = set->spares;
 	return (uint8_t *)b;
 }
 
@@ -112,13 +114,70 @@ void conn_sent(struct conn *c, size_t len)
 	want_write(c);
 }
 
+/* Waiting */
+
+static void patience_arm(struct patience *p, slo_nsec now)
+{
+	const struct conn *first = TAILQ_FIRST(&p->waiting);
+	slo_nsec left;
+
+	ev_timer_stop(p->loop, &p->timer);
+	if (!first)
+		return;
+	left = first->since + p->span - now;
+	ev_now_update(p->loop); /* libev counts from the last poll otherwise */
+	ev_timer_set(&p->timer, left > 0 ? (double)left / 1e9 : 0., 0.);
+	ev_timer_start(p->loop, &p->timer);
+}
+
+static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct patience *p = w->data;
+	slo_nsec now = clock_nsec();
+	struct conn *c;
+
+	while ((c = TAILQ_FIRST(&p->waiting)) && c->since + p->span <= now) {
+		conn_wait(c, NULL, now);
+		p->over(c, now);
+	}
+	patience_arm(p, now);
+}
+
+void patience_init(struct patience *p, struct ev_loop *loop, slo_nsec span,
+                   void (*over)(struct conn *c, slo_nsec now))
+{
+	p->loop = loop;
+	p->span = span;
+	p->over = over;
+	TAILQ_INIT(&p->waiting);
+	ev_init(&p->timer, on_patience);
+	p->timer.data = p;
+}
+
+void patience_fini(struct patience *p)
+{
+	ev_timer_stop(p->loop, &p->timer);
+}
+
+/* The timer is left alone: one that comes too early only looks who is first. */
+void conn_wait(struct conn *c, struct patience *p, slo_nsec now)
+{
+	if (c->patience)
+		TAILQ_REMOVE(&c->patience->waiting, c, patience_link);
+	c->patience = p;
+	c->since = now;
+	if (!p)
+		return;
+	TAILQ_INSERT_TAIL(&p->waiting, c, patience_link);
+	if (!ev_is_active(&p->timer))
+		patience_arm(p, now);
+}
+
 /* Closing */
 
-static void on_linger_over(struct ev_loop *loop, ev_timer *w, int revents)
+static void linger_over(struct conn *c, slo_nsec now)
 {
-	struct conn *c = w->data;
-
-	conn_close(c, clock_nsec(), NULL);
+	conn_close(c, now, NULL);
 }
 
 void conn_finish(struct conn *c)
@@ -127,10 +186,7 @@ void conn_finish(struct conn *c)
 		return;
 	c->finishing = true;
 	ev_io_stop(c->set->loop, &c->readable);
-	ev_timer_stop(c->set->loop, &c->timer);
-	ev_set_cb(&c->timer, on_linger_over);
-	ev_timer_set(&c->timer, LINGER, 0.);
-	ev_timer_start(c->set->loop, &c->timer);
+	conn_wait(c, &c->set->linger, clock_nsec());
 	want_write(c);
 }
 
@@ -146,7 +202,7 @@ void conn_close(struct conn *c, slo_nsec now, const char *reason)
 		            reason);
 	ev_io_stop(set->loop, &c->readable);
 	ev_io_stop(set->loop, &c->writable);
-	ev_timer_stop(set->loop, &c->timer);
+	conn_wait(c, NULL, now);
 	if (c->writing)
 		TAILQ_REMOVE(&set->writing, c, writing_link);
 	c->writing = false;
@@ -249,7 +305,6 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 		memcpy(set->scratch, c->left, len);
 	n = recv(c->fd, set->scratch + len, set->scratch_size - len, 0);
 	if (n > 0) {
-		c->active = now;
 		len += (size_t)n;
 		used = c->protocol->received(c, set->scratch, len, now);
 		if (!c->closing && !c->finishing && (used < len || c->left))
@@ -264,10 +319,6 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 }
 
 /* Accepting */
-
-static void no_timeout(struct ev_loop *loop, ev_timer *w, int revents)
-{
-}
 
 static void conn_start(struct acceptor *a, int fd, const struct sockaddr_storage *sa, socklen_t len)
 {
@@ -296,12 +347,10 @@ static void conn_start(struct acceptor *a, int fd, const struct sockaddr_storage
 	c->counter = a->counter;
 	c->fd = fd;
 	c->out_max = a->out_max;
-	c->active = now;
 	snprintf(c->peer, sizeof(c->peer), "%.*s", (int)sizeof(c->peer) - 1, name);
 	ev_io_init(&c->readable, on_readable, fd, EV_READ);
 	ev_io_init(&c->writable, on_writable, fd, EV_WRITE);
-	ev_init(&c->timer, no_timeout);
-	c->readable.data = c->writable.data = c->timer.data = c;
+	c->readable.data = c->writable.data = c;
 	ev_io_start(a->set->loop, &c->readable);
 	TAILQ_INSERT_TAIL(&a->set->open, c, link);
 	a->set->count++;
@@ -389,26 +438,40 @@ slo_err conns_init(struct conns *set, struct ev_loop *loop, struct log *log, siz
 	TAILQ_INIT(&set->open);
 	TAILQ_INIT(&set->writing);
 	TAILQ_INIT(&set->closing);
+	patience_init(&set->linger, loop, LINGER, linger_over);
 	ev_prepare_init(&set->prepare, before_sleep);
 	set->prepare.data = set;
 	ev_prepare_start(loop, &set->prepare);
 	return SLO_OK;
 }
 
+static void free_spares(struct conns *set, size_t n)
+{
+	for (; n > 0; n--) {
+		struct out_block *b = set->spare;
+
+		set->spare = b->next;
+		set->spares--;
+		free(b);
+	}
+}
+
+void conns_give_back(struct conns *set)
+{
+	free_spares(set, set->spares_low);
+	set->spares_low = set->spares;
+}
+
 void conns_fini(struct conns *set)
 {
-	struct out_block *b;
-
 	if (!set->scratch)
 		return;
 	ev_prepare_stop(set->loop, &set->prepare);
 	while (!TAILQ_EMPTY(&set->open))
 		conn_close(TAILQ_FIRST(&set->open), clock_nsec(), NULL);
 	reap(set);
-	while ((b = set->spare)) {
-		set->spare = b->next;
-		free(b);
-	}
+	patience_fini(&set->linger);
+	free_spares(set, set->spares);
 	free(set->scratch);
 	set->scratch = NULL;
 }

@@ -32,7 +32,8 @@ struct spop_server {
 	struct acceptor acceptor[CONFIG_LISTEN_MAX];
 	size_t acceptors;
 	struct held_list spare; /* to spare malloc */
-	size_t spares;
+	size_t spares, spares_low;
+	struct patience hello, idle;
 	bool draining;
 };
 
@@ -99,6 +100,8 @@ static struct held *held_new(struct spop_server *s)
 		return malloc(sizeof(*h));
 	TAILQ_REMOVE(&s->spare, h, link);
 	s->spares--;
+	if (s->spares < s->spares_low)
+		s->spares_low = s->spares;
 	return h;
 }
 
@@ -298,9 +301,19 @@ static uint32_t frame_limit(const struct spop_conn *c)
 	return c->max_frame ? c->max_frame : (uint32_t)agent_of(c)->conf->limits.spop_frame_size;
 }
 
-static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_nsec now)
+/* First the HELLO must come in time, then something must come now and then. */
+static void note_activity(struct spop_conn *c, slo_nsec now)
 {
-	struct spop_conn *c = (struct spop_conn *)conn;
+	struct spop_server *s = c->conn.owner;
+
+	s->idle.span = s->agent->conf->limits.idle_timeout;
+	if (c->max_frame && !c->conn.closing && !c->conn.finishing)
+		conn_wait(&c->conn, s->idle.span ? &s->idle : NULL, now);
+}
+
+static size_t frames(struct spop_conn *c, const uint8_t *data, size_t len, slo_nsec now)
+{
+	struct conn *conn = &c->conn;
 	size_t used = 0, whole;
 	struct spop_frame f;
 	slo_err err;
@@ -321,6 +334,15 @@ static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_n
 		used += whole;
 	}
 	return len;
+}
+
+static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_nsec now)
+{
+	struct spop_conn *c = (struct spop_conn *)conn;
+	size_t used = frames(c, data, len, now);
+
+	note_activity(c, now);
+	return used;
 }
 
 /* Connections */
@@ -351,38 +373,33 @@ static const struct conn_protocol spop_protocol = {
 	.name = "spop",
 };
 
-/* First the HELLO must come in time, then something must come now and then. */
-static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+static void hello_over(struct conn *conn, slo_nsec now)
 {
-	struct spop_conn *c = w->data;
-	const struct config_limits *limits = &agent_of(c)->conf->limits;
-	slo_nsec now = clock_nsec(), left;
+	conn_close(conn, now, "no HELLO in time");
+}
 
-	if (!c->max_frame) {
-		conn_close(&c->conn, now, "no HELLO in time");
+/* A connection that waits for us is not idle. */
+static void idle_over(struct conn *conn, slo_nsec now)
+{
+	struct spop_conn *c = (struct spop_conn *)conn;
+	struct spop_server *s = conn->owner;
+
+	if (c->held_count > 0) {
+		conn_wait(conn, &s->idle, now);
 		return;
 	}
-	if (limits->idle_timeout == 0)
-		return;
-	left = c->conn.active + limits->idle_timeout - now;
-	if (left <= 0 && c->held_count == 0) {
-		log_closed(c, now, "idle for limits.idle_timeout");
-		disconnect(c, now, SPOP_S_NORMAL);
-		return;
-	}
-	left = left > SLO_NSEC_PER_SEC ? left : SLO_NSEC_PER_SEC;
-	ev_timer_set(w, (double)left / 1e9, 0.);
-	ev_timer_start(loop, w);
+	log_closed(c, now, "idle for limits.idle_timeout");
+	disconnect(c, now, SPOP_S_NORMAL);
 }
 
 static void accepted(struct conn *conn, slo_nsec now)
 {
 	struct spop_conn *c = (struct spop_conn *)conn;
+	struct spop_server *s = conn->owner;
 
 	TAILQ_INIT(&c->held);
-	ev_timer_init(&conn->timer, on_timer, (double)agent_of(c)->conf->limits.hello_timeout / 1e9,
-	              0.);
-	ev_timer_start(conn->set->loop, &conn->timer);
+	s->hello.span = s->agent->conf->limits.hello_timeout;
+	conn_wait(conn, &s->hello, now);
 }
 
 struct spop_server *spop_server_new(struct agent *a, struct conns *conns)
@@ -395,6 +412,8 @@ struct spop_server *spop_server_new(struct agent *a, struct conns *conns)
 	s->agent = a;
 	s->conns = conns;
 	TAILQ_INIT(&s->spare);
+	patience_init(&s->hello, conns->loop, a->conf->limits.hello_timeout, hello_over);
+	patience_init(&s->idle, conns->loop, a->conf->limits.idle_timeout, idle_over);
 	a->deliver = deliver;
 	for (size_t i = 0; i < a->conf->spop.count; i++) {
 		struct acceptor *ac = &s->acceptor[i];
@@ -424,18 +443,32 @@ struct spop_server *spop_server_new(struct agent *a, struct conns *conns)
 	return s;
 }
 
-void spop_server_free(struct spop_server *s)
+static void free_spares(struct spop_server *s, size_t n)
 {
-	struct held *h;
+	for (; n > 0; n--) {
+		struct held *h = TAILQ_FIRST(&s->spare);
 
-	if (!s)
-		return;
-	for (size_t i = 0; i < s->acceptors; i++)
-		acceptor_stop(&s->acceptor[i]);
-	while ((h = TAILQ_FIRST(&s->spare))) {
 		TAILQ_REMOVE(&s->spare, h, link);
+		s->spares--;
 		free(h);
 	}
+}
+
+void spop_server_give_back(struct spop_server *s)
+{
+	free_spares(s, s->spares_low);
+	s->spares_low = s->spares;
+}
+
+void spop_server_free(struct spop_server *s)
+{
+	if (!s)
+		return;
+	patience_fini(&s->hello);
+	patience_fini(&s->idle);
+	for (size_t i = 0; i < s->acceptors; i++)
+		acceptor_stop(&s->acceptor[i]);
+	free_spares(s, s->spares);
 	free(s);
 }
 

@@ -78,11 +78,12 @@ struct requests {
 	struct request_list list[REQUEST_STATES];
 	size_t count[REQUEST_STATES];
 	struct request_list spare; /* blocks for short ids, to spare malloc */
-	size_t spares;
+	size_t spares, spares_low; /* low: least since requests_give_back() */
 };
 
 void requests_init(struct requests *t);
 void requests_fini(struct requests *t);
+void requests_give_back(struct requests *t); /* frees what lay spare since the last call */
 
 /* An id is hashed once and looked up or added by that. */
 unsigned int requests_hash(const char *id, size_t len);

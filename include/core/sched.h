@@ -183,6 +183,9 @@ struct sched_end {
 void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
                const struct sched_outcome *outcome, struct sched_end *out);
 
+/* Frees blocks that lay spare ever since the last call. */
+void sched_give_back(struct sched *s);
+
 struct sched_counts {
 	size_t queued, dispatched, remembered;
 	uint64_t leases_expired; /* since the start */

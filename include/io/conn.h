@@ -34,6 +34,21 @@ struct conn_protocol {
 	const char *name;          /* "spop", for log lines */
 };
 
+/* How long something is waited for, by many connections: they stand in the order in which they
+ * began, and one timer serves the first. (A timer each would cost memory that libev keeps.) */
+struct patience {
+	struct ev_loop *loop;
+	slo_nsec span; /* may change at any time */
+	void (*over)(struct conn *c, slo_nsec now);
+	struct conn_list waiting;
+	ev_timer timer;
+};
+void patience_init(struct patience *p, struct ev_loop *loop, slo_nsec span,
+                   void (*over)(struct conn *c, slo_nsec now));
+void patience_fini(struct patience *p); /* of one that no connection waits with */
+/* Begins, or begins anew, from now on; it replaces another one. NULL: for ever. */
+void conn_wait(struct conn *c, struct patience *p, slo_nsec now);
+
 /* What the connections of a loop share. */
 struct conns {
 	struct ev_loop *loop;
@@ -42,8 +57,9 @@ struct conns {
 	size_t count;
 	uint8_t *scratch; /* shared input buffer */
 	size_t scratch_size;
-	struct out_block *spare; /* output blocks, to spare malloc */
-	size_t spares;
+	struct out_block *spare;   /* output blocks, to spare malloc */
+	size_t spares, spares_low; /* low: least since conns_give_back() */
+	struct patience linger;    /* for our last words to be read */
 	ev_prepare prepare;
 };
 
@@ -61,9 +77,9 @@ struct conn {
 	uint8_t *out; /* [out_sent, out_len) is still to be written */
 	size_t out_sent, out_len, out_cap, out_max;
 	ev_io readable, writable;
-	ev_timer timer;  /* hello, then idle */
-	slo_nsec active; /* when bytes came last */
-	TAILQ_ENTRY(conn) link, writing_link;
+	struct patience *patience; /* what it is waited for with, or NULL */
+	slo_nsec since;            /* when that began */
+	TAILQ_ENTRY(conn) link, writing_link, patience_link;
 	char peer[48];
 };
 
@@ -71,6 +87,8 @@ struct conn {
 MUSTCHECK slo_err conns_init(struct conns *set, struct ev_loop *loop, struct log *log,
                              size_t max_message);
 void conns_fini(struct conns *set); /* closes all */
+/* Frees what lay spare ever since the last call. */
+void conns_give_back(struct conns *set);
 
 /* Room for len more bytes of output at the returned place, to be followed by conn_sent(); NULL:
  * the peer does not read or memory is out, and the connection has been closed. */

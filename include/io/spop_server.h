@@ -21,4 +21,7 @@ void spop_server_drain(struct spop_server *s);
 /* Says goodbye to every connection; they close when that is written. */
 void spop_server_disconnect(struct spop_server *s);
 
+/* Frees what lay spare ever since the last call. */
+void spop_server_give_back(struct spop_server *s);
+
 #endif

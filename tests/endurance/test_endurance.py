@@ -34,6 +34,9 @@ class Endurance(unittest.TestCase):
         text = self.run_program("coldstart.py", times=3, requests=scaled(1000, 100))
         self.assertIn("3 cold starts", text)
 
+    def test_memory(self):
+        self.run_program("memory.py", connections=scaled(2000), held=scaled(4000), slack=512)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -148,11 +148,56 @@ static void a_deployment_without_memory_changes_nothing(void **state)
 	}
 }
 
+static slo_err submit(struct sched *s, const char *id)
+{
+	struct sched_request req = {
+		.id = id,
+		.id_len = strlen(id),
+		.model = sched_model_find(s, "m", 1),
+		.strategy = SLO_STRATEGY_SLO,
+		.input = 1,
+		.output = 1,
+		.max_output = -1,
+	};
+
+	return sched_submit(s, 0, &req, NULL);
+}
+
+/* A spare block serves a request when memory is out; given back, it is no more. */
+static void blocks_that_lie_spare_are_given_back(void **state)
+{
+	struct sched_conf conf = sched_conf_default();
+	struct sched *s;
+
+	(void)state;
+	conf.remember_ended = 1;
+	s = sched_new(&conf);
+	assert_non_null(s);
+	assert_true(build(s));
+	work(s);
+	while (sched_counts(s).remembered > 0) {
+		struct sched_action a;
+
+		assert_false(sched_step(s, INT64_C(1) << 40, &a));
+	}
+	assert_int_equal(submit(s, "makes their bucket"), SLO_OK);
+	allocations_until_failure = 0;
+	assert_int_equal(submit(s, "with a spare block"), SLO_OK);
+	sched_give_back(s); /* what was spare since the start: nothing */
+	assert_int_equal(submit(s, "with another one"), SLO_OK);
+	sched_give_back(s);
+	assert_int_equal(submit(s, "without any"), SLO_ENOMEM);
+	allocations_until_failure = -1;
+	sched_check(s);
+	sched_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_allocation_may_fail),
 		cmocka_unit_test(a_deployment_without_memory_changes_nothing),
+		cmocka_unit_test(blocks_that_lie_spare_are_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
