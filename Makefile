@@ -67,6 +67,8 @@ prop_obj  := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/prop/*.c))
 prop_bin  := $(OUT)/tests/prop/prop
 sources   := $(shell find agent include tests -name '*.[ch]')
 
+bench_bin := $(addprefix $(BUILD)/release/bench/,core_bench spop_load null_agent malloc_count.so)
+
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 
@@ -131,9 +133,10 @@ coverage: ## Line and branch coverage of the core by unit, property and scenario
 	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant cov unit scenarios prop
 	@gcovr $(GCOVR) 2>/dev/null && gcovr $(GCOVR) --branches --print-summary 2>/dev/null
 
-bench: ## Cost of a decision by fleet and queue, memory per request and server
-	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release $(BUILD)/release/bench/core_bench
+bench: newer-haproxy ## What a decision and what the agent costs, some minutes (FULL=1: the whole matrix)
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all $(bench_bin)
 	@$(BUILD)/release/bench/core_bench
+	@BUILD_DIR=$(BUILD)/release FULL=$(FULL) $(PYTHON) tests/bench/spop_bench.py
 
 mutants: ## Do the tests notice? Small changes to the core, each of which has to be caught
 	@$(PYTHON) tests/mutants/run.py -j $(JOBS)
@@ -255,10 +258,20 @@ $(OUT)/tests/sim/slo-%: $(OUT)/tests/sim/slo_%.o $(sim_lib) $(wire_lib) $(core_l
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
 
-$(OUT)/bench/%: $(OUT)/tests/bench/%.o $(core_lib)
+$(OUT)/bench/core_bench: $(OUT)/tests/bench/core_bench.o $(core_lib)
 	$(call say,LINK)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(CORE_LIBS)
+
+$(OUT)/bench/%: $(OUT)/tests/bench/%.o $(wire_lib)
+	$(call say,LINK)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ -lev $(WIRE_LIBS)
+
+$(OUT)/bench/malloc_count.so: tests/bench/malloc_count.c
+	$(call say,LINK)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -fPIC -shared $< -o $@
 
 # With clang -fsanitize=fuzzer this hunts; otherwise the same target replays its corpus.
 $(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(if $(filter fuzz,$(VARIANT)),,$(OUT)/tests/fuzz/replay.o) $(io_lib) $(wire_lib) $(core_lib)
