@@ -47,49 +47,52 @@ enum role {
 };
 
 struct member {
-	const char *name;
+	struct slice name;
 	enum role role;
 };
 
 /* At most 32 each: struct frame has a bit for every member seen. */
 static const struct member root_members[] = {
-	{ "model", R_MODEL },
-	{ "messages", R_MESSAGES },
-	{ "prompt", R_INPUT },
-	{ "input", R_INPUT },
-	{ "inputs", R_INPUT },
-	{ "text", R_INPUT },
-	{ "input_ids", R_INPUT },
-	{ "system", R_PARTS },
-	{ "instructions", R_PARTS },
-	{ "suffix", R_WORDS },
-	{ "tools", R_RAW },
-	{ "functions", R_RAW },
-	{ "documents", R_RAW },
-	{ "response_format", R_FORMAT },
-	{ "stream", R_STREAM },
-	{ "n", R_N },
-	{ "best_of", R_BEST_OF },
-	{ "max_completion_tokens", R_LIMIT },
-	{ "max_tokens", R_LIMIT_OLD },
-	{ "max_output_tokens", R_LIMIT_RESPONSES },
-	{ "parameters", R_PARAMETERS },
-	{ "sampling_params", R_SAMPLING },
+	{ SLICE("model"), R_MODEL },
+	{ SLICE("messages"), R_MESSAGES },
+	{ SLICE("prompt"), R_INPUT },
+	{ SLICE("input"), R_INPUT },
+	{ SLICE("inputs"), R_INPUT },
+	{ SLICE("text"), R_INPUT },
+	{ SLICE("input_ids"), R_INPUT },
+	{ SLICE("system"), R_PARTS },
+	{ SLICE("instructions"), R_PARTS },
+	{ SLICE("suffix"), R_WORDS },
+	{ SLICE("tools"), R_RAW },
+	{ SLICE("functions"), R_RAW },
+	{ SLICE("documents"), R_RAW },
+	{ SLICE("response_format"), R_FORMAT },
+	{ SLICE("stream"), R_STREAM },
+	{ SLICE("n"), R_N },
+	{ SLICE("best_of"), R_BEST_OF },
+	{ SLICE("max_completion_tokens"), R_LIMIT },
+	{ SLICE("max_tokens"), R_LIMIT_OLD },
+	{ SLICE("max_output_tokens"), R_LIMIT_RESPONSES },
+	{ SLICE("parameters"), R_PARAMETERS },
+	{ SLICE("sampling_params"), R_SAMPLING },
 };
 
 /* A message, a part of one, or an input item: they share names and never disagree. */
 static const struct member item_members[] = {
-	{ "type", R_TYPE },       { "text", R_OWN_TEXT },    { "content", R_OWN_TEXT },
-	{ "output", R_OWN_TEXT }, { "tool_calls", R_CALLS }, { "function_call", R_FUNCTION },
-	{ "name", R_SKIP },       { "arguments", R_WORDS },  { "input", R_RAW }, /* of a tool_use */
+	{ SLICE("type"), R_TYPE },        { SLICE("text"), R_OWN_TEXT },
+	{ SLICE("content"), R_OWN_TEXT }, { SLICE("output"), R_OWN_TEXT },
+	{ SLICE("tool_calls"), R_CALLS }, { SLICE("function_call"), R_FUNCTION },
+	{ SLICE("name"), R_SKIP },        { SLICE("arguments"), R_WORDS },
+	{ SLICE("input"), R_RAW }, /* of a tool_use */
 };
 
-static const struct member call_members[] = { { "function", R_FUNCTION } };
-static const struct member function_members[] = { { "name", R_WORDS }, { "arguments", R_WORDS } };
-static const struct member format_members[] = { { "json_schema", R_RAW } };
-static const struct member parameters_members[] = { { "max_new_tokens", R_LIMIT_TGI } };
-static const struct member sampling_members[] = { { "max_new_tokens", R_LIMIT_SGLANG },
-	                                          { "n", R_N } };
+static const struct member call_members[] = { { SLICE("function"), R_FUNCTION } };
+static const struct member function_members[] = { { SLICE("name"), R_WORDS },
+	                                          { SLICE("arguments"), R_WORDS } };
+static const struct member format_members[] = { { SLICE("json_schema"), R_RAW } };
+static const struct member parameters_members[] = { { SLICE("max_new_tokens"), R_LIMIT_TGI } };
+static const struct member sampling_members[] = { { SLICE("max_new_tokens"), R_LIMIT_SGLANG },
+	                                          { SLICE("n"), R_N } };
 
 /* What an object or array in this role is made of; nothing where it would be of the wrong type. */
 #define MEMBERS(table) .members = (table), .nmembers = sizeof(table) / sizeof((table)[0])
@@ -115,8 +118,9 @@ static const struct shape {
 };
 
 /* Types whose own text is prompt. Without a type it is, too. */
-static const char *const text_types[] = {
-	"text", "input_text", "output_text", "message", "tool_result", "function_call_output",
+static const struct slice text_types[] = {
+	SLICE("text"),    SLICE("input_text"),  SLICE("output_text"),
+	SLICE("message"), SLICE("tool_result"), SLICE("function_call_output"),
 };
 
 enum place { AT_FIRST, AT_NEXT, AFTER_ONE };
@@ -203,7 +207,7 @@ static bool is_blob(struct json_text type)
 	if (!type.closed)
 		return false;
 	for (size_t i = 0; i < sizeof(text_types) / sizeof(text_types[0]); i++) {
-		if (slice_eq(type.raw, text_types[i]))
+		if (slice_same(type.raw, text_types[i]))
 			return false;
 	}
 	return true;
@@ -359,7 +363,7 @@ static enum role member_role(struct frame *f, struct json_text key)
 	for (size_t i = 0; i < shape->nmembers; i++) {
 		uint32_t bit = UINT32_C(1) << i;
 
-		if (!slice_eq(name, shape->members[i].name))
+		if (!slice_same(name, shape->members[i].name))
 			continue;
 		if (f->seen & bit)
 			return R_SKIP;

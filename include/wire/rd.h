@@ -18,15 +18,73 @@ struct rd {
 	bool bad;
 };
 
-void rd_init(struct rd *r, struct slice in); /* in.p may be NULL: nothing to read */
-size_t rd_left(const struct rd *r);          /* bytes not yet read; 0 when bad */
+/* The small ones are inline: a frame takes some fifty of them. */
 
-uint8_t rd_u8(struct rd *r);
-uint32_t rd_u32be(struct rd *r);
+/* in.p may be NULL: nothing to read. */
+static inline void rd_init(struct rd *r, struct slice in)
+{
+	static const uint8_t nothing[1];
+
+	/* Arithmetic on NULL is undefined even when it moves by zero. */
+	if (!in.p)
+		in = (struct slice){ .p = nothing, .len = 0 };
+	*r = (struct rd){ .p = in.p, .end = in.p + in.len, .bad = false };
+}
+
+/* Bytes not yet read; 0 when bad. */
+static inline size_t rd_left(const struct rd *r)
+{
+	return r->bad ? 0 : (size_t)(r->end - r->p);
+}
+
+static inline struct slice rd_bytes(struct rd *r, uint64_t len)
+{
+	struct slice s;
+
+	/* Compare with what is left: p + len can wrap and look in bounds. */
+	if (r->bad || len > (uint64_t)(r->end - r->p)) {
+		r->bad = true;
+		return (struct slice){ .p = NULL, .len = 0 };
+	}
+	s = (struct slice){ .p = r->p, .len = (size_t)len };
+	r->p += s.len;
+	return s;
+}
+
+static inline uint8_t rd_u8(struct rd *r)
+{
+	if (r->bad || r->p == r->end) {
+		r->bad = true;
+		return 0;
+	}
+	return *r->p++;
+}
+
+static inline uint32_t rd_u32be(struct rd *r)
+{
+	struct slice s = rd_bytes(r, 4);
+
+	if (s.len < 4)
+		return 0;
+	return (uint32_t)s.p[0] << 24 | (uint32_t)s.p[1] << 16 | (uint32_t)s.p[2] << 8 | s.p[3];
+}
+
+/* What follows the first byte of a varint, which was at least 240. */
+uint64_t rd_varint_rest(struct rd *r, uint8_t first);
+
 /* SPOP's variable-length integer; more than 10 bytes or 64 bits is an error. */
-uint64_t rd_varint(struct rd *r);
-struct slice rd_bytes(struct rd *r, uint64_t len);
-struct slice rd_slice(struct rd *r); /* a varint length, then that many bytes */
+static inline uint64_t rd_varint(struct rd *r)
+{
+	uint8_t first = rd_u8(r);
+
+	return first < 240 ? first : rd_varint_rest(r, first);
+}
+
+/* A varint length, then that many bytes. */
+static inline struct slice rd_slice(struct rd *r)
+{
+	return rd_bytes(r, rd_varint(r));
+}
 
 /* Next item of a text list, without the blanks around it. False at the end of the list;
  * "a,,b" has an empty item, "a," has not. */
@@ -37,6 +95,17 @@ struct slice slice_trim(struct slice s); /* without blanks and tabs at both ends
 static inline struct slice slice_of(const char *text)
 {
 	return (struct slice){ .p = (const uint8_t *)text, .len = strlen(text) };
+}
+
+/* The initializer of a slice of a literal, for tables. */
+#define SLICE(text)                                                   \
+	{                                                             \
+		.p = (const uint8_t *)(text), .len = sizeof(text) - 1 \
+	}
+
+static inline bool slice_same(struct slice a, struct slice b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
 }
 
 /* Lengths first: memcmp over the peer's length would read past a short key. */

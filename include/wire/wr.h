@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "slo.h"
 
@@ -19,13 +20,60 @@ struct wr {
 };
 
 void wr_init(struct wr *w, uint8_t *buf, size_t size); /* buf is not NULL */
-size_t wr_len(const struct wr *w);                     /* bytes written */
 
-void wr_u8(struct wr *w, uint8_t v);
-void wr_u32be(struct wr *w, uint32_t v);
-void wr_varint(struct wr *w, uint64_t v); /* at most 10 bytes */
-void wr_bytes(struct wr *w, struct slice s);
-void wr_slice(struct wr *w, struct slice s); /* its length as a varint, then its bytes */
+/* The small ones are inline: an ACK takes some fifty of them. */
+
+/* Bytes written. */
+static inline size_t wr_len(const struct wr *w)
+{
+	return (size_t)(w->p - w->start);
+}
+
+static inline void wr_bytes(struct wr *w, struct slice s)
+{
+	if (w->bad || s.len > (size_t)(w->end - w->p)) {
+		w->bad = true;
+		return;
+	}
+	if (s.len == 0)
+		return; /* s.p may be NULL, which memcpy does not allow */
+	memcpy(w->p, s.p, s.len);
+	w->p += s.len;
+}
+
+static inline void wr_u8(struct wr *w, uint8_t v)
+{
+	if (w->bad || w->p == w->end) {
+		w->bad = true;
+		return;
+	}
+	*w->p++ = v;
+}
+
+static inline void wr_u32be(struct wr *w, uint32_t v)
+{
+	uint8_t b[4] = { (uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v };
+
+	wr_bytes(w, (struct slice){ .p = b, .len = sizeof(b) });
+}
+
+void wr_varint_long(struct wr *w, uint64_t v); /* of 240 and more */
+
+/* At most 10 bytes. */
+static inline void wr_varint(struct wr *w, uint64_t v)
+{
+	if (v < 240)
+		wr_u8(w, (uint8_t)v);
+	else
+		wr_varint_long(w, v);
+}
+
+/* Its length as a varint, then its bytes. */
+static inline void wr_slice(struct wr *w, struct slice s)
+{
+	wr_varint(w, s.len);
+	wr_bytes(w, s);
+}
 
 /* Overwrites four bytes at offset `at`, which must have been written. Nothing when bad. */
 void wr_patch_u32be(struct wr *w, size_t at, uint32_t v);
