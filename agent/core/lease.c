@@ -79,7 +79,7 @@ slo_err lease_restore(struct sched *s, const struct sched_lease *l)
 	    TAILQ_LAST(&s->requests.list[REQUEST_DISPATCHED], request_list);
 	struct seat *seat = sched_seat_find(l->model, l->server);
 	slo_nsec since = l->dispatched;
-	unsigned int hash;
+	uint32_t hash;
 	struct request *r;
 
 	if (!seat || !sane(l))
@@ -87,7 +87,7 @@ slo_err lease_restore(struct sched *s, const struct sched_lease *l)
 	/* The list is in order of time: the oldest lease expires first. */
 	if (youngest && since < youngest->since)
 		since = youngest->since;
-	hash = requests_hash(l->id, l->id_len);
+	hash = id_hash(l->id, l->id_len);
 	if (requests_find(&s->requests, hash, l->id, l->id_len))
 		return SLO_EINVAL;
 	r = requests_new(&s->requests, hash, l->id, l->id_len, since);

@@ -28,27 +28,15 @@ static void free_list(struct request_list *list)
 
 void requests_fini(struct requests *t)
 {
-	HASH_CLEAR(hh, t->by_id);
+	id_table_fini(&t->by_id);
 	for (int i = 0; i < REQUEST_STATES; i++)
 		free_list(&t->list[i]);
 	free_list(&t->spare);
 }
 
-unsigned int requests_hash(const char *id, size_t len)
+struct request *requests_find(const struct requests *t, uint32_t hash, const char *id, size_t len)
 {
-	unsigned int hash;
-
-	HASH_VALUE(id, len, hash);
-	return hash;
-}
-
-struct request *requests_find(const struct requests *t, unsigned int hash, const char *id,
-                              size_t len)
-{
-	struct request *r;
-
-	HASH_FIND_BYHASHVALUE(hh, t->by_id, id, len, hash, r);
-	return r;
+	return id_table_find(&t->by_id, hash, id, len);
 }
 
 static struct request *block_get(struct requests *t, size_t id_len)
@@ -88,7 +76,7 @@ void requests_give_back(struct requests *t)
 	t->spares_low = t->spares;
 }
 
-struct request *requests_new(struct requests *t, unsigned int hash, const char *id, size_t len,
+struct request *requests_new(struct requests *t, uint32_t hash, const char *id, size_t len,
                              slo_nsec now)
 {
 	struct request *r;
@@ -101,8 +89,8 @@ struct request *requests_new(struct requests *t, unsigned int hash, const char *
 	r->id_len = (uint8_t)len;
 	memcpy(r->id, id, len);
 	r->id[len] = '\0';
-	HASH_ADD_KEYPTR_BYHASHVALUE(hh, t->by_id, r->id, len, hash, r);
-	if (!r->hh.tbl) { /* uthash had no memory */
+	r->hash = hash;
+	if (id_table_add(&t->by_id, r) != SLO_OK) {
 		block_put(t, r);
 		return NULL;
 	}
@@ -125,10 +113,14 @@ void requests_move(struct requests *t, struct request *r, enum request_state to,
 
 void requests_forget(struct requests *t, struct request *r)
 {
+	const struct request *next = TAILQ_NEXT(r, link);
+
 	assert(r->state == REQUEST_PAST && !r->charge.ledger);
+	if (next)
+		id_table_prefetch(&t->by_id, next->hash); /* it goes next, and is cold */
 	TAILQ_REMOVE(&t->list[REQUEST_PAST], r, link);
 	t->count[REQUEST_PAST]--;
-	HASH_DELETE(hh, t->by_id, r);
+	id_table_remove(&t->by_id, r);
 	block_put(t, r);
 }
 
@@ -144,11 +136,12 @@ void requests_check(const struct requests *t)
 			assert(r->state == i);
 			assert((r->charge.ledger != NULL) == (i == REQUEST_DISPATCHED));
 			assert(i != REQUEST_QUEUED || r->bucket);
+			assert(requests_find(t, r->hash, r->id, r->id_len) == r);
 			n++;
 		}
 		assert(n == t->count[i]);
 		all += n;
 	}
-	assert(all == HASH_COUNT(t->by_id));
+	assert(all == t->by_id.count);
 	(void)all;
 }

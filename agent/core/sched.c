@@ -206,14 +206,19 @@ static slo_err enqueue(struct sched *s, slo_nsec now, struct request *r)
 	return SLO_OK;
 }
 
+void sched_expect(const struct sched *s, const char *id, size_t len)
+{
+	id_table_prefetch(&s->requests.by_id, id_hash(id, len));
+}
+
 slo_err sched_submit(struct sched *s, slo_nsec now, const struct sched_request *req,
                      struct request **out)
 {
 	struct request *r;
-	unsigned int hash;
+	uint32_t hash;
 
 	forget_old(s, now);
-	hash = requests_hash(req->id, req->id_len);
+	hash = id_hash(req->id, req->id_len);
 	r = requests_find(&s->requests, hash, req->id, req->id_len);
 	if (r)
 		return r->state == REQUEST_PAST && r->ended ? SLO_ESTALE : SLO_EINVAL;
@@ -282,7 +287,7 @@ static struct bucket *most_urgent(struct sched *s, slo_nsec now, struct sched_mo
 
 static bool step_queues(struct sched *s, slo_nsec now, struct sched_action *out)
 {
-	struct sched_model *m;
+	struct sched_model *m = NULL;
 	struct bucket *b;
 
 	while ((b = most_urgent(s, now, &m))) {
@@ -335,7 +340,7 @@ void sched_abandon(struct sched *s, slo_nsec now, struct request *r)
 	requests_move(&s->requests, r, REQUEST_PAST, now);
 }
 
-static struct request *note(struct sched *s, slo_nsec now, unsigned int hash, const char *id,
+static struct request *note(struct sched *s, slo_nsec now, uint32_t hash, const char *id,
                             size_t len)
 {
 	struct request *r = requests_new(&s->requests, hash, id, len, now);
@@ -347,7 +352,7 @@ static struct request *note(struct sched *s, slo_nsec now, unsigned int hash, co
 
 void sched_note_passed(struct sched *s, slo_nsec now, const char *id, size_t len)
 {
-	unsigned int hash = requests_hash(id, len);
+	uint32_t hash = id_hash(id, len);
 
 	forget_old(s, now);
 	if (!requests_find(&s->requests, hash, id, len))
@@ -402,7 +407,7 @@ static void close_lease(struct sched *s, slo_nsec now, struct request *r,
 void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
                const struct sched_outcome *outcome, struct sched_end *out)
 {
-	unsigned int hash = requests_hash(id, len);
+	uint32_t hash = id_hash(id, len);
 	struct request *r;
 
 	*out = (struct sched_end){ .result = SCHED_END_CLOSED };

@@ -18,11 +18,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-/* Out of memory must not end the process: uthash then leaves the element out, which
- * requests_new() notices. */
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
+#include "core/id_table.h"
 #include "core/ledger.h"
 #include "core/policy.h"
 #include "core/profile.h"
@@ -37,8 +33,9 @@ struct bucket;
 struct sched_model;
 
 struct request {
-	UT_hash_handle hh;         /* requests.by_id */
 	TAILQ_ENTRY(request) link; /* the state's list */
+	uint32_t hash;             /* of the id */
+	int32_t estimate;          /* prompt tokens before correction, -1: `input` was told */
 	struct sched_model *model; /* NULL: only its end is known, or the model is gone */
 	void *user;                /* the shell's, not looked at */
 	slo_nsec created;          /* its clock for the SLO starts here */
@@ -58,7 +55,6 @@ struct request {
 	};
 	int32_t input;    /* prompt tokens */
 	int32_t output;   /* predicted output tokens */
-	int32_t estimate; /* prompt tokens before correction, -1: `input` was told */
 	uint8_t state;    /* enum request_state */
 	uint8_t strategy; /* enum slo_strategy */
 	uint8_t reason;   /* enum slo_reason: its answer, when READY and not to be decided */
@@ -74,7 +70,7 @@ struct request {
 TAILQ_HEAD(request_list, request);
 
 struct requests {
-	struct request *by_id;
+	struct id_table by_id;
 	struct request_list list[REQUEST_STATES];
 	size_t count[REQUEST_STATES];
 	struct request_list spare; /* blocks for short ids, to spare malloc */
@@ -86,11 +82,9 @@ void requests_fini(struct requests *t);
 void requests_give_back(struct requests *t); /* frees what lay spare since the last call */
 
 /* An id is hashed once and looked up or added by that. */
-unsigned int requests_hash(const char *id, size_t len);
-struct request *requests_find(const struct requests *t, unsigned int hash, const char *id,
-                              size_t len);
+struct request *requests_find(const struct requests *t, uint32_t hash, const char *id, size_t len);
 /* A new READY request under an id that is not in the table. NULL: out of memory. */
-struct request *requests_new(struct requests *t, unsigned int hash, const char *id, size_t len,
+struct request *requests_new(struct requests *t, uint32_t hash, const char *id, size_t len,
                              slo_nsec now);
 void requests_move(struct requests *t, struct request *r, enum request_state to, slo_nsec now);
 /* Forgets r, which must be PAST. */

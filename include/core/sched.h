@@ -11,6 +11,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Out of memory must not end the process: uthash then leaves the element out. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
 #include "core/estimator.h"
 #include "core/fleet.h"
 #include "core/policy.h"
@@ -128,6 +132,9 @@ struct sched_request {
 	struct slo_target own;
 	void *user; /* comes back in the action */
 };
+
+/* A request or an end with that id will follow soon: has the CPU fetch what it will look at. */
+void sched_expect(const struct sched *s, const char *id, size_t len);
 
 /* A new request; its answer is an action of a later sched_step(), exactly one.
  * SLO_ESTALE: its end was seen already, so answer `pass`, SLO_REASON_ENDED.

@@ -11,7 +11,7 @@
 #include "core/sched.h"
 #include "failing_malloc.h"
 
-#define REQUESTS 120 /* over more buckets and ids than the first allocations hold */
+#define REQUESTS 140 /* over more buckets and ids than the first allocations hold */
 
 static double one[] = { 1 };
 static double half[] = { 2 };
