@@ -235,20 +235,43 @@ static slo_nsec target_ms(int64_t ms)
 	return (ms < longest ? ms : longest) * SLO_NSEC_PER_MSEC;
 }
 
-static bool path_has(struct slice path, const char *part)
+static bool starts(const uint8_t *p, const uint8_t *end, const char *text)
 {
-	return path.p && memmem(path.p, path.len, part, strlen(part)) != NULL;
+	size_t len = strlen(text);
+
+	return (size_t)(end - p) >= len && memcmp(p, text, len) == 0;
+}
+
+/* What the path says about the answer. */
+struct endpoint {
+	bool embeddings;  /* has no output tokens */
+	bool completions; /* not of a chat */
+};
+
+static struct endpoint endpoint_of(struct slice path)
+{
+	struct endpoint e = { false, false };
+	const uint8_t *p = path.p, *end = path.p ? path.p + path.len : NULL;
+	bool chat = false;
+
+	for (; p < end && (p = memchr(p, '/', (size_t)(end - p))); p++) {
+		e.embeddings |= starts(p, end, "/embeddings");
+		e.completions |= starts(p, end, "/completions");
+		chat |= starts(p, end, "/chat/completions");
+	}
+	e.completions &= !chat;
+	return e;
 }
 
 /* The request's own limit of output tokens over all its sequences; -1: none. */
 static int64_t output_limit(const struct route_msg *msg, const struct body_info *body)
 {
+	struct endpoint e = endpoint_of(msg->path);
 	int64_t max = msg->max_tokens >= 0 ? msg->max_tokens : body->max_tokens;
 
-	if (path_has(msg->path, "/embeddings"))
+	if (e.embeddings)
 		return 0;
-	if (max < 0 && path_has(msg->path, "/completions") &&
-	    !path_has(msg->path, "/chat/completions"))
+	if (max < 0 && e.completions)
 		max = COMPLETIONS_DEFAULT_MAX;
 	if (max < 0)
 		return -1;
@@ -314,6 +337,8 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, voi
 	enum slo_strategy strategy;
 
 	*request = NULL;
+	if (msg->id.p)
+		sched_expect(a->sched, (const char *)msg->id.p, msg->id.len);
 	body_scan(msg->body, &body);
 	m = choose_model(a, msg, &body);
 	strategy = strategy_of(a, m, msg->strategy);

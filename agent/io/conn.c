@@ -297,13 +297,14 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct conn *c = w->data;
 	struct conns *set = c->set;
-	slo_nsec now = clock_nsec();
 	size_t len = c->left_len, used;
+	slo_nsec now;
 	ssize_t n;
 
 	if (len > 0)
 		memcpy(set->scratch, c->left, len);
 	n = recv(c->fd, set->scratch + len, set->scratch_size - len, 0);
+	now = clock_nsec();
 	if (n > 0) {
 		len += (size_t)n;
 		used = c->protocol->received(c, set->scratch, len, now);

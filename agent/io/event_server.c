@@ -112,9 +112,13 @@ static void accepted(struct conn *conn, slo_nsec now)
 static bool makes_sense(const uint8_t *line, size_t len)
 {
 	static const char start[] = "slo1 id=";
-	const uint8_t *id = memmem(line, len, start, sizeof(start) - 1);
+	size_t head = sizeof(start) - 1;
+	const uint8_t *id = line;
 
-	return id && id + sizeof(start) - 1 < line + len && id[sizeof(start) - 1] > '-';
+	/* Mostly it stands right at the front. */
+	if (len < head || memcmp(line, start, head) != 0)
+		id = memmem(line, len, start, head);
+	return id && id + head < line + len && id[head] > '-';
 }
 
 static void read_batch(struct udp *u, slo_nsec now, int n)

@@ -34,6 +34,7 @@ struct spop_server {
 	struct held_list spare; /* to spare malloc */
 	size_t spares, spares_low;
 	struct patience hello, idle;
+	slo_nsec settled; /* in this wake-up, up to here time is counted as some frame's */
 	bool draining;
 };
 
@@ -230,7 +231,7 @@ static void on_notify(struct spop_conn *c, slo_nsec now, const struct spop_frame
 	struct answer answer;
 	struct route_msg msg;
 	struct held *h;
-	slo_nsec begun;
+	slo_nsec done;
 
 	if (!(f->flags & SPOP_FIN) || (f->flags & SPOP_ABORT)) {
 		count_frame(c, FRAME_NOTIFY, FRAME_ERROR);
@@ -254,9 +255,10 @@ static void on_notify(struct spop_conn *c, slo_nsec now, const struct spop_frame
 		return;
 	}
 	*h = held;
-	begun = clock_nsec();
 	submit(c, now, h, &msg);
-	histogram_add(&s->agent->stats.decision, (double)(clock_nsec() - begun) / 1e9);
+	done = clock_nsec();
+	histogram_add(&s->agent->stats.decision, (double)(done - s->settled) / 1e9);
+	s->settled = done;
 }
 
 static void on_disconnect(struct spop_conn *c, slo_nsec now, const struct spop_frame *f)
@@ -318,6 +320,7 @@ static size_t frames(struct spop_conn *c, const uint8_t *data, size_t len, slo_n
 	struct spop_frame f;
 	slo_err err;
 
+	((struct spop_server *)conn->owner)->settled = now;
 	while (!conn->closing && !conn->finishing) {
 		err = spop_peek(data + used, len - used, frame_limit(c), &whole);
 		if (err == SLO_ESHORT)
