@@ -62,7 +62,7 @@ class FaultLab(Lab):
     async def fill(self, n, held, tokens=LONG, held_tokens=8):
         """n streams on the servers, which are full then, and so many requests held. HAProxy asks
         the agent from here on, whatever its checks would say."""
-        self.checks(False)
+        await asyncio.to_thread(self.checks, False)
         streams = self.start_requests(n, "stream", tokens=tokens, stream=True)
         await self.until(lambda: self.dispatched() == n, "the servers are full")
         waiting = self.start_requests(held, "held", tokens=held_tokens)
@@ -214,7 +214,7 @@ class HaproxyReload(WithStack):
         lab.proxy.send(signal.SIGUSR2)
         await lab.until(lambda: pid() != old, "a new worker")
         await lab.until(lab.proxy_ready, "the new worker sees the agent")
-        lab.checks(False)
+        await asyncio.to_thread(lab.checks, False)
         new = lab.start_requests(10, "new", tokens=8)
         await lab.until(lambda: lab.queued() == n + 10, "the new worker asks the same agent")
         self.assertFalse(any(t.done() for t in streams + held))
@@ -404,7 +404,7 @@ class Ring(WithStack):
         await asyncio.to_thread(lab.hurry, lab.speed)
         await asyncio.to_thread(lab.start_agent)
         await lab.until(lab.proxy_ready, "HAProxy sees the new agent")
-        lab.checks(False)
+        await asyncio.to_thread(lab.checks, False)
         second = lab.start_requests(n, "second", tokens=LONG, stream=True)
         await lab.until(lambda: lab.dispatched() == n, "new ones run")
         asked = await self.ask_until_the_ring_is_empty(lab, n)

@@ -284,11 +284,32 @@ class Stack:
 
     def checks(self, on, *servers):
         """HAProxy's health checks of the agent, or of these servers. While they are off what is up
-        stays up: a machine that stood still for half a second would make it down."""
-        for name in servers or ("spoa/agent",):
-            said = self.runtime(f"{'enable' if on else 'disable'} health {name}").strip()
-            if said:
-                raise ValueError(said)
+        stays up: a machine that stood still for half a second would make it down. What is down
+        would stay so too, hence they are off only once all of these are up without them."""
+        servers = servers or ("spoa/agent",)
+
+        def switch(to):
+            for name in servers:
+                said = self.runtime(f"{to} health {name}").strip()
+                if said:
+                    raise ValueError(said)
+
+        def off():
+            switch("disable")
+            if self.running() >= set(servers):
+                return True
+            switch("enable")
+            return False
+
+        if on:
+            switch("enable")
+        else:
+            wait_for(off, f"{servers} are up", step=0.2)
+
+    def running(self):
+        """BACKEND/SERVER of those that HAProxy takes for up, checked or not."""
+        rows = [l.split() for l in self.runtime("show servers state").splitlines()]
+        return {f"{r[1]}/{r[3]}" for r in rows if len(r) > 5 and r[0] != "#" and r[5] == "2"}
 
     def stat(self):
         lines = [l for l in self.runtime("show stat").splitlines() if l]
