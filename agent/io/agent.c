@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <uthash.h>
 
 #include "io/clock.h"
 #include "wire/body.h"
@@ -13,13 +12,6 @@
 #define COMPLETIONS_DEFAULT_MAX 16
 /* 30 days: an end line that tells of more is wrong, and teaches no latency. */
 #define LATENCY_MAX_MS          INT64_C(2592000000)
-
-struct fleet_entry {
-	UT_hash_handle hh;
-	struct server *server;
-	struct server_stats stats;
-	char key[]; /* BACKEND/SERVER */
-};
 
 /* Set-up */
 
@@ -49,68 +41,6 @@ static struct sched_conf sched_conf_of(const struct config *conf)
 	};
 }
 
-/* The server of that name in that backend; models with the same backend share it. */
-static struct server *fleet_server(struct agent *a, const char *backend, const char *name)
-{
-	size_t backend_len = strlen(backend), name_len = strlen(name);
-	size_t len = backend_len + 1 + name_len;
-	struct fleet_entry *e = calloc(1, sizeof(*e) + len + 1);
-	struct fleet_entry *known;
-
-	if (!e)
-		return NULL;
-	memcpy(e->key, backend, backend_len);
-	e->key[backend_len] = '/';
-	memcpy(e->key + backend_len + 1, name, name_len);
-	HASH_FIND(hh, a->fleet, e->key, len, known);
-	if (known) {
-		free(e);
-		return known->server;
-	}
-	e->server = sched_server_add(a->sched, name);
-	if (!e->server) {
-		free(e);
-		return NULL;
-	}
-	HASH_ADD_KEYPTR(hh, a->fleet, e->key, len, e);
-	if (!e->hh.tbl) {
-		free(e);
-		return NULL;
-	}
-	e->server->owner = &e->stats;
-	return e->server;
-}
-
-static bool build_deployment(struct agent *a, struct agent_model *m,
-                             const struct config_deployment *conf)
-{
-	struct deployment *d = sched_deployment_add(m->sched, conf->name);
-
-	if (!d)
-		return false;
-	for (size_t i = 0; i < conf->server_count; i++) {
-		struct server *s = fleet_server(a, m->conf->backend, conf->servers[i]);
-
-		if (!s || sched_server_seat(a->sched, d, s) != SLO_OK)
-			return false;
-	}
-	return true;
-}
-
-static bool build_model(struct agent *a, struct agent_model *m, const struct config_model *conf)
-{
-	m->conf = conf;
-	model_stats_init(&m->stats);
-	m->sched = sched_model_add(a->sched, conf->name, conf->strategy);
-	if (!m->sched)
-		return false;
-	m->sched->owner = m;
-	for (size_t i = 0; i < conf->deployment_count; i++)
-		if (!build_deployment(a, m, &conf->deployments[i]))
-			return false;
-	return true;
-}
-
 void agent_configure(struct agent *a)
 {
 	struct sched_conf conf = sched_conf_of(a->conf);
@@ -119,26 +49,21 @@ void agent_configure(struct agent *a)
 	a->log->level = a->conf->log_level;
 	a->default_model = NULL;
 	for (size_t i = 0; i < a->model_count; i++) {
-		a->models[i].conf = &a->conf->models[i];
-		a->models[i].sched->strategy = a->conf->models[i].strategy;
-		if (a->conf->routing.default_model == &a->conf->models[i])
-			a->default_model = &a->models[i];
+		struct agent_model *m = a->models[i];
+
+		m->sched->strategy = m->conf->strategy;
+		if (a->conf->routing.default_model == m->conf)
+			a->default_model = m;
 	}
 }
 
-static bool build(struct agent *a)
+static bool build(struct agent *a, const struct config *conf)
 {
-	struct sched_conf conf = sched_conf_of(a->conf);
+	struct sched_conf options = sched_conf_of(conf);
 
-	a->sched = sched_new(&conf);
-	a->models = calloc(a->conf->model_count, sizeof(*a->models));
-	if (!a->sched || !a->models)
+	a->sched = sched_new(&options);
+	if (!a->sched || fleet_configure(a, conf) != SLO_OK)
 		return false;
-	for (size_t i = 0; i < a->conf->model_count; i++) {
-		a->model_count++;
-		if (!build_model(a, &a->models[i], &a->conf->models[i]))
-			return false;
-	}
 	agent_configure(a);
 	return true;
 }
@@ -157,14 +82,14 @@ struct agent *agent_new(struct ev_loop *loop, const struct config *conf, struct 
 
 	if (a) {
 		a->loop = loop;
-		a->conf = conf;
 		a->log = log;
 		stats_init(&a->stats, clock_nsec());
+		fleet_init(&a->fleet);
 		ev_init(&a->wakeup, on_wakeup);
 		a->wakeup_at = SLO_NEVER;
 		a->wakeup.data = a;
 	}
-	if (!a || !build(a)) {
+	if (!a || !build(a, conf)) {
 		log_write(log, LOG_ERR, "out of memory while building the fleet");
 		agent_free(a);
 		return NULL;
@@ -175,18 +100,13 @@ struct agent *agent_new(struct ev_loop *loop, const struct config *conf, struct 
 
 void agent_free(struct agent *a)
 {
-	struct fleet_entry *e, *next;
-
 	if (!a)
 		return;
 	ev_timer_stop(a->loop, &a->wakeup);
-	e = a->fleet;
-	HASH_CLEAR(hh, a->fleet);
-	for (; e; e = next) {
-		next = e->hh.next;
-		free(e);
-	}
+	fleet_fini(&a->fleet);
 	sched_free(a->sched);
+	for (size_t i = 0; i < a->model_count; i++)
+		free(a->models[i]);
 	free(a->models);
 	free(a);
 }
@@ -386,7 +306,7 @@ static int http_status(enum slo_verdict verdict, enum slo_reason reason)
 
 static void note_peak(const struct seat *seat)
 {
-	struct server_stats *s = seat->server->owner;
+	struct server_stats *s = &fleet_server(seat->server)->stats;
 	const struct ledger *l = &seat->server->ledger;
 
 	if (l->inflight > s->peak_inflight)
@@ -397,12 +317,13 @@ static void note_peak(const struct seat *seat)
 
 static void give_answer(struct agent *a, slo_nsec now, const struct sched_action *act)
 {
-	struct agent_model *m = act->request->model->owner;
+	struct sched_model *model = act->request->model;
+	struct agent_model *m = model ? model->owner : NULL; /* NULL: it left */
 	struct answer answer = {
 		.verdict = act->verdict,
 		.reason = act->reason,
 		.strategy = act->strategy,
-		.backend = act->verdict == SLO_PASS ? NULL : m->conf->backend,
+		.backend = act->verdict == SLO_PASS || !m ? NULL : m->conf->backend,
 		.status = http_status(act->verdict, act->reason),
 		.wait_ms = act->waited / SLO_NSEC_PER_MSEC,
 	};
@@ -411,8 +332,9 @@ static void give_answer(struct agent *a, slo_nsec now, const struct sched_action
 		answer.server = act->seat->server->name;
 		note_peak(act->seat);
 	}
-	m->stats.decisions.requests[act->strategy][act->verdict][act->reason]++;
-	histogram_add(&m->stats.queue, (double)act->waited / 1e9);
+	decisions_of(a, m)->requests[act->strategy][act->verdict][act->reason]++;
+	if (m)
+		histogram_add(&m->stats.queue, (double)act->waited / 1e9);
 	if (log_wants(a->log, LOG_DEBUG))
 		log_write(a->log, LOG_DEBUG, "%s: %s %s server=%s reason=%s wait=%" PRId64 "ms",
 		          act->request->id, policy_strategy_name(act->strategy),
@@ -441,6 +363,7 @@ void agent_pump(struct agent *a, slo_nsec now)
 
 	while (sched_step(a->sched, now, &act))
 		give_answer(a, now, &act);
+	fleet_leases_expired(a, sched_counts(a->sched).leases_expired);
 	set_wakeup(a, now);
 }
 
@@ -477,13 +400,10 @@ static void note_latency(const struct agent *a, const struct endline *e,
 	enum slo_strategy decided =
 	    r->fallback ? a->conf->routing.fallback : (enum slo_strategy)r->strategy;
 	struct outcome_stats *o = &m->stats.outcome[decided][verdict];
-	struct server_stats *s = end->server->owner;
 	slo_nsec e2e = e->ta_ms * SLO_NSEC_PER_MSEC;
 	slo_nsec ttft = e->tr_ms * SLO_NSEC_PER_MSEC + end->waited;
 	int64_t tokens = end->input + end->output;
 
-	s->requests++;
-	s->tokens += (uint64_t)tokens;
 	histogram_add(&m->stats.e2e, (double)e2e / 1e9);
 	if (e->tr_ms >= 0)
 		histogram_add(&m->stats.ttft, (double)ttft / 1e9);
@@ -495,6 +415,17 @@ static void note_latency(const struct agent *a, const struct endline *e,
 		o->met++;
 	else
 		o->missed++;
+}
+
+static void note_completed(const struct agent *a, const struct endline *e,
+                           const struct sched_end *end)
+{
+	struct server_stats *s = &fleet_server(end->server)->stats;
+
+	s->requests++;
+	s->tokens += (uint64_t)(end->input + end->output);
+	if (end->request->model)
+		note_latency(a, e, end);
 }
 
 static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
@@ -519,7 +450,22 @@ static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
 	}
 	if (end.request && outcome.completed && e->ta_ms >= 0 && e->ta_ms <= LATENCY_MAX_MS &&
 	    e->tr_ms <= LATENCY_MAX_MS)
-		note_latency(a, e, &end);
+		note_completed(a, e, &end);
+	if (end.server)
+		fleet_server_idle(a, end.server);
+}
+
+/* One process may see a server down that another sees up: until the next poll the news counts. */
+static void server_notice(struct agent *a, slo_nsec now, const struct endline *e)
+{
+	static const enum fleet_state states[] = {
+		[ENDLINE_UP] = FLEET_UP,
+		[ENDLINE_DOWN] = FLEET_DOWN,
+		[ENDLINE_MAINT] = FLEET_MAINT,
+		[ENDLINE_DRAIN] = FLEET_DRAIN,
+	};
+
+	fleet_server_told(a, now, e->be, e->srv, states[e->state]);
 }
 
 void agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
@@ -546,6 +492,7 @@ void agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t
 		break;
 	case ENDLINE_SERVER:
 		a->stats.notices++;
+		server_notice(a, now, &e);
 		break;
 	case ENDLINE_OTHER:
 		a->stats.end_lines[END_MALFORMED]++;

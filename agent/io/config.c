@@ -29,13 +29,30 @@ static bool is_name(const char *s)
 	       '\0';
 }
 
+bool config_is_pattern(const char *server)
+{
+	return server[strcspn(server, "*?[")] != '\0';
+}
+
+/* Everything that a pattern matches is a name. */
+static bool is_pattern(const char *s)
+{
+	return config_is_pattern(s) &&
+	       s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-"
+	                   "*?[]!^")] == '\0';
+}
+
 /* A backend or server name: what HAProxy could call something. */
-static bool want_name(struct reader *r, const struct cfg_node *n, const char **out)
+static bool want_name(struct reader *r, const struct cfg_node *n, bool pattern, const char **out)
 {
 	const char *s;
 
 	if (!cfg_want_string(&r->doc, n, CONFIG_NAME_MAX, &s))
 		return false;
+	if (pattern && is_pattern(s)) {
+		*out = s;
+		return true;
+	}
 	if (!is_name(s)) {
 		cfg_fail(&r->doc, n, JSONPOS_VALUE,
 		         "is \"%s\", must be letters, digits and _ . : - only, as HAProxy's names",
@@ -80,27 +97,33 @@ static void read_address(struct reader *r, const struct cfg_node *n, bool udp,
 
 static const struct cfg_field listen_fields[] = { { .name = "listen" } };
 
+static void read_address_list(struct reader *r, const struct cfg_node *list, bool udp,
+                              struct config_listen *out)
+{
+	size_t count = json_array_size(list->value);
+
+	if (!cfg_want_array(&r->doc, list))
+		return;
+	if (count < 1 || count > CONFIG_LISTEN_MAX)
+		cfg_fail(&r->doc, list, JSONPOS_VALUE, "has %zu addresses, must have 1 to %d",
+		         count, CONFIG_LISTEN_MAX);
+	for (size_t i = 0; i < count && !r->doc.failed; i++) {
+		struct cfg_node e = cfg_element(list, i);
+
+		read_address(r, &e, udp, out);
+	}
+}
+
 static void read_addresses(struct reader *r, const struct cfg_node *root, const char *key, bool udp,
                            struct config_listen *out)
 {
 	struct cfg_node n = cfg_member(root, key), list;
-	size_t count;
 
 	if (!cfg_want_object(&r->doc, &n))
 		return;
 	cfg_section(&r->doc, &n, listen_fields, COUNT(listen_fields), NULL);
 	list = cfg_member(&n, "listen");
-	if (!cfg_want_array(&r->doc, &list))
-		return;
-	count = json_array_size(list.value);
-	if (count < 1 || count > CONFIG_LISTEN_MAX)
-		cfg_fail(&r->doc, &list, JSONPOS_VALUE, "has %zu addresses, must have 1 to %d",
-		         count, CONFIG_LISTEN_MAX);
-	for (size_t i = 0; i < count && !r->doc.failed; i++) {
-		struct cfg_node e = cfg_element(&list, i);
-
-		read_address(r, &e, udp, out);
-	}
+	read_address_list(r, &list, udp, out);
 }
 
 static void read_http(struct reader *r, const struct cfg_node *root)
@@ -112,6 +135,23 @@ static void read_http(struct reader *r, const struct cfg_node *root)
 	cfg_section(&r->doc, &n, listen_fields, COUNT(listen_fields), NULL);
 	listen = cfg_member(&n, "listen");
 	read_address(r, &listen, false, &r->c->http);
+}
+
+/* The way to HAProxy */
+
+static void read_haproxy(struct reader *r, const struct cfg_node *root)
+{
+	static const struct cfg_field fields[] = {
+		{ .name = "runtime_api" },
+		{ "poll", CFG_TIME, offsetof(struct config, haproxy_poll), 50 * MSEC, HOUR },
+		{ "grace", CFG_TIME, offsetof(struct config, haproxy_grace), 0, HOUR },
+	};
+	struct cfg_node n = cfg_member(root, "haproxy"), list = cfg_member(&n, "runtime_api");
+
+	if (!n.value)
+		return;
+	cfg_section(&r->doc, &n, fields, COUNT(fields), r->c);
+	read_address_list(r, &list, false, &r->c->runtime_api);
 }
 
 /* Profiles, log, limits */
@@ -331,15 +371,46 @@ static void read_server(struct reader *r, const struct cfg_node *n, json_t *seen
 {
 	const char *name;
 
-	if (!want_name(r, n, &name))
+	if (!want_name(r, n, true, &name))
 		return;
-	if (json_object_get(seen, name))
+	if (config_is_pattern(name) && r->c->runtime_api.count == 0)
+		cfg_fail(&r->doc, n, JSONPOS_VALUE,
+		         "\"%s\" is a pattern, which needs \"haproxy.runtime_api\"",
+		         cfg_quote(name).s);
+	else if (json_object_get(seen, name))
 		cfg_fail(&r->doc, n, JSONPOS_VALUE, "server \"%s\" is already in this model",
 		         cfg_quote(name).s);
 	else if (json_object_set_new(seen, name, json_true()) != 0)
 		cfg_no_memory(&r->doc);
 	else
 		*out = name;
+}
+
+/* Room for the names of n's servers. */
+static bool alloc_servers(struct reader *r, size_t count, struct config_deployment *out)
+{
+	out->servers = calloc(count, sizeof(*out->servers));
+	if (!out->servers) {
+		cfg_no_memory(&r->doc);
+		return false;
+	}
+	out->server_count = count;
+	return true;
+}
+
+/* Without "servers" (n) all of the backend are meant, which only one deployment can say. */
+static void all_servers(struct reader *r, const struct cfg_node *n, struct config_deployment *out)
+{
+	if (r->doc.failed)
+		return;
+	if (json_object_size(n->parent->parent->value) > 1)
+		cfg_fail(&r->doc, n, JSONPOS_VALUE,
+		         "is missing, and the model has other deployments");
+	else if (r->c->runtime_api.count == 0)
+		cfg_fail(&r->doc, n, JSONPOS_VALUE,
+		         "is missing, which needs \"haproxy.runtime_api\"");
+	else if (alloc_servers(r, 1, out))
+		out->servers[0] = "*";
 }
 
 static void read_deployment(struct reader *r, const struct cfg_node *n, json_t *seen,
@@ -352,19 +423,19 @@ static void read_deployment(struct reader *r, const struct cfg_node *n, json_t *
 	if (!check_object_name(r, n) || !cfg_want_object(&r->doc, n))
 		return;
 	cfg_section(&r->doc, n, fields, COUNT(fields), NULL);
+	out->name = n->key;
+	if (!servers.value) {
+		all_servers(r, &servers, out);
+		return;
+	}
 	if (!cfg_want_array(&r->doc, &servers))
 		return;
 	if (count == 0) {
 		cfg_fail(&r->doc, &servers, JSONPOS_VALUE, "is empty, must name a server");
 		return;
 	}
-	out->name = n->key;
-	out->servers = calloc(count, sizeof(*out->servers));
-	if (!out->servers) {
-		cfg_no_memory(&r->doc);
+	if (!alloc_servers(r, count, out))
 		return;
-	}
-	out->server_count = count;
 	for (size_t i = 0; i < count && !r->doc.failed; i++) {
 		struct cfg_node e = cfg_element(&servers, i);
 
@@ -429,7 +500,7 @@ static void read_model(struct reader *r, const struct cfg_node *n, struct config
 		return;
 	}
 	if (backend.value)
-		(void)want_name(r, &backend, &out->backend);
+		(void)want_name(r, &backend, false, &out->backend);
 	read_strategy(r, n, &out->strategy);
 	read_tokens(r, n, &out->weights);
 	read_deployments(r, n, out);
@@ -467,6 +538,8 @@ static void read_models(struct reader *r, const struct cfg_node *root)
 static void set_defaults(struct config *c)
 {
 	c->redis_refresh = 10 * SEC;
+	c->haproxy_poll = SEC;
+	c->haproxy_grace = 3 * SEC;
 	c->log_level = LOG_INFO;
 	c->routing = (struct config_routing){
 		.strategy = SLO_STRATEGY_SLO,
@@ -502,7 +575,7 @@ static void read_config(struct reader *r)
 	static const struct cfg_field fields[] = {
 		{ .name = "spop" },     { .name = "events" },  { .name = "http" },
 		{ .name = "profiles" }, { .name = "routing" }, { .name = "models" },
-		{ .name = "limits" },   { .name = "log" },
+		{ .name = "limits" },   { .name = "log" },     { .name = "haproxy" },
 	};
 	struct cfg_node root = { .value = r->c->dom };
 
@@ -512,6 +585,8 @@ static void read_config(struct reader *r)
 	read_addresses(r, &root, "spop", false, &r->c->spop);
 	read_addresses(r, &root, "events", true, &r->c->events);
 	read_http(r, &root);
+	/* Patterns need it. */
+	read_haproxy(r, &root);
 	read_profiles(r, &root);
 	read_log(r, &root);
 	read_limits(r, &root);

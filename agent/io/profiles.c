@@ -92,10 +92,10 @@ size_t agent_load_profiles(struct agent *a)
 	if (!a->conf->profile_dir)
 		return 0;
 	for (size_t i = 0; i < a->model_count; i++) {
-		struct model *fleet = &a->models[i].sched->fleet;
+		struct model *fleet = &a->models[i]->sched->fleet;
 
 		for (size_t d = 0; d < fleet->deployments; d++)
-			refused += !load_one(a, &a->models[i], fleet->deployment[d]);
+			refused += !load_one(a, a->models[i], fleet->deployment[d]);
 	}
 	return refused;
 }

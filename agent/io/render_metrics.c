@@ -1,4 +1,5 @@
-/* Prometheus text format 0.0.4. Label values come from the configuration only. */
+/* Prometheus text format 0.0.4. Label values come from the configuration and from HAProxy's names
+ * of servers. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,12 +105,12 @@ static void per_server(FILE *f, const struct agent *a, const char *name,
                        double (*value)(const struct server *))
 {
 	for (size_t i = 0; i < a->model_count; i++) {
-		const struct model *fleet = &a->models[i].sched->fleet;
+		const struct model *fleet = &a->models[i]->sched->fleet;
 
 		for (size_t d = 0; d < fleet->deployments; d++)
 			for (const struct seat *seat = fleet->deployment[d]->seats; seat;
 			     seat = seat->next) {
-				open_labels(f, name, &a->models[i]);
+				open_labels(f, name, a->models[i]);
 				fprintf(f, ",server=\"%s\"} %.9g\n", seat->server->name,
 				        value(seat->server));
 			}
@@ -165,38 +166,63 @@ static void token_latency(FILE *f, const struct agent_model *m)
 
 static void of_models(FILE *f, const struct agent *a)
 {
-	const struct agent_model *m, *end = a->models + a->model_count;
+	struct agent_model *const *m, *const *end = a->models + a->model_count;
 
 	family(f, "requests_total", "counter", "Requests by what was decided.");
 	for (m = a->models; m < end; m++)
-		decisions(f, m, &m->stats.decisions);
+		decisions(f, *m, &(*m)->stats.decisions);
 	decisions(f, NULL, &a->stats.no_model);
 	family(f, "queue_length", "gauge", "Requests that wait for a server.");
 	for (m = a->models; m < end; m++) {
-		open_labels(f, "queue_length", m);
-		fprintf(f, "} %zu\n", m->sched->queue.length);
+		open_labels(f, "queue_length", *m);
+		fprintf(f, "} %zu\n", (*m)->sched->queue.length);
 	}
 	family(f, "queue_seconds", "histogram", "Time that requests were held.");
 	for (m = a->models; m < end; m++)
-		model_histogram(f, "queue_seconds", m, &m->stats.queue);
+		model_histogram(f, "queue_seconds", *m, &(*m)->stats.queue);
 	family(f, "e2e_seconds", "histogram", "End-to-end latency of completed requests.");
 	for (m = a->models; m < end; m++)
-		model_histogram(f, "e2e_seconds", m, &m->stats.e2e);
+		model_histogram(f, "e2e_seconds", *m, &(*m)->stats.e2e);
 	family(f, "ttft_seconds", "histogram", "Hold and time to the response headers.");
 	for (m = a->models; m < end; m++)
-		model_histogram(f, "ttft_seconds", m, &m->stats.ttft);
+		model_histogram(f, "ttft_seconds", *m, &(*m)->stats.ttft);
 	family(f, "token_latency_seconds", "histogram",
 	       "End-to-end latency over prompt and output tokens.");
 	for (m = a->models; m < end; m++)
-		token_latency(f, m);
+		token_latency(f, *m);
 	family(f, "slo_total", "counter", "Completed requests by whether they met their target.");
 	for (m = a->models; m < end; m++)
-		slo_totals(f, m);
+		slo_totals(f, *m);
 	family(f, "prompt_factor", "gauge", "Learned correction of estimated prompt tokens.");
 	for (m = a->models; m < end; m++) {
-		open_labels(f, "prompt_factor", m);
-		fprintf(f, "} %.6g\n", estimator_factor(&m->sched->estimator));
+		open_labels(f, "prompt_factor", *m);
+		fprintf(f, "} %.6g\n", estimator_factor(&(*m)->sched->estimator));
 	}
+}
+
+static void server_states(FILE *f, const struct agent *a)
+{
+	family(f, "server_state", "gauge", "1 for the state that HAProxy told.");
+	for (size_t i = 0; i < a->model_count; i++) {
+		const struct model *fleet = &a->models[i]->sched->fleet;
+
+		for (size_t d = 0; d < fleet->deployments; d++)
+			for (const struct seat *seat = fleet->deployment[d]->seats; seat;
+			     seat = seat->next) {
+				open_labels(f, "server_state", a->models[i]);
+				fprintf(f, ",server=\"%s\",state=\"%s\"} 1\n", seat->server->name,
+				        fleet_state_name(fleet_server(seat->server)->state));
+			}
+	}
+}
+
+static double servers_leaving(const struct agent *a)
+{
+	double count = 0;
+
+	for (const struct fleet_server *s = a->fleet.servers; s; s = s->hh.next)
+		count += fleet_is_leaving(s);
+	return count;
 }
 
 static void of_servers(FILE *f, const struct agent *a)
@@ -207,6 +233,9 @@ static void of_servers(FILE *f, const struct agent *a)
 	per_server(f, a, "server_inflight", server_inflight);
 	family(f, "server_usable", "gauge", "Whether a server is considered.");
 	per_server(f, a, "server_usable", server_usable);
+	server_states(f, a);
+	simple(f, "servers_leaving", "gauge", "Servers that left and still have requests.",
+	       servers_leaving(a));
 }
 
 static void of_process(FILE *f, const struct agent *a)

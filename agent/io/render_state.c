@@ -7,14 +7,31 @@
 static json_t *server_state(const struct seat *seat)
 {
 	const struct server *s = seat->server;
-	const struct server_stats *stats = s->owner;
+	const struct fleet_server *known = fleet_server(s);
+	const struct server_stats *stats = &known->stats;
 
-	return json_pack("{s:s, s:b, s:f, s:I, s:I, s:I, s:f, s:I}", "deployment",
-	                 seat->deployment->name, "usable", s->usable, "load",
+	return json_pack("{s:s, s:b, s:s, s:b, s:f, s:I, s:I, s:I, s:f, s:I}", "deployment",
+	                 seat->deployment->name, "usable", s->usable, "state",
+	                 fleet_state_name(known->state), "configured", known->configured, "load",
 	                 load_to_double(s->ledger.used), "inflight", (json_int_t)s->ledger.inflight,
 	                 "requests", (json_int_t)stats->requests, "tokens",
 	                 (json_int_t)stats->tokens, "peak_load", load_to_double(stats->peak_load),
 	                 "peak_inflight", (json_int_t)stats->peak_inflight);
+}
+
+/* Servers that left while requests run on them, by backend and name. */
+static json_t *leaving_state(const struct fleet *f)
+{
+	json_t *servers = json_object();
+
+	for (const struct fleet_server *s = f->servers; s; s = s->hh.next)
+		if (fleet_is_leaving(s))
+			json_object_set_new(
+			    servers, s->key,
+			    json_pack("{s:s, s:f, s:I}", "state", fleet_state_name(s->state),
+			              "load", load_to_double(s->server->ledger.used), "inflight",
+			              (json_int_t)s->server->ledger.inflight));
+	return servers;
 }
 
 static json_t *profile_state(const struct profile *p)
@@ -108,13 +125,15 @@ char *render_state(const struct agent *a, slo_nsec now, size_t *len)
 	char *text;
 
 	for (size_t i = 0; i < a->model_count; i++)
-		json_object_set_new(models, a->models[i].conf->name,
-		                    model_state(&a->models[i], now));
+		json_object_set_new(models, a->models[i]->conf->name,
+		                    model_state(a->models[i], now));
 	state = json_pack(
-	    "{s:s, s:f, s:b, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "version", SLO_VERSION,
-	    "uptime_seconds", (double)(now - a->stats.started) / 1e9, "draining", a->draining,
-	    "models", models, "no_model", decisions_state(&a->stats.no_model), "queued",
-	    (json_int_t)counts.queued, "dispatched", (json_int_t)counts.dispatched, "remembered",
+	    "{s:s, s:f, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "version",
+	    SLO_VERSION, "uptime_seconds", (double)(now - a->stats.started) / 1e9, "draining",
+	    a->draining, "models", models, "leaving", leaving_state(&a->fleet), "view_age_seconds",
+	    a->fleet.viewed ? json_real((double)(now - a->fleet.viewed) / 1e9) : json_null(),
+	    "no_model", decisions_state(&a->stats.no_model), "queued", (json_int_t)counts.queued,
+	    "dispatched", (json_int_t)counts.dispatched, "remembered",
 	    (json_int_t)counts.remembered, "leases_expired", (json_int_t)counts.leases_expired,
 	    "spop_connections", (json_int_t)a->stats.spop_connections, "event_connections",
 	    (json_int_t)a->stats.event_connections);

@@ -10,6 +10,7 @@
 
 #include "core/sched.h"
 #include "io/config.h"
+#include "io/fleet.h"
 #include "io/listeners.h"
 #include "io/log.h"
 #include "io/stats.h"
@@ -40,10 +41,10 @@ struct agent {
 	struct log *log;
 	const struct config *conf;
 	struct sched *sched;
-	struct agent_model *models; /* [model_count], as configured */
+	struct agent_model **models; /* [model_count], as configured; each stays where it is */
 	size_t model_count;
 	struct agent_model *default_model; /* NULL: none */
-	struct fleet_entry *fleet;         /* servers by backend and name */
+	struct fleet fleet;                /* servers by backend and name */
 	struct stats stats;
 	struct listeners listeners; /* of all servers of this agent */
 	bool draining;
@@ -76,8 +77,8 @@ void agent_pump(struct agent *a, slo_nsec now);
 void agent_drain(struct agent *a);
 size_t agent_held(const struct agent *a); /* requests that wait for their answer */
 
-/* Puts conf in force, which then must outlive the agent. False: it needs a restart (other models,
- * servers or listeners), the reason is logged, the old one stays. */
+/* Puts conf in force, which then must outlive the agent. False: it needs a restart (other
+ * listeners), the reason is logged, the old one stays. agent_pump() afterwards. */
 bool agent_reload(struct agent *a, struct config *conf);
 /* Hands the options of a->conf to the models and the scheduler. */
 void agent_configure(struct agent *a);

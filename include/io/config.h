@@ -9,10 +9,12 @@
  *
  * Names: a model or deployment is 1 to 255 bytes of UTF-8, a model not "." or ".."; a backend
  * or server is 1 to 255 of letters, digits and _ . : -, as HAProxy has them. A model whose
- * name is not of that kind must name its backend. */
+ * name is not of that kind must name its backend. With * ? or [ the name of a server is a
+ * pattern, as fnmatch() has them without its escapes. */
 #ifndef SLO_IO_CONFIG_H
 #define SLO_IO_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,8 +46,8 @@ struct config_listen {
 
 struct config_deployment {
 	const char *name;
-	const char **servers; /* [server_count], no name twice in one model */
-	size_t server_count;  /* >= 1 */
+	const char **servers; /* [server_count], names and patterns, none twice in one model */
+	size_t server_count;  /* >= 1; left out: the pattern "*" */
 };
 
 struct config_model {
@@ -92,9 +94,12 @@ struct config_limits {
 struct config {
 	struct config_listen spop, events; /* at least one address each */
 	struct config_listen http;         /* none or one */
-	char *profile_dir;                 /* NULL: no profiles from files */
-	const char *redis_url;             /* NULL: no Redis */
-	slo_nsec redis_refresh;            /* 10s; 100ms to 1d */
+	struct config_listen runtime_api;  /* of HAProxy's processes; tcp or unix, to connect to */
+	slo_nsec haproxy_poll;             /* 1s; 50ms to 1h */
+	slo_nsec haproxy_grace; /* 3s of a difference before the ledger follows; 0 to 1h */
+	char *profile_dir;      /* NULL: no profiles from files */
+	const char *redis_url;  /* NULL: no Redis */
+	slo_nsec redis_refresh; /* 10s; 100ms to 1d */
 	struct config_routing routing;
 	struct config_limits limits;
 	int log_level; /* "info"; LOG_DEBUG, _INFO, _NOTICE, _WARNING or _ERR of <syslog.h> */
@@ -108,6 +113,8 @@ struct config {
 MUSTCHECK struct config *config_load(const char *path, struct config_error *err);
 MUSTCHECK struct config *config_parse(const char *text, size_t len, const char *path,
                                       struct config_error *err);
+/* Whether the name of a server is a pattern. */
+bool config_is_pattern(const char *server);
 void config_free(struct config *c); /* NULL is accepted */
 
 /* FILE:LINE:COLUMN: key "routing.queu_limit": unknown key (did you mean "queue_limit"?)

@@ -36,11 +36,12 @@ enum log_cause {
 	LOG_CAUSE_REQUEST,    /* ids in use */
 	LOG_CAUSE_REQUEST_ID, /* ids missing or too long */
 	LOG_CAUSE_MEMORY,
-	LOG_CAUSE_HTTP, /* what libmicrohttpd says */
+	LOG_CAUSE_FLEET, /* servers that come, go and change */
+	LOG_CAUSE_HTTP,  /* what libmicrohttpd says */
 	LOG_CAUSE_HTTP_FULL,
 	LOG_CAUSE_HTTP_PEER, /* connections without a request */
 };
-#define LOG_CAUSES 19
+#define LOG_CAUSES 20
 
 struct log {
 	int level; /* LOG_DEBUG .. LOG_ERR of <syslog.h>: less urgent lines are left out */

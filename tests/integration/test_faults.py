@@ -313,9 +313,8 @@ class AgentReload(WithStack):
         at = f"{place.count(chr(10)) + 1}:{len(place) - place.rfind(chr(10))}"
         await hup(rf"\[ALERT\] .* reload: {re.escape(str(lab.config_file))}:{at}: key "
                   r'"routing\.queue_timeout": .*; the old configuration stays\n')
-        lab.config_file.write_text(good.replace('"a10-1"', '"a10-9"'))
-        await hup("reload: models, backends or servers differ; that takes a restart, the old "
-                  "configuration stays")
+        lab.config_file.write_text(good.replace(f'"127.0.0.1:{lab.http}"', '"127.0.0.1:1"'))
+        await hup("reload: listeners differ; that takes a restart, the old configuration stays")
         lab.config_file.write_text(good)
 
         # An older profile is ignored.

@@ -122,6 +122,8 @@ static void the_minimal_file_gets_every_default(void **state)
 	assert_null(c->profile_dir);
 	assert_null(c->redis_url);
 	assert_true(c->redis_refresh == 10 * SEC);
+	assert_int_equal(c->runtime_api.count, 0);
+	assert_true(c->haproxy_poll == SEC && c->haproxy_grace == 3 * SEC);
 	assert_int_equal(c->log_level, LOG_INFO);
 	assert_int_equal(r->strategy, SLO_STRATEGY_SLO);
 	assert_int_equal(r->fallback, SLO_STRATEGY_LEAST_REQUEST);
@@ -155,6 +157,8 @@ static void every_key_is_read(void **state)
 	    ",\"http\":{\"listen\":\"localhost:0\"},"
 	    "\"profiles\":{\"dir\":\"p\",\"redis\":{\"url\":\"redis://h:1/2\",\"refresh\":\"1m\"}},"
 	    "\"log\":{\"level\":\"warning\"},"
+	    "\"haproxy\":{\"runtime_api\":[\"unix:run/h.sock\",\"h2:9999\"],\"poll\":\"500ms\","
+	    "\"grace\":\"1s\"},"
 	    "\"routing\":{\"strategy\":\"slo-pack-load\",\"fallback\":\"random\","
 	    "\"queue_timeout\":\"5m\",\"drain_timeout\":0,\"queue_limit\":7,\"seed\":42,"
 	    "\"default_model\":\"m\",\"late\":\"reject\",\"infeasible\":\"fallback\","
@@ -175,6 +179,10 @@ static void every_key_is_read(void **state)
 	assert_string_equal(c->profile_dir, "dir/p");
 	assert_string_equal(c->redis_url, "redis://h:1/2");
 	assert_true(c->redis_refresh == 60 * SEC);
+	assert_int_equal(c->runtime_api.count, 2);
+	assert_string_equal(c->runtime_api.addr[0].path, "dir/run/h.sock");
+	assert_string_equal(c->runtime_api.addr[1].host, "h2");
+	assert_true(c->haproxy_poll == 500 * MSEC && c->haproxy_grace == SEC);
 	assert_int_equal(c->log_level, LOG_WARNING);
 	assert_int_equal(r->strategy, SLO_STRATEGY_PACK_LOAD);
 	assert_int_equal(r->fallback, SLO_STRATEGY_RANDOM);
@@ -427,7 +435,8 @@ static void a_missing_key_is_told_where_its_object_begins(void **state)
 		{ SPOP EVENTS "\"models\":{\"m\":{}}}",
 		  "f:4:15: key \"models.m.deployments\": is missing" },
 		{ SPOP EVENTS "\"models\":{\"m\":{\"deployments\":{\"d\":{}}}}}",
-		  "f:4:35: key \"models.m.deployments.d.servers\": is missing" },
+		  "f:4:35: key \"models.m.deployments.d.servers\": is missing, which needs "
+		  "\"haproxy.runtime_api\"" },
 	};
 
 	(void)state;
@@ -761,12 +770,72 @@ static void every_proper_prefix_is_refused(void **state)
 	config_free(parse(text));
 }
 
+#define HAPROXY "\"haproxy\":{\"runtime_api\":[\"unix:h.sock\"]}"
+
+static void servers_may_be_patterns_or_left_out_with_a_runtime_api(void **state)
+{
+	struct config *c = parse(SPOP EVENTS "\"models\":{\"m\":{\"deployments\":{"
+	                                     "\"d\":{\"servers\":[\"s1\",\"l20-*\",\"[!ab]?\"]}}},"
+	                                     "\"n\":{\"deployments\":{\"d\":{}}}}," HAPROXY "}");
+
+	(void)state;
+	assert_int_equal(c->models[0].deployments[0].server_count, 3);
+	assert_false(config_is_pattern(c->models[0].deployments[0].servers[0]));
+	assert_true(config_is_pattern(c->models[0].deployments[0].servers[1]));
+	assert_true(config_is_pattern(c->models[0].deployments[0].servers[2]));
+	assert_int_equal(c->models[1].deployments[0].server_count, 1);
+	assert_string_equal(c->models[1].deployments[0].servers[0], "*");
+	config_free(c);
+}
+
+static void a_pattern_is_refused_where_it_cannot_work(void **state)
+{
+	static const struct bad cases[] = {
+		{ SPOP EVENTS
+		  "\"models\":{\"m\":{\"deployments\":{\"d\":{\"servers\":[\"l*\"]}}}}}",
+		  "f:4:47: key \"models.m.deployments.d.servers[0]\": \"l*\" is a pattern, which "
+		  "needs "
+		  "\"haproxy.runtime_api\"" },
+		{ SPOP EVENTS "\"models\":{\"m\":{\"deployments\":{\"d\":{},\n\"e\":{\"servers\":["
+		              "\"s\"]}}}}," HAPROXY "}",
+		  "f:4:35: key \"models.m.deployments.d.servers\": is missing, and the model has "
+		  "other "
+		  "deployments" },
+		{ SPOP EVENTS
+		  "\"models\":{\"m\":{\"backend\":\"b*\",\"deployments\":{\"d\":{}}}}," HAPROXY "}",
+		  "f:4:26: key \"models.m.backend\": is \"b*\", must be letters, digits and _ . : "
+		  "- "
+		  "only, as HAProxy's names" },
+		{ SPOP EVENTS "\"models\":{\"m\":{\"deployments\":{\"d\":{\"servers\":[\"l*\", "
+		              "\"l*\"]}}}}," HAPROXY "}",
+		  "f:4:53: key \"models.m.deployments.d.servers[1]\": server \"l*\" is already in "
+		  "this "
+		  "model" },
+		{ SPOP EVENTS
+		  "\"models\":{\"m\":{\"deployments\":{\"d\":{\"servers\":[\"l/*\"]}}}}," HAPROXY
+		  "}",
+		  "f:4:47: key \"models.m.deployments.d.servers[0]\": is \"l/*\", must be letters, "
+		  "digits "
+		  "and _ . : - only, as HAProxy's names" },
+		{ PLUS("\"haproxy\":{\"poll\":\"1s\"}"),
+		  "f:5:11: key \"haproxy.runtime_api\": is missing" },
+		{ PLUS("\"haproxy\":{\"runtime_api\":[\"udp:h:1\"]}"),
+		  "f:5:27: key \"haproxy.runtime_api[0]\": address \"udp:h:1\" is UDP, which only "
+		  "events.listen can have" },
+	};
+
+	(void)state;
+	EXPECT_ERRORS(cases);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_minimal_file_gets_every_default),
 		cmocka_unit_test(every_key_is_read),
 		cmocka_unit_test(models_deployments_and_servers_keep_the_files_order),
+		cmocka_unit_test(servers_may_be_patterns_or_left_out_with_a_runtime_api),
+		cmocka_unit_test(a_pattern_is_refused_where_it_cannot_work),
 		cmocka_unit_test(addresses_of_every_kind_are_read),
 		cmocka_unit_test(paths_are_relative_to_the_file),
 		cmocka_unit_test_setup_teardown(a_file_is_loaded, make_dir, remove_dir),

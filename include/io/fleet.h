@@ -1,0 +1,102 @@
+/* fleet.h - the servers that the configuration wants, and those that HAProxy has.
+ *
+ * The registry knows a server by its backend and name, from the moment that the configuration or
+ * HAProxy names it until it has neither a seat nor a request in flight. A name in the
+ * configuration has its seat always; a pattern seats what HAProxy names.
+ *
+ * HAProxy tells in two ways. A poll lists all servers of all its processes: a view. It is the
+ * truth, where one UP among processes that disagree counts, since that process can be asked. A
+ * pushed message tells of one server and acts at once, until the next view that began later.
+ * A server is used while it is UP; a configured one also as long as HAProxy told nothing.
+ *
+ * None of these calls decides anything: agent_pump() does, afterwards. */
+#ifndef SLO_IO_FLEET_H
+#define SLO_IO_FLEET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "core/request.h" /* uthash, as it is to be configured */
+#include "io/config.h"
+#include "io/stats.h"
+#include "slo.h"
+
+enum fleet_state {
+	FLEET_UP,
+	FLEET_DOWN,
+	FLEET_MAINT,
+	FLEET_DRAIN,  /* also NOLB */
+	FLEET_ABSENT, /* views name its backend, but not it */
+	FLEET_UNTOLD, /* no word of it so far */
+};
+#define FLEET_STATES 6
+
+struct agent;
+struct fleet_backend;
+
+/* server.owner */
+struct fleet_server {
+	UT_hash_handle hh;
+	TAILQ_ENTRY(fleet_server) link; /* of its backend, in order of appearance */
+	struct fleet_backend *backend;
+	struct server *server;
+	struct server_stats stats;
+	enum fleet_state state;
+	enum fleet_state best; /* in the present view, if seen_in is its number */
+	uint64_t seen_in;      /* the last view that named it */
+	uint64_t pushed_in;    /* the view during which a pushed message came last */
+	const void *named_by;  /* the model whose servers are being arranged, if it names this */
+	bool configured;       /* some model names it; else it is pattern-born */
+	char key[];            /* BACKEND/SERVER */
+};
+
+struct fleet {
+	struct fleet_server *servers;
+	struct fleet_backend *backends;
+	uint64_t view; /* number of the running or last one */
+	bool viewing;
+	slo_nsec viewed;  /* end of the last complete one; 0: none so far */
+	uint64_t expired; /* leases, as far as it was told */
+};
+
+static inline struct fleet_server *fleet_server(const struct server *s)
+{
+	return s->owner;
+}
+const char *fleet_state_name(enum fleet_state s);
+/* It has lost its seats, but not its last request. */
+bool fleet_is_leaving(const struct fleet_server *s);
+
+void fleet_init(struct fleet *f);
+void fleet_fini(struct fleet *f);
+
+/* Puts the models, deployments and servers of conf in force, which becomes a->conf (NULL before:
+ * the first time). What has the same name stays, with all it has. SLO_ENOMEM: nothing changed.
+ * SLO_EFULL: out of memory on the way, so some of it is missing; what there is is sound. */
+MUSTCHECK slo_err fleet_configure(struct agent *a, const struct config *conf);
+
+/* NULL: nothing known of it. */
+struct server *fleet_find(struct agent *a, const char *backend, const char *server);
+
+/* A row of the running view, or else news like those of fleet_server_told(). A server of a
+ * configured backend that nobody knows gets the seats that patterns offer. */
+void fleet_server_seen(struct agent *a, slo_nsec now, const char *backend, const char *server,
+                       enum fleet_state state);
+/* A pushed message. */
+void fleet_server_told(struct agent *a, slo_nsec now, struct slice backend, struct slice server,
+                       enum fleet_state state);
+/* A view. `complete`: every process answered in full, so what was not named is not there: a
+ * pattern-born server leaves, a configured one is not used if its backend was named. Otherwise
+ * what was not named stays as it was. A view that is begun again is begun anew. */
+void fleet_view_begin(struct agent *a, slo_nsec now);
+void fleet_view_end(struct agent *a, slo_nsec now, bool complete);
+
+/* A request on the server ended: is it the last one of a server that left? */
+void fleet_server_idle(struct agent *a, struct server *server);
+/* How many leases have expired so far: servers that left may be idle now. */
+void fleet_leases_expired(struct agent *a, uint64_t count);
+/* Frees the servers that have left and are idle, after releases of another kind. */
+void fleet_collect(struct agent *a);
+
+#endif
