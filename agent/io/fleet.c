@@ -8,7 +8,7 @@
 
 struct fleet_backend {
 	UT_hash_handle hh;
-	TAILQ_HEAD(, fleet_server) servers;
+	TAILQ_HEAD(fleet_servers, fleet_server) servers;
 	uint64_t seen_in; /* the last view that named one of its servers */
 	bool configured;
 	char name[];
@@ -162,14 +162,16 @@ void fleet_leases_expired(struct agent *a, uint64_t count)
 
 void fleet_collect(struct agent *a)
 {
-	struct fleet_server *s, *next_server;
-	struct fleet_backend *b, *next_backend;
+	struct fleet_server *s = a->fleet.servers, *next_server;
+	struct fleet_backend *b = a->fleet.backends, *next_backend;
 
-	HASH_ITER(hh, a->fleet.servers, s, next_server)
-	if (fleet_is_leaving(s))
-		server_free(a, s);
-	HASH_ITER(hh, a->fleet.backends, b, next_backend)
-	{
+	for (; s; s = next_server) {
+		next_server = s->hh.next;
+		if (fleet_is_leaving(s))
+			server_free(a, s);
+	}
+	for (; b; b = next_backend) {
+		next_backend = b->hh.next;
 		if (b->configured || !TAILQ_EMPTY(&b->servers))
 			continue;
 		HASH_DEL(a->fleet.backends, b);

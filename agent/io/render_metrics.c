@@ -26,10 +26,10 @@ static void family(FILE *f, const char *name, const char *type, const char *help
 	fprintf(f, "# HELP slo_spoa_%s %s\n# TYPE slo_spoa_%s %s\n", name, help, name, type);
 }
 
-static void open_labels(FILE *f, const char *name, const struct agent_model *m)
+static void open_labels(FILE *f, const char *name, const char *model)
 {
 	fprintf(f, "slo_spoa_%s{", name);
-	label(f, "model", m ? m->conf->name : "");
+	label(f, "model", model);
 }
 
 static void simple(FILE *f, const char *name, const char *type, const char *help, double value)
@@ -84,14 +84,14 @@ static void model_histogram(FILE *f, const char *name, const struct agent_model 
 	free(labels);
 }
 
-static void decisions(FILE *f, const struct agent_model *m, const struct decision_stats *d)
+static void decisions(FILE *f, const char *model, const struct decision_stats *d)
 {
 	for (int s = 0; s < SLO_STRATEGIES; s++)
 		for (int v = 0; v < SLO_VERDICTS; v++)
 			for (int r = 0; r < SLO_REASONS; r++) {
 				if (d->requests[s][v][r] == 0)
 					continue;
-				open_labels(f, "requests_total", m);
+				open_labels(f, "requests_total", model);
 				fprintf(
 				    f,
 				    ",strategy=\"%s\",verdict=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
@@ -110,7 +110,7 @@ static void per_server(FILE *f, const struct agent *a, const char *name,
 		for (size_t d = 0; d < fleet->deployments; d++)
 			for (const struct seat *seat = fleet->deployment[d]->seats; seat;
 			     seat = seat->next) {
-				open_labels(f, name, a->models[i]);
+				open_labels(f, name, a->models[i]->conf->name);
 				fprintf(f, ",server=\"%s\"} %.9g\n", seat->server->name,
 				        value(seat->server));
 			}
@@ -141,9 +141,9 @@ static void slo_totals(FILE *f, const struct agent_model *m)
 			met += m->stats.outcome[s][v].met;
 			missed += m->stats.outcome[s][v].missed;
 		}
-	open_labels(f, "slo_total", m);
+	open_labels(f, "slo_total", m->conf->name);
 	fprintf(f, ",met=\"true\"} %" PRIu64 "\n", met);
-	open_labels(f, "slo_total", m);
+	open_labels(f, "slo_total", m->conf->name);
 	fprintf(f, ",met=\"false\"} %" PRIu64 "\n", missed);
 }
 
@@ -170,11 +170,11 @@ static void of_models(FILE *f, const struct agent *a)
 
 	family(f, "requests_total", "counter", "Requests by what was decided.");
 	for (m = a->models; m < end; m++)
-		decisions(f, *m, &(*m)->stats.decisions);
-	decisions(f, NULL, &a->stats.no_model);
+		decisions(f, (*m)->conf->name, &(*m)->stats.decisions);
+	decisions(f, "", &a->stats.no_model);
 	family(f, "queue_length", "gauge", "Requests that wait for a server.");
 	for (m = a->models; m < end; m++) {
-		open_labels(f, "queue_length", *m);
+		open_labels(f, "queue_length", (*m)->conf->name);
 		fprintf(f, "} %zu\n", (*m)->sched->queue.length);
 	}
 	family(f, "queue_seconds", "histogram", "Time that requests were held.");
@@ -195,7 +195,7 @@ static void of_models(FILE *f, const struct agent *a)
 		slo_totals(f, *m);
 	family(f, "prompt_factor", "gauge", "Learned correction of estimated prompt tokens.");
 	for (m = a->models; m < end; m++) {
-		open_labels(f, "prompt_factor", *m);
+		open_labels(f, "prompt_factor", (*m)->conf->name);
 		fprintf(f, "} %.6g\n", estimator_factor(&(*m)->sched->estimator));
 	}
 }
@@ -209,7 +209,7 @@ static void server_states(FILE *f, const struct agent *a)
 		for (size_t d = 0; d < fleet->deployments; d++)
 			for (const struct seat *seat = fleet->deployment[d]->seats; seat;
 			     seat = seat->next) {
-				open_labels(f, "server_state", a->models[i]);
+				open_labels(f, "server_state", a->models[i]->conf->name);
 				fprintf(f, ",server=\"%s\",state=\"%s\"} 1\n", seat->server->name,
 				        fleet_state_name(fleet_server(seat->server)->state));
 			}
