@@ -4,15 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/agent.h"
-
-struct fleet_backend {
-	UT_hash_handle hh;
-	TAILQ_HEAD(fleet_servers, fleet_server) servers;
-	uint64_t seen_in; /* the last view that named one of its servers */
-	bool configured;
-	char name[];
-};
+#include "fleet_private.h"
 
 #define KEY_MAX (2 * CONFIG_NAME_MAX + 1)
 
@@ -53,12 +45,7 @@ void fleet_fini(struct fleet *f)
 	}
 }
 
-static struct slice slice_of(const char *s)
-{
-	return (struct slice){ (const uint8_t *)s, strlen(s) };
-}
-
-static struct fleet_backend *backend_find(const struct fleet *f, struct slice name)
+struct fleet_backend *fleet_backend_find(const struct fleet *f, struct slice name)
 {
 	struct fleet_backend *b;
 
@@ -66,10 +53,10 @@ static struct fleet_backend *backend_find(const struct fleet *f, struct slice na
 	return b;
 }
 
-static struct fleet_backend *backend_get(struct fleet *f, const char *name)
+struct fleet_backend *fleet_backend_get(struct fleet *f, const char *name)
 {
-	struct slice key = slice_of(name);
-	struct fleet_backend *b = backend_find(f, key);
+	struct slice key = fleet_slice(name);
+	struct fleet_backend *b = fleet_backend_find(f, key);
 
 	if (b)
 		return b;
@@ -86,8 +73,8 @@ static struct fleet_backend *backend_get(struct fleet *f, const char *name)
 	return b;
 }
 
-static struct fleet_server *server_find(const struct fleet *f, struct slice backend,
-                                        struct slice name)
+struct fleet_server *fleet_server_find(const struct fleet *f, struct slice backend,
+                                       struct slice name)
 {
 	char key[KEY_MAX];
 	struct fleet_server *s;
@@ -103,12 +90,14 @@ static struct fleet_server *server_find(const struct fleet *f, struct slice back
 
 struct server *fleet_find(struct agent *a, const char *backend, const char *server)
 {
-	struct fleet_server *s = server_find(&a->fleet, slice_of(backend), slice_of(server));
+	struct fleet_server *s =
+	    fleet_server_find(&a->fleet, fleet_slice(backend), fleet_slice(server));
 
 	return s ? s->server : NULL;
 }
 
-static struct fleet_server *server_new(struct agent *a, struct fleet_backend *b, struct slice name)
+struct fleet_server *fleet_server_register(struct agent *a, struct fleet_backend *b,
+                                           struct slice name)
 {
 	size_t backend_len = strlen(b->name), len = backend_len + 1 + name.len;
 	struct fleet_server *s = calloc(1, sizeof(*s) + len + 1);
@@ -181,19 +170,14 @@ void fleet_collect(struct agent *a)
 
 /* What HAProxy says */
 
-static bool is_told(const struct fleet_server *s)
-{
-	return s->state != FLEET_UNTOLD && s->state != FLEET_ABSENT;
-}
-
-static void apply(struct agent *a, struct fleet_server *s)
+void fleet_apply(struct agent *a, struct fleet_server *s)
 {
 	bool usable = s->state == FLEET_UP || (s->state == FLEET_UNTOLD && s->configured);
 
 	sched_server_usable(a->sched, s->server, usable);
 }
 
-static bool seat(struct agent *a, struct deployment *d, struct fleet_server *s)
+bool fleet_seat_give(struct agent *a, struct deployment *d, struct fleet_server *s)
 {
 	slo_err err = sched_server_seat(a->sched, d, s->server);
 
@@ -237,7 +221,7 @@ static void claim(struct agent *a, struct fleet_server *s)
 		    sched_seat_find(m->sched, s->server))
 			continue;
 		d = pattern_place(m, s->server->name);
-		if (d && seat(a, d, s))
+		if (d && fleet_seat_give(a, d, s))
 			log_write(a->log, LOG_INFO, "server %s joins %s/%s", s->key, m->conf->name,
 			          d->name);
 	}
@@ -245,7 +229,7 @@ static void claim(struct agent *a, struct fleet_server *s)
 
 static void set_state(struct agent *a, slo_nsec now, struct fleet_server *s, enum fleet_state state)
 {
-	bool was_told = is_told(s);
+	bool was_told = fleet_is_told(s);
 
 	if (s->state == state)
 		return;
@@ -253,8 +237,8 @@ static void set_state(struct agent *a, slo_nsec now, struct fleet_server *s, enu
 		log_limited(a->log, now, LOG_CAUSE_FLEET, LOG_NOTICE, "server %s is %s", s->key,
 		            fleet_state_name(state));
 	s->state = state;
-	apply(a, s);
-	if (!was_told && is_told(s))
+	fleet_apply(a, s);
+	if (!was_told && fleet_is_told(s))
 		claim(a, s);
 }
 
@@ -271,13 +255,13 @@ static struct fleet_server *discover(struct agent *a, slo_nsec now, struct fleet
 	text[name.len] = '\0';
 	if (!is_wanted(a, b, text))
 		return NULL;
-	s = server_new(a, b, name);
+	s = fleet_server_register(a, b, name);
 	if (!s) {
 		log_limited(a->log, now, LOG_CAUSE_MEMORY, LOG_ERR,
 		            "out of memory, a server of %s is not used", b->name);
 		return NULL;
 	}
-	apply(a, s);
+	fleet_apply(a, s);
 	claim(a, s);
 	return s;
 }
@@ -285,7 +269,7 @@ static struct fleet_server *discover(struct agent *a, slo_nsec now, struct fleet
 static void told(struct agent *a, slo_nsec now, struct fleet_backend *b, struct slice name,
                  enum fleet_state state, bool row)
 {
-	struct fleet_server *s = server_find(&a->fleet, slice_of(b->name), name);
+	struct fleet_server *s = fleet_server_find(&a->fleet, fleet_slice(b->name), name);
 	uint64_t view = a->fleet.view;
 
 	if (!s)
@@ -308,16 +292,16 @@ static void told(struct agent *a, slo_nsec now, struct fleet_backend *b, struct 
 void fleet_server_seen(struct agent *a, slo_nsec now, const char *backend, const char *server,
                        enum fleet_state state)
 {
-	struct fleet_backend *b = backend_find(&a->fleet, slice_of(backend));
+	struct fleet_backend *b = fleet_backend_find(&a->fleet, fleet_slice(backend));
 
 	if (b)
-		told(a, now, b, slice_of(server), state, a->fleet.viewing);
+		told(a, now, b, fleet_slice(server), state, a->fleet.viewing);
 }
 
 void fleet_server_told(struct agent *a, slo_nsec now, struct slice backend, struct slice server,
                        enum fleet_state state)
 {
-	struct fleet_backend *b = backend_find(&a->fleet, backend);
+	struct fleet_backend *b = fleet_backend_find(&a->fleet, backend);
 
 	if (b)
 		told(a, now, b, server, state, false);
@@ -339,7 +323,7 @@ static void not_named(struct agent *a, slo_nsec now, struct fleet_server *s)
 	if (!fleet_is_leaving(s))
 		log_limited(a->log, now, LOG_CAUSE_FLEET, LOG_NOTICE, "server %s leaves", s->key);
 	s->state = FLEET_ABSENT;
-	apply(a, s);
+	fleet_apply(a, s);
 	while (s->server->seats)
 		sched_seat_remove(a->sched, s->server->seats);
 }
@@ -362,264 +346,4 @@ void fleet_view_end(struct agent *a, slo_nsec now, bool complete)
 	if (complete)
 		f->viewed = now;
 	fleet_collect(a);
-}
-
-/* What the configuration says */
-
-static bool same_servers(const struct config_deployment *a, const struct config_deployment *b)
-{
-	if (strcmp(a->name, b->name) != 0 || a->server_count != b->server_count)
-		return false;
-	for (size_t i = 0; i < a->server_count; i++)
-		if (strcmp(a->servers[i], b->servers[i]) != 0)
-			return false;
-	return true;
-}
-
-static bool same_model(const struct config_model *a, const struct config_model *b)
-{
-	if (strcmp(a->backend, b->backend) != 0 || a->deployment_count != b->deployment_count)
-		return false;
-	for (size_t i = 0; i < a->deployment_count; i++)
-		if (!same_servers(&a->deployments[i], &b->deployments[i]))
-			return false;
-	return true;
-}
-
-/* Registers the model's backend and the servers that it names. */
-static bool register_names(struct agent *a, struct agent_model *m)
-{
-	struct fleet_backend *b = backend_get(&a->fleet, m->conf->backend);
-	bool ok = b != NULL;
-
-	if (!b)
-		return false;
-	b->configured = true;
-	for (size_t i = 0; i < m->conf->deployment_count; i++) {
-		const struct config_deployment *d = &m->conf->deployments[i];
-
-		for (size_t k = 0; k < d->server_count; k++) {
-			struct slice name = slice_of(d->servers[k]);
-			struct fleet_server *s;
-
-			if (config_is_pattern(d->servers[k]))
-				continue;
-			s = server_find(&a->fleet, slice_of(b->name), name);
-			if (!s)
-				s = server_new(a, b, name);
-			if (!s) {
-				ok = false;
-				continue;
-			}
-			s->configured = true;
-			s->named_by = m;
-		}
-	}
-	return ok;
-}
-
-static struct deployment *find_deployment(const struct model *m, const char *name)
-{
-	for (size_t i = 0; i < m->deployments; i++)
-		if (strcmp(m->deployment[i]->name, name) == 0)
-			return m->deployment[i];
-	return NULL;
-}
-
-static bool is_configured(const struct config_model *conf, const struct deployment *d)
-{
-	for (size_t i = 0; i < conf->deployment_count; i++)
-		if (strcmp(conf->deployments[i].name, d->name) == 0)
-			return true;
-	return false;
-}
-
-/* The model has exactly the deployments of its configuration, in their order. */
-static bool arrange_deployments(struct agent *a, struct agent_model *m)
-{
-	struct deployment *order[SLO_DEPLOYMENTS_MAX];
-	struct model *fleet = &m->sched->fleet;
-	bool same = true;
-
-	for (size_t i = fleet->deployments; i-- > 0;)
-		if (!is_configured(m->conf, fleet->deployment[i]))
-			sched_deployment_remove(a->sched, fleet->deployment[i]);
-	for (size_t i = 0; i < m->conf->deployment_count; i++) {
-		const char *name = m->conf->deployments[i].name;
-
-		order[i] = find_deployment(fleet, name);
-		if (!order[i])
-			order[i] = sched_deployment_add(m->sched, name);
-		if (!order[i])
-			return false;
-		same = same && fleet->deployment[i] == order[i];
-	}
-	if (!same)
-		sched_deployments_order(a->sched, m->sched, order);
-	return true;
-}
-
-/* To the end of d, with a seat or without. */
-static bool place(struct agent *a, struct agent_model *m, struct deployment *d,
-                  struct fleet_server *s)
-{
-	struct seat *there = sched_seat_find(m->sched, s->server);
-
-	if (!there)
-		return seat(a, d, s);
-	sched_seat_move(a->sched, there, d);
-	return true;
-}
-
-static bool place_matching(struct agent *a, struct agent_model *m, struct deployment *d,
-                           const char *pattern, uint64_t placed_from)
-{
-	struct fleet_backend *b = backend_find(&a->fleet, slice_of(m->conf->backend));
-	struct fleet_server *s;
-	bool ok = true;
-
-	TAILQ_FOREACH (s, &b->servers, link) {
-		const struct seat *there = sched_seat_find(m->sched, s->server);
-
-		if (s->named_by != m && is_told(s) && (!there || there->order < placed_from) &&
-		    fnmatch(pattern, s->server->name, FNM_NOESCAPE) == 0)
-			ok &= place(a, m, d, s);
-	}
-	return ok;
-}
-
-/* Every server that the model is to have is put behind those that it had; these then leave. */
-static bool arrange_servers(struct agent *a, struct agent_model *m)
-{
-	struct model *fleet = &m->sched->fleet;
-	uint64_t from = fleet->orders;
-	bool ok = true;
-
-	for (size_t i = 0; i < fleet->deployments; i++) {
-		const struct config_deployment *conf = &m->conf->deployments[i];
-		struct deployment *d = fleet->deployment[i];
-
-		for (size_t k = 0; k < conf->server_count; k++) {
-			struct fleet_server *s;
-
-			if (config_is_pattern(conf->servers[k])) {
-				ok &= place_matching(a, m, d, conf->servers[k], from);
-				continue;
-			}
-			s = server_find(&a->fleet, slice_of(m->conf->backend),
-			                slice_of(conf->servers[k]));
-			ok &= s && place(a, m, d, s);
-		}
-	}
-	for (size_t i = 0; i < fleet->deployments; i++) {
-		struct deployment *d = fleet->deployment[i];
-
-		while (d->seats && d->seats->order < from)
-			sched_seat_remove(a->sched, d->seats);
-	}
-	return ok;
-}
-
-static struct agent_model *model_new(struct agent *a, const struct config_model *conf)
-{
-	struct agent_model *m = calloc(1, sizeof(*m));
-
-	if (!m)
-		return NULL;
-	m->sched = sched_model_add(a->sched, conf->name, conf->strategy);
-	if (!m->sched) {
-		free(m);
-		return NULL;
-	}
-	m->sched->owner = m;
-	model_stats_init(&m->stats);
-	return m;
-}
-
-static const struct config_model *config_of(const struct config *c, const char *name)
-{
-	for (size_t i = 0; c && i < c->model_count; i++)
-		if (strcmp(c->models[i].name, name) == 0)
-			return &c->models[i];
-	return NULL;
-}
-
-/* The models of a->conf in its order, known ones with all they have. Room for them is in models. */
-static bool arrange_models(struct agent *a, struct agent_model **models)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < a->model_count; i++) {
-		struct agent_model *m = a->models[i];
-
-		if (config_of(a->conf, m->sched->fleet.name))
-			continue;
-		log_write(a->log, LOG_NOTICE, "model %s leaves, %zu requests are held for it",
-		          m->sched->fleet.name, m->sched->queue.length);
-		sched_model_remove(a->sched, m->sched);
-		free(m);
-	}
-	for (size_t i = 0; i < a->conf->model_count; i++) {
-		const struct config_model *conf = &a->conf->models[i];
-		struct sched_model *known =
-		    sched_model_find(a->sched, conf->name, strlen(conf->name));
-		struct agent_model *m = known ? known->owner : model_new(a, conf);
-
-		if (!m)
-			continue;
-		m->conf = conf;
-		models[count++] = m;
-	}
-	free(a->models);
-	a->models = models;
-	a->model_count = count;
-	return count == a->conf->model_count;
-}
-
-/* Nothing is configured until it is found to be. What a poll told is void when no more follow. */
-static void forget_names(struct agent *a, bool untold)
-{
-	for (struct fleet_backend *b = a->fleet.backends; b; b = b->hh.next)
-		b->configured = false;
-	for (struct fleet_server *s = a->fleet.servers; s; s = s->hh.next) {
-		s->configured = false;
-		s->named_by = NULL;
-		if (untold)
-			s->state = FLEET_UNTOLD;
-	}
-}
-
-/* What is used follows from who is configured. */
-static void apply_all(struct agent *a)
-{
-	for (struct fleet_server *s = a->fleet.servers; s; s = s->hh.next) {
-		while (!s->configured && s->state == FLEET_UNTOLD && s->server->seats)
-			sched_seat_remove(a->sched, s->server->seats);
-		apply(a, s);
-	}
-}
-
-slo_err fleet_configure(struct agent *a, const struct config *conf)
-{
-	struct agent_model **models = calloc(conf->model_count, sizeof(struct agent_model *));
-	const struct config *old = a->conf;
-	bool ok;
-
-	if (!models)
-		return SLO_ENOMEM;
-	a->conf = conf;
-	forget_names(a, old && old->runtime_api.count > 0 && conf->runtime_api.count == 0);
-	ok = arrange_models(a, models);
-	for (size_t i = 0; i < a->model_count; i++) {
-		struct agent_model *m = a->models[i];
-		const struct config_model *before = config_of(old, m->conf->name);
-
-		if (!register_names(a, m))
-			ok = false;
-		else if (!before || !same_model(before, m->conf))
-			ok &= arrange_deployments(a, m) && arrange_servers(a, m);
-	}
-	apply_all(a);
-	fleet_collect(a);
-	return ok ? SLO_OK : SLO_EFULL;
 }

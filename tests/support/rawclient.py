@@ -95,9 +95,9 @@ async def _body(reader, answer, leave):
         add(await _piece(reader, length))
 
 
-def request(tag="", tokens=8, stream=False, prompt_tokens=16, headers=None):
+def request(tag="", tokens=8, stream=False, prompt_tokens=16, headers=None, model=MODEL):
     """The bytes of a completion request whose answer takes `tokens` steps of the demo server."""
-    body = json.dumps({"model": MODEL, "prompt": f"say {tag}", "stream": stream,
+    body = json.dumps({"model": model, "prompt": f"say {tag}", "stream": stream,
                        "max_tokens": tokens}).encode()
     lines = ["POST /v1/completions HTTP/1.1", "Host: test", "Content-Type: application/json",
              f"Content-Length: {len(body)}", f"x-demo-output-tokens: {tokens}",
