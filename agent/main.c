@@ -188,6 +188,9 @@ static bool start(struct daemon *d)
 	d->tell.data = d;
 	ev_timer_start(d->loop, &d->tell);
 	raise_descriptors(d);
+	if (d->conf->runtime_api.count > 0)
+		log_write(&d->log, LOG_WARNING,
+		          "haproxy.runtime_api is accepted but not polled by this version");
 	if (d->conf->redis_url)
 		log_write(&d->log, LOG_WARNING,
 		          "profiles.redis is accepted but not used by this version");

@@ -152,19 +152,11 @@ void fleet_leases_expired(struct agent *a, uint64_t count)
 void fleet_collect(struct agent *a)
 {
 	struct fleet_server *s = a->fleet.servers, *next_server;
-	struct fleet_backend *b = a->fleet.backends, *next_backend;
 
 	for (; s; s = next_server) {
 		next_server = s->hh.next;
 		if (fleet_is_leaving(s))
 			server_free(a, s);
-	}
-	for (; b; b = next_backend) {
-		next_backend = b->hh.next;
-		if (b->configured || !TAILQ_EMPTY(&b->servers))
-			continue;
-		HASH_DEL(a->fleet.backends, b);
-		free(b);
 	}
 }
 

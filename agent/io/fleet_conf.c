@@ -33,7 +33,6 @@ static bool register_names(struct agent *a, struct agent_model *m)
 
 	if (!b)
 		return false;
-	b->configured = true;
 	for (size_t i = 0; i < m->conf->deployment_count; i++) {
 		const struct config_deployment *d = &m->conf->deployments[i];
 
@@ -219,8 +218,6 @@ static bool arrange_models(struct agent *a, struct agent_model **models)
 /* Nothing is configured until it is found to be. What a poll told is void when no more follow. */
 static void forget_names(struct agent *a, bool untold)
 {
-	for (struct fleet_backend *b = a->fleet.backends; b; b = b->hh.next)
-		b->configured = false;
 	for (struct fleet_server *s = a->fleet.servers; s; s = s->hh.next) {
 		s->configured = false;
 		s->named_by = NULL;

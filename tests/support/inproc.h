@@ -133,7 +133,7 @@ static inline void inproc_start(struct inproc *p)
 	p->agent = agent_new(p->loop, p->conf, &p->log);
 	MUST(p->agent);
 	for (size_t i = 0; i < p->agent->model_count; i++) {
-		struct model *fleet = &p->agent->models[i].sched->fleet;
+		struct model *fleet = &p->agent->models[i]->sched->fleet;
 
 		for (size_t d = 0; d < fleet->deployments; d++)
 			MUST(sched_profile_set(p->agent->sched, fleet->deployment[d],
