@@ -21,7 +21,7 @@ bool fleet_is_leaving(const struct fleet_server *s)
 	return !s->server->seats;
 }
 
-/* The registry */
+/* The roster */
 
 void fleet_init(struct fleet *f)
 {

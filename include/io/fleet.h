@@ -1,6 +1,6 @@
 /* fleet.h - the servers that the configuration wants, and those that HAProxy has.
  *
- * The registry knows a server by its backend and name, from the moment that the configuration or
+ * The roster knows a server by its backend and name, from the moment that the configuration or
  * HAProxy names it until it has neither a seat nor a request in flight. A name in the
  * configuration has its seat always; a pattern seats what HAProxy names.
  *
