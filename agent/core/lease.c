@@ -95,6 +95,7 @@ slo_err lease_restore(struct sched *s, const struct sched_lease *l)
 		return SLO_ENOMEM;
 	fill(s, r, l);
 	requests_move(&s->requests, r, REQUEST_DISPATCHED, since);
+	r->model->dispatched++;
 	fleet_charge(seat, l->load, &r->charge);
 	return SLO_OK;
 }

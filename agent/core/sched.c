@@ -140,6 +140,8 @@ static void release(struct sched *s, struct request *r)
 
 	assert(err == SLO_OK);
 	(void)err;
+	if (r->model)
+		r->model->dispatched--;
 	for (struct seat *seat = server->seats; seat; seat = seat->next_of_server) {
 		struct deployment *d = seat->deployment;
 

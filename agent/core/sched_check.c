@@ -69,7 +69,8 @@ void sched_check(const struct sched *s)
 {
 	const struct server *server;
 	const struct sched_model *m;
-	size_t queued = 0;
+	const struct request *r;
+	size_t queued = 0, dispatched = 0;
 
 	requests_check(&s->requests);
 	check_owners(s);
@@ -77,10 +78,14 @@ void sched_check(const struct sched *s)
 		fleet_check(&m->fleet);
 		queue_check(&m->queue);
 		queued += m->queue.length;
+		dispatched += m->dispatched;
 		if (!m->dirty)
 			check_settled(s, m);
 	}
 	assert(queued == s->requests.count[REQUEST_QUEUED]);
+	TAILQ_FOREACH (r, &s->requests.list[REQUEST_DISPATCHED], link)
+		dispatched -= r->model != NULL;
+	assert(dispatched == 0);
 	(void)queued;
 	LIST_FOREACH (server, &s->servers, link)
 		check_ledger(s, server);

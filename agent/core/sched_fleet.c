@@ -217,3 +217,13 @@ slo_err sched_profile_set(struct sched *s, struct deployment *d, struct profile 
 	sched_mark_dirty(s, m);
 	return SLO_OK;
 }
+
+void sched_profile_drop(struct sched *s, struct deployment *d)
+{
+	struct sched_model *m = sched_model_of(d);
+
+	profile_free(d->profile);
+	d->profile = NULL;
+	queue_refresh(&m->queue);
+	sched_mark_dirty(s, m);
+}

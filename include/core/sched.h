@@ -72,6 +72,7 @@ struct sched_model {
 	struct queue queue;
 	struct predictor *predictor;
 	struct estimator estimator;
+	size_t dispatched;          /* its requests on servers */
 	enum slo_strategy strategy; /* of requests that name none */
 	void *owner;                /* the shell's; the core does not look at it */
 	bool dirty;
@@ -116,6 +117,8 @@ void sched_seat_remove(struct sched *s, struct seat *seat);
 void sched_server_usable(struct sched *s, struct server *server, bool usable);
 /* Takes p over on SLO_OK. SLO_ESTALE: it is not newer than the one in force. */
 MUSTCHECK slo_err sched_profile_set(struct sched *s, struct deployment *d, struct profile *p);
+/* From now on d has no profile, so any that comes is new. */
+void sched_profile_drop(struct sched *s, struct deployment *d);
 
 struct sched_request {
 	const char *id; /* id_len in 1..SLO_ID_MAX; copied */

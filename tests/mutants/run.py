@@ -65,6 +65,8 @@ MUTANTS = [
      "\tfleet_order(&m->fleet, order);\n"),
     ("the waiting of a model that went are refused", "agent/core/sched_fleet.c",
      "r->reason = SLO_REASON_UNKNOWN_MODEL;", "r->reason = SLO_REASON_QUEUE_FULL;"),
+    ("a profile that goes is not looked at", "agent/core/sched_fleet.c",
+     "\td->profile = NULL;\n\tqueue_refresh(&m->queue);\n", "\td->profile = NULL;\n"),
     ("an equally old profile replaces", "agent/core/sched_fleet.c",
      "!(profile_created(p) > profile_created(d->profile))",
      "!(profile_created(p) >= profile_created(d->profile))"),

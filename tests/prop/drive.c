@@ -558,6 +558,16 @@ static bool profile(struct world *w, const struct op *op)
 	return true;
 }
 
+static bool unprofile(struct world *w, const struct op *op)
+{
+	sched_profile_drop(w->sched, deployment_get(w, op->model, op->deployment));
+	if (!hear(w, op->t))
+		return false;
+	naive_told(w->naive, w->told, w->n_heard);
+	naive_profile_drop(w->naive, op->t, op->model, op->deployment);
+	return true;
+}
+
 static bool configure(struct world *w, const struct op *op)
 {
 	struct naive_conf conf;
@@ -604,6 +614,8 @@ static bool apply_event(struct world *w, const struct op *op)
 		return ready(w, op);
 	case OP_PROFILE:
 		return profile(w, op);
+	case OP_UNPROFILE:
+		return unprofile(w, op);
 	case OP_CONFIG:
 		return configure(w, op);
 	case OP_TIME:

@@ -594,6 +594,13 @@ bool naive_profile(struct naive *n, slo_nsec t, unsigned model, unsigned deploym
 	return newer;
 }
 
+void naive_profile_drop(struct naive *n, slo_nsec t, unsigned model, unsigned deployment)
+{
+	naive_deployment_get(n, model, deployment)->profile.known = false;
+	n->concerned[model] = true;
+	settle(n, t);
+}
+
 slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naive_request *ask)
 {
 	struct request *r = &n->request[id];

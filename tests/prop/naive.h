@@ -116,6 +116,7 @@ void naive_collect(struct naive *n);
 void naive_ready(struct naive *n, slo_nsec t, unsigned server, bool usable);
 bool naive_profile(struct naive *n, slo_nsec t, unsigned model, unsigned deployment,
                    const struct slo_profile_doc *doc);
+void naive_profile_drop(struct naive *n, slo_nsec t, unsigned model, unsigned deployment);
 slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naive_request *r);
 enum naive_end naive_end(struct naive *n, slo_nsec t, uint32_t id);
 bool naive_abandon(struct naive *n, slo_nsec t, uint32_t id); /* false: it does not wait */

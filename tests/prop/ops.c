@@ -317,6 +317,13 @@ static void gen_profile(struct gen *g, struct op *op)
 	op->doc_created = floor((double)op->t / 1e9) + below(&g->rng, 4) - 1;
 }
 
+static void gen_unprofile(struct gen *g, struct op *op)
+{
+	op->kind = OP_UNPROFILE;
+	op->model = below(&g->rng, g->setup->models);
+	op->deployment = below(&g->rng, g->setup->deployments[op->model]);
+}
+
 static void gen_seat(struct gen *g, struct op *op)
 {
 	op->kind = OP_SEAT;
@@ -399,6 +406,8 @@ struct op gen_next(struct gen *g, const struct naive *n)
 		gen_end(g, n, &op);
 	else if (r < 915)
 		gen_profile(g, &op);
+	else if (r < 922)
+		gen_unprofile(g, &op);
 	else if (r < 925)
 		gen_seat(g, &op);
 	else if (r < 937)

@@ -27,9 +27,10 @@ enum op_kind {
 	OP_DROP_MODEL,
 	OP_ORDER, /* of the model's deployments */
 	OP_READY,
-	OP_PROFILE, /* of (model, deployment) */
-	OP_CONFIG,  /* other options from now on, but for what is remembered */
-	OP_TIME,    /* time passes, nothing else */
+	OP_PROFILE,   /* of (model, deployment) */
+	OP_UNPROFILE, /* that profile goes */
+	OP_CONFIG,    /* other options from now on, but for what is remembered */
+	OP_TIME,      /* time passes, nothing else */
 };
 
 struct op {

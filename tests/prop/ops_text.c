@@ -183,6 +183,11 @@ static void write_op(FILE *f, const struct op *op)
 		fprintf(f, ",\"server\":\"s%u\",\"ready\":%s", op->server,
 		        op->up ? "true" : "false");
 		break;
+	case OP_UNPROFILE: /* slo-replay has no word for it */
+		fprintf(f, "\"expect\":{\"dropped\":\"m%u d%u\",", op->model, op->deployment);
+		seconds(f, "t", op->t);
+		fputc('}', f);
+		break;
 	case OP_TIME:
 		fputs("\"expect\":{", f);
 		seconds(f, "t", op->t);

@@ -307,6 +307,26 @@ static void a_newer_profile_is_a_trigger_and_an_older_one_is_refused(void **stat
 	answer(r, 0, "w", SLO_FALLBACK, SLO_REASON_NO_SLO);
 }
 
+static void without_its_profile_a_request_falls_back_and_an_older_one_is_new(void **state)
+{
+	struct rig *r = *state;
+
+	fill_up(r, 0);
+	assert_int_equal(r->m->dispatched, 4);
+	submit(r, 0, "w");
+	quiet(r, 0);
+	sched_profile_drop(r->s, r->d);
+	sched_profile_drop(r->s, r->d); /* once more is nothing */
+	answer(r, 0, "w", SLO_FALLBACK, SLO_REASON_NO_PROFILE);
+	end(r, 0, "w");
+	assert_int_equal(r->m->dispatched, 4);
+	rig_profile(r, r->d, &(struct one_cell){ .tput = 2, .e2e = 1, .slo_e2e = 5 });
+	submit(r, 0, "x");
+	quiet(r, 0);
+	end(r, 0, "f0");
+	routed(r, 0, "x", "s1");
+}
+
 static void what_was_charged_is_released_whatever_changed(void **state)
 {
 	struct rig *r = *state;
@@ -482,6 +502,7 @@ int main(void)
 		TEST(a_server_that_comes_goes_or_recovers_is_a_trigger),
 		TEST(a_waiting_request_leaves_when_its_last_server_goes),
 		TEST(a_newer_profile_is_a_trigger_and_an_older_one_is_refused),
+		TEST(without_its_profile_a_request_falls_back_and_an_older_one_is_new),
 		TEST(what_was_charged_is_released_whatever_changed),
 		TEST(an_end_wakes_the_other_model_of_the_server),
 		TEST(the_most_urgent_head_of_all_models_goes_first),
