@@ -4,10 +4,10 @@
 set -eu
 
 libc='__assert_fail __ctype_b_loc __fprintf_chk __memcpy_chk __memset_chk __snprintf_chk
-__stack_chk_fail __vsnprintf_chk calloc free malloc memchr memcmp memcpy memmem memmove memset realloc
-reallocarray snprintf strchr strcmp strdup strlen strncasecmp strcasecmp strndup strncmp
+__stack_chk_fail __vsnprintf_chk calloc free malloc memchr memcmp memcpy memmem memmove memrchr memset realloc
+reallocarray snprintf strchr strcmp strdup strlen strncasecmp strcasecmp strndup strncmp strspn
 strtod strtol strtoll vsnprintf'
-libm='ceil exp fmax fmin llround log round sqrt'
+libm='ceil exp fmax fmin llround log log2 round sqrt'
 json='json_[a-z0-9_]*'
 binary='msgpack_[a-z_]* crc32_z' # MessagePack, zlib's checksum
 
@@ -32,7 +32,7 @@ check() { # NAME ARCHIVE ALLOWED...
 clashes() { # ARCHIVE
 	ours=$(mktemp)
 	"$nm" --defined-only "$1" 2>/dev/null | awk '$2 ~ /[TDBR]/ { print $3 }' | sort -u >"$ours"
-	theirs=$(for library in jansson ev microhttpd msgpackc z; do
+	theirs=$(for library in jansson ev microhttpd msgpackc z hiredis ssl crypto; do
 		"$nm" -D --defined-only "$(cc -print-file-name=lib$library.so)"
 	done | awk '{ sub(/@.*/, "", $3); print $3 }' | sort -u | comm -12 - "$ours")
 	rm -f "$ours"
