@@ -45,7 +45,7 @@ IO_CFLAGS := -Wno-unused-parameter
 
 CORE_LIBS := -lm
 WIRE_LIBS := -ljansson -lmsgpackc -lz -lm
-IO_LIBS   := -lev -lmicrohttpd -ljansson -lmsgpackc -lz -lm
+IO_LIBS   := -lev -lmicrohttpd -lhiredis -lssl -lcrypto -ljansson -lmsgpackc -lz -lm
 TEST_LIBS := -lcmocka
 # Lets a test make allocations of the archives fail (tests/support/failing_malloc.h).
 FAILING := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup

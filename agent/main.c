@@ -15,6 +15,8 @@
 #include "io/heap.h"
 #include "io/http_server.h"
 #include "io/log.h"
+#include "io/loop_lag.h"
+#include "io/redis_client.h"
 #include "io/spop_server.h"
 
 /* HAProxy's checks need this long to see that we want no more requests. Leaving sooner would let
@@ -35,6 +37,8 @@ struct daemon {
 	struct event_server *events;
 	struct http_server *http;
 	struct heap heap;
+	struct redis_client *redis;
+	struct loop_lag lag;
 	ev_signal hup, term, interrupt, usr1;
 	ev_timer drain;
 	ev_timer tell; /* of what the log left out */
@@ -191,19 +195,18 @@ static bool start(struct daemon *d)
 	if (d->conf->runtime_api.count > 0)
 		log_write(&d->log, LOG_WARNING,
 		          "haproxy.runtime_api is accepted but not polled by this version");
-	if (d->conf->redis_url)
-		log_write(&d->log, LOG_WARNING,
-		          "profiles.redis is accepted but not used by this version");
 	if (!(d->agent = agent_new(d->loop, d->conf, &d->log)))
 		return false;
 	listeners_inherit(&d->agent->listeners);
 	if (!(d->events = event_server_new(d->agent, &d->conns)) ||
-	    !(d->spop = spop_server_new(d->agent, &d->conns)))
+	    !(d->spop = spop_server_new(d->agent, &d->conns)) ||
+	    !(d->redis = redis_client_new(d->agent)))
 		return false;
 	if (d->conf->http.count > 0 && !(d->http = http_server_new(d->agent)))
 		return false;
 	listeners_close_unclaimed(&d->agent->listeners, &d->log);
 	heap_watch(&d->heap, d->loop, give_back, d);
+	loop_lag_start(&d->lag, d->loop, &d->agent->stats);
 	log_write(&d->log, LOG_NOTICE, "slo-spoa %s is ready", SLO_VERSION);
 	return true;
 }
@@ -212,10 +215,12 @@ static bool start(struct daemon *d)
 static void stop(struct daemon *d)
 {
 	heap_unwatch(&d->heap);
+	loop_lag_stop(&d->lag, d->loop);
 	http_server_free(d->http);
 	conns_fini(&d->conns);
 	spop_server_free(d->spop);
 	event_server_free(d->events);
+	redis_client_free(d->redis);
 	agent_free(d->agent);
 	if (d->loop)
 		ev_loop_destroy(d->loop);

@@ -105,8 +105,10 @@ void agent_free(struct agent *a)
 	ev_timer_stop(a->loop, &a->wakeup);
 	fleet_fini(&a->fleet);
 	sched_free(a->sched);
-	for (size_t i = 0; i < a->model_count; i++)
+	for (size_t i = 0; i < a->model_count; i++) {
+		reqtrace_fini(&a->models[i]->trace);
 		free(a->models[i]);
+	}
 	free(a->models);
 	free(a);
 }
@@ -275,6 +277,8 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, voi
 	req = request_of(m, now, msg, &body, strategy, user);
 	switch (sched_submit(a->sched, now, &req, request)) {
 	case SLO_OK:
+		if (a->conf->redis.trace)
+			reqtrace_arrived(&m->trace);
 		return false;
 	case SLO_ESTALE:
 		return pass(a, now, m, msg, strategy, SLO_REASON_ENDED, now_answer);
@@ -448,6 +452,9 @@ static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
 		a->stats.end_lines[END_UNKNOWN]++;
 		break;
 	}
+	if (end.request && end.request->model && outcome.completed && a->conf->redis.trace)
+		reqtrace_finished(&((struct agent_model *)end.request->model->owner)->trace,
+		                  end.input, end.output);
 	if (end.request && outcome.completed && e->ta_ms >= 0 && e->ta_ms <= LATENCY_MAX_MS &&
 	    e->tr_ms <= LATENCY_MAX_MS)
 		note_completed(a, e, &end);

@@ -6,6 +6,7 @@
 #include <syslog.h>
 
 #include "io/config_json.h"
+#include "io/config_redis.h"
 #include "wire/route_msg.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -13,8 +14,6 @@
 #define SEC      SLO_NSEC_PER_SEC
 #define HOUR     (3600 * SEC)
 #define DAY      (24 * HOUR)
-
-#define REDIS_URL_MAX 1023
 
 struct reader {
 	struct cfg_doc doc;
@@ -156,42 +155,14 @@ static void read_haproxy(struct reader *r, const struct cfg_node *root)
 
 /* Profiles, log, limits */
 
-static char *join_path(const char *dir, const char *path)
-{
-	const char *sep = dir[0] == '\0' || dir[strlen(dir) - 1] == '/' ? "" : "/";
-	size_t size = strlen(dir) + strlen(path) + 2;
-	char *out;
-
-	if (path[0] == '/')
-		dir = sep = "";
-	out = malloc(size);
-	if (out)
-		snprintf(out, size, "%s%s%s", dir, sep, path);
-	return out;
-}
-
 static void read_profiles(struct reader *r, const struct cfg_node *root)
 {
 	static const struct cfg_field fields[] = { { .name = "dir" }, { .name = "redis" } };
-	static const struct cfg_field redis_fields[] = {
-		{ .name = "url" },
-		{ "refresh", CFG_TIME, offsetof(struct config, redis_refresh), 100 * MSEC, DAY },
-	};
-	struct cfg_node n = cfg_member(root, "profiles"), redis, url;
-	const char *dir;
+	struct cfg_node n = cfg_member(root, "profiles");
 
 	cfg_section(&r->doc, &n, fields, COUNT(fields), NULL);
-	if (cfg_string(&r->doc, &n, "dir", SIZE_MAX, &dir)) {
-		r->c->profile_dir = join_path(r->dir, dir);
-		if (!r->c->profile_dir)
-			cfg_no_memory(&r->doc);
-	}
-	redis = cfg_member(&n, "redis");
-	if (!redis.value)
-		return;
-	cfg_section(&r->doc, &redis, redis_fields, COUNT(redis_fields), r->c);
-	url = cfg_member(&redis, "url");
-	(void)cfg_want_string(&r->doc, &url, REDIS_URL_MAX, &r->c->redis_url);
+	(void)cfg_path(&r->doc, &n, "dir", r->dir, &r->c->profile_dir);
+	config_redis_read(&r->doc, &n, r->dir, &r->c->redis);
 }
 
 static void read_log(struct reader *r, const struct cfg_node *root)
@@ -537,7 +508,7 @@ static void read_models(struct reader *r, const struct cfg_node *root)
 
 static void set_defaults(struct config *c)
 {
-	c->redis_refresh = 10 * SEC;
+	c->redis.refresh = 10 * SEC;
 	c->haproxy_poll = SEC;
 	c->haproxy_grace = 3 * SEC;
 	c->log_level = LOG_INFO;
@@ -660,6 +631,7 @@ void config_free(struct config *c)
 	}
 	free(c->models);
 	free(c->profile_dir);
+	config_redis_fini(&c->redis);
 	json_decref(c->dom);
 	free(c);
 }

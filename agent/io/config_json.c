@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DEPTH_MAX 8  /* models, M, deployments, D, servers, element */
@@ -213,6 +214,41 @@ bool cfg_string(struct cfg_doc *d, const struct cfg_node *object, const char *ke
 	struct cfg_node n = cfg_member(object, key);
 
 	return n.value && cfg_want_string(d, &n, max, out);
+}
+
+bool cfg_path(struct cfg_doc *d, const struct cfg_node *object, const char *key, const char *dir,
+              char **out)
+{
+	const char *path, *sep;
+	size_t size;
+
+	if (!cfg_string(d, object, key, SIZE_MAX, &path))
+		return false;
+	sep = dir[0] == '\0' || dir[strlen(dir) - 1] == '/' ? "" : "/";
+	if (path[0] == '/')
+		dir = sep = "";
+	size = strlen(dir) + strlen(path) + 2;
+	*out = malloc(size);
+	if (!*out) {
+		cfg_no_memory(d);
+		return false;
+	}
+	snprintf(*out, size, "%s%s%s", dir, sep, path);
+	return true;
+}
+
+bool cfg_bool(struct cfg_doc *d, const struct cfg_node *object, const char *key, bool *out)
+{
+	struct cfg_node n = cfg_member(object, key);
+
+	if (!n.value || d->failed)
+		return false;
+	if (!json_is_boolean(n.value)) {
+		fail_type(d, &n, "true or false");
+		return false;
+	}
+	*out = json_is_true(n.value);
+	return true;
 }
 
 bool cfg_choice(struct cfg_doc *d, const struct cfg_node *object, const char *key,

@@ -196,6 +196,7 @@ static bool arrange_models(struct agent *a, struct agent_model **models)
 		log_write(a->log, LOG_NOTICE, "model %s leaves, %zu requests are held for it",
 		          m->sched->fleet.name, m->sched->queue.length);
 		sched_model_remove(a->sched, m->sched);
+		reqtrace_fini(&m->trace);
 		free(m);
 	}
 	for (size_t i = 0; i < a->conf->model_count; i++) {

@@ -33,9 +33,19 @@ static const char *const about[LOG_CAUSES] = {
 	[LOG_CAUSE_REQUEST] = "unique-ids in use",
 	[LOG_CAUSE_REQUEST_ID] = "requests without a valid unique-id",
 	[LOG_CAUSE_MEMORY] = "memory running out",
+	[LOG_CAUSE_FLEET] = "servers that come, go and change",
 	[LOG_CAUSE_HTTP] = "http errors",
 	[LOG_CAUSE_HTTP_FULL] = "http connections that were refused",
 	[LOG_CAUSE_HTTP_PEER] = "http connections without a request",
+	[LOG_CAUSE_REDIS_DOWN] = "attempts to reach Redis",
+	[LOG_CAUSE_REDIS_UP] = "connections to Redis",
+	[LOG_CAUSE_REDIS_SCAN] = "scans of Redis",
+	[LOG_CAUSE_REDIS_TRACE] = "request traces that were not taken",
+	[LOG_CAUSE_PROFILE_LOADED] = "profiles from Redis",
+	[LOG_CAUSE_PROFILE_STALE] = "profiles from Redis that are not newer",
+	[LOG_CAUSE_PROFILE_GPU] = "profiles from Redis with another gpu",
+	[LOG_CAUSE_PROFILE_REFUSED] = "profiles from Redis that were refused",
+	[LOG_CAUSE_PROFILE_GONE] = "profiles that went from Redis",
 };
 
 static const char *level_name(int level)

@@ -1,21 +1,42 @@
-/* Profiles from files: profiles.dir, MODEL/DEPLOYMENT.json. */
+/* Profiles: their text put in force; and files, profiles.dir/MODEL/DEPLOYMENT.json. */
 #include <errno.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "io/agent.h"
+#include "io/clock.h"
 #include "io/file.h"
 #include "wire/profdoc.h"
 
-static void report_loaded(struct agent *a, const struct deployment *d, const char *path)
+/* What Redis holds can be much, and others write there; a file is the operator's own. */
+static void say(struct agent *a, bool limited, enum log_cause cause, int level, const char *fmt,
+                ...) __attribute__((format(printf, 5, 6)));
+static void say(struct agent *a, bool limited, enum log_cause cause, int level, const char *fmt,
+                ...)
+{
+	char line[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (limited)
+		log_limited(a->log, clock_nsec(), cause, level, "%s", line);
+	else
+		log_write(a->log, level, "%s", line);
+}
+
+static void report_loaded(struct agent *a, const struct deployment *d, const char *where,
+                          bool limited)
 {
 	const struct profile *p = d->profile;
 
-	log_write(a->log, LOG_INFO,
-	          "profile %s: %zu cells, %zu with throughput 0, %zu without data", path,
-	          profile_cells(p), profile_zero_cells(p), profile_no_data(p));
+	say(a, limited, LOG_CAUSE_PROFILE_LOADED, LOG_INFO,
+	    "profile %s: %zu cells, %zu with throughput 0, %zu without data", where,
+	    profile_cells(p), profile_zero_cells(p), profile_no_data(p));
 }
 
 static slo_err put_in_force(struct agent *a, struct deployment *d,
@@ -29,45 +50,48 @@ static slo_err put_in_force(struct agent *a, struct deployment *d,
 	return err;
 }
 
-static bool load_text(struct agent *a, struct deployment *d, const char *path, const char *text,
-                      size_t len)
+slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *where,
+                           const char *text, size_t len, bool limited)
 {
 	struct slo_profile_doc *doc;
+	char place[48] = "";
 	struct doc_error e;
 	slo_err err = profdoc_parse(text, len, &doc, &e);
 
 	if (err != SLO_OK) {
-		log_write(a->log, LOG_ERR, "%s:%zu:%zu: %s%s%s%s", path, e.line, e.column, e.field,
-		          e.field[0] ? " " : "", e.message,
-		          d->profile ? "; the previous profile stays" : "");
-		return false;
+		if (e.line > 0)
+			snprintf(place, sizeof(place), ":%zu:%zu", e.line, e.column);
+		say(a, limited, LOG_CAUSE_PROFILE_REFUSED, LOG_ERR, "%s%s: %s%s%s%s", where, place,
+		    e.field, e.field[0] ? " " : "", e.message,
+		    d->profile ? "; the previous profile stays" : "");
+		return err;
 	}
 	if (doc->gpu[0] && strcmp(doc->gpu, d->name) != 0)
-		log_write(a->log, LOG_WARNING,
-		          "%s: says gpu \"%s\", but its name makes it a profile of \"%s\"", path,
-		          doc->gpu, d->name);
+		say(a, limited, LOG_CAUSE_PROFILE_GPU, LOG_WARNING,
+		    "%s: says gpu \"%s\", but its name makes it a profile of \"%s\"", where,
+		    doc->gpu, d->name);
 	err = put_in_force(a, d, doc);
 	profdoc_free(doc);
 	if (err == SLO_OK)
-		report_loaded(a, d, path);
+		report_loaded(a, d, where, limited);
 	else if (err == SLO_ESTALE)
-		log_write(a->log, LOG_NOTICE,
-		          "%s: its \"created\" is not newer than that in force, so it is ignored",
-		          path);
+		say(a, limited, LOG_CAUSE_PROFILE_STALE, LOG_NOTICE,
+		    "%s: its \"created\" is not newer than that in force, so it is ignored", where);
 	else
-		log_write(a->log, LOG_ERR, "%s: out of memory", path);
-	return err == SLO_OK || err == SLO_ESTALE;
+		say(a, limited, LOG_CAUSE_PROFILE_REFUSED, LOG_ERR, "%s: out of memory", where);
+	return err;
 }
 
-/* False: it was refused. A file that is not there is only worth a word: the deployment then
- * falls back. */
-static bool load_one(struct agent *a, struct agent_model *m, struct deployment *d)
+/* A file that is not there is only worth a word: the deployment then falls back. */
+bool agent_load_profile(struct agent *a, struct agent_model *m, struct deployment *d)
 {
 	char key[2 * CONFIG_NAME_MAX * 3 + 8], path[PATH_MAX];
 	size_t len;
+	slo_err err;
 	char *text;
-	bool ok;
 
+	if (!a->conf->profile_dir)
+		return true;
 	if (profdoc_key(m->conf->name, d->name, key, sizeof(key)) != SLO_OK ||
 	    snprintf(path, sizeof(path), "%s/%s", a->conf->profile_dir, key) >= (int)sizeof(path)) {
 		log_write(a->log, LOG_ERR, "profile of %s/%s: its path is too long", m->conf->name,
@@ -80,22 +104,20 @@ static bool load_one(struct agent *a, struct agent_model *m, struct deployment *
 		          file_why(errno), d->profile ? "; the previous profile stays" : "");
 		return errno == ENOENT;
 	}
-	ok = load_text(a, d, path, text, len);
+	err = agent_take_profile(a, d, path, text, len, false);
 	free(text);
-	return ok;
+	return err == SLO_OK || err == SLO_ESTALE;
 }
 
 size_t agent_load_profiles(struct agent *a)
 {
 	size_t refused = 0;
 
-	if (!a->conf->profile_dir)
-		return 0;
 	for (size_t i = 0; i < a->model_count; i++) {
 		struct model *fleet = &a->models[i]->sched->fleet;
 
 		for (size_t d = 0; d < fleet->deployments; d++)
-			refused += !load_one(a, a->models[i], fleet->deployment[d]);
+			refused += !agent_load_profile(a, a->models[i], fleet->deployment[d]);
 	}
 	return refused;
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "io/agent.h"
+#include "io/redis_client.h"
 
 static bool same_listeners(const struct config_listen *a, const struct config_listen *b)
 {
@@ -52,5 +53,7 @@ bool agent_reload(struct agent *a, struct config *conf)
 		break;
 	}
 	agent_configure(a);
+	if (a->redis)
+		redis_client_reload(a->redis, old);
 	return true;
 }

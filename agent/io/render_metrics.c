@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "io/render.h"
+#include "render_private.h"
 
 /* A label value: backslash, quote and newline are escaped. */
 static void label(FILE *f, const char *name, const char *value)
@@ -244,6 +245,11 @@ static void of_process(FILE *f, const struct agent *a)
 
 	family(f, "decision_seconds", "histogram", "Time from a message to its decision.");
 	histogram(f, "decision_seconds", "", &a->stats.decision);
+	family(f, "loop_lag_seconds", "histogram",
+	       "Time from a wake-up of the event loop until it polls again.");
+	histogram(f, "loop_lag_seconds", "", &a->stats.lag);
+	simple(f, "loop_lag_max_seconds", "gauge", "The longest of these since the start.",
+	       (double)a->stats.longest_lag / 1e9);
 	family(f, "end_lines_total", "counter", "Lines on the event listeners by outcome.");
 	for (int i = 0; i < END_KINDS; i++)
 		fprintf(f, "slo_spoa_end_lines_total{result=\"%s\"} %" PRIu64 "\n",
@@ -270,6 +276,7 @@ static void of_process(FILE *f, const struct agent *a)
 	       (double)counts.remembered);
 	simple(f, "log_lines_lost_total", "counter", "Log lines that could not be written.",
 	       (double)a->log->lost_total);
+	render_redis_metrics(f, a);
 	family(f, "build_info", "gauge", "The version.");
 	fprintf(f, "slo_spoa_build_info{version=\"%s\"} 1\n", SLO_VERSION);
 }

@@ -2,7 +2,9 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "io/redis_client.h"
 #include "io/render.h"
+#include "render_private.h"
 
 static json_t *server_state(const struct seat *seat)
 {
@@ -34,12 +36,17 @@ static json_t *leaving_state(const struct fleet *f)
 	return servers;
 }
 
-static json_t *profile_state(const struct profile *p)
+static json_t *profile_state(const struct agent *a, const struct agent_model *m,
+                             const struct deployment *d)
 {
+	bool redis = a->redis && redis_client_gave(a->redis, m, d);
+	const struct profile *p = d->profile;
+
 	if (!p)
 		return json_null();
-	return json_pack("{s:f, s:f, s:I, s:I, s:I}", "created", profile_created(p), "cost",
-	                 profile_cost(p), "cells", (json_int_t)profile_cells(p), "zero_cells",
+	return json_pack("{s:s, s:f, s:f, s:I, s:I, s:I}", "source", redis ? "redis" : "file",
+	                 "created", profile_created(p), "cost", profile_cost(p), "cells",
+	                 (json_int_t)profile_cells(p), "zero_cells",
 	                 (json_int_t)profile_zero_cells(p), "no_data_cells",
 	                 (json_int_t)profile_no_data(p));
 }
@@ -96,7 +103,7 @@ static json_t *estimator_state(const struct estimator *e)
 	                 estimator_bytes_per_token(e, false));
 }
 
-static json_t *model_state(const struct agent_model *m, slo_nsec now)
+static json_t *model_state(const struct agent *a, const struct agent_model *m, slo_nsec now)
 {
 	const struct model *fleet = &m->sched->fleet;
 	json_t *servers = json_object(), *profiles = json_object();
@@ -104,7 +111,7 @@ static json_t *model_state(const struct agent_model *m, slo_nsec now)
 	for (size_t i = 0; i < fleet->deployments; i++) {
 		const struct deployment *d = fleet->deployment[i];
 
-		json_object_set_new(profiles, d->name, profile_state(d->profile));
+		json_object_set_new(profiles, d->name, profile_state(a, m, d));
 		for (const struct seat *seat = d->seats; seat; seat = seat->next)
 			json_object_set_new(servers, seat->server->name, server_state(seat));
 	}
@@ -126,9 +133,9 @@ char *render_state(const struct agent *a, slo_nsec now, size_t *len)
 
 	for (size_t i = 0; i < a->model_count; i++)
 		json_object_set_new(models, a->models[i]->conf->name,
-		                    model_state(a->models[i], now));
+		                    model_state(a, a->models[i], now));
 	state = json_pack(
-	    "{s:s, s:f, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "version",
+	    "{s:s, s:f, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "version",
 	    SLO_VERSION, "uptime_seconds", (double)(now - a->stats.started) / 1e9, "draining",
 	    a->draining, "models", models, "leaving", leaving_state(&a->fleet), "view_age_seconds",
 	    a->fleet.viewed ? json_real((double)(now - a->fleet.viewed) / 1e9) : json_null(),
@@ -136,7 +143,7 @@ char *render_state(const struct agent *a, slo_nsec now, size_t *len)
 	    "dispatched", (json_int_t)counts.dispatched, "remembered",
 	    (json_int_t)counts.remembered, "leases_expired", (json_int_t)counts.leases_expired,
 	    "spop_connections", (json_int_t)a->stats.spop_connections, "event_connections",
-	    (json_int_t)a->stats.event_connections);
+	    (json_int_t)a->stats.event_connections, "redis", render_redis_state(a));
 	text = state ? json_dumps(state, JSON_COMPACT) : NULL;
 	json_decref(state);
 	*len = text ? strlen(text) : 0;

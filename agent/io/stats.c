@@ -13,6 +13,11 @@ const struct histogram_bounds stats_cpu_bounds = {
 	.bound = { 1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2 },
 };
 
+const struct histogram_bounds stats_lag_bounds = {
+	.count = 14,
+	.bound = { 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, .001, .002, .005, .01, .02, .05, .1, 1 },
+};
+
 /* Each bound is about a seventh above the one before, so a quantile is that exact. */
 const struct histogram_bounds stats_token_bounds = {
 	.count = 48,
@@ -81,6 +86,7 @@ void stats_init(struct stats *s, slo_nsec now)
 	memset(s, 0, sizeof(*s));
 	s->started = now;
 	histogram_init(&s->decision, &stats_cpu_bounds);
+	histogram_init(&s->lag, &stats_lag_bounds);
 }
 
 void model_stats_init(struct model_stats *m)

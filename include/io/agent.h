@@ -16,6 +16,7 @@
 #include "io/stats.h"
 #include "slo.h"
 #include "wire/endline.h"
+#include "wire/reqtrace.h"
 #include "wire/route_msg.h"
 
 /* What the ACK says. The strings live as long as the agent. */
@@ -34,6 +35,7 @@ struct agent_model {
 	struct sched_model *sched;
 	const struct config_model *conf;
 	struct model_stats stats;
+	struct reqtrace trace; /* counted if the configuration wants it */
 };
 
 struct agent {
@@ -47,6 +49,7 @@ struct agent {
 	struct fleet fleet;                /* servers by backend and name */
 	struct stats stats;
 	struct listeners listeners; /* of all servers of this agent */
+	struct redis_client *redis; /* NULL: none */
 	bool draining;
 	ev_timer wakeup;
 	slo_nsec wakeup_at; /* SLO_NEVER: the timer is off */
@@ -85,5 +88,11 @@ void agent_configure(struct agent *a);
 
 /* Reads profiles.dir (again). Returns how many files were refused. */
 size_t agent_load_profiles(struct agent *a);
+/* The file of one deployment. False: it was refused. */
+bool agent_load_profile(struct agent *a, struct agent_model *m, struct deployment *d);
+/* Puts a profile's text in force, if it is one and newer; `where` it is from is for the log, which
+ * may be limited. SLO_ESTALE: it is not newer. Others: it is refused. */
+MUSTCHECK slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *where,
+                                     const char *text, size_t len, bool limited);
 
 #endif

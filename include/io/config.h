@@ -23,6 +23,7 @@
 #include "core/sched.h"
 #include "io/listen_addr.h"
 #include "slo.h"
+#include "wire/redis_url.h"
 #include "wire/tokens.h"
 
 #define CONFIG_FILE_MAX   ((size_t)16 << 20) /* bytes */
@@ -57,6 +58,18 @@ struct config_model {
 	const struct token_weights *weights;   /* likewise: "tokens": {"weights": "avg"} */
 	struct config_deployment *deployments; /* [deployment_count] */
 	size_t deployment_count;               /* 1 to SLO_DEPLOYMENTS_MAX */
+};
+
+/* profiles.redis: profiles come from there too. */
+struct config_redis {
+	struct redis_url url;    /* REDIS_URL_NONE: no Redis */
+	slo_nsec refresh;        /* 10s; 100ms to 1d */
+	bool trace;              /* false: write what is requested, for AIBrix's GPU optimizer */
+	const char *server_name; /* in the server's certificate; NULL: the URL's host */
+	/* PEM files for rediss://. */
+	char *ca_file;   /* NULL: the system's authorities */
+	char *cert_file; /* ours, with its chain; NULL: none */
+	char *key_file;  /* its key; NULL: in cert_file */
 };
 
 struct config_routing {
@@ -98,8 +111,7 @@ struct config {
 	slo_nsec haproxy_poll;             /* 1s; 50ms to 1h */
 	slo_nsec haproxy_grace; /* 3s of a difference before the ledger follows; 0 to 1h */
 	char *profile_dir;      /* NULL: no profiles from files */
-	const char *redis_url;  /* NULL: no Redis */
-	slo_nsec redis_refresh; /* 10s; 100ms to 1d */
+	struct config_redis redis;
 	struct config_routing routing;
 	struct config_limits limits;
 	int log_level; /* "info"; LOG_DEBUG, _INFO, _NOTICE, _WARNING or _ERR of <syslog.h> */

@@ -72,6 +72,11 @@ void cfg_section(struct cfg_doc *d, const struct cfg_node *n, const struct cfg_f
 bool cfg_string(struct cfg_doc *d, const struct cfg_node *object, const char *key, size_t max,
                 const char **out);
 
+/* Likewise a file, relative to dir. *out is for free(). */
+bool cfg_path(struct cfg_doc *d, const struct cfg_node *object, const char *key, const char *dir,
+              char **out);
+bool cfg_bool(struct cfg_doc *d, const struct cfg_node *object, const char *key, bool *out);
+
 struct cfg_choice {
 	const char *name;
 	int value;

@@ -40,8 +40,17 @@ enum log_cause {
 	LOG_CAUSE_HTTP,  /* what libmicrohttpd says */
 	LOG_CAUSE_HTTP_FULL,
 	LOG_CAUSE_HTTP_PEER, /* connections without a request */
+	LOG_CAUSE_REDIS_DOWN,
+	LOG_CAUSE_REDIS_UP,
+	LOG_CAUSE_REDIS_SCAN,
+	LOG_CAUSE_REDIS_TRACE,
+	LOG_CAUSE_PROFILE_LOADED, /* this and the following: what others put into Redis */
+	LOG_CAUSE_PROFILE_STALE,
+	LOG_CAUSE_PROFILE_GPU,
+	LOG_CAUSE_PROFILE_REFUSED,
+	LOG_CAUSE_PROFILE_GONE,
 };
-#define LOG_CAUSES 20
+#define LOG_CAUSES 29
 
 struct log {
 	int level; /* LOG_DEBUG .. LOG_ERR of <syslog.h>: less urgent lines are left out */

@@ -17,6 +17,7 @@ struct histogram_bounds {
 
 extern const struct histogram_bounds stats_wait_bounds;  /* queue, end to end, first token */
 extern const struct histogram_bounds stats_cpu_bounds;   /* decisions */
+extern const struct histogram_bounds stats_lag_bounds;   /* turns of the loop */
 extern const struct histogram_bounds stats_token_bounds; /* per token, fine: for quantiles */
 
 struct histogram {
@@ -82,6 +83,8 @@ struct stats {
 	struct decision_stats no_model; /* requests of no model that we know */
 	uint64_t unknown_strategy;
 	struct histogram decision;
+	struct histogram lag; /* of the loop, loop_lag.h */
+	slo_nsec longest_lag; /* since the start */
 	uint64_t frames[FRAME_KINDS][FRAME_RESULTS];
 	uint64_t end_lines[END_KINDS];
 	uint64_t notices; /* HAProxy's own lines, of servers and proxies */

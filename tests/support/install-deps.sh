@@ -12,6 +12,8 @@ libjansson-dev          # JSON: configuration, profiles, state
 libmsgpack-dev          # MessagePack: the snapshot
 zlib1g-dev              # its checksum
 libmicrohttpd-dev       # the HTTP listener, the demo servers
+libhiredis-dev          # Redis: its commands and replies
+libssl-dev              # TLS to Redis
 libbsd-dev uthash-dev   # trees and hash tables, headers only
 haproxy                 # what slo-spoa is an agent of
 nghttp2-client          # h2load: load over HTTP/1.1 and HTTP/2
@@ -21,6 +23,8 @@ curl                    # to try a request by hand
 TEST='
 libcmocka-dev           # unit tests
 python3-h2              # a client that speaks HTTP/2 in integration tests
+redis-server            # a real one, in integration tests
+openssl                 # certificates for these
 valgrind                # memory errors of the release build
 clang libclang-rt-dev   # the second compiler; libFuzzer
 llvm                    # llvm-symbolizer: names in the reports of fuzz targets

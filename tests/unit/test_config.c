@@ -120,8 +120,9 @@ static void the_minimal_file_gets_every_default(void **state)
 	(void)state;
 	assert_int_equal(c->http.count, 0);
 	assert_null(c->profile_dir);
-	assert_null(c->redis_url);
-	assert_true(c->redis_refresh == 10 * SEC);
+	assert_int_equal(c->redis.url.kind, REDIS_URL_NONE);
+	assert_true(c->redis.refresh == 10 * SEC);
+	assert_false(c->redis.trace);
 	assert_int_equal(c->runtime_api.count, 0);
 	assert_true(c->haproxy_poll == SEC && c->haproxy_grace == 3 * SEC);
 	assert_int_equal(c->log_level, LOG_INFO);
@@ -155,7 +156,9 @@ static void every_key_is_read(void **state)
 	struct config *c = parse(
 	    SPOP EVENTS MODELS
 	    ",\"http\":{\"listen\":\"localhost:0\"},"
-	    "\"profiles\":{\"dir\":\"p\",\"redis\":{\"url\":\"redis://h:1/2\",\"refresh\":\"1m\"}},"
+	    "\"profiles\":{\"dir\":\"p\",\"redis\":{\"url\":\"rediss://h:1/2\",\"refresh\":\"1m\","
+	    "\"trace\":true,\"ca_file\":\"ca\",\"cert_file\":\"/c\",\"key_file\":\"k\","
+	    "\"server_name\":\"r\"}},"
 	    "\"log\":{\"level\":\"warning\"},"
 	    "\"haproxy\":{\"runtime_api\":[\"unix:run/h.sock\",\"h2:9999\"],\"poll\":\"500ms\","
 	    "\"grace\":\"1s\"},"
@@ -177,8 +180,14 @@ static void every_key_is_read(void **state)
 	assert_string_equal(c->http.addr[0].host, "localhost");
 	assert_int_equal(c->http.addr[0].port, 0);
 	assert_string_equal(c->profile_dir, "dir/p");
-	assert_string_equal(c->redis_url, "redis://h:1/2");
-	assert_true(c->redis_refresh == 60 * SEC);
+	assert_int_equal(c->redis.url.kind, REDIS_URL_TLS);
+	assert_int_equal(c->redis.url.db, 2);
+	assert_true(c->redis.refresh == 60 * SEC);
+	assert_true(c->redis.trace);
+	assert_string_equal(c->redis.ca_file, "dir/ca");
+	assert_string_equal(c->redis.cert_file, "/c");
+	assert_string_equal(c->redis.key_file, "dir/k");
+	assert_string_equal(c->redis.server_name, "r");
 	assert_int_equal(c->runtime_api.count, 2);
 	assert_string_equal(c->runtime_api.addr[0].path, "dir/run/h.sock");
 	assert_string_equal(c->runtime_api.addr[1].host, "h2");
@@ -509,6 +518,14 @@ static void a_value_out_of_range_is_told_with_the_range(void **state)
 		  "f:5:19: key \"routing.seed\": is -1, must be 0 to 9223372036854775807" },
 		{ PLUS("\"profiles\":{\"redis\":{\"url\":\"x\",\"refresh\":\"99ms\"}}"),
 		  "f:5:42: key \"profiles.redis.refresh\": is 99ms, must be 100ms to 1d" },
+		{ PLUS("\"profiles\":{\"redis\":{\"url\":\"redis://:s3cret@h:0\"}}"),
+		  "f:5:28: key \"profiles.redis.url\": has a port that is not 1 to 65535" },
+		{ PLUS("\"profiles\":{\"redis\":{\"url\":\"redis://h\",\"trace\":1}}"),
+		  "f:5:48: key \"profiles.redis.trace\": is a number, must be true or false" },
+		{ PLUS("\"profiles\":{\"redis\":{\"url\":\"redis://h\",\"ca_file\":\"f\"}}"),
+		  "f:5:40: key \"profiles.redis.ca_file\": needs an url with rediss://" },
+		{ PLUS("\"profiles\":{\"redis\":{\"url\":\"rediss://h\",\"key_file\":\"f\"}}"),
+		  "f:5:41: key \"profiles.redis.key_file\": needs a cert_file" },
 		{ "{\"spop\":{\"listen\":[]}}",
 		  "f:1:19: key \"spop.listen\": has 0 addresses, must have 1 to 16" },
 	};
