@@ -475,7 +475,7 @@ static void server_notice(struct agent *a, slo_nsec now, const struct endline *e
 	fleet_server_told(a, now, e->be, e->srv, states[e->state]);
 }
 
-void agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
+bool agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
                       const char *peer)
 {
 	struct endline e;
@@ -485,7 +485,7 @@ void agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t
 		log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_WARNING,
 		            "events: %s sent an end line without a valid id: %.*s", peer,
 		            len > 200 ? 200 : (int)len, (const char *)line);
-		return;
+		return false;
 	}
 	switch (e.kind) {
 	case ENDLINE_END:
@@ -506,8 +506,9 @@ void agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t
 		log_limited(a->log, now, LOG_CAUSE_EVENT_OTHER, LOG_INFO,
 		            "events: %s sent a line that is no end line: %.*s", peer,
 		            len > 200 ? 200 : (int)len, (const char *)line);
-		break;
+		return false;
 	}
+	return true;
 }
 
 void agent_drain(struct agent *a)

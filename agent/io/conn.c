@@ -15,8 +15,9 @@
 #define OUT_BLOCK     4096 /* output of one wake-up mostly fits */
 #define SPARES_MAX    64
 #define ACCEPT_BATCH  64
-#define PAUSE         0.1                    /* seconds, after running out of descriptors */
-#define LINGER        (2 * SLO_NSEC_PER_SEC) /* that a peer has to read our last words */
+#define PAUSE         0.1                      /* seconds, after running out of descriptors */
+#define LINGER        (2 * SLO_NSEC_PER_SEC)   /* that a peer has to read our last words */
+#define GRACE         (50 * SLO_NSEC_PER_MSEC) /* in which nobody is called silent */
 
 struct out_block {
 	struct out_block *next;
@@ -122,7 +123,7 @@ static void patience_arm(struct patience *p, slo_nsec now)
 	slo_nsec left;
 
 	ev_timer_stop(p->loop, &p->timer);
-	if (!first)
+	if (!first || p->span == 0)
 		return;
 	left = first->since + p->span - now;
 	ev_now_update(p->loop); /* libev counts from the last poll otherwise */
@@ -136,7 +137,7 @@ static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
 	slo_nsec now = clock_nsec();
 	struct conn *c;
 
-	while ((c = TAILQ_FIRST(&p->waiting)) && c->since + p->span <= now) {
+	while (p->span > 0 && (c = TAILQ_FIRST(&p->waiting)) && c->since + p->span <= now) {
 		conn_wait(c, NULL, now);
 		p->over(c, now);
 	}
@@ -359,10 +360,23 @@ static void conn_start(struct acceptor *a, int fd, const struct sockaddr_storage
 	a->accepted(c, now);
 }
 
+static bool make_room(struct acceptor *a)
+{
+	struct conn *first = TAILQ_FIRST(&a->strangers->waiting);
+	slo_nsec now = clock_nsec();
+
+	if (!first || first->since + GRACE > now)
+		return false;
+	conn_close(first, now, "it is silent and all connections are in use");
+	return true;
+}
+
 static void accept_failed(struct acceptor *a, int err)
 {
 	if (would_block(err) || err == ECONNABORTED)
 		return;
+	if ((err == EMFILE || err == ENFILE) && make_room(a))
+		return; /* the next wake-up comes at once */
 	log_limited(a->set->log, clock_nsec(), LOG_CAUSE_ACCEPT, LOG_ERR,
 	            "%s: accept: %s, waiting %.1f s", a->name, strerror(err), PAUSE);
 	ev_io_stop(a->set->loop, &a->readable);
@@ -394,7 +408,7 @@ static void on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
 			accept_failed(a, errno);
 			return;
 		}
-		if (*a->counter >= a->limit)
+		if (*a->counter >= a->limit && !make_room(a))
 			refuse(a, fd, &sa, len);
 		else
 			conn_start(a, fd, &sa, len);

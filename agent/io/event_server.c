@@ -30,6 +30,7 @@ struct event_server {
 	size_t acceptors;
 	struct udp *udp[CONFIG_LISTEN_MAX];
 	size_t udps;
+	struct patience strangers; /* connections without a good line so far, for ever */
 };
 
 struct event_conn {
@@ -37,11 +38,11 @@ struct event_conn {
 	bool skipping; /* the rest of a line that was too long */
 };
 
-static void one_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
+/* True: it made sense. */
+static bool one_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
                      const char *peer)
 {
-	if (len > 0)
-		agent_event_line(a, now, line, len, peer);
+	return len > 0 && agent_event_line(a, now, line, len, peer);
 }
 
 static void too_long(struct agent *a, slo_nsec now, const char *peer)
@@ -68,8 +69,8 @@ static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_n
 			c->skipping = false;
 		else if (line > a->conf->limits.end_line_length)
 			too_long(a, now, conn->peer);
-		else
-			one_line(a, now, data + used, line, conn->peer);
+		else if (one_line(a, now, data + used, line, conn->peer))
+			conn_wait(conn, NULL, now); /* no stranger any more */
 		used += line + 1;
 	}
 	if (c->skipping)
@@ -101,9 +102,12 @@ static const struct conn_protocol event_protocol = {
 	.name = "events",
 };
 
+/* A ring is quiet while nothing ends: no timeout. */
 static void accepted(struct conn *conn, slo_nsec now)
 {
-	/* A ring is quiet while nothing ends: no timer. */
+	struct event_server *s = conn->owner;
+
+	conn_wait(conn, &s->strangers, now);
 }
 
 /* UDP */
@@ -197,6 +201,7 @@ static void start_tcp(struct event_server *s, struct conns *conns, int fd)
 		.limit = a->conf->limits.event_connections,
 		.counter = &a->stats.event_connections,
 		.out_max = 0,
+		.strangers = &s->strangers,
 		.accepted = accepted,
 		.fd = fd,
 	};
@@ -211,6 +216,7 @@ struct event_server *event_server_new(struct agent *a, struct conns *conns)
 	if (!s)
 		return NULL;
 	s->agent = a;
+	patience_init(&s->strangers, a->loop, 0, NULL);
 	for (size_t i = 0; i < a->conf->events.count; i++) {
 		const struct listen_addr *addr = &a->conf->events.addr[i];
 		int fd = listeners_open(&a->listeners, addr, UDP_BUFFER, why, sizeof(why));

@@ -310,7 +310,7 @@ static void note_activity(struct spop_conn *c, slo_nsec now)
 
 	s->idle.span = s->agent->conf->limits.idle_timeout;
 	if (c->max_frame && !c->conn.closing && !c->conn.finishing)
-		conn_wait(&c->conn, s->idle.span ? &s->idle : NULL, now);
+		conn_wait(&c->conn, &s->idle, now);
 }
 
 static size_t frames(struct spop_conn *c, const uint8_t *data, size_t len, slo_nsec now)
@@ -430,6 +430,7 @@ struct spop_server *spop_server_new(struct agent *a, struct conns *conns)
 			.limit = a->conf->limits.spop_connections,
 			.counter = &a->stats.spop_connections,
 			.out_max = a->conf->limits.output_buffer,
+			.strangers = &s->hello,
 			.accepted = accepted,
 			.fd = listeners_open(&a->listeners, &a->conf->spop.addr[i], 0, why,
 			                     sizeof(why)),

@@ -70,8 +70,8 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, voi
 void agent_refuse(struct agent *a, slo_nsec now, const struct route_msg *msg, struct answer *out);
 /* Nobody waits for this request's answer any more. */
 void agent_abandon(struct agent *a, slo_nsec now, struct request *request);
-/* A line on the event listeners, end line or notice; peer is for the log. */
-void agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
+/* A line on the event listeners, end line or notice; peer is for the log. False: neither. */
+bool agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
                       const char *peer);
 /* Delivers what is decided and sets the timer for what comes. */
 void agent_pump(struct agent *a, slo_nsec now);

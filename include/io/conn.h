@@ -38,7 +38,7 @@ struct conn_protocol {
  * began, and one timer serves the first. (A timer each would cost memory that libev keeps.) */
 struct patience {
 	struct ev_loop *loop;
-	slo_nsec span; /* may change at any time */
+	slo_nsec span; /* may change at any time; 0: for ever */
 	void (*over)(struct conn *c, slo_nsec now);
 	struct conn_list waiting;
 	ev_timer timer;
@@ -106,6 +106,9 @@ struct acceptor {
 	void *owner;
 	size_t conn_size; /* of the protocol's struct, which starts with a struct conn */
 	size_t limit, *counter, out_max;
+	/* Who has not shown yet who it is. When all connections are in use, the first of them
+	 * makes room: silent peers cannot keep HAProxy out. */
+	struct patience *strangers;
 	void (*accepted)(struct conn *c, slo_nsec now);
 	int fd;
 	ev_io readable;

@@ -37,6 +37,10 @@ class Endurance(unittest.TestCase):
     def test_memory(self):
         self.run_program("memory.py", connections=scaled(2000), held=scaled(4000), slack=512)
 
+    def test_hostile_peers(self):
+        text = self.run_program("hostile.py", seconds=1, rate=max(20, scaled(100)))
+        self.assertIn("ledger 0, queue 0", text)
+
 
 if __name__ == "__main__":
     unittest.main()

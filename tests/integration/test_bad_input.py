@@ -27,6 +27,9 @@ TOO_BIG, INVALID, NO_VERSION, NO_MAX_FRAME, NO_CAPABILITIES = 3, 4, 5, 6, 7
 BAD_VERSION, BAD_MAX_FRAME, NO_FRAGMENTATION = 8, 9, 10
 
 
+SILENT = 0.1  # seconds after which a connection that says nothing may have to make room
+
+
 def limits(**values):
     return lambda conf: conf.setdefault("limits", {}).update(values)
 
@@ -383,16 +386,56 @@ class Limits(WithAgent):
                 self.assertEqual("route", p.route("room-again")["verdict"])
         self.agent.ends("room-again")
 
+    def event_connections(self, n):
+        self.agent.until(lambda: self.agent.state()["event_connections"] == n, f"{n} are left")
+
     def test_event_connections(self):
         self.start(config=limits(event_connections=1))
-        self.agent.until(lambda: self.agent.state()["event_connections"] == 0, "none is left")
-        with self.agent.event_connection():
-            self.agent.until(lambda: self.agent.state()["event_connections"] == 1, "it is counted")
+        self.event_connections(0)
+        with self.agent.event_connection() as first:
+            first.sendall(end_line("known"))
+            self.agent.until(lambda: self.agent.end_lines("unknown") == 1, "it sent a good line")
             with self.agent.event_connection() as second:
                 self.assertEqual(b"", second.recv(1))
             self.agent.logged(rf"127\.0\.0\.1:{self.agent.events}: all 1 connections are in use, a "
                               r"new one from 127\.0\.0\.1:\d+ is refused\n")
-        self.agent.until(lambda: self.agent.state()["event_connections"] == 0, "none is left")
+        self.event_connections(0)
+
+    def test_silent_event_connections_make_room(self):
+        self.start(config=limits(event_connections=3))
+        self.event_connections(0)
+        with self.agent.event_connection() as known, self.agent.event_connection() as silent, \
+                self.agent.event_connection() as garbled:
+            known.sendall(end_line("known"))
+            self.agent.until(lambda: self.agent.end_lines("unknown") == 1, "it sent a good line")
+            garbled.sendall(b"garbage\n")
+            self.agent.until(lambda: self.agent.end_lines("malformed") == 1, "it sent a bad one")
+            time.sleep(SILENT)
+            with self.agent.event_connection() as ring:
+                self.assertEqual(b"", silent.recv(1))  # the longest silent one
+                ring.sendall(end_line("ring"))
+                self.agent.until(lambda: self.agent.end_lines("unknown") == 2, "it is heard")
+                with self.agent.event_connection() as another:
+                    self.assertEqual(b"", garbled.recv(1))
+                    known.sendall(end_line("still"))
+                    another.sendall(end_line("another"))
+                    self.agent.until(lambda: self.agent.end_lines("unknown") == 4, "both are")
+            self.agent.logged(r"\[WARNING\] .* events: connection from 127\.0\.0\.1:\d+ closed: it "
+                              r"is silent and all connections are in use")
+        self.event_connections(0)
+
+    def test_spop_connections_without_hello_make_room(self):
+        self.start(config=limits(spop_connections=3, hello_timeout="5m"))  # one is self.peer
+        with self.agent.peer() as known, self.agent.peer(greet=False) as silent:
+            self.agent.until(lambda: self.agent.state()["spop_connections"] == 3, "both are there")
+            time.sleep(SILENT)
+            with self.agent.peer() as third:
+                self.assertIsNone(silent.receive())
+                self.assertEqual("route", third.route("three")["verdict"])
+                self.assertEqual("route", known.route("one")["verdict"])
+                with self.agent.peer(greet=False) as fourth:
+                    self.assertIsNone(fourth.receive())  # refused: nobody is silent
+        self.agent.ends("one", "three")
 
 
 class EndLines(WithAgent):

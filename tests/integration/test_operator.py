@@ -13,6 +13,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from lab import AgentAlone, end_line  # noqa: E402
+from spop import hello  # noqa: E402
 from stack import MODEL, get  # noqa: E402
 
 
@@ -92,9 +93,12 @@ class Operator(unittest.TestCase):
         self.addCleanup(self.agent.__exit__, None)
         with self.agent.peer() as p, self.agent.event_connection() as events, \
                 contextlib.ExitStack() as many:
+            events.sendall(end_line("known"))  # silent connections would make room
             for port in (self.agent.spop, self.agent.events, self.agent.http):
                 for _ in range(64):
-                    many.enter_context(socket.create_connection(("127.0.0.1", port)))
+                    s = many.enter_context(socket.create_connection(("127.0.0.1", port)))
+                    with contextlib.suppress(OSError):
+                        s.sendall(hello())
             self.agent.logged(rf"\[ALERT\] .* 127\.0\.0\.1:{self.agent.spop}: accept: "
                               r"Too many open files, waiting 0\.1 s\n")
             self.agent.agent.send(signal.SIGHUP)
