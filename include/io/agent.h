@@ -19,7 +19,7 @@
 #include "wire/reqtrace.h"
 #include "wire/route_msg.h"
 
-/* What the ACK says. The strings live as long as the agent. */
+/* What the ACK says. The strings are valid until deliver() returns, or the next call. */
 struct answer {
 	enum slo_verdict verdict;
 	enum slo_reason reason;
