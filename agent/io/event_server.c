@@ -12,11 +12,16 @@
 #define UDP_BATCH    32        /* datagrams read at once */
 #define UDP_ROUNDS   8         /* batches before others get their turn */
 #define DATAGRAM_MAX 8192
+/* Seconds between looks at the datagrams while lines come over TCP too. They are copies then, but
+ * for those of replaced workers, and one by one each would cost a wake-up. Even the smallest
+ * socket buffer keeps some hundred. */
+#define UDP_PAUSE    0.005
 
 /* Reads whole batches of datagrams from one socket. */
 struct udp {
 	struct event_server *server;
 	ev_io readable;
+	ev_timer pause; /* runs while `readable` does not */
 	int fd;
 	struct mmsghdr message[UDP_BATCH];
 	struct iovec iov[UDP_BATCH];
@@ -31,6 +36,7 @@ struct event_server {
 	struct udp *udp[CONFIG_LISTEN_MAX];
 	size_t udps;
 	struct patience strangers; /* connections without a good line so far, for ever */
+	bool lines_over_tcp;       /* good ones, since datagrams were last looked at */
 };
 
 struct event_conn {
@@ -58,19 +64,22 @@ static void too_long(struct agent *a, slo_nsec now, const char *peer)
 static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_nsec now)
 {
 	struct event_conn *c = (struct event_conn *)conn;
-	struct agent *a = ((struct event_server *)conn->owner)->agent;
+	struct event_server *s = conn->owner;
+	struct agent *a = s->agent;
 	size_t used = 0;
 	const uint8_t *end;
 
 	while ((end = memchr(data + used, '\n', len - used))) {
 		size_t line = (size_t)(end - (data + used));
 
-		if (c->skipping)
+		if (c->skipping) {
 			c->skipping = false;
-		else if (line > a->conf->limits.end_line_length)
+		} else if (line > a->conf->limits.end_line_length) {
 			too_long(a, now, conn->peer);
-		else if (one_line(a, now, data + used, line, conn->peer))
+		} else if (one_line(a, now, data + used, line, conn->peer)) {
 			conn_wait(conn, NULL, now); /* no stranger any more */
+			s->lines_over_tcp = true;
+		}
 		used += line + 1;
 	}
 	if (c->skipping)
@@ -146,6 +155,21 @@ static void read_batch(struct udp *u, slo_nsec now, int n)
 	}
 }
 
+static void on_pause_over(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct udp *u = w->data;
+
+	ev_io_start(loop, &u->readable);
+}
+
+static void pause_udp(struct udp *u)
+{
+	u->server->lines_over_tcp = false;
+	ev_io_stop(u->server->agent->loop, &u->readable);
+	ev_timer_set(&u->pause, UDP_PAUSE, 0.);
+	ev_timer_start(u->server->agent->loop, &u->pause);
+}
+
 static void on_datagrams(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct udp *u = w->data;
@@ -162,6 +186,8 @@ static void on_datagrams(struct ev_loop *loop, ev_io *w, int revents)
 		read_batch(u, now, n);
 	}
 	agent_pump(u->server->agent, now);
+	if (u->server->lines_over_tcp)
+		pause_udp(u);
 }
 
 static bool start_udp(struct event_server *s, int fd)
@@ -181,7 +207,8 @@ static bool start_udp(struct event_server *s, int fd)
 		u->message[i].msg_hdr.msg_name = &u->from[i];
 	}
 	ev_io_init(&u->readable, on_datagrams, fd, EV_READ);
-	u->readable.data = u;
+	ev_init(&u->pause, on_pause_over);
+	u->readable.data = u->pause.data = u;
 	ev_io_start(s->agent->loop, &u->readable);
 	s->udp[s->udps++] = u;
 	return true;
@@ -252,6 +279,7 @@ void event_server_free(struct event_server *s)
 		acceptor_stop(&s->acceptor[i]);
 	for (size_t i = 0; i < s->udps; i++) {
 		ev_io_stop(s->agent->loop, &s->udp[i]->readable);
+		ev_timer_stop(s->agent->loop, &s->udp[i]->pause);
 		listeners_close(&s->agent->listeners, s->udp[i]->fd);
 		free(s->udp[i]);
 	}
