@@ -9,8 +9,9 @@ runs more than either: run it on a quiet machine.
              none   without the filter and its rule, so nobody is asked; end lines as ever
              null   asks the null agent
              slo    asks slo-spoa
-           null and slo differ in the agent's address only. Origin: another HAProxy that
-           returns a small JSON answer.
+           null and slo differ in the agent's address only (none's agent throws end lines
+           away, as null's does). Origin: another HAProxy that returns a small JSON answer.
+           "in all" is the CPU time of HAProxy, agent, origin and h2load.
 
 The profiles are those of haproxy-conf with a hundred times the throughput, so that no request is
 held: a wait is not a cost.
@@ -22,6 +23,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import statistics
 import struct
@@ -241,8 +243,8 @@ class Proxies:
         origin = ports.take()
         ports.release()
         (self.dir / "origin.cfg").write_text(ORIGIN.format(port=origin, answer=ANSWER))
-        self.cleanup.callback(Process(["haproxy", "-f", self.dir / "origin.cfg"],
-                                      self.dir / "origin.log").stop)
+        self.origin = Process(["haproxy", "-f", self.dir / "origin.cfg"], self.dir / "origin.log")
+        self.cleanup.callback(self.origin.stop)
         self.proxy = {}
         for name in names:
             target = bench.target["slo" if name == "slo" else "null"]
@@ -276,13 +278,22 @@ def h2load(port, http, clients, body, count):
     return float(re.search(r"finished in .*?, ([\d.]+) req/s", text)[1])
 
 
-def proxied_run(proxy, agent_pid, http, clients, body, count):
-    pids = [proxy.process.child.pid] + ([agent_pid] if agent_pid else [])
-    before = [cpu_seconds(p) for p in pids]
+def generator_seconds():
+    u = resource.getrusage(resource.RUSAGE_CHILDREN)  # of those that have ended
+    return u.ru_utime + u.ru_stime
+
+
+def proxied_run(proxy, agent_pid, origin_pid, http, clients, body, count):
+    pids = [proxy.process.child.pid, agent_pid, origin_pid]
+
+    def seconds():
+        return [cpu_seconds(p) for p in pids] + [generator_seconds()]
+
+    before = seconds()
     rate = h2load(proxy.port, http, clients, body, count)
     time.sleep(0.02)  # the last end lines
-    us = [1e6 * (cpu_seconds(p) - b) / count for p, b in zip(pids, before)] + [0.]
-    return {"rate": rate, "haproxy": us[0], "agent": us[1]}
+    us = [1e6 * (b - a) / count for a, b in zip(before, seconds())]
+    return {"rate": rate, "haproxy": us[0], "agent": us[1], "all": sum(us)}
 
 
 def proxied_table(title, bench, proxies, http, clients, size):
@@ -291,8 +302,9 @@ def proxied_table(title, bench, proxies, http, clients, size):
     names = list(proxies.proxy)
 
     def run(name, count):
-        pid = None if name == "none" else bench.target[name][2]
-        return proxied_run(proxies.proxy[name], pid, http, clients, body, count)
+        agent = bench.target["slo" if name == "slo" else "null"][2]
+        return proxied_run(proxies.proxy[name], agent, proxies.origin.child.pid, http, clients,
+                           body, count)
 
     # The first run warms up and tells how many requests take the time that we want.
     warm = {name: run(name, 4 * clients + 2000)["rate"] for name in names}
@@ -307,10 +319,11 @@ def proxied_table(title, bench, proxies, http, clients, size):
     for name in names:
         m = {key: statistics.median(r[key] for r in runs[name]) for key in runs[name][0]}
         print(f"  {name:5}{m['rate']:10,.0f} req/s{m['haproxy']:8.1f} us/req of HAProxy"
-              f"{m['agent']:7.1f} of the agent")
+              f"{m['agent']:7.1f} of the agent{m['all']:8.1f} in all")
     for name, base in (("slo", "null"), ("null", "none"), ("slo", "none")):
-        ratios = [a["rate"] / b["rate"] for a, b in zip(runs[name], runs[base])]
-        print(f"  {name} / {base}: {spread(ratios)} of the request rate")
+        pairs = list(zip(runs[name], runs[base]))
+        print(f"  {name} / {base}: {spread([a['rate'] / b['rate'] for a, b in pairs])} of the "
+              f"request rate, {spread([a['all'] / b['all'] for a, b in pairs])} of all CPU time")
     if routed != ROUNDS * count:
         print(f"  NOT COMPARABLE: slo-spoa routed {routed:.0f} of {ROUNDS * count}")
     sys.stdout.flush()
