@@ -29,13 +29,6 @@ else
 $(error VARIANT is release, debug, asan, cov or fuzz)
 endif
 
-# The daemon is optimized across its modules. Their objects hold plain code as well, for what else is
-# linked with them.
-ifeq ($(VARIANT)$(findstring clang,$(CC)),release)
-OPT += -fno-lto
-LTO := -flto=1 -ffat-lto-objects
-endif
-
 CFLAGS  ?=
 ALL_CFLAGS = $(BASE) $(OPT) $(CFLAGS)
 OUT := $(BUILD)/$(VARIANT)
@@ -208,8 +201,7 @@ install: all ## Install slo-spoa, slo-replay and the samples below DESTDIR and P
 clean: ## Remove the build folder
 	rm -rf $(BUILD)
 
-$(OUT)/agent/%.o: EXTRA = $(LTO)
-$(OUT)/agent/io/%.o $(OUT)/agent/main.o: EXTRA = $(LTO) $(IO_CFLAGS)
+$(OUT)/agent/io/%.o $(OUT)/agent/main.o: EXTRA = $(IO_CFLAGS)
 $(OUT)/tests/demo/%.o $(OUT)/tests/endurance/%.o: EXTRA = $(IO_CFLAGS)
 $(OUT)/%.o: %.c
 	$(call say,CC)
@@ -227,7 +219,7 @@ $(core_lib) $(wire_lib) $(io_lib) $(sim_lib):
 
 $(OUT)/slo-spoa: $(OUT)/agent/main.o $(io_lib) $(wire_lib) $(core_lib)
 	$(call say,LINK)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LTO) $(LDFLAGS) $^ -o $@ $(IO_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(IO_LIBS)
 
 $(OUT)/slo-replay: $(OUT)/agent/replay.o $(wire_lib) $(core_lib)
 	$(call say,LINK)
