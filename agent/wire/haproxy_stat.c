@@ -1,0 +1,226 @@
+#include "wire/haproxy_stat.h"
+
+#include <string.h>
+
+#define ABSENT UINT32_MAX
+
+void haproxy_stat_init(struct haproxy_stat *p)
+{
+	p->blocks = 0;
+	p->in_table = false;
+	p->quoted = false;
+	p->len = 0;
+}
+
+bool haproxy_stat_complete(const struct haproxy_stat *p, uint32_t commands)
+{
+	return p->blocks == commands && !p->in_table && p->len == 0;
+}
+
+static bool is(struct slice s, const char *text)
+{
+	return s.len == strlen(text) && memcmp(s.p, text, s.len) == 0;
+}
+
+static bool starts(struct slice s, const char *text)
+{
+	return s.len >= strlen(text) && memcmp(s.p, text, strlen(text)) == 0;
+}
+
+enum haproxy_state haproxy_state_parse(struct slice status)
+{
+	static const struct {
+		const char *word;
+		enum haproxy_state state;
+	} words[] = {
+		{ "UP", HAPROXY_UP },       { "DOWN", HAPROXY_DOWN }, { "MAINT", HAPROXY_MAINT },
+		{ "DRAIN", HAPROXY_DRAIN }, { "NOLB", HAPROXY_NOLB }, { "no check", HAPROXY_UP },
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		size_t len = strlen(words[i].word);
+
+		if (starts(status, words[i].word) &&
+		    (status.len == len || status.p[len] == ' ' || status.p[len] == '('))
+			return words[i].state;
+	}
+	return HAPROXY_OTHER;
+}
+
+/* Counts only: an empty one is 0, one that is too large the largest. */
+static bool number(struct slice s, uint64_t max, uint64_t *out)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned digit = (unsigned)s.p[i] - '0';
+
+		if (digit > 9)
+			return false;
+		v = v > (max - digit) / 10 ? max : v * 10 + digit;
+	}
+	*out = v;
+	return true;
+}
+
+static bool number32(struct slice s, uint32_t *out)
+{
+	uint64_t v;
+
+	if (!number(s, UINT32_MAX, &v))
+		return false;
+	*out = (uint32_t)v;
+	return true;
+}
+
+/* What is between quotes, with doubled ones made single in place. */
+static struct slice unquote(uint8_t *from, const uint8_t *end)
+{
+	uint8_t *to = from;
+
+	for (const uint8_t *p = from + 1; p < end; p++) {
+		if (*p == '"' && (p + 1 == end || *++p != '"'))
+			break;
+		*to++ = *p;
+	}
+	return (struct slice){ from, (size_t)(to - from) };
+}
+
+/* The next field of a CSV line. */
+struct fields {
+	uint8_t *p, *end;
+	bool more;
+};
+
+static struct slice next_field(struct fields *f)
+{
+	uint8_t *from = f->p, *to = from;
+	bool quoted = false;
+
+	while (to < f->end && (quoted || *to != ',')) {
+		quoted ^= *to == '"';
+		to++;
+	}
+	f->more = to < f->end;
+	f->p = f->more ? to + 1 : to;
+	if (from < to && *from == '"')
+		return unquote(from, to);
+	return (struct slice){ from, (size_t)(to - from) };
+}
+
+static slo_err read_header(struct haproxy_stat *p)
+{
+	static const char *const names[HAPROXY_COLS] = {
+		[HAPROXY_COL_PXNAME] = "pxname", [HAPROXY_COL_SVNAME] = "svname",
+		[HAPROXY_COL_QCUR] = "qcur",     [HAPROXY_COL_SCUR] = "scur",
+		[HAPROXY_COL_STATUS] = "status", [HAPROXY_COL_WEIGHT] = "weight",
+		[HAPROXY_COL_TYPE] = "type",
+	};
+	struct fields f = { p->line + 2, p->line + p->len, true };
+
+	for (size_t c = 0; c < HAPROXY_COLS; c++)
+		p->at[c] = ABSENT;
+	for (uint32_t i = 0; f.more; i++) {
+		struct slice name = next_field(&f);
+
+		for (size_t c = 0; c < HAPROXY_COLS; c++)
+			if (p->at[c] == ABSENT && is(name, names[c]))
+				p->at[c] = i;
+	}
+	for (size_t c = 0; c < HAPROXY_COLS; c++)
+		if (p->at[c] == ABSENT)
+			return SLO_EPROTO;
+	p->in_table = true;
+	return SLO_ESHORT;
+}
+
+static slo_err read_row(struct haproxy_stat *p, struct haproxy_item *out)
+{
+	struct slice field[HAPROXY_COLS] = { { NULL, 0 } };
+	struct haproxy_server *s = &out->server;
+	struct fields f = { p->line, p->line + p->len, true };
+
+	for (uint32_t i = 0; f.more; i++) {
+		struct slice value = next_field(&f);
+
+		for (size_t c = 0; c < HAPROXY_COLS; c++)
+			if (p->at[c] == i)
+				field[c] = value;
+	}
+	for (size_t c = 0; c < HAPROXY_COLS; c++)
+		if (!field[c].p)
+			return SLO_EPROTO;
+	if (!is(field[HAPROXY_COL_TYPE], "2"))
+		return SLO_ESHORT; /* a frontend, a backend, a listener */
+	out->kind = HAPROXY_SERVER;
+	s->backend = field[HAPROXY_COL_PXNAME];
+	s->name = field[HAPROXY_COL_SVNAME];
+	s->state = haproxy_state_parse(field[HAPROXY_COL_STATUS]);
+	if (s->backend.len == 0 || s->name.len == 0 ||
+	    !number32(field[HAPROXY_COL_SCUR], &s->sessions) ||
+	    !number32(field[HAPROXY_COL_QCUR], &s->queued) ||
+	    !number32(field[HAPROXY_COL_WEIGHT], &s->weight))
+		return SLO_EPROTO;
+	return SLO_OK;
+}
+
+static slo_err read_info(struct slice line, const char *name, enum haproxy_kind kind,
+                         struct haproxy_item *out)
+{
+	struct slice value = { line.p + strlen(name), line.len - strlen(name) };
+
+	if (value.len == 0 || !number(value, UINT64_MAX, &out->number))
+		return SLO_EPROTO;
+	out->kind = kind;
+	return SLO_OK;
+}
+
+/* SLO_ESHORT: nothing in it for the caller. */
+static slo_err read_line(struct haproxy_stat *p, struct haproxy_item *out)
+{
+	struct slice line = { p->line, p->len };
+
+	if (line.len == 0) {
+		p->in_table = false;
+		p->blocks++;
+		return SLO_ESHORT;
+	}
+	if (p->in_table)
+		return read_row(p, out);
+	if (starts(line, "# "))
+		return read_header(p);
+	if (starts(line, "Pid: "))
+		return read_info(line, "Pid: ", HAPROXY_PID, out);
+	if (starts(line, "Uptime_sec: "))
+		return read_info(line, "Uptime_sec: ", HAPROXY_UPTIME, out);
+	out->kind = HAPROXY_TEXT;
+	out->text = line;
+	return SLO_OK;
+}
+
+slo_err haproxy_stat_next(struct haproxy_stat *p, struct slice *in, struct haproxy_item *out)
+{
+	struct haproxy_item item = { .kind = HAPROXY_TEXT };
+
+	while (in->len > 0) {
+		uint8_t byte = *in->p;
+		slo_err err;
+
+		in->p++;
+		in->len--;
+		if (byte != '\n' || p->quoted) {
+			if (p->len == HAPROXY_LINE_MAX)
+				return SLO_ETOOBIG;
+			p->line[p->len++] = byte;
+			p->quoted ^= p->in_table && byte == '"';
+			continue;
+		}
+		err = read_line(p, &item);
+		p->len = 0;
+		if (err == SLO_OK)
+			*out = item;
+		if (err != SLO_ESHORT)
+			return err;
+	}
+	return SLO_ESHORT;
+}

@@ -1,0 +1,95 @@
+/* haproxy_stat.h - what HAProxy answers on its runtime API to "show info" and "show stat".
+ *
+ * Pure and incremental: bytes come in pieces of any size, items go out one by one. An answer is a
+ * row of blocks, one for each command, and each ends with an empty line:
+ *
+ *     Pid: 1234                       "show info": lines "name: value"
+ *     Uptime_sec: 12
+ *                                     empty
+ *     # pxname,svname,qcur,...        "show stat": CSV under a header that names the columns; how
+ *     be,s1,0,0,3,...                 many there are (129 to 208) depends on the version
+ *                                     empty
+ *     No such proxy.                  a refusal
+ *                                     empty
+ *
+ * Columns are found by name only; those that nobody asked for are skipped. */
+#ifndef SLO_WIRE_HAPROXY_STAT_H
+#define SLO_WIRE_HAPROXY_STAT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "slo.h"
+
+/* Of one line, header included; the longest header (3.2) has 3,025 bytes. */
+#define HAPROXY_LINE_MAX 16384
+
+/* What HAProxy would do with a request for the server. */
+enum haproxy_state {
+	HAPROXY_UP,    /* used: "UP", "UP 1/3" (going down), "no check" */
+	HAPROXY_DOWN,  /* not used: "DOWN", "DOWN 1/2" (going up), "DOWN (agent)" */
+	HAPROXY_MAINT, /* not used: "MAINT", "MAINT (via be/s1)", "MAINT (resolution)" */
+	HAPROXY_DRAIN, /* no new load wanted: "DRAIN", "DRAIN (agent)" */
+	HAPROXY_NOLB,  /* the same, by its health check: "NOLB" */
+	HAPROXY_OTHER, /* a word that we do not know */
+};
+
+struct haproxy_server {
+	struct slice backend, name;
+	enum haproxy_state state;
+	uint32_t sessions; /* scur: running there */
+	uint32_t queued;   /* qcur: waiting in HAProxy for this server and no other */
+	uint32_t weight;
+};
+
+enum haproxy_kind {
+	HAPROXY_SERVER, /* a row about a server */
+	HAPROXY_PID,    /* of the process that answers */
+	HAPROXY_UPTIME, /* of it, in seconds */
+	HAPROXY_TEXT,   /* any other line outside of a table */
+};
+
+struct haproxy_item {
+	enum haproxy_kind kind;
+	struct haproxy_server server;
+	uint64_t number;   /* HAPROXY_PID, HAPROXY_UPTIME */
+	struct slice text; /* HAPROXY_TEXT, without its newline */
+};
+
+/* The columns that are looked at. */
+enum haproxy_column {
+	HAPROXY_COL_PXNAME,
+	HAPROXY_COL_SVNAME,
+	HAPROXY_COL_QCUR,
+	HAPROXY_COL_SCUR,
+	HAPROXY_COL_STATUS,
+	HAPROXY_COL_WEIGHT,
+	HAPROXY_COL_TYPE,
+};
+#define HAPROXY_COLS 7
+
+struct haproxy_stat {
+	uint32_t at[HAPROXY_COLS]; /* where the table has that column, from 0 */
+	uint32_t blocks;           /* that ended */
+	bool in_table;
+	bool quoted; /* the line being read is inside of quotes */
+	size_t len;  /* of it */
+	uint8_t line[HAPROXY_LINE_MAX];
+};
+
+void haproxy_stat_init(struct haproxy_stat *p);
+
+/* Takes bytes off *in until there is an item, whose slices are valid until the next call.
+ * SLO_ESHORT: all bytes are taken. SLO_EPROTO: a table without a column that is needed, a row that
+ * is too short, a number that is none. SLO_ETOOBIG: the line is too long. After these two the
+ * answer is of no more use. */
+MUSTCHECK slo_err haproxy_stat_next(struct haproxy_stat *p, struct slice *in,
+                                    struct haproxy_item *out);
+
+/* Whether what came is a whole answer to that many commands. */
+bool haproxy_stat_complete(const struct haproxy_stat *p, uint32_t commands);
+
+/* The value of the column "status". */
+enum haproxy_state haproxy_state_parse(struct slice status);
+
+#endif
