@@ -29,9 +29,8 @@ static void place(struct sched *s, slo_nsec now, struct request *r, struct seat 
 
 	sched_leave_queue(s, r);
 	requests_move(&s->requests, r, REQUEST_DISPATCHED, now);
-	r->model->dispatched++;
 	r->goal = rank_goal(seat->deployment, r);
-	fleet_charge(seat, load, &r->charge);
+	sched_lease_open(s, r, seat, load);
 	answer(now, r, verdict, reason, out);
 	out->seat = seat;
 }

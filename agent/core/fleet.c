@@ -6,6 +6,15 @@
 
 _Static_assert(offsetof(struct server, ledger) == 0, "fleet_server_of() relies on it");
 
+#define RECENT 8 /* charges that a deployment's mean goes back, about */
+
+const char *fleet_repair_name(enum fleet_repair r)
+{
+	static const char *const names[FLEET_REPAIRS] = { "surplus", "expired", "max-age" };
+
+	return names[r];
+}
+
 static int compare_load(struct seat *a, struct seat *b)
 {
 	slo_load x = a->server->ledger.used, y = b->server->ledger.used;
@@ -120,6 +129,8 @@ struct server *fleet_server_new(const char *name)
 		free(s);
 		return NULL;
 	}
+	TAILQ_INIT(&s->leases);
+	TAILQ_INIT(&s->departed);
 	s->usable = true;
 	return s;
 }
@@ -267,8 +278,21 @@ static void resort(struct server *s)
 	}
 }
 
+/* Each of the last ten or so counts. Unsigned: a mean never leaves the range of what it is of. */
+static void note_recent(struct deployment *d, slo_load load)
+{
+	if (!d->recent_known)
+		d->recent = load;
+	else if (load > d->recent)
+		d->recent += (load - d->recent) / RECENT;
+	else
+		d->recent -= (d->recent - load) / RECENT;
+	d->recent_known = true;
+}
+
 void fleet_charge(struct seat *seat, slo_load load, struct charge *out)
 {
+	note_recent(seat->deployment, load);
 	unsort(seat->server);
 	ledger_charge(&seat->server->ledger, load, out);
 	seat->turn = ++seat->deployment->model->turns;
@@ -285,6 +309,40 @@ slo_err fleet_release(struct server *s, struct charge *c)
 	err = ledger_release(c);
 	resort(s);
 	return err;
+}
+
+/* What one request that we know nothing of weighs on s. */
+static slo_load surplus_load(const struct server *s)
+{
+	slo_load most = 0;
+	bool known = false;
+
+	if (fleet_leases(s) > 0)
+		return (s->ledger.used - s->surplus_load) / fleet_leases(s);
+	for (const struct seat *seat = s->seats; seat; seat = seat->next_of_server) {
+		const struct deployment *d = seat->deployment;
+
+		known |= d->recent_known;
+		if (d->recent_known && d->recent > most)
+			most = d->recent;
+	}
+	return known ? most : SURPLUS_LOAD;
+}
+
+void fleet_surplus(struct server *s, uint32_t count)
+{
+	uint32_t n = count < SURPLUS_MAX ? count : SURPLUS_MAX;
+	slo_load load = n ? n * surplus_load(s) : 0;
+
+	if (n == s->surplus_count && load == s->surplus_load)
+		return;
+	if (n > s->surplus_count)
+		s->repairs[FLEET_REPAIR_SURPLUS] += n - s->surplus_count;
+	unsort(s);
+	ledger_adjust(&s->ledger, s->surplus_load, load, s->surplus_count, n);
+	resort(s);
+	s->surplus_count = n;
+	s->surplus_load = load;
 }
 
 struct seat *fleet_emptiest_seat(const struct deployment *d)

@@ -71,6 +71,7 @@ static void fill(struct sched *s, struct request *r, const struct sched_lease *l
 	r->fallback = l->fallback;
 	r->goal = l->goal;
 	r->seq = ++s->seq;
+	r->generation = s->generation;
 }
 
 slo_err lease_restore(struct sched *s, const struct sched_lease *l)
@@ -95,7 +96,6 @@ slo_err lease_restore(struct sched *s, const struct sched_lease *l)
 		return SLO_ENOMEM;
 	fill(s, r, l);
 	requests_move(&s->requests, r, REQUEST_DISPATCHED, since);
-	r->model->dispatched++;
-	fleet_charge(seat, l->load, &r->charge);
+	sched_lease_open(s, r, seat, l->load);
 	return SLO_OK;
 }

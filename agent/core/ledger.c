@@ -22,3 +22,13 @@ slo_err ledger_release(struct charge *c)
 	c->ledger = NULL;
 	return SLO_OK;
 }
+
+void ledger_adjust(struct ledger *l, slo_load old_load, slo_load load, uint32_t old_count,
+                   uint32_t count)
+{
+	assert(l->used >= old_load && l->inflight >= old_count);
+	assert(load <= UINT64_MAX - (l->used - old_load));
+	assert(count <= UINT32_MAX - (l->inflight - old_count));
+	l->used = l->used - old_load + load;
+	l->inflight = l->inflight - old_count + count;
+}

@@ -132,34 +132,12 @@ static void forget_old(struct sched *s, slo_nsec now)
 		requests_forget(&s->requests, r);
 }
 
-/* Every model of the server has new room. */
-static void release(struct sched *s, struct request *r)
-{
-	struct server *server = fleet_server_of(&r->charge);
-	slo_err err = fleet_release(server, &r->charge);
-
-	assert(err == SLO_OK);
-	(void)err;
-	if (r->model)
-		r->model->dispatched--;
-	for (struct seat *seat = server->seats; seat; seat = seat->next_of_server) {
-		struct deployment *d = seat->deployment;
-
-		d->freed = true;
-		sched_mark_dirty(s, sched_model_of(d));
-	}
-}
-
 static void expire_leases(struct sched *s, slo_nsec now)
 {
 	struct request *r;
 
-	while ((r = oldest(s, REQUEST_DISPATCHED)) &&
-	       later(r->since, s->conf.lease_max_age) <= now) {
-		release(s, r);
-		requests_move(&s->requests, r, REQUEST_PAST, now);
-		s->leases_expired++;
-	}
+	while ((r = oldest(s, REQUEST_DISPATCHED)) && later(r->since, s->conf.lease_max_age) <= now)
+		sched_lease_expire(s, now, r, FLEET_REPAIR_MAX_AGE);
 }
 
 /* submit */
@@ -187,6 +165,7 @@ static void fill(struct sched *s, slo_nsec now, struct request *r, const struct 
 	r->own = req->own;
 	r->user = req->user;
 	r->seq = ++s->seq;
+	r->generation = s->generation;
 }
 
 static slo_err enqueue(struct sched *s, slo_nsec now, struct request *r)
@@ -396,7 +375,7 @@ static void close_lease(struct sched *s, slo_nsec now, struct request *r,
                         const struct sched_outcome *outcome, struct sched_end *out)
 {
 	out->server = fleet_server_of(&r->charge);
-	release(s, r);
+	sched_lease_close(s, r);
 	out->waited = r->since - r->arrived;
 	out->request = r;
 	out->input = r->input;

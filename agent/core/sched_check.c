@@ -15,9 +15,35 @@ static void check_ledger(const struct sched *s, const struct server *server)
 			sum.inflight++;
 		}
 	}
-	assert(sum.used == server->ledger.used);
-	assert(sum.inflight == server->ledger.inflight);
+	assert(sum.used + server->surplus_load == server->ledger.used);
+	assert(sum.inflight == fleet_leases(server));
+	assert(server->surplus_count > 0 || server->surplus_load == 0);
 	(void)sum;
+}
+
+/* A lease is on its server's list, in order of dispatch, and departed if a process left since. */
+static void check_leases(const struct sched *s, const struct server *server)
+{
+	const struct request *r;
+	slo_nsec before = INT64_MIN;
+	size_t n = 0;
+
+	TAILQ_FOREACH (r, &server->leases, lease) {
+		assert(r->state == REQUEST_DISPATCHED && r->charge.ledger == &server->ledger);
+		assert(r->generation == s->generation && r->since >= before);
+		before = r->since;
+		n++;
+	}
+	assert(n + server->departed_count == fleet_leases(server));
+	n = 0;
+	TAILQ_FOREACH (r, &server->departed, lease) {
+		assert(r->state == REQUEST_DISPATCHED && r->charge.ledger == &server->ledger);
+		assert(r->generation != s->generation);
+		n++;
+	}
+	assert(n == server->departed_count);
+	(void)before;
+	(void)n;
 }
 
 /* After a decision round no head is left that could be placed. */
@@ -87,6 +113,8 @@ void sched_check(const struct sched *s)
 		dispatched -= r->model != NULL;
 	assert(dispatched == 0);
 	(void)queued;
-	LIST_FOREACH (server, &s->servers, link)
+	LIST_FOREACH (server, &s->servers, link) {
 		check_ledger(s, server);
+		check_leases(s, server);
+	}
 }

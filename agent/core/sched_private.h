@@ -4,6 +4,8 @@
 
 #include "core/sched.h"
 
+#define GENERATIONS 16 /* changes that are told apart */
+
 struct sched {
 	struct sched_conf conf;
 	struct rng rng;
@@ -15,6 +17,9 @@ struct sched {
 	uint64_t seq;
 	slo_nsec stepped; /* when sched_step() was called last */
 	uint64_t leases_expired;
+	uint32_t generation;           /* changes of HAProxy's processes */
+	slo_nsec changed[GENERATIONS]; /* when, by generation */
+	uint32_t round;                /* of questions to HAProxy */
 };
 
 static inline struct sched_model *sched_model_of(const struct deployment *d)
@@ -26,6 +31,13 @@ void sched_model_free(struct sched_model *m);
 void sched_mark_dirty(struct sched *s, struct sched_model *m);
 /* Takes r out of its queue, if it waits in one; its caller then moves it on. */
 void sched_leave_queue(struct sched *s, struct request *r);
+
+/* Charges the seat's server; r is DISPATCHED. */
+void sched_lease_open(struct sched *s, struct request *r, struct seat *seat, slo_load load);
+/* Gives the charge back: every model of the server has new room. */
+void sched_lease_close(struct sched *s, struct request *r);
+/* Closes it without an end line. */
+void sched_lease_expire(struct sched *s, slo_nsec now, struct request *r, enum fleet_repair cause);
 
 /* Decides one request by its ranked options (those of rank_options()). False: it has to wait. */
 bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,

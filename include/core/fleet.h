@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <sys/queue.h>
 
+#include "core/heal_view.h"
 #include "core/ledger.h"
 #include "core/profile.h"
 
@@ -29,9 +30,34 @@
 
 struct deployment;
 struct model;
+struct request;
+TAILQ_HEAD(leases, request);
 
+/* Why the ledger was put right without an end line. */
+enum fleet_repair {
+	FLEET_REPAIR_SURPLUS, /* charged: HAProxy has more requests there than we know of */
+	FLEET_REPAIR_EXPIRED, /* released: HAProxy has fewer */
+	FLEET_REPAIR_MAX_AGE, /* released: older than any stream can be */
+};
+#define FLEET_REPAIRS 3
+
+const char *fleet_repair_name(enum fleet_repair r); /* "surplus", "expired", "max-age" */
+
+#define SURPLUS_MAX  65536               /* requests; more are not believed */
+#define SURPLUS_LOAD (SLO_LOAD_ONE / 16) /* of one, where nothing tells more */
+
+/* What runs on a server is in its ledger three times over:
+ *   leases    requests that were placed here, in order of dispatch
+ *   departed  those of them that a HAProxy process that left may still be serving
+ *   surplus   requests that somebody else placed here: a number, and one charge for all */
 struct server {
 	struct ledger ledger; /* first: fleet_server_of() */
+	struct leases leases, departed;
+	uint32_t departed_count, surplus_count;
+	slo_load surplus_load;
+	uint32_t round, released; /* leases, since that round of questions began */
+	uint64_t repairs[FLEET_REPAIRS];
+	struct heal_view view; /* heal.h */
 	bool usable;
 	struct seat *seats;      /* one per model, linked by next_of_server */
 	LIST_ENTRY(server) link; /* of the fleet */
@@ -61,6 +87,8 @@ struct deployment {
 	struct seats_by_load by_load; /* smallest load first, last configured first among equals */
 	struct seat *seats, **seats_end;
 	size_t usable;
+	slo_load recent; /* running mean of what its requests weigh */
+	bool recent_known;
 	uint32_t index; /* in model.deployment[] */
 	bool freed;     /* room appeared since the last decision round of the model */
 	char *name;
@@ -104,6 +132,14 @@ static inline struct server *fleet_server_of(const struct charge *c)
 /* Charge and release keep the orders right; charge also takes the server's turn. */
 void fleet_charge(struct seat *seat, slo_load load, struct charge *out);
 MUSTCHECK slo_err fleet_release(struct server *s, struct charge *c);
+/* Makes the surplus so many requests, at most SURPLUS_MAX: at the mean load of the server's leases,
+ * else the most that a deployment of it had recently, else SURPLUS_LOAD. */
+void fleet_surplus(struct server *s, uint32_t count);
+/* Leases, departed ones among them. */
+static inline uint32_t fleet_leases(const struct server *s)
+{
+	return s->ledger.inflight - s->surplus_count;
+}
 
 /* The least loaded usable server; NULL: none. */
 struct seat *fleet_emptiest_seat(const struct deployment *d);

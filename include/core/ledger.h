@@ -41,6 +41,10 @@ void ledger_charge(struct ledger *l, slo_load load, struct charge *out);
 /* Gives back exactly what was charged and closes *c. SLO_ESTALE: it was closed before. */
 MUSTCHECK slo_err ledger_release(struct charge *c);
 
+/* Puts `count` requests of `load` in all in the place of what was charged for others before. */
+void ledger_adjust(struct ledger *l, slo_load old_load, slo_load load, uint32_t old_count,
+                   uint32_t count);
+
 static inline double load_to_double(slo_load load)
 {
 	return (double)load / (double)SLO_LOAD_ONE;

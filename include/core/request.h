@@ -50,14 +50,16 @@ struct request {
 		};
 		struct {                  /* since DISPATCHED */
 			struct goal goal; /* what it was placed by; GOAL_NONE without a target */
-			struct charge charge; /* closed when PAST */
+			struct charge charge;       /* closed when PAST */
+			TAILQ_ENTRY(request) lease; /* the server's, while the charge is open */
 		};
 	};
-	int32_t input;    /* prompt tokens */
-	int32_t output;   /* predicted output tokens */
-	uint8_t state;    /* enum request_state */
-	uint8_t strategy; /* enum slo_strategy */
-	uint8_t reason;   /* enum slo_reason: its answer, when READY and not to be decided */
+	int32_t input;       /* prompt tokens */
+	int32_t output;      /* predicted output tokens */
+	uint32_t generation; /* of HAProxy's processes, when it arrived */
+	uint8_t state;       /* enum request_state */
+	uint8_t strategy;    /* enum slo_strategy */
+	uint8_t reason;      /* enum slo_reason: its answer, when READY and not to be decided */
 	uint8_t id_len;
 	bool stream : 1; /* the answer is an event stream */
 	bool stream_guessed : 1;

@@ -196,6 +196,18 @@ void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
 /* Frees blocks that lay spare ever since the last call. */
 void sched_give_back(struct sched *s);
 
+/* Repairs: what runs on a server is known better than by end lines. Step afterwards. */
+
+/* So many requests run on the server that were not placed by us; see fleet_surplus(). */
+void sched_server_surplus(struct sched *s, struct server *server, uint32_t count);
+/* Gives up the lease that was dispatched first, departed ones aside. False: there is none. */
+bool sched_expire_oldest(struct sched *s, slo_nsec now, struct server *server);
+/* A HAProxy process took the place of another: what it was asked to serve so far, and what arrived
+ * at it, may still run there unseen. All leases are departed ones. */
+void sched_process_changed(struct sched *s, slo_nsec now);
+/* Gives up the first departed lease if the change that made it one is `grace` ago. */
+bool sched_expire_departed(struct sched *s, slo_nsec now, struct server *server, slo_nsec grace);
+
 struct sched_counts {
 	size_t queued, dispatched, remembered;
 	uint64_t leases_expired; /* since the start */

@@ -1,0 +1,142 @@
+#include "core/heal.h"
+
+#include "sched_private.h"
+
+void heal_init(struct heal *h, slo_nsec poll, slo_nsec grace, slo_nsec departed)
+{
+	*h = (struct heal){ .poll = poll, .grace = grace, .departed = departed, .before = -1 };
+}
+
+void heal_ask(struct heal *h, struct sched *s, slo_nsec now)
+{
+	h->asked = now;
+	if (++h->round == 0)
+		h->round = 1;
+	s->round++;
+}
+
+void heal_count(const struct heal *h, struct server *server, uint32_t sessions)
+{
+	struct heal_view *v = &server->view;
+
+	if (v->round != h->round)
+		v->sessions = 0;
+	v->known = true;
+	v->round = h->round;
+	v->sessions += sessions < UINT32_MAX - v->sessions ? sessions : UINT32_MAX - v->sessions;
+}
+
+void heal_process_changed(struct heal *h, struct sched *s, slo_nsec now)
+{
+	sched_process_changed(s, now);
+	h->before = -1;
+}
+
+/* Leases that HAProxy has not: those that it may not have yet are left out. */
+static uint32_t missing(const struct heal *h, const struct server *server, uint32_t sessions)
+{
+	uint32_t leases = fleet_leases(server) - server->departed_count;
+	const struct request *r = TAILQ_LAST(&server->leases, leases);
+
+	for (; leases > sessions && r && r->since > h->asked - HEAL_ON_ITS_WAY; leases--)
+		r = TAILQ_PREV(r, leases, lease);
+	return leases > sessions ? leases - sessions : 0;
+}
+
+static bool is_old(const struct heal *h, const struct heal_past *p)
+{
+	return p->asked <= h->asked - h->grace + h->poll / 2;
+}
+
+/* Of the rounds that are older than the grace only the youngest is of use. */
+static void forget_old(const struct heal *h, struct heal_view *v)
+{
+	uint32_t n = 0;
+
+	while (n + 1 < v->pasts && is_old(h, &v->past[n + 1]))
+		n++;
+	v->pasts -= n;
+	for (uint32_t i = 0; i < v->pasts; i++)
+		v->past[i] = v->past[i + n];
+}
+
+/* Rounds that come too often are put together, so that the span fits. */
+static void remember(const struct heal *h, struct heal_view *v, struct heal_past now)
+{
+	struct heal_past *last = v->pasts > 0 ? &v->past[v->pasts - 1] : NULL;
+
+	if (!last || now.asked - last->asked >= h->grace / (HEAL_PAST - 3)) {
+		v->past[v->pasts++] = now;
+		return;
+	}
+	last->missing = now.missing < last->missing ? now.missing : last->missing;
+	last->idle &= now.idle;
+}
+
+/* What the k-th round and all after it agree on. */
+static uint32_t least_missing(const struct heal_view *v, uint32_t k)
+{
+	uint32_t least = UINT32_MAX;
+
+	for (; k < v->pasts; k++)
+		least = v->past[k].missing < least ? v->past[k].missing : least;
+	return least;
+}
+
+/* How many leases of the server are over. */
+static uint32_t lost(const struct heal *h, struct server *server, uint32_t sessions)
+{
+	struct heal_view *v = &server->view;
+	struct heal_past now = { h->asked, missing(h, server, sessions), sessions == 0 };
+	uint32_t n = 0;
+
+	if (h->before < 0 || now.missing == 0)
+		v->pasts = 0;
+	if (now.missing == 0)
+		return 0;
+	forget_old(h, v);
+	if (v->pasts > 0 && is_old(h, &v->past[0]))
+		n = least_missing(v, 0);
+	else if (v->pasts > 0 && now.idle && v->past[v->pasts - 1].idle)
+		n = v->past[v->pasts - 1].missing;
+	n = n < now.missing ? n : now.missing;
+	remember(h, v, now);
+	for (uint32_t i = 0; i < v->pasts; i++)
+		v->past[i].missing -= n < v->past[i].missing ? n : v->past[i].missing;
+	return n;
+}
+
+static void put_right(const struct heal *h, struct sched *s, slo_nsec now, struct server *server,
+                      bool whole)
+{
+	struct heal_view *v = &server->view;
+	bool touched = server->round == s->round;
+	uint32_t released = touched ? server->released : 0;
+	uint32_t sessions = v->round == h->round ? v->sessions : 0;
+	uint64_t ours = (uint64_t)fleet_leases(server) + released;
+	uint32_t surplus = sessions > ours ? (uint32_t)(sessions - ours) : 0;
+
+	if (whole || v->round == h->round)
+		v->drift = (int64_t)sessions - (int64_t)fleet_leases(server);
+	if (whole || surplus > server->surplus_count)
+		sched_server_surplus(s, server, surplus);
+	if (!whole)
+		return;
+	while (sched_expire_departed(s, now, server, h->departed))
+		;
+	for (uint32_t n = lost(h, server, sessions); n > 0; n--)
+		sched_expire_oldest(s, now, server);
+}
+
+void heal_conclude(struct heal *h, struct sched *s, slo_nsec now, bool whole)
+{
+	struct server *server;
+
+	/* After a pause, end lines of it may still be on their way. */
+	if (h->asked - h->before > 3 * h->poll)
+		h->before = -1;
+	LIST_FOREACH (server, &s->servers, link)
+		if (server->view.known)
+			put_right(h, s, now, server, whole);
+	h->before = whole ? h->asked : -1;
+}

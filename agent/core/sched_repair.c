@@ -1,0 +1,107 @@
+/* Leases: requests that a server is charged for, and what puts them right when end lines do not. */
+#include <assert.h>
+
+#include "sched_private.h"
+
+static bool is_departed(const struct sched *s, const struct request *r)
+{
+	return r->generation != s->generation;
+}
+
+void sched_lease_open(struct sched *s, struct request *r, struct seat *seat, slo_load load)
+{
+	struct server *server = seat->server;
+
+	fleet_charge(seat, load, &r->charge);
+	r->model->dispatched++;
+	if (is_departed(s, r)) {
+		TAILQ_INSERT_TAIL(&server->departed, r, lease);
+		server->departed_count++;
+	} else {
+		TAILQ_INSERT_TAIL(&server->leases, r, lease);
+	}
+}
+
+static void room_on(struct sched *s, const struct server *server)
+{
+	for (const struct seat *seat = server->seats; seat; seat = seat->next_of_server) {
+		struct deployment *d = seat->deployment;
+
+		d->freed = true;
+		sched_mark_dirty(s, sched_model_of(d));
+	}
+}
+
+void sched_lease_close(struct sched *s, struct request *r)
+{
+	struct server *server = fleet_server_of(&r->charge);
+	slo_err err = fleet_release(server, &r->charge);
+
+	assert(err == SLO_OK);
+	(void)err;
+	if (r->model)
+		r->model->dispatched--;
+	server->released = server->round == s->round ? server->released + 1 : 1;
+	server->round = s->round;
+	if (is_departed(s, r)) {
+		TAILQ_REMOVE(&server->departed, r, lease);
+		server->departed_count--;
+	} else {
+		TAILQ_REMOVE(&server->leases, r, lease);
+	}
+	room_on(s, server);
+}
+
+void sched_lease_expire(struct sched *s, slo_nsec now, struct request *r, enum fleet_repair cause)
+{
+	fleet_server_of(&r->charge)->repairs[cause]++;
+	sched_lease_close(s, r);
+	requests_move(&s->requests, r, REQUEST_PAST, now);
+	s->leases_expired++;
+}
+
+void sched_server_surplus(struct sched *s, struct server *server, uint32_t count)
+{
+	slo_load before = server->ledger.used;
+
+	fleet_surplus(server, count);
+	if (server->ledger.used < before)
+		room_on(s, server);
+}
+
+bool sched_expire_oldest(struct sched *s, slo_nsec now, struct server *server)
+{
+	struct request *r = TAILQ_FIRST(&server->leases);
+
+	if (r)
+		sched_lease_expire(s, now, r, FLEET_REPAIR_EXPIRED);
+	return r != NULL;
+}
+
+void sched_process_changed(struct sched *s, slo_nsec now)
+{
+	struct server *server;
+
+	s->generation++;
+	s->changed[s->generation % GENERATIONS] = now;
+	LIST_FOREACH (server, &s->servers, link) {
+		TAILQ_CONCAT(&server->departed, &server->leases, lease);
+		server->departed_count = fleet_leases(server);
+	}
+}
+
+bool sched_expire_departed(struct sched *s, slo_nsec now, struct server *server, slo_nsec grace)
+{
+	struct request *r = TAILQ_FIRST(&server->departed);
+	uint32_t left, changes;
+
+	if (!r)
+		return false;
+	/* Of what left so long ago that it is not told apart, the oldest change that is known. */
+	changes = s->generation - r->generation;
+	left = changes < GENERATIONS ? r->generation + 1 : s->generation - (GENERATIONS - 1);
+	if (grace > now - s->changed[left % GENERATIONS])
+		return false;
+	sched_lease_expire(s, now, r, FLEET_REPAIR_EXPIRED);
+	return true;
+}
