@@ -79,6 +79,16 @@ MUTANTS = [
      "if (x->border[mid] <= tokens)", "if (x->border[mid] < tokens)"),
     ("TTFT before TPOT", "agent/core/profile.c",
      "\tif (tpot > 0)\n", "\tif (tpot > 0 && !(ttft > 0))\n"),
+    ("surplus that shrinks leaves no room", "agent/core/sched_repair.c",
+     "if (server->ledger.used < before)", "if (server->ledger.used > before)"),
+    ("the youngest lease is given up first", "agent/core/sched_repair.c",
+     "struct request *r = TAILQ_FIRST(&server->leases);",
+     "struct request *r = TAILQ_LAST(&server->leases, leases);"),
+    ("a process that left is forgotten at once", "agent/core/sched_repair.c",
+     "TAILQ_CONCAT(&server->departed, &server->leases, lease);", ""),
+    ("surplus weighs what it weighed at first", "agent/core/fleet.c",
+     "slo_load load = n ? n * surplus_load(s) : 0;",
+     "slo_load load = n == s->surplus_count ? s->surplus_load : n * surplus_load(s);"),
 ]
 
 

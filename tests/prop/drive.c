@@ -585,6 +585,38 @@ static bool configure(struct world *w, const struct op *op)
 	return true;
 }
 
+static bool repair(struct world *w, const struct op *op)
+{
+	slo_nsec grace = op->count * SLO_NSEC_PER_MSEC;
+	struct server *server = w->server[op->server];
+	bool core = false, model = false;
+
+	if (server == NULL)
+		return nothing(w, op);
+	if (op->kind == OP_SURPLUS)
+		sched_server_surplus(w->sched, server, op->count);
+	else if (op->kind == OP_EXPIRE)
+		core = sched_expire_oldest(w->sched, op->t, server);
+	else if (op->kind == OP_PROCESS)
+		sched_process_changed(w->sched, op->t);
+	else
+		core = sched_expire_departed(w->sched, op->t, server, grace);
+	if (!hear(w, op->t))
+		return false;
+	naive_told(w->naive, w->told, w->n_heard);
+	if (op->kind == OP_SURPLUS)
+		naive_surplus(w->naive, op->t, op->server, op->count);
+	else if (op->kind == OP_EXPIRE)
+		model = naive_expire(w->naive, op->t, op->server);
+	else if (op->kind == OP_PROCESS)
+		naive_process_changed(w->naive, op->t);
+	else
+		model = naive_expire_departed(w->naive, op->t, op->server, grace);
+	if (core != model)
+		return differ(w, "repair: core %d, model %d", core, model);
+	return true;
+}
+
 static bool apply_event(struct world *w, const struct op *op)
 {
 	switch (op->kind) {
@@ -618,6 +650,11 @@ static bool apply_event(struct world *w, const struct op *op)
 		return unprofile(w, op);
 	case OP_CONFIG:
 		return configure(w, op);
+	case OP_SURPLUS:
+	case OP_EXPIRE:
+	case OP_PROCESS:
+	case OP_EXPIRE_DEPARTED:
+		return repair(w, op);
 	case OP_TIME:
 		break;
 	}

@@ -81,6 +81,9 @@ static struct naive_action *place(struct naive *n, slo_nsec now, uint32_t id, in
 	r->load = naive_profile_load(&naive_deployment_of(m, r->server)->profile, &r->ask);
 	n->dispatched[n->n_dispatched++] = id;
 	n->server[server].used += r->load;
+	if (r->changes != n->changes)
+		r->departed = ++n->departures;
+	naive_weighed(n, r->ask.model, r->server, r->load);
 	n->server[server].inflight++;
 	m->turn[server] = ++m->turns;
 	a->server = server;
@@ -341,7 +344,7 @@ static bool overdue(const struct naive *n, slo_nsec now, uint32_t *id)
 	return found;
 }
 
-static void release(struct naive *n, slo_nsec now, uint32_t id)
+void naive_release(struct naive *n, slo_nsec now, uint32_t id)
 {
 	struct request *r = &n->request[id];
 
@@ -363,7 +366,7 @@ static bool outlived(const struct naive *n, slo_nsec now, uint32_t *id)
 }
 
 /* All models that use the server. */
-static void concerns_server(struct naive *n, unsigned server)
+void naive_concerns_server(struct naive *n, unsigned server)
 {
 	for (unsigned m = 0; m < NAIVE_MODELS; m++)
 		n->concerned[m] |= n->model[m].seated[server] != 0;
@@ -402,15 +405,15 @@ static void answer_due(struct naive *n, slo_nsec now, uint32_t id)
 }
 
 /* Whatever there is to do after an event: first what is over because of the time alone. */
-static void settle(struct naive *n, slo_nsec now)
+void naive_settle(struct naive *n, slo_nsec now)
 {
 	uint32_t id;
 
 	n->now = now;
 	forget_old(n, now);
 	while (outlived(n, now, &id)) {
-		concerns_server(n, n->request[id].server);
-		release(n, now, id);
+		naive_concerns_server(n, n->request[id].server);
+		naive_release(n, now, id);
 	}
 	while (overdue(n, now, &id)) {
 		n->concerned[n->request[id].ask.model] = true;
@@ -427,18 +430,18 @@ void naive_advance(struct naive *n, slo_nsec t)
 	slo_nsec due;
 
 	while ((due = naive_wakeup(n)) <= t && due != SLO_NEVER)
-		settle(n, due < n->now ? n->now : due);
+		naive_settle(n, due < n->now ? n->now : due);
 }
 
 void naive_nothing(struct naive *n, slo_nsec t)
 {
-	settle(n, t);
+	naive_settle(n, t);
 }
 
 void naive_configure(struct naive *n, slo_nsec t, const struct naive_conf *conf)
 {
 	n->conf = *conf;
-	settle(n, t);
+	naive_settle(n, t);
 }
 
 bool naive_seat(struct naive *n, slo_nsec t, unsigned model, unsigned deployment, unsigned server)
@@ -455,7 +458,7 @@ bool naive_seat(struct naive *n, slo_nsec t, unsigned model, unsigned deployment
 		if (n->server[server].usable)
 			n->concerned[model] = true;
 	}
-	settle(n, t);
+	naive_settle(n, t);
 	return is_new;
 }
 
@@ -487,7 +490,7 @@ bool naive_unseat(struct naive *n, slo_nsec t, unsigned model, unsigned server)
 
 	if (seated)
 		unseat(n, model, server);
-	settle(n, t);
+	naive_settle(n, t);
 	return seated;
 }
 
@@ -496,7 +499,7 @@ void naive_leave(struct naive *n, slo_nsec t, unsigned server)
 	for (unsigned m = 0; m < NAIVE_MODELS; m++)
 		if (n->model[m].seated[server] != 0)
 			unseat(n, m, server);
-	settle(n, t);
+	naive_settle(n, t);
 }
 
 static struct deployment *find_deployment(struct model *m, unsigned name)
@@ -520,7 +523,7 @@ bool naive_move(struct naive *n, slo_nsec t, unsigned model, unsigned deployment
 		if (from != to && n->server[server].usable)
 			n->concerned[model] = true;
 	}
-	settle(n, t);
+	naive_settle(n, t);
 	return from != NULL && to != NULL;
 }
 
@@ -536,7 +539,7 @@ bool naive_drop(struct naive *n, slo_nsec t, unsigned model, unsigned deployment
 		memmove(d, d + 1, (size_t)(&m->deployment[m->deployments] - d) * sizeof(*d));
 		n->concerned[model] = true;
 	}
-	settle(n, t);
+	naive_settle(n, t);
 	return d != NULL;
 }
 
@@ -549,7 +552,7 @@ bool naive_drop_model(struct naive *n, slo_nsec t, unsigned model)
 	while (m->queued > 0)
 		becomes_due(n, queue[0], NAIVE_UNKNOWN_MODEL);
 	*m = (struct model){ .queue = queue };
-	settle(n, t);
+	naive_settle(n, t);
 	return existed;
 }
 
@@ -568,16 +571,16 @@ void naive_order(struct naive *n, slo_nsec t, unsigned model,
 	}
 	memcpy(m->deployment, sorted, count * sizeof(*sorted));
 	n->concerned[model] = true;
-	settle(n, t);
+	naive_settle(n, t);
 }
 
 void naive_ready(struct naive *n, slo_nsec t, unsigned server, bool usable)
 {
 	if (n->server[server].usable != usable) {
 		n->server[server].usable = usable;
-		concerns_server(n, server);
+		naive_concerns_server(n, server);
 	}
-	settle(n, t);
+	naive_settle(n, t);
 }
 
 bool naive_profile(struct naive *n, slo_nsec t, unsigned model, unsigned deployment,
@@ -590,7 +593,7 @@ bool naive_profile(struct naive *n, slo_nsec t, unsigned model, unsigned deploym
 		naive_profile_copy(&d->profile, doc);
 		n->concerned[model] = true;
 	}
-	settle(n, t);
+	naive_settle(n, t);
 	return newer;
 }
 
@@ -598,7 +601,7 @@ void naive_profile_drop(struct naive *n, slo_nsec t, unsigned model, unsigned de
 {
 	naive_deployment_get(n, model, deployment)->profile.known = false;
 	n->concerned[model] = true;
-	settle(n, t);
+	naive_settle(n, t);
 }
 
 slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naive_request *ask)
@@ -610,10 +613,11 @@ slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naiv
 	forget_old(n, t);
 	if (r->state != UNSEEN) {
 		err = r->state == OVER && r->ended ? SLO_ESTALE : SLO_EINVAL;
-		settle(n, t);
+		naive_settle(n, t);
 		return err;
 	}
 	*r = (struct request){ .ask = *ask, .arrived = t, .seq = ++n->seq };
+	r->changes = n->changes;
 	r->ask.input = tokens(ask->input);
 	r->ask.output = tokens(ask->output);
 	n->concerned[ask->model] = true;
@@ -628,7 +632,7 @@ slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naiv
 	} else {
 		becomes_due(n, id, NAIVE_NO_REASON);
 	}
-	settle(n, t);
+	naive_settle(n, t);
 	r->fresh = false;
 	return SLO_OK;
 }
@@ -646,8 +650,8 @@ enum naive_end naive_end(struct naive *n, slo_nsec t, uint32_t id)
 		becomes_due(n, id, NAIVE_ENDED);
 	} else if (r->state == DISPATCHED) {
 		r->ended = true;
-		concerns_server(n, r->server);
-		release(n, t, id);
+		naive_concerns_server(n, r->server);
+		naive_release(n, t, id);
 	} else if (r->state == OVER && r->ended) {
 		result = NAIVE_DUPLICATE;
 	} else {
@@ -658,7 +662,7 @@ enum naive_end naive_end(struct naive *n, slo_nsec t, uint32_t id)
 		r->ended = true;
 		remember(n, t, id);
 	}
-	settle(n, t);
+	naive_settle(n, t);
 	return result;
 }
 
@@ -673,7 +677,7 @@ bool naive_abandon(struct naive *n, slo_nsec t, uint32_t id)
 		take_out(m->queue, &m->queued, id);
 		remember(n, t, id);
 	}
-	settle(n, t);
+	naive_settle(n, t);
 	return waits;
 }
 
@@ -682,7 +686,7 @@ void naive_passed(struct naive *n, slo_nsec t, uint32_t id)
 	forget_old(n, t);
 	if (n->request[id].state == UNSEEN)
 		remember(n, t, id);
-	settle(n, t);
+	naive_settle(n, t);
 }
 
 slo_nsec naive_start(const struct naive *n, uint32_t id, size_t k)

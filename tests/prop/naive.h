@@ -123,6 +123,11 @@ bool naive_abandon(struct naive *n, slo_nsec t, uint32_t id); /* false: it does 
 void naive_nothing(struct naive *n, slo_nsec t);              /* a wake-up for nothing */
 void naive_configure(struct naive *n, slo_nsec t, const struct naive_conf *conf);
 void naive_passed(struct naive *n, slo_nsec t, uint32_t id);
+void naive_surplus(struct naive *n, slo_nsec t, unsigned server, uint32_t count);
+void naive_process_changed(struct naive *n, slo_nsec t);
+/* False: there is nothing to give up. */
+bool naive_expire(struct naive *n, slo_nsec t, unsigned server);
+bool naive_expire_departed(struct naive *n, slo_nsec t, unsigned server, slo_nsec grace);
 
 /* The answers since the last naive_told(). */
 const struct naive_action *naive_actions(const struct naive *n, size_t *count);

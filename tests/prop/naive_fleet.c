@@ -27,10 +27,11 @@ struct naive *naive_new(const struct naive_conf *conf, uint32_t ids)
 	n->request = calloc(ids, sizeof(*n->request));
 	n->dispatched = calloc(ids, sizeof(*n->dispatched));
 	n->over = calloc(ids, sizeof(*n->over));
+	n->changed = calloc((size_t)ids + 1, sizeof(*n->changed));
 	n->due = calloc(ids, sizeof(*n->due));
 	n->action = calloc(ids, sizeof(*n->action));
 	ok = n->due != NULL && n->request != NULL && n->dispatched != NULL && n->over != NULL &&
-	     n->action != NULL;
+	     n->action != NULL && n->changed != NULL;
 	for (unsigned m = 0; m < NAIVE_MODELS; m++) {
 		n->model[m].queue = calloc(ids, sizeof(uint32_t));
 		ok = ok && n->model[m].queue != NULL;
@@ -50,6 +51,7 @@ void naive_free(struct naive *n)
 		free(n->model[m].queue);
 	free(n->action);
 	free(n->over);
+	free(n->changed);
 	free(n->due);
 	free(n->dispatched);
 	free(n->request);

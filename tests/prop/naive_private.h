@@ -24,6 +24,8 @@ struct request {
 	slo_nsec over; /* since when */
 	unsigned server;
 	uint64_t load;
+	size_t changes;    /* of process, when it arrived */
+	uint64_t departed; /* when its process was found gone, in order; 0: it was not */
 };
 
 struct deployment {
@@ -31,6 +33,8 @@ struct deployment {
 	size_t servers;
 	uint32_t server[NAIVE_SERVERS];
 	struct naive_profile profile;
+	bool weighed; /* a request was placed here */
+	uint64_t mean;
 };
 
 struct model {
@@ -47,8 +51,8 @@ struct model {
 
 struct server {
 	bool exists, usable;
-	uint64_t used;
-	uint32_t inflight;
+	uint64_t used, strange_load;  /* that of requests we did not place */
+	uint32_t inflight, strangers; /* likewise */
 };
 
 struct naive {
@@ -70,7 +74,18 @@ struct naive {
 	size_t actions;
 	const int *told;
 	size_t n_told;
+	slo_nsec *changed; /* when a process took the place of another, from 1 */
+	size_t changes;
+	uint64_t departures;
 };
+
+/* What events are made of: every model of the server is looked at, the request is over, all that
+ * can be decided is. */
+void naive_concerns_server(struct naive *n, unsigned server);
+void naive_release(struct naive *n, slo_nsec now, uint32_t id);
+void naive_settle(struct naive *n, slo_nsec now);
+/* A request of the model that weighs so much was placed on the server. */
+void naive_weighed(struct naive *n, unsigned model, unsigned server, uint64_t load);
 
 bool naive_fits(uint64_t used, uint64_t load);
 bool naive_deployment_usable(const struct naive *n, const struct deployment *d);

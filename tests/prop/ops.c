@@ -364,6 +364,20 @@ static void gen_ready(struct gen *g, const struct naive *n, struct op *op)
 	op->up = chance(&g->rng, naive_is_usable(n, op->server) && !g->setup->tidy ? 60 : 90);
 }
 
+static void gen_repair(struct gen *g, struct op *op)
+{
+	static const enum op_kind kind[] = { OP_SURPLUS, OP_SURPLUS, OP_SURPLUS,
+		                             OP_EXPIRE,  OP_EXPIRE,  OP_EXPIRE_DEPARTED };
+
+	op->server = below(&g->rng, g->setup->servers);
+	op->kind = chance(&g->rng, 8) ? OP_PROCESS : kind[below(&g->rng, 6)];
+	op->count = below(&g->rng, 4);
+	if (op->kind == OP_SURPLUS && chance(&g->rng, 3))
+		op->count = UINT32_MAX;
+	if (op->kind == OP_EXPIRE_DEPARTED)
+		op->count = op->count * 500;
+}
+
 /* Most of the fleet comes first, in any order; the rest later or never. */
 static void gen_preamble(struct gen *g, const struct naive *n, struct op *op)
 {
@@ -400,8 +414,10 @@ struct op gen_next(struct gen *g, const struct naive *n)
 	op.busy = g->setup->busy && chance(&g->rng, 50);
 	if (r < 900 && live(n) > g->setup->crowd)
 		r = chance(&g->rng, 70) ? 899 : r;
-	if (r < 500)
+	if (r < 490)
 		gen_arrive(g, &op);
+	else if (r < 510)
+		gen_repair(g, &op);
 	else if (r < 900)
 		gen_end(g, n, &op);
 	else if (r < 915)

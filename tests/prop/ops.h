@@ -27,18 +27,23 @@ enum op_kind {
 	OP_DROP_MODEL,
 	OP_ORDER, /* of the model's deployments */
 	OP_READY,
-	OP_PROFILE,   /* of (model, deployment) */
-	OP_UNPROFILE, /* that profile goes */
-	OP_CONFIG,    /* other options from now on, but for what is remembered */
-	OP_TIME,      /* time passes, nothing else */
+	OP_PROFILE,         /* of (model, deployment) */
+	OP_UNPROFILE,       /* that profile goes */
+	OP_CONFIG,          /* other options from now on, but for what is remembered */
+	OP_SURPLUS,         /* `count` requests of others run on server */
+	OP_EXPIRE,          /* the oldest of server is given up */
+	OP_PROCESS,         /* HAProxy's process changed */
+	OP_EXPIRE_DEPARTED, /* the first of server that was left by its process, `count` ms ago */
+	OP_TIME,            /* time passes, nothing else */
 };
 
 struct op {
 	enum op_kind kind;
 	slo_nsec t; /* never less than that of the operation before */
 	unsigned model, deployment, server;
-	bool up;   /* READY */
-	bool busy; /* the wake-ups before it were missed */
+	uint32_t count; /* SURPLUS, EXPIRE_DEPARTED */
+	bool up;        /* READY */
+	bool busy;      /* the wake-ups before it were missed */
 	uint32_t id;
 	enum naive_strategy strategy;
 	int64_t input, output;

@@ -116,15 +116,19 @@ static void write_config(FILE *f, const struct naive_conf *c, slo_nsec t)
 static void write_change(FILE *f, const struct op *op)
 {
 	static const char *const verb[] = {
-		[OP_UNSEAT] = "unseat", [OP_LEAVE] = "leave", [OP_MOVE] = "move",
-		[OP_DROP] = "drop",     [OP_ORDER] = "order", [OP_DROP_MODEL] = "drop model",
+		[OP_UNSEAT] = "unseat",   [OP_LEAVE] = "leave",
+		[OP_MOVE] = "move",       [OP_DROP] = "drop",
+		[OP_ORDER] = "order",     [OP_DROP_MODEL] = "drop model",
+		[OP_SURPLUS] = "surplus", [OP_EXPIRE] = "expire",
+		[OP_PROCESS] = "process", [OP_EXPIRE_DEPARTED] = "expire departed",
 	};
 
 	fputs("\"expect\":{", f);
 	seconds(f, "t", op->t);
 	fprintf(f, ",\"change\":\"%s\",\"model\":\"m%u\",\"deployment\":\"d%u\"", verb[op->kind],
 	        op->model, op->deployment);
-	fprintf(f, ",\"server\":\"s%u\",\"seed\":%llu}", op->server, (unsigned long long)op->seed);
+	fprintf(f, ",\"server\":\"s%u\",\"count\":%u,\"seed\":%llu}", op->server, op->count,
+	        (unsigned long long)op->seed);
 }
 
 static void write_op(FILE *f, const struct op *op)
@@ -176,6 +180,10 @@ static void write_op(FILE *f, const struct op *op)
 	case OP_DROP:
 	case OP_DROP_MODEL:
 	case OP_ORDER:
+	case OP_SURPLUS:
+	case OP_EXPIRE:
+	case OP_PROCESS:
+	case OP_EXPIRE_DEPARTED:
 		write_change(f, op);
 		break;
 	case OP_READY:
