@@ -49,7 +49,7 @@ MUTANTS = [
      "return x->seq < y->seq ? -1 : 1;", "return x->seq > y->seq ? -1 : 1;"),
     ("0 tokens and 1 token are one size", "agent/core/queue.c",
      "return tokens <= 0 ? 0 : 1 + log2_round(tokens);", "return 1 + log2_round(tokens);"),
-    ("a release wakes nobody", "agent/core/sched.c",
+    ("a release wakes nobody", "agent/core/sched_repair.c",
      "\t\td->freed = true;\n", "\t\td->freed = d->freed;\n"),
     ("a server that recovers wakes nobody", "agent/core/sched_fleet.c",
      "\td->freed = true;\n", "\td->freed = d->freed;\n"),
