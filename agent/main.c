@@ -12,6 +12,7 @@
 #include "io/config.h"
 #include "io/conn.h"
 #include "io/event_server.h"
+#include "io/haproxy_api.h"
 #include "io/heap.h"
 #include "io/http_server.h"
 #include "io/log.h"
@@ -119,6 +120,7 @@ static void on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 	if (agent_reload(d->agent, conf)) {
 		config_free(d->conf);
 		d->conf = conf;
+		haproxy_api_follow(d->agent);
 		log_write(&d->log, LOG_NOTICE, "reload: %s is in force", d->path);
 	} else {
 		config_free(conf);
@@ -202,6 +204,9 @@ static bool start(struct daemon *d)
 	    !(d->spop = spop_server_new(d->agent, &d->conns)) ||
 	    !(d->redis = redis_client_new(d->agent)))
 		return false;
+	haproxy_api_follow(d->agent);
+	if (d->conf->runtime_api.count > 0 && !d->agent->haproxy)
+		return false;
 	if (d->conf->http.count > 0 && !(d->http = http_server_new(d->agent)))
 		return false;
 	listeners_close_unclaimed(&d->agent->listeners, &d->log);
@@ -221,6 +226,8 @@ static void stop(struct daemon *d)
 	spop_server_free(d->spop);
 	event_server_free(d->events);
 	redis_client_free(d->redis);
+	if (d->agent)
+		haproxy_api_free(d->agent->haproxy);
 	agent_free(d->agent);
 	if (d->loop)
 		ev_loop_destroy(d->loop);

@@ -10,9 +10,7 @@ void heal_init(struct heal *h, slo_nsec poll, slo_nsec grace, slo_nsec departed)
 void heal_ask(struct heal *h, struct sched *s, slo_nsec now)
 {
 	h->asked = now;
-	if (++h->round == 0)
-		h->round = 1;
-	s->round++;
+	h->round = ++s->round;
 }
 
 void heal_count(const struct heal *h, struct server *server, uint32_t sessions)
@@ -139,4 +137,14 @@ void heal_conclude(struct heal *h, struct sched *s, slo_nsec now, bool whole)
 		if (server->view.known)
 			put_right(h, s, now, server, whole);
 	h->before = whole ? h->asked : -1;
+}
+
+void heal_stop(struct sched *s)
+{
+	struct server *server;
+
+	LIST_FOREACH (server, &s->servers, link) {
+		sched_server_surplus(s, server, 0);
+		server->view = (struct heal_view){ 0 };
+	}
 }

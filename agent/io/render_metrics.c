@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "io/clock.h"
+#include "io/haproxy_api.h"
 #include "io/render.h"
 #include "render_private.h"
 
@@ -131,6 +133,34 @@ static double server_inflight(const struct server *s)
 static double server_usable(const struct server *s)
 {
 	return s->usable;
+}
+
+static double server_drift(const struct server *s)
+{
+	return (double)s->view.drift;
+}
+
+static double server_surplus(const struct server *s)
+{
+	return s->surplus_count;
+}
+
+static void repairs(FILE *f, const struct agent *a)
+{
+	family(f, "ledger_repairs_total", "counter",
+	       "Requests charged or released without an end line.");
+	for (size_t i = 0; i < a->model_count; i++)
+		for (size_t d = 0; d < a->models[i]->sched->fleet.deployments; d++)
+			for (const struct seat *seat =
+			         a->models[i]->sched->fleet.deployment[d]->seats;
+			     seat; seat = seat->next)
+				for (int r = 0; r < FLEET_REPAIRS; r++) {
+					open_labels(f, "ledger_repairs_total", a->models[i]);
+					fprintf(f, ",server=\"%s\",cause=\"%s\"} %" PRIu64 "\n",
+					        seat->server->name,
+					        fleet_repair_name((enum fleet_repair)r),
+					        seat->server->repairs[r]);
+				}
 }
 
 static void slo_totals(FILE *f, const struct agent_model *m)
@@ -281,6 +311,40 @@ static void of_process(FILE *f, const struct agent *a)
 	fprintf(f, "slo_spoa_build_info{version=\"%s\"} 1\n", SLO_VERSION);
 }
 
+/* What HAProxy said of the servers, and what followed. */
+static void of_ledger(FILE *f, const struct agent *a)
+{
+	family(f, "server_drift", "gauge", "What HAProxy counted more than the leases here.");
+	per_server(f, a, "server_drift", server_drift);
+	family(f, "server_surplus", "gauge", "Requests charged that were not placed here.");
+	per_server(f, a, "server_surplus", server_surplus);
+	repairs(f, a);
+}
+
+static void of_haproxy(FILE *f, const struct agent *a, slo_nsec now)
+{
+	static const char *const names[] = { "haproxy_view_age_seconds", "haproxy_answers",
+		                             "haproxy_failures_total" };
+	static const char *const types[] = { "gauge", "gauge", "counter" };
+	static const char *const help[] = { "Age of what an API said last, or of the agent.",
+		                            "Whether an API answered in the last round.",
+		                            "Questions that were not answered in full." };
+
+	for (int n = 0; n < 3 && a->haproxy; n++) {
+		family(f, names[n], types[n], help[n]);
+		for (size_t i = 0; i < haproxy_api_count(a->haproxy); i++) {
+			struct haproxy_api_state s = haproxy_api_state(a->haproxy, i, now);
+			slo_nsec age = s.age < 0 ? now - a->stats.started : s.age;
+			const double values[] = { (double)age / 1e9, s.answers,
+				                  (double)s.failures };
+
+			fprintf(f, "slo_spoa_%s{", names[n]);
+			label(f, "api", s.name);
+			fprintf(f, "} %.9g\n", values[n]);
+		}
+	}
+}
+
 char *render_metrics(const struct agent *a, size_t *len)
 {
 	char *text = NULL;
@@ -290,6 +354,8 @@ char *render_metrics(const struct agent *a, size_t *len)
 		return NULL;
 	of_models(f, a);
 	of_servers(f, a);
+	of_ledger(f, a);
+	of_haproxy(f, a, clock_nsec());
 	of_process(f, a);
 	if (fclose(f) != 0) {
 		free(text);

@@ -2,9 +2,20 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "io/haproxy_api.h"
 #include "io/redis_client.h"
 #include "io/render.h"
 #include "render_private.h"
+
+static json_t *repairs_state(const struct server *s)
+{
+	json_t *repairs = json_object();
+
+	for (int r = 0; r < FLEET_REPAIRS; r++)
+		json_object_set_new(repairs, fleet_repair_name((enum fleet_repair)r),
+		                    json_integer((json_int_t)s->repairs[r]));
+	return repairs;
+}
 
 static json_t *server_state(const struct seat *seat)
 {
@@ -12,13 +23,18 @@ static json_t *server_state(const struct seat *seat)
 	const struct fleet_server *known = fleet_server(s);
 	const struct server_stats *stats = &known->stats;
 
-	return json_pack("{s:s, s:b, s:s, s:b, s:f, s:I, s:I, s:I, s:f, s:I}", "deployment",
-	                 seat->deployment->name, "usable", s->usable, "state",
-	                 fleet_state_name(known->state), "configured", known->configured, "load",
-	                 load_to_double(s->ledger.used), "inflight", (json_int_t)s->ledger.inflight,
-	                 "requests", (json_int_t)stats->requests, "tokens",
-	                 (json_int_t)stats->tokens, "peak_load", load_to_double(stats->peak_load),
-	                 "peak_inflight", (json_int_t)stats->peak_inflight);
+	json_t *state = json_pack(
+	    "{s:s, s:b, s:s, s:b, s:f, s:I, s:I, s:I, s:f, s:I}", "deployment",
+	    seat->deployment->name, "usable", s->usable, "state", fleet_state_name(known->state),
+	    "configured", known->configured, "load", load_to_double(s->ledger.used), "inflight",
+	    (json_int_t)s->ledger.inflight, "requests", (json_int_t)stats->requests, "tokens",
+	    (json_int_t)stats->tokens, "peak_load", load_to_double(stats->peak_load),
+	    "peak_inflight", (json_int_t)stats->peak_inflight);
+
+	json_object_set_new(state, "drift", json_integer(s->view.drift));
+	json_object_set_new(state, "surplus", json_integer(s->surplus_count));
+	json_object_set_new(state, "repairs", repairs_state(s));
+	return state;
 }
 
 /* Servers that left while requests run on them, by backend and name. */
@@ -125,6 +141,23 @@ static json_t *model_state(const struct agent *a, const struct agent_model *m, s
 	                 (json_int_t)predictor_samples(m->sched->predictor, now));
 }
 
+/* The processes that are asked, in the order of the configuration. */
+static json_t *haproxy_state(const struct haproxy_api *api, slo_nsec now)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < haproxy_api_count(api); i++) {
+		struct haproxy_api_state s = haproxy_api_state(api, i, now);
+
+		json_array_append_new(
+		    list, json_pack("{s:s, s:b, s:o, s:I, s:I}", "api", s.name, "answers",
+		                    s.answers, "age_seconds",
+		                    s.age < 0 ? json_null() : json_real((double)s.age / 1e9), "pid",
+		                    (json_int_t)s.pid, "failures", (json_int_t)s.failures));
+	}
+	return list;
+}
+
 char *render_state(const struct agent *a, slo_nsec now, size_t *len)
 {
 	struct sched_counts counts = sched_counts(a->sched);
@@ -144,6 +177,7 @@ char *render_state(const struct agent *a, slo_nsec now, size_t *len)
 	    (json_int_t)counts.remembered, "leases_expired", (json_int_t)counts.leases_expired,
 	    "spop_connections", (json_int_t)a->stats.spop_connections, "event_connections",
 	    (json_int_t)a->stats.event_connections, "redis", render_redis_state(a));
+	json_object_set_new(state, "haproxy", haproxy_state(a->haproxy, now));
 	text = state ? json_dumps(state, JSON_COMPACT) : NULL;
 	json_decref(state);
 	*len = text ? strlen(text) : 0;

@@ -34,7 +34,7 @@ struct heal {
 	slo_nsec departed; /* how long a HAProxy process that left may still serve */
 	slo_nsec asked;    /* when the present round began */
 	slo_nsec before;   /* when the last whole one began; -1: that was not the one before */
-	uint32_t round;    /* not 0 */
+	uint32_t round;
 };
 
 /* At least one round before any count. */
@@ -49,5 +49,7 @@ void heal_process_changed(struct heal *h, struct sched *s, slo_nsec now);
 /* The round is over. `whole`: all of HAProxy's processes answered in full, so that what was not
  * counted is not there. Else nothing is let go. Step afterwards. */
 void heal_conclude(struct heal *h, struct sched *s, slo_nsec now, bool whole);
+/* No more rounds follow: what HAProxy said is forgotten, and its surplus let go. */
+void heal_stop(struct sched *s);
 
 #endif

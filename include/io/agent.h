@@ -47,6 +47,7 @@ struct agent {
 	size_t model_count;
 	struct agent_model *default_model; /* NULL: none */
 	struct fleet fleet;                /* servers by backend and name */
+	struct haproxy_api *haproxy;       /* NULL: HAProxy is not asked */
 	struct stats stats;
 	struct listeners listeners; /* of all servers of this agent */
 	struct redis_client *redis; /* NULL: none */

@@ -1,0 +1,261 @@
+"""What the agent learns from HAProxy's runtime API, on real HAProxy: which servers it would use, and
+how many requests they have. End lines are lost, doubled and reordered on their way; the ledger has
+to be right again soon, and exactly 0 when nothing runs.
+
+SLO_TEST_SCALE 1 is what `make test` runs; 3 and more cut the lines off for 10 s and longer.
+"""
+import asyncio
+import pathlib
+import random
+import signal
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+from heal_lab import GRACE, POLL, SPREAD, HealLab, Load, Origin  # noqa: E402
+from lab import PATIENCE, SCALE, failed  # noqa: E402
+from rawclient import ask, ask_all, request  # noqa: E402
+from stack import MODEL, wait_for  # noqa: E402
+
+LONG = 4000  # pieces of a stream that stays until its client leaves
+CUT = max(2.0, min(30.0, 3.4 * SCALE))  # seconds without any end line
+
+
+class RuntimeCase(unittest.TestCase):
+    def start(self, **kw):
+        self.lab = HealLab(**{"room": 1000, "speed": 5, **kw})
+        self.addCleanup(lambda: self.lab.__exit__(Exception if failed(self) else None))
+        self.lab.start()
+        self.until(self.lab.answers, "HAProxy answers")
+        return self.lab
+
+    def until(self, condition, what, seconds=30):
+        """The seconds that it took."""
+        def true():
+            try:
+                return condition()
+            except OSError:
+                return False
+        began = time.monotonic()
+        wait_for(true, what, seconds * PATIENCE)
+        return time.monotonic() - began
+
+    async def soon(self, condition, what, seconds=30):
+        return await asyncio.to_thread(self.until, condition, what, seconds)
+
+    def usable(self, name):
+        return self.lab.ledger()[name]["usable"]
+
+    def becomes(self, name, usable):
+        return self.until(lambda: self.usable(name) == usable, f"{name} usable: {usable}")
+
+    def served_by(self, n=20):
+        """Who serves n requests, one after another. Each goes where the agent sent it."""
+        async def run():
+            return [await ask(self.lab.port, request(f"w{i}", headers=SPREAD)) for i in range(n)]
+        answers = asyncio.run(run())
+        self.assertEqual([], [str(a) for a in answers if not a.good])
+        for a in answers:
+            self.assertEqual(("route", a.headers["x-demo-server"]),
+                             (a.verdict, a.headers["x-slo-server"]), a)
+        return {a.headers["x-demo-server"] for a in answers}
+
+
+class States(RuntimeCase):
+    """One stack for all: every test leaves its servers as they were, and idle."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = HealLab(room=1000, speed=50, config=lambda c: c["models"][MODEL]["deployments"]
+                            ["l20"]["servers"].append("extra-*"))
+        cls.enterClassContext(cls.stack)
+
+    def start(self):
+        self.lab = self.stack
+        self.until(lambda: all(self.usable(name) for name in self.lab.fleet), "all are used")
+        return self.lab
+
+    def test_no_request_is_sent_to_a_server_that_haproxy_would_not_use(self):
+        lab = self.start()
+        self.assertIn("l20-1", self.served_by())
+        for command, back in (("state maint", "state ready"), ("state drain", "state ready")):
+            lab.runtime(f"set server {MODEL}/l20-1 {command}")
+            self.becomes("l20-1", False)
+            self.assertNotIn("l20-1", self.served_by())
+            lab.runtime(f"set server {MODEL}/l20-1 {back}")
+            self.becomes("l20-1", True)
+            self.assertIn("l20-1", self.served_by(), command)
+        self.until(lab.idle, "nothing is left")
+
+    def test_a_server_in_maintenance_keeps_the_load_of_what_runs_on_it(self):
+        lab = self.start()
+
+        async def run():
+            stream = asyncio.create_task(
+                ask(lab.port, request("s", tokens=10000, stream=True)))
+            await self.soon(lambda: sum(lab.there().values()) == 1, "it runs")
+            name = max(lab.there(), key=lab.there().get)
+            await asyncio.to_thread(lab.runtime, f"set server {MODEL}/{name} state maint")
+            await self.soon(lambda: not self.usable(name), "in maintenance")
+            await asyncio.sleep(GRACE + 4 * POLL)
+            self.assertEqual(1, lab.here()[name])
+            self.assertGreater(lab.ledger()[name]["load"], 0)
+            await asyncio.to_thread(lab.runtime, f"set server {MODEL}/{name} state ready")
+            stream.cancel()
+            await asyncio.gather(stream, return_exceptions=True)
+            await self.soon(lab.idle, "nothing is left")
+        asyncio.run(run())
+
+    def test_a_server_of_which_the_check_fails_is_left_out_until_it_recovers(self):
+        lab = self.start()
+        origin = Origin()
+        self.addCleanup(origin.stop)
+        lab.runtime(f"set server {MODEL}/l20-2 addr 127.0.0.1 port {origin.port}")
+        self.assertIn("origin", {a.headers["x-demo-server"] for a in asyncio.run(
+            ask_all(lab.port, [request(f"o{i}", headers=SPREAD) for i in range(20)]))})
+        origin.healthy = False
+        took = self.becomes("l20-2", False)
+        asked = origin.asked
+        self.assertNotIn("origin", self.served_by())
+        self.assertEqual(asked, origin.asked)
+        origin.healthy = True
+        back = self.becomes("l20-2", True)
+        lab.runtime(f"set server {MODEL}/l20-2 addr 127.0.0.1 port {lab.server_port['l20-2']}")
+        print(f"a failing check was seen after {took:.2f} s, its recovery after {back:.2f} s")
+        self.until(lab.idle, "nothing is left")
+
+    def test_a_server_added_at_run_time_is_used_and_one_deleted_is_not(self):
+        lab = self.start()
+        origin = Origin()
+        self.addCleanup(origin.stop)
+        name = f"{MODEL}/extra-1"
+        self.assertIn("egistered", lab.runtime("experimental-mode on;"
+                      f"add server {name} 127.0.0.1:{origin.port} check inter 100ms fall 2 rise 2"))
+        lab.runtime(f"experimental-mode on;enable health {name};enable server {name}")
+        self.until(lambda: lab.ledger().get("extra-1", {}).get("usable"), "it is used")
+        answers = asyncio.run(ask_all(lab.port, [request(f"o{i}", headers=SPREAD) for i in range(20)]))
+        self.assertIn("extra-1", {a.headers["x-slo-server"] for a in answers})
+        self.assertEqual([], [str(a) for a in answers if not a.good])
+        origin.healthy = False
+        self.becomes("extra-1", False)
+        origin.healthy = True
+        self.becomes("extra-1", True)
+        lab.runtime(f"set server {name} state maint")
+        self.becomes("extra-1", False)
+        self.until(lambda: "eleted" in lab.runtime(
+            f"experimental-mode on;shutdown sessions server {name};del server {name}"), "deleted")
+        self.until(lambda: "extra-1" not in lab.ledger(), "it is forgotten")
+        self.assertEqual(set(lab.fleet), set(lab.ledger()))
+        self.served_by()
+        self.until(lab.idle, "nothing is left")
+
+    def test_the_last_view_stays_while_haproxy_does_not_answer(self):
+        lab = self.start()
+        lab.runtime(f"set server {MODEL}/l20-3 state maint")
+        self.becomes("l20-3", False)
+        sock = lab.dir / "stats.sock"
+        silent = lab.agent.text().count("does not answer")  # before HAProxy was there
+        back = lab.agent.text().count(" answers, process ")
+        sock.rename(lab.dir / "hidden.sock")
+        self.until(lambda: lab.counter("haproxy_view_age_seconds") > 1, "its age shows")
+        self.assertFalse(lab.answers())
+        self.assertNotIn("l20-3", self.served_by())
+        (lab.dir / "hidden.sock").rename(sock)
+        self.until(lab.answers, "it is back")
+        self.until(lambda: lab.counter("haproxy_view_age_seconds") < 1, "its age is gone")
+        self.assertEqual(back + 1, lab.agent.text().count(" answers, process "))
+        self.assertEqual(silent + 1, lab.agent.text().count("does not answer"))
+
+
+class Drift(RuntimeCase):
+    def run_load(self, what, before=1.0, during=CUT, late=0.0, drop=0.0, double=0.0):
+        """A load, trouble in the middle of it. Seconds until the counts agree after the trouble,
+        and until all is 0 after the load."""
+        lab = self.start()
+
+        async def run():
+            load = Load(lab)
+            load.start()
+            await asyncio.sleep(before)
+            await self.soon(lab.agrees, "the counts agree")
+            lab.relay.drop, lab.relay.double, lab.relay.late = drop, double, late
+            await asyncio.sleep(during)
+            worst = sum(lab.here().values()) - sum(lab.there().values())
+            lab.relay.drop = lab.relay.double = lab.relay.late = 0
+            agreed = await self.soon(lab.agrees, "the counts agree again")
+            await load.end()
+            idle = await self.soon(lab.idle, "nothing is left")
+            self.assertEqual([], [str(a) for a in load.answers if not a.good])
+            return worst, agreed, idle, len(load.answers)
+        worst, agreed, idle, answers = asyncio.run(run())
+        print(f"{what}: {answers} streams, {lab.relay.lines} lines, {lab.relay.dropped} lost, "
+              f"{lab.relay.doubled} doubled; {worst} too many at the end of it, right after "
+              f"{agreed:.2f} s, all 0 {idle:.2f} s after the load")
+        return worst
+
+    def test_both_log_paths_cut_off_under_load(self):
+        self.run_load(f"cut off for {CUT:.1f} s", drop=1.0)
+        repairs = self.lab.counter("ledger_repairs_total", cause="expired")
+        self.assertGreater(repairs, 0)
+        self.assertEqual(0, self.lab.counter("ledger_repairs_total", cause="max-age"))
+
+    def test_one_line_in_twenty_lost_and_others_twice_and_in_disorder(self):
+        self.run_load("5 % lost, 20 % doubled, up to 0.1 s late", drop=0.05, double=0.2, late=0.1)
+        self.assertGreater(self.lab.end_lines("duplicate"), 0)
+
+    def test_requests_of_before_a_restart_are_charged_until_they_end(self):
+        lab = self.start()
+
+        async def run():
+            streams = [asyncio.create_task(ask(lab.port, request(f"s{i}", tokens=LONG,
+                                                                 stream=True)))
+                       for i in range(10)]
+            await self.soon(lambda: sum(lab.there().values()) == 10, "all run")
+            lab.agent.stop(signal.SIGKILL)
+            await asyncio.to_thread(lab.start_agent)
+            charged = await self.soon(lab.agrees, "the counts agree")
+            self.assertEqual(10, sum(lab.here().values()))
+            for name, n in lab.there().items():
+                state = lab.ledger()[name]
+                self.assertEqual(n > 0, state["load"] > 0, state)
+                self.assertEqual(n, state["surplus"])
+            self.assertGreaterEqual(lab.counter("ledger_repairs_total", cause="surplus"), 10)
+            for s in streams:
+                s.cancel()
+            await asyncio.gather(*streams, return_exceptions=True)
+            gone = await self.soon(lab.idle, "nothing is left")
+            print(f"10 streams charged {charged:.2f} s after the restart, let go after {gone:.2f} s")
+        asyncio.run(run())
+
+    def test_a_reload_expires_nothing_that_the_old_process_still_serves(self):
+        lab = self.start()
+
+        async def run():
+            streams = [asyncio.create_task(ask(lab.port, request(f"s{i}", tokens=LONG,
+                                                                 stream=True)))
+                       for i in range(10)]
+            await self.soon(lambda: sum(lab.there().values()) == 10, "all run")
+            lab.proxy.send(signal.SIGUSR2)
+            await asyncio.to_thread(lab.logged, "took the place of", 30)
+            await asyncio.sleep(GRACE + 6 * POLL)
+            self.assertEqual(10, sum(lab.here().values()))
+            self.assertEqual(0, lab.counter("ledger_repairs_total", cause="expired"))
+            # The new process's requests are healed all the same.
+            lab.relay.drop = 1.0
+            lost = await ask_all(lab.port, [request(f"n{i}") for i in range(5)])
+            self.assertEqual([], [str(a) for a in lost if not a.good])
+            await self.soon(lambda: sum(lab.here().values()) == 10, "only those ten are left")
+            lab.relay.drop = 0.0
+            self.assertEqual(5, lab.counter("ledger_repairs_total", cause="expired"))
+            for s in streams:
+                s.cancel()
+            await asyncio.gather(*streams, return_exceptions=True)
+            await self.soon(lab.idle, "nothing is left")
+            self.assertEqual(5, lab.counter("ledger_repairs_total", cause="expired"))
+        asyncio.run(run())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
