@@ -34,7 +34,8 @@ struct target {
 	socklen_t addr_len;
 	int fd;                   /* -1: there is no open question */
 	size_t sent, bytes;       /* of the command, of the answer */
-	bool refuses, refused;    /* a command of the present, of the last answered question */
+	uint32_t unknown;         /* backends, in the present answer */
+	uint32_t was_unknown;     /* in the last one that was whole */
 	bool answered;            /* the last question that is not open */
 	struct haproxy_pulse was; /* of the process that answered last; pid 0: none yet */
 	struct haproxy_pulse is;  /* of the one that is answering */
@@ -186,7 +187,7 @@ static void succeeded(struct target *t, slo_nsec now)
 		heal_process_changed(&api->heal, api->agent->sched, now);
 	}
 	t->was = t->is;
-	t->refused = t->refuses;
+	t->was_unknown = t->unknown;
 	t->answered = true;
 	t->asked = api->heal.asked;
 	close_question(t);
@@ -228,19 +229,21 @@ static void see_server(struct target *t, slo_nsec now, const struct haproxy_serv
 		heal_count(&api->heal, server, all < row->sessions ? UINT32_MAX : all);
 }
 
-/* A refusal of one command, because this process has no such backend. Told once. */
+/* Instead of a table: this process has no such backend, which is told once. Any other word makes
+ * the answer worthless. */
 static void see_text(struct target *t, struct slice text)
 {
+	static const char unknown[] = "No such proxy.";
 	struct haproxy_api *api = t->api;
 	uint32_t block = t->parser.blocks;
 
 	if (block == 0)
 		return; /* of "show info" */
-	t->refuses = true;
-	if (!t->refused)
-		log_write(api->agent->log, LOG_WARNING, "haproxy: %s says of backend %s: %.*s",
-		          t->name, block <= api->backends ? api->backend[block - 1] : "-1",
-		          (int)text.len, (const char *)text.p);
+	if (text.len == sizeof(unknown) - 1 && memcmp(text.p, unknown, text.len) == 0)
+		t->unknown++;
+	if (t->unknown > t->was_unknown)
+		log_write(api->agent->log, LOG_WARNING, "haproxy: %s does not know backend %s",
+		          t->name, block <= api->backends ? api->backend[block - 1] : "-1");
 }
 
 static slo_err read_answer(struct target *t, slo_nsec now, struct slice in)
@@ -269,7 +272,10 @@ static slo_err read_answer(struct target *t, slo_nsec now, struct slice in)
 
 static void ended(struct target *t, slo_nsec now)
 {
-	if (!haproxy_stat_complete(&t->parser, t->api->commands))
+	uint32_t commands = t->api->commands;
+
+	if (!haproxy_stat_complete(&t->parser, commands) ||
+	    t->parser.tables + t->unknown != commands - 1)
 		failed(t, now, "the answer is not whole");
 	else if (t->is.pid == 0)
 		failed(t, now, "it does not tell its process");
@@ -344,7 +350,7 @@ static void ask(struct target *t, slo_nsec now)
 
 	t->sent = t->bytes = 0;
 	t->is = (struct haproxy_pulse){ 0, 0 };
-	t->refuses = false;
+	t->unknown = 0;
 	haproxy_stat_init(&t->parser);
 	t->fd = socket(t->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* A unix socket with a full backlog says EAGAIN and goes on trying nothing. */

@@ -145,22 +145,27 @@ static double server_surplus(const struct server *s)
 	return s->surplus_count;
 }
 
+static void server_repairs(FILE *f, const char *model, const struct server *s)
+{
+	for (int r = 0; r < FLEET_REPAIRS; r++) {
+		open_labels(f, "ledger_repairs_total", model);
+		fprintf(f, ",server=\"%s\",cause=\"%s\"} %" PRIu64 "\n", s->name,
+		        fleet_repair_name((enum fleet_repair)r), s->repairs[r]);
+	}
+}
+
 static void repairs(FILE *f, const struct agent *a)
 {
 	family(f, "ledger_repairs_total", "counter",
 	       "Requests charged or released without an end line.");
-	for (size_t i = 0; i < a->model_count; i++)
-		for (size_t d = 0; d < a->models[i]->sched->fleet.deployments; d++)
-			for (const struct seat *seat =
-			         a->models[i]->sched->fleet.deployment[d]->seats;
-			     seat; seat = seat->next)
-				for (int r = 0; r < FLEET_REPAIRS; r++) {
-					open_labels(f, "ledger_repairs_total", a->models[i]);
-					fprintf(f, ",server=\"%s\",cause=\"%s\"} %" PRIu64 "\n",
-					        seat->server->name,
-					        fleet_repair_name((enum fleet_repair)r),
-					        seat->server->repairs[r]);
-				}
+	for (size_t i = 0; i < a->model_count; i++) {
+		const struct model *fleet = &a->models[i]->sched->fleet;
+
+		for (size_t d = 0; d < fleet->deployments; d++)
+			for (const struct seat *seat = fleet->deployment[d]->seats; seat;
+			     seat = seat->next)
+				server_repairs(f, a->models[i]->conf->name, seat->server);
+	}
 }
 
 static void slo_totals(FILE *f, const struct agent_model *m)

@@ -7,6 +7,7 @@
 void haproxy_stat_init(struct haproxy_stat *p)
 {
 	p->blocks = 0;
+	p->tables = 0;
 	p->in_table = false;
 	p->quoted = false;
 	p->len = 0;
@@ -131,6 +132,7 @@ static slo_err read_header(struct haproxy_stat *p)
 		if (p->at[c] == ABSENT)
 			return SLO_EPROTO;
 	p->in_table = true;
+	p->tables++;
 	return SLO_ESHORT;
 }
 

@@ -71,6 +71,7 @@ enum haproxy_column {
 struct haproxy_stat {
 	uint32_t at[HAPROXY_COLS]; /* where the table has that column, from 0 */
 	uint32_t blocks;           /* that ended */
+	uint32_t tables;           /* that began */
 	bool in_table;
 	bool quoted; /* the line being read is inside of quotes */
 	size_t len;  /* of it */
