@@ -16,6 +16,7 @@ import contextlib
 import pathlib
 import resource
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
@@ -29,6 +30,7 @@ BODY = b'{"model":"llama2-7b","max_tokens":100,"prompt":"' + b"hello world " * 1
 OURS = 100  # descriptors for other things, here and there
 CONNECTION_MAX, HELD_MAX, LIBEV = 2048, 1024, 32
 BACK = 0.1
+SETTLE = 11  # seconds: the agent looks every five
 
 
 class Memory:
@@ -66,6 +68,7 @@ class Memory:
         if JUDGES_MEMORY:
             with contextlib.suppress(TimeoutError):
                 self.lab.until(lambda: self.rss() <= bound, "memory is back", 30)
+            time.sleep(SETTLE if not self.slack else 0)
         return self.rss()
 
     def phase(self, what, connections, each, limit):
