@@ -134,11 +134,26 @@ static void deliver(void *user, const struct answer *answer, slo_nsec now)
 	held_done(h);
 }
 
+/* Takes what is held for it out of the queue; to be followed by agent_pump(). */
+static void abandon_held(struct spop_conn *c, slo_nsec now)
+{
+	struct held *h;
+
+	while ((h = TAILQ_FIRST(&c->held))) {
+		/* The analyzer does not see that held_done() takes h off the list. */
+		agent_abandon(agent_of(c), now,
+		              h->request); /* NOLINT(clang-analyzer-unix.Malloc) */
+		held_done(h);
+	}
+}
+
+/* Nothing may follow a DISCONNECT, so no ACK is due any more. To be followed by agent_pump(). */
 static void disconnect(struct spop_conn *c, slo_nsec now, enum spop_status status)
 {
 	uint8_t *out = conn_reserve(&c->conn, SPOP_CONTROL_MAX);
 	struct wr w;
 
+	abandon_held(c, now);
 	if (!out)
 		return;
 	wr_init(&w, out, SPOP_CONTROL_MAX);
@@ -331,11 +346,13 @@ static size_t frames(struct spop_conn *c, const uint8_t *data, size_t len, slo_n
 		if (err != SLO_OK) {
 			count_frame(c, FRAME_OTHER, FRAME_ERROR);
 			disconnect(c, now, err == SLO_ETOOBIG ? SPOP_S_TOO_BIG : SPOP_S_INVALID);
-			return len;
+			break;
 		}
 		on_frame(c, now, &f);
 		used += whole;
 	}
+	if (conn->finishing)
+		agent_pump(agent_of(c), now);
 	return len;
 }
 
@@ -353,17 +370,11 @@ static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_n
 static void closed(struct conn *conn, slo_nsec now)
 {
 	struct spop_conn *c = (struct spop_conn *)conn;
-	struct held *h;
 
 	if (conn->left_len > 0 && !conn->finishing)
 		log_limited(conn->set->log, now, LOG_CAUSE_SPOP_PEER, LOG_INFO,
 		            "spop: %s left in the middle of a frame", conn->peer);
-	while ((h = TAILQ_FIRST(&c->held))) {
-		/* The analyzer does not see that held_done() takes h off the list. */
-		agent_abandon(agent_of(c), now,
-		              h->request); /* NOLINT(clang-analyzer-unix.Malloc) */
-		held_done(h);
-	}
+	abandon_held(c, now);
 	agent_pump(agent_of(c), now);
 }
 
@@ -495,4 +506,5 @@ void spop_server_disconnect(struct spop_server *s)
 		log_closed((struct spop_conn *)c, now, "the agent stops");
 		disconnect((struct spop_conn *)c, now, SPOP_S_NORMAL);
 	}
+	agent_pump(s->agent, now);
 }

@@ -236,7 +236,8 @@ struct peer {
 	uint8_t in[1 << 16];
 };
 
-static inline void peer_open(struct peer *peer, const struct inproc *p, const char *name)
+/* False: nobody listens any more. */
+static inline bool peer_try(struct peer *peer, const struct inproc *p, const char *name)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 
@@ -245,7 +246,16 @@ static inline void peer_open(struct peer *peer, const struct inproc *p, const ch
 	snprintf(un.sun_path, sizeof(un.sun_path), "%s/%s", p->dir, name);
 	peer->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	MUST(peer->fd >= 0);
-	MUST(connect(peer->fd, (const struct sockaddr *)&un, sizeof(un)) == 0);
+	if (connect(peer->fd, (const struct sockaddr *)&un, sizeof(un)) == 0)
+		return true;
+	close(peer->fd);
+	peer->fd = -1;
+	return false;
+}
+
+static inline void peer_open(struct peer *peer, const struct inproc *p, const char *name)
+{
+	MUST(peer_try(peer, p, name));
 }
 
 static inline void peer_close(struct peer *peer)

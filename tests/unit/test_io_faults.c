@@ -47,13 +47,18 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void end_line(struct fixture *f, unsigned int id)
+static void send_end(struct fixture *f, unsigned int id)
 {
 	char name[16];
 	uint8_t line[128];
 
 	snprintf(name, sizeof(name), "r%06u", id);
 	peer_send(&f->events, line, say_end(line, sizeof(line), name));
+}
+
+static void end_line(struct fixture *f, unsigned int id)
+{
+	send_end(f, id);
 	inproc_turn(&f->p, 3);
 }
 
@@ -354,6 +359,42 @@ static void frames_split_at_every_byte_are_answered_alike(void **state)
 	}
 }
 
+/* A DISCONNECT while a request is held, which an end line lets go in the same turn of the loop:
+ * whichever is seen first, an ACK may come before the answer, but not behind it. */
+static void nothing_follows_a_disconnect(void **state)
+{
+	struct fixture *f = *state;
+	static struct peer peer;
+	struct spop_frame frame;
+	uint8_t data[1024];
+
+	for (int end_first = 0; end_first < 2; end_first++) {
+		unsigned int first = f->ids + 1;
+		uint8_t last = SPOP_UNSET;
+
+		greet(f, &peer);
+		for (int i = 0; i < 3; i++)
+			peer_send(&peer, data, notify(f, data, sizeof(data)));
+		inproc_turn(&f->p, 3);
+		assert_int_equal(sched_counts(f->p.agent->sched).queued, 1);
+		if (end_first)
+			send_end(f, first);
+		peer_send(&peer, data, say_disconnect(data, sizeof(data)));
+		if (!end_first)
+			send_end(f, first);
+		inproc_turn(&f->p, 3);
+		while (peer_frame(&peer, data, &frame))
+			last = frame.type;
+		assert_true(peer.ended && peer.len == 0);
+		assert_int_equal(last, SPOP_AGENT_DISCONNECT);
+		assert_int_equal(sched_counts(f->p.agent->sched).queued, 0);
+		peer_close(&peer);
+		for (unsigned int i = 1; i < 3; i++)
+			end_line(f, first + i);
+		assert_clean(f);
+	}
+}
+
 /* Accepting */
 
 static void a_failed_accept_waits_and_keeps_what_is_there(void **state)
@@ -447,6 +488,7 @@ int main(void)
 		WITH_AGENT(held_requests_may_come_to_nothing_at_every_byte),
 		WITH_AGENT(held_requests_of_a_connection_that_fails_leave_the_queue),
 		WITH_AGENT(frames_split_at_every_byte_are_answered_alike),
+		WITH_AGENT(nothing_follows_a_disconnect),
 		WITH_AGENT(a_failed_accept_waits_and_keeps_what_is_there),
 		WITH_AGENT(an_accept_that_others_made_fail_is_just_tried_again),
 		WITH_AGENT(files_without_descriptors_are_refused_and_the_old_ones_stay),
