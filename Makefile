@@ -74,7 +74,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 
 .SECONDARY:
 .DEFAULT_GOAL := all
-.PHONY: all run test unit integration asan valgrind coverage bench mutants fuzz soak coldstart memory hostile endurance lint layers \
+.PHONY: all run test unit integration asan valgrind coverage bench experiment mutants fuzz soak coldstart memory hostile endurance lint layers \
 	format install clean deps-run deps-test newer-haproxy build-tests test-binaries help
 
 all: $(progs) ## Build the daemon and slo-replay (VARIANT=release|debug|asan|cov)
@@ -137,6 +137,11 @@ bench: newer-haproxy ## What a decision and what the agent costs, some minutes (
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all $(bench_bin)
 	@$(BUILD)/release/bench/core_bench
 	@BUILD_DIR=$(BUILD)/release FULL=$(FULL) $(PYTHON) tests/bench/spop_bench.py
+
+experiment: ## Does it keep the SLO? All simulations; writes tests/sim/RESULTS.md and its plots
+	@sh tests/support/install-deps.sh experiment
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release $(patsubst $(OUT)/%,$(BUILD)/release/%,$(sim_bin))
+	@$(PYTHON) tests/sim/experiment.py --build $(BUILD)/release
 
 mutants: ## Do the tests notice? Small changes to the core, each of which has to be caught
 	@$(PYTHON) tests/mutants/run.py -j $(JOBS)

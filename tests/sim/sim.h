@@ -26,6 +26,12 @@
 enum sim_chooser {
 	SIM_CORE,        /* `core` below, over the whole fleet */
 	SIM_ROUND_ROBIN, /* each server in turn */
+	/* HAProxy's leastconn with a maxconn: fewest requests, at most conf.maxconn on a server,
+	 * the rest waits in order of arrival, up to the queue timeout. */
+	SIM_MAXCONN,
+	/* The same, but the rest waits in order of the latest start that keeps conf.slo: what of
+	 * slo's gain is the order of its queue? */
+	SIM_MAXCONN_SLACK,
 	/* Bounds, not routers: both choose by least-request among the servers they may use. */
 	SIM_ORACLE, /* each workload only on the type meant for it */
 	SIM_SCALAR, /* as many servers as the fleet has, all of the dearest type */
@@ -63,6 +69,8 @@ struct sim_conf {
 	int64_t max_output;        /* of every request, as clients ask for it; -1: none */
 	double input_error;        /* sd of the logarithm of estimated / real prompt tokens */
 	double optimism;           /* multiplies the throughput of all profiles */
+	uint32_t maxconn;          /* of SIM_MAXCONN and SIM_MAXCONN_SLACK */
+	struct goal slo;           /* of SIM_MAXCONN_SLACK */
 };
 
 enum sim_end {

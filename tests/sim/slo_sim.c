@@ -23,6 +23,7 @@ enum {
 	OPT_MAX_TOKENS,
 	OPT_QUEUE_TIMEOUT,
 	OPT_ERROR,
+	OPT_MAXCONN,
 	OPT_RUNS,
 	OPT_WARM_UP,
 	OPT_BURST,
@@ -62,8 +63,9 @@ static const struct argp_option option_list[] = {
 	{ "slo", 'g', "KIND=S", 0, "what is measured: tpat, e2e, ttft, tpot (tpat=0.05)", 1 },
 	{ NULL, 0, NULL, 0, "The router:", 2 },
 	{ "strategy", 'S', "LIST", 0,
-	  "oracle, scalar, slo, slo-pack-load, slo-least-load, least-request, round-robin, random, "
-	  "or all (all)",
+	  "oracle, scalar, slo, slo-pack-load, slo-least-load, least-request, maxconn, "
+	  "round-robin, "
+	  "random, or all (all)",
 	  2 },
 	{ "profiles", 'p', "DIR", 0, "profiles as DIR/MODEL/GPU.json", 2 },
 	{ "headroom", OPT_HEADROOM, "H", 0, "take those of DIR/hNN, as slo-profile writes them",
@@ -77,6 +79,7 @@ static const struct argp_option option_list[] = {
 	{ "queue-timeout", OPT_QUEUE_TIMEOUT, "S", 0, "0: none (30)", 2 },
 	{ "input-error", OPT_ERROR, "SD", 0,
 	  "prompt tokens are estimated, wrong by this sd of the logarithm (0)", 2 },
+	{ "maxconn", OPT_MAXCONN, "N", 0, "requests on one server at once, for maxconn (16)", 2 },
 	{ NULL, 0, NULL, 0, "Output:", 3 },
 	{ "json", OPT_JSON, "FILE", 0, "every run in full; - is standard output, then no table",
 	  3 },
@@ -174,6 +177,9 @@ static error_t parse_router(int key, char *arg, struct argp_state *state, struct
 	case OPT_QUEUE_TIMEOUT:
 		v = number(state, arg, 0, 1e6);
 		sched->queue_timeout = v > 0 ? llround(v * 1e9) : SLO_NEVER;
+		return 0;
+	case OPT_MAXCONN:
+		o->sim.maxconn = (uint32_t)number(state, arg, 1, 1e6);
 		return 0;
 	case OPT_ERROR:
 		o->sim.input_error = number(state, arg, 0, 5);
@@ -319,6 +325,20 @@ static bool run(struct options *o)
 	return ok;
 }
 
+/* Without profiles the core would fall back to least-request, and nobody would see it. */
+static bool needs_none(const struct options *o)
+{
+	for (size_t i = 0; i < o->strategy_count; i++) {
+		if (o->strategies[i]->chooser != SIM_CORE || !policy_ranks(o->strategies[i]->core))
+			continue;
+		fprintf(stderr,
+		        "slo-sim: %s needs profiles: slo-profile -o DIR, then slo-sim -p DIR\n",
+		        o->strategies[i]->name);
+		return false;
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct argp parser = {
@@ -338,7 +358,8 @@ int main(int argc, char **argv)
 		         .engine = { .model = "deepseek-coder-6.7b" },
 		         .sched = sched_conf_default(),
 		         .max_output = -1,
-		         .optimism = 1 },
+		         .optimism = 1,
+		         .maxconn = 16 },
 		.slo = { .kind = GOAL_TPAT, .per_token = 0.05 },
 		.seed = 1,
 		.runs = 1,
@@ -354,7 +375,11 @@ int main(int argc, char **argv)
 	for (const struct sim_strategy *s = sim_strategies; s->name; s++)
 		o.strategies[o.strategy_count++] = s;
 	argp_parse(&parser, argc, argv, 0, NULL, &o);
-	ok = !o.profiles || files_profiles(o.profiles, o.headroom, &o.sim, docs);
+	if (o.profiles)
+		ok = files_profiles(o.profiles, o.headroom, &o.sim, docs);
+	else
+		ok = needs_none(&o);
+	o.sim.slo = o.slo;
 	ok = ok && run(&o);
 	for (size_t t = 0; t < SIM_TYPES_MAX; t++)
 		profdoc_free(docs[t]);

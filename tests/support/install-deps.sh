@@ -1,8 +1,9 @@
 #!/bin/sh
-# install-deps.sh run|test - installs what is missing from Debian's packages.
+# install-deps.sh run|test|experiment - installs what is missing from Debian's packages.
 #
-# run: to build slo-spoa and show it (make run). test: that and all other targets of the
-# Makefile. Says nothing and asks for no rights when everything is there. Exit status 0: it is.
+# run: to build slo-spoa and show it (make run). experiment: that and make experiment. test: that
+# and all other targets of the Makefile. Says nothing and asks for no rights when everything is
+# there. Exit status 0: it is.
 set -eu
 
 RUN='
@@ -19,6 +20,9 @@ haproxy                 # what slo-spoa is an agent of
 nghttp2-client          # h2load: load over HTTP/1.1 and HTTP/2
 python3                 # the harness of demo and tests
 curl                    # to try a request by hand
+'
+EXPERIMENT='
+gnuplot-nox             # the plots of make experiment
 '
 TEST='
 libcmocka-dev           # unit tests
@@ -39,9 +43,10 @@ names() { echo "$1" | sed 's/#.*//' | tr -s ' \n' ' '; }
 
 case ${1-} in
 run) wanted=$(names "$RUN") ;;
-test) wanted=$(names "$RUN$TEST") ;;
+experiment) wanted=$(names "$RUN$EXPERIMENT") ;;
+test) wanted=$(names "$RUN$EXPERIMENT$TEST") ;;
 *)
-	say "usage: install-deps.sh run|test"
+	say "usage: install-deps.sh run|test|experiment"
 	exit 1
 	;;
 esac

@@ -3,8 +3,8 @@
 
     run_tests.py --build DIR [--variant V] [SUITE...]
 
-Suites: unit corpus scenarios prop integration endurance valgrind. Without a suite: all of them and
-`make lint`, as `make test` means it. The last line is "N passed, M failed, K skipped"; exit 1 if any failed.
+Suites: unit corpus scenarios prop experiment integration endurance valgrind. Without a suite: all of
+them and `make lint`, as `make test` means it. The last line is "N passed, M failed, K skipped"; exit 1 if any failed.
 What a failed test printed is shown, a passed one stays quiet.
 """
 import argparse
@@ -100,6 +100,13 @@ def prop(build):
           sanitizers())
 
 
+def experiment(build):
+    """In small: that the tools, tables and plots work together, not what they say."""
+    whole(f"make experiment in small ({build.name})",
+          [PYTHON, "tests/sim/experiment.py", "--quick", "--build", build, "--out",
+           build / "experiment/quick"])
+
+
 def python_tests(label, build, demo, haproxy, env=None, folder="integration", timeout=1500):
     env = dict(sanitizers(), HAPROXY=str(haproxy), BUILD_DIR=str(build), DEMO_DIR=str(demo),
                PYTHONPATH=str(ROOT / "tests/support"), **(env or {}))
@@ -148,6 +155,7 @@ def everything(root):
         corpus(build)
         scenarios(build)
         prop(build)
+    experiment(release)
     integration(root, release, [old, new])
     integration(root, asan, [old])
     endurance(root, release, [new])
@@ -165,6 +173,7 @@ def main():
     build = root / args.variant
     suites = {"unit": lambda: unit(build), "corpus": lambda: corpus(build),
               "scenarios": lambda: scenarios(build), "prop": lambda: prop(build),
+              "experiment": lambda: experiment(build),
               "integration": lambda: integration(root, build),
               "endurance": lambda: endurance(root, build), "valgrind": lambda: valgrind(root)}
     began = time.monotonic()

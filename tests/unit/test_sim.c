@@ -49,6 +49,8 @@ static struct sim_conf conf_of(const char *fleet, const char *traffic, const cha
 		.sched = sched_conf_default(),
 		.max_output = -1,
 		.optimism = 1,
+		.maxconn = 8,
+		.slo = tpat_50ms,
 		.strategy = sim_strategy_find(strategy, strlen(strategy)),
 	};
 
@@ -292,6 +294,55 @@ static void round_robin_takes_each_server_in_turn(void **state)
 	sim_result_fini(&r);
 }
 
+static void maxconn_lets_so_many_in_and_the_rest_in_order(void **state)
+{
+	struct sim_conf conf = conf_of("a10=1,l20=1", "sharegpt-pub:5,bird:2", "maxconn");
+	slo_nsec before = 0;
+	struct sim_result r;
+	size_t waited = 0;
+
+	(void)state;
+	conf.maxconn = 3;
+	conf.sched.queue_timeout = SLO_NEVER;
+	run(&conf, 1, &r);
+	for (size_t i = 0; i < r.count; i++) {
+		const struct sim_request *q = &r.requests[i];
+		slo_nsec dispatched = q->arrival.t + q->waited;
+		size_t running = 0;
+
+		assert_true(dispatched >= before);
+		before = dispatched;
+		waited += q->waited > 0;
+		for (size_t k = 0; k < r.count; k++) {
+			const struct sim_request *o = &r.requests[k];
+
+			running += o->server == q->server && o->last > dispatched &&
+			           o->arrival.t + o->waited <= dispatched;
+		}
+		assert_in_range(running, 1, 3);
+	}
+	assert_true(waited > r.count / 2);
+	sim_result_fini(&r);
+}
+
+static void maxconn_by_slack_lets_the_shorter_target_go_first(void **state)
+{
+	struct sim_conf conf = conf_of("l20=1", "sharegpt-pub:4,bird:2", "maxconn-slack");
+	struct report_filter chat = { .until = SLO_NEVER, .workload = 0, .type = -1 };
+	struct report_filter code = { .until = SLO_NEVER, .workload = 1, .type = -1 };
+	struct report_group a, b;
+	struct sim_result r;
+
+	(void)state;
+	conf.maxconn = 4;
+	conf.sched.queue_timeout = SLO_NEVER;
+	run(&conf, 1, &r);
+	assert_true(report_group(&r, &tpat_50ms, &chat, &a));
+	assert_true(report_group(&r, &tpat_50ms, &code, &b));
+	assert_true(a.wait.p90 < b.wait.p50);
+	sim_result_fini(&r);
+}
+
 static void a_rejected_request_has_missed_its_slo_and_is_in_no_percentile(void **state)
 {
 	struct sim_conf conf = conf_of("l20=1", "bird:6", "slo");
@@ -324,6 +375,22 @@ static void what_never_fits_into_the_kv_cache_is_refused_and_not_charged_for_eve
 	for (size_t i = 0; i < r.count; i++)
 		assert_int_equal(r.requests[i].end,
 		                 r.requests[i].arrival.workload == 0 ? SIM_REFUSED : SIM_SERVED);
+	sim_result_fini(&r);
+}
+
+static void what_the_scheduler_gave_up_is_still_served_to_its_end(void **state)
+{
+	struct sim_conf conf = conf_of("l20=1", "bird:3", "least-request");
+	struct sim_result r;
+
+	(void)state;
+	conf.sched.lease_max_age = 2 * SLO_NSEC_PER_SEC;
+	conf.sched.remember_ended = 10 * SLO_NSEC_PER_SEC;
+	run(&conf, 1, &r);
+	for (size_t i = 0; i < r.count; i++)
+		assert_int_equal(r.requests[i].end, SIM_SERVED);
+	assert_true(r.requests[r.count - 1].last - r.requests[r.count - 1].arrival.t >
+	            15 * SLO_NSEC_PER_SEC);
 	sim_result_fini(&r);
 }
 
@@ -474,9 +541,12 @@ int main(void)
 		cmocka_unit_test(the_oracle_keeps_each_workload_on_its_type),
 		cmocka_unit_test(scalar_has_as_many_servers_all_of_the_dearest_type),
 		cmocka_unit_test(round_robin_takes_each_server_in_turn),
+		cmocka_unit_test(maxconn_lets_so_many_in_and_the_rest_in_order),
+		cmocka_unit_test(maxconn_by_slack_lets_the_shorter_target_go_first),
 		cmocka_unit_test(a_rejected_request_has_missed_its_slo_and_is_in_no_percentile),
 		cmocka_unit_test(
 		    what_never_fits_into_the_kv_cache_is_refused_and_not_charged_for_ever),
+		cmocka_unit_test(what_the_scheduler_gave_up_is_still_served_to_its_end),
 		cmocka_unit_test(percentiles_are_of_the_nearest_rank),
 		cmocka_unit_test(the_measured_time_is_cut_by_arrival),
 		cmocka_unit_test(what_the_core_is_told_follows_the_options),
