@@ -56,6 +56,14 @@ static void fall_back(struct sched *s, slo_nsec now, struct request *r, enum slo
 	out->strategy = s->conf.fallback;
 }
 
+void decide_let_go(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out)
+{
+	if (r->model->fleet.usable == 0)
+		decide_refuse(s, now, r, SLO_PASS, SLO_REASON_DRAINING, out);
+	else
+		fall_back(s, now, r, SLO_REASON_DRAINING, out);
+}
+
 static void infeasible(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out)
 {
 	if (s->conf.infeasible == SLO_INFEASIBLE_FALLBACK)

@@ -312,6 +312,16 @@ slo_nsec sched_next_wakeup(const struct sched *s)
 	return wakeup;
 }
 
+bool sched_let_go(struct sched *s, slo_nsec now, struct sched_action *out)
+{
+	struct request *r = oldest(s, REQUEST_QUEUED);
+
+	if (!r)
+		return false;
+	decide_let_go(s, now, r, out);
+	return true;
+}
+
 /* end */
 
 void sched_abandon(struct sched *s, slo_nsec now, struct request *r)

@@ -44,6 +44,8 @@ bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
                    const struct rank_option *options, size_t n, struct sched_action *out);
 /* Decides a request of a strategy that never waits. */
 void decide_at_once(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out);
+/* Sends r to any usable server of its model, or lets HAProxy do that. */
+void decide_let_go(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out);
 /* Answers r without a server. */
 void decide_refuse(struct sched *s, slo_nsec now, struct request *r, enum slo_verdict verdict,
                    enum slo_reason reason, struct sched_action *out);

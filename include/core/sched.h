@@ -162,6 +162,9 @@ bool sched_step(struct sched *s, slo_nsec now, struct sched_action *out);
 /* When to step even if nothing happens; SLO_NEVER: no need. */
 slo_nsec sched_next_wakeup(const struct sched *s);
 
+/* The oldest waiting request goes to some server at once, by the fallback strategy (without one:
+ * `pass`), SLO_REASON_DRAINING. False: none waits. */
+bool sched_let_go(struct sched *s, slo_nsec now, struct sched_action *out);
 /* Nobody waits for the answer of this queued request any more: no action will follow. */
 void sched_abandon(struct sched *s, slo_nsec now, struct request *r);
 /* An id that was answered without the scheduler (pass), so that its end is not unknown. */

@@ -151,6 +151,35 @@ static void nonsense_is_refused_and_changes_nothing(void **state)
 	sched_check(r->s);
 }
 
+static void waiting_requests_are_let_go_to_any_server(void **state)
+{
+	struct rig *r = *state;
+	struct sched_action act;
+
+	fill_up(r, 0);
+	submit(r, SEC(1), "w1");
+	submit(r, SEC(1), "w2");
+	quiet(r, SEC(1));
+	assert_true(sched_let_go(r->s, SEC(2), &act));
+	sched_check(r->s);
+	assert_string_equal(act.request->id, "w1");
+	assert_int_equal(act.verdict, SLO_FALLBACK);
+	assert_int_equal(act.reason, SLO_REASON_DRAINING);
+	assert_int_equal(act.waited, SEC(1));
+	assert_int_equal(act.seat->server->ledger.inflight, 3);
+	assert_true(act.seat->server->ledger.used > SLO_LOAD_ONE);
+	sched_server_usable(r->s, r->server[0], false);
+	sched_server_usable(r->s, r->server[1], false);
+	assert_true(sched_let_go(r->s, SEC(2), &act));
+	sched_check(r->s);
+	assert_string_equal(act.request->id, "w2");
+	assert_int_equal(act.verdict, SLO_PASS);
+	assert_null(act.seat);
+	assert_false(sched_let_go(r->s, SEC(2), &act));
+	assert_int_equal(end(r, SEC(3), "w1"), SCHED_END_CLOSED);
+	assert_int_equal(end(r, SEC(3), "w2"), SCHED_END_CLOSED);
+}
+
 static void take_up(void *arg, const struct predictor_count *c)
 {
 	struct predictor_count later = *c;
@@ -232,6 +261,7 @@ int main(void)
 		TEST(an_old_lease_expires_at_its_own_age),
 		TEST(a_younger_lease_before_an_older_one_keeps_the_order),
 		TEST(nonsense_is_refused_and_changes_nothing),
+		TEST(waiting_requests_are_let_go_to_any_server),
 		cmocka_unit_test(learned_counts_age_on),
 		cmocka_unit_test(counts_outside_of_the_table_are_left_out),
 		cmocka_unit_test(learned_factors_are_taken_up_unless_they_are_nonsense),
