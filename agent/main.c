@@ -19,6 +19,9 @@
 #include "io/loop_lag.h"
 #include "io/redis_client.h"
 #include "io/spop_server.h"
+#include "io/state.h"
+#include "io/state_file.h"
+#include "io/upgrade.h"
 
 /* HAProxy's checks need this long to see that we want no more requests. Leaving sooner would let
  * requests wait for an agent that is gone. */
@@ -30,6 +33,7 @@
 struct daemon {
 	struct ev_loop *loop;
 	const char *path;
+	char **argv;
 	struct config *conf;
 	struct log log;
 	struct conns conns;
@@ -38,12 +42,15 @@ struct daemon {
 	struct event_server *events;
 	struct http_server *http;
 	struct heap heap;
+	struct state_file state;
+	struct upgrade upgrade;
 	struct redis_client *redis;
 	struct loop_lag lag;
-	ev_signal hup, term, interrupt, usr1;
+	ev_signal hup, term, interrupt, usr1, usr2;
 	ev_timer drain;
 	ev_timer tell; /* of what the log left out */
 	slo_nsec draining_since;
+	bool handed_over;
 };
 
 static const char usage[] =
@@ -53,7 +60,7 @@ static const char usage[] =
     "  -f FILE  the configuration, JSON\n"
     "  -c       only check it: exit 0, or 1 with FILE:LINE:COLUMN: what is wrong\n"
     "  -s       log to syslog instead of stderr\n"
-    "SIGHUP reloads, SIGTERM and SIGUSR1 drain and exit.\n";
+    "SIGHUP reloads, SIGTERM and SIGUSR1 drain and exit, SIGUSR2 hands over to a new process.\n";
 
 /* Drain and stop */
 
@@ -121,12 +128,64 @@ static void on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 		config_free(d->conf);
 		d->conf = conf;
 		haproxy_api_follow(d->agent);
+		state_file_configure(&d->state);
 		log_write(&d->log, LOG_NOTICE, "reload: %s is in force", d->path);
 	} else {
 		config_free(conf);
 	}
 	agent_load_profiles(d->agent);
 	agent_pump(d->agent, clock_nsec());
+}
+
+/* Upgrade */
+
+/* Goes from here without a gap: what was read is answered and in the snapshot, what was not waits
+ * in the sockets for the new process. */
+static void hand_over(void *user)
+{
+	struct daemon *d = user;
+	struct slice snapshot = { 0 };
+	struct snapshot_writer *w;
+
+	log_write(&d->log, LOG_NOTICE, "upgrade: handing over, %zu requests are held",
+	          agent_held(d->agent));
+	state_file_stop(&d->state);
+	http_server_free(d->http);
+	d->http = NULL;
+	event_server_stop(d->events);
+	spop_server_read_all(d->spop);
+	agent_let_go(d->agent, clock_nsec());
+	w = state_write(d->agent, clock_nsec(), &snapshot);
+	if (!w)
+		log_write(&d->log, LOG_ERR, "upgrade: out of memory, the state is lost");
+	upgrade_go(&d->upgrade, snapshot);
+	snapshot_writer_free(w);
+	d->handed_over = true;
+	d->draining_since = clock_nsec();
+	agent_drain(d->agent);
+	spop_server_disconnect(d->spop);
+	ev_timer_init(&d->drain, on_goodbye_over, d->agent->stats.spop_connections ? GOODBYE : 0.,
+	              0.);
+	ev_timer_start(d->loop, &d->drain);
+}
+
+static void on_upgrade(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	if (d->draining_since)
+		log_write(&d->log, LOG_WARNING, "upgrade: this process is leaving already");
+	else
+		upgrade_start(&d->upgrade, &d->agent->listeners, d->argv);
+}
+
+static void take_over(struct daemon *d, struct takeover *t)
+{
+	struct slice snapshot = takeover_wait(t, &d->log);
+
+	if (snapshot.p)
+		state_restore(d->agent, clock_nsec(), snapshot, SLO_NEVER, "upgrade");
+	free((void *)snapshot.p);
 }
 
 /* Start */
@@ -177,6 +236,7 @@ static void give_back(void *arg)
 static bool start(struct daemon *d)
 {
 	size_t message = d->conf->limits.spop_frame_size;
+	struct takeover takeover = takeover_init();
 
 	if (d->conf->limits.end_line_length > message)
 		message = d->conf->limits.end_line_length;
@@ -190,6 +250,8 @@ static bool start(struct daemon *d)
 	watch(d, &d->term, SIGTERM, on_stop);
 	watch(d, &d->interrupt, SIGINT, on_stop);
 	watch(d, &d->usr1, SIGUSR1, on_stop);
+	watch(d, &d->usr2, SIGUSR2, on_upgrade);
+	upgrade_init(&d->upgrade, d->loop, &d->log, hand_over, d);
 	ev_timer_init(&d->tell, on_tell, TELL, TELL);
 	d->tell.data = d;
 	ev_timer_start(d->loop, &d->tell);
@@ -212,6 +274,12 @@ static bool start(struct daemon *d)
 	listeners_close_unclaimed(&d->agent->listeners, &d->log);
 	heap_watch(&d->heap, d->loop, give_back, d);
 	loop_lag_start(&d->lag, d->loop, &d->agent->stats);
+	if (takeover.channel >= 0)
+		take_over(d, &takeover);
+	else
+		state_file_load(d->agent);
+	state_file_start(&d->state, d->agent);
+	agent_pump(d->agent, clock_nsec());
 	log_write(&d->log, LOG_NOTICE, "slo-spoa %s is ready", SLO_VERSION);
 	return true;
 }
@@ -221,6 +289,9 @@ static void stop(struct daemon *d)
 {
 	heap_unwatch(&d->heap);
 	loop_lag_stop(&d->lag, d->loop);
+	upgrade_fini(&d->upgrade);
+	if (!d->handed_over)
+		state_file_finish(&d->state);
 	http_server_free(d->http);
 	conns_fini(&d->conns);
 	spop_server_free(d->spop);
@@ -252,7 +323,7 @@ static int run(struct daemon *d, const char *syslog_path)
 
 int main(int argc, char **argv)
 {
-	struct daemon d = { 0 };
+	struct daemon d = { .argv = argv };
 	bool check = false, to_syslog = false;
 	struct config_error err;
 	char text[1024];

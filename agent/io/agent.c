@@ -516,6 +516,15 @@ void agent_drain(struct agent *a)
 	a->draining = true;
 }
 
+void agent_let_go(struct agent *a, slo_nsec now)
+{
+	struct sched_action act;
+
+	agent_pump(a, now);
+	while (sched_let_go(a->sched, now, &act))
+		give_answer(a, now, &act);
+}
+
 size_t agent_held(const struct agent *a)
 {
 	return sched_counts(a->sched).queued;

@@ -165,6 +165,24 @@ static void read_profiles(struct reader *r, const struct cfg_node *root)
 	config_redis_read(&r->doc, &n, r->dir, &r->c->redis);
 }
 
+static void read_snapshot(struct reader *r, const struct cfg_node *root)
+{
+	static const struct cfg_field fields[] = {
+		{ .name = "file" },
+		{ "every", CFG_TIME, offsetof(struct config_snapshot, every), 100 * MSEC, HOUR },
+		{ "max_age", CFG_TIME, offsetof(struct config_snapshot, max_age), 0, DAY },
+	};
+	struct cfg_node n = cfg_member(root, "snapshot"), path;
+	const char *file;
+
+	if (!n.value)
+		return;
+	cfg_section(&r->doc, &n, fields, COUNT(fields), &r->c->snapshot);
+	path = cfg_member(&n, "file");
+	if (cfg_want_string(&r->doc, &path, SIZE_MAX, &file))
+		(void)cfg_path(&r->doc, &n, "file", r->dir, &r->c->snapshot.file);
+}
+
 static void read_log(struct reader *r, const struct cfg_node *root)
 {
 	static const struct cfg_field fields[] = { { .name = "level" } };
@@ -524,6 +542,7 @@ static void set_defaults(struct config *c)
 		.cold = SLO_COLD_OPTIMISTIC,
 		.weights = tokens_weights("avg"),
 	};
+	c->snapshot = (struct config_snapshot){ .every = 2 * SEC, .max_age = 600 * SEC };
 	c->limits = (struct config_limits){
 		.spop_connections = 20000,
 		.spop_frame_size = 16380,
@@ -547,6 +566,7 @@ static void read_config(struct reader *r)
 		{ .name = "spop" },     { .name = "events" },  { .name = "http" },
 		{ .name = "profiles" }, { .name = "routing" }, { .name = "models" },
 		{ .name = "limits" },   { .name = "log" },     { .name = "haproxy" },
+		{ .name = "snapshot" },
 	};
 	struct cfg_node root = { .value = r->c->dom };
 
@@ -559,6 +579,7 @@ static void read_config(struct reader *r)
 	/* Patterns need it. */
 	read_haproxy(r, &root);
 	read_profiles(r, &root);
+	read_snapshot(r, &root);
 	read_log(r, &root);
 	read_limits(r, &root);
 	/* Models inherit from it. */
@@ -632,6 +653,7 @@ void config_free(struct config *c)
 	free(c->models);
 	free(c->profile_dir);
 	config_redis_fini(&c->redis);
+	free(c->snapshot.file);
 	json_decref(c->dom);
 	free(c);
 }

@@ -7,17 +7,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "io/clock.h"
 
-#define READ_AT_LEAST 65536
-#define OUT_BLOCK     4096 /* output of one wake-up mostly fits */
-#define SPARES_MAX    64
-#define ACCEPT_BATCH  64
-#define PAUSE         0.1                      /* seconds, after running out of descriptors */
-#define LINGER        (2 * SLO_NSEC_PER_SEC)   /* that a peer has to read our last words */
-#define GRACE         (50 * SLO_NSEC_PER_MSEC) /* in which nobody is called silent */
+#define READ_AT_LEAST   65536
+#define OUT_BLOCK       4096 /* output of one wake-up mostly fits */
+#define SPARES_MAX      64
+#define ACCEPT_BATCH    64
+#define READ_ALL_ROUNDS 64                       /* a peer may send as fast as we read */
+#define PAUSE           0.1                      /* seconds, after running out of descriptors */
+#define LINGER          (2 * SLO_NSEC_PER_SEC)   /* that a peer has to read our last words */
+#define GRACE           (50 * SLO_NSEC_PER_MSEC) /* in which nobody is called silent */
 
 struct out_block {
 	struct out_block *next;
@@ -318,6 +320,15 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 		            "%s: read from %s: %s", c->protocol->name, c->peer, strerror(errno));
 		conn_close(c, now, NULL);
 	}
+}
+
+void conn_read_all(struct conn *c)
+{
+	int rounds = READ_ALL_ROUNDS, waiting;
+
+	while (rounds-- > 0 && !c->closing && !c->finishing &&
+	       ioctl(c->fd, FIONREAD, &waiting) == 0 && waiting > 0)
+		on_readable(c->set->loop, &c->readable, EV_READ);
 }
 
 /* Accepting */

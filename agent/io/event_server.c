@@ -271,10 +271,8 @@ err:
 	return NULL;
 }
 
-void event_server_free(struct event_server *s)
+static void close_sockets(struct event_server *s)
 {
-	if (!s)
-		return;
 	for (size_t i = 0; i < s->acceptors; i++)
 		acceptor_stop(&s->acceptor[i]);
 	for (size_t i = 0; i < s->udps; i++) {
@@ -283,5 +281,31 @@ void event_server_free(struct event_server *s)
 		listeners_close(&s->agent->listeners, s->udp[i]->fd);
 		free(s->udp[i]);
 	}
+	s->udps = 0;
+}
+
+void event_server_stop(struct event_server *s)
+{
+	slo_nsec now = clock_nsec();
+	struct conn *c, *next;
+
+	close_sockets(s);
+	if (s->acceptors == 0)
+		return;
+	for (c = TAILQ_FIRST(&s->acceptor[0].set->open); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->protocol != &event_protocol)
+			continue;
+		conn_read_all(c);
+		if (!c->closing)
+			conn_close(c, now, NULL);
+	}
+}
+
+void event_server_free(struct event_server *s)
+{
+	if (!s)
+		return;
+	close_sockets(s);
 	free(s);
 }

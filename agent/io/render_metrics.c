@@ -312,6 +312,8 @@ static void of_process(FILE *f, const struct agent *a)
 	simple(f, "log_lines_lost_total", "counter", "Log lines that could not be written.",
 	       (double)a->log->lost_total);
 	render_redis_metrics(f, a);
+	simple(f, "snapshots_written_total", "counter", "Snapshots that were written.",
+	       (double)a->stats.snapshots);
 	family(f, "build_info", "gauge", "The version.");
 	fprintf(f, "slo_spoa_build_info{version=\"%s\"} 1\n", SLO_VERSION);
 }

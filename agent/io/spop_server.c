@@ -475,14 +475,19 @@ void spop_server_give_back(struct spop_server *s)
 	s->spares_low = s->spares;
 }
 
+static void stop_accepting(struct spop_server *s)
+{
+	for (size_t i = 0; i < s->acceptors; i++)
+		acceptor_stop(&s->acceptor[i]);
+}
+
 void spop_server_free(struct spop_server *s)
 {
 	if (!s)
 		return;
 	patience_fini(&s->hello);
 	patience_fini(&s->idle);
-	for (size_t i = 0; i < s->acceptors; i++)
-		acceptor_stop(&s->acceptor[i]);
+	stop_accepting(s);
 	free_spares(s, s->spares);
 	free(s);
 }
@@ -492,13 +497,24 @@ void spop_server_drain(struct spop_server *s)
 	s->draining = true;
 }
 
+void spop_server_read_all(struct spop_server *s)
+{
+	struct conn *c, *next;
+
+	stop_accepting(s);
+	for (c = TAILQ_FIRST(&s->conns->open); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->protocol == &spop_protocol)
+			conn_read_all(c);
+	}
+}
+
 void spop_server_disconnect(struct spop_server *s)
 {
 	struct conn *c, *next;
 	slo_nsec now = clock_nsec();
 
-	for (size_t i = 0; i < s->acceptors; i++)
-		acceptor_stop(&s->acceptor[i]);
+	stop_accepting(s);
 	for (c = TAILQ_FIRST(&s->conns->open); c; c = next) {
 		next = TAILQ_NEXT(c, link);
 		if (c->protocol != &spop_protocol || c->finishing)

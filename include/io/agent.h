@@ -79,6 +79,8 @@ void agent_pump(struct agent *a, slo_nsec now);
 
 /* From now on new requests get `pass`, `draining`. */
 void agent_drain(struct agent *a);
+/* Answers all requests that wait, by the fallback strategy. */
+void agent_let_go(struct agent *a, slo_nsec now);
 size_t agent_held(const struct agent *a); /* requests that wait for their answer */
 
 /* Puts conf in force, which then must outlive the agent. False: it needs a restart (other

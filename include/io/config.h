@@ -104,6 +104,13 @@ struct config_limits {
 	slo_nsec lease_max_age;   /* 2h: a request without an end line is over then; 1ms to 30d */
 };
 
+/* The section "snapshot": what outlives the process. */
+struct config_snapshot {
+	char *file;       /* NULL: none */
+	slo_nsec every;   /* 2s; 100ms to 1h */
+	slo_nsec max_age; /* 10m: an older one is ignored at start; 0 to 1d */
+};
+
 struct config {
 	struct config_listen spop, events; /* at least one address each */
 	struct config_listen http;         /* none or one */
@@ -114,6 +121,7 @@ struct config {
 	struct config_redis redis;
 	struct config_routing routing;
 	struct config_limits limits;
+	struct config_snapshot snapshot;
 	int log_level; /* "info"; LOG_DEBUG, _INFO, _NOTICE, _WARNING or _ERR of <syslog.h> */
 	struct config_model *models; /* [model_count] */
 	size_t model_count;          /* >= 1 */

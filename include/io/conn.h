@@ -95,6 +95,8 @@ void conns_give_back(struct conns *set);
 uint8_t *conn_reserve(struct conn *c, size_t len);
 void conn_sent(struct conn *c, size_t len);
 void conn_finish(struct conn *c); /* closes when all output is written, or soon anyway */
+/* Takes what has come already, without waiting for the loop. */
+void conn_read_all(struct conn *c);
 /* Closes now. A reason that is not NULL is logged with the peer's name. */
 void conn_close(struct conn *c, slo_nsec now, const char *reason);
 

@@ -49,8 +49,9 @@ enum log_cause {
 	LOG_CAUSE_PROFILE_GPU,
 	LOG_CAUSE_PROFILE_REFUSED,
 	LOG_CAUSE_PROFILE_GONE,
+	LOG_CAUSE_SNAPSHOT,
+	LOG_CAUSES, /* how many there are */
 };
-#define LOG_CAUSES 29
 
 struct log {
 	int level; /* LOG_DEBUG .. LOG_ERR of <syslog.h>: less urgent lines are left out */

@@ -18,6 +18,8 @@ void spop_server_free(struct spop_server *s); /* NULL is accepted; connections c
 
 /* Takes no new connections and fails health checks, so that HAProxy stops asking. */
 void spop_server_drain(struct spop_server *s);
+/* Decides about all that has come already, and accepts no more connections. */
+void spop_server_read_all(struct spop_server *s);
 /* Says goodbye to every connection; they close when that is written. */
 void spop_server_disconnect(struct spop_server *s);
 

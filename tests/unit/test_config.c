@@ -125,6 +125,8 @@ static void the_minimal_file_gets_every_default(void **state)
 	assert_false(c->redis.trace);
 	assert_int_equal(c->runtime_api.count, 0);
 	assert_true(c->haproxy_poll == SEC && c->haproxy_grace == 3 * SEC);
+	assert_null(c->snapshot.file);
+	assert_true(c->snapshot.every == 2 * SEC && c->snapshot.max_age == 600 * SEC);
 	assert_int_equal(c->log_level, LOG_INFO);
 	assert_int_equal(r->strategy, SLO_STRATEGY_SLO);
 	assert_int_equal(r->fallback, SLO_STRATEGY_LEAST_REQUEST);
@@ -160,6 +162,7 @@ static void every_key_is_read(void **state)
 	    "\"trace\":true,\"ca_file\":\"ca\",\"cert_file\":\"/c\",\"key_file\":\"k\","
 	    "\"server_name\":\"r\"}},"
 	    "\"log\":{\"level\":\"warning\"},"
+	    "\"snapshot\":{\"file\":\"s\",\"every\":\"5s\",\"max_age\":\"1h\"},"
 	    "\"haproxy\":{\"runtime_api\":[\"unix:run/h.sock\",\"h2:9999\"],\"poll\":\"500ms\","
 	    "\"grace\":\"1s\"},"
 	    "\"routing\":{\"strategy\":\"slo-pack-load\",\"fallback\":\"random\","
@@ -188,6 +191,8 @@ static void every_key_is_read(void **state)
 	assert_string_equal(c->redis.cert_file, "/c");
 	assert_string_equal(c->redis.key_file, "dir/k");
 	assert_string_equal(c->redis.server_name, "r");
+	assert_string_equal(c->snapshot.file, "dir/s");
+	assert_true(c->snapshot.every == 5 * SEC && c->snapshot.max_age == 3600 * SEC);
 	assert_int_equal(c->runtime_api.count, 2);
 	assert_string_equal(c->runtime_api.addr[0].path, "dir/run/h.sock");
 	assert_string_equal(c->runtime_api.addr[1].host, "h2");
@@ -438,6 +443,7 @@ static void a_missing_key_is_told_where_its_object_begins(void **state)
 		{ SPOP MODELS "}", "f:1:1: key \"events\": is missing" },
 		{ SPOP EVENTS "\"log\":{}}", "f:1:1: key \"models\": is missing" },
 		{ "{\"spop\":{}}", "f:1:9: key \"spop.listen\": is missing" },
+		{ PLUS("\"snapshot\":{}"), "f:5:12: key \"snapshot.file\": is missing" },
 		{ PLUS("\"http\":{}"), "f:5:8: key \"http.listen\": is missing" },
 		{ PLUS("\"profiles\":{\"redis\":{}}"),
 		  "f:5:21: key \"profiles.redis.url\": is missing" },

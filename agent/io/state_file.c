@@ -1,0 +1,170 @@
+#include "io/state_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "io/clock.h"
+#include "io/file.h"
+#include "io/state.h"
+
+#define SNAPSHOT_MAX ((size_t)256 << 20) /* bytes: a million requests in flight */
+
+static bool write_all(int fd, struct slice s)
+{
+	while (s.len > 0) {
+		ssize_t n = write(fd, s.p, s.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		s.p += n;
+		s.len -= (size_t)n;
+	}
+	return true;
+}
+
+/* A whole new file in the place of the old one. 0, or an errno. */
+static int save(const char *path, struct slice data)
+{
+	char new[PATH_MAX];
+	int fd, err = 0;
+
+	if (snprintf(new, sizeof(new), "%s.new", path) >= (int)sizeof(new))
+		return ENAMETOOLONG;
+	fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return errno;
+	if (!write_all(fd, data) || fsync(fd) != 0)
+		err = errno ? errno : EIO;
+	if (close(fd) != 0 && !err)
+		err = errno;
+	if (!err && rename(new, path) != 0)
+		err = errno;
+	return err;
+}
+
+static int save_state(struct agent *a)
+{
+	struct slice data;
+	struct snapshot_writer *w = state_write(a, clock_nsec(), &data);
+	int err = w ? save(a->conf->snapshot.file, data) : ENOMEM;
+
+	snapshot_writer_free(w);
+	return err;
+}
+
+static void complain(struct agent *a, int err)
+{
+	log_limited(a->log, clock_nsec(), LOG_CAUSE_SNAPSHOT, LOG_ERR,
+	            "snapshot %s cannot be written: %s", a->conf->snapshot.file, strerror(err));
+}
+
+static void on_written(struct ev_loop *loop, ev_child *w, int revents)
+{
+	struct state_file *f = w->data;
+
+	ev_child_stop(loop, w);
+	f->child = 0;
+	if (WIFEXITED(w->rstatus) && WEXITSTATUS(w->rstatus) == 0)
+		f->agent->stats.snapshots++;
+	else
+		complain(f->agent, WIFEXITED(w->rstatus) ? WEXITSTATUS(w->rstatus) : EIO);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct state_file *f = w->data;
+	pid_t child;
+
+	if (f->child) /* a slow disk: no queue of writers */
+		return;
+	child = fork();
+	if (child == 0)
+		_exit(save_state(f->agent));
+	if (child < 0) {
+		complain(f->agent, errno);
+		return;
+	}
+	f->child = child;
+	ev_child_set(&f->writer, child, 0);
+	ev_child_start(loop, &f->writer);
+}
+
+void state_file_load(struct agent *a)
+{
+	const struct config_snapshot *conf = &a->conf->snapshot;
+	char source[PATH_MAX + 16], *data;
+	size_t len;
+	int err;
+
+	if (!conf->file)
+		return;
+	data = file_read(conf->file, SNAPSHOT_MAX, &len);
+	err = errno;
+
+	snprintf(source, sizeof(source), "snapshot %s", conf->file);
+	if (!data) {
+		log_write(a->log, err == ENOENT ? LOG_NOTICE : LOG_ERR,
+		          "%s: %s, so this start knows nothing of before", source, file_why(err));
+		return;
+	}
+	state_restore(a, clock_nsec(), (struct slice){ (uint8_t *)data, len }, conf->max_age,
+	              source);
+	free(data);
+}
+
+void state_file_configure(struct state_file *f)
+{
+	const struct config_snapshot *conf = &f->agent->conf->snapshot;
+	double every = (double)conf->every / 1e9;
+
+	ev_timer_stop(f->agent->loop, &f->timer);
+	if (!conf->file)
+		return;
+	ev_timer_set(&f->timer, every, every);
+	ev_timer_start(f->agent->loop, &f->timer);
+}
+
+void state_file_start(struct state_file *f, struct agent *a)
+{
+	*f = (struct state_file){ .agent = a };
+	ev_init(&f->timer, on_timer);
+	ev_init(&f->writer, on_written);
+	f->timer.data = f->writer.data = f;
+	state_file_configure(f);
+}
+
+void state_file_stop(struct state_file *f)
+{
+	if (!f->agent)
+		return;
+	ev_timer_stop(f->agent->loop, &f->timer);
+	ev_child_stop(f->agent->loop, &f->writer);
+	if (f->child) {
+		/* Late, it would put its older state over a newer one. */
+		kill(f->child, SIGKILL);
+		waitpid(f->child, NULL, 0);
+	}
+	f->child = 0;
+}
+
+void state_file_finish(struct state_file *f)
+{
+	int err;
+
+	state_file_stop(f);
+	if (!f->agent || !f->agent->conf->snapshot.file)
+		return;
+	err = save_state(f->agent);
+	if (err)
+		complain(f->agent, err);
+}

@@ -1,0 +1,264 @@
+"""A new process in the place of the old one: killed and started again, stopped and started again,
+upgraded in full work. What runs stays in the ledger, what waits falls back, and no client sees an
+error. SLO_TEST_SCALE scales counts, never conditions.
+"""
+import asyncio
+import json
+import os
+import pathlib
+import re
+import signal
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+from faultlab import SERVERS, WithStack  # noqa: E402
+from lab import PATIENCE, AgentAlone, end_line, scaled  # noqa: E402
+from stack import MODEL, wait_for  # noqa: E402
+
+ROOM = scaled(40, 4)  # of each of the servers
+HELD = scaled(100, 10)
+NEWS = r"(\d+) requests in flight and the history of (\d+) models taken up, (\d+) entries left out"
+
+
+def with_snapshot(conf):
+    conf["snapshot"] = {"file": "state.snap", "every": "200ms"}
+
+
+class Successor:
+    """The process that took over: no child of ours, so it is watched by its pid."""
+
+    def __init__(self, pid, old):
+        self.pid, self.log, self.returncode = pid, old.log, None
+
+    def alive(self):
+        try:
+            return pathlib.Path(f"/proc/{self.pid}/stat").read_text().split(")")[1].split()[0] != "Z"
+        except OSError:
+            return False
+
+    def text(self):
+        return self.log.read_text(errors="replace")
+
+    def send(self, number):
+        os.kill(self.pid, number)
+
+    def stop(self, number=signal.SIGTERM, seconds=10):
+        if self.alive():
+            self.send(number)
+            wait_for(lambda: not self.alive(), "the successor ends", seconds * PATIENCE)
+        # Its exit status is not ours to know; this is its last line if all went well.
+        return 0 if f"({self.pid}) : slo-spoa stops" in self.text() else 1
+
+
+def upgrade(lab):
+    """SIGUSR2; the old process ends well and the new one serves."""
+    old = lab.agent
+    before = len(old.text())
+    old.send(signal.SIGUSR2)
+    found = wait_for(lambda: re.search(r"upgrade: started \S+ as pid (\d+)", old.text()[before:]),
+                     "the new process", 30 * PATIENCE)
+    lab.agent = Successor(int(found[1]), old)
+    wait_for(lambda: not old.alive(), "the old process ends", 30 * PATIENCE)
+    return old.stop()
+
+
+class Restarts(WithStack):
+    def start(self, **kw):
+        return super().start(room=ROOM, speed=1, config=with_snapshot, **kw)
+
+    async def fill_up(self):
+        streams, held = await self.lab.fill(SERVERS * ROOM, HELD)
+        self.lab.checks(True)
+        return streams, held
+
+    def written(self, since):
+        """A snapshot that was begun after that one was done."""
+        count = self.lab.counter
+        wait_for(lambda: count("snapshots_written_total") >= since + 2, "a snapshot", 30 * PATIENCE)
+
+    def per_server(self):
+        return {name: s["inflight"] for name, s in self.lab.ledger().items()}
+
+    async def all_end_well(self, streams, held):
+        await asyncio.to_thread(self.lab.hurry)
+        self.assert_all_good(await asyncio.gather(*streams, *held))
+        await self.assert_empties()
+
+    def test_killed_and_started_again(self):
+        self.start()
+        asyncio.run(self.killed())
+
+    async def killed(self):
+        lab = self.lab
+        streams, held = await self.fill_up()
+        loads = {name: s["load"] for name, s in lab.ledger().items()}
+        await asyncio.to_thread(self.written, lab.counter("snapshots_written_total"))
+        lab.agent.child.kill()
+        lab.agent.child.wait()
+        await asyncio.to_thread(lab.start_agent)  # those that were held have fallen back
+        found = await asyncio.to_thread(lab.logged, NEWS)
+        self.assertEqual((str(SERVERS * ROOM), "1", "0"), found.groups())
+        self.assertEqual({name: ROOM for name in lab.fleet}, self.per_server())
+        self.assertEqual(loads, {name: s["load"] for name, s in lab.ledger().items()})
+        await self.all_end_well(streams, held)
+
+    def test_stopped_and_started_again(self):
+        self.start()
+        asyncio.run(self.stopped())
+
+    async def stopped(self):
+        lab = self.lab
+        streams, _ = await lab.fill(SERVERS * ROOM, 0)
+        lab.checks(True)
+        lab.agent.send(signal.SIGTERM)
+        await asyncio.to_thread(lab.agent.child.wait, 60 * PATIENCE)
+        self.assertEqual(0, lab.agent.child.returncode)
+        await asyncio.to_thread(lab.start_agent)
+        self.assertEqual({name: ROOM for name in lab.fleet}, self.per_server())
+        await self.all_end_well(streams, [])
+
+    def test_upgraded(self):
+        self.start()
+        asyncio.run(self.upgraded())
+
+    async def upgraded(self):
+        lab = self.lab
+        streams, held = await self.fill_up()
+        self.assertEqual(0, await asyncio.to_thread(upgrade, lab))
+        found = await asyncio.to_thread(lab.logged, r"upgrade: " + NEWS)
+        self.assertEqual((str(SERVERS * ROOM + HELD), "1", "0"), found.groups())
+        for name, inflight in self.per_server().items():
+            self.assertGreaterEqual(inflight, ROOM, name)
+        await self.all_end_well(streams, held)
+        self.assertEqual(SERVERS * ROOM + HELD, lab.end_lines("closed"))
+        self.assertEqual({("fallback", "draining")},
+                         {(a.result().verdict, a.result().headers.get("x-slo-reason"))
+                          for a in held})
+
+
+class Upgrade(unittest.TestCase):
+    """Straight to the agent."""
+
+    def start(self, **kw):
+        self.lab = AgentAlone(room=1, fleet={"l20-1": "l20"}, **kw)
+        self.addCleanup(lambda: self.lab.__exit__(None))
+        self.lab.start()
+
+    def test_what_was_sent_before_is_answered_and_what_comes_after_is_not_refused(self):
+        self.start()
+        lab = self.lab
+        peer = lab.peer()
+        self.addCleanup(peer.close)
+        self.assertEqual("route", peer.route("r1")["verdict"])
+        peer.ask("r2")
+        lab.until(lambda: lab.queued() == 1, "r2 waits")
+        self.assertEqual(0, upgrade(lab))
+        answer = peer.answer()
+        self.assertEqual(("fallback", "draining"), (answer["verdict"], answer["reason"]))
+        lab.until(lambda: lab.dispatched() == 2, "both are in the new ledger")
+        new = lab.peer()
+        self.addCleanup(new.close)
+        new.ask("r3")
+        lab.until(lambda: lab.queued() == 1, "there is no room for a third one")
+        lab.udp(end_line("r1"))
+        lab.ends("r2")
+        self.assertEqual("route", new.answer()["verdict"])
+        lab.ends("r3")
+        lab.until(lab.idle, "an empty ledger")
+
+    def test_a_successor_that_does_not_start_changes_nothing(self):
+        self.start()
+        lab = self.lab
+        lab.config_file.write_text("{")
+        lab.agent.send(signal.SIGUSR2)
+        lab.logged(r"upgrade: the new program (ended with status 1|did not start); this process goes on")
+        peer = lab.peer()
+        self.addCleanup(peer.close)
+        self.assertEqual("route", peer.route("r1")["verdict"])
+        lab.ends("r1")
+        lab.until(lab.idle, "its end")
+
+    def test_a_successor_may_have_a_successor(self):
+        self.start()
+        for _ in range(3):
+            self.assertEqual(0, upgrade(self.lab))
+            self.lab.until(self.lab.agent_ready, "it serves")
+
+
+class Snapshots(unittest.TestCase):
+    """What may be wrong with the file; the agent starts all the same."""
+
+    def start(self, **kw):
+        self.lab = AgentAlone(room=1, fleet={"l20-1": "l20"}, config=with_snapshot, **kw)
+        self.file = self.lab.dir / "state.snap"
+        self.addCleanup(lambda: self.lab.__exit__(None))
+
+    def again(self):
+        lab = self.lab
+        lab.agent.child.kill()
+        lab.agent.child.wait()
+        (lab.dir / "agent.log").write_text("")
+        lab.start_agent()
+
+    def test_none_yet(self):
+        self.start()
+        self.lab.start()
+        self.lab.logged(r"snapshot \S+: No such file or directory, so this start knows nothing")
+
+    def one_lease(self):
+        self.start()
+        lab = self.lab
+        lab.start()
+        self.peer = lab.peer()
+        self.addCleanup(self.peer.close)
+        self.assertEqual("route", self.peer.route("r1")["verdict"])
+        since = lab.counter("snapshots_written_total")
+        lab.until(lambda: lab.counter("snapshots_written_total") >= since + 2, "a snapshot")
+
+    def test_taken_up_and_released_by_its_end_line(self):
+        self.one_lease()
+        self.again()
+        self.lab.logged(NEWS)
+        self.assertEqual(1, self.lab.dispatched())
+        self.lab.ends("r1")
+        self.lab.until(self.lab.idle, "its end")
+        self.assertEqual(1, self.lab.end_lines("closed"))
+
+    def test_torn(self):
+        self.one_lease()
+        self.lab.agent.child.kill()
+        self.lab.agent.child.wait()
+        self.file.write_bytes(self.file.read_bytes()[:-1])
+        self.again()
+        self.lab.logged(r"state\.snap: its length is wrong, so this start knows nothing of before")
+        self.assertEqual(0, self.lab.dispatched())
+
+    def test_of_another_fleet(self):
+        self.one_lease()
+        deployments = self.lab.config["models"][MODEL]["deployments"]
+        deployments["l20"]["servers"] = ["l20-9"]
+        self.lab.config_file.write_text(json.dumps(self.lab.config))
+        self.again()
+        found = self.lab.logged(NEWS)
+        self.assertEqual(("0", "1", "1"), found.groups())
+
+    def test_too_old(self):
+        self.one_lease()
+        self.lab.config["snapshot"]["max_age"] = "0"
+        self.lab.config_file.write_text(json.dumps(self.lab.config))
+        self.again()
+        self.lab.logged(r"state\.snap: it is \d+ s old, so this start knows nothing of before")
+        self.assertEqual(0, self.lab.dispatched())
+
+    def test_a_folder_that_cannot_be_written_is_told(self):
+        self.start()
+        self.lab.config["snapshot"]["file"] = "nowhere/state.snap"
+        self.lab.config_file.write_text(json.dumps(self.lab.config))
+        self.lab.start()
+        self.lab.logged(r"snapshot \S+nowhere/state\.snap cannot be written: No such file")
+
+
+if __name__ == "__main__":
+    unittest.main()
