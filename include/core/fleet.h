@@ -46,7 +46,7 @@ const char *fleet_repair_name(enum fleet_repair r); /* "surplus", "expired", "ma
 #define SURPLUS_MAX  65536               /* requests; more are not believed */
 #define SURPLUS_LOAD (SLO_LOAD_ONE / 16) /* of one, where nothing tells more */
 
-/* What runs on a server is in its ledger three times over:
+/* A server's ledger holds three kinds of requests:
  *   leases    requests that were placed here, in order of dispatch
  *   departed  those of them that a HAProxy process that left may still be serving
  *   surplus   requests that somebody else placed here: a number, and one charge for all */
