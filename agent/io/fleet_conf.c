@@ -254,10 +254,11 @@ slo_err fleet_configure(struct agent *a, const struct config *conf)
 
 		if (!register_names(a, m))
 			ok = false;
-		else if (!before || !same_model(before, m->conf))
+		else if (a->fleet.incomplete || !before || !same_model(before, m->conf))
 			ok &= arrange_deployments(a, m) && arrange_servers(a, m);
 	}
 	apply_all(a);
 	fleet_collect(a);
+	a->fleet.incomplete = !ok;
 	return ok ? SLO_OK : SLO_EFULL;
 }

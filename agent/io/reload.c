@@ -49,7 +49,7 @@ bool agent_reload(struct agent *a, struct config *conf)
 		return false;
 	default:
 		log_write(a->log, LOG_ERR,
-		          "reload: out of memory, some of the new fleet is missing; restart");
+		          "reload: out of memory, some of the new fleet is missing; reload again");
 		break;
 	}
 	agent_configure(a);

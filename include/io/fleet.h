@@ -58,6 +58,7 @@ struct fleet {
 	bool viewing;
 	slo_nsec viewed;  /* end of the last complete one; 0: none so far */
 	uint64_t expired; /* leases, as far as it was told */
+	bool incomplete;  /* memory ran out while it was arranged */
 };
 
 static inline struct fleet_server *fleet_server(const struct server *s)
@@ -73,7 +74,8 @@ void fleet_fini(struct fleet *f);
 
 /* Puts the models, deployments and servers of conf in force, which becomes a->conf (NULL before:
  * the first time). What has the same name stays, with all it has. SLO_ENOMEM: nothing changed.
- * SLO_EFULL: out of memory on the way, so some of it is missing; what there is is sound. */
+ * SLO_EFULL: out of memory on the way, so some of it is missing until the
+ * next time; what there is is sound. */
 MUSTCHECK slo_err fleet_configure(struct agent *a, const struct config *conf);
 
 /* NULL: nothing known of it. */

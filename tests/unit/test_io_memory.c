@@ -502,6 +502,58 @@ static void old_or_new_then_new(struct fixture *f)
 	inproc_remove_profile(&f->p);
 }
 
+/* s1 leaves, s3 joins, and there is a new model on them. */
+static void hold_one_and_change_the_fleet(struct fixture *f)
+{
+	FILE *file;
+
+	fill_servers(f);
+	send_notify(f, 1);
+	turn(f);
+	file = fopen(f->p.conf_path, "w");
+	MUST(file);
+	fputs(
+	    "{\"spop\":{\"listen\":[\"unix:spop\"]},\"events\":{\"listen\":[\"unix:events\"]},"
+	    "\"models\":{\"n\":{\"backend\":\"b\",\"deployments\":{\"d\":{\"servers\":[\"s3\"]}}},"
+	    "\"m\":{\"backend\":\"b\",\"deployments\":{\"d\":{\"servers\":[\"s2\",\"s3\"]}}}},"
+	    "\"profiles\":{\"dir\":\"profiles\"}}",
+	    file);
+	MUST(fclose(file) == 0);
+	inproc_write_profile(&f->p, 2);
+}
+
+/* Whatever came of it: what ran and what waited goes on, and with memory all of it comes. */
+static void whole_at_the_next_try(struct fixture *f)
+{
+	size_t models = f->p.agent->model_count;
+
+	assert_true(models == 2 || (f->struck && models == 1));
+	assert_true(models == 2 || f->out_of_memory || f->p.conf->model_count == 1);
+	sched_check(f->p.agent->sched);
+	assert_int_equal(counts(f).queued + counts(f).dispatched, 3);
+	assert_true(reload(f));
+	sched_check(f->p.agent->sched);
+	turn(f);
+	MUST(next_type(f, 1) == SPOP_ACK); /* s3 has room for it */
+	assert_string_equal(f->verdict, "route");
+	send_end(f, 3);
+	turn(f);
+	send_notify_of(f, 1, "n");
+	turn(f);
+	MUST(next_type(f, 1) == SPOP_ACK);
+	assert_string_equal(f->verdict, "fallback"); /* it has no profile */
+	inproc_remove_profile(&f->p);
+}
+
+static void reloading_another_fleet(void **state)
+{
+	static const struct deed whole = { hold_one_and_change_the_fleet, hangup,
+		                           whole_at_the_next_try, 30 };
+
+	(void)state;
+	without_memory(&whole);
+}
+
 static void reloading(void **state)
 {
 	static const struct deed whole = { hold_one_and_change_the_files, hangup,
@@ -514,8 +566,13 @@ static void reloading(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(hello),    cmocka_unit_test(notify), cmocka_unit_test(ack),
-		cmocka_unit_test(end_line), cmocka_unit_test(ring),   cmocka_unit_test(reloading),
+		cmocka_unit_test(hello),
+		cmocka_unit_test(notify),
+		cmocka_unit_test(ack),
+		cmocka_unit_test(end_line),
+		cmocka_unit_test(ring),
+		cmocka_unit_test(reloading),
+		cmocka_unit_test(reloading_another_fleet),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
