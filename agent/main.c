@@ -256,9 +256,6 @@ static bool start(struct daemon *d)
 	d->tell.data = d;
 	ev_timer_start(d->loop, &d->tell);
 	raise_descriptors(d);
-	if (d->conf->runtime_api.count > 0)
-		log_write(&d->log, LOG_WARNING,
-		          "haproxy.runtime_api is accepted but not polled by this version");
 	if (!(d->agent = agent_new(d->loop, d->conf, &d->log)))
 		return false;
 	listeners_inherit(&d->agent->listeners);

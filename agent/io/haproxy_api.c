@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 
 #include "core/heal.h"
 #include "io/clock.h"
+#include "io/lookup.h"
 #include "wire/haproxy_stat.h"
 
 #define DEADLINE     5.0 /* seconds for one answer */
@@ -30,8 +30,11 @@ struct haproxy_pulse {
 struct target {
 	struct haproxy_api *api;
 	char name[320];
+	const struct listen_addr *where;
 	struct sockaddr_storage addr;
-	socklen_t addr_len;
+	socklen_t addr_len;       /* 0: to be looked up */
+	bool named;               /* its address may change */
+	struct lookup *lookup;    /* running */
 	int fd;                   /* -1: there is no open question */
 	size_t sent, bytes;       /* of the command, of the answer */
 	uint32_t unknown;         /* backends, in the present answer */
@@ -138,6 +141,8 @@ static void close_question(struct target *t)
 
 	ev_io_stop(loop, &t->io);
 	ev_timer_stop(loop, &t->deadline);
+	lookup_cancel(t->lookup);
+	t->lookup = NULL;
 	if (t->fd >= 0)
 		close(t->fd);
 	t->fd = -1;
@@ -162,6 +167,8 @@ static void failed(struct target *t, slo_nsec now, const char *why)
 		t->silent_since = now;
 	t->answered = false;
 	t->failures++;
+	if (t->named)
+		t->addr_len = 0;
 	close_question(t);
 }
 
@@ -343,15 +350,10 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 
 /* Questions */
 
-static void ask(struct target *t, slo_nsec now)
+static void connect_to(struct target *t, slo_nsec now)
 {
-	struct ev_loop *loop = t->api->agent->loop;
 	const struct sockaddr *addr = (const struct sockaddr *)&t->addr;
 
-	t->sent = t->bytes = 0;
-	t->is = (struct haproxy_pulse){ 0, 0 };
-	t->unknown = 0;
-	haproxy_stat_init(&t->parser);
 	t->fd = socket(t->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* A unix socket with a full backlog says EAGAIN and goes on trying nothing. */
 	if (t->fd < 0 || (connect(t->fd, addr, t->addr_len) != 0 && errno != EINPROGRESS)) {
@@ -359,9 +361,40 @@ static void ask(struct target *t, slo_nsec now)
 		return;
 	}
 	ev_io_set(&t->io, t->fd, EV_WRITE);
-	ev_io_start(loop, &t->io);
+	ev_io_start(t->api->agent->loop, &t->io);
+}
+
+static void on_found(void *user, const struct lookup_addresses *found, const char *why)
+{
+	struct target *t = user;
+
+	t->lookup = NULL;
+	if (!found) {
+		failed(t, clock_nsec(), why);
+		return;
+	}
+	t->addr = found->sa[0];
+	t->addr_len = found->len[0];
+	connect_to(t, clock_nsec());
+}
+
+static void ask(struct target *t, slo_nsec now)
+{
+	struct ev_loop *loop = t->api->agent->loop;
+
+	t->sent = t->bytes = 0;
+	t->is = (struct haproxy_pulse){ 0, 0 };
+	t->unknown = 0;
+	haproxy_stat_init(&t->parser);
 	ev_timer_set(&t->deadline, DEADLINE, 0.);
 	ev_timer_start(loop, &t->deadline);
+	if (t->addr_len > 0) {
+		connect_to(t, now);
+		return;
+	}
+	t->lookup = lookup_start(loop, t->where->host, t->where->port, on_found, t);
+	if (!t->lookup)
+		failed(t, now, "out of memory for its address");
 }
 
 static void on_poll(struct ev_loop *loop, ev_timer *w, int revents)
@@ -381,36 +414,30 @@ static void on_poll(struct ev_loop *loop, ev_timer *w, int revents)
 
 /* Set-up */
 
-static bool resolve(struct target *t, const struct listen_addr *where, struct log *log)
+/* What needs no name server. */
+static void set_address(struct target *t, const struct listen_addr *where)
 {
-	struct addrinfo hints = { .ai_flags = AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	struct addrinfo *found;
-	char port[8];
-	int err;
+	struct lookup_addresses known;
 
+	t->where = where;
 	if (where->kind == LISTEN_UNIX) {
 		snprintf(t->name, sizeof(t->name), "unix:%s", where->path);
 		memcpy(un.sun_path, where->path, strlen(where->path) + 1);
 		memcpy(&t->addr, &un, sizeof(un));
 		t->addr_len = sizeof(un);
-		return true;
+		return;
 	}
 	snprintf(t->name, sizeof(t->name), strchr(where->host, ':') ? "[%s]:%u" : "%s:%u",
 	         where->host, where->port);
-	snprintf(port, sizeof(port), "%u", where->port);
-	err = getaddrinfo(where->host, port, &hints, &found);
-	if (err != 0) {
-		log_write(log, LOG_ERR, "haproxy.runtime_api: %s: %s", t->name, gai_strerror(err));
-		return false;
+	t->named = !lookup_at_once(where->host, where->port, &known);
+	if (!t->named) {
+		t->addr = known.sa[0];
+		t->addr_len = known.len[0];
 	}
-	memcpy(&t->addr, found->ai_addr, found->ai_addrlen);
-	t->addr_len = found->ai_addrlen;
-	freeaddrinfo(found);
-	return true;
 }
 
-static bool add_target(struct haproxy_api *api, const struct listen_addr *where, slo_nsec now)
+static void add_target(struct haproxy_api *api, const struct listen_addr *where, slo_nsec now)
 {
 	struct target *t = &api->target[api->count];
 
@@ -418,14 +445,12 @@ static bool add_target(struct haproxy_api *api, const struct listen_addr *where,
 	t->fd = -1;
 	t->asked = t->logged = -1;
 	t->silent_since = now;
-	if (!resolve(t, where, api->agent->log))
-		return false;
+	set_address(t, where);
 	ev_init(&t->io, on_ready);
 	t->io.data = t;
 	ev_init(&t->deadline, on_deadline);
 	t->deadline.data = t;
 	api->count++;
-	return true;
 }
 
 struct haproxy_api *haproxy_api_new(struct agent *a)
@@ -446,12 +471,8 @@ struct haproxy_api *haproxy_api_new(struct agent *a)
 	api->settle.data = api;
 	ev_timer_init(&api->poll, on_poll, 0., (double)conf->haproxy_poll / 1e9);
 	api->poll.data = api;
-	for (size_t i = 0; i < conf->runtime_api.count; i++) {
-		if (!add_target(api, &conf->runtime_api.addr[i], now)) {
-			haproxy_api_free(api);
-			return NULL;
-		}
-	}
+	for (size_t i = 0; i < api->where.count; i++)
+		add_target(api, &api->where.addr[i], now);
 	ev_timer_start(a->loop, &api->poll);
 	return api;
 }
@@ -465,6 +486,7 @@ void haproxy_api_free(struct haproxy_api *api)
 
 		ev_io_stop(api->agent->loop, &t->io);
 		ev_timer_stop(api->agent->loop, &t->deadline);
+		lookup_cancel(t->lookup);
 		if (t->fd >= 0)
 			close(t->fd);
 	}

@@ -32,7 +32,7 @@ void redis_link_close(struct redis_link *l)
 	ev_io_stop(l->loop, &l->writable);
 	ev_timer_stop(l->loop, &l->more);
 	ev_timer_stop(l->loop, &l->deadline);
-	redis_lookup_cancel(l->lookup);
+	lookup_cancel(l->lookup);
 	l->lookup = NULL;
 	SSL_free(l->ssl);
 	l->ssl = NULL;
@@ -394,7 +394,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 	fail(l, l->state == LINK_UP ? "it does not reply" : "it does not answer");
 }
 
-static void on_found(void *user, const struct redis_addresses *found, const char *why)
+static void on_found(void *user, const struct lookup_addresses *found, const char *why)
 {
 	struct redis_link *l = user;
 
@@ -417,7 +417,7 @@ void redis_link_init(struct redis_link *l, struct ev_loop *loop, const struct re
 	l->readable.data = l->writable.data = l->more.data = l->deadline.data = l;
 }
 
-static void address_of_path(const char *path, struct redis_addresses *out)
+static void address_of_path(const char *path, struct lookup_addresses *out)
 {
 	struct sockaddr_un *un = (struct sockaddr_un *)&out->sa[0];
 
@@ -441,9 +441,9 @@ void redis_link_open(struct redis_link *l, const struct redis_url *url, SSL_CTX 
 	if (url->kind == REDIS_URL_UNIX)
 		address_of_path(url->path, &l->addresses);
 	else
-		known = redis_lookup_at_once(url->host, url->port, &l->addresses);
+		known = lookup_at_once(url->host, url->port, &l->addresses);
 	if (!known)
-		l->lookup = redis_lookup_start(l->loop, url->host, url->port, on_found, l);
+		l->lookup = lookup_start(l->loop, url->host, url->port, on_found, l);
 	if (l->lookup)
 		return;
 	ev_timer_set(&l->more, 0., 0.); /* no callback before this returns */

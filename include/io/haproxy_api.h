@@ -18,7 +18,8 @@
 
 struct haproxy_api;
 
-/* Looks names up, once. NULL: no memory or an address that makes no sense, which is logged. */
+/* A name is looked up before it is asked first and after each failure, while the loop goes on.
+ * NULL: out of memory, which is logged. */
 struct haproxy_api *haproxy_api_new(struct agent *a);
 void haproxy_api_free(struct haproxy_api *api); /* NULL is accepted */
 /* Makes a->haproxy what a->conf says, now or after a reload. */

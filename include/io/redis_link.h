@@ -17,7 +17,7 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 
-#include "io/redis_lookup.h"
+#include "io/lookup.h"
 #include "slo.h"
 #include "wire/redis_url.h"
 
@@ -38,8 +38,8 @@ struct redis_link {
 	const struct redis_link_user *user;
 	enum redis_link_state state;
 	int fd; /* -1: none */
-	struct redis_lookup *lookup;
-	struct redis_addresses addresses;
+	struct lookup *lookup;
+	struct lookup_addresses addresses;
 	size_t next_address; /* to try when this one fails */
 	SSL_CTX *tls;        /* borrowed; NULL: none */
 	SSL *ssl;

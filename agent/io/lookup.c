@@ -1,4 +1,4 @@
-#include "io/redis_lookup.h"
+#include "io/lookup.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -6,24 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/redis_url.h"
+#define POLL     0.02 /* seconds between two looks */
+#define HOST_MAX 255
 
-#define POLL 0.02 /* seconds between two looks */
-
-struct redis_lookup {
+struct lookup {
 	struct ev_loop *loop;
 	ev_timer poll;
 	struct gaicb request;
 	struct addrinfo hints;
-	void (*done)(void *user, const struct redis_addresses *found, const char *why);
+	void (*done)(void *user, const struct lookup_addresses *found, const char *why);
 	void *user;
-	char host[REDIS_URL_HOST_MAX + 1], port[8];
+	char host[HOST_MAX + 1], port[8];
 };
 
-static void collect(const struct addrinfo *list, struct redis_addresses *out)
+static void collect(const struct addrinfo *list, struct lookup_addresses *out)
 {
 	out->count = 0;
-	for (; list && out->count < REDIS_ADDRESSES_MAX; list = list->ai_next) {
+	for (; list && out->count < LOOKUP_ADDRESSES_MAX; list = list->ai_next) {
 		if (list->ai_addrlen > sizeof(out->sa[0]))
 			continue;
 		memcpy(&out->sa[out->count], list->ai_addr, list->ai_addrlen);
@@ -31,7 +30,7 @@ static void collect(const struct addrinfo *list, struct redis_addresses *out)
 	}
 }
 
-static bool numeric(const char *host, uint16_t port, struct redis_addresses *out)
+static bool numeric(const char *host, uint16_t port, struct lookup_addresses *out)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 		                  .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV };
@@ -46,9 +45,9 @@ static bool numeric(const char *host, uint16_t port, struct redis_addresses *out
 	return out->count > 0;
 }
 
-bool redis_lookup_at_once(const char *host, uint16_t port, struct redis_addresses *out)
+bool lookup_at_once(const char *host, uint16_t port, struct lookup_addresses *out)
 {
-	struct redis_addresses v6;
+	struct lookup_addresses v6;
 
 	if (strcmp(host, "localhost") != 0)
 		return numeric(host, port, out);
@@ -61,7 +60,7 @@ bool redis_lookup_at_once(const char *host, uint16_t port, struct redis_addresse
 	return true;
 }
 
-static void release(struct redis_lookup *l)
+static void release(struct lookup *l)
 {
 	ev_timer_stop(l->loop, &l->poll);
 	if (l->request.ar_result)
@@ -71,10 +70,10 @@ static void release(struct redis_lookup *l)
 
 static void on_poll(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	struct redis_lookup *l = w->data;
-	struct redis_addresses found;
+	struct lookup *l = w->data;
+	struct lookup_addresses found;
 	int error = gai_error(&l->request);
-	void (*done)(void *, const struct redis_addresses *, const char *) = l->done;
+	void (*done)(void *, const struct lookup_addresses *, const char *) = l->done;
 	void *user = l->user;
 
 	if (error == EAI_INPROGRESS)
@@ -87,12 +86,12 @@ static void on_poll(struct ev_loop *loop, ev_timer *w, int revents)
 		done(user, NULL, error ? gai_strerror(error) : "no address");
 }
 
-struct redis_lookup *
-redis_lookup_start(struct ev_loop *loop, const char *host, uint16_t port,
-                   void (*done)(void *user, const struct redis_addresses *found, const char *why),
-                   void *user)
+struct lookup *lookup_start(struct ev_loop *loop, const char *host, uint16_t port,
+                            void (*done)(void *user, const struct lookup_addresses *found,
+                                         const char *why),
+                            void *user)
 {
-	struct redis_lookup *l = calloc(1, sizeof(*l));
+	struct lookup *l = calloc(1, sizeof(*l));
 	struct gaicb *list[1];
 
 	if (!l)
@@ -116,7 +115,7 @@ redis_lookup_start(struct ev_loop *loop, const char *host, uint16_t port,
 	return l;
 }
 
-void redis_lookup_cancel(struct redis_lookup *l)
+void lookup_cancel(struct lookup *l)
 {
 	if (!l)
 		return;
