@@ -8,11 +8,13 @@ them and `make lint`, as `make test` means it. The last line is "N passed, M fai
 What a failed test printed is shown, a passed one stays quiet.
 """
 import argparse
+import concurrent.futures
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -21,9 +23,15 @@ PYTHON = "/usr/bin/python3"
 VALGRIND = ["valgrind", "-q", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect",
             "--error-exitcode=99"]
 totals = {"passed": 0, "failed": 0, "skipped": 0}
+telling = threading.Lock()
 
 
 def report(name, passed, failed, skipped, seconds, output=""):
+    with telling:
+        tell(name, passed, failed, skipped, seconds, output)
+
+
+def tell(name, passed, failed, skipped, seconds, output):
     totals["passed"] += passed
     totals["failed"] += failed
     totals["skipped"] += skipped
@@ -71,11 +79,18 @@ def cmocka(name, argv, env=None):
     report(name, passed, failed, 0, seconds, out)
 
 
+def side_by_side(jobs):
+    """Calls all of them, as many at once as there are processors: they mostly wait."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for done in [pool.submit(*job) for job in jobs]:
+            done.result()
+
+
 def unit(build, wrap=()):
-    for test in sorted((ROOT / "tests/unit").glob("test_*.c")):
-        label = "valgrind" if wrap else build.name
-        cmocka(f"{test.stem} ({label})", [*wrap, build / "tests" / test.stem],
-               {"SLO_TEST_SCALE": "0.1"} if wrap else None)
+    label = "valgrind" if wrap else build.name
+    env = {"SLO_TEST_SCALE": "0.1"} if wrap else None
+    side_by_side([(cmocka, f"{test.stem} ({label})", [*wrap, build / "tests" / test.stem], env)
+                  for test in sorted((ROOT / "tests/unit").glob("test_*.c"))])
 
 
 def corpus(build):
@@ -108,19 +123,24 @@ def experiment(build):
 
 
 def python_tests(label, build, demo, haproxy, env=None, folder="integration", timeout=1500):
+    """A job for each file."""
     env = dict(sanitizers(), HAPROXY=str(haproxy), BUILD_DIR=str(build), DEMO_DIR=str(demo),
                PYTHONPATH=str(ROOT / "tests/support"), **(env or {}))
-    for test in sorted((ROOT / "tests" / folder).glob("test_*.py")):
-        code, out, seconds = run([PYTHON, "-m", "unittest", "-v", test], env, timeout)
-        m = re.search(r"^Ran (\d+) tests?", out, re.M)
-        ran = int(m[1]) if m else 0
-        bad = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", out))
-        skipped = sum(int(n) for n in re.findall(r"skipped=(\d+)", out))
-        if code != 0 and bad == 0:
-            bad = 1
-        if ran == 0:
-            bad = 1
-        report(f"{test.stem} ({label})", max(0, ran - bad - skipped), bad, skipped, seconds, out)
+    return [(python_test, f"{test.stem} ({label})", test, env, timeout)
+            for test in sorted((ROOT / "tests" / folder).glob("test_*.py"))]
+
+
+def python_test(name, test, env, timeout):
+    code, out, seconds = run([PYTHON, "-m", "unittest", "-v", test], env, timeout)
+    m = re.search(r"^Ran (\d+) tests?", out, re.M)
+    ran = int(m[1]) if m else 0
+    bad = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", out))
+    skipped = sum(int(n) for n in re.findall(r"skipped=(\d+)", out))
+    if code != 0 and bad == 0:
+        bad = 1
+    if ran == 0:
+        bad = 1
+    report(name, max(0, ran - bad - skipped), bad, skipped, seconds, out)
 
 
 def haproxies(root):
@@ -128,22 +148,21 @@ def haproxies(root):
     yield "HAProxy 3.2", root / "hap/haproxy"
 
 
-def integration(root, build, pairs=None):
-    for label, haproxy in pairs or haproxies(root):
-        python_tests(f"{label}, {build.name}", build, root / "release", haproxy)
+def with_haproxy(folder, root, build, pairs=None):
+    return [job for label, haproxy in pairs or haproxies(root)
+            for job in python_tests(f"{label}, {build.name}", build, root / "release", haproxy,
+                                    folder=folder)]
 
 
-def endurance(root, build, pairs=None):
-    for label, haproxy in pairs or haproxies(root):
-        python_tests(f"{label}, {build.name}", build, root / "release", haproxy,
-                     folder="endurance")
+def under_valgrind(root):
+    build = root / "release"
+    return python_tests("HAProxy 2.6, valgrind", build, build, "haproxy",
+                        {"SLO_WRAP": " ".join(VALGRIND), "SLO_TEST_SCALE": "0.1"})
 
 
 def valgrind(root):
-    build = root / "release"
-    unit(build, VALGRIND)
-    python_tests("HAProxy 2.6, valgrind", build, build, "haproxy",
-                 {"SLO_WRAP": " ".join(VALGRIND), "SLO_TEST_SCALE": "0.1"})
+    unit(root / "release", VALGRIND)
+    side_by_side(under_valgrind(root))
 
 
 def everything(root):
@@ -156,11 +175,11 @@ def everything(root):
         scenarios(build)
         prop(build)
     experiment(release)
-    integration(root, release, [old, new])
-    integration(root, asan, [old])
-    endurance(root, release, [new])
-    endurance(root, asan, [old])
-    valgrind(root)
+    unit(release, VALGRIND)
+    side_by_side(with_haproxy("integration", root, release, [old, new]) +
+                 with_haproxy("integration", root, asan, [old]) +
+                 with_haproxy("endurance", root, release, [new]) +
+                 with_haproxy("endurance", root, asan, [old]) + under_valgrind(root))
 
 
 def main():
@@ -174,8 +193,9 @@ def main():
     suites = {"unit": lambda: unit(build), "corpus": lambda: corpus(build),
               "scenarios": lambda: scenarios(build), "prop": lambda: prop(build),
               "experiment": lambda: experiment(build),
-              "integration": lambda: integration(root, build),
-              "endurance": lambda: endurance(root, build), "valgrind": lambda: valgrind(root)}
+              "integration": lambda: side_by_side(with_haproxy("integration", root, build)),
+              "endurance": lambda: side_by_side(with_haproxy("endurance", root, build)),
+              "valgrind": lambda: valgrind(root)}
     began = time.monotonic()
     if args.suite:
         for name in args.suite:
