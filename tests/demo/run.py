@@ -414,7 +414,7 @@ def run(stack, stop):
 
 def main():
     stop = Stop()
-    stack = harness.Stack(speed=SPEED)
+    stack = harness.Stack(speed=SPEED, runtime_api=True)
     try:
         if run(stack, stop):
             return 0

@@ -67,10 +67,7 @@ def upgrade(lab):
 
 class Restarts(WithStack):
     def start(self, **kw):
-        def change(conf):
-            with_snapshot(conf)
-            conf["haproxy"] = {"runtime_api": ["unix:stats.sock"]}
-        return super().start(room=ROOM, speed=1, config=change, **kw)
+        return super().start(room=ROOM, speed=1, config=with_snapshot, runtime_api=True, **kw)
 
     async def fill_up(self, held=HELD):
         tasks = await self.lab.fill(SERVERS * ROOM, held, held_tokens=LONG)
@@ -197,6 +194,21 @@ class Upgrade(unittest.TestCase):
         lab.config_file.write_text("{")
         lab.agent.send(signal.SIGUSR2)
         lab.logged(r"upgrade: the new program (ended with status 1|did not start); this process goes on")
+        peer = lab.peer()
+        self.addCleanup(peer.close)
+        self.assertEqual("route", peer.route("r1")["verdict"])
+        lab.ends("r1")
+        lab.until(lab.idle, "its end")
+
+    def test_a_successor_may_listen_elsewhere(self):
+        self.start()
+        lab = self.lab
+        before, lab.spop = lab.spop, lab.ports.take()
+        lab.ports.release()
+        lab.config["spop"]["listen"] = [f"127.0.0.1:{lab.spop}"]
+        lab.config_file.write_text(json.dumps(lab.config))
+        self.assertEqual(0, upgrade(lab))
+        lab.logged(rf"socket of 127\.0\.0\.1:{before} serves no configured address")
         peer = lab.peer()
         self.addCleanup(peer.close)
         self.assertEqual("route", peer.route("r1")["verdict"])

@@ -117,10 +117,11 @@ def get(url, seconds=60):
 class Stack:
     """Options: build (directory of binaries), haproxy (binary), speed and other arguments of the
     demo servers, config (a function that changes the agent's configuration), wrap (argv in front
-    of the agent's, such as valgrind), profiles (False: none), fleet (server -> gpu)."""
+    of the agent's, such as valgrind), runtime_api (whether the agent asks HAProxy), profiles (False: none), fleet (server -> gpu)."""
 
     def __init__(self, build=None, haproxy=None, speed=50, config=None, wrap=(), profiles=None,
-                 server_args=(), fleet=None, conf="haproxy.cfg", maxconn=1000, extra_cfg=None):
+                 server_args=(), fleet=None, conf="haproxy.cfg", maxconn=1000, extra_cfg=None,
+                 runtime_api=False):
         self.build = pathlib.Path(build or os.environ.get("BUILD_DIR", ROOT / "build/release"))
         self.haproxy = haproxy or os.environ.get("HAPROXY", "haproxy")
         self.demo = pathlib.Path(os.environ.get("DEMO_DIR", self.build)) / "tests/llm_server"
@@ -128,6 +129,7 @@ class Stack:
         self.fleet = dict(fleet or FLEET)
         self.speed, self.server_args = speed, list(server_args)
         self.wrap = list(wrap) or os.environ.get("SLO_WRAP", "").split()
+        self.runtime_api = runtime_api
         self.conf_name, self.maxconn, self.extra_cfg = conf, maxconn, extra_cfg
         ports = Ports()
         self.port = ports.take()
@@ -145,6 +147,10 @@ class Stack:
         conf["spop"]["listen"] = [f"127.0.0.1:{self.spop}"]
         conf["events"]["listen"] = [f"127.0.0.1:{self.events}", f"udp:127.0.0.1:{self.events}"]
         conf["http"]["listen"] = f"127.0.0.1:{self.http}"
+        # Most tests say themselves what the agent hears of HAProxy.
+        del conf["haproxy"]
+        if self.runtime_api:
+            conf["haproxy"] = {"runtime_api": ["unix:stats.sock"]}
         model = conf["models"][MODEL]
         model["deployments"] = {}
         for server, gpu in self.fleet.items():
