@@ -88,8 +88,12 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	if (f->child) /* a slow disk: no queue of writers */
 		return;
 	child = fork();
-	if (child == 0)
+	if (child == 0) {
+		/* A connection that the agent closes must not stay open in here while a disk is
+		 * slow. */
+		close_range(STDERR_FILENO + 1, ~0u, 0);
 		_exit(save_state(f->agent));
+	}
 	if (child < 0) {
 		complain(f->agent, errno);
 		return;
