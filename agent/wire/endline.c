@@ -24,36 +24,45 @@ static struct slice take_until(struct slice *rest, int b)
 	return head;
 }
 
-/* Digits only, at least one. false: something else, or above max. */
-static bool decimal(struct slice s, uint64_t max, uint64_t *value)
+/* What follows goes over a line byte by byte, as pointers: its words are a few bytes long. */
+
+/* The digits that [p, end) starts with: their value, -1 if there are none or it is beyond int64.
+ * Returns where they end. */
+static inline const uint8_t *take_digits(const uint8_t *p, const uint8_t *end, int64_t *value)
 {
+	const uint8_t *start = p;
 	uint64_t v = 0;
+	bool fits = true;
 
-	for (size_t i = 0; i < s.len; i++) {
-		uint64_t digit = (uint64_t)s.p[i] - '0';
-
-		if (s.p[i] < '0' || s.p[i] > '9' || v > (max - digit) / 10)
-			return false;
-		v = v * 10 + digit;
+	for (; p < end && *p >= '0' && *p <= '9'; p++) {
+		fits &= v <= INT64_MAX / 10;
+		v = v * 10 + (uint64_t)(*p - '0');
 	}
-	*value = v;
-	return s.len > 0;
+	*value = fits && v <= INT64_MAX && p > start ? (int64_t)v : -1;
+	return p;
 }
 
-static int64_t number(struct slice s)
+/* The value that starts at p. What is no number is left there. */
+static const uint8_t *take_number(const uint8_t *p, const uint8_t *end, int64_t *value)
 {
-	uint64_t v;
-
-	if (s.len > 0 && s.p[0] == '+') /* %Ta under logasap */
-		s = (struct slice){ .p = s.p + 1, .len = s.len - 1 };
-	return decimal(s, INT64_MAX, &v) ? (int64_t)v : -1;
+	if (p < end && *p == '+') /* %Ta under logasap */
+		p++;
+	p = take_digits(p, end, value);
+	if (p < end && *p != ' ')
+		*value = -1;
+	return p;
 }
 
-static struct slice text(struct slice s)
+static const uint8_t *take_text(const uint8_t *p, const uint8_t *end, struct slice *value)
 {
+	const uint8_t *blank = p < end ? memchr(p, ' ', (size_t)(end - p)) : NULL;
+	struct slice s = { .p = p, .len = (size_t)((blank ? blank : end) - p) };
+
 	if (s.len == 0 || slice_eq(s, "-") || slice_eq(s, "<NOSRV>"))
-		return (struct slice){ 0 };
-	return s;
+		*value = (struct slice){ 0 };
+	else
+		*value = s;
+	return p + s.len;
 }
 
 /* In the order of the sample configuration's log-format. */
@@ -75,58 +84,62 @@ static const struct field {
 };
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
 
-/* The index of key among the fields, or FIELDS. It mostly stands right at `from`. */
-static size_t find_field(struct slice key, size_t from)
+/* Where the value stands if [p, end) starts with f's key, else NULL. Too short for memcmp(). */
+static const uint8_t *behind_key(const uint8_t *p, const uint8_t *end, const struct field *f)
+{
+	const uint8_t *key = f->key.p, *key_end = key + f->key.len;
+
+	if (end - p < key_end - key)
+		return NULL;
+	while (key < key_end)
+		if (*p++ != *key++)
+			return NULL;
+	if (p == end || *p == ' ')
+		return p; /* no value */
+	return *p == '=' ? p + 1 : NULL;
+}
+
+/* The index of the field whose key p starts with, or FIELDS, and where its value stands. It mostly
+ * is the one at `next`. */
+static size_t find_field(const uint8_t *p, const uint8_t *end, size_t next, const uint8_t **value)
 {
 	for (size_t n = 0; n < FIELDS; n++) {
-		size_t i = from + n < FIELDS ? from + n : from + n - FIELDS;
+		size_t i = next + n < FIELDS ? next + n : next + n - FIELDS;
 
-		if (slice_same(key, fields[i].key))
+		*value = behind_key(p, end, &fields[i]);
+		if (*value)
 			return i;
 	}
 	return FIELDS;
 }
 
-static void set_field(struct endline *e, const struct field *f, struct slice value)
+static const uint8_t *take_value(const uint8_t *p, const uint8_t *end, const struct field *f,
+                                 struct endline *e)
 {
-	uint8_t *at = (uint8_t *)e + f->offset;
+	void *at = (uint8_t *)e + f->offset;
 
-	if (f->number)
-		*(int64_t *)(void *)at = number(value);
-	else
-		*(struct slice *)(void *)at = text(value);
-}
-
-/* Keys are a few bytes long: too short for memchr(). */
-static struct slice take_key(struct slice *word)
-{
-	struct slice key = { .p = word->p, .len = 0 };
-
-	while (key.len < word->len && word->p[key.len] != '=')
-		key.len++;
-	if (key.len < word->len)
-		*word = (struct slice){ .p = key.p + key.len + 1, .len = word->len - key.len - 1 };
-	else
-		*word = (struct slice){ 0 };
-	return key;
+	return f->number ? take_number(p, end, at) : take_text(p, end, at);
 }
 
 static slo_err parse_fields(struct slice rest, struct endline *e)
 {
+	const uint8_t *p = rest.p, *end = p + rest.len, *value;
 	uint32_t seen = 0;
 	size_t next = 0;
 
 	e->kind = ENDLINE_END;
-	while (rest.len > 0) {
-		struct slice value = take_until(&rest, ' ');
-		struct slice key = take_key(&value);
-		size_t i = find_field(key, next);
+	while (p < end) {
+		size_t i = find_field(p, end, next, &value);
 
-		if (i == FIELDS || seen & UINT32_C(1) << i)
-			continue;
-		seen |= UINT32_C(1) << i;
-		next = i + 1 < FIELDS ? i + 1 : 0;
-		set_field(e, &fields[i], value);
+		if (i < FIELDS && !(seen & UINT32_C(1) << i)) {
+			seen |= UINT32_C(1) << i;
+			next = i + 1 < FIELDS ? i + 1 : 0;
+			p = take_value(value, end, &fields[i], e);
+		}
+		/* A word that is no field of ours, or what a number has left of it. */
+		while (p < end && *p != ' ')
+			p++;
+		p += p < end;
 	}
 	return e->id.len > 0 && e->id.len <= ENDLINE_ID_MAX ? SLO_OK : SLO_EPROTO;
 }
@@ -174,14 +187,16 @@ static bool parse_server(struct slice rest, struct endline *e)
 /* "3", and what stands behind it. */
 static void parse_dropped(struct slice word, struct slice rest, struct endline *e)
 {
-	uint64_t n;
+	int64_t n;
 
 	if (!slice_eq(rest, "event dropped") && !slice_eq(rest, "events dropped") &&
 	    !slice_eq(rest, "event(s) dropped"))
 		return;
-	if (decimal(word, UINT32_MAX, &n)) { /* no ring holds more lines */
+	/* No ring holds more lines than that. */
+	if (take_digits(word.p, word.p + word.len, &n) == word.p + word.len && n >= 0 &&
+	    n <= UINT32_MAX) {
 		e->kind = ENDLINE_DROPPED;
-		e->dropped = n;
+		e->dropped = (uint64_t)n;
 	}
 }
 

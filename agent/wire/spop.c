@@ -67,44 +67,41 @@ static uint64_t read_uint32(struct rd *r)
 bool spop_value_read(struct rd *r, struct spop_value *v)
 {
 	uint8_t head = rd_u8(r);
-	struct spop_value got = { .type = (enum spop_type)(head & TYPE_MASK) };
 
-	switch (got.type) {
+	v->type = (enum spop_type)(head & TYPE_MASK);
+	switch (v->type) {
 	case SPOP_T_NULL:
 		break;
 	case SPOP_T_BOOL:
-		got.b = (head & FLAG_TRUE) != 0;
+		v->b = (head & FLAG_TRUE) != 0;
 		break;
 	case SPOP_T_INT32:
-		got.i = read_int32(r);
+		v->i = read_int32(r);
 		break;
 	case SPOP_T_UINT32:
-		got.u = read_uint32(r);
+		v->u = read_uint32(r);
 		break;
 	case SPOP_T_INT64:
-		got.i = (int64_t)rd_varint(r);
+		v->i = (int64_t)rd_varint(r);
 		break;
 	case SPOP_T_UINT64:
-		got.u = rd_varint(r);
+		v->u = rd_varint(r);
 		break;
 	case SPOP_T_IPV4:
-		got.s = rd_bytes(r, IPV4_SIZE);
+		v->s = rd_bytes(r, IPV4_SIZE);
 		break;
 	case SPOP_T_IPV6:
-		got.s = rd_bytes(r, IPV6_SIZE);
+		v->s = rd_bytes(r, IPV6_SIZE);
 		break;
 	case SPOP_T_STR:
 	case SPOP_T_BIN:
-		got.s = rd_slice(r);
+		v->s = rd_slice(r);
 		break;
 	default: /* its length is unknown, so is everything after it */
 		r->bad = true;
 		break;
 	}
-	if (r->bad)
-		return false;
-	*v = got;
-	return true;
+	return !r->bad;
 }
 
 void spop_value_write(struct wr *w, const struct spop_value *v)
@@ -136,26 +133,6 @@ void spop_value_write(struct wr *w, const struct spop_value *v)
 bool spop_value_is_int(const struct spop_value *v)
 {
 	return v->type >= SPOP_T_INT32 && v->type <= SPOP_T_UINT64;
-}
-
-bool spop_value_count(const struct spop_value *v, int64_t *n)
-{
-	switch (v->type) {
-	case SPOP_T_INT32:
-	case SPOP_T_INT64:
-		if (v->i < 0)
-			return false;
-		*n = v->i;
-		return true;
-	case SPOP_T_UINT32:
-	case SPOP_T_UINT64:
-		if (v->u > INT64_MAX)
-			return false;
-		*n = (int64_t)v->u;
-		return true;
-	default:
-		return false;
-	}
 }
 
 bool spop_kv_read(struct rd *r, struct spop_arg *kv)
@@ -219,24 +196,6 @@ slo_err spop_frame_end(struct wr *w, size_t begin)
 size_t spop_ack_begin(struct wr *w, uint64_t stream_id, uint64_t frame_id)
 {
 	return spop_frame_begin(w, SPOP_ACK, stream_id, frame_id);
-}
-
-static void set_var(struct wr *w, const char *name, const struct spop_value *v)
-{
-	wr_u8(w, SPOP_ACTION_SET_VAR);
-	wr_u8(w, 3); /* arguments: scope, name, value */
-	wr_u8(w, SPOP_SCOPE_TXN);
-	spop_kv_write(w, name, v);
-}
-
-void spop_ack_set_str(struct wr *w, const char *name, struct slice value)
-{
-	set_var(w, name, &(struct spop_value){ .type = SPOP_T_STR, .s = value });
-}
-
-void spop_ack_set_int(struct wr *w, const char *name, int64_t value)
-{
-	set_var(w, name, &(struct spop_value){ .type = SPOP_T_INT64, .i = value });
 }
 
 slo_err spop_ack_end(struct wr *w, size_t begin)

@@ -111,7 +111,9 @@ static inline bool slice_same(struct slice a, struct slice b)
 /* Lengths first: memcmp over the peer's length would read past a short key. */
 static inline bool slice_eq(struct slice s, const char *text)
 {
-	return s.len == strlen(text) && (s.len == 0 || memcmp(s.p, text, s.len) == 0);
+	size_t len = strlen(text); /* of a literal it is constant: no call, neither below */
+
+	return s.len == len && (len == 0 || memcmp(s.p, text, len) == 0);
 }
 
 #endif

@@ -74,13 +74,31 @@ struct spop_value {
 	};
 };
 
-/* False: an unknown type, a number outside its type, or too short; r is bad then. */
+/* False: an unknown type, a number outside its type, or too short; r is bad then, *v undefined. */
 bool spop_value_read(struct rd *r, struct spop_value *v);
 void spop_value_write(struct wr *w, const struct spop_value *v);
 
 bool spop_value_is_int(const struct spop_value *v); /* any of the four integer types */
 /* True: an integer from 0 to INT64_MAX, now in *n. */
-bool spop_value_count(const struct spop_value *v, int64_t *n);
+static inline bool spop_value_count(const struct spop_value *v, int64_t *n)
+{
+	switch (v->type) {
+	case SPOP_T_INT32:
+	case SPOP_T_INT64:
+		if (v->i < 0)
+			return false;
+		*n = v->i;
+		return true;
+	case SPOP_T_UINT32:
+	case SPOP_T_UINT64:
+		if (v->u > INT64_MAX)
+			return false;
+		*n = (int64_t)v->u;
+		return true;
+	default:
+		return false;
+	}
+}
 
 struct spop_arg {
 	struct slice name;
@@ -106,16 +124,43 @@ size_t spop_frame_begin(struct wr *w, enum spop_frame_type type, uint64_t stream
                         uint64_t frame_id);
 MUSTCHECK slo_err spop_frame_end(struct wr *w, size_t begin);
 
-/* ACK: begin, any number of variables of scope txn, end. The names are without prefix.
- * Give w no more room than the prefix and the agreed max-frame-size. */
-size_t spop_ack_begin(struct wr *w, uint64_t stream_id, uint64_t frame_id);
-void spop_ack_set_str(struct wr *w, const char *name, struct slice value);
-void spop_ack_set_int(struct wr *w, const char *name, int64_t value);
-MUSTCHECK slo_err spop_ack_end(struct wr *w, size_t begin);
-
 #define SPOP_ACTION_SET_VAR   1
 #define SPOP_ACTION_UNSET_VAR 2
 #define SPOP_SCOPE_TXN        2
+
+/* ACK: begin, any number of variables of scope txn, end. The names are without prefix, shorter
+ * than 240 bytes. Give w no more room than the prefix and the agreed max-frame-size. */
+size_t spop_ack_begin(struct wr *w, uint64_t stream_id, uint64_t frame_id);
+MUSTCHECK slo_err spop_ack_end(struct wr *w, size_t begin);
+
+/* All of a variable but its content. Inline, so that a literal name is a constant: one test of the
+ * room, then a few stores. */
+static inline void spop_ack_var(struct wr *w, const char *name, enum spop_type type)
+{
+	struct slice n = slice_of(name);
+	uint8_t *p = wr_room(w, 4 + n.len + 1);
+
+	if (!p)
+		return;
+	p[0] = SPOP_ACTION_SET_VAR;
+	p[1] = 3; /* arguments: scope, name, value */
+	p[2] = SPOP_SCOPE_TXN;
+	p[3] = (uint8_t)n.len;
+	memcpy(p + 4, n.p, n.len);
+	p[4 + n.len] = (uint8_t)type;
+}
+
+static inline void spop_ack_set_str(struct wr *w, const char *name, struct slice value)
+{
+	spop_ack_var(w, name, SPOP_T_STR);
+	wr_slice(w, value);
+}
+
+static inline void spop_ack_set_int(struct wr *w, const char *name, int64_t value)
+{
+	spop_ack_var(w, name, SPOP_T_INT64);
+	wr_varint(w, (uint64_t)value);
+}
 
 /* The largest ACK of ours, prefix included: five strings and two integers, as long as no
  * name is longer than "strategy" and no string longer than SPOP_ACK_STR_MAX. */

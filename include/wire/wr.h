@@ -41,6 +41,19 @@ static inline void wr_bytes(struct wr *w, struct slice s)
 	w->p += s.len;
 }
 
+/* Room for len bytes that are written at once, or NULL. */
+static inline uint8_t *wr_room(struct wr *w, size_t len)
+{
+	uint8_t *at = w->p;
+
+	if (w->bad || len > (size_t)(w->end - w->p)) {
+		w->bad = true;
+		return NULL;
+	}
+	w->p += len;
+	return at;
+}
+
 static inline void wr_u8(struct wr *w, uint8_t v)
 {
 	if (w->bad || w->p == w->end) {

@@ -123,6 +123,20 @@ static void dash_and_empty_and_garbage_are_absent(void **state)
 	free(r.line);
 }
 
+static void a_key_without_a_value_is_the_first_of_its_name(void **state)
+{
+	struct parsed r;
+
+	(void)state;
+	parse(&r, "slo1 id=a st be st=200 be=b sts=1 tr=5 ta");
+	assert_int_equal(r.err, SLO_OK);
+	assert_int_equal(r.e.st, -1);
+	assert_absent(r.e.be);
+	assert_int_equal(r.e.tr_ms, 5);
+	assert_int_equal(r.e.ta_ms, -1);
+	free(r.line);
+}
+
 static void no_server_is_an_absent_server(void **state)
 {
 	struct parsed r;
@@ -373,6 +387,7 @@ int main(void)
 		cmocka_unit_test(a_full_line_gives_every_field),
 		cmocka_unit_test(nuls_behind_the_line_are_not_part_of_it),
 		cmocka_unit_test(dash_and_empty_and_garbage_are_absent),
+		cmocka_unit_test(a_key_without_a_value_is_the_first_of_its_name),
 		cmocka_unit_test(no_server_is_an_absent_server),
 		cmocka_unit_test(numbers_reach_to_63_bits),
 		cmocka_unit_test(a_line_without_a_valid_id_is_refused),
