@@ -29,8 +29,13 @@ else
 $(error VARIANT is release, debug, asan, cov or fuzz)
 endif
 
+# What ships is optimised as one program. Its objects hold usual code too, which the tests link.
+ifeq ($(VARIANT),release)
+WHOLE := $(if $(findstring clang,$(shell $(CC) --version)),,-flto=auto -ffat-lto-objects)
+endif
+
 CFLAGS  ?=
-ALL_CFLAGS = $(BASE) $(OPT) $(CFLAGS)
+ALL_CFLAGS = $(BASE) $(OPT) $(or $(LTO),-fno-lto) $(CFLAGS)
 OUT := $(BUILD)/$(VARIANT)
 
 # libev's callbacks have a fixed shape, so some parameters stay unused.
@@ -208,6 +213,7 @@ clean: ## Remove the build folder
 
 $(OUT)/agent/io/%.o $(OUT)/agent/main.o: EXTRA = $(IO_CFLAGS)
 $(OUT)/tests/demo/%.o $(OUT)/tests/endurance/%.o: EXTRA = $(IO_CFLAGS)
+$(core_obj) $(wire_obj) $(io_obj) $(OUT)/agent/main.o $(OUT)/slo-spoa: LTO = $(WHOLE)
 $(OUT)/%.o: %.c
 	$(call say,CC)
 	@mkdir -p $(@D)

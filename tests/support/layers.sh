@@ -7,7 +7,7 @@ libc='__assert_fail __ctype_b_loc __fprintf_chk __memcpy_chk __memset_chk __snpr
 __stack_chk_fail __vsnprintf_chk calloc free malloc memchr memcmp memcpy memmem memmove memrchr memset realloc
 reallocarray snprintf strchr strcmp strdup strlen strncasecmp strcasecmp strndup strncmp strspn
 strtod strtol strtoll vsnprintf'
-libm='ceil exp fmax fmin llround log log2 round sqrt'
+libm='ceil exp floor fmax fmin llround log log2 round sqrt'
 json='json_[a-z0-9_]*'
 binary='msgpack_[a-z_]* crc32_z' # MessagePack, zlib's checksum
 
