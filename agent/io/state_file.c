@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -89,6 +90,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 		return;
 	child = fork();
 	if (child == 0) {
+		/* Of a process that was killed, it would put its older state over a newer one. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		/* A connection that the agent closes must not stay open in here while a disk is
 		 * slow. */
 		close_range(STDERR_FILENO + 1, ~0u, 0);

@@ -341,7 +341,8 @@ class Many(WithRedis):
         print(f"\n{len(keys)} profiles of {len(text)} bytes in {m[4]} s; longest slice "
               f"{slice_max * 1e3:.2f} ms, longest turn of the loop {turn_max * 1e3:.2f} ms",
               file=sys.stderr)
-        self.assertLess(slice_max, 0.5 * PATIENCE)  # a busy machine may take the processor away
+        # A busy machine may take the processor away in any slice; but it was not done in one.
+        self.assertLess(slice_max, float(m[4]) / 2)
 
 
 class Trace(WithRedis):
