@@ -79,7 +79,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 
 .SECONDARY:
 .DEFAULT_GOAL := all
-.PHONY: all run test unit integration asan valgrind coverage bench experiment mutants fuzz soak coldstart memory hostile endurance lint layers \
+.PHONY: all run test unit integration asan valgrind coverage bench experiment mutants fuzz soak stress coldstart memory hostile endurance lint layers \
 	format install clean deps-run deps-test newer-haproxy build-tests test-binaries help
 
 all: $(progs) ## Build the daemon and slo-replay (VARIANT=release|debug|asan|cov)
@@ -152,10 +152,12 @@ mutants: ## Do the tests notice? Small changes to the core, each of which has to
 	@$(PYTHON) tests/mutants/run.py -j $(JOBS)
 
 # SECONDS is for all of them; each has its own when there is none.
-soak coldstart memory hostile: export BUILD_DIR = $(BUILD)/release
-soak coldstart memory hostile: endurance-binaries
+soak stress coldstart memory hostile: export BUILD_DIR = $(BUILD)/release
+soak stress coldstart memory hostile: endurance-binaries
 soak: ## An hour of load through HAProxy with aborts and reloads (SECONDS=3600, RATE= requests/s, HAPROXY=)
 	@$(PYTHON) tests/endurance/soak.py --seconds $(or $(SECONDS),3600) --rate $(or $(RATE),0) --out $(BUILD)/soak.txt
+stress: ## REQUESTS=100000 by h2load, h1 and h2, CLIENTS=64,256,1000, streaming and not (HAPROXY=)
+	@$(PYTHON) tests/endurance/stress.py --requests $(or $(REQUESTS),100000) --clients $(or $(CLIENTS),64,256,1000)
 coldstart: ## Start the agent N=100 times, REQUESTS=5000 right after each
 	@$(PYTHON) tests/endurance/coldstart.py --times $(or $(N),100) --requests $(or $(REQUESTS),5000)
 memory: ## What 20,000 idle connections and 10,000 held requests cost, and whether it comes back

@@ -27,6 +27,7 @@ JUDGES_MEMORY = BUILD.name == "release" and not os.environ.get("SLO_WRAP")
 TELL = """
     http-after-response set-header x-test-error %[var(txn.slo.error)] if { var(txn.slo.error) -m found }
     http-after-response set-header x-test-ptime %[var(txn.slo.ptime)] if { var(txn.slo.ptime) -m found }
+    http-after-response set-var(txn.test_by) res.hdr(x-demo-server) if { res.hdr(x-demo-server) -m found }
     log ring@test_lines format raw local0
 """
 RING = """
@@ -37,7 +38,8 @@ ring test_lines
 
 frontend llm from slo"""
 MORE_KEYS = (' err=%[var(txn.slo.error)] ptime=%[var(txn.slo.ptime)] want=%[var(txn.slo.server)] '
-             'verdict=%[var(txn.slo.verdict)]"')
+             'verdict=%[var(txn.slo.verdict)] wait=%[var(txn.slo.wait_ms)] '
+             'by=%[var(txn.test_by)]"')
 
 
 def replaced(text, old, new):

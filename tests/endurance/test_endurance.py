@@ -34,6 +34,10 @@ class Endurance(unittest.TestCase):
         text = self.run_program("coldstart.py", times=3, requests=scaled(1000, 100))
         self.assertIn("3 cold starts", text)
 
+    def test_stress(self):
+        text = self.run_program("stress.py", requests=2000, clients="40,125", rounds=2)
+        self.assertIn("stress: good", text)
+
     def test_memory(self):
         self.run_program("memory.py", connections=scaled(2000), held=scaled(4000), slack=512)
 
