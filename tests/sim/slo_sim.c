@@ -28,6 +28,7 @@ enum {
 	OPT_WARM_UP,
 	OPT_BURST,
 	OPT_DUMP,
+	OPT_WRITE_TRACE,
 	OPT_JSON,
 };
 
@@ -42,7 +43,7 @@ struct options {
 	uint64_t seed;
 	uint32_t runs;
 	double warm_up;
-	const char *dump, *json;
+	const char *dump, *json, *trace;
 };
 
 static const struct argp_option option_list[] = {
@@ -84,6 +85,8 @@ static const struct argp_option option_list[] = {
 	{ "json", OPT_JSON, "FILE", 0, "every run in full; - is standard output, then no table",
 	  3 },
 	{ "dump", OPT_DUMP, "FILE", 0, "every measured request, as CSV", 3 },
+	{ "write-trace", OPT_WRITE_TRACE, "FILE", 0,
+	  "only write what arrives, as trace:FILE reads it", 3 },
 	{ 0 },
 };
 
@@ -242,6 +245,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPT_DUMP:
 		o->dump = arg;
 		return 0;
+	case OPT_WRITE_TRACE:
+		o->trace = arg;
+		return 0;
 	case ARGP_KEY_END:
 		if (o->warm_up >= o->sim.seconds)
 			argp_error(state, "--warm-up must be less than --seconds");
@@ -325,6 +331,34 @@ static bool run(struct options *o)
 	return ok;
 }
 
+static bool write_trace(const struct options *o)
+{
+	const struct workload_plan plan = { .workloads = o->workloads,
+		                            .count = o->sim.workload_count,
+		                            .load = o->sim.load,
+		                            .burst = o->sim.burst,
+		                            .seconds = o->sim.seconds,
+		                            .seed = o->seed };
+	char error[WORKLOAD_ERROR];
+	struct arrival *arrivals;
+	size_t count;
+	FILE *f;
+	bool ok;
+
+	if (!workload_draw(&plan, &arrivals, &count, error)) {
+		fprintf(stderr, "slo-sim: %s\n", error);
+		return false;
+	}
+	f = fopen(o->trace, "we");
+	ok = f && workload_write(f, arrivals, count);
+	if (f && fclose(f) != 0)
+		ok = false;
+	if (!ok)
+		fprintf(stderr, "slo-sim: %s: %s\n", o->trace, strerror(errno));
+	free(arrivals);
+	return ok;
+}
+
 /* Without profiles the core would fall back to least-request, and nobody would see it. */
 static bool needs_none(const struct options *o)
 {
@@ -375,6 +409,8 @@ int main(int argc, char **argv)
 	for (const struct sim_strategy *s = sim_strategies; s->name; s++)
 		o.strategies[o.strategy_count++] = s;
 	argp_parse(&parser, argc, argv, 0, NULL, &o);
+	if (o.trace)
+		return write_trace(&o) ? EXIT_SUCCESS : EXIT_FAILURE;
 	if (o.profiles)
 		ok = files_profiles(o.profiles, o.headroom, &o.sim, docs);
 	else

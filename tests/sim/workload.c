@@ -296,3 +296,14 @@ bool workload_draw(const struct workload_plan *plan, struct arrival **out, size_
 	*count = all.n;
 	return true;
 }
+
+bool workload_write(FILE *f, const struct arrival *arrivals, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct arrival *a = &arrivals[i];
+
+		if (fprintf(f, "%.9f,%u,%u\n", (double)a->t / 1e9, a->input, a->output) < 0)
+			return false;
+	}
+	return true;
+}

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "slo.h"
 
@@ -71,5 +72,8 @@ struct workload_plan {
  * that it asks for the same whatever the others do. False: see error. */
 MUSTCHECK bool workload_draw(const struct workload_plan *plan, struct arrival **out, size_t *count,
                              char error[WORKLOAD_ERROR]);
+
+/* As a trace file, which reads back to the nanosecond. False: errno says why. */
+MUSTCHECK bool workload_write(FILE *f, const struct arrival *arrivals, size_t count);
 
 #endif

@@ -237,6 +237,33 @@ static void a_trace_is_read_line_by_line_and_load_speeds_it_up(void **state)
 	free(a);
 }
 
+static void a_written_trace_reads_back_to_the_nanosecond(void **state)
+{
+	struct workload_plan plan = { .workloads = list, .load = 1.3, .seconds = 90, .seed = 5 };
+	struct arrival *drawn, *read;
+	size_t n, n_read, len;
+	char *text;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	assert_non_null(f);
+	plan.count = parse("sharegpt-pub:7,bird:4");
+	assert_true(workload_draw(&plan, &drawn, &n, error));
+	assert_true(workload_write(f, drawn, n));
+	assert_int_equal(fclose(f), 0);
+	read_trace(text, 1, &read, &n_read);
+	assert_non_null(read);
+	assert_int_equal(n_read, n);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(read[i].t, drawn[i].t);
+		assert_int_equal(read[i].input, drawn[i].input);
+		assert_int_equal(read[i].output, drawn[i].output);
+	}
+	free(drawn);
+	free(read);
+	free(text);
+}
+
 static void a_bad_line_of_a_trace_is_named(void **state)
 {
 	static const char *const bad[] = { "1,2\n",          "1,2,3,4\n", "x,2,3\n",  "1,0,3\n",
@@ -266,6 +293,7 @@ int main(void)
 		cmocka_unit_test(gamma_gaps_have_the_mean_and_variation_of_their_shape),
 		cmocka_unit_test(a_burst_multiplies_the_rate_at_the_end_of_its_period),
 		cmocka_unit_test(a_trace_is_read_line_by_line_and_load_speeds_it_up),
+		cmocka_unit_test(a_written_trace_reads_back_to_the_nanosecond),
 		cmocka_unit_test(a_bad_line_of_a_trace_is_named),
 	};
 
