@@ -33,19 +33,31 @@ void histogram_init(struct histogram *h, const struct histogram_bounds *bounds)
 	h->bounds = bounds;
 }
 
-void histogram_add(struct histogram *h, double seconds)
+static size_t find_bucket(const struct histogram_bounds *b, double seconds)
 {
-	size_t lo = 0, hi = h->bounds->count;
+	size_t lo = 0, hi = b->count;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (h->bounds->bound[mid] < seconds)
+		if (b->bound[mid] < seconds)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	h->count[lo]++;
+	return lo;
+}
+
+static bool in_bucket(const struct histogram_bounds *b, size_t i, double seconds)
+{
+	return (i == 0 || b->bound[i - 1] < seconds) && (i == b->count || !(b->bound[i] < seconds));
+}
+
+void histogram_add(struct histogram *h, double seconds)
+{
+	if (!in_bucket(h->bounds, h->last, seconds))
+		h->last = find_bucket(h->bounds, seconds);
+	h->count[h->last]++;
 	h->total++;
 	h->sum += seconds;
 }

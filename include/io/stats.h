@@ -24,7 +24,8 @@ struct histogram {
 	const struct histogram_bounds *bounds;
 	uint64_t count[HISTOGRAM_BUCKETS_MAX + 1];
 	uint64_t total;
-	double sum; /* seconds */
+	double sum;  /* seconds */
+	size_t last; /* bucket that was counted last: often the next one's too */
 };
 
 void histogram_init(struct histogram *h, const struct histogram_bounds *bounds);
