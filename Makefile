@@ -55,6 +55,7 @@ wire_obj := $(patsubst %.c,$(OUT)/%.o,$(wildcard agent/wire/*.c))
 io_obj   := $(patsubst %.c,$(OUT)/%.o,$(wildcard agent/io/*.c))
 sim_main := $(wildcard tests/sim/slo_*.c)
 sim_obj  := $(patsubst %.c,$(OUT)/%.o,$(filter-out $(sim_main),$(wildcard tests/sim/*.c)))
+replay_obj := $(patsubst %.c,$(OUT)/%.o,$(wildcard agent/replay*.c))
 core_lib := $(OUT)/libcore.a
 wire_lib := $(OUT)/libwire.a
 io_lib   := $(OUT)/libio.a
@@ -79,7 +80,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 
 .SECONDARY:
 .DEFAULT_GOAL := all
-.PHONY: all run test unit integration asan valgrind coverage bench experiment mutants fuzz soak stress coldstart memory hostile endurance lint layers \
+.PHONY: all run test unit integration asan valgrind coverage bench experiment mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
 	format install clean deps-run deps-test newer-haproxy build-tests test-binaries help
 
 all: $(progs) ## Build the daemon and slo-replay (VARIANT=release|debug|asan|cov)
@@ -152,8 +153,8 @@ mutants: ## Do the tests notice? Small changes to the core, each of which has to
 	@$(PYTHON) tests/mutants/run.py -j $(JOBS)
 
 # SECONDS is for all of them; each has its own when there is none.
-soak stress coldstart memory hostile: export BUILD_DIR = $(BUILD)/release
-soak stress coldstart memory hostile: endurance-binaries
+soak stress coldstart memory hostile recorded-hour: export BUILD_DIR = $(BUILD)/release
+soak stress coldstart memory hostile recorded-hour: endurance-binaries
 soak: ## An hour of load through HAProxy with aborts and reloads (SECONDS=3600, RATE= requests/s, HAPROXY=)
 	@$(PYTHON) tests/endurance/soak.py --seconds $(or $(SECONDS),3600) --rate $(or $(RATE),0) --out $(BUILD)/soak.txt
 stress: ## REQUESTS=100000 by h2load, h1 and h2, CLIENTS=64,256,1000, streaming and not (HAPROXY=)
@@ -164,6 +165,8 @@ memory: ## What 20,000 idle connections and 10,000 held requests cost, and wheth
 	@$(PYTHON) tests/endurance/memory.py
 hostile: ## Requests through HAProxy while peers misbehave on all ports, SECONDS=60 for each kind
 	@$(PYTHON) tests/endurance/hostile.py --seconds $(or $(SECONDS),60)
+recorded-hour: ## Record an hour's requests (REQUESTS=36000), as fast as they are taken, and replay them
+	@$(PYTHON) tests/endurance/recorded_hour.py --requests $(or $(REQUESTS),36000)
 .PHONY: endurance-binaries
 endurance-binaries: deps-test
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all test-binaries
@@ -234,7 +237,7 @@ $(OUT)/slo-spoa: $(OUT)/agent/main.o $(io_lib) $(wire_lib) $(core_lib)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(IO_LIBS)
 
-$(OUT)/slo-replay: $(OUT)/agent/replay.o $(wire_lib) $(core_lib)
+$(OUT)/slo-replay: $(replay_obj) $(wire_lib) $(core_lib)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
 
@@ -265,9 +268,9 @@ $(OUT)/endurance/%: $(OUT)/tests/endurance/%.o
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ -lev -lm
 
-$(prop_bin): $(prop_obj) $(core_lib)
+$(prop_bin): $(prop_obj) $(wire_lib) $(core_lib)
 	$(call say,LINK)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(CORE_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
 
 $(OUT)/tests/sim/slo-%: $(OUT)/tests/sim/slo_%.o $(sim_lib) $(wire_lib) $(core_lib)
 	$(call say,LINK)

@@ -1,536 +1,122 @@
-/* slo-replay: scenario files through the scheduler. Time is the scenario's; nothing sleeps. */
+/* slo-replay: scenario files, and what a recorder wrote, through the scheduler. Time is the file's;
+ * nothing sleeps. */
 #include <errno.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "core/sched.h"
-#include "slo.h"
-#include "wire/profdoc.h"
-#include "wire/scenario.h"
+#include "replay_private.h"
 
 #define EXIT_USAGE 2
+#define READ_SIZE  ((size_t)1 << 20)
 
-struct options {
-	bool quiet;
-	bool forced; /* `strategy` is for every request */
-	enum slo_strategy strategy;
-};
-
-struct totals {
-	uint64_t verdicts[SLO_VERDICTS];
-	uint64_t queued;
-};
-
-struct named_server {
-	UT_hash_handle hh;
-	struct server *server; /* the scheduler's */
-	struct named_server *next;
-};
-
-/* One file. */
-struct replay {
-	const struct options *opt;
-	struct totals *totals;
-	const char *path;
-	unsigned long line;
-	struct sched_conf conf;
-	struct sched *sched; /* NULL until the first line that needs it: the seed comes before */
-	struct named_server *servers, *server_list;
-	bool timed; /* now is set */
-	slo_nsec now;
-};
-
-static bool complain(const struct replay *r, const char *what, const char *name)
+static bool complain(const char *path, const char *why)
 {
 	fflush(stdout);
-	fprintf(stderr, "%s:%lu: %s%s\n", r->path, r->line, what, name);
+	fprintf(stderr, "%s: %s\n", path, why);
 	return false;
 }
 
-/* output */
-
-static void put_string(const char *s)
+/* All of it; the bytes are for free(). False: errno says why. */
+static bool read_all(FILE *in, uint8_t **out, size_t *len)
 {
-	putchar_unlocked('"');
-	for (; *s != '\0'; s++) {
-		unsigned char c = (unsigned char)*s;
+	uint8_t *data = NULL, *grown;
+	size_t cap = 0, n = 0, got;
 
-		if (c == '"' || c == '\\')
-			putchar_unlocked('\\');
-		if (c < 0x20)
-			printf("\\u%04x", c);
-		else
-			putchar_unlocked(c);
-	}
-	putchar_unlocked('"');
-}
-
-/* Seconds, exact to the nanosecond, with at least one decimal. */
-static void put_time(slo_nsec t)
-{
-	uint64_t ns = t < 0 ? 0 - (uint64_t)t : (uint64_t)t;
-	char text[32];
-	int len = snprintf(text, sizeof(text), "%s%llu.%09llu", t < 0 ? "-" : "",
-	                   (unsigned long long)(ns / SLO_NSEC_PER_SEC),
-	                   (unsigned long long)(ns % SLO_NSEC_PER_SEC));
-
-	while (text[len - 1] == '0' && text[len - 2] != '.')
-		len--;
-	fwrite(text, 1, (size_t)len, stdout);
-}
-
-static void put_member(const char *key, const char *value)
-{
-	printf(",\"%s\":", key);
-	put_string(value);
-}
-
-static void put_head(slo_nsec t, const char *id, enum slo_verdict verdict)
-{
-	fputs("{\"t\":", stdout);
-	put_time(t);
-	put_member("id", id);
-	put_member("verdict", sched_verdict_name(verdict));
-}
-
-static void put_decision(slo_nsec t, const struct sched_action *act)
-{
-	put_head(t, act->request->id, act->verdict);
-	if (act->seat) {
-		put_member("server", act->seat->server->name);
-		printf(",\"load\":%.9g", load_to_double(act->request->charge.load));
-	}
-	if (act->verdict == SLO_FALLBACK)
-		put_member("via", policy_strategy_name(act->strategy));
-	if (act->verdict != SLO_ROUTE)
-		put_member("reason", sched_reason_name(act->reason));
-	fputs("}\n", stdout);
-}
-
-static void passed(struct replay *r, const char *id, enum slo_reason reason)
-{
-	r->totals->verdicts[SLO_PASS]++;
-	if (r->opt->quiet)
-		return;
-	put_head(r->now, id, SLO_PASS);
-	put_member("reason", sched_reason_name(reason));
-	fputs("}\n", stdout);
-}
-
-static void profile_refused(const struct replay *r, const char *why)
-{
-	if (r->opt->quiet)
-		return;
-	fputs("{\"t\":", stdout);
-	put_time(r->now);
-	put_member("profile", "refused");
-	put_member("why", why);
-	fputs("}\n", stdout);
-}
-
-/* the scheduler */
-
-static void step(struct replay *r, slo_nsec now)
-{
-	struct sched_action act;
-
-	while (sched_step(r->sched, now, &act)) {
-		/* It was cancelled while it waited: nobody is there to be answered. */
-		if (act.verdict == SLO_PASS && act.reason == SLO_REASON_ENDED)
-			continue;
-		r->totals->verdicts[act.verdict]++;
-		if (!r->opt->quiet)
-			put_decision(now, &act);
-	}
-}
-
-/* Lets time pass up to t, through all that happens by itself on the way. */
-static bool advance(struct replay *r, slo_nsec t)
-{
-	slo_nsec wakeup;
-
-	if (r->timed && t < r->now)
-		return complain(r, "t is before the line above", "");
-	while (r->timed && r->sched && (wakeup = sched_next_wakeup(r->sched)) <= t) {
-		/* A shorter timeout may have put it into the past. */
-		r->now = wakeup > r->now ? wakeup : r->now;
-		step(r, r->now);
-	}
-	r->now = t;
-	r->timed = true;
+	do {
+		if (cap - n < READ_SIZE) {
+			cap = 2 * cap + READ_SIZE;
+			grown = realloc(data, cap);
+			if (!grown)
+				goto err;
+			data = grown;
+		}
+		got = fread(data + n, 1, READ_SIZE, in);
+		n += got;
+	} while (got > 0);
+	if (ferror(in))
+		goto err;
+	*out = data;
+	*len = n;
 	return true;
-}
-
-static struct sched_model *model_of(struct replay *r, const char *name)
-{
-	struct sched_model *m = sched_model_find(r->sched, name, strlen(name));
-
-	return m ? m : sched_model_add(r->sched, name, SLO_STRATEGY_SLO);
-}
-
-/* Models and deployments are configured in the order in which lines name them first. */
-static struct deployment *deployment_of(struct replay *r, const struct scenario_line *line)
-{
-	struct sched_model *m = model_of(r, line->model);
-
-	if (!m)
-		return NULL;
-	for (size_t i = 0; i < m->fleet.deployments; i++)
-		if (strcmp(m->fleet.deployment[i]->name, line->deployment) == 0)
-			return m->fleet.deployment[i];
-	return sched_deployment_add(m, line->deployment);
-}
-
-static struct server *server_find(const struct replay *r, const char *name)
-{
-	struct named_server *found;
-
-	HASH_FIND(hh, r->servers, name, strlen(name), found);
-	return found ? found->server : NULL;
-}
-
-static struct server *server_new(struct replay *r, const char *name)
-{
-	struct named_server *entry = calloc(1, sizeof(*entry));
-
-	if (!entry)
-		return NULL;
-	entry->server = sched_server_add(r->sched, name);
-	if (!entry->server)
-		goto err;
-	HASH_ADD_KEYPTR(hh, r->servers, entry->server->name, strlen(name), entry);
-	if (!entry->hh.tbl)
-		goto err;
-	entry->next = r->server_list;
-	r->server_list = entry;
-	return entry->server;
 
 err:
-	free(entry);
-	return NULL;
+	free(data);
+	return false;
 }
 
-static const struct seat *seat_in(const struct server *server, const struct deployment *d)
+static bool play_records(const struct replay_options *opt, const char *path, FILE *in,
+                         struct replay_totals *totals)
 {
-	const struct seat *seat = server->seats;
-
-	while (seat && seat->deployment->model != d->model)
-		seat = seat->next_of_server;
-	return seat;
-}
-
-/* the lines */
-
-static bool out_of_memory(const struct replay *r)
-{
-	return complain(r, "out of memory", "");
-}
-
-static bool configure(struct replay *r, const struct scenario_config *c)
-{
-	struct sched_conf *conf = &r->conf;
-
-	if (c->seed >= 0 && r->sched)
-		return complain(r, "seed must come before everything else", "");
-	if (c->seed >= 0)
-		conf->seed = (uint64_t)c->seed;
-	if (c->late_reject != SCENARIO_UNSET)
-		conf->late = c->late_reject == SCENARIO_ON ? SLO_LATE_REJECT : SLO_LATE_SERVE;
-	if (c->infeasible_fallback != SCENARIO_UNSET)
-		conf->infeasible = c->infeasible_fallback == SCENARIO_ON ? SLO_INFEASIBLE_FALLBACK
-		                                                         : SLO_INFEASIBLE_REJECT;
-	if (c->fallback_random != SCENARIO_UNSET)
-		conf->fallback = c->fallback_random == SCENARIO_ON ? SLO_STRATEGY_RANDOM
-		                                                   : SLO_STRATEGY_LEAST_REQUEST;
-	if (c->queue_limit >= 0)
-		conf->queue_limit = (size_t)c->queue_limit;
-	if (c->queue_timeout >= 0)
-		conf->queue_timeout = c->queue_timeout;
-	if (r->sched)
-		sched_configure(r->sched, conf);
-	return true;
-}
-
-static bool set_profile(struct replay *r, const struct scenario_line *line)
-{
-	struct deployment *d;
-	struct profile *p;
-
-	if (!line->profile) {
-		profile_refused(r, line->refused);
-		return true;
-	}
-	d = deployment_of(r, line);
-	if (!d)
-		return complain(r, "no room for deployment ", line->deployment);
-	p = profile_new(line->profile);
-	if (!p)
-		return out_of_memory(r);
-	if (sched_profile_set(r->sched, d, p) != SLO_OK)
-		profile_free(p); /* an older one changes nothing */
-	return true;
-}
-
-static bool set_server(struct replay *r, const struct scenario_line *line)
-{
-	struct server *server = server_find(r, line->server);
-	struct deployment *d = NULL;
-	const struct seat *seat = NULL;
-
-	if (!server && !line->deployment)
-		return complain(r, "no such server: ", line->server);
-	if (!server)
-		server = server_new(r, line->server);
-	if (!server)
-		return out_of_memory(r);
-	if (line->deployment) {
-		d = deployment_of(r, line);
-		if (!d)
-			return complain(r, "no room for deployment ", line->deployment);
-		seat = seat_in(server, d);
-	}
-	/* Only a change of `ready` may name the deployment once more. */
-	if (seat && (seat->deployment != d || line->ready == SCENARIO_UNSET))
-		return complain(r, "is in this model already: ", line->server);
-	if (line->ready != SCENARIO_UNSET)
-		sched_server_usable(r->sched, server, line->ready == SCENARIO_ON);
-	if (d && !seat && sched_server_seat(r->sched, d, server) != SLO_OK)
-		return out_of_memory(r);
-	return true;
-}
-
-static bool arrive(struct replay *r, const struct scenario_line *line)
-{
-	struct sched_request req = {
-		.id = line->id,
-		.id_len = strlen(line->id),
-		.model = sched_model_find(r->sched, line->model, strlen(line->model)),
-		.input = line->input,
-		.input_told = true,
-		.output = line->output,
-		.max_output = -1,
-		.created = line->created,
-		.own = line->own,
-	};
-
-	if (!req.model) {
-		passed(r, line->id, SLO_REASON_UNKNOWN_MODEL);
-		return true;
-	}
-	req.strategy = req.model->strategy;
-	if (r->opt->forced)
-		req.strategy = r->opt->strategy;
-	else if (line->strategy)
-		(void)policy_strategy_parse(line->strategy, strlen(line->strategy), &req.strategy);
-	switch (sched_submit(r->sched, r->now, &req, NULL)) {
-	case SLO_OK:
-		return true;
-	case SLO_ESTALE:
-		passed(r, line->id, SLO_REASON_ENDED);
-		return true;
-	case SLO_EINVAL:
-		passed(r, line->id, SLO_REASON_BAD_REQUEST);
-		return true;
-	default:
-		return out_of_memory(r);
-	}
-}
-
-static void end(struct replay *r, const struct scenario_line *line)
-{
-	const struct sched_outcome outcome = {
-		.completed = line->kind == SCENARIO_DONE,
-		.input = -1,
-		.output = -1,
-		.bytes = -1,
-	};
-	struct sched_end ended;
-
-	sched_end(r->sched, r->now, line->id, strlen(line->id), &outcome, &ended);
-}
-
-static bool apply(struct replay *r, const struct scenario_line *line)
-{
-	switch (line->kind) {
-	case SCENARIO_CONFIG:
-		return configure(r, &line->config);
-	case SCENARIO_PROFILE:
-		return set_profile(r, line);
-	case SCENARIO_SERVER:
-		return set_server(r, line);
-	case SCENARIO_ARRIVE:
-		return arrive(r, line);
-	case SCENARIO_DONE:
-	case SCENARIO_CANCEL:
-		end(r, line);
-		return true;
-	case SCENARIO_NOTHING:
-		break;
-	}
-	return true;
-}
-
-static bool play(struct replay *r, const struct scenario_line *line)
-{
-	if (line->kind == SCENARIO_NOTHING)
-		return true;
-	if (line->timed && !advance(r, line->t))
-		return false;
-	if (line->kind != SCENARIO_CONFIG && !r->sched) {
-		r->sched = sched_new(&r->conf);
-		if (!r->sched)
-			return out_of_memory(r);
-	}
-	if (!apply(r, line))
-		return false;
-	if (r->sched)
-		step(r, r->now);
-	return true;
-}
-
-/* the end of the file */
-
-static int by_arrival(const void *a, const void *b)
-{
-	const struct request *const *x = a, *const *y = b;
-
-	return ((*x)->seq > (*y)->seq) - ((*x)->seq < (*y)->seq);
-}
-
-static size_t collect(const struct queue *q, const struct request **out)
-{
-	const struct request *request;
-	size_t n = 0;
-
-	for (size_t i = 0; i < sizeof(q->bucket) / sizeof(q->bucket[0]); i++) {
-		if (!q->bucket[i])
-			continue;
-		TAILQ_FOREACH (request, &q->bucket[i]->fifo, fifo)
-			out[n++] = request;
-	}
-	return n;
-}
-
-static bool print_queued(struct replay *r)
-{
-	size_t queued = sched_counts(r->sched).queued, n = 0;
-	const struct request **waiting;
-	const struct sched_model *m;
-
-	r->totals->queued += queued;
-	if (r->opt->quiet || queued == 0)
-		return true;
-	waiting = calloc(queued, sizeof(const struct request *));
-	if (!waiting)
-		return out_of_memory(r);
-	TAILQ_FOREACH (m, sched_models(r->sched), link)
-		n += collect(&m->queue, waiting + n);
-	qsort(waiting, n, sizeof(const struct request *), by_arrival);
-	for (size_t i = 0; i < n; i++) {
-		fputs("{\"id\":", stdout);
-		put_string(waiting[i]->id);
-		put_member("verdict", "queued");
-		fputs("}\n", stdout);
-	}
-	free(waiting);
-	return true;
-}
-
-static bool play_lines(struct replay *r, FILE *in)
-{
-	char error[SCENARIO_ERROR_SIZE];
-	struct scenario_line line;
-	char *text = NULL;
-	size_t cap = 0;
-	bool ok = true;
-	ssize_t len;
-
-	while (ok && (len = getline(&text, &cap, in)) >= 0) {
-		slo_err err = scenario_parse(text, (size_t)len, &line, error);
-
-		r->line++;
-		if (err == SLO_OK) {
-			ok = play(r, &line);
-			scenario_line_fini(&line);
-		} else {
-			ok = err == SLO_ENOMEM ? out_of_memory(r) : complain(r, error, "");
-		}
-	}
-	free(text);
-	if (ok && ferror(in))
-		ok = complain(r, "cannot be read", "");
-	return ok;
-}
-
-static void forget_servers(struct replay *r)
-{
-	HASH_CLEAR(hh, r->servers);
-	for (struct named_server *entry = r->server_list, *next; entry; entry = next) {
-		next = entry->next;
-		free(entry);
-	}
-}
-
-static bool play_file(const struct options *opt, const char *path, struct totals *totals)
-{
-	struct replay r = { .opt = opt, .totals = totals, .path = path };
-	FILE *in = fopen(path, "r");
+	uint8_t *data;
+	size_t len;
 	bool ok;
 
-	if (!in) {
-		fflush(stdout);
-		fprintf(stderr, "%s: %s\n", path, strerror(errno));
-		return false;
-	}
-	/* What a scenario does not tell does not happen: by default nothing ends by itself. */
-	r.conf = sched_conf_default();
-	r.conf.queue_timeout = SLO_NEVER;
-	r.conf.lease_max_age = SLO_NEVER;
-	ok = play_lines(&r, in);
-	if (ok && r.sched)
-		ok = print_queued(&r);
-	fclose(in);
-	forget_servers(&r);
-	sched_free(r.sched);
+	if (!read_all(in, &data, &len))
+		return complain(path, strerror(errno));
+	if (opt->forced)
+		ok = play_what_if(opt, path, (struct slice){ data, len }, totals);
+	else
+		ok = play_recording(opt, path, (struct slice){ data, len }, totals);
+	free(data);
 	return ok;
 }
 
-static void print_totals(const struct totals *t, double cpu_seconds)
+/* A recording begins with a letter, a line of JSON does not. */
+static bool play_file(const struct replay_options *opt, const char *path,
+                      struct replay_totals *totals)
 {
-	uint64_t decisions = 0;
+	FILE *in = fopen(path, "r");
+	int first;
+	bool ok;
 
-	for (size_t i = 0; i < SLO_VERDICTS; i++)
-		decisions += t->verdicts[i];
-	printf("{\"decisions\":%llu,\"routed\":%llu,\"fallback\":%llu,\"rejected\":%llu,"
-	       "\"passed\":%llu,\"queued\":%llu,\"cpu_s\":%.6f,\"decisions_per_s\":%.0f}\n",
-	       (unsigned long long)decisions, (unsigned long long)t->verdicts[SLO_ROUTE],
-	       (unsigned long long)t->verdicts[SLO_FALLBACK],
-	       (unsigned long long)t->verdicts[SLO_REJECT],
-	       (unsigned long long)t->verdicts[SLO_PASS], (unsigned long long)t->queued,
-	       cpu_seconds, cpu_seconds > 0 ? (double)decisions / cpu_seconds : 0);
+	if (!in)
+		return complain(path, strerror(errno));
+	first = getc(in);
+	if (first != EOF)
+		ungetc(first, in);
+	if (first == 'S')
+		ok = play_records(opt, path, in, totals);
+	else if (opt->recorded)
+		ok = complain(path, "it is no recording");
+	else
+		ok = play_scenario(opt, path, in, totals);
+	fclose(in);
+	return ok;
 }
 
 static void usage(FILE *to)
 {
-	fputs("usage: slo-replay [-s STRATEGY] [-q] FILE...\n"
-	      "Runs scenario files through the scheduler, one line per decision.\n"
+	fputs("usage: slo-replay [-e | -s STRATEGY] [-q] FILE...\n"
+	      "Runs scenario files and recordings through the scheduler, one line per decision. Of "
+	      "a\n"
+	      "recording it also says whether these are the recorded decisions (exit 1 if not).\n"
+	      "  -e           of a recording, print the decisions that were recorded\n"
 	      "  -s STRATEGY  of every request, whatever the file says: slo, slo-least-load,\n"
 	      "               slo-least-load-pulling, slo-pack-load, least-request, random\n"
+	      "               Of a recording it prints a table, recorded against what would have "
+	      "been.\n"
+	      "               A request is taken to last as long, from its dispatch, as it did; "
+	      "one that\n"
+	      "               was not dispatched, as long as the mean of its model. What waited or "
+	      "ran\n"
+	      "               when the file begins keeps its strategy. A client that gave up "
+	      "waiting does\n"
+	      "               so at the same moment, if it still waits. Servers come, go and carry "
+	      "the\n"
+	      "               requests of others as recorded. Output tokens are those predicted "
+	      "then.\n"
 	      "  -q           only the totals of all files\n",
 	      to);
 }
 
 /* False: *status is what to exit with. */
-static bool read_flags(int argc, char **argv, struct options *opt, int *status)
+static bool read_flags(int argc, char **argv, struct replay_options *opt, int *status)
 {
 	int c;
 
 	*status = EXIT_USAGE;
-	while ((c = getopt(argc, argv, "s:qh")) != -1) {
+	while ((c = getopt(argc, argv, "es:qh")) != -1) {
 		switch (c) {
 		case 's':
 			if (!policy_strategy_parse(optarg, strlen(optarg), &opt->strategy)) {
@@ -538,6 +124,9 @@ static bool read_flags(int argc, char **argv, struct options *opt, int *status)
 				return false;
 			}
 			opt->forced = true;
+			break;
+		case 'e':
+			opt->recorded = true;
 			break;
 		case 'q':
 			opt->quiet = true;
@@ -551,15 +140,17 @@ static bool read_flags(int argc, char **argv, struct options *opt, int *status)
 			return false;
 		}
 	}
-	if (optind == argc)
+	if (optind == argc || (opt->forced && opt->recorded)) {
 		usage(stderr);
-	return optind < argc;
+		return false;
+	}
+	return true;
 }
 
 int main(int argc, char **argv)
 {
-	struct options opt = { 0 };
-	struct totals totals = { 0 };
+	struct replay_options opt = { 0 };
+	struct replay_totals totals = { 0 };
 	int status;
 	clock_t start;
 
@@ -570,7 +161,7 @@ int main(int argc, char **argv)
 		if (!play_file(&opt, argv[i], &totals))
 			return EXIT_FAILURE;
 	if (opt.quiet)
-		print_totals(&totals, (double)(clock() - start) / CLOCKS_PER_SEC);
+		put_totals(&totals, (double)(clock() - start) / CLOCKS_PER_SEC);
 	if (fflush(stdout) != 0) {
 		perror("slo-replay: stdout");
 		return EXIT_FAILURE;

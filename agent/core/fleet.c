@@ -299,6 +299,13 @@ void fleet_charge(struct seat *seat, slo_load load, struct charge *out)
 	resort(seat->server);
 }
 
+void fleet_charge_unseated(struct server *s, slo_load load, struct charge *out)
+{
+	unsort(s);
+	ledger_charge(&s->ledger, load, out);
+	resort(s);
+}
+
 slo_err fleet_release(struct server *s, struct charge *c)
 {
 	slo_err err;
@@ -332,8 +339,12 @@ static slo_load surplus_load(const struct server *s)
 void fleet_surplus(struct server *s, uint32_t count)
 {
 	uint32_t n = count < SURPLUS_MAX ? count : SURPLUS_MAX;
-	slo_load load = n ? n * surplus_load(s) : 0;
 
+	fleet_surplus_of(s, n, n ? n * surplus_load(s) : 0);
+}
+
+void fleet_surplus_of(struct server *s, uint32_t n, slo_load load)
+{
 	if (n == s->surplus_count && load == s->surplus_load)
 		return;
 	if (n > s->surplus_count)
@@ -343,6 +354,21 @@ void fleet_surplus(struct server *s, uint32_t count)
 	resort(s);
 	s->surplus_count = n;
 	s->surplus_load = load;
+}
+
+void fleet_seat_restore(struct seat *seat, uint64_t turn, size_t index)
+{
+	struct seat **usable_seat = seat->deployment->model->usable_seat;
+
+	unsort(seat->server);
+	seat->turn = turn;
+	resort(seat->server);
+	if (!seat->server->usable)
+		return;
+	usable_seat[seat->index] = usable_seat[index];
+	usable_seat[seat->index]->index = seat->index;
+	usable_seat[index] = seat;
+	seat->index = index;
 }
 
 struct seat *fleet_emptiest_seat(const struct deployment *d)

@@ -15,6 +15,13 @@ const struct request *lease_next(const struct request *r)
 	return TAILQ_NEXT(r, link);
 }
 
+const struct request *lease_find(const struct sched *s, const char *id, size_t len)
+{
+	const struct request *r = requests_find(&s->requests, id_hash(id, len), id, len);
+
+	return r && r->state == REQUEST_DISPATCHED ? r : NULL;
+}
+
 struct sched_lease lease_of(const struct request *r)
 {
 	return (struct sched_lease){
@@ -97,5 +104,7 @@ slo_err lease_restore(struct sched *s, const struct sched_lease *l)
 	fill(s, r, l);
 	requests_move(&s->requests, r, REQUEST_DISPATCHED, since);
 	sched_lease_open(s, r, seat, l->load);
+	if (tapped(s))
+		tap_request(s, SLO_EVENT_LEASE, since, r);
 	return SLO_OK;
 }

@@ -224,3 +224,106 @@ slo_load profile_load(const struct profile *p, size_t cell)
 {
 	return p->cell[cell].load;
 }
+
+#define CELL_NUMBERS 4
+
+bool profile_to_event(const struct profile *p, struct slo_event *e)
+{
+	size_t borders = p->output.borders + p->input.borders;
+	int64_t *list = calloc(1 + borders + CELL_NUMBERS * p->cells, sizeof(*list)), *at = list;
+
+	if (!list)
+		return false;
+	e->real[0] = p->created;
+	e->real[1] = p->cost;
+	e->real[2] = p->goal.per_token;
+	e->real[3] = p->goal.fixed;
+	e->order = p->output.borders;
+	e->count = (int64_t)p->input.borders;
+	*at++ = (int64_t)p->goal.kind;
+	for (size_t i = 0; i < p->output.borders; i++)
+		*at++ = p->output.border[i];
+	for (size_t i = 0; i < p->input.borders; i++)
+		*at++ = p->input.border[i];
+	for (size_t i = 0; i < p->cells; i++) {
+		*at++ = p->cell[i].e2e;
+		*at++ = p->cell[i].ttft;
+		*at++ = (int64_t)p->cell[i].load;
+		*at++ = p->cell[i].infeasible;
+	}
+	e->list = list;
+	e->list_n = (size_t)(at - list);
+	return true;
+}
+
+static bool span_sane(int64_t v)
+{
+	return v == NO_DATA || (v >= 0 && v <= SPAN_MAX);
+}
+
+static bool cell_of(const int64_t *v, struct cell *out)
+{
+	*out = (struct cell){ v[0], v[1], (slo_load)v[2], v[3] != 0 };
+	return span_sane(v[0]) && span_sane(v[1]) && v[2] >= 0 && out->load <= SLO_LOAD_MAX;
+}
+
+/* A real that goes into a goal. */
+static bool real_sane(double v)
+{
+	return isfinite(v) && v >= 0;
+}
+
+static bool shape_sane(const struct slo_event *e)
+{
+	uint64_t n = e->list_n, rows = e->order + 1, cols;
+
+	if (e->count < 0 || e->order >= n || (uint64_t)e->count >= n)
+		return false;
+	cols = (uint64_t)e->count + 1;
+	if (cols > n / rows) /* or the product might overflow */
+		return false;
+	return n == 1 + rows + cols - 2 + CELL_NUMBERS * rows * cols && e->list[0] >= GOAL_NONE &&
+	       e->list[0] <= GOAL_E2E && real_sane(e->real[2]) && real_sane(e->real[3]);
+}
+
+static bool axis_of(struct axis *x, const int64_t *border, size_t borders)
+{
+	x->borders = borders;
+	x->border = calloc(borders + 1, sizeof(*x->border));
+	for (size_t i = 0; x->border && i < borders; i++)
+		x->border[i] = border[i];
+	return x->border != NULL;
+}
+
+slo_err profile_from_event(const struct slo_event *e, struct profile **out)
+{
+	size_t rows = (size_t)e->order + 1, cols = (size_t)e->count + 1;
+	const int64_t *at = e->list;
+	struct profile *p;
+	bool good = true;
+
+	if (!shape_sane(e))
+		return SLO_EINVAL;
+	p = calloc(1, sizeof(*p) + rows * cols * sizeof(p->cell[0]));
+	if (!p)
+		return SLO_ENOMEM;
+	if (!axis_of(&p->output, at + 1, rows - 1) || !axis_of(&p->input, at + rows, cols - 1)) {
+		profile_free(p);
+		return SLO_ENOMEM;
+	}
+	p->goal = (struct goal){ (enum goal_kind)at[0], e->real[2], e->real[3] };
+	p->created = e->real[0];
+	p->cost = e->real[1];
+	p->cells = rows * cols;
+	at += rows + cols - 1;
+	for (size_t i = 0; i < p->cells; i++, at += CELL_NUMBERS) {
+		good &= cell_of(at, &p->cell[i]);
+		p->zero_cells += p->cell[i].infeasible;
+	}
+	if (!good) {
+		profile_free(p);
+		return SLO_EINVAL;
+	}
+	*out = p;
+	return SLO_OK;
+}

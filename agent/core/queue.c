@@ -323,6 +323,7 @@ void queue_block(struct queue *q, struct bucket *b, slo_nsec now)
 
 	assert(at < q->heads && q->head[at].bucket == b);
 	q->untested[at] = 0;
+	b->tried = now;
 	for (size_t d = 0; d < q->model->deployments; d++)
 		q->need[d][b->slot] = NEED_NONE;
 	for (size_t i = 0; i < b->options && option_open(b, i, now); i++) {

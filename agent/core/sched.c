@@ -60,6 +60,7 @@ struct sched *sched_new(const struct sched_conf *conf)
 		return NULL;
 	s->conf = *conf;
 	rng_init(&s->rng, conf->seed);
+	rng_init(&s->guesses, ~conf->seed);
 	requests_init(&s->requests);
 	TAILQ_INIT(&s->models);
 	TAILQ_INIT(&s->dirty);
@@ -93,6 +94,8 @@ void sched_configure(struct sched *s, const struct sched_conf *conf)
 
 	s->conf = *conf;
 	s->conf.seed = seed;
+	if (tapped(s))
+		tap_config(s);
 }
 
 void sched_mark_dirty(struct sched *s, struct sched_model *m)
@@ -154,7 +157,7 @@ static void fill(struct sched *s, slo_nsec now, struct request *r, const struct 
 		input = estimator_input(&m->estimator, input);
 	if (output < 0)
 		output = predictor_guess(m->predictor, now, input, req->max_output, s->conf.predict,
-		                         s->conf.cold, &s->rng);
+		                         s->conf.cold, &s->guesses);
 	r->input = (int32_t)input;
 	r->output = (int32_t)tokens_clamp(output);
 	r->strategy = (uint8_t)req->strategy;
@@ -214,6 +217,8 @@ slo_err sched_submit(struct sched *s, slo_nsec now, const struct sched_request *
 	}
 	if (!policy_pulls(req->strategy))
 		sched_mark_dirty(s, req->model); /* an arrival is a trigger for late heads */
+	if (tapped(s))
+		tap_request(s, SLO_EVENT_SUBMIT, now, r);
 	if (out)
 		*out = r;
 	return SLO_OK;
@@ -288,10 +293,18 @@ static bool step_queues(struct sched *s, slo_nsec now, struct sched_action *out)
 
 bool sched_step(struct sched *s, slo_nsec now, struct sched_action *out)
 {
+	uint64_t expired = s->leases_expired;
+	bool acted;
+
 	s->stepped = now;
 	forget_old(s, now);
 	expire_leases(s, now);
-	return step_timeout(s, now, out) || step_ready(s, now, out) || step_queues(s, now, out);
+	acted = step_timeout(s, now, out) || step_ready(s, now, out) || step_queues(s, now, out);
+	if (tapped(s) && acted)
+		tap_decision(s, SLO_EVENT_DECISION, now, out);
+	else if (tapped(s))
+		tap_step(s, now, s->leases_expired != expired);
+	return acted;
 }
 
 slo_nsec sched_next_wakeup(const struct sched *s)
@@ -319,6 +332,8 @@ bool sched_let_go(struct sched *s, slo_nsec now, struct sched_action *out)
 	if (!r)
 		return false;
 	decide_let_go(s, now, r, out);
+	if (tapped(s))
+		tap_decision(s, SLO_EVENT_LET_GO, now, out);
 	return true;
 }
 
@@ -329,6 +344,8 @@ void sched_abandon(struct sched *s, slo_nsec now, struct request *r)
 	assert(r->state == REQUEST_QUEUED || r->state == REQUEST_READY);
 	sched_leave_queue(s, r);
 	requests_move(&s->requests, r, REQUEST_PAST, now);
+	if (tapped(s))
+		tap_request(s, SLO_EVENT_ABANDON, now, r);
 }
 
 static struct request *note(struct sched *s, slo_nsec now, uint32_t hash, const char *id,
@@ -415,10 +432,14 @@ void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
 	case REQUEST_READY:
 	case REQUEST_QUEUED:
 		out->result = r->ended ? SCHED_END_DUPLICATE : SCHED_END_CANCELLED;
+		if (tapped(s) && !r->ended)
+			tap_end(s, now, r, outcome);
 		cancel(s, now, r);
 		break;
 	case REQUEST_DISPATCHED:
 		close_lease(s, now, r, outcome, out);
+		if (tapped(s))
+			tap_end(s, now, r, outcome);
 		break;
 	case REQUEST_PAST:
 		out->result = r->ended ? SCHED_END_DUPLICATE : SCHED_END_CLOSED;

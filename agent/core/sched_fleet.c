@@ -24,6 +24,10 @@ struct sched_model *sched_model_add(struct sched *s, const char *name, enum slo_
 	if (!m->hh.tbl)
 		goto err2;
 	TAILQ_INSERT_TAIL(&s->models, m, link);
+	m->sched = s;
+	m->number = ++s->numbers;
+	if (tapped(s))
+		tap_model(s, SLO_EVENT_MODEL, m);
 	return m;
 
 err2:
@@ -64,6 +68,8 @@ void sched_model_remove(struct sched *s, struct sched_model *m)
 {
 	struct request *r;
 
+	if (tapped(s))
+		tap_model(s, SLO_EVENT_MODEL_GONE, m);
 	dismiss(s, m);
 	for (int i = 0; i < REQUEST_STATES; i++)
 		TAILQ_FOREACH (r, &s->requests.list[i], link)
@@ -93,6 +99,8 @@ struct deployment *sched_deployment_add(struct sched_model *m, const char *name)
 {
 	struct deployment *d = fleet_deployment_new(&m->fleet, name);
 
+	if (d && tapped(m->sched))
+		tap_deployment(m->sched, SLO_EVENT_DEPLOYMENT, d);
 	/* On failure the deployment stays, without servers: nothing ever waits for it. */
 	if (d && queue_deployment_added(&m->queue) != SLO_OK)
 		return NULL;
@@ -103,8 +111,12 @@ struct server *sched_server_add(struct sched *s, const char *name)
 {
 	struct server *server = fleet_server_new(name);
 
-	if (server)
-		LIST_INSERT_HEAD(&s->servers, server, link);
+	if (!server)
+		return NULL;
+	LIST_INSERT_HEAD(&s->servers, server, link);
+	server->number = ++s->numbers;
+	if (tapped(s))
+		tap_server(s, SLO_EVENT_SERVER, server);
 	return server;
 }
 
@@ -141,9 +153,13 @@ slo_err sched_server_seat(struct sched *s, struct deployment *d, struct server *
 {
 	slo_err err = fleet_seat(d, server);
 
-	if (err == SLO_OK && server->usable)
+	if (err != SLO_OK)
+		return err;
+	if (server->usable)
 		seat_came(s, d);
-	return err;
+	if (tapped(s))
+		tap_seat(s, SLO_EVENT_SEAT, server->seats);
+	return SLO_OK;
 }
 
 struct seat *sched_seat_find(const struct sched_model *m, const struct server *server)
@@ -160,6 +176,8 @@ void sched_seat_move(struct sched *s, struct seat *seat, struct deployment *d)
 	struct deployment *from = seat->deployment;
 
 	fleet_move(seat, d);
+	if (tapped(s))
+		tap_seat(s, SLO_EVENT_SEAT_MOVED, seat);
 	if (from == d || !seat->server->usable)
 		return;
 	seat_went(s, from);
@@ -171,6 +189,8 @@ void sched_seat_remove(struct sched *s, struct seat *seat)
 	struct deployment *d = seat->deployment;
 	bool usable = seat->server->usable;
 
+	if (tapped(s))
+		tap_seat(s, SLO_EVENT_SEAT_GONE, seat);
 	fleet_unseat(seat);
 	if (usable)
 		seat_went(s, d);
@@ -180,6 +200,8 @@ void sched_deployment_remove(struct sched *s, struct deployment *d)
 {
 	struct sched_model *m = sched_model_of(d);
 
+	if (tapped(s))
+		tap_deployment(s, SLO_EVENT_DEPLOYMENT_GONE, d);
 	fleet_deployment_free(d);
 	queue_deployment_removed(&m->queue);
 	sched_mark_dirty(s, m);
@@ -188,6 +210,8 @@ void sched_deployment_remove(struct sched *s, struct deployment *d)
 void sched_deployments_order(struct sched *s, struct sched_model *m,
                              struct deployment *const *order)
 {
+	if (tapped(s))
+		tap_order(s, m, order);
 	fleet_order(&m->fleet, order);
 	queue_refresh(&m->queue);
 	sched_mark_dirty(s, m);
@@ -197,6 +221,8 @@ void sched_server_usable(struct sched *s, struct server *server, bool usable)
 {
 	if (!fleet_set_usable(server, usable))
 		return;
+	if (tapped(s))
+		tap_server(s, SLO_EVENT_USABLE, server);
 	for (struct seat *seat = server->seats; seat; seat = seat->next_of_server) {
 		if (usable)
 			seat_came(s, seat->deployment);
@@ -215,6 +241,8 @@ slo_err sched_profile_set(struct sched *s, struct deployment *d, struct profile 
 	d->profile = p;
 	queue_refresh(&m->queue);
 	sched_mark_dirty(s, m);
+	if (tapped(s))
+		tap_deployment(s, SLO_EVENT_PROFILE, d);
 	return SLO_OK;
 }
 
@@ -226,4 +254,6 @@ void sched_profile_drop(struct sched *s, struct deployment *d)
 	d->profile = NULL;
 	queue_refresh(&m->queue);
 	sched_mark_dirty(s, m);
+	if (tapped(s))
+		tap_deployment(s, SLO_EVENT_PROFILE_GONE, d);
 }

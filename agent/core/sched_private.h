@@ -3,12 +3,14 @@
 #define SLO_CORE_SCHED_PRIVATE_H
 
 #include "core/sched.h"
+#include "core/tap.h"
 
 #define GENERATIONS 16 /* changes that are told apart */
 
 struct sched {
 	struct sched_conf conf;
-	struct rng rng;
+	struct rng rng;     /* of strategies */
+	struct rng guesses; /* of predictors: what was guessed can be told, and draws stay */
 	struct requests requests;
 	struct sched_models models;
 	struct sched_model *model_by_name;
@@ -20,6 +22,9 @@ struct sched {
 	uint32_t generation;           /* changes of HAProxy's processes */
 	slo_nsec changed[GENERATIONS]; /* when, by generation */
 	uint32_t round;                /* of questions to HAProxy */
+	uint64_t numbers;              /* of models and servers, so far */
+	struct sched_tap tap;          /* .tell is NULL: nobody listens */
+	bool unstepped;                /* something was told since a step that did not answer */
 };
 
 static inline struct sched_model *sched_model_of(const struct deployment *d)
@@ -36,8 +41,32 @@ void sched_leave_queue(struct sched *s, struct request *r);
 void sched_lease_open(struct sched *s, struct request *r, struct seat *seat, slo_load load);
 /* Gives the charge back: every model of the server has new room. */
 void sched_lease_close(struct sched *s, struct request *r);
+/* The same where the model, if it is still there, has no seat on the server. */
+void sched_lease_open_unseated(struct sched *s, struct request *r, struct server *server,
+                               slo_load load);
+void sched_surplus_restore(struct sched *s, struct server *server, uint32_t count, slo_load load);
 /* Closes it without an end line. */
 void sched_lease_expire(struct sched *s, slo_nsec now, struct request *r, enum fleet_repair cause);
+
+/* Whether the rest is to be called. */
+static inline bool tapped(const struct sched *s)
+{
+	return s->tap.tell != NULL;
+}
+void tap_tell(struct sched *s, const struct slo_event *e);
+void tap_config(struct sched *s);
+void tap_model(struct sched *s, enum slo_event_kind kind, const struct sched_model *m);
+void tap_deployment(struct sched *s, enum slo_event_kind kind, const struct deployment *d);
+void tap_server(struct sched *s, enum slo_event_kind kind, const struct server *server);
+void tap_seat(struct sched *s, enum slo_event_kind kind, const struct seat *seat);
+void tap_order(struct sched *s, const struct sched_model *m, struct deployment *const *order);
+void tap_request(struct sched *s, enum slo_event_kind kind, slo_nsec now, const struct request *r);
+void tap_end(struct sched *s, slo_nsec now, const struct request *r,
+             const struct sched_outcome *outcome);
+void tap_decision(struct sched *s, enum slo_event_kind kind, slo_nsec now,
+                  const struct sched_action *act);
+/* Of a step without an answer; expired: leases. */
+void tap_step(struct sched *s, slo_nsec now, bool expired);
 
 /* Decides one request by its ranked options (those of rank_options()). False: it has to wait. */
 bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,

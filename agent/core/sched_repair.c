@@ -8,18 +8,29 @@ static bool is_departed(const struct sched *s, const struct request *r)
 	return r->generation != s->generation;
 }
 
-void sched_lease_open(struct sched *s, struct request *r, struct seat *seat, slo_load load)
+static void hold(struct sched *s, struct request *r, struct server *server)
 {
-	struct server *server = seat->server;
-
-	fleet_charge(seat, load, &r->charge);
-	r->model->dispatched++;
+	if (r->model)
+		r->model->dispatched++;
 	if (is_departed(s, r)) {
 		TAILQ_INSERT_TAIL(&server->departed, r, lease);
 		server->departed_count++;
 	} else {
 		TAILQ_INSERT_TAIL(&server->leases, r, lease);
 	}
+}
+
+void sched_lease_open(struct sched *s, struct request *r, struct seat *seat, slo_load load)
+{
+	fleet_charge(seat, load, &r->charge);
+	hold(s, r, seat->server);
+}
+
+void sched_lease_open_unseated(struct sched *s, struct request *r, struct server *server,
+                               slo_load load)
+{
+	fleet_charge_unseated(server, load, &r->charge);
+	hold(s, r, server);
 }
 
 static void room_on(struct sched *s, const struct server *server)
@@ -58,13 +69,27 @@ void sched_lease_expire(struct sched *s, slo_nsec now, struct request *r, enum f
 	sched_lease_close(s, r);
 	requests_move(&s->requests, r, REQUEST_PAST, now);
 	s->leases_expired++;
+	if (tapped(s) && cause != FLEET_REPAIR_MAX_AGE) /* that a step does by itself */
+		tap_end(s, now, r, NULL);
 }
 
 void sched_server_surplus(struct sched *s, struct server *server, uint32_t count)
 {
 	slo_load before = server->ledger.used;
+	uint32_t count_before = server->surplus_count;
 
 	fleet_surplus(server, count);
+	if (server->ledger.used < before)
+		room_on(s, server);
+	if (tapped(s) && (server->ledger.used != before || server->surplus_count != count_before))
+		tap_server(s, SLO_EVENT_SURPLUS, server);
+}
+
+void sched_surplus_restore(struct sched *s, struct server *server, uint32_t count, slo_load load)
+{
+	slo_load before = server->ledger.used;
+
+	fleet_surplus_of(server, count, load);
 	if (server->ledger.used < before)
 		room_on(s, server);
 }

@@ -62,6 +62,7 @@ struct server {
 	struct seat *seats;      /* one per model, linked by next_of_server */
 	LIST_ENTRY(server) link; /* of the fleet */
 	void *owner;             /* the shell's; the core does not look at it */
+	uint64_t number;         /* the scheduler's, never given twice */
 	char *name;              /* as HAProxy knows it inside its backend */
 };
 LIST_HEAD(servers, server);
@@ -132,9 +133,15 @@ static inline struct server *fleet_server_of(const struct charge *c)
 /* Charge and release keep the orders right; charge also takes the server's turn. */
 void fleet_charge(struct seat *seat, slo_load load, struct charge *out);
 MUSTCHECK slo_err fleet_release(struct server *s, struct charge *c);
+/* Charges a server that has no seat for the request; it takes no turn. */
+void fleet_charge_unseated(struct server *s, slo_load load, struct charge *out);
 /* Makes the surplus so many requests, at most SURPLUS_MAX: at the mean load of the server's leases,
  * else the most that a deployment of it had recently, else SURPLUS_LOAD. */
 void fleet_surplus(struct server *s, uint32_t count);
+/* The same at that load in all. */
+void fleet_surplus_of(struct server *s, uint32_t count, slo_load load);
+/* When the seat was chosen last, and, if it is usable, its place in usable_seat[]. */
+void fleet_seat_restore(struct seat *seat, uint64_t turn, size_t index);
 /* Leases, departed ones among them. */
 static inline uint32_t fleet_leases(const struct server *s)
 {

@@ -24,6 +24,8 @@ struct sched_lease {
 /* The oldest one, or the next younger one than r; NULL: no more. */
 const struct request *lease_first(const struct sched *s);
 const struct request *lease_next(const struct request *r);
+/* NULL: no request of that id is dispatched. */
+const struct request *lease_find(const struct sched *s, const char *id, size_t len);
 struct sched_lease lease_of(const struct request *r);
 
 /* Before any request is submitted, oldest first. SLO_EINVAL: the id is in use, the server has no

@@ -9,6 +9,7 @@
 
 #include "core/ledger.h"
 #include "slo.h"
+#include "slo_event.h"
 #include "slo_profile.h"
 
 struct profile;
@@ -59,5 +60,13 @@ bool profile_infeasible(const struct profile *p, size_t cell);
 /* Share of a server that one request occupies, by Little's law: a server that sustains tput
  * requests/s at a mean latency of e2e holds tput * e2e of them. 0 when the cell cannot tell. */
 slo_load profile_load(const struct profile *p, size_t cell);
+
+/* As an event, exactly: created, cost and goal in real[], the borders of its axes counted by
+ * `order` (output) and `count` (input). The list is the goal's kind, both axes' borders, and for
+ * each cell e2e, ttft, load and whether it is infeasible. False: out of memory, no list. Else the
+ * list is for free(). */
+bool profile_to_event(const struct profile *p, struct slo_event *e);
+/* Another one like it. SLO_EINVAL: that is no profile; SLO_ENOMEM. */
+MUSTCHECK slo_err profile_from_event(const struct slo_event *e, struct profile **out);
 
 #endif

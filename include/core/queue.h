@@ -26,6 +26,7 @@ struct bucket {
 	struct request_list fifo;
 	/* Of the head, as of its last refresh: */
 	slo_nsec start;   /* of its most relaxed option; INT64_MIN without any */
+	slo_nsec tried;   /* when it was blocked */
 	slo_nsec expires; /* its last reason to wait ends then; SLO_NEVER if none does */
 	uint32_t slot;    /* in need[d], for good */
 	uint32_t options;

@@ -75,6 +75,8 @@ struct sched_model {
 	size_t dispatched;          /* its requests on servers */
 	enum slo_strategy strategy; /* of requests that name none */
 	void *owner;                /* the shell's; the core does not look at it */
+	struct sched *sched;
+	uint64_t number; /* never given twice, not to a server either */
 	bool dirty;
 	TAILQ_ENTRY(sched_model) dirty_link;
 	TAILQ_ENTRY(sched_model) link; /* in order of addition */

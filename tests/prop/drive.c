@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/sched.h"
+#include "core/tap.h"
+#include "tape.h"
 
 /* What the scheduler answered. */
 struct heard {
@@ -19,6 +20,7 @@ struct heard {
 struct world {
 	const struct setup *setup;
 	struct sched *sched;
+	struct tape *tape;
 	struct naive *naive;
 	struct sched_model *model[NAIVE_MODELS];
 	struct deployment *deployment[NAIVE_MODELS][NAIVE_DEPLOYMENTS];
@@ -29,7 +31,7 @@ struct world {
 	size_t n_heard;
 	uint32_t ids;
 	slo_nsec now;
-	bool verbose;
+	bool verbose, taped;
 	char *message;
 };
 
@@ -58,6 +60,7 @@ struct world *world_new(const struct setup *setup, uint32_t ids, bool verbose)
 	if (w == NULL)
 		return NULL;
 	w->sched = sched_new(&conf);
+	w->tape = w->sched ? tape_new(w->sched) : NULL;
 	w->naive = naive_new(&setup->conf, ids);
 	w->waiting = calloc(ids, sizeof(struct request *));
 	w->heard = calloc(ids, sizeof(*w->heard));
@@ -65,8 +68,8 @@ struct world *world_new(const struct setup *setup, uint32_t ids, bool verbose)
 	w->setup = setup;
 	w->ids = ids;
 	w->verbose = verbose;
-	if (w->sched == NULL || w->naive == NULL || w->waiting == NULL || w->heard == NULL ||
-	    w->told == NULL) {
+	if (w->sched == NULL || w->tape == NULL || w->naive == NULL || w->waiting == NULL ||
+	    w->heard == NULL || w->told == NULL) {
 		world_free(w);
 		return NULL;
 	}
@@ -78,6 +81,7 @@ void world_free(struct world *w)
 	if (w == NULL)
 		return;
 	sched_free(w->sched);
+	tape_free(w->tape);
 	naive_free(w->naive);
 	free(w->waiting);
 	free(w->heard);
@@ -670,6 +674,27 @@ static bool wake_up_both(struct world *w, slo_nsec t, struct tally *tally)
 	return same_actions(w, tally);
 }
 
+/* Begins a recording now and then: when, must not depend on what was left out in shrinking. */
+static bool same_on_tape(struct world *w, const struct op *op)
+{
+	const char *difference = tape_difference(w->tape);
+
+	if (difference != NULL)
+		return differ(w, "%s", difference);
+	if (!sched_is_quiet(w->sched))
+		return differ(w, "not quiet after the last answer");
+	if (w->taped) {
+		for (unsigned s = 0; s < NAIVE_SERVERS; s++)
+			if (w->server[s] != NULL && !tape_has(w->tape, w->server[s]))
+				return differ(w, "recording: s%u has other charges", s);
+	}
+	if (!w->taped || (uint64_t)op->t / 1000 % 61 == 0)
+		tape_restart(w->tape, op->t);
+	w->taped = true;
+	difference = tape_difference(w->tape);
+	return difference == NULL || differ(w, "%s", difference);
+}
+
 bool world_apply(struct world *w, const struct op *op, char *message, struct tally *tally)
 {
 	w->message = message;
@@ -682,7 +707,7 @@ bool world_apply(struct world *w, const struct op *op, char *message, struct tal
 	if (!apply_event(w, op) || !same_actions(w, tally))
 		return false;
 	collect(w);
-	if (!same_state(w))
+	if (!same_state(w) || !same_on_tape(w, op))
 		return false;
 #ifdef SLO_CHECK
 	sched_check(w->sched);

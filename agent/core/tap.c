@@ -1,0 +1,346 @@
+#include "core/tap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sched_private.h"
+
+static struct slice text_of(const char *s)
+{
+	return (struct slice){ (const uint8_t *)s, strlen(s) };
+}
+
+static struct slice id_of(const struct request *r)
+{
+	return (struct slice){ (const uint8_t *)r->id, r->id_len };
+}
+
+/* events */
+
+typedef int64_t option_list[SLO_EVENT_OPTIONS];
+
+static struct slo_event config_event(const struct sched_conf *c, option_list options)
+{
+	options[0] = c->fallback;
+	options[1] = c->late;
+	options[2] = c->infeasible;
+	options[3] = c->predict;
+	options[4] = c->cold;
+	options[5] = c->queue_limit < INT64_MAX ? (int64_t)c->queue_limit : INT64_MAX;
+	options[6] = c->queue_timeout;
+	options[7] = c->lease_max_age;
+	options[8] = c->remember_ended;
+	options[9] = c->remember_limit < INT64_MAX ? (int64_t)c->remember_limit : INT64_MAX;
+	return (struct slo_event){ .kind = SLO_EVENT_CONFIG,
+		                   .list = options,
+		                   .list_n = SLO_EVENT_OPTIONS };
+}
+
+static struct slo_event model_event(enum slo_event_kind kind, const struct sched_model *m)
+{
+	return (struct slo_event){ .kind = kind,
+		                   .model = m->number,
+		                   .text = text_of(m->fleet.name),
+		                   .order = m->fleet.orders,
+		                   .turn = m->fleet.turns };
+}
+
+static struct slo_event deployment_event(enum slo_event_kind kind, const struct deployment *d)
+{
+	return (struct slo_event){ .kind = kind,
+		                   .model = sched_model_of(d)->number,
+		                   .deployment = d->index,
+		                   .text = text_of(d->name) };
+}
+
+static struct slo_event server_event(enum slo_event_kind kind, const struct server *server)
+{
+	bool surplus = kind == SLO_EVENT_SURPLUS;
+
+	return (struct slo_event){ .kind = kind,
+		                   .server = server->number,
+		                   .text = text_of(server->name),
+		                   .count = surplus ? server->surplus_count : server->usable,
+		                   .load = server->surplus_load };
+}
+
+static struct slo_event seat_event(enum slo_event_kind kind, const struct seat *seat)
+{
+	return (struct slo_event){ .kind = kind,
+		                   .model = sched_model_of(seat->deployment)->number,
+		                   .deployment = seat->deployment->index,
+		                   .server = seat->server->number,
+		                   .order = seat->order,
+		                   .turn = seat->turn,
+		                   .count = seat->server->usable ? (int64_t)seat->index : 0 };
+}
+
+static struct slo_event request_event(enum slo_event_kind kind, slo_nsec now,
+                                      const struct request *r)
+{
+	return (struct slo_event){ .kind = kind,
+		                   .now = now,
+		                   .text = id_of(r),
+		                   .model = r->model ? r->model->number : 0,
+		                   .strategy = r->strategy,
+		                   .input = r->input,
+		                   .output = r->output,
+		                   .created = r->created,
+		                   .arrived = r->arrived,
+		                   .own = r->own };
+}
+
+static struct slo_event lease_event(const struct request *r)
+{
+	struct slo_event e = request_event(SLO_EVENT_LEASE, r->since, r);
+
+	e.server = fleet_server_of(&r->charge)->number;
+	e.load = r->charge.load;
+	return e;
+}
+
+/* what happens */
+
+void tap_tell(struct sched *s, const struct slo_event *e)
+{
+	s->unstepped = true;
+	s->tap.tell(s->tap.arg, e);
+}
+
+void tap_config(struct sched *s)
+{
+	option_list options;
+	struct slo_event e = config_event(&s->conf, options);
+
+	tap_tell(s, &e);
+}
+
+void tap_model(struct sched *s, enum slo_event_kind kind, const struct sched_model *m)
+{
+	struct slo_event e = model_event(kind, m);
+
+	tap_tell(s, &e);
+}
+
+static void tell_profile(const struct sched_tap *tap, const struct deployment *d)
+{
+	struct slo_event e = deployment_event(SLO_EVENT_PROFILE, d);
+
+	(void)profile_to_event(d->profile, &e); /* without memory there is no list */
+	tap->tell(tap->arg, &e);
+	free((void *)e.list);
+}
+
+void tap_deployment(struct sched *s, enum slo_event_kind kind, const struct deployment *d)
+{
+	struct slo_event e = deployment_event(kind, d);
+
+	if (kind != SLO_EVENT_PROFILE) {
+		tap_tell(s, &e);
+		return;
+	}
+	s->unstepped = true;
+	tell_profile(&s->tap, d);
+}
+
+void tap_server(struct sched *s, enum slo_event_kind kind, const struct server *server)
+{
+	struct slo_event e = server_event(kind, server);
+
+	tap_tell(s, &e);
+}
+
+void tap_seat(struct sched *s, enum slo_event_kind kind, const struct seat *seat)
+{
+	struct slo_event e = seat_event(kind, seat);
+
+	tap_tell(s, &e);
+}
+
+void tap_order(struct sched *s, const struct sched_model *m, struct deployment *const *order)
+{
+	struct slo_event e = model_event(SLO_EVENT_ORDER, m);
+	int64_t before[SLO_DEPLOYMENTS_MAX];
+
+	for (size_t i = 0; i < m->fleet.deployments; i++)
+		before[i] = order[i]->index;
+	e.list = before;
+	e.list_n = m->fleet.deployments;
+	tap_tell(s, &e);
+}
+
+void tap_request(struct sched *s, enum slo_event_kind kind, slo_nsec now, const struct request *r)
+{
+	struct slo_event e = kind == SLO_EVENT_LEASE ? lease_event(r) : request_event(kind, now, r);
+
+	tap_tell(s, &e);
+}
+
+void tap_end(struct sched *s, slo_nsec now, const struct request *r,
+             const struct sched_outcome *outcome)
+{
+	struct slo_event e = { .kind = SLO_EVENT_END,
+		               .now = now,
+		               .text = id_of(r),
+		               .count = SLO_END_REPAIRED,
+		               .input = -1,
+		               .output = -1 };
+
+	if (outcome) {
+		e.count = outcome->completed ? SLO_END_COMPLETED : SLO_END_LINE;
+		e.input = outcome->input;
+		e.output = outcome->output;
+	}
+	tap_tell(s, &e);
+}
+
+void tap_decision(struct sched *s, enum slo_event_kind kind, slo_nsec now,
+                  const struct sched_action *act)
+{
+	struct slo_event e = { .kind = kind,
+		               .now = now,
+		               .text = id_of(act->request),
+		               .verdict = act->verdict,
+		               .reason = act->reason,
+		               .strategy = act->strategy,
+		               .waited = act->waited };
+
+	if (act->seat) {
+		e.server = act->seat->server->number;
+		e.load = act->request->charge.load;
+	}
+	tap_tell(s, &e);
+}
+
+void tap_step(struct sched *s, slo_nsec now, bool expired)
+{
+	struct slo_event e = { .kind = SLO_EVENT_STEP, .now = now };
+
+	if (s->unstepped || expired)
+		tap_tell(s, &e);
+	s->unstepped = false;
+}
+
+void sched_listen(struct sched *s, const struct sched_tap *tap)
+{
+	s->tap = tap ? *tap : (struct sched_tap){ 0 };
+	s->unstepped = false;
+}
+
+/* the state */
+
+bool sched_is_quiet(const struct sched *s)
+{
+	return TAILQ_EMPTY(&s->dirty) && TAILQ_EMPTY(&s->requests.list[REQUEST_READY]) &&
+	       !s->unstepped;
+}
+
+static void tell(const struct sched_tap *tap, struct slo_event e)
+{
+	tap->tell(tap->arg, &e);
+}
+
+/* Seats are told in the order that they were given, over all deployments of the model. */
+static void tell_seats(const struct sched_tap *tap, const struct model *m)
+{
+	const struct seat *next[SLO_DEPLOYMENTS_MAX];
+
+	for (size_t i = 0; i < m->deployments; i++)
+		next[i] = m->deployment[i]->seats;
+	for (;;) {
+		size_t first = m->deployments;
+
+		for (size_t i = 0; i < m->deployments; i++)
+			if (next[i] &&
+			    (first == m->deployments || next[i]->order < next[first]->order))
+				first = i;
+		if (first == m->deployments)
+			return;
+		tell(tap, seat_event(SLO_EVENT_SEAT, next[first]));
+		next[first] = next[first]->next;
+	}
+}
+
+static void tell_turns(const struct sched_tap *tap, const struct sched_model *m)
+{
+	/* As they stand in usable_seat[]: each finds its place and stays there. */
+	for (size_t i = 0; i < m->fleet.usable; i++)
+		tell(tap, seat_event(SLO_EVENT_SEAT_TURN, m->fleet.usable_seat[i]));
+	for (size_t i = 0; i < m->fleet.deployments; i++) {
+		const struct seat *seat = m->fleet.deployment[i]->seats;
+
+		for (; seat; seat = seat->next)
+			if (!seat->server->usable)
+				tell(tap, seat_event(SLO_EVENT_SEAT_TURN, seat));
+	}
+	tell(tap, model_event(SLO_EVENT_MODEL_TURN, m));
+}
+
+static void tell_fleet(const struct sched *s, const struct sched_tap *tap)
+{
+	const struct sched_model *m;
+	const struct server *server;
+
+	LIST_FOREACH (server, &s->servers, link) {
+		tell(tap, server_event(SLO_EVENT_SERVER, server));
+		if (!server->usable)
+			tell(tap, server_event(SLO_EVENT_USABLE, server));
+	}
+	TAILQ_FOREACH (m, &s->models, link) {
+		tell(tap, model_event(SLO_EVENT_MODEL, m));
+		for (size_t i = 0; i < m->fleet.deployments; i++) {
+			const struct deployment *d = m->fleet.deployment[i];
+
+			tell(tap, deployment_event(SLO_EVENT_DEPLOYMENT, d));
+			if (d->profile)
+				tell_profile(tap, d);
+		}
+		tell_seats(tap, &m->fleet);
+	}
+}
+
+static void tell_charges(const struct sched *s, const struct sched_tap *tap)
+{
+	const struct sched_model *m;
+	const struct server *server;
+	const struct request *r;
+
+	TAILQ_FOREACH (r, &s->requests.list[REQUEST_DISPATCHED], link)
+		tell(tap, lease_event(r));
+	LIST_FOREACH (server, &s->servers, link)
+		if (server->surplus_count > 0)
+			tell(tap, server_event(SLO_EVENT_SURPLUS, server));
+	TAILQ_FOREACH (m, &s->models, link)
+		tell_turns(tap, m);
+}
+
+static void tell_waiting(const struct sched *s, const struct sched_tap *tap)
+{
+	const struct sched_model *m;
+	const struct request *r;
+
+	TAILQ_FOREACH (r, &s->requests.list[REQUEST_QUEUED], link)
+		tell(tap, request_event(SLO_EVENT_SUBMIT, r->arrived, r));
+	TAILQ_FOREACH (m, &s->models, link) {
+		for (size_t i = 0; i < m->queue.heads; i++) {
+			const struct bucket *b = m->queue.head[i].bucket;
+
+			tell(tap, request_event(SLO_EVENT_TRIED, b->tried, TAILQ_FIRST(&b->fifo)));
+		}
+	}
+}
+
+void sched_tell_state(const struct sched *s, const struct sched_tap *tap, slo_nsec now,
+                      int64_t unix_now)
+{
+	option_list options;
+
+	tell(tap,
+	     (struct slo_event){
+		 .kind = SLO_EVENT_START, .now = now, .load = s->rng.state, .count = unix_now });
+	tell(tap, config_event(&s->conf, options));
+	tell_fleet(s, tap);
+	tell_charges(s, tap);
+	tell_waiting(s, tap);
+	tell(tap, (struct slo_event){ .kind = SLO_EVENT_QUIET, .now = now });
+}

@@ -1,0 +1,72 @@
+/* slo_event.h - what changes a scheduler, as plain data: what the core tells whoever listens and
+ * does again when it is told (core/tap.h, core/player.h), and the wire layer writes down
+ * (wire/record.h).
+ *
+ * Servers and models go by numbers, given in order of appearance and never twice; 0 is none.
+ * Deployments go by their index in the model. Which members an event has, record.c lists; the
+ * others are 0. */
+#ifndef SLO_EVENT_H
+#define SLO_EVENT_H
+
+#include "slo.h"
+
+enum slo_event_kind {
+	/* The state at the begin of a recording: START, then CONFIG, the fleet, leases, waiting
+	 * requests (SUBMIT at their arrival), what these were tried for, QUIET. */
+	SLO_EVENT_START,  /* now, load: of the random draws, count: Unix ns at `now` */
+	SLO_EVENT_QUIET,  /* nothing is left to decide: the state is complete */
+	SLO_EVENT_CONFIG, /* list: SLO_EVENT_OPTIONS options */
+	/* The fleet */
+	SLO_EVENT_MODEL,
+	SLO_EVENT_MODEL_GONE,
+	SLO_EVENT_DEPLOYMENT,
+	SLO_EVENT_DEPLOYMENT_GONE,
+	SLO_EVENT_ORDER, /* list: for each place, the index of the deployment before */
+	SLO_EVENT_SERVER,
+	SLO_EVENT_SEAT,
+	SLO_EVENT_SEAT_MOVED,
+	SLO_EVENT_SEAT_GONE,
+	SLO_EVENT_USABLE,  /* count: 1 or 0 */
+	SLO_EVENT_PROFILE, /* list: its cells, see core/profile.h */
+	SLO_EVENT_PROFILE_GONE,
+	SLO_EVENT_SURPLUS,    /* count and load of what others placed there */
+	SLO_EVENT_SEAT_TURN,  /* order, turn, count: where it stands in usable_seat[] */
+	SLO_EVENT_MODEL_TURN, /* order, turn: how many it gave out */
+	/* Requests */
+	SLO_EVENT_SUBMIT,
+	SLO_EVENT_LEASE, /* it runs there since `now` */
+	SLO_EVENT_TRIED, /* a head that had to wait at `now` */
+	SLO_EVENT_ABANDON,
+	SLO_EVENT_END,      /* count: SLO_END_... */
+	SLO_EVENT_STEP,     /* without an answer */
+	SLO_EVENT_DECISION, /* a step's answer */
+	SLO_EVENT_LET_GO,   /* the answer of a waiting request that was let go */
+	SLO_EVENT_PASS,     /* an answer without the scheduler */
+};
+#define SLO_EVENT_KINDS 27
+
+#define SLO_EVENT_OPTIONS 10
+
+/* How a request's end was known. */
+#define SLO_END_LINE      0 /* its stream broke off, or nothing was learned from it */
+#define SLO_END_COMPLETED 1
+#define SLO_END_REPAIRED  2 /* the ledger was put right */
+
+struct slo_event {
+	enum slo_event_kind kind;
+	uint32_t strategy, verdict, reason; /* numbers of the core's enums */
+	slo_nsec now, created, arrived;
+	struct slice text; /* the request's id, or a name */
+	uint64_t model, deployment, server;
+	int64_t input, output; /* tokens; -1: not told */
+	struct slo_target own;
+	uint64_t load; /* of 2^32 */
+	int64_t count;
+	uint64_t order, turn;
+	slo_nsec waited;
+	double real[4]; /* of a profile */
+	const int64_t *list;
+	size_t list_n;
+};
+
+#endif
