@@ -17,6 +17,7 @@
 #include "io/http_server.h"
 #include "io/log.h"
 #include "io/loop_lag.h"
+#include "io/recorder.h"
 #include "io/redis_client.h"
 #include "io/spop_server.h"
 #include "io/state.h"
@@ -129,6 +130,7 @@ static void on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 		d->conf = conf;
 		haproxy_api_follow(d->agent);
 		state_file_configure(&d->state);
+		recorder_configure(d->agent->recorder);
 		log_write(&d->log, LOG_NOTICE, "reload: %s is in force", d->path);
 	} else {
 		config_free(conf);
@@ -276,6 +278,10 @@ static bool start(struct daemon *d)
 	else
 		state_file_load(d->agent);
 	state_file_start(&d->state, d->agent);
+	if (!recorder_new(d->agent)) {
+		log_write(&d->log, LOG_ERR, "out of memory at start");
+		return false;
+	}
 	agent_pump(d->agent, clock_nsec());
 	log_write(&d->log, LOG_NOTICE, "slo-spoa %s is ready", SLO_VERSION);
 	return true;
@@ -296,6 +302,8 @@ static void stop(struct daemon *d)
 	redis_client_free(d->redis);
 	if (d->agent)
 		haproxy_api_free(d->agent->haproxy);
+	if (d->agent)
+		recorder_free(d->agent->recorder);
 	agent_free(d->agent);
 	if (d->loop)
 		ev_loop_destroy(d->loop);

@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "io/clock.h"
+#include "io/recorder.h"
 #include "wire/body.h"
 
 /* vLLM and OpenAI: /v1/completions answers 16 tokens unless told otherwise. */
@@ -131,8 +132,11 @@ static bool pass(struct agent *a, slo_nsec now, struct agent_model *m, const str
 {
 	*out = (struct answer){ .verdict = SLO_PASS, .reason = reason, .strategy = strategy };
 	decisions_of(a, m)->requests[strategy][SLO_PASS][reason]++;
-	if (has_id(a, msg))
-		sched_note_passed(a->sched, now, (const char *)msg->id.p, msg->id.len);
+	if (!has_id(a, msg))
+		return true;
+	sched_note_passed(a->sched, now, (const char *)msg->id.p, msg->id.len);
+	if (a->recorder)
+		recorder_passed(a->recorder, now, msg->id, strategy, reason);
 	return true;
 }
 
@@ -369,6 +373,8 @@ void agent_pump(struct agent *a, slo_nsec now)
 		give_answer(a, now, &act);
 	fleet_leases_expired(a, sched_counts(a->sched).leases_expired);
 	set_wakeup(a, now);
+	if (a->recorder)
+		recorder_pumped(a->recorder, now);
 }
 
 /* End lines */

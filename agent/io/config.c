@@ -183,6 +183,25 @@ static void read_snapshot(struct reader *r, const struct cfg_node *root)
 		(void)cfg_path(&r->doc, &n, "file", r->dir, &r->c->snapshot.file);
 }
 
+static void read_recorder(struct reader *r, const struct cfg_node *root)
+{
+	static const struct cfg_field fields[] = {
+		{ .name = "file" },
+		{ "max_size", CFG_SIZE, offsetof(struct config_recorder, max_size), 64 << 10,
+		  INT64_C(1) << 40 },
+		{ "keep", CFG_COUNT, offsetof(struct config_recorder, keep), 0, 1000 },
+	};
+	struct cfg_node n = cfg_member(root, "recorder"), path;
+	const char *file;
+
+	if (!n.value)
+		return;
+	cfg_section(&r->doc, &n, fields, COUNT(fields), &r->c->recorder);
+	path = cfg_member(&n, "file");
+	if (cfg_want_string(&r->doc, &path, SIZE_MAX, &file))
+		(void)cfg_path(&r->doc, &n, "file", r->dir, &r->c->recorder.file);
+}
+
 static void read_log(struct reader *r, const struct cfg_node *root)
 {
 	static const struct cfg_field fields[] = { { .name = "level" } };
@@ -543,6 +562,7 @@ static void set_defaults(struct config *c)
 		.weights = tokens_weights("avg"),
 	};
 	c->snapshot = (struct config_snapshot){ .every = 2 * SEC, .max_age = 600 * SEC };
+	c->recorder = (struct config_recorder){ .max_size = (size_t)64 << 20, .keep = 4 };
 	c->limits = (struct config_limits){
 		.spop_connections = 20000,
 		.spop_frame_size = 16380,
@@ -563,10 +583,10 @@ static void set_defaults(struct config *c)
 static void read_config(struct reader *r)
 {
 	static const struct cfg_field fields[] = {
-		{ .name = "spop" },     { .name = "events" },  { .name = "http" },
-		{ .name = "profiles" }, { .name = "routing" }, { .name = "models" },
-		{ .name = "limits" },   { .name = "log" },     { .name = "haproxy" },
-		{ .name = "snapshot" },
+		{ .name = "spop" },     { .name = "events" },   { .name = "http" },
+		{ .name = "profiles" }, { .name = "routing" },  { .name = "models" },
+		{ .name = "limits" },   { .name = "log" },      { .name = "haproxy" },
+		{ .name = "snapshot" }, { .name = "recorder" },
 	};
 	struct cfg_node root = { .value = r->c->dom };
 
@@ -580,6 +600,7 @@ static void read_config(struct reader *r)
 	read_haproxy(r, &root);
 	read_profiles(r, &root);
 	read_snapshot(r, &root);
+	read_recorder(r, &root);
 	read_log(r, &root);
 	read_limits(r, &root);
 	/* Models inherit from it. */
@@ -654,6 +675,7 @@ void config_free(struct config *c)
 	free(c->profile_dir);
 	config_redis_fini(&c->redis);
 	free(c->snapshot.file);
+	free(c->recorder.file);
 	json_decref(c->dom);
 	free(c);
 }

@@ -47,6 +47,7 @@ static const char *const about[LOG_CAUSES] = {
 	[LOG_CAUSE_PROFILE_REFUSED] = "profiles from Redis that were refused",
 	[LOG_CAUSE_PROFILE_GONE] = "profiles that went from Redis",
 	[LOG_CAUSE_SNAPSHOT] = "snapshots that could not be written",
+	[LOG_CAUSE_RECORDER] = "recordings that could not be written",
 };
 
 static const char *level_name(int level)

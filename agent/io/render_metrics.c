@@ -7,6 +7,7 @@
 #include "io/clock.h"
 #include "io/haproxy_api.h"
 #include "io/render.h"
+#include "io/recorder.h"
 #include "render_private.h"
 
 /* A label value: backslash, quote and newline are escaped. */
@@ -274,6 +275,22 @@ static void of_servers(FILE *f, const struct agent *a)
 	       servers_leaving(a));
 }
 
+static void of_recorder(FILE *f, const struct agent *a)
+{
+	struct recorder_counts counts;
+
+	if (!a->recorder || !recorder_is_on(a->recorder))
+		return;
+	counts = recorder_counts(a->recorder);
+	simple(f, "recorder_records_total", "counter", "Records that were written.",
+	       (double)counts.records);
+	simple(f, "recorder_bytes_total", "counter", "Bytes of them.", (double)counts.bytes);
+	simple(f, "recorder_lost_records_total", "counter", "Records that could not be written.",
+	       (double)counts.lost);
+	simple(f, "recorder_files_total", "counter", "Recordings that were begun.",
+	       (double)counts.files);
+}
+
 static void of_process(FILE *f, const struct agent *a)
 {
 	struct sched_counts counts = sched_counts(a->sched);
@@ -314,6 +331,7 @@ static void of_process(FILE *f, const struct agent *a)
 	render_redis_metrics(f, a);
 	simple(f, "snapshots_written_total", "counter", "Snapshots that were written.",
 	       (double)a->stats.snapshots);
+	of_recorder(f, a);
 	family(f, "build_info", "gauge", "The version.");
 	fprintf(f, "slo_spoa_build_info{version=\"%s\"} 1\n", SLO_VERSION);
 }

@@ -51,6 +51,7 @@ struct agent {
 	struct stats stats;
 	struct listeners listeners; /* of all servers of this agent */
 	struct redis_client *redis; /* NULL: none */
+	struct recorder *recorder;  /* NULL: none */
 	bool draining;
 	ev_timer wakeup;
 	slo_nsec wakeup_at; /* SLO_NEVER: the timer is off */

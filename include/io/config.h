@@ -111,6 +111,13 @@ struct config_snapshot {
 	slo_nsec max_age; /* 10m: an older one is ignored at start; 0 to 1d */
 };
 
+/* The section "recorder": what is decided, for slo-replay. */
+struct config_recorder {
+	char *file;      /* NULL: none */
+	size_t max_size; /* 64m bytes until the next file; 64k to 1t */
+	size_t keep;     /* 4 older files; 0 to 1000 */
+};
+
 struct config {
 	struct config_listen spop, events; /* at least one address each */
 	struct config_listen http;         /* none or one */
@@ -122,6 +129,7 @@ struct config {
 	struct config_routing routing;
 	struct config_limits limits;
 	struct config_snapshot snapshot;
+	struct config_recorder recorder;
 	int log_level; /* "info"; LOG_DEBUG, _INFO, _NOTICE, _WARNING or _ERR of <syslog.h> */
 	struct config_model *models; /* [model_count] */
 	size_t model_count;          /* >= 1 */

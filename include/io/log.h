@@ -50,6 +50,7 @@ enum log_cause {
 	LOG_CAUSE_PROFILE_REFUSED,
 	LOG_CAUSE_PROFILE_GONE,
 	LOG_CAUSE_SNAPSHOT,
+	LOG_CAUSE_RECORDER,
 	LOG_CAUSES, /* how many there are */
 };
 

@@ -127,6 +127,8 @@ static void the_minimal_file_gets_every_default(void **state)
 	assert_true(c->haproxy_poll == SEC && c->haproxy_grace == 3 * SEC);
 	assert_null(c->snapshot.file);
 	assert_true(c->snapshot.every == 2 * SEC && c->snapshot.max_age == 600 * SEC);
+	assert_null(c->recorder.file);
+	assert_true(c->recorder.max_size == 64 << 20 && c->recorder.keep == 4);
 	assert_int_equal(c->log_level, LOG_INFO);
 	assert_int_equal(r->strategy, SLO_STRATEGY_SLO);
 	assert_int_equal(r->fallback, SLO_STRATEGY_LEAST_REQUEST);
@@ -163,6 +165,7 @@ static void every_key_is_read(void **state)
 	    "\"server_name\":\"r\"}},"
 	    "\"log\":{\"level\":\"warning\"},"
 	    "\"snapshot\":{\"file\":\"s\",\"every\":\"5s\",\"max_age\":\"1h\"},"
+	    "\"recorder\":{\"file\":\"r\",\"max_size\":\"1m\",\"keep\":0},"
 	    "\"haproxy\":{\"runtime_api\":[\"unix:run/h.sock\",\"h2:9999\"],\"poll\":\"500ms\","
 	    "\"grace\":\"1s\"},"
 	    "\"routing\":{\"strategy\":\"slo-pack-load\",\"fallback\":\"random\","
@@ -193,6 +196,8 @@ static void every_key_is_read(void **state)
 	assert_string_equal(c->redis.server_name, "r");
 	assert_string_equal(c->snapshot.file, "dir/s");
 	assert_true(c->snapshot.every == 5 * SEC && c->snapshot.max_age == 3600 * SEC);
+	assert_string_equal(c->recorder.file, "dir/r");
+	assert_true(c->recorder.max_size == 1 << 20 && c->recorder.keep == 0);
 	assert_int_equal(c->runtime_api.count, 2);
 	assert_string_equal(c->runtime_api.addr[0].path, "dir/run/h.sock");
 	assert_string_equal(c->runtime_api.addr[1].host, "h2");
@@ -443,6 +448,7 @@ static void a_missing_key_is_told_where_its_object_begins(void **state)
 		{ SPOP MODELS "}", "f:1:1: key \"events\": is missing" },
 		{ SPOP EVENTS "\"log\":{}}", "f:1:1: key \"models\": is missing" },
 		{ "{\"spop\":{}}", "f:1:9: key \"spop.listen\": is missing" },
+		{ PLUS("\"recorder\":{}"), "f:5:12: key \"recorder.file\": is missing" },
 		{ PLUS("\"snapshot\":{}"), "f:5:12: key \"snapshot.file\": is missing" },
 		{ PLUS("\"http\":{}"), "f:5:8: key \"http.listen\": is missing" },
 		{ PLUS("\"profiles\":{\"redis\":{}}"),
