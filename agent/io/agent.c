@@ -507,6 +507,10 @@ bool agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t
 		a->stats.notices++;
 		server_notice(a, now, &e);
 		break;
+	case ENDLINE_STOPPED:
+		a->stats.notices++;
+		fleet_backend_stopped(a, now, e.be);
+		break;
 	case ENDLINE_OTHER:
 		a->stats.end_lines[END_MALFORMED]++;
 		log_limited(a->log, now, LOG_CAUSE_EVENT_OTHER, LOG_INFO,

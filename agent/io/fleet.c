@@ -225,7 +225,11 @@ static void set_state(struct agent *a, slo_nsec now, struct fleet_server *s, enu
 
 	if (s->state == state)
 		return;
-	if (s->state != FLEET_UNTOLD || state != FLEET_UP)
+	if (state == FLEET_UNTOLD)
+		log_limited(a->log, now, LOG_CAUSE_FLEET, LOG_NOTICE,
+		            "server %s: the HAProxy process that said %s has stopped", s->key,
+		            fleet_state_name(s->state));
+	else if (s->state != FLEET_UNTOLD || state != FLEET_UP)
 		log_limited(a->log, now, LOG_CAUSE_FLEET, LOG_NOTICE, "server %s is %s", s->key,
 		            fleet_state_name(state));
 	s->state = state;
@@ -297,6 +301,17 @@ void fleet_server_told(struct agent *a, slo_nsec now, struct slice backend, stru
 
 	if (b)
 		told(a, now, b, server, state, false);
+}
+
+void fleet_backend_stopped(struct agent *a, slo_nsec now, struct slice backend)
+{
+	struct fleet_backend *b = fleet_backend_find(&a->fleet, backend);
+	struct fleet_server *s;
+
+	if (!b || a->conf->runtime_api.count > 0)
+		return;
+	TAILQ_FOREACH (s, &b->servers, link)
+		set_state(a, now, s, FLEET_UNTOLD);
 }
 
 void fleet_view_begin(struct agent *a, slo_nsec now)

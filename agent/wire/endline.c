@@ -184,6 +184,18 @@ static bool parse_server(struct slice rest, struct endline *e)
 	return true;
 }
 
+/* rest is what stands behind "Proxy ". */
+static bool parse_proxy(struct slice rest, struct endline *e)
+{
+	struct slice name = take_until(&rest, ' ');
+
+	if (name.len == 0 || !starts(rest, "stopped"))
+		return false;
+	e->kind = ENDLINE_STOPPED;
+	e->be = name;
+	return true;
+}
+
 /* "3", and what stands behind it. */
 static void parse_dropped(struct slice word, struct slice rest, struct endline *e)
 {
@@ -230,6 +242,8 @@ slo_err endline_parse(const uint8_t *line, size_t len, struct endline *out)
 		}
 		/* Both quote what the server answered: a slo1 in there is not ours. */
 		if (slice_eq(word, "Server") && parse_server(rest, &e))
+			break;
+		if (slice_eq(word, "Proxy") && parse_proxy(rest, &e))
 			break;
 		if (slice_eq(word, "Health") && starts(rest, "check for "))
 			break;

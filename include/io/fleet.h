@@ -88,6 +88,9 @@ void fleet_server_seen(struct agent *a, slo_nsec now, const char *backend, const
 /* A pushed message. */
 void fleet_server_told(struct agent *a, slo_nsec now, struct slice backend, struct slice server,
                        enum fleet_state state);
+/* A process that served the backend has stopped. The one in its place begins with all servers UP
+ * and is silent about those that stay so: without polls to tell, what the old one said is void. */
+void fleet_backend_stopped(struct agent *a, slo_nsec now, struct slice backend);
 /* A view. `complete`: every process answered in full, so what was not named is not there: a
  * pattern-born server leaves, a configured one is not used if its backend was named. Otherwise
  * what was not named stays as it was. A view that is begun again is begun anew. */

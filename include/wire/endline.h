@@ -18,6 +18,7 @@ enum endline_kind {
 	ENDLINE_END,     /* a stream ended */
 	ENDLINE_DROPPED, /* HAProxy dropped `dropped` lines */
 	ENDLINE_SERVER,  /* be/srv is now in `state` */
+	ENDLINE_STOPPED, /* a process that serves `be` stops, after a reload as a rule */
 	ENDLINE_OTHER,   /* anything else */
 };
 
@@ -33,8 +34,8 @@ enum endline_state {
 struct endline {
 	enum endline_kind kind;
 	struct slice id;  /* 1..ENDLINE_ID_MAX bytes on ENDLINE_END */
-	struct slice be;  /* on ENDLINE_END and ENDLINE_SERVER */
-	struct slice srv; /* as be; absent also when HAProxy says <NOSRV> */
+	struct slice be;  /* on ENDLINE_END, ENDLINE_SERVER and ENDLINE_STOPPED */
+	struct slice srv; /* on the first two; absent also when HAProxy says <NOSRV> */
 	struct slice ts;
 	int64_t st;
 	int64_t tr_ms;

@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (endline_parse(data, size, &e) != SLO_OK)
 		return 0;
 	if ((e.kind == ENDLINE_END) != (e.id.p != NULL) || e.id.len > ENDLINE_ID_MAX ||
+	    (e.kind == ENDLINE_STOPPED && e.be.len == 0) ||
 	    (e.kind == ENDLINE_SERVER && (e.be.len == 0 || e.srv.len == 0)) || e.st < -1)
 		abort();
 	return 0;

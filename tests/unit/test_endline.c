@@ -282,6 +282,20 @@ static void server_messages_tell_the_new_state(void **state)
 	}
 }
 
+static void a_process_that_stops_is_told(void **state)
+{
+	struct parsed r;
+
+	(void)state;
+	parse(&r, "<133>x Proxy llama2-7b stopped (cumulated conns: FE: 0, BE: 3).\n");
+	assert_int_equal(r.err, SLO_OK);
+	assert_int_equal(r.e.kind, ENDLINE_STOPPED);
+	assert_slice(r.e.be, "llama2-7b");
+	assert_absent(r.e.srv);
+	assert_absent(r.e.id);
+	free(r.line);
+}
+
 static void other_lines_are_no_error(void **state)
 {
 	static const char *const lines[] = {
@@ -289,6 +303,9 @@ static void other_lines_are_no_error(void **state)
 		"\n",
 		" ",
 		"Proxy fe started.",
+		"Proxy stopped",
+		"Proxy  stopped",
+		"Proxy",
 		"backend be has no server available!",
 		"Server",
 		"Server be",
@@ -395,6 +412,7 @@ int main(void)
 		cmocka_unit_test(a_dropped_notice_is_counted),
 		cmocka_unit_test(a_dropped_notice_beyond_any_ring_is_no_notice),
 		cmocka_unit_test(server_messages_tell_the_new_state),
+		cmocka_unit_test(a_process_that_stops_is_told),
 		cmocka_unit_test(other_lines_are_no_error),
 		cmocka_unit_test(what_a_server_wrote_closes_no_request),
 		cmocka_unit_test(behind_slo1_there_is_no_other_message),

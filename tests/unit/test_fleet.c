@@ -249,6 +249,23 @@ static void without_a_runtime_api_messages_count_too(void **state)
 	assert_true(used(r, "a1"));
 }
 
+static void a_process_that_stops_takes_its_word_along(void **state)
+{
+	struct rig *r = *state;
+	const struct slice b = { (const uint8_t *)"b", 1 }, other = { (const uint8_t *)"o", 1 };
+
+	configure(r, NAMED, false);
+	told(r, "a1", FLEET_DOWN);
+	fleet_backend_stopped(&r->a, 0, other);
+	assert_false(used(r, "a1"));
+	fleet_backend_stopped(&r->a, 0, b);
+	assert_true(used(r, "a1") && used(r, "a2"));
+	configure(r, NAMED, true); /* with polls the next one tells */
+	told(r, "a1", FLEET_DOWN);
+	fleet_backend_stopped(&r->a, 0, b);
+	assert_false(used(r, "a1"));
+}
+
 static void a_name_goes_before_a_pattern_and_the_first_pattern_before_the_others(void **state)
 {
 	struct rig *r = *state;
@@ -414,6 +431,7 @@ int main(void)
 		TEST(one_process_that_says_up_is_enough),
 		TEST(a_pushed_message_acts_at_once_and_until_a_later_view),
 		TEST(without_a_runtime_api_messages_count_too),
+		TEST(a_process_that_stops_takes_its_word_along),
 		TEST(a_name_goes_before_a_pattern_and_the_first_pattern_before_the_others),
 		TEST(a_pattern_born_server_comes_and_goes_with_haproxys),
 		TEST(a_reload_keeps_moves_and_takes_servers),
