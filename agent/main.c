@@ -51,7 +51,8 @@ struct daemon {
 	ev_timer drain;
 	ev_timer tell; /* of what the log left out */
 	slo_nsec draining_since;
-	bool handed_over;
+	bool handed_over; /* the snapshot is another's to write */
+	int status;       /* to exit with */
 };
 
 static const char usage[] =
@@ -105,6 +106,7 @@ static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 	}
 	log_write(&d->log, LOG_NOTICE, "signal %d: draining, %zu requests are held", w->signum,
 	          agent_held(d->agent));
+	upgrade_cancel(&d->upgrade);
 	d->draining_since = clock_nsec();
 	agent_drain(d->agent);
 	spop_server_drain(d->spop);
@@ -160,9 +162,9 @@ static void hand_over(void *user)
 	w = state_write(d->agent, clock_nsec(), &snapshot);
 	if (!w)
 		log_write(&d->log, LOG_ERR, "upgrade: out of memory, the state is lost");
-	upgrade_go(&d->upgrade, snapshot);
+	d->handed_over = upgrade_go(&d->upgrade, snapshot);
+	d->status = d->handed_over ? EXIT_SUCCESS : EXIT_FAILURE;
 	snapshot_writer_free(w);
-	d->handed_over = true;
 	d->draining_since = clock_nsec();
 	agent_drain(d->agent);
 	spop_server_disconnect(d->spop);
@@ -187,6 +189,8 @@ static void take_over(struct daemon *d, struct takeover *t)
 
 	if (snapshot.p)
 		state_restore(d->agent, clock_nsec(), snapshot, SLO_NEVER, "upgrade");
+	else
+		state_file_load(d->agent);
 	free((void *)snapshot.p);
 }
 
@@ -292,7 +296,7 @@ static void stop(struct daemon *d)
 {
 	heap_unwatch(&d->heap);
 	loop_lag_stop(&d->lag, d->loop);
-	upgrade_fini(&d->upgrade);
+	upgrade_cancel(&d->upgrade);
 	if (!d->handed_over)
 		state_file_finish(&d->state);
 	http_server_free(d->http);
@@ -312,18 +316,17 @@ static void stop(struct daemon *d)
 
 static int run(struct daemon *d, const char *syslog_path)
 {
-	int status = EXIT_FAILURE;
-
 	signal(SIGPIPE, SIG_IGN); /* of stderr too */
 	log_init(&d->log, d->conf->log_level, syslog_path);
 	if (start(d)) {
 		ev_run(d->loop, 0);
 		log_write(&d->log, LOG_NOTICE, "slo-spoa stops");
-		status = EXIT_SUCCESS;
+	} else {
+		d->status = EXIT_FAILURE;
 	}
 	stop(d);
 	log_fini(&d->log);
-	return status;
+	return d->status;
 }
 
 int main(int argc, char **argv)

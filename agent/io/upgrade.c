@@ -162,23 +162,30 @@ static bool write_all(int fd, struct slice s)
 	return true;
 }
 
-void upgrade_go(struct upgrade *u, struct slice snapshot)
+bool upgrade_go(struct upgrade *u, struct slice snapshot)
 {
 	const char word = GO;
+	bool heard;
 
 	if (!write_all(u->memory, snapshot))
 		log_write(u->log, LOG_ERR, "upgrade: the snapshot cannot be passed on: %s",
 		          strerror(errno));
-	if (write(u->channel, &word, 1) != 1)
+	heard = write(u->channel, &word, 1) == 1;
+	if (!heard)
 		log_write(u->log, LOG_ERR, "upgrade: the new program does not listen: %s",
 		          strerror(errno));
 	forget_child(u);
+	return heard;
 }
 
-void upgrade_fini(struct upgrade *u)
+void upgrade_cancel(struct upgrade *u)
 {
-	if (u->child)
-		forget_child(u);
+	if (!u->child)
+		return;
+	log_write(u->log, LOG_NOTICE, "upgrade: pid %ld is ended, because this process stops",
+	          (long)u->child);
+	kill(u->child, SIGKILL);
+	forget_child(u);
 }
 
 /* New */
@@ -236,8 +243,7 @@ struct slice takeover_wait(struct takeover *t, struct log *log)
 	if (wait_for_go(t->channel))
 		snapshot = read_memory(t->memory);
 	else
-		log_write(log, LOG_WARNING,
-		          "upgrade: the old process is gone without a word, its state with it");
+		log_write(log, LOG_WARNING, "upgrade: the old process is gone without a word");
 	close(t->channel);
 	close(t->memory);
 	*t = (struct takeover){ -1, -1 };

@@ -39,9 +39,11 @@ void upgrade_init(struct upgrade *u, struct ev_loop *loop, struct log *log,
                   void (*hand_over)(void *user), void *user);
 /* Starts argv[0] with these sockets. Says in the log how it goes. */
 void upgrade_start(struct upgrade *u, const struct listeners *l, char **argv);
-/* Gives the snapshot and the word. The new one serves. */
-void upgrade_go(struct upgrade *u, struct slice snapshot);
-void upgrade_fini(struct upgrade *u);
+/* Gives the snapshot and the word. True: the new one serves. False: it died just now, and nobody
+ * does; the reason is logged. */
+MUSTCHECK bool upgrade_go(struct upgrade *u, struct slice snapshot);
+/* Ends a new program that was not given the word: it would go on where this one is told to stop. */
+void upgrade_cancel(struct upgrade *u);
 
 /* The new side. */
 struct takeover {

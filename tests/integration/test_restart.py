@@ -222,6 +222,84 @@ class Upgrade(unittest.TestCase):
             self.lab.until(self.lab.agent_ready, "it serves")
 
 
+# What SIGUSR2 starts in these tests.
+NEVER_READY = "#!/bin/sh\nexec sleep 600"
+DEAF_WHEN_READY = f"""#!{sys.executable}
+import os, socket, time
+old = socket.socket(fileno=int(os.environ["SLO_SPOA_TAKEOVER"].split()[2]))
+old.shutdown(socket.SHUT_RD)
+old.send(b"r")
+time.sleep(600)"""
+OUTLIVES = f"""#!{sys.executable}
+import os, select, sys
+old = int(os.environ["SLO_SPOA_TAKEOVER"].split()[2])
+select.select([old], [], [])
+os.execv("%s", sys.argv)"""
+
+
+class BrokenUpgrade(unittest.TestCase):
+    """One of the two is killed, or told to stop, before the other has the word."""
+
+    def start(self, successor):
+        lab = self.lab = AgentAlone(room=1, fleet={"l20-1": "l20"}, config=with_snapshot)
+        self.addCleanup(lambda: self.lab.__exit__(None))
+        program, lab.build = (lab.build / "slo-spoa").resolve(), lab.dir / "bin"
+        lab.build.mkdir()
+        (lab.build / "slo-spoa").symlink_to(program)
+        lab.start()
+        self.peer = lab.peer()
+        self.addCleanup(self.peer.close)
+        self.assertEqual("route", self.peer.route("r1")["verdict"])
+        since = lab.counter("snapshots_written_total")
+        lab.until(lambda: lab.counter("snapshots_written_total") >= since + 2, "a snapshot")
+        script = lab.dir / "script"
+        script.write_text(successor.replace("%s", str(program)) + "\n")
+        script.chmod(0o755)
+        script.rename(lab.build / "slo-spoa")
+
+    def upgrade(self):
+        self.lab.agent.send(signal.SIGUSR2)
+        pid = int(self.lab.logged(r"upgrade: started \S+ as pid (\d+)")[1])
+        return Successor(pid, self.lab.agent)
+
+    def stopped(self):
+        """The status that the agent ends with."""
+        return self.lab.agent.child.wait(60 * PATIENCE)
+
+    def test_a_stop_stops_the_successor_too(self):
+        self.start(NEVER_READY)
+        self.peer.ask("r2")
+        self.lab.until(lambda: self.lab.queued() == 1, "r2 waits")
+        successor = self.upgrade()
+        self.lab.agent.send(signal.SIGTERM)
+        self.lab.until(lambda: not successor.alive(), "its end")
+        self.lab.ends("r1")
+        self.assertEqual("route", self.peer.answer()["verdict"])
+        self.assertEqual(0, self.stopped())
+
+    def test_what_the_killed_one_knew_comes_from_the_file(self):
+        self.start(OUTLIVES)
+        successor = self.upgrade()
+        self.lab.agent.child.kill()
+        self.stopped()
+        self.lab.agent = successor
+        self.lab.logged(r"the old process is gone without a word\n.*" + NEWS)
+        self.lab.until(self.lab.agent_ready, "it serves")
+        self.assertEqual(1, self.lab.dispatched())
+        self.lab.ends("r1")
+        self.lab.until(self.lab.idle, "its end")
+
+    def test_without_a_listener_the_last_word_is_a_snapshot_and_a_failure(self):
+        self.start(DEAF_WHEN_READY)
+        file = self.lab.dir / "state.snap"
+        file.unlink()
+        successor = self.upgrade()
+        self.addCleanup(lambda: os.kill(successor.pid, signal.SIGKILL))
+        self.assertEqual(1, self.stopped())
+        self.assertIn("upgrade: the new program does not listen", self.lab.agent.text())
+        self.assertTrue(file.exists())
+
+
 class Snapshots(unittest.TestCase):
     """What may be wrong with the file; the agent starts all the same."""
 
@@ -286,6 +364,12 @@ class Snapshots(unittest.TestCase):
         self.again()
         self.lab.logged(r"state\.snap: it is \d+ s old, so this start knows nothing of before")
         self.assertEqual(0, self.lab.dispatched())
+
+    def test_what_lies_in_the_place_of_the_new_file_holds_up_nobody(self):
+        self.start()
+        os.mkfifo(self.lab.dir / "state.snap.new")
+        self.lab.start()
+        self.lab.until(self.file.exists, "a snapshot")
 
     def test_a_folder_that_cannot_be_written_is_told(self):
         self.start()
