@@ -16,7 +16,8 @@
 #include "io/file.h"
 #include "io/state.h"
 
-#define SNAPSHOT_MAX ((size_t)256 << 20) /* bytes: a million requests in flight */
+#define SLOW         (30 * SLO_NSEC_PER_SEC) /* for one file */
+#define SNAPSHOT_MAX ((size_t)256 << 20)     /* bytes: a million requests in flight */
 
 static bool write_all(int fd, struct slice s)
 {
@@ -41,7 +42,9 @@ static int save(const char *path, struct slice data)
 
 	if (snprintf(new, sizeof(new), "%s.new", path) >= (int)sizeof(new))
 		return ENAMETOOLONG;
-	fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	/* Whatever is there: half a file, or something that would hold up who opens it. */
+	unlink(new);
+	fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return errno;
 	if (!write_all(fd, data) || fsync(fd) != 0)
@@ -86,8 +89,12 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	struct state_file *f = w->data;
 	pid_t child;
 
-	if (f->child) /* a slow disk: no queue of writers */
+	if (f->child) { /* a slow disk: no queue of writers */
+		if (clock_nsec() - f->began > SLOW)
+			complain(f->agent, ETIMEDOUT);
 		return;
+	}
+	f->began = clock_nsec();
 	child = fork();
 	if (child == 0) {
 		/* Of a process that was killed, it would put its older state over a newer one. */

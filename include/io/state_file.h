@@ -12,6 +12,7 @@ struct state_file {
 	ev_timer timer;
 	ev_child writer;
 	pid_t child; /* 0: none writes */
+	slo_nsec began;
 };
 
 /* Reads snapshot.file of the configuration, where there is one. */
