@@ -39,6 +39,7 @@ struct redis_round {
 	size_t swept;   /* entries so far; with what they add up to: */
 	size_t seen, in_force, refused;
 	slo_nsec began;
+	uint32_t pages; /* answers to SCAN so far */
 	char cursor[24];
 	struct redis_entries wanted;
 };

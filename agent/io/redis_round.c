@@ -8,7 +8,8 @@
 #include "wire/profdoc.h"
 
 #define PATTERN "aibrix:profile_*"
-#define COUNT   "500" /* keys that one SCAN looks at, more or less */
+#define COUNT   "500"   /* keys that one SCAN looks at, more or less */
+#define PAGES   1000000 /* of one scan: some 500 million keys, or a cursor that never comes round */
 #define SLICE   SLO_NSEC_PER_MSEC
 
 #define STRINGIFY_(x) #x
@@ -123,8 +124,13 @@ void redis_round_keys(struct redis_client *c, const redisReply *reply)
 		redis_down(c, "its reply to SCAN makes no sense");
 		return;
 	}
+	c->round.scanned = strcmp(reply->element[0]->str, "0") == 0;
+	if (!c->round.scanned &&
+	    (++c->round.pages > PAGES || strcmp(c->round.cursor, reply->element[0]->str) == 0)) {
+		redis_down(c, "its SCAN does not end");
+		return;
+	}
 	snprintf(c->round.cursor, sizeof(c->round.cursor), "%s", reply->element[0]->str);
-	c->round.scanned = strcmp(c->round.cursor, "0") == 0;
 	list = reply->element[1];
 	for (size_t i = 0; i < list->elements; i++)
 		if (list->element[i]->type == REDIS_REPLY_STRING)

@@ -248,6 +248,7 @@ class Connections(WithRedis):
              b"$536870912\r\n" + b"x" * (4 << 20): "its reply is too large",
              b"": "closed by the server"},
             {b":1\r\n": "its reply to SCAN makes no sense",
+             b"*2\r\n$1\r\n7\r\n*0\r\n" * 2: "its SCAN does not end",
              b"*2\r\n$3\r\n1x1\r\n*0\r\n": "its reply to SCAN makes no sense",
              b"*2\r\n*0\r\n*0\r\n": "its reply to SCAN makes no sense",
              b"*2\r\n$1\r\n0\r\n*0\r\n+OK\r\n": "it speaks without being asked"}):
