@@ -203,7 +203,7 @@ static bool is_wanted(const struct agent *a, const struct fleet_backend *b, cons
 }
 
 /* Seats s where patterns of other models than those that it works for want it. */
-static void claim(struct agent *a, struct fleet_server *s)
+static void claim(struct agent *a, slo_nsec now, struct fleet_server *s)
 {
 	for (size_t i = 0; i < a->model_count; i++) {
 		const struct agent_model *m = a->models[i];
@@ -214,8 +214,8 @@ static void claim(struct agent *a, struct fleet_server *s)
 			continue;
 		d = pattern_place(m, s->server->name);
 		if (d && fleet_seat_give(a, d, s))
-			log_write(a->log, LOG_INFO, "server %s joins %s/%s", s->key, m->conf->name,
-			          d->name);
+			log_limited(a->log, now, LOG_CAUSE_FLEET_JOIN, LOG_INFO,
+			            "server %s joins %s/%s", s->key, m->conf->name, d->name);
 	}
 }
 
@@ -235,7 +235,7 @@ static void set_state(struct agent *a, slo_nsec now, struct fleet_server *s, enu
 	s->state = state;
 	fleet_apply(a, s);
 	if (!was_told && fleet_is_told(s))
-		claim(a, s);
+		claim(a, now, s);
 }
 
 /* A server that HAProxy names for the first time, if a pattern wants it. */
@@ -258,7 +258,7 @@ static struct fleet_server *discover(struct agent *a, slo_nsec now, struct fleet
 		return NULL;
 	}
 	fleet_apply(a, s);
-	claim(a, s);
+	claim(a, now, s);
 	return s;
 }
 

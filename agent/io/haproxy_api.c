@@ -159,8 +159,8 @@ static void failed(struct target *t, slo_nsec now, const char *why)
 	struct log *log = t->api->agent->log;
 
 	if (t->answered || t->logged < 0 || now - t->logged > REMIND) {
-		log_write(log, LOG_WARNING, "haproxy: %s does not answer: %s; its last view stays",
-		          t->name, why);
+		log_limited(log, now, LOG_CAUSE_HAPROXY_SILENT, LOG_WARNING,
+		            "haproxy: %s does not answer: %s; its last view stays", t->name, why);
 		t->logged = now;
 	}
 	if (t->answered)
@@ -184,13 +184,13 @@ static void succeeded(struct target *t, slo_nsec now)
 	struct log *log = api->agent->log;
 
 	if (!t->answered)
-		log_write(log, LOG_NOTICE, "haproxy: %s answers, process %" PRIu64, t->name,
-		          t->is.pid);
+		log_limited(log, now, LOG_CAUSE_HAPROXY_ANSWERS, LOG_NOTICE,
+		            "haproxy: %s answers, process %" PRIu64, t->name, t->is.pid);
 	if (took_over(t)) {
-		log_write(log, LOG_NOTICE,
-		          "haproxy: at %s process %" PRIu64 " took the place of %" PRIu64
-		          ": what that one runs stays charged",
-		          t->name, t->is.pid, t->was.pid);
+		log_limited(log, now, LOG_CAUSE_HAPROXY_PROCESS, LOG_NOTICE,
+		            "haproxy: at %s process %" PRIu64 " took the place of %" PRIu64
+		            ": what that one runs stays charged",
+		            t->name, t->is.pid, t->was.pid);
 		heal_process_changed(&api->heal, api->agent->sched, now);
 	}
 	t->was = t->is;
@@ -238,7 +238,7 @@ static void see_server(struct target *t, slo_nsec now, const struct haproxy_serv
 
 /* Instead of a table: this process has no such backend, which is told once. Any other word makes
  * the answer worthless. */
-static void see_text(struct target *t, struct slice text)
+static void see_text(struct target *t, slo_nsec now, struct slice text)
 {
 	static const char unknown[] = "No such proxy.";
 	struct haproxy_api *api = t->api;
@@ -249,8 +249,9 @@ static void see_text(struct target *t, struct slice text)
 	if (text.len == sizeof(unknown) - 1 && memcmp(text.p, unknown, text.len) == 0)
 		t->unknown++;
 	if (t->unknown > t->was_unknown)
-		log_write(api->agent->log, LOG_WARNING, "haproxy: %s does not know backend %s",
-		          t->name, block <= api->backends ? api->backend[block - 1] : "-1");
+		log_limited(api->agent->log, now, LOG_CAUSE_HAPROXY_BACKEND, LOG_WARNING,
+		            "haproxy: %s does not know backend %s", t->name,
+		            block <= api->backends ? api->backend[block - 1] : "-1");
 }
 
 static slo_err read_answer(struct target *t, slo_nsec now, struct slice in)
@@ -259,6 +260,8 @@ static slo_err read_answer(struct target *t, slo_nsec now, struct slice in)
 	slo_err err;
 
 	while ((err = haproxy_stat_next(&t->parser, &in, &item)) == SLO_OK) {
+		if (t->parser.blocks >= t->api->commands)
+			return SLO_EPROTO; /* more answers than questions */
 		switch (item.kind) {
 		case HAPROXY_SERVER:
 			see_server(t, now, &item.server);
@@ -270,7 +273,7 @@ static slo_err read_answer(struct target *t, slo_nsec now, struct slice in)
 			t->is.uptime = item.number;
 			break;
 		case HAPROXY_TEXT:
-			see_text(t, item.text);
+			see_text(t, now, item.text);
 			break;
 		}
 	}

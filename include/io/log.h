@@ -51,6 +51,12 @@ enum log_cause {
 	LOG_CAUSE_PROFILE_GONE,
 	LOG_CAUSE_SNAPSHOT,
 	LOG_CAUSE_RECORDER,
+	LOG_CAUSE_HAPROXY_SILENT, /* this and the following: the runtime API, which may be anything
+	                           */
+	LOG_CAUSE_HAPROXY_ANSWERS,
+	LOG_CAUSE_HAPROXY_PROCESS,
+	LOG_CAUSE_HAPROXY_BACKEND,
+	LOG_CAUSE_FLEET_JOIN,
 	LOG_CAUSES, /* how many there are */
 };
 
