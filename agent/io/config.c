@@ -76,6 +76,21 @@ static bool check_object_name(struct reader *r, const struct cfg_node *n)
 
 /* Listeners */
 
+/* Port 0 is another one each time. */
+static bool is_listed(const struct config_listen *l, const struct listen_addr *a)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		const struct listen_addr *b = &l->addr[i];
+
+		if (a->kind == b->kind &&
+		    (a->kind == LISTEN_UNIX
+		         ? strcmp(a->path, b->path) == 0
+		         : a->port != 0 && a->port == b->port && strcmp(a->host, b->host) == 0))
+			return true;
+	}
+	return false;
+}
+
 static void read_address(struct reader *r, const struct cfg_node *n, bool udp,
                          struct config_listen *out)
 {
@@ -89,6 +104,9 @@ static void read_address(struct reader *r, const struct cfg_node *n, bool udp,
 	else if (addr->kind == LISTEN_UDP && !udp)
 		cfg_fail(&r->doc, n, JSONPOS_VALUE,
 		         "address \"%s\" is UDP, which only events.listen can have",
+		         cfg_quote(s).s);
+	else if (is_listed(out, addr))
+		cfg_fail(&r->doc, n, JSONPOS_VALUE, "address \"%s\" is in this list already",
 		         cfg_quote(s).s);
 	else
 		out->count++;

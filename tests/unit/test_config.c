@@ -450,6 +450,9 @@ static void a_missing_key_is_told_where_its_object_begins(void **state)
 		{ "{\"spop\":{}}", "f:1:9: key \"spop.listen\": is missing" },
 		{ PLUS("\"recorder\":{}"), "f:5:12: key \"recorder.file\": is missing" },
 		{ PLUS("\"snapshot\":{}"), "f:5:12: key \"snapshot.file\": is missing" },
+		{ PLUS("\"haproxy\":{\"runtime_api\":[\"h:1\",\"h:1\"]}"),
+		  "f:5:33: key \"haproxy.runtime_api[1]\": address \"h:1\" is in this list "
+		  "already" },
 		{ PLUS("\"http\":{}"), "f:5:8: key \"http.listen\": is missing" },
 		{ PLUS("\"profiles\":{\"redis\":{}}"),
 		  "f:5:21: key \"profiles.redis.url\": is missing" },
@@ -686,7 +689,7 @@ static void a_listener_has_16_addresses_at_most(void **state)
 
 	(void)state;
 	for (size_t n = 16; n <= 17; n++) {
-		used = (size_t)sprintf(text, "{\"spop\":{\"listen\":[\"a:1\"");
+		used = (size_t)sprintf(text, "{\"spop\":{\"listen\":[\"a:99\"");
 		for (size_t i = 1; i < n; i++)
 			used += (size_t)sprintf(text + used, ",\"a:%zu\"", i);
 		(void)sprintf(text + used, "]},%s%s}", EVENTS, MODELS);
