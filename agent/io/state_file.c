@@ -53,6 +53,8 @@ static int save(const char *path, struct slice data)
 		err = errno;
 	if (!err && rename(new, path) != 0)
 		err = errno;
+	if (err)
+		unlink(new); /* it may be what fills the disk */
 	return err;
 }
 

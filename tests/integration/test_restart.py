@@ -371,6 +371,14 @@ class Snapshots(unittest.TestCase):
         self.lab.start()
         self.lab.until(self.file.exists, "a snapshot")
 
+    def test_what_cannot_be_put_in_its_place_does_not_stay(self):
+        self.start()
+        self.file.mkdir()
+        self.lab.start()
+        self.lab.logged(r"state\.snap cannot be written: Is a directory")
+        self.lab.stop()
+        self.assertFalse((self.lab.dir / "state.snap.new").exists())
+
     def test_a_folder_that_cannot_be_written_is_told(self):
         self.start()
         self.lab.config["snapshot"]["file"] = "nowhere/state.snap"
