@@ -68,7 +68,7 @@ fuzz_bin  := $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(fuzz_src))
 progs     := $(OUT)/slo-spoa $(if $(wildcard agent/replay.c),$(OUT)/slo-replay)
 sim_bin   := $(patsubst tests/sim/slo_%.c,$(OUT)/tests/sim/slo-%,$(sim_main))
 demo_bin  := $(patsubst tests/demo/%.c,$(OUT)/tests/%,$(wildcard tests/demo/*.c))
-endurance_bin := $(OUT)/endurance/load
+endurance_bin := $(addprefix $(OUT)/endurance/,load trace_load)
 prop_obj  := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/prop/*.c))
 prop_bin  := $(OUT)/tests/prop/prop
 sources   := $(shell find agent include tests -name '*.[ch]')
@@ -80,13 +80,13 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 
 .SECONDARY:
 .DEFAULT_GOAL := all
-.PHONY: all run test unit integration asan valgrind coverage bench experiment mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
+.PHONY: all run test unit integration asan valgrind coverage bench experiment experiment-real mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
 	format install clean deps-run deps-test newer-haproxy build-tests test-binaries help
 
 all: $(progs) ## Build the daemon and slo-replay (VARIANT=release|debug|asan|cov)
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
 
 ## Set-up
 
@@ -148,6 +148,10 @@ experiment: ## Does it keep the SLO? All simulations; writes tests/sim/RESULTS.m
 	@sh tests/support/install-deps.sh experiment
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release $(patsubst $(OUT)/%,$(BUILD)/release/%,$(sim_bin))
 	@$(PYTHON) tests/sim/experiment.py --build $(BUILD)/release
+
+experiment-real: deps-test ## The same through HAProxy, 20 minutes; writes tests/sim/REAL.md (HAPROXY=)
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all test-binaries $(patsubst $(OUT)/%,$(BUILD)/release/%,$(sim_bin))
+	@$(PYTHON) tests/sim/real.py --build $(BUILD)/release
 
 mutants: ## Do the tests notice? Small changes to the core, each of which has to be caught
 	@$(PYTHON) tests/mutants/run.py -j $(JOBS)
