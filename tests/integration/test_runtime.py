@@ -68,6 +68,7 @@ class States(RuntimeCase):
         cls.stack = HealLab(room=1000, speed=50, config=lambda c: c["models"][MODEL]["deployments"]
                             ["l20"]["servers"].append("extra-*"))
         cls.enterClassContext(cls.stack)
+        cls.stack.checks(False)  # of the agent: a machine that stands still would make it DOWN
 
     def start(self):
         self.lab = self.stack
