@@ -302,7 +302,9 @@ static inline bool peer_frame(struct peer *peer, uint8_t *room, struct spop_fram
 	memcpy(room, peer->in + SPOP_LENGTH_SIZE, whole - SPOP_LENGTH_SIZE);
 	MUST(spop_frame(room, whole - SPOP_LENGTH_SIZE, f) == SLO_OK);
 	peer->len -= whole;
-	memmove(peer->in, peer->in + whole, peer->len);
+	/* Valgrind takes memmove()'s fortified form for memcpy(). */
+	for (size_t i = 0; i < peer->len; i++)
+		peer->in[i] = peer->in[whole + i];
 	return true;
 }
 

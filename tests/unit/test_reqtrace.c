@@ -71,13 +71,16 @@ static void an_interval_counts_only_its_own(void **state)
 static void all_sizes_find_room_and_are_written(void **state)
 {
 	static uint8_t want[311][311];
+	const char *scale = getenv("SLO_TEST_SCALE");
+	bool all = !scale || strtod(scale, NULL) >= 1; /* valgrind is too slow for that */
+	int64_t step = all ? 30 : 4;
 	struct reqtrace t = { 0 };
 	size_t len = 0, sizes = 0, found = 0;
 	char *text;
 
 	(void)state;
-	for (int64_t i = 1; i < INT32_MAX; i += 1 + i / 30) {
-		for (int64_t o = 1; o < INT32_MAX; o += 1 + o / 30) {
+	for (int64_t i = 1; i < INT32_MAX; i += 1 + i / step) {
+		for (int64_t o = 1; o < INT32_MAX; o += 1 + o / step) {
 			struct reqtrace one = { 0 };
 			unsigned a, b;
 
@@ -91,7 +94,7 @@ static void all_sizes_find_room_and_are_written(void **state)
 			reqtrace_fini(&one);
 		}
 	}
-	assert_true(sizes > 80000);
+	assert_true(sizes > (all ? 80000 : 4000));
 	assert_int_equal(t.used, sizes);
 	assert_true(t.cap <= (size_t)1 << 17);
 	text = reqtrace_text(&t, 0, 0, &len);
@@ -107,7 +110,7 @@ static void all_sizes_find_room_and_are_written(void **state)
 	assert_int_equal(found, sizes);
 	free(text);
 	reqtrace_reset(&t);
-	assert_null(t.slot); /* so much memory is not kept */
+	assert_true(!all || !t.slot); /* so much memory is not kept */
 	reqtrace_fini(&t);
 }
 
