@@ -374,7 +374,8 @@ class Trace(WithRedis):
         self.assertEqual({"40:30"}, set(sizes))  # 16 and 8 tokens, as the end lines tell
         self.assertEqual(1, json.loads(server("GET", max(server("KEYS", pattern))))
                          ["meta_pending_reqs"])
-        self.assertGreaterEqual(self.agent.counter("redis_traces_total", result="written"), 1)
+        self.agent.until(lambda: self.agent.counter("redis_traces_total", result="written") >= 1,
+                         "Redis's answer is counted", 60)
         self.agent.ends("r2")
 
 
