@@ -54,3 +54,20 @@ char *file_read(const char *path, size_t max, size_t *len)
 	errno = why;
 	return text;
 }
+
+bool file_write_all(int fd, struct slice s)
+{
+	while (s.len > 0) {
+		ssize_t n = write(fd, s.p, s.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = EIO;
+		if (n <= 0)
+			return false;
+		s.p += n;
+		s.len -= (size_t)n;
+	}
+	return true;
+}

@@ -12,6 +12,7 @@
 
 #include "core/tap.h"
 #include "io/clock.h"
+#include "io/file.h"
 #include "wire/record.h"
 
 #define WRITE_SIZE ((size_t)64 << 10) /* bytes */
@@ -53,30 +54,13 @@ static void give_up(struct recorder *r, const char *doing, int err)
 	r->not_before = now + RECORDER_RETRY;
 }
 
-static bool write_all(struct recorder *r, struct slice s)
-{
-	while (s.len > 0) {
-		ssize_t n = write(r->fd, s.p, s.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0)
-			errno = EIO;
-		if (n <= 0)
-			return false;
-		s.p += n;
-		s.len -= (size_t)n;
-	}
-	return true;
-}
-
 static void flush(struct recorder *r)
 {
 	struct slice s = record_pending(r->writer);
 
 	if (r->fd < 0 || s.len == 0)
 		return;
-	if (!write_all(r, s)) {
+	if (!file_write_all(r->fd, s)) {
 		give_up(r, "write", errno);
 		return;
 	}

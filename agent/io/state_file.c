@@ -19,21 +19,6 @@
 #define SLOW         (30 * SLO_NSEC_PER_SEC) /* for one file */
 #define SNAPSHOT_MAX ((size_t)256 << 20)     /* bytes: a million requests in flight */
 
-static bool write_all(int fd, struct slice s)
-{
-	while (s.len > 0) {
-		ssize_t n = write(fd, s.p, s.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		s.p += n;
-		s.len -= (size_t)n;
-	}
-	return true;
-}
-
 /* A whole new file in the place of the old one. 0, or an errno. */
 static int save(const char *path, struct slice data)
 {
@@ -47,8 +32,8 @@ static int save(const char *path, struct slice data)
 	fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return errno;
-	if (!write_all(fd, data) || fsync(fd) != 0)
-		err = errno ? errno : EIO;
+	if (!file_write_all(fd, data) || fsync(fd) != 0)
+		err = errno;
 	if (close(fd) != 0 && !err)
 		err = errno;
 	if (!err && rename(new, path) != 0)

@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "io/file.h"
+
 #define ENVIRONMENT "SLO_SPOA_TAKEOVER" /* "PID MEMORY CHANNEL" */
 #define START_MAX   30.0                /* seconds until the new program must be ready */
 #define WAIT_MAX    30000               /* ms until the old one must have handed over */
@@ -147,27 +149,12 @@ err:
 	}
 }
 
-static bool write_all(int fd, struct slice s)
-{
-	while (s.len > 0) {
-		ssize_t n = write(fd, s.p, s.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		s.p += n;
-		s.len -= (size_t)n;
-	}
-	return true;
-}
-
 bool upgrade_go(struct upgrade *u, struct slice snapshot)
 {
 	const char word = GO;
 	bool heard;
 
-	if (!write_all(u->memory, snapshot))
+	if (!file_write_all(u->memory, snapshot))
 		log_write(u->log, LOG_ERR, "upgrade: the snapshot cannot be passed on: %s",
 		          strerror(errno));
 	heard = write(u->channel, &word, 1) == 1;

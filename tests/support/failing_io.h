@@ -17,7 +17,7 @@ enum fault_kind {
 	FAULT_EINTR, /* once */
 	FAULT_EAGAIN,
 	FAULT_RESET, /* for good */
-	FAULT_END,   /* reading only: end of file */
+	FAULT_END,   /* the call does nothing: when reading, the end */
 };
 
 static struct fault {
