@@ -70,3 +70,30 @@ slo_err msgpack_span(struct slice in, size_t *span)
 	*span = at;
 	return SLO_OK;
 }
+
+slo_err msgpack_span_array(struct slice in, size_t longest, msgpack_unpacked *u,
+                           msgpack_object_array *out, size_t *span)
+{
+	size_t len, at = 0;
+	slo_err err = msgpack_span(in, &len);
+
+	if (err == SLO_ESHORT && in.len > longest)
+		return SLO_EPROTO;
+	if (err != SLO_OK)
+		return err;
+	if (len > longest)
+		return SLO_EPROTO;
+	switch (msgpack_unpack_next(u, (const char *)in.p, len, &at)) {
+	case MSGPACK_UNPACK_SUCCESS:
+		break;
+	case MSGPACK_UNPACK_NOMEM_ERROR:
+		return SLO_ENOMEM;
+	default:
+		return SLO_EPROTO;
+	}
+	if (u->data.type != MSGPACK_OBJECT_ARRAY)
+		return SLO_EPROTO;
+	*out = u->data.via.array;
+	*span = len;
+	return SLO_OK;
+}

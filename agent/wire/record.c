@@ -1,7 +1,6 @@
 /* The reading half; record_writer.c writes. */
 #include "wire/record.h"
 
-#include <msgpack.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,30 +182,16 @@ static size_t longest(struct slice in)
 
 slo_err record_next(struct record_reader *r, struct slice in, struct slo_event *out, size_t *used)
 {
-	size_t span, at = 0;
+	msgpack_object_array members;
 	struct slo_event e;
+	size_t span;
 	slo_err err;
 
 	if (!may_begin(in))
 		return SLO_EPROTO;
-	err = msgpack_span(in, &span);
-	if (err == SLO_ESHORT && in.len > longest(in))
-		return SLO_EPROTO;
-	if (err != SLO_OK)
-		return err;
-	if (span > longest(in))
-		return SLO_EPROTO;
-	switch (msgpack_unpack_next(&r->unpacked, (const char *)in.p, span, &at)) {
-	case MSGPACK_UNPACK_SUCCESS:
-		break;
-	case MSGPACK_UNPACK_NOMEM_ERROR:
-		return SLO_ENOMEM;
-	default:
-		return SLO_EPROTO;
-	}
-	if (r->unpacked.data.type != MSGPACK_OBJECT_ARRAY)
-		return SLO_EPROTO;
-	err = take_members(r, &r->unpacked.data.via.array, &e);
+	err = msgpack_span_array(in, longest(in), &r->unpacked, &members, &span);
+	if (err == SLO_OK)
+		err = take_members(r, &members, &e);
 	if (err == SLO_OK) {
 		*out = e;
 		*used = span;

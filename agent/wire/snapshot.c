@@ -1,7 +1,6 @@
 /* The reading half; snapshot_writer.c writes. */
 #include "wire/snapshot.h"
 
-#include <msgpack.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -132,28 +131,17 @@ static void take_lease(struct fields *f, struct snapshot_lease *l)
 	l->fixed = take_float(f);
 }
 
-/* One MessagePack array. */
 static slo_err unpack(struct snapshot_reader *r, struct fields *f)
 {
 	struct slice rest = { r->records.p + r->at, r->records.len - r->at };
-	size_t span, at = 0;
+	msgpack_object_array record;
+	size_t span;
+	slo_err err = msgpack_span_array(rest, SIZE_MAX, &r->unpacked, &record, &span);
 
-	if (msgpack_span(rest, &span) != SLO_OK)
-		return SLO_EPROTO;
-	switch (msgpack_unpack_next(&r->unpacked, (const char *)rest.p, span, &at)) {
-	case MSGPACK_UNPACK_SUCCESS:
-		break;
-	case MSGPACK_UNPACK_NOMEM_ERROR:
-		return SLO_ENOMEM;
-	default:
-		return SLO_EPROTO;
-	}
+	if (err != SLO_OK)
+		return err == SLO_ESHORT ? SLO_EPROTO : err;
 	r->at += span;
-	if (r->unpacked.data.type != MSGPACK_OBJECT_ARRAY)
-		return SLO_EPROTO;
-	f->p = r->unpacked.data.via.array.ptr;
-	f->end = f->p + r->unpacked.data.via.array.size;
-	f->bad = false;
+	*f = (struct fields){ record.ptr, record.ptr + record.size, false };
 	return SLO_OK;
 }
 

@@ -145,6 +145,67 @@ static void a_lie_is_short_and_the_unused_byte_is_no_object(void **state)
 	                 SLO_EPROTO);
 }
 
+/* The bytes in a block of their exact size, so that no element can be read behind them. */
+static slo_err array_of(const char *bytes, size_t len, size_t longest, int64_t *sum, size_t *span)
+{
+	uint8_t *copy = malloc(len);
+	msgpack_object_array a;
+	msgpack_unpacked u;
+	slo_err err;
+
+	assert_non_null(copy);
+	memcpy(copy, bytes, len);
+	msgpack_unpacked_init(&u);
+	err = msgpack_span_array((struct slice){ copy, len }, longest, &u, &a, span);
+	*sum = 0;
+	for (size_t i = 0; err == SLO_OK && i < a.size; i++)
+		*sum += a.ptr[i].via.i64;
+	msgpack_unpacked_destroy(&u);
+	free(copy);
+	return err;
+}
+
+static void an_array_is_taken_out_of_what_follows(void **state)
+{
+	size_t span = 0;
+	int64_t sum;
+
+	(void)state;
+	assert_int_equal(array_of("\x93\x01\x02\x04\x90", 5, 4, &sum, &span), SLO_OK);
+	assert_int_equal(sum, 7);
+	assert_int_equal(span, 4);
+	assert_int_equal(array_of("\x90", 1, 1, &sum, &span), SLO_OK);
+	assert_int_equal(span, 1);
+}
+
+static void what_is_no_array_is_refused(void **state)
+{
+	size_t span = 77;
+	int64_t sum;
+
+	(void)state;
+	assert_int_equal(array_of("\x07", 1, 9, &sum, &span), SLO_EPROTO);
+	assert_int_equal(array_of("\x80", 1, 9, &sum, &span), SLO_EPROTO);
+	assert_int_equal(array_of("\xa1z", 2, 9, &sum, &span), SLO_EPROTO);
+	assert_int_equal(array_of("\x91\xc1", 2, 9, &sum, &span), SLO_EPROTO);
+	assert_int_equal(span, 77);
+}
+
+static void a_cut_array_is_short_unless_it_could_only_be_too_long(void **state)
+{
+	size_t span = 77;
+	int64_t sum;
+
+	(void)state;
+	assert_int_equal(array_of("\x93\x01\x02", 3, 4, &sum, &span), SLO_ESHORT);
+	assert_int_equal(array_of("\x93\x01\x02", 3, 3, &sum, &span), SLO_ESHORT);
+	assert_int_equal(array_of("\x93\x01\x02", 3, 2, &sum, &span), SLO_EPROTO);
+	assert_int_equal(array_of("\x93\x01\x02\x04", 4, 3, &sum, &span), SLO_EPROTO);
+	assert_int_equal(array_of("\xdd\xff\xff\xff\xff\x01", 6, SIZE_MAX, &sum, &span),
+	                 SLO_ESHORT);
+	assert_int_equal(span, 77);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,6 +213,9 @@ int main(void)
 		cmocka_unit_test(long_forms_are_read),
 		cmocka_unit_test(what_follows_is_not_counted),
 		cmocka_unit_test(a_lie_is_short_and_the_unused_byte_is_no_object),
+		cmocka_unit_test(an_array_is_taken_out_of_what_follows),
+		cmocka_unit_test(what_is_no_array_is_refused),
+		cmocka_unit_test(a_cut_array_is_short_unless_it_could_only_be_too_long),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
