@@ -11,6 +11,7 @@
 
 #include "files.h"
 #include "measure.h"
+#include "options.h"
 #include "report.h"
 
 #define LIST_MAX  16
@@ -61,16 +62,6 @@ static const struct argp_option option_list[] = {
 	{ 0 },
 };
 
-static double number(struct argp_state *state, const char *arg, double least, double most)
-{
-	char *end;
-	double v = strtod(arg, &end);
-
-	if (end == arg || *end != '\0' || !(v >= least && v <= most))
-		argp_error(state, "%s: must be a number from %g to %g", arg, least, most);
-	return v;
-}
-
 static void parse_list(struct argp_state *state, const char *arg, double least, double most,
                        struct list *out)
 {
@@ -83,7 +74,7 @@ static void parse_list(struct argp_state *state, const char *arg, double least, 
 			argp_error(state, "%s: too many or too long", arg);
 		memcpy(item, p, len);
 		item[len] = '\0';
-		out->v[out->n++] = number(state, item, least, most);
+		out->v[out->n++] = option_number(state, item, least, most);
 		p += len + (p[len] == ',');
 	}
 	if (out->n == 0)
@@ -110,17 +101,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		o->measure.engine.model = arg;
 		return 0;
 	case OPT_MODE:
-		if (strcmp(arg, "prefill-first") != 0 && strcmp(arg, "chunked") != 0)
-			argp_error(state, "%s: must be prefill-first or chunked", arg);
-		o->measure.engine.mode = arg[0] == 'p' ? ENGINE_PREFILL_FIRST : ENGINE_CHUNKED;
+		o->measure.engine.mode = option_mode(state, arg);
 		return 0;
 	case 'G':
 		o->slo = arg;
-		if (!report_parse_slo(arg, &o->measure.slo))
-			argp_error(state, "%s: must be like tpat=0.05", arg);
+		o->measure.slo = option_slo(state, arg);
 		return 0;
 	case OPT_PERCENTILE:
-		o->percentile = number(state, arg, 1, 100);
+		o->percentile = option_number(state, arg, 1, 100);
 		o->measure.share = o->percentile / 100;
 		return 0;
 	case OPT_HEADROOM:
@@ -133,16 +121,16 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		parse_axis(state, arg, &o->outputs);
 		return 0;
 	case OPT_RUNS:
-		o->measure.runs = (uint32_t)number(state, arg, 1, 1000);
+		o->measure.runs = (uint32_t)option_number(state, arg, 1, 1000);
 		return 0;
 	case OPT_STEPS:
-		o->measure.per_octave = (uint32_t)number(state, arg, 1, 64);
+		o->measure.per_octave = (uint32_t)option_number(state, arg, 1, 64);
 		return 0;
 	case 's':
-		o->measure.seed = (uint64_t)number(state, arg, 0, 1e15);
+		o->measure.seed = (uint64_t)option_number(state, arg, 0, 1e15);
 		return 0;
 	case OPT_CREATED:
-		o->created = number(state, arg, 0, 1e11);
+		o->created = option_number(state, arg, 0, 1e11);
 		return 0;
 	case 'o':
 		o->dir = arg;

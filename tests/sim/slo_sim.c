@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "files.h"
+#include "options.h"
 #include "report.h"
 #include "sim.h"
 
@@ -90,27 +91,6 @@ static const struct argp_option option_list[] = {
 	{ 0 },
 };
 
-static double number(struct argp_state *state, const char *arg, double least, double most)
-{
-	char *end;
-	double v = strtod(arg, &end);
-
-	if (end == arg || *end != '\0' || !(v >= least && v <= most))
-		argp_error(state, "%s: must be a number from %g to %g", arg, least, most);
-	return v;
-}
-
-/* Index of arg among names (NULL at the end). */
-static int choice(struct argp_state *state, const char *arg, const char *const *names)
-{
-	for (int i = 0; names[i]; i++)
-		if (strcmp(arg, names[i]) == 0)
-			return i;
-	argp_error(state, "%s: must be %s, %s%s%s ...", arg, names[0], names[1],
-	           names[2] ? ", " : "", names[2] ? names[2] : "");
-	return 0;
-}
-
 static void parse_strategies(struct argp_state *state, struct options *o, const char *arg)
 {
 	o->strategy_count = 0;
@@ -154,38 +134,38 @@ static error_t parse_router(int key, char *arg, struct argp_state *state, struct
 		o->profiles = arg;
 		return 0;
 	case OPT_HEADROOM:
-		o->headroom = number(state, arg, 0.01, 1);
+		o->headroom = option_number(state, arg, 0.01, 1);
 		return 0;
 	case OPT_OPTIMISM:
-		o->sim.optimism = number(state, arg, 0.01, 100);
+		o->sim.optimism = option_number(state, arg, 0.01, 100);
 		return 0;
 	case OPT_PREDICT:
-		i = choice(state, arg, predict);
+		i = option_choice(state, arg, predict);
 		o->sim.output_told = i == 3;
 		if (i < 3)
 			sched->predict = (enum slo_predict)i;
 		return 0;
 	case OPT_COLD:
-		sched->cold = (enum slo_cold)choice(state, arg, cold);
+		sched->cold = (enum slo_cold)option_choice(state, arg, cold);
 		return 0;
 	case OPT_LATE:
-		sched->late = (enum slo_late)choice(state, arg, late);
+		sched->late = (enum slo_late)option_choice(state, arg, late);
 		return 0;
 	case OPT_INFEASIBLE:
-		sched->infeasible = (enum slo_infeasible)choice(state, arg, infeasible);
+		sched->infeasible = (enum slo_infeasible)option_choice(state, arg, infeasible);
 		return 0;
 	case OPT_MAX_TOKENS:
-		o->sim.max_output = (int64_t)number(state, arg, 1, 1e6);
+		o->sim.max_output = (int64_t)option_number(state, arg, 1, 1e6);
 		return 0;
 	case OPT_QUEUE_TIMEOUT:
-		v = number(state, arg, 0, 1e6);
+		v = option_number(state, arg, 0, 1e6);
 		sched->queue_timeout = v > 0 ? llround(v * 1e9) : SLO_NEVER;
 		return 0;
 	case OPT_MAXCONN:
-		o->sim.maxconn = (uint32_t)number(state, arg, 1, 1e6);
+		o->sim.maxconn = (uint32_t)option_number(state, arg, 1, 1e6);
 		return 0;
 	case OPT_ERROR:
-		o->sim.input_error = number(state, arg, 0, 5);
+		o->sim.input_error = option_number(state, arg, 0, 5);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -194,7 +174,6 @@ static error_t parse_router(int key, char *arg, struct argp_state *state, struct
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
-	static const char *const modes[] = { "prefill-first", "chunked", NULL };
 	struct options *o = state->input;
 
 	switch (key) {
@@ -206,7 +185,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		parse_workloads(state, o, arg);
 		return 0;
 	case 'l':
-		o->sim.load = number(state, arg, 1e-6, 1e6);
+		o->sim.load = option_number(state, arg, 1e-6, 1e6);
 		return 0;
 	case OPT_BURST:
 		if (!workload_parse_burst(arg, &o->sim.burst))
@@ -218,23 +197,22 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 			argp_error(state, "%s: no such model", arg);
 		return 0;
 	case OPT_MODE:
-		o->sim.engine.mode = (enum engine_mode)choice(state, arg, modes);
+		o->sim.engine.mode = option_mode(state, arg);
 		return 0;
 	case 't':
-		o->sim.seconds = number(state, arg, 1, 1e7);
+		o->sim.seconds = option_number(state, arg, 1, 1e7);
 		return 0;
 	case OPT_WARM_UP:
-		o->warm_up = number(state, arg, 0, 1e7);
+		o->warm_up = option_number(state, arg, 0, 1e7);
 		return 0;
 	case 's':
-		o->seed = (uint64_t)number(state, arg, 0, 1e15);
+		o->seed = (uint64_t)option_number(state, arg, 0, 1e15);
 		return 0;
 	case OPT_RUNS:
-		o->runs = (uint32_t)number(state, arg, 1, 1e6);
+		o->runs = (uint32_t)option_number(state, arg, 1, 1e6);
 		return 0;
 	case 'g':
-		if (!report_parse_slo(arg, &o->slo))
-			argp_error(state, "%s: must be like tpat=0.05", arg);
+		o->slo = option_slo(state, arg);
 		return 0;
 	case 'S':
 		parse_strategies(state, o, arg);
