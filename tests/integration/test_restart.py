@@ -27,6 +27,13 @@ def with_snapshot(conf):
     conf["snapshot"] = {"file": "state.snap", "every": "200ms"}
 
 
+def written(lab):
+    """Waits for a snapshot that was begun after now."""
+    since = lab.counter("snapshots_written_total")  # the next may have been begun already
+    wait_for(lambda: lab.counter("snapshots_written_total") >= since + 2, "a snapshot",
+             60 * PATIENCE)
+
+
 class Successor:
     """The process that took over: no child of ours, so it is watched by its pid."""
 
@@ -90,11 +97,6 @@ class Restarts(WithStack):
         await self.lab.until(right, "the ledger is right")
         return time.monotonic() - began
 
-    def written(self, since):
-        """A snapshot that was begun after that one was done."""
-        count = self.lab.counter
-        wait_for(lambda: count("snapshots_written_total") >= since + 2, "a snapshot", 30 * PATIENCE)
-
     def per_server(self):
         return {name: s["inflight"] for name, s in self.lab.ledger().items()}
 
@@ -110,7 +112,7 @@ class Restarts(WithStack):
     async def killed(self):
         lab = self.lab
         streams, held = await self.fill_up()
-        await asyncio.to_thread(self.written, lab.counter("snapshots_written_total"))
+        await asyncio.to_thread(written, lab)
         lab.agent.child.kill()
         lab.agent.child.wait()
         await lab.until(lambda: sum(self.truth().values()) == SERVERS * ROOM + HELD,
@@ -158,35 +160,56 @@ class Restarts(WithStack):
                           for a in held})
 
 
-class Upgrade(unittest.TestCase):
-    """Straight to the agent."""
+class OneServer(unittest.TestCase):
+    """Straight to an agent, whose only server has room for one request."""
 
-    def start(self, **kw):
+    def make(self, **kw):
         self.lab = AgentAlone(room=1, fleet={"l20-1": "l20"}, **kw)
         self.addCleanup(lambda: self.lab.__exit__(None))
+
+    def connect(self):
+        peer = self.lab.peer()
+        self.addCleanup(peer.close)
+        return peer
+
+    def route(self, request_id="r1"):
+        """A request takes the server; the connection that asked."""
+        peer = self.connect()
+        self.assertEqual("route", peer.route(request_id)["verdict"])
+        return peer
+
+    def end(self, request_id="r1"):
+        """It ends, and leaves the agent idle."""
+        self.lab.ends(request_id)
+        self.lab.until(self.lab.idle, "its end")
+
+    def route_and_end(self):
+        self.route()
+        self.end()
+
+
+class Upgrade(OneServer):
+    def start(self):
+        self.make()
         self.lab.start()
 
     def test_what_was_sent_before_is_answered_and_what_comes_after_is_not_refused(self):
         self.start()
         lab = self.lab
-        peer = lab.peer()
-        self.addCleanup(peer.close)
-        self.assertEqual("route", peer.route("r1")["verdict"])
+        peer = self.route()
         peer.ask("r2")
         lab.until(lambda: lab.queued() == 1, "r2 waits")
         self.assertEqual(0, upgrade(lab))
         answer = peer.answer()
         self.assertEqual(("fallback", "draining"), (answer["verdict"], answer["reason"]))
         lab.until(lambda: lab.dispatched() == 2, "both are in the new ledger")
-        new = lab.peer()
-        self.addCleanup(new.close)
+        new = self.connect()
         new.ask("r3")
         lab.until(lambda: lab.queued() == 1, "there is no room for a third one")
         lab.udp(end_line("r1"))
         lab.ends("r2")
         self.assertEqual("route", new.answer()["verdict"])
-        lab.ends("r3")
-        lab.until(lab.idle, "an empty ledger")
+        self.end("r3")
 
     def test_a_successor_that_does_not_start_changes_nothing(self):
         self.start()
@@ -194,11 +217,7 @@ class Upgrade(unittest.TestCase):
         lab.config_file.write_text("{")
         lab.agent.send(signal.SIGUSR2)
         lab.logged(r"upgrade: the new program (ended with status 1|did not start); this process goes on")
-        peer = lab.peer()
-        self.addCleanup(peer.close)
-        self.assertEqual("route", peer.route("r1")["verdict"])
-        lab.ends("r1")
-        lab.until(lab.idle, "its end")
+        self.route_and_end()
 
     def test_a_successor_may_listen_elsewhere(self):
         self.start()
@@ -209,11 +228,7 @@ class Upgrade(unittest.TestCase):
         lab.config_file.write_text(json.dumps(lab.config))
         self.assertEqual(0, upgrade(lab))
         lab.logged(rf"socket of 127\.0\.0\.1:{before} serves no configured address")
-        peer = lab.peer()
-        self.addCleanup(peer.close)
-        self.assertEqual("route", peer.route("r1")["verdict"])
-        lab.ends("r1")
-        lab.until(lab.idle, "its end")
+        self.route_and_end()
 
     def test_a_successor_may_have_a_successor(self):
         self.start()
@@ -237,21 +252,18 @@ select.select([old], [], [])
 os.execv("%s", sys.argv)"""
 
 
-class BrokenUpgrade(unittest.TestCase):
+class BrokenUpgrade(OneServer):
     """One of the two is killed, or told to stop, before the other has the word."""
 
     def start(self, successor):
-        lab = self.lab = AgentAlone(room=1, fleet={"l20-1": "l20"}, config=with_snapshot)
-        self.addCleanup(lambda: self.lab.__exit__(None))
+        self.make(config=with_snapshot)
+        lab = self.lab
         program, lab.build = (lab.build / "slo-spoa").resolve(), lab.dir / "bin"
         lab.build.mkdir()
         (lab.build / "slo-spoa").symlink_to(program)
         lab.start()
-        self.peer = lab.peer()
-        self.addCleanup(self.peer.close)
-        self.assertEqual("route", self.peer.route("r1")["verdict"])
-        since = lab.counter("snapshots_written_total")
-        lab.until(lambda: lab.counter("snapshots_written_total") >= since + 2, "a snapshot")
+        self.peer = self.route()
+        written(lab)
         script = lab.dir / "script"
         script.write_text(successor.replace("%s", str(program)) + "\n")
         script.chmod(0o755)
@@ -286,8 +298,7 @@ class BrokenUpgrade(unittest.TestCase):
         self.lab.logged(r"the old process is gone without a word\n.*" + NEWS)
         self.lab.until(self.lab.agent_ready, "it serves")
         self.assertEqual(1, self.lab.dispatched())
-        self.lab.ends("r1")
-        self.lab.until(self.lab.idle, "its end")
+        self.end()
 
     def test_without_a_listener_the_last_word_is_a_snapshot_and_a_failure(self):
         self.start(DEAF_WHEN_READY)
@@ -300,13 +311,12 @@ class BrokenUpgrade(unittest.TestCase):
         self.assertTrue(file.exists())
 
 
-class Snapshots(unittest.TestCase):
+class Snapshots(OneServer):
     """What may be wrong with the file; the agent starts all the same."""
 
-    def start(self, **kw):
-        self.lab = AgentAlone(room=1, fleet={"l20-1": "l20"}, config=with_snapshot, **kw)
+    def prepare(self):
+        self.make(config=with_snapshot)
         self.file = self.lab.dir / "state.snap"
-        self.addCleanup(lambda: self.lab.__exit__(None))
 
     def again(self):
         lab = self.lab
@@ -316,27 +326,22 @@ class Snapshots(unittest.TestCase):
         lab.start_agent()
 
     def test_none_yet(self):
-        self.start()
+        self.prepare()
         self.lab.start()
         self.lab.logged(r"snapshot \S+: No such file or directory, so this start knows nothing")
 
     def one_lease(self):
-        self.start()
-        lab = self.lab
-        lab.start()
-        self.peer = lab.peer()
-        self.addCleanup(self.peer.close)
-        self.assertEqual("route", self.peer.route("r1")["verdict"])
-        since = lab.counter("snapshots_written_total")
-        lab.until(lambda: lab.counter("snapshots_written_total") >= since + 2, "a snapshot")
+        self.prepare()
+        self.lab.start()
+        self.route()
+        written(self.lab)
 
     def test_taken_up_and_released_by_its_end_line(self):
         self.one_lease()
         self.again()
         self.lab.logged(NEWS)
         self.assertEqual(1, self.lab.dispatched())
-        self.lab.ends("r1")
-        self.lab.until(self.lab.idle, "its end")
+        self.end()
         self.assertEqual(1, self.lab.end_lines("closed"))
 
     def test_torn(self):
@@ -366,13 +371,13 @@ class Snapshots(unittest.TestCase):
         self.assertEqual(0, self.lab.dispatched())
 
     def test_what_lies_in_the_place_of_the_new_file_holds_up_nobody(self):
-        self.start()
+        self.prepare()
         os.mkfifo(self.lab.dir / "state.snap.new")
         self.lab.start()
         self.lab.until(self.file.exists, "a snapshot")
 
     def test_what_cannot_be_put_in_its_place_does_not_stay(self):
-        self.start()
+        self.prepare()
         self.file.mkdir()
         self.lab.start()
         self.lab.logged(r"state\.snap cannot be written: Is a directory")
@@ -380,7 +385,7 @@ class Snapshots(unittest.TestCase):
         self.assertFalse((self.lab.dir / "state.snap.new").exists())
 
     def test_a_folder_that_cannot_be_written_is_told(self):
-        self.start()
+        self.prepare()
         self.lab.config["snapshot"]["file"] = "nowhere/state.snap"
         self.lab.config_file.write_text(json.dumps(self.lab.config))
         self.lab.start()
