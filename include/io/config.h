@@ -141,7 +141,7 @@ struct config {
 MUSTCHECK struct config *config_load(const char *path, struct config_error *err);
 MUSTCHECK struct config *config_parse(const char *text, size_t len, const char *path,
                                       struct config_error *err);
-/* Whether the name of a server is a pattern. */
+/* Whether the name of a server is a pattern (config_models.c). */
 bool config_is_pattern(const char *server);
 void config_free(struct config *c); /* NULL is accepted */
 

@@ -1,4 +1,5 @@
-/* config_json.h - typed reading of the configuration's JSON tree, for config.c.
+/* config_json.h - typed reading of the configuration's JSON tree, for config.c and what it
+ * is made of: config_addresses, config_routing, config_models, config_redis.
  *
  * The error is sticky: the first one is kept with its place in the text, and every later call
  * does nothing. So a section is read in a straight line and checked once at its end. */
