@@ -84,6 +84,21 @@ static void read_http(struct cfg_doc *d, const struct cfg_node *root, const char
 	read_address(d, &listen, dir, false, out);
 }
 
+/* A difference is seen from one poll to the next at the soonest. */
+static void read_grace(struct cfg_doc *d, const struct cfg_node *haproxy, struct config *c)
+{
+	struct cfg_node grace = cfg_member(haproxy, "grace");
+
+	if (c->haproxy_grace >= c->haproxy_poll)
+		return;
+	if (grace.value)
+		cfg_fail(d, &grace, JSONPOS_VALUE,
+		         "is shorter than \"haproxy.poll\", which is %g ms",
+		         (double)c->haproxy_poll / (double)SLO_NSEC_PER_MSEC);
+	else
+		c->haproxy_grace = c->haproxy_poll;
+}
+
 static void read_haproxy(struct cfg_doc *d, const struct cfg_node *root, const char *dir,
                          struct config *c)
 {
@@ -98,6 +113,7 @@ static void read_haproxy(struct cfg_doc *d, const struct cfg_node *root, const c
 	if (!n.value)
 		return;
 	cfg_section(d, &n, fields, COUNT(fields), c);
+	read_grace(d, &n, c);
 	read_list(d, &list, dir, false, &c->runtime_api);
 }
 

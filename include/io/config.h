@@ -123,7 +123,7 @@ struct config {
 	struct config_listen http;         /* none or one */
 	struct config_listen runtime_api;  /* of HAProxy's processes; tcp or unix, to connect to */
 	slo_nsec haproxy_poll;             /* 1s; 50ms to 1h */
-	slo_nsec haproxy_grace; /* 3s of a difference before the ledger follows; 0 to 1h */
+	slo_nsec haproxy_grace; /* 3s of a difference until the ledger follows; poll to 1h */
 	char *profile_dir;      /* NULL: no profiles from files */
 	struct config_redis redis;
 	struct config_routing routing;

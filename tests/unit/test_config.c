@@ -549,6 +549,28 @@ static void a_value_out_of_range_is_told_with_the_range(void **state)
 	EXPECT_ERRORS(cases);
 }
 
+static void a_grace_is_no_shorter_than_a_poll(void **state)
+{
+	static const struct bad cases[] = {
+		{ PLUS("\"haproxy\":{\"runtime_api\":[\"h:1\"],\"grace\":\"999ms\"}"),
+		  "f:5:42: key \"haproxy.grace\": is shorter than \"haproxy.poll\", which is "
+		  "1000 ms" },
+		{ PLUS("\"haproxy\":{\"grace\":0,\n\"poll\":\"50ms\",\"runtime_api\":[\"h:1\"]}"),
+		  "f:5:20: key \"haproxy.grace\": is shorter than \"haproxy.poll\", which is "
+		  "50 ms" },
+	};
+	struct config *c;
+
+	(void)state;
+	EXPECT_ERRORS(cases);
+	c = parse(PLUS("\"haproxy\":{\"runtime_api\":[\"h:1\"],\"poll\":\"2s\",\"grace\":\"2s\"}"));
+	assert_true(c->haproxy_poll == 2 * SEC && c->haproxy_grace == 2 * SEC);
+	config_free(c);
+	c = parse(PLUS("\"haproxy\":{\"runtime_api\":[\"h:1\"],\"poll\":\"5s\"}"));
+	assert_true(c->haproxy_poll == 5 * SEC && c->haproxy_grace == 5 * SEC);
+	config_free(c);
+}
+
 static void a_bad_time_or_size_is_told(void **state)
 {
 	static const char *const times[] = { "",
@@ -881,6 +903,7 @@ int main(void)
 		cmocka_unit_test(a_missing_key_is_told_where_its_object_begins),
 		cmocka_unit_test(a_wrong_type_is_told_at_the_value),
 		cmocka_unit_test(a_value_out_of_range_is_told_with_the_range),
+		cmocka_unit_test(a_grace_is_no_shorter_than_a_poll),
 		cmocka_unit_test(a_bad_time_or_size_is_told),
 		cmocka_unit_test(a_wrong_choice_is_told_with_the_right_ones),
 		cmocka_unit_test(a_bad_address_is_told_at_the_value),
