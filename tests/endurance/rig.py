@@ -8,8 +8,6 @@ import contextlib
 import json
 import os
 import pathlib
-import re
-import signal
 import subprocess
 import sys
 import threading
@@ -53,7 +51,10 @@ def telling(text):
     text = replaced(text, "\nfrontend llm from slo", RING)
     mark = "    http-after-response del-header x-slo- -m beg\n"
     text = replaced(text, mark, mark + TELL)
-    return replaced(text, 'out=%[var(txn.slo_out)]"', 'out=%[var(txn.slo_out)]' + MORE_KEYS)
+    text = replaced(text, 'out=%[var(txn.slo_out)]"', 'out=%[var(txn.slo_out)]' + MORE_KEYS)
+    # A machine that stands still for half a second is not the agent's fault.
+    mark = "    option spop-check "
+    return replaced(text, mark, "    timeout check 30s\n" + mark)
 
 
 class Rig(Lab):
@@ -70,12 +71,6 @@ class Rig(Lab):
         text = self.runtime("show events test_lines")
         return [dict(pair.split("=", 1) for pair in line.split()[1:])
                 for line in text.splitlines() if line.startswith("slo1 ")]
-
-    def worker(self):
-        return re.search(r"^Pid: (\d+)", self.runtime("show info"), re.M)[1]
-
-    def reload_proxy(self):
-        self.proxy.send(signal.SIGUSR2)
 
     def until(self, condition, what, seconds=30):
         def true():

@@ -127,13 +127,8 @@ class HaproxyReload(WithStack):
         asyncio.run(self.reload(lab, SERVERS * per_server))
 
     async def reload(self, lab, n):
-        def pid():
-            return re.search(r"^Pid: (\d+)", lab.runtime("show info"), re.M)[1]
-
         streams, held = await lab.fill(n, n, held_tokens=20)
-        old = pid()
-        lab.proxy.send(signal.SIGUSR2)
-        await lab.until(lambda: pid() != old, "a new worker")
+        await asyncio.to_thread(lab.reload_proxy)
         await lab.until(lab.proxy_ready, "the new worker sees the agent")
         await asyncio.to_thread(lab.checks, False)
         new = lab.start_requests(10, "new", tokens=8)
@@ -146,6 +141,29 @@ class HaproxyReload(WithStack):
         await self.assert_empties()
         # The old worker's ring is closed: its lines came over UDP alone.
         self.assertEqual(2 * n + 10, lab.end_lines("closed"))
+
+    def test_what_the_old_worker_still_reads_is_routed(self):
+        """For 2.6 the backends of a process that stops have no usable server: nbsrv is 0."""
+        lab = self.start()
+        asyncio.run(self.half_read(lab))
+
+    async def half_read(self, lab):
+        def heads():
+            return next(int(r["req_tot"]) for r in lab.stat()
+                        if (r["pxname"], r["svname"]) == ("llm", "FRONTEND"))
+
+        await asyncio.to_thread(lab.checks, False)
+        reader, writer = await asyncio.open_connection("127.0.0.1", lab.port)
+        data = request("slow")
+        writer.write(data[:-10])
+        await writer.drain()
+        await lab.until(lambda: heads() == 1, "the old worker reads it")
+        await asyncio.to_thread(lab.reload_proxy)
+        writer.write(data[-10:])
+        answer = await asyncio.wait_for(reader.read(), 60 * PATIENCE)
+        writer.close()
+        self.assertIn(b"\r\nx-slo-verdict: route\r\n", answer)
+        await self.assert_empties()
 
 
 class Drain(WithStack):

@@ -278,7 +278,7 @@ class Drift(RuntimeCase):
         async def run():
             streams = self.streams(10)
             await self.soon(lambda: sum(lab.there().values()) == 10, "all run")
-            lab.proxy.send(signal.SIGUSR2)
+            await asyncio.to_thread(lab.reload_proxy)
             await asyncio.to_thread(lab.logged, "took the place of", 30)
             await asyncio.sleep(GRACE + 6 * POLL)
             self.assertEqual(10, sum(lab.here().values()))

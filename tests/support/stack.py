@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -316,6 +317,37 @@ class Stack:
         """BACKEND/SERVER of those that HAProxy takes for up, checked or not."""
         rows = [l.split() for l in self.runtime("show servers state").splitlines()]
         return {f"{r[1]}/{r[3]}" for r in rows if len(r) > 5 and r[0] != "#" and r[5] == "2"}
+
+    def worker(self):
+        """The process of HAProxy that serves now."""
+        return re.search(r"^Pid: (\d+)", self.runtime("show info"), re.M)[1]
+
+    def new_worker(self, than=None):
+        """Another one, if it answers already."""
+        try:
+            pid = self.worker()
+        except OSError:
+            return None
+        return pid if pid != than else None
+
+    def reload_proxy(self):
+        """A new process of HAProxy serves. What is told to a master of 2.6 while it starts, by
+        SIGUSR2 or by its socket, is lost: one that answers has started."""
+        old = wait_for(self.new_worker, "HAProxy's process")
+        wait_for(lambda: self.master("show proc", 1), "HAProxy's master")
+        self.master("reload")  # 2.6 just closes
+        wait_for(lambda: self.new_worker(old), "HAProxy's new process")
+
+    def master(self, command, seconds=60):
+        """The answer of HAProxy's master, so far as it came."""
+        answer = b""
+        with socket.socket(socket.AF_UNIX) as s, contextlib.suppress(OSError):
+            s.settimeout(seconds)
+            s.connect(str(self.dir / "master.sock"))
+            s.sendall(command.encode() + b"\n")
+            while data := s.recv(65536):
+                answer += data
+        return answer
 
     def stat(self):
         lines = [l for l in self.runtime("show stat").splitlines() if l]
