@@ -167,6 +167,21 @@ class Messages(WithStack):
         self.assertEqual(len(FLEET), lab.counter("server_state", state="down"))
         await self.assert_all_empty(lab)
 
+    def test_what_a_process_said_goes_with_it(self):
+        """HAProxy 2.6 begins anew with all servers UP after a reload, and says no word of it."""
+        lab = self.start(room=100, speed=50)
+        asyncio.run(self.reloaded(lab))
+
+    async def reloaded(self, lab):
+        lab.checks(False, MODEL + "/l20-1")
+        lab.runtime(f"set server {MODEL}/l20-1 health down")
+        await self.used(lab, *(set(FLEET) - {"l20-1"}))
+        await asyncio.to_thread(lab.reload_proxy)
+        await self.used(lab, *FLEET)
+        answers = await ask_all(lab.port, [request(f"q{i}") for i in range(5)])
+        self.assert_all_good(answers)
+        await self.assert_all_empty(lab)
+
 
 del Faults
 
