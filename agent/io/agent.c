@@ -105,6 +105,7 @@ void agent_free(struct agent *a)
 		return;
 	ev_timer_stop(a->loop, &a->wakeup);
 	fleet_fini(&a->fleet);
+	agent_forget_profiles(a);
 	sched_free(a->sched);
 	for (size_t i = 0; i < a->model_count; i++) {
 		reqtrace_fini(&a->models[i]->trace);

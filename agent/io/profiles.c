@@ -82,12 +82,65 @@ slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *wh
 	return err;
 }
 
+/* Files */
+
+/* The text of a file that was put in force. */
+struct profile_file {
+	UT_hash_handle hh;
+	uint64_t hash;
+	bool wanted; /* its deployment is still there */
+	char key[];  /* of profdoc_key(), terminated */
+};
+
+static void file_forget(struct agent *a, struct profile_file *f)
+{
+	HASH_DEL(a->files, f);
+	free(f);
+}
+
+/* NULL: what it says now counts, whatever it said before. */
+static struct profile_file *file_known(struct agent *a, const struct deployment *d, const char *key)
+{
+	struct profile_file *f;
+
+	HASH_FIND_STR(a->files, key, f);
+	if (f && !d->profile) { /* dropped: what comes next may be older */
+		file_forget(a, f);
+		f = NULL;
+	}
+	if (f)
+		f->wanted = true;
+	return f;
+}
+
+/* Without memory it is not known: the next reload then says a word more. */
+static void file_remember(struct agent *a, struct profile_file *f, const char *key, uint64_t hash)
+{
+	size_t len = strlen(key);
+
+	if (!f) {
+		f = calloc(1, sizeof(*f) + len + 1);
+		if (!f)
+			return;
+		memcpy(f->key, key, len);
+		HASH_ADD_KEYPTR(hh, a->files, f->key, len, f);
+		if (!f->hh.tbl) {
+			free(f);
+			return;
+		}
+	}
+	f->hash = hash;
+	f->wanted = true;
+}
+
 /* A file that is not there is only worth a word: the deployment then falls back. */
 bool agent_load_profile(struct agent *a, struct agent_model *m, struct deployment *d)
 {
 	char key[2 * CONFIG_NAME_MAX * 3 + 8], path[PATH_MAX];
+	struct profile_file *known;
+	slo_err err = SLO_ESTALE;
+	uint64_t hash;
 	size_t len;
-	slo_err err;
 	char *text;
 
 	if (!a->conf->profile_dir)
@@ -98,26 +151,51 @@ bool agent_load_profile(struct agent *a, struct agent_model *m, struct deploymen
 		          d->name);
 		return false;
 	}
+	known = file_known(a, d, key);
 	text = file_read(path, PROFDOC_TEXT_MAX, &len);
 	if (!text) {
 		log_write(a->log, errno == ENOENT ? LOG_WARNING : LOG_ERR, "profile %s: %s%s", path,
 		          file_why(errno), d->profile ? "; the previous profile stays" : "");
 		return errno == ENOENT;
 	}
-	err = agent_take_profile(a, d, path, text, len, false);
+	hash = profdoc_hash(text, len);
+	/* As it was, it is what is in force, or older than that. */
+	if (!known || known->hash != hash)
+		err = agent_take_profile(a, d, path, text, len, false);
 	free(text);
+	if (err == SLO_OK)
+		file_remember(a, known, key, hash);
 	return err == SLO_OK || err == SLO_ESTALE;
 }
 
 size_t agent_load_profiles(struct agent *a)
 {
+	struct profile_file *f, *next;
 	size_t refused = 0;
 
+	for (f = a->files; f; f = f->hh.next)
+		f->wanted = false;
 	for (size_t i = 0; i < a->model_count; i++) {
 		struct model *fleet = &a->models[i]->sched->fleet;
 
 		for (size_t d = 0; d < fleet->deployments; d++)
 			refused += !agent_load_profile(a, a->models[i], fleet->deployment[d]);
 	}
+	for (f = a->files; f; f = next) {
+		next = f->hh.next;
+		if (!f->wanted)
+			file_forget(a, f);
+	}
 	return refused;
+}
+
+void agent_forget_profiles(struct agent *a)
+{
+	struct profile_file *f = a->files, *next;
+
+	HASH_CLEAR(hh, a->files);
+	for (; f; f = next) {
+		next = f->hh.next;
+		free(f);
+	}
 }

@@ -116,19 +116,9 @@ slo_err redis_profiles_build(struct redis_profiles *t, struct agent *a)
 
 /* Values */
 
-/* FNV-1a, 64 bits, with the length: two versions of one profile do not share it by chance. */
-static uint64_t hash_of(const char *text, size_t len)
-{
-	uint64_t h = UINT64_C(14695981039346656037) ^ len;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (uint8_t)text[i]) * UINT64_C(1099511628211);
-	return h;
-}
-
 void redis_profiles_value(struct agent *a, struct redis_entry *e, const char *text, size_t len)
 {
-	uint64_t hash = hash_of(text, len);
+	uint64_t hash = profdoc_hash(text, len);
 	char where[REDIS_KEY_MAX + 8];
 	slo_err err;
 

@@ -474,3 +474,13 @@ slo_err profdoc_key(const char *model, const char *deployment, char *out, size_t
 	memcpy(out + used, suffix, sizeof(suffix));
 	return SLO_OK;
 }
+
+/* FNV-1a, 64 bits, and the length. */
+uint64_t profdoc_hash(const char *text, size_t len)
+{
+	uint64_t h = UINT64_C(14695981039346656037) ^ len;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (uint8_t)text[i]) * UINT64_C(1099511628211);
+	return h;
+}

@@ -45,6 +45,7 @@ struct agent {
 	struct sched *sched;
 	struct agent_model **models; /* [model_count], as configured; each stays where it is */
 	size_t model_count;
+	struct profile_file *files; /* those that were put in force, see agent_load_profiles() */
 	struct agent_model *default_model; /* NULL: none */
 	struct fleet fleet;                /* servers by backend and name */
 	struct haproxy_api *haproxy;       /* NULL: HAProxy is not asked */
@@ -90,8 +91,11 @@ bool agent_reload(struct agent *a, struct config *conf);
 /* Hands the options of a->conf to the models and the scheduler. */
 void agent_configure(struct agent *a);
 
-/* Reads profiles.dir (again). Returns how many files were refused. */
+/* Reads profiles.dir (again). A file that is as it was when it was put in force is not told; one
+ * that has changed, but not its `created`, is. Returns how many files were refused. */
 size_t agent_load_profiles(struct agent *a);
+/* Forgets what is known of the files; all are new then. */
+void agent_forget_profiles(struct agent *a);
 /* The file of one deployment. False: it was refused. */
 bool agent_load_profile(struct agent *a, struct agent_model *m, struct deployment *d);
 /* Puts a profile's text in force, if it is one and newer; `where` it is from is for the log, which

@@ -34,6 +34,9 @@ MUSTCHECK slo_err profdoc_parse(const char *text, size_t len, struct slo_profile
                                 struct doc_error *err);
 void profdoc_free(struct slo_profile_doc *doc); /* NULL is accepted */
 
+/* Tells two versions of one profile's text apart. */
+uint64_t profdoc_hash(const char *text, size_t len);
+
 /* The path of a profile below the profile directory, MODEL/DEPLOYMENT.json, terminated. A '/'
  * in either name becomes %2F, so the path never has more than one. SLO_EINVAL: a name is empty,
  * or the model is "." or "..". SLO_ETOOBIG: it does not fit into cap bytes, and out

@@ -41,6 +41,23 @@ class Operator(unittest.TestCase):
         self.assertEqual("route", self.peer.route("after")["verdict"])
         self.agent.ends("after")
 
+    def reload(self):
+        """What is logged by it."""
+        before = len(self.agent.agent.text())
+        self.agent.agent.send(signal.SIGHUP)
+        self.agent.until(lambda: "is in force" in self.agent.agent.text()[before:], "the reload")
+        self.agent.state()  # the loop goes on: all is said
+        return self.agent.agent.text()[before:]
+
+    def test_a_reload_tells_of_profiles_what_has_changed(self):
+        self.start()
+        self.assertNotIn("profiles/", self.reload())
+        path = self.agent.dir / "profiles" / MODEL / "l20.json"
+        path.write_text(path.read_text() + "\n")
+        said = self.reload()
+        self.assertEqual(1, said.count("profiles/"), said)
+        self.assertIn('l20.json: its "created" is not newer than that in force', said)
+
     def test_a_fifo_as_the_configuration_is_refused_and_the_loop_goes_on(self):
         self.start()
         self.agent.config_file.unlink()

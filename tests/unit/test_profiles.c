@@ -1,0 +1,182 @@
+/* Profile files that are read again: what is told of them, and what is in force then. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "inproc.h"
+
+#define STALE "its \"created\" is not newer"
+
+static int setup(void **state)
+{
+	struct inproc *p = calloc(1, sizeof(*p));
+
+	MUST(p);
+	inproc_open(p);
+	inproc_write_conf(p, "", "", ",\"profiles\":{\"dir\":\"profiles\"}");
+	inproc_start(p);
+	inproc_write_profile(p, 5);
+	MUST(agent_load_profiles(p->agent) == 0);
+	MUST(inproc_logged(p, "profiles/m/d.json: 1 cells"));
+	*state = p;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct inproc *p = *state;
+
+	inproc_remove_profile(p);
+	inproc_stop(p);
+	inproc_close(p);
+	free(p);
+	return 0;
+}
+
+static struct deployment *deployment(const struct inproc *p)
+{
+	return p->agent->models[0]->sched->fleet.deployment[0];
+}
+
+/* What is said of it when it is read again, and what is in force then. */
+static bool says(struct inproc *p, const char *what)
+{
+	const char *said;
+
+	assert_int_equal(agent_load_profiles(p->agent), 0);
+	said = inproc_log(p);
+	return *what ? strstr(said, what) != NULL : *said == '\0';
+}
+
+static void is_in_force(const struct inproc *p, int created)
+{
+	assert_non_null(deployment(p)->profile);
+	assert_true(profile_created(deployment(p)->profile) == created);
+}
+
+static void append(const struct inproc *p, const char *more)
+{
+	char path[160];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/profiles/m/d.json", p->dir);
+	f = fopen(path, "a");
+	assert_non_null(f);
+	fputs(more, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void an_unchanged_file_is_not_told_again(void **state)
+{
+	struct inproc *p = *state;
+
+	for (int i = 0; i < 3; i++)
+		assert_true(says(p, ""));
+	is_in_force(p, 5);
+}
+
+static void a_newer_one_is_told_once(void **state)
+{
+	struct inproc *p = *state;
+
+	inproc_write_profile(p, 6);
+	assert_true(says(p, ": 1 cells"));
+	is_in_force(p, 6);
+	assert_true(says(p, ""));
+}
+
+static void a_change_without_a_newer_created_is_told_as_long_as_it_lasts(void **state)
+{
+	struct inproc *p = *state;
+
+	append(p, "\n");
+	assert_true(says(p, STALE));
+	assert_true(says(p, STALE));
+	inproc_write_profile(p, 4);
+	assert_true(says(p, STALE));
+	is_in_force(p, 5);
+	inproc_write_profile(p, 5);
+	assert_true(says(p, ""));
+}
+
+static void a_broken_file_is_told_each_time(void **state)
+{
+	struct inproc *p = *state;
+
+	append(p, "}");
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(agent_load_profiles(p->agent), 1);
+		assert_true(inproc_logged(p, "; the previous profile stays"));
+	}
+	inproc_write_profile(p, 5);
+	assert_true(says(p, ""));
+}
+
+static void a_file_that_was_away_is_told_only_while_it_is(void **state)
+{
+	struct inproc *p = *state;
+
+	inproc_remove_profile(p);
+	assert_true(says(p, "No such file or directory; the previous profile stays"));
+	inproc_write_profile(p, 5);
+	assert_true(says(p, ""));
+	is_in_force(p, 5);
+}
+
+/* As from Redis. */
+static void take(struct inproc *p, const char *created)
+{
+	char text[128];
+	int n = snprintf(text, sizeof(text),
+	                 "{\"tputs\":[[2]],\"indexes\":[[1],[1]],\"e2e\":[[1]],\"created\":%s}",
+	                 created);
+
+	assert_int_equal(
+	    agent_take_profile(p->agent, deployment(p), "elsewhere", text, (size_t)n, true),
+	    SLO_OK);
+	inproc_log(p);
+}
+
+static void an_unchanged_file_gives_way_to_a_newer_profile_from_elsewhere(void **state)
+{
+	struct inproc *p = *state;
+
+	take(p, "7");
+	assert_true(says(p, ""));
+	is_in_force(p, 7);
+	sched_profile_drop(p->agent->sched, deployment(p));
+	assert_true(says(p, ": 1 cells"));
+	is_in_force(p, 5);
+}
+
+static void after_a_drop_an_unchanged_file_may_be_newer(void **state)
+{
+	struct inproc *p = *state;
+
+	take(p, "7");
+	inproc_remove_profile(p);
+	sched_profile_drop(p->agent->sched, deployment(p));
+	assert_true(says(p, "No such file"));
+	take(p, "3");
+	inproc_write_profile(p, 5);
+	assert_true(says(p, ": 1 cells"));
+	is_in_force(p, 5);
+}
+
+int main(void)
+{
+#define WITH_AGENT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		WITH_AGENT(an_unchanged_file_is_not_told_again),
+		WITH_AGENT(a_newer_one_is_told_once),
+		WITH_AGENT(a_change_without_a_newer_created_is_told_as_long_as_it_lasts),
+		WITH_AGENT(a_broken_file_is_told_each_time),
+		WITH_AGENT(a_file_that_was_away_is_told_only_while_it_is),
+		WITH_AGENT(an_unchanged_file_gives_way_to_a_newer_profile_from_elsewhere),
+		WITH_AGENT(after_a_drop_an_unchanged_file_may_be_newer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
