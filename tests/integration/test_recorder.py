@@ -1,8 +1,8 @@
-"""Recordings of the real agent under load: each file replays to the same decisions, byte for byte."""
+"""Recordings of the real agent under load: each replays to the same decisions, byte for byte."""
 import collections
-import os
+import json
 import pathlib
-import signal
+import resource
 import sys
 import unittest
 
@@ -10,9 +10,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from lab import scaled  # noqa: E402
 from recorder_lab import RecorderLab, drive, played, recorded  # noqa: E402
-from spop import notify  # noqa: E402
 
 REQUESTS = scaled(6000, 600)
+DISK = 8192  # bytes, for each file
 
 
 class Recorder(unittest.TestCase):
@@ -95,6 +95,31 @@ class Recorder(unittest.TestCase):
             lab.reload(lambda conf: conf.pop("recorder"))
             self.assertEqual("route", peer.route("r3")["verdict"])
         self.assertEqual(["r2"], [d["id"] for d in played(lab, lab.dir / "decisions.rec")])
+
+    def test_a_disk_that_fills_up_stops_no_request_and_leaves_whole_records(self):
+        def small_disk():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (DISK, DISK))
+
+        lab = self.lab = RecorderLab(config=lambda conf: recorded(conf, max_size="64m"))
+        self.addCleanup(lambda: lab.__exit__(None))
+        # Python ignores SIGXFSZ, and so does what it starts then: writes fail in the end.
+        lab.popen = {"preexec_fn": small_disk, "restore_signals": False}
+        lab.config["log"] = {"level": "error"}  # which has a file on the same disk
+        lab.config_file.write_text(json.dumps(lab.config))
+        lab.start()
+        with lab.peer() as peer:
+            for i in range(DISK // 20):  # a request takes 100 bytes
+                self.assertEqual("route", peer.route(f"r{i}", strategy="random")["verdict"])
+            lab.logged(r"recorder: cannot write \S+decisions\.rec: File too large; tried again")
+            self.assertEqual("route", peer.route("last", strategy="random")["verdict"])
+        self.assertGreater(lab.counter("recorder_lost_records_total"), 0)
+        self.stop_agent()
+        self.assertEqual([], list(lab.dir.glob("*.new")))
+        paths = lab.recordings()
+        self.assertIn(lab.dir / "decisions.rec", paths)
+        for path in paths:
+            self.assertLessEqual(path.stat().st_size, DISK)
+            played(lab, path)  # no word of a record that was cut
 
 
 if __name__ == "__main__":
