@@ -56,6 +56,7 @@ io_obj   := $(patsubst %.c,$(OUT)/%.o,$(wildcard agent/io/*.c))
 sim_main := $(wildcard tests/sim/slo_*.c)
 sim_obj  := $(patsubst %.c,$(OUT)/%.o,$(filter-out $(sim_main),$(wildcard tests/sim/*.c)))
 replay_obj := $(patsubst %.c,$(OUT)/%.o,$(wildcard agent/replay*.c))
+replay_parts := $(filter-out $(OUT)/agent/replay.o,$(replay_obj))
 core_lib := $(OUT)/libcore.a
 wire_lib := $(OUT)/libwire.a
 io_lib   := $(OUT)/libio.a
@@ -255,6 +256,7 @@ $(OUT)/tests/test_%: $(OUT)/tests/unit/test_%.o $(core_lib) $(wire_lib) $(io_lib
 	core-failing) libs="$(core_lib) $(CORE_LIBS) $(FAILING)";; \
 	wire) libs="$(wire_lib) $(WIRE_LIBS)";; \
 	engine) libs="$(OUT)/tests/sim/engine.o -lm";; \
+	replay) libs="$(replay_parts) $(wire_lib) $(core_lib) $(WIRE_LIBS)";; \
 	sim) libs="$(sim_lib) $(wire_lib) $(core_lib) $(WIRE_LIBS)";; \
 	io) libs="$(io_lib) $(wire_lib) $(core_lib) $(IO_LIBS)";; \
 	io-failing) libs="$(io_lib) $(wire_lib) $(core_lib) $(IO_LIBS) $(FAILING)";; \
@@ -271,6 +273,9 @@ $(OUT)/endurance/%: $(OUT)/tests/endurance/%.o
 	$(call say,LINK)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ -lev -lm
+
+$(OUT)/tests/test_replay_whatif: $(replay_parts)
+$(OUT)/tests/unit/test_replay_%.o: EXTRA = -Iagent
 
 $(prop_bin): $(prop_obj) $(wire_lib) $(core_lib)
 	$(call say,LINK)
