@@ -8,7 +8,9 @@ both ways of the end lines are cut off. BUILD_DIR and HAPROXY name the binaries.
 """
 import argparse
 import asyncio
+import contextlib
 import pathlib
+import re
 import sys
 import time
 
@@ -18,6 +20,23 @@ from heal_lab import HealLab, Load  # noqa: E402
 from stack import wait_for  # noqa: E402
 
 STEP = 0.5
+DEADLINE = 5.0  # of one question to HAProxy
+ANSWER = 1.0  # what a question takes on a busy machine, the wait for end lines included
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+
+
+def seconds(text):
+    """Of a time as the configuration writes it."""
+    number, unit = re.fullmatch(r"(\d+)(ms|s|m)", text).groups()
+    return int(number) * UNITS[unit]
+
+
+def healed_within(poll):
+    """From the end of the last stream until the ledger is 0. While a server is busy, each request
+    that ends while a question is on its way hides one that is missing, so a few may be left by
+    then. A question is open and hangs; the next two find the servers idle, each up to a poll
+    after the one before has ended."""
+    return DEADLINE + 2 * (poll + ANSWER)
 
 
 async def run(lab, args):
@@ -45,12 +64,17 @@ async def run(lab, args):
         print(f"{now:6.1f} {sum(s['inflight'] for s in servers.values()):6} "
               f"{sum(there.values()):8} {sum(s['load'] for s in servers.values()):6.3f}", flush=True)
     await ending
+    ended, bound = time.monotonic(), healed_within(seconds(args.poll))
+    with contextlib.suppress(TimeoutError):
+        await asyncio.to_thread(wait_for, lab.idle, "an empty ledger", bound)
+    took = time.monotonic() - ended
     bad = [a for a in load.answers if not a.good]
     print(f"{len(load.answers)} streams, {len(bad)} of them bad, {lab.relay.dropped} lines lost of "
           f"{lab.relay.lines}; repairs: expired "
           f"{lab.counter('ledger_repairs_total', cause='expired'):.0f}, surplus "
           f"{lab.counter('ledger_repairs_total', cause='surplus'):.0f}; "
-          f"at the end {'exactly 0' if lab.idle() else 'NOT 0'}")
+          f"at the end {'exactly 0' if lab.idle() else 'NOT 0'}, "
+          f"{took:.1f} s after the last stream and this table (bound: {bound:.1f} s)")
     return lab.idle() and not bad
 
 
