@@ -330,15 +330,10 @@ static bool profile_gpu(const struct options *o, const char *gpu)
 int main(int argc, char **argv)
 {
 	static const struct argp parser = {
-		option_list,
-		parse_option,
-		NULL,
-		"Measures simulated LLM servers, one cell of request sizes after the other, and "
-		"writes "
-		"the profiles that slo-spoa routes by, in AIBrix's format.",
-		NULL,
-		NULL,
-		NULL
+		.options = option_list,
+		.parser = parse_option,
+		.doc = "Measures simulated LLM servers, one cell of request sizes after the other, "
+		       "and writes the profiles that slo-spoa routes by, in AIBrix's format.",
 	};
 	struct options o = {
 		.measure = { .engine = { .model = "deepseek-coder-6.7b" },

@@ -354,15 +354,11 @@ static bool needs_none(const struct options *o)
 int main(int argc, char **argv)
 {
 	static const struct argp parser = {
-		option_list,
-		parse_option,
-		NULL,
-		"Runs traffic through the scheduler of slo-spoa and simulated LLM servers, and "
-		"tells "
-		"what each strategy made of the SLO. A rejected request has missed its SLO.",
-		NULL,
-		NULL,
-		NULL
+		.options = option_list,
+		.parser = parse_option,
+		.doc = "Runs traffic through the scheduler of slo-spoa and simulated LLM servers, "
+		       "and tells what each strategy made of the SLO. A rejected request has "
+		       "missed its SLO.",
 	};
 	struct options o = {
 		.sim = { .load = 1,
