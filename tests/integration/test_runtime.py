@@ -188,9 +188,13 @@ class Drift(RuntimeCase):
     def repaired(self, cause):
         return self.counted(cause) - self.before[cause]
 
-    def streams(self, n, **kw):
-        return [asyncio.create_task(ask(self.lab.port, request(f"s{i}", tokens=LONG, stream=True,
-                                                               **kw))) for i in range(n)]
+    async def streams(self, n, **kw):
+        """So many, all in HAProxy."""
+        lab = self.lab
+        tasks = [asyncio.create_task(ask(lab.port, request(f"s{i}", tokens=LONG, stream=True, **kw)))
+                 for i in range(n)]
+        await self.soon(lambda: sum(lab.there().values()) == n, "all are in HAProxy")
+        return tasks
 
     async def leave(self, streams):
         for s in streams:
@@ -242,8 +246,7 @@ class Drift(RuntimeCase):
         async def run():
             for name in lab.fleet:
                 await asyncio.to_thread(lab.runtime, f"set maxconn server {MODEL}/{name} 1")
-            streams = self.streams(15, headers=SPREAD)
-            await self.soon(lambda: sum(lab.there().values()) == 15, "all are in HAProxy")
+            streams = await self.streams(15, headers=SPREAD)
             self.assertEqual(5, sum(int(r["scur"]) for r in lab.stat() if r["svname"] in lab.fleet))
             await asyncio.sleep(GRACE + 4 * POLL)
             self.assertEqual(lab.there(), lab.here())
@@ -257,8 +260,7 @@ class Drift(RuntimeCase):
         lab = self.start()
 
         async def run():
-            streams = self.streams(10)
-            await self.soon(lambda: sum(lab.there().values()) == 10, "all run")
+            streams = await self.streams(10)
             lab.agent.stop(signal.SIGKILL)
             await asyncio.to_thread(lab.start_agent)
             charged = await self.soon(lab.agrees, "the counts agree")
@@ -276,8 +278,7 @@ class Drift(RuntimeCase):
         lab = self.start()
 
         async def run():
-            streams = self.streams(10)
-            await self.soon(lambda: sum(lab.there().values()) == 10, "all run")
+            streams = await self.streams(10)
             await asyncio.to_thread(lab.reload_proxy)
             await asyncio.to_thread(lab.logged, "took the place of", 30)
             await asyncio.sleep(GRACE + 6 * POLL)
