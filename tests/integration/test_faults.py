@@ -15,7 +15,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
-from faultlab import LONG, SERVERS, WithStack  # noqa: E402
+from faultlab import LONG, SERVERS, FaultLab, WithStack  # noqa: E402
 from lab import PATIENCE, AgentAlone, dumps, end_line, failed, room_for, scaled  # noqa: E402
 from rawclient import Leave, ask, ask_all, request  # noqa: E402
 from spop import notify  # noqa: E402
@@ -118,6 +118,26 @@ class Killed(WithStack):
                 if not a.verdict and a.ended - a.began > (self.PROCESSING - 0.1) * PATIENCE]
         self.assertLessEqual(len(slow), kills, f"waited for timeout processing: {slow}")
         await self.assert_empties()
+
+
+class Absent(WithStack):
+    def test_haproxy_does_not_spin_for_a_request_that_waits(self):
+        """In 2.6 a request that was sent to an agent that is gone, and not yet seen to be, waits for
+        `timeout processing`, and is sent again and again meanwhile."""
+        lab = self.lab = FaultLab(processing="3s")
+        self.addCleanup(lambda: lab.__exit__(Exception if failed(self) else None))
+        lab.start_servers()
+        lab.start_proxy()
+        lab.runtime("disable health spoa/agent")
+        lab.runtime("set server spoa/agent health up")
+        self.assertIn("spoa/agent", lab.running())
+        answer = asyncio.run(ask(lab.port, request("first")))
+        self.assert_all_good([answer])
+        self.assertEqual("", answer.verdict)
+        self.assertNotIn("spoa/agent", lab.running())
+        tried = next(int(r["stot"]) for r in lab.stat()
+                     if (r["pxname"], r["svname"]) == ("spoa", "BACKEND"))
+        self.assertLess(tried, 10000)
 
 
 class HaproxyReload(WithStack):
