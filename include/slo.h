@@ -28,6 +28,10 @@ typedef enum slo_err {
 } slo_err;
 
 #define MUSTCHECK __attribute__((warn_unused_result))
+/* Seldom called: compilers keep it, and whatever leads to it, out of the usual path's way. */
+#define COLD      __attribute__((cold))
+/* A condition that is seldom true, for the few places that every request passes often. */
+#define SELDOM(x) __builtin_expect(!!(x), 0)
 
 /* Bytes that somebody else owns. p may be NULL when len is 0. Not terminated. */
 struct slice {

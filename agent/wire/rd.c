@@ -2,22 +2,20 @@
 
 /* Below 240 the first byte is the value; above, it holds 240 plus the low four bits, and
  * each further byte adds seven bits and says by its top bit whether another one follows. */
-uint64_t rd_varint_rest(struct rd *r, uint8_t first)
+struct rd_varint rd_varint_rest(const uint8_t *p, const uint8_t *end, uint8_t first)
 {
 	uint64_t v = first;
 	unsigned int shift = 4;
 	uint8_t b;
 
 	do {
-		b = rd_u8(r);
-		if (r->bad || shift > 60 || b > (UINT64_MAX - v) >> shift) {
-			r->bad = true;
-			return 0;
-		}
+		if (p == end || shift > 60 || *p > (UINT64_MAX - v) >> shift)
+			return (struct rd_varint){ .p = NULL, .value = 0 };
+		b = *p++;
 		v += (uint64_t)b << shift;
 		shift += 7;
 	} while (b >= 128);
-	return v;
+	return (struct rd_varint){ .p = p, .value = v };
 }
 
 bool rd_item(struct rd *r, char sep, struct slice *item)

@@ -104,6 +104,6 @@ bool spop_client_var_next(struct rd *r, struct spop_client_var *var)
 	if (action == SPOP_ACTION_SET_VAR && nargs == 3)
 		return spop_value_read(r, &var->value);
 	if (action != SPOP_ACTION_UNSET_VAR || nargs != 2)
-		r->bad = true;
+		rd_fail(r);
 	return !r->bad;
 }

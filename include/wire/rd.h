@@ -1,7 +1,8 @@
 /* rd.h - a read cursor that cannot leave its bytes.
  * The error is sticky: the first read that does not fit sets bad and yields zero, so do all
  * later ones, and a decoder checks once at its end. Slices borrow from the input.
- * Invariant: p <= end, and everything before p has been read. */
+ * Invariant: p <= end, everything before p has been read, and nothing is left when bad: so one
+ * comparison with end is all that a read needs. */
 #ifndef SLO_WIRE_RD_H
 #define SLO_WIRE_RD_H
 
@@ -34,7 +35,13 @@ static inline void rd_init(struct rd *r, struct slice in)
 /* Bytes not yet read; 0 when bad. */
 static inline size_t rd_left(const struct rd *r)
 {
-	return r->bad ? 0 : (size_t)(r->end - r->p);
+	return (size_t)(r->end - r->p);
+}
+
+static inline void rd_fail(struct rd *r)
+{
+	r->bad = true;
+	r->p = r->end;
 }
 
 static inline struct slice rd_bytes(struct rd *r, uint64_t len)
@@ -42,8 +49,8 @@ static inline struct slice rd_bytes(struct rd *r, uint64_t len)
 	struct slice s;
 
 	/* Compare with what is left: p + len can wrap and look in bounds. */
-	if (r->bad || len > (uint64_t)(r->end - r->p)) {
-		r->bad = true;
+	if (SELDOM(len > (uint64_t)(r->end - r->p))) {
+		rd_fail(r);
 		return (struct slice){ .p = NULL, .len = 0 };
 	}
 	s = (struct slice){ .p = r->p, .len = (size_t)len };
@@ -53,7 +60,7 @@ static inline struct slice rd_bytes(struct rd *r, uint64_t len)
 
 static inline uint8_t rd_u8(struct rd *r)
 {
-	if (r->bad || r->p == r->end) {
+	if (SELDOM(r->p == r->end)) {
 		r->bad = true;
 		return 0;
 	}
@@ -69,15 +76,29 @@ static inline uint32_t rd_u32be(struct rd *r)
 	return (uint32_t)s.p[0] << 24 | (uint32_t)s.p[1] << 16 | (uint32_t)s.p[2] << 8 | s.p[3];
 }
 
-/* What follows the first byte of a varint, which was at least 240. */
-uint64_t rd_varint_rest(struct rd *r, uint8_t first);
+/* What follows the first byte of a varint, which was at least 240. By value, like all that is not
+ * inline here: a cursor whose address is not given away stays in registers. */
+struct rd_varint {
+	const uint8_t *p; /* behind it; NULL: it is cut, or too long */
+	uint64_t value;
+};
+struct rd_varint rd_varint_rest(const uint8_t *p, const uint8_t *end, uint8_t first);
 
 /* SPOP's variable-length integer; more than 10 bytes or 64 bits is an error. */
 static inline uint64_t rd_varint(struct rd *r)
 {
 	uint8_t first = rd_u8(r);
+	struct rd_varint v;
 
-	return first < 240 ? first : rd_varint_rest(r, first);
+	if (first < 240)
+		return first;
+	v = rd_varint_rest(r->p, r->end, first);
+	if (!v.p) {
+		rd_fail(r);
+		return 0;
+	}
+	r->p = v.p;
+	return v.value;
 }
 
 /* A varint length, then that many bytes. */
@@ -105,7 +126,10 @@ static inline struct slice slice_of(const char *text)
 
 static inline bool slice_same(struct slice a, struct slice b)
 {
-	return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+	if (a.len != b.len || a.len == 0)
+		return a.len == b.len;
+	/* Most that are as long as each other differ at once, without a call. */
+	return a.p[0] == b.p[0] && memcmp(a.p, b.p, a.len) == 0;
 }
 
 /* Lengths first: memcmp over the peer's length would read past a short key. */

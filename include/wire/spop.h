@@ -74,8 +74,31 @@ struct spop_value {
 	};
 };
 
-/* False: an unknown type, a number outside its type, or too short; r is bad then, *v undefined. */
-bool spop_value_read(struct rd *r, struct spop_value *v);
+#define SPOP_TYPE_MASK 0x0f /* of a value's first byte */
+
+/* What follows the first byte, whose type v has already. */
+bool spop_value_rest(struct rd *r, uint8_t head, struct spop_value *v);
+
+/* False: an unknown type, a number outside its type, or too short; r is bad then, *v undefined.
+ * Inline for what most arguments are: a text, or nothing. */
+static inline bool spop_value_read(struct rd *r, struct spop_value *v)
+{
+	uint8_t head = rd_u8(r);
+
+	v->type = (enum spop_type)(head & SPOP_TYPE_MASK);
+	if (v->type == SPOP_T_STR || v->type == SPOP_T_BIN) {
+		v->s = rd_slice(r);
+		return !r->bad;
+	}
+	if (v->type != SPOP_T_NULL) {
+		struct rd copy = *r; /* see struct rd_varint */
+
+		(void)spop_value_rest(&copy, head, v);
+		*r = copy;
+	}
+	return !r->bad;
+}
+
 void spop_value_write(struct wr *w, const struct spop_value *v);
 
 bool spop_value_is_int(const struct spop_value *v); /* any of the four integer types */
@@ -105,6 +128,12 @@ struct spop_arg {
 	struct spop_value value;
 };
 
+static inline bool spop_kv_read(struct rd *r, struct spop_arg *kv) /* false: r is bad */
+{
+	kv->name = rd_slice(r);
+	return spop_value_read(r, &kv->value);
+}
+
 struct spop_msg {
 	struct slice name;
 	unsigned int args_left; /* arguments not read yet */
@@ -112,17 +141,55 @@ struct spop_msg {
 
 /* Walk a NOTIFY's payload: start with a zeroed message and r at the payload. Arguments left
  * unread are skipped by the next step. False at the end or at an error: r->bad tells. */
-bool spop_msg_next(struct rd *r, struct spop_msg *m);
-bool spop_arg_next(struct rd *r, struct spop_msg *m, struct spop_arg *arg);
+static inline bool spop_arg_next(struct rd *r, struct spop_msg *m, struct spop_arg *arg)
+{
+	if (m->args_left == 0)
+		return false;
+	m->args_left--;
+	return spop_kv_read(r, arg);
+}
+
+static inline bool spop_msg_next(struct rd *r, struct spop_msg *m)
+{
+	struct spop_arg skipped;
+
+	while (spop_arg_next(r, m, &skipped))
+		;
+	if (rd_left(r) == 0)
+		return false;
+	m->name = rd_slice(r);
+	m->args_left = rd_u8(r);
+	return !r->bad;
+}
 
 void spop_kv_write(struct wr *w, const char *name, const struct spop_value *v);
-bool spop_kv_read(struct rd *r, struct spop_arg *kv); /* false: r is bad */
 
 /* Any frame: begin, write the payload, end with what begin returned. SLO_EFULL: it did not
  * fit, w is bad and nothing of it may be sent. */
-size_t spop_frame_begin(struct wr *w, enum spop_frame_type type, uint64_t stream_id,
-                        uint64_t frame_id);
-MUSTCHECK slo_err spop_frame_end(struct wr *w, size_t begin);
+static inline size_t spop_frame_begin(struct wr *w, enum spop_frame_type type, uint64_t stream_id,
+                                      uint64_t frame_id)
+{
+	size_t begin = wr_len(w);
+
+	wr_u32be(w, 0); /* the length, known at the end */
+	wr_u8(w, (uint8_t)type);
+	wr_u32be(w, SPOP_FIN);
+	wr_varint(w, stream_id);
+	wr_varint(w, frame_id);
+	return begin;
+}
+
+MUSTCHECK static inline slo_err spop_frame_end(struct wr *w, size_t begin)
+{
+	size_t whole = wr_len(w) - begin;
+
+	if (w->bad || whole - SPOP_LENGTH_SIZE > UINT32_MAX) {
+		w->bad = true;
+		return SLO_EFULL;
+	}
+	wr_patch_u32be(w, begin, (uint32_t)(whole - SPOP_LENGTH_SIZE));
+	return SLO_OK;
+}
 
 #define SPOP_ACTION_SET_VAR   1
 #define SPOP_ACTION_UNSET_VAR 2
@@ -130,8 +197,15 @@ MUSTCHECK slo_err spop_frame_end(struct wr *w, size_t begin);
 
 /* ACK: begin, any number of variables of scope txn, end. The names are without prefix, shorter
  * than 240 bytes. Give w no more room than the prefix and the agreed max-frame-size. */
-size_t spop_ack_begin(struct wr *w, uint64_t stream_id, uint64_t frame_id);
-MUSTCHECK slo_err spop_ack_end(struct wr *w, size_t begin);
+static inline size_t spop_ack_begin(struct wr *w, uint64_t stream_id, uint64_t frame_id)
+{
+	return spop_frame_begin(w, SPOP_ACK, stream_id, frame_id);
+}
+
+MUSTCHECK static inline slo_err spop_ack_end(struct wr *w, size_t begin)
+{
+	return spop_frame_end(w, begin);
+}
 
 /* All of a variable but its content. Inline, so that a literal name is a constant: one test of the
  * room, then a few stores. */

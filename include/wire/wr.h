@@ -5,6 +5,7 @@
 #ifndef SLO_WIRE_WR_H
 #define SLO_WIRE_WR_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,9 +20,12 @@ struct wr {
 	bool bad;
 };
 
-void wr_init(struct wr *w, uint8_t *buf, size_t size); /* buf is not NULL */
-
 /* The small ones are inline: an ACK takes some fifty of them. */
+
+static inline void wr_init(struct wr *w, uint8_t *buf, size_t size) /* buf is not NULL */
+{
+	*w = (struct wr){ .start = buf, .p = buf, .end = buf + size, .bad = false };
+}
 
 /* Bytes written. */
 static inline size_t wr_len(const struct wr *w)
@@ -31,7 +35,7 @@ static inline size_t wr_len(const struct wr *w)
 
 static inline void wr_bytes(struct wr *w, struct slice s)
 {
-	if (w->bad || s.len > (size_t)(w->end - w->p)) {
+	if (SELDOM(w->bad || s.len > (size_t)(w->end - w->p))) {
 		w->bad = true;
 		return;
 	}
@@ -46,7 +50,7 @@ static inline uint8_t *wr_room(struct wr *w, size_t len)
 {
 	uint8_t *at = w->p;
 
-	if (w->bad || len > (size_t)(w->end - w->p)) {
+	if (SELDOM(w->bad || len > (size_t)(w->end - w->p))) {
 		w->bad = true;
 		return NULL;
 	}
@@ -56,7 +60,7 @@ static inline uint8_t *wr_room(struct wr *w, size_t len)
 
 static inline void wr_u8(struct wr *w, uint8_t v)
 {
-	if (w->bad || w->p == w->end) {
+	if (SELDOM(w->bad || w->p == w->end)) {
 		w->bad = true;
 		return;
 	}
@@ -75,10 +79,15 @@ void wr_varint_long(struct wr *w, uint64_t v); /* of 240 and more */
 /* At most 10 bytes. */
 static inline void wr_varint(struct wr *w, uint64_t v)
 {
-	if (v < 240)
+	struct wr copy;
+
+	if (v < 240) {
 		wr_u8(w, (uint8_t)v);
-	else
-		wr_varint_long(w, v);
+		return;
+	}
+	copy = *w; /* a cursor whose address is not given away stays in registers */
+	wr_varint_long(&copy, v);
+	*w = copy;
 }
 
 /* Its length as a varint, then its bytes. */
@@ -89,6 +98,15 @@ static inline void wr_slice(struct wr *w, struct slice s)
 }
 
 /* Overwrites four bytes at offset `at`, which must have been written. Nothing when bad. */
-void wr_patch_u32be(struct wr *w, size_t at, uint32_t v);
+static inline void wr_patch_u32be(const struct wr *w, size_t at, uint32_t v)
+{
+	struct wr hole;
+
+	if (w->bad)
+		return;
+	assert(at <= wr_len(w) && wr_len(w) - at >= 4);
+	wr_init(&hole, w->start + at, 4);
+	wr_u32be(&hole, v);
+}
 
 #endif
