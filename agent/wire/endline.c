@@ -34,9 +34,15 @@ static inline const uint8_t *take_digits(const uint8_t *p, const uint8_t *end, i
 	uint64_t v = 0;
 	bool fits = true;
 
-	for (; p < end && *p >= '0' && *p <= '9'; p++) {
-		fits &= v <= INT64_MAX / 10;
-		v = v * 10 + (uint64_t)(*p - '0');
+	for (; p < end; p++) {
+		unsigned digit = (unsigned)*p - '0';
+
+		if (digit > 9)
+			break;
+		if (SELDOM(v > INT64_MAX / 10))
+			fits = false;
+		else
+			v = v * 10 + digit;
 	}
 	*value = fits && v <= INT64_MAX && p > start ? (int64_t)v : -1;
 	return p;
@@ -65,35 +71,49 @@ static const uint8_t *take_text(const uint8_t *p, const uint8_t *end, struct sli
 	return p + s.len;
 }
 
+#define KEY_MAX 8 /* bytes, "=" included: what is compared at once */
+
 /* In the order of the sample configuration's log-format. */
 static const struct field {
-	struct slice key;
+	char key[KEY_MAX];
+	uint8_t mask[KEY_MAX]; /* which bytes of key count */
+	uint8_t len;           /* of key, without "=" */
 	bool number;
 	size_t offset;
 } fields[] = {
-	{ SLICE("id"), false, offsetof(struct endline, id) },
-	{ SLICE("be"), false, offsetof(struct endline, be) },
-	{ SLICE("srv"), false, offsetof(struct endline, srv) },
-	{ SLICE("st"), true, offsetof(struct endline, st) },
-	{ SLICE("tr"), true, offsetof(struct endline, tr_ms) },
-	{ SLICE("ta"), true, offsetof(struct endline, ta_ms) },
-	{ SLICE("bytes"), true, offsetof(struct endline, bytes) },
-	{ SLICE("ts"), false, offsetof(struct endline, ts) },
-	{ SLICE("in"), true, offsetof(struct endline, in) },
-	{ SLICE("out"), true, offsetof(struct endline, out) },
+#define BYTES3 0xff, 0xff, 0xff
+#define BYTES4 BYTES3, 0xff
+#define BYTES6 BYTES3, BYTES3
+	{ "id=", { BYTES3 }, 2, false, offsetof(struct endline, id) },
+	{ "be=", { BYTES3 }, 2, false, offsetof(struct endline, be) },
+	{ "srv=", { BYTES4 }, 3, false, offsetof(struct endline, srv) },
+	{ "st=", { BYTES3 }, 2, true, offsetof(struct endline, st) },
+	{ "tr=", { BYTES3 }, 2, true, offsetof(struct endline, tr_ms) },
+	{ "ta=", { BYTES3 }, 2, true, offsetof(struct endline, ta_ms) },
+	{ "bytes=", { BYTES6 }, 5, true, offsetof(struct endline, bytes) },
+	{ "ts=", { BYTES3 }, 2, false, offsetof(struct endline, ts) },
+	{ "in=", { BYTES3 }, 2, true, offsetof(struct endline, in) },
+	{ "out=", { BYTES4 }, 3, true, offsetof(struct endline, out) },
 };
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
 
-/* Where the value stands if [p, end) starts with f's key, else NULL. Too short for memcmp(). */
+/* Whether p, with KEY_MAX bytes behind it, starts with f's key and "=". */
+static inline bool is_key(const uint8_t *p, const struct field *f)
+{
+	uint64_t word, key, mask;
+
+	memcpy(&word, p, KEY_MAX);
+	memcpy(&key, f->key, KEY_MAX);
+	memcpy(&mask, f->mask, KEY_MAX);
+	return ((word ^ key) & mask) == 0;
+}
+
+/* Where the value stands if [p, end) starts with f's key, else NULL. */
 static const uint8_t *behind_key(const uint8_t *p, const uint8_t *end, const struct field *f)
 {
-	const uint8_t *key = f->key.p, *key_end = key + f->key.len;
-
-	if (end - p < key_end - key)
+	if (end - p < f->len || memcmp(p, f->key, f->len) != 0)
 		return NULL;
-	while (key < key_end)
-		if (*p++ != *key++)
-			return NULL;
+	p += f->len;
 	if (p == end || *p == ' ')
 		return p; /* no value */
 	return *p == '=' ? p + 1 : NULL;
@@ -103,6 +123,10 @@ static const uint8_t *behind_key(const uint8_t *p, const uint8_t *end, const str
  * is the one at `next`. */
 static size_t find_field(const uint8_t *p, const uint8_t *end, size_t next, const uint8_t **value)
 {
+	if (end - p >= KEY_MAX && is_key(p, &fields[next])) {
+		*value = p + fields[next].len + 1;
+		return next;
+	}
 	for (size_t n = 0; n < FIELDS; n++) {
 		size_t i = next + n < FIELDS ? next + n : next + n - FIELDS;
 

@@ -1,5 +1,6 @@
 #include "wire/json_scan.h"
 
+#include <endian.h>
 #include <string.h>
 
 enum { CH_QUOTE = '"', CH_BACKSLASH = '\\' };
@@ -9,7 +10,7 @@ static size_t left(const struct json_cursor *c)
 	return (size_t)(c->end - c->p);
 }
 
-int json_peek(struct json_cursor *c)
+int json_peek_far(struct json_cursor *c)
 {
 	while (c->p < c->end) {
 		uint8_t b = *c->p;
@@ -21,11 +22,6 @@ int json_peek(struct json_cursor *c)
 	return JSON_CUT;
 }
 
-void json_take(struct json_cursor *c)
-{
-	c->p++;
-}
-
 /* Where b next stands in [p, end), or end. */
 static const uint8_t *find(const uint8_t *p, const uint8_t *end, int b)
 {
@@ -34,12 +30,45 @@ static const uint8_t *find(const uint8_t *p, const uint8_t *end, int b)
 	return at ? at : end;
 }
 
-/* memchr() twice is faster than a loop over bytes: for the quote, then for backslashes before it.
- * Neither goes over a byte twice, so this is linear. */
-struct json_text json_quoted(struct json_cursor *c)
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+#define WORD      sizeof(uint64_t)
+
+/* The top bit of the first byte of `word` that is b, in memory order; of none if there is no such
+ * byte. Bits behind the first may be wrong. */
+static uint64_t mark(uint64_t word, uint8_t b)
 {
-	const uint8_t *start = c->p + 1;
-	const uint8_t *from = start; /* what stands before is settled */
+	uint64_t zero = word ^ EACH_BYTE * b;
+
+	return (zero - EACH_BYTE) & ~zero & EACH_BYTE << 7;
+}
+
+/* Names and most values are shorter than this: they are not worth two calls of memchr(). */
+#define SHORT_TEXT (3 * WORD)
+
+/* Goes on from p to the first quote or backslash, or to where it is no short text any more. */
+static const uint8_t *pass_plain(const uint8_t *p, const uint8_t *end)
+{
+	const uint8_t *start = p;
+
+	while ((size_t)(end - p) >= WORD && (size_t)(p - start) < SHORT_TEXT) {
+		uint64_t word, found;
+
+		memcpy(&word, p, WORD);
+		word = le64toh(word);
+		found = mark(word, CH_QUOTE) | mark(word, CH_BACKSLASH);
+		if (found)
+			return p + __builtin_ctzll(found) / 8;
+		p += WORD;
+	}
+	return p;
+}
+
+/* The string that starts at `start`; what stands before `from` is settled. memchr() twice is faster
+ * than a loop over bytes: for the quote, then for backslashes before it. Neither goes over a byte
+ * twice, so this is linear. */
+static struct json_text quoted_from(struct json_cursor *c, const uint8_t *start,
+                                    const uint8_t *from)
+{
 	const uint8_t *quote = find(from, c->end, CH_QUOTE);
 	bool escaped = false;
 
@@ -58,6 +87,21 @@ struct json_text json_quoted(struct json_cursor *c)
 		.raw = { .p = start, .len = (size_t)(quote - start) },
 		.escaped = escaped,
 		.closed = quote < c->end,
+	};
+}
+
+struct json_text json_quoted(struct json_cursor *c)
+{
+	const uint8_t *start = c->p + 1;
+	const uint8_t *p = pass_plain(start, c->end);
+
+	if (p == c->end || *p != CH_QUOTE)
+		return quoted_from(c, start, p);
+	c->p = p + 1;
+	return (struct json_text){
+		.raw = { .p = start, .len = (size_t)(p - start) },
+		.escaped = false,
+		.closed = true,
 	};
 }
 

@@ -170,9 +170,12 @@ static const uint8_t *feed_bytes(struct tokens *t, const uint8_t *p, const uint8
 /* Sixteen bytes at a time. A comparison gives 0xff where it holds. */
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
 
-#define LOOK_BACK  8   /* bytes that tell what the next one adds: 9 letters make a len9 */
-#define LONG_ASCII 64  /* from here on it pays */
-#define BLOCKS_MAX 255 /* until a count of 8 bits is full */
+#define BLOCK      ((ptrdiff_t)sizeof(bytes16))
+#define LOOK_BACK  8    /* bytes that tell what the next one adds: 9 letters make a len9 */
+#define LONG_ASCII 64   /* from here on it pays, whatever stood before */
+#define SHORT_MIN  16   /* from here on it pays at the start of a text */
+#define BLOCKS_MAX 15   /* see sum() */
+#define FILLER     0x80 /* of no class: adds nothing itself, and what follows stands at a start */
 
 static bytes16 load(const uint8_t *p)
 {
@@ -202,7 +205,7 @@ static struct classes classify(bytes16 b)
 	c.digit = within(b, '0', 10);
 	c.newline = (bytes16)(b == '\n') | (bytes16)(b == '\r');
 	c.blank = (bytes16)(b == ' ') | (bytes16)(b == '\t');
-	c.punct = ~(c.letter | c.digit | c.newline | c.blank);
+	c.punct = ~(c.letter | c.digit | c.newline | c.blank) & (bytes16)(b < 0x80);
 	return c;
 }
 
@@ -219,15 +222,13 @@ static bool is_ascii(const uint8_t *p)
 	return ((half[0] | half[1]) & UINT64_C(0x8080808080808080)) == 0;
 }
 
+/* Of at most 15 blocks it is below 256, so one byte holds it. */
 static uint32_t sum(bytes16 counts)
 {
-	const uint64_t even = UINT64_C(0x00ff00ff00ff00ff);
-	uint64_t half[2], pairs = 0;
+	uint64_t half[2];
 
 	memcpy(half, &counts, sizeof(half));
-	for (size_t i = 0; i < 2; i++)
-		pairs += (half[i] & even) + (half[i] >> 8 & even);
-	return (uint32_t)(pairs * UINT64_C(0x0001000100010001) >> 48);
+	return (uint32_t)((half[0] + half[1]) * UINT64_C(0x0101010101010101) >> 56);
 }
 
 static const uint8_t block_feature[] = {
@@ -256,33 +257,75 @@ static void count_block(const uint8_t *p, bytes16 count[BLOCK_FEATURES])
 	count[9] -= now.blank & (last.blank | last.newline);
 }
 
-/* Takes whole blocks of ASCII, as far as they go. */
-static const uint8_t *feed_blocks(struct tokens *t, const uint8_t *p, const uint8_t *end)
+static void add_blocks(struct tokens *t, const bytes16 count[BLOCK_FEATURES])
 {
-	bytes16 count[BLOCK_FEATURES] = { { 0 } };
-	const uint8_t *start = p;
-
-	for (size_t n = 0; n < BLOCKS_MAX && end - p >= 16 && is_ascii(p); n++) {
-		count_block(p, count);
-		p += 16;
-	}
-	if (p == start)
-		return p;
 	for (size_t i = 0; i < BLOCK_FEATURES; i++)
 		t->count[block_feature[i]] += sum(count[i]);
+}
+
+/* The text ends before p, for now; LOOK_BACK bytes stand there. */
+static void note_last(struct tokens *t, const uint8_t *p)
+{
 	t->last = class_of[p[-1]];
 	/* Beyond that nobody asks how many. */
 	for (t->letters = 0; t->letters < LOOK_BACK && class_of[*(p - 1 - t->letters)] <= UP;)
 		t->letters++;
+}
+
+/* Takes whole blocks of ASCII, as far as they go. */
+static const uint8_t *feed_blocks(struct tokens *t, const uint8_t *p, const uint8_t *end)
+{
+	const uint8_t *start = p, *from = NULL;
+
+	while (p != from) {
+		bytes16 count[BLOCK_FEATURES] = { { 0 } };
+
+		from = p;
+		for (size_t n = 0; n < BLOCKS_MAX && end - p >= BLOCK && is_ascii(p); n++) {
+			count_block(p, count);
+			p += BLOCK;
+		}
+		add_blocks(t, count);
+	}
+	if (p > start)
+		note_last(t, p);
 	return p;
+}
+
+/* Takes the start of a text, less than LONG_ASCII bytes, all ASCII, in blocks that are filled up.
+ */
+static void feed_short(struct tokens *t, const uint8_t *p, size_t len)
+{
+	uint8_t text[LOOK_BACK + LONG_ASCII];
+	bytes16 count[BLOCK_FEATURES] = { { 0 } };
+
+	memset(text, FILLER, sizeof(text));
+	memcpy(text + LOOK_BACK, p, len);
+	for (size_t at = 0; at < len; at += sizeof(bytes16))
+		count_block(text + LOOK_BACK + at, count);
+	add_blocks(t, count);
+	note_last(t, text + LOOK_BACK + len);
+}
+
+/* Of SHORT_MIN bytes at least. */
+static bool all_ascii(const uint8_t *p, const uint8_t *end)
+{
+	for (; end - p > BLOCK; p += BLOCK)
+		if (!is_ascii(p))
+			return false;
+	return is_ascii(end - BLOCK);
 }
 
 static const uint8_t *feed_ascii(struct tokens *t, const uint8_t *p, const uint8_t *end)
 {
 	const uint8_t *known = p + LOOK_BACK;
 
-	if (end - p < LONG_ASCII)
-		return feed_bytes(t, p, end);
+	if (end - p < LONG_ASCII) {
+		if (end - p < SHORT_MIN || t->last != NONE || !all_ascii(p, end))
+			return feed_bytes(t, p, end);
+		feed_short(t, p, (size_t)(end - p));
+		return end;
+	}
 	p = feed_bytes(t, p, known);
 	return p == known ? feed_blocks(t, p, end) : p;
 }
