@@ -23,10 +23,9 @@ void decide_refuse(struct sched *s, slo_nsec now, struct request *r, enum slo_ve
 }
 
 static void place(struct sched *s, slo_nsec now, struct request *r, struct seat *seat,
-                  enum slo_verdict verdict, enum slo_reason reason, struct sched_action *out)
+                  slo_load load, enum slo_verdict verdict, enum slo_reason reason,
+                  struct sched_action *out)
 {
-	slo_load load = rank_load(seat->deployment, r);
-
 	sched_leave_queue(s, r);
 	requests_move(&s->requests, r, REQUEST_DISPATCHED, now);
 	r->goal = rank_goal(seat->deployment, r);
@@ -52,7 +51,7 @@ static void fall_back(struct sched *s, slo_nsec now, struct request *r, enum slo
 		return;
 	}
 	r->fallback = true;
-	place(s, now, r, seat, SLO_FALLBACK, reason, out);
+	place(s, now, r, seat, rank_load(seat->deployment, r), SLO_FALLBACK, reason, out);
 	out->strategy = s->conf.fallback;
 }
 
@@ -113,7 +112,7 @@ bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
 			continue;
 		seat = policy_pick((enum slo_strategy)r->strategy, d, options[i].load);
 		if (seat) {
-			place(s, now, r, seat, SLO_ROUTE, SLO_REASON_NONE, out);
+			place(s, now, r, seat, options[i].load, SLO_ROUTE, SLO_REASON_NONE, out);
 			return true;
 		}
 		full = true;
@@ -143,5 +142,5 @@ void decide_at_once(struct sched *s, slo_nsec now, struct request *r, struct sch
 		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_NO_SERVER, out);
 		return;
 	}
-	place(s, now, r, seat, SLO_ROUTE, SLO_REASON_NONE, out);
+	place(s, now, r, seat, rank_load(seat->deployment, r), SLO_ROUTE, SLO_REASON_NONE, out);
 }

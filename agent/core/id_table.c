@@ -14,18 +14,29 @@ static uint64_t mix(uint64_t hash, uint64_t word)
 	return hash ^ hash >> 32;
 }
 
-/* Eight bytes at a time. Ids are HAProxy's own, so nobody chooses them to collide. */
+static uint64_t word_at(const char *id)
+{
+	uint64_t word;
+
+	memcpy(&word, id, sizeof(word));
+	return word;
+}
+
+/* Eight bytes at a time, the last eight whether some of them were in it before or not. Ids are
+ * HAProxy's own, so nobody chooses them to collide. */
 uint32_t id_hash(const char *id, size_t len)
 {
-	uint64_t hash = len, word;
+	uint64_t hash = len, word = 0;
+	const char *last;
 
-	for (; len >= sizeof(word); len -= sizeof(word), id += sizeof(word)) {
-		memcpy(&word, id, sizeof(word));
-		hash = mix(hash, word);
+	if (len < sizeof(word)) {
+		memcpy(&word, id, len);
+		return (uint32_t)mix(hash, word);
 	}
-	word = 0;
-	memcpy(&word, id, len);
-	return (uint32_t)mix(hash, word);
+	last = id + len - sizeof(word);
+	for (; id < last; id += sizeof(word))
+		hash = mix(hash, word_at(id));
+	return (uint32_t)mix(hash, word_at(last));
 }
 
 struct request *id_table_find(const struct id_table *t, uint32_t hash, const char *id, size_t len)
@@ -50,7 +61,7 @@ static void put(struct id_table *t, struct id_slot entry)
 	t->slot[i] = entry;
 }
 
-static slo_err resize(struct id_table *t, size_t slots)
+static COLD slo_err resize(struct id_table *t, size_t slots)
 {
 	struct id_table grown = { .mask = slots - 1, .count = t->count };
 

@@ -7,6 +7,7 @@
 /* HAProxy's usual unique-ids are about 50 bytes long. */
 #define SHORT_ID   55
 #define SPARES_MAX 1024
+#define CACHE_LINE 64
 
 void requests_init(struct requests *t)
 {
@@ -111,13 +112,27 @@ void requests_move(struct requests *t, struct request *r, enum request_state to,
 	t->count[to]++;
 }
 
+/* All of a block that lay untouched for long and will be used again. */
+static void fetch_block(const struct request *r)
+{
+	const char *p = (const char *)r;
+
+	for (size_t at = 0; at < sizeof(*r) + SHORT_ID; at += CACHE_LINE)
+		__builtin_prefetch(p + at, 1);
+}
+
+/* The oldest go one after the other, and are cold: the next one is fetched while there is other
+ * work, and the head of the one behind it, which tells where that stands in the table. */
 void requests_forget(struct requests *t, struct request *r)
 {
 	const struct request *next = TAILQ_NEXT(r, link);
 
 	assert(r->state == REQUEST_PAST && !r->charge.ledger);
-	if (next)
-		id_table_prefetch(&t->by_id, next->hash); /* it goes next, and is cold */
+	if (next) {
+		id_table_prefetch(&t->by_id, next->hash);
+		fetch_block(next);
+		__builtin_prefetch(TAILQ_NEXT(next, link));
+	}
 	TAILQ_REMOVE(&t->list[REQUEST_PAST], r, link);
 	t->count[REQUEST_PAST]--;
 	id_table_remove(&t->by_id, r);
