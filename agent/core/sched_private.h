@@ -53,20 +53,21 @@ static inline bool tapped(const struct sched *s)
 {
 	return s->tap.tell != NULL;
 }
-void tap_tell(struct sched *s, const struct slo_event *e);
-void tap_config(struct sched *s);
-void tap_model(struct sched *s, enum slo_event_kind kind, const struct sched_model *m);
-void tap_deployment(struct sched *s, enum slo_event_kind kind, const struct deployment *d);
-void tap_server(struct sched *s, enum slo_event_kind kind, const struct server *server);
-void tap_seat(struct sched *s, enum slo_event_kind kind, const struct seat *seat);
-void tap_order(struct sched *s, const struct sched_model *m, struct deployment *const *order);
-void tap_request(struct sched *s, enum slo_event_kind kind, slo_nsec now, const struct request *r);
-void tap_end(struct sched *s, slo_nsec now, const struct request *r,
-             const struct sched_outcome *outcome);
-void tap_decision(struct sched *s, enum slo_event_kind kind, slo_nsec now,
-                  const struct sched_action *act);
+COLD void tap_tell(struct sched *s, const struct slo_event *e);
+COLD void tap_config(struct sched *s);
+COLD void tap_model(struct sched *s, enum slo_event_kind kind, const struct sched_model *m);
+COLD void tap_deployment(struct sched *s, enum slo_event_kind kind, const struct deployment *d);
+COLD void tap_server(struct sched *s, enum slo_event_kind kind, const struct server *server);
+COLD void tap_seat(struct sched *s, enum slo_event_kind kind, const struct seat *seat);
+COLD void tap_order(struct sched *s, const struct sched_model *m, struct deployment *const *order);
+COLD void tap_request(struct sched *s, enum slo_event_kind kind, slo_nsec now,
+                      const struct request *r);
+COLD void tap_end(struct sched *s, slo_nsec now, const struct request *r,
+                  const struct sched_outcome *outcome);
+COLD void tap_decision(struct sched *s, enum slo_event_kind kind, slo_nsec now,
+                       const struct sched_action *act);
 /* Of a step without an answer; expired: leases. */
-void tap_step(struct sched *s, slo_nsec now, bool expired);
+COLD void tap_step(struct sched *s, slo_nsec now, bool expired);
 
 /* Decides one request by its ranked options (those of rank_options()). False: it has to wait. */
 bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,

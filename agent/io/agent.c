@@ -128,8 +128,9 @@ static bool has_id(const struct agent *a, const struct route_msg *msg)
 }
 
 /* An answer that needs no scheduler. */
-static bool pass(struct agent *a, slo_nsec now, struct agent_model *m, const struct route_msg *msg,
-                 enum slo_strategy strategy, enum slo_reason reason, struct answer *out)
+static COLD bool pass(struct agent *a, slo_nsec now, struct agent_model *m,
+                      const struct route_msg *msg, enum slo_strategy strategy,
+                      enum slo_reason reason, struct answer *out)
 {
 	*out = (struct answer){ .verdict = SLO_PASS, .reason = reason, .strategy = strategy };
 	decisions_of(a, m)->requests[strategy][SLO_PASS][reason]++;

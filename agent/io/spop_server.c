@@ -82,7 +82,7 @@ static void send_ack(struct spop_conn *c, const struct held *h, const struct ans
 	begin = spop_ack_begin(&w, h->stream_id, h->frame_id);
 	if (answer)
 		write_answer(&w, answer);
-	if (spop_ack_end(&w, begin) != SLO_OK) {
+	if (SELDOM(spop_ack_end(&w, begin) != SLO_OK)) {
 		/* HAProxy agreed on tiny frames: an empty ACK makes it balance. */
 		wr_init(&w, out, room);
 		begin = spop_ack_begin(&w, h->stream_id, h->frame_id);
@@ -148,7 +148,7 @@ static void abandon_held(struct spop_conn *c, slo_nsec now)
 }
 
 /* Nothing may follow a DISCONNECT, so no ACK is due any more. To be followed by agent_pump(). */
-static void disconnect(struct spop_conn *c, slo_nsec now, enum spop_status status)
+static COLD void disconnect(struct spop_conn *c, slo_nsec now, enum spop_status status)
 {
 	uint8_t *out = conn_reserve(&c->conn, SPOP_CONTROL_MAX);
 	struct wr w;

@@ -94,11 +94,11 @@ void conns_give_back(struct conns *set);
  * the peer does not read or memory is out, and the connection has been closed. */
 uint8_t *conn_reserve(struct conn *c, size_t len);
 void conn_sent(struct conn *c, size_t len);
-void conn_finish(struct conn *c); /* closes when all output is written, or soon anyway */
+COLD void conn_finish(struct conn *c); /* closes when all output is written, or soon anyway */
 /* Takes what has come already, without waiting for the loop. */
 void conn_read_all(struct conn *c);
 /* Closes now. A reason that is not NULL is logged with the peer's name. */
-void conn_close(struct conn *c, slo_nsec now, const char *reason);
+COLD void conn_close(struct conn *c, slo_nsec now, const char *reason);
 
 /* An acceptor of connections for one protocol. */
 struct acceptor {

@@ -84,10 +84,10 @@ void log_fini(struct log *l); /* tells what was left out */
 bool log_wants(const struct log *l, int level);
 /* All but printable ASCII is printed as '?': peers can send anything. Lines are cut at 1,000 bytes.
  */
-void log_write(struct log *l, int level, const char *fmt, ...)
+COLD void log_write(struct log *l, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-void log_limited(struct log *l, slo_nsec now, enum log_cause cause, int level, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
+COLD void log_limited(struct log *l, slo_nsec now, enum log_cause cause, int level, const char *fmt,
+                      ...) __attribute__((format(printf, 5, 6)));
 /* Tells what was left out in the windows that are over. */
 void log_tell(struct log *l, slo_nsec now);
 
