@@ -81,14 +81,24 @@ static uint32_t least_missing(const struct heal_view *v, uint32_t k)
 	return least;
 }
 
+/* Whether the last round that found something missing is too long ago to go with this one. */
+static bool is_broken(const struct heal *h, const struct heal_view *v)
+{
+	return h->before < 0 || (v->pasts > 0 && h->asked - v->past[v->pasts - 1].asked > h->grace);
+}
+
 /* How many leases of the server are over. */
-static uint32_t lost(const struct heal *h, struct server *server, uint32_t sessions)
+static uint32_t lost(const struct heal *h, struct server *server, uint32_t sessions,
+                     uint32_t released)
 {
 	struct heal_view *v = &server->view;
 	struct heal_past now = { h->asked, missing(h, server, sessions), sessions == 0 };
+	uint32_t others = sessions > released ? sessions - released : 0;
 	uint32_t n = 0;
 
-	if (h->before < 0 || now.missing == 0)
+	/* HAProxy may have counted what was released in this round. Without that, would some be
+	 * missing? Then the round says nothing. */
+	if (is_broken(h, v) || missing(h, server, others) == 0)
 		v->pasts = 0;
 	if (now.missing == 0)
 		return 0;
@@ -122,7 +132,7 @@ static void put_right(const struct heal *h, struct sched *s, slo_nsec now, struc
 		return;
 	while (sched_expire_departed(s, now, server, h->departed))
 		;
-	for (uint32_t n = lost(h, server, sessions); n > 0; n--)
+	for (uint32_t n = lost(h, server, sessions, released); n > 0; n--)
 		sched_expire_oldest(s, now, server);
 }
 

@@ -11,8 +11,9 @@
  * open at any moment of the round are taken off first.
  *
  * Fewer there than here: what is missing in every round for `grace` is over, and so many of the
- * oldest leases are given up. What was dispatched too shortly before a question to be there does
- * not count. An end line may still be on its way when a round is concluded, so do that
+ * oldest leases are given up. A round in which just as many ended as would be missing says nothing
+ * either way: HAProxy counted them or not. What was dispatched too shortly before a question to be
+ * there does not count. An end line may still be on its way when a round is concluded, so do that
  * HEAL_LINE_TIME after the last answer. On a server that is idle, two rounds in a row are enough.
  *
  * The count is HAProxy's in any case: what is given up by mistake comes back as surplus in the next

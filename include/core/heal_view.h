@@ -20,7 +20,7 @@ struct heal_view {
 	uint32_t round;    /* when it did last */
 	uint32_t sessions; /* of that round, summed over HAProxy's processes */
 	int64_t drift;     /* what HAProxy had more than our leases; 0 until known */
-	uint32_t pasts;    /* the unbroken row of such rounds up to the last one, oldest first */
+	uint32_t pasts; /* such rounds with no other between that says the contrary, oldest first */
 	struct heal_past past[HEAL_PAST];
 };
 

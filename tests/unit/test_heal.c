@@ -289,6 +289,62 @@ static void one_round_that_agrees_starts_the_grace_anew(void **state)
 	}
 }
 
+/* A round in which HAProxy counts a request that ends before the round does. */
+static void poll_with_an_end(struct ward *w, slo_nsec now, uint32_t sessions, const char *id)
+{
+	heal_ask(&w->h, w->r->s, now);
+	heal_count(&w->h, w->server, sessions);
+	end(w->r, now + MS(10), id);
+	conclude(w, now + MS(20), true);
+}
+
+static void an_end_in_the_round_hides_nothing_that_was_lost(void **state)
+{
+	struct ward w = ward_of(state);
+	char id[16];
+
+	push(&w, S(1), "lost");
+	push(&w, S(1), "stays");
+	poll(&w, S(2), 2);
+	for (int i = 3; i < 6; i++) {
+		snprintf(id, sizeof(id), "r%d", i);
+		push(&w, S(i) - MS(500), id);
+		if (i == 4)
+			poll_with_an_end(&w, S(i), 2, id);
+		else
+			poll(&w, S(i), 2);
+		expect(&w, i == 4 ? 2 : 3, 0);
+		if (i == 3)
+			end(w.r, S(i) + MS(200), id);
+	}
+	poll(&w, S(6), 2);
+	expect(&w, 2, 0);
+	assert_int_equal(repairs(&w, FLEET_REPAIR_EXPIRED), 1);
+}
+
+static void rounds_that_say_nothing_join_no_others_for_long(void **state)
+{
+	struct ward w = ward_of(state);
+	char id[16];
+
+	push(&w, S(1), "late"); /* missing once, as its line is late */
+	push(&w, S(1), "stays");
+	poll(&w, S(2), 1);
+	end(w.r, S(2) + MS(500), "late");
+	for (int i = 3; i < 40; i++) {
+		snprintf(id, sizeof(id), "r%d", i);
+		push(&w, S(i) - MS(500), id);
+		if (i % 5 == 0) { /* the same again */
+			poll(&w, S(i), 1);
+			end(w.r, S(i) + MS(500), id);
+		} else {
+			poll_with_an_end(&w, S(i), 2, id);
+		}
+		expect(&w, 1, 0);
+	}
+	assert_int_equal(repairs(&w, FLEET_REPAIR_EXPIRED), 0);
+}
+
 static void after_a_pause_lines_get_their_time(void **state)
 {
 	struct ward w = ward_of(state);
@@ -517,6 +573,8 @@ int main(void)
 		TEST(a_request_on_its_way_is_not_missing),
 		TEST(a_line_on_its_way_is_not_lost),
 		TEST(one_round_that_agrees_starts_the_grace_anew),
+		TEST(an_end_in_the_round_hides_nothing_that_was_lost),
+		TEST(rounds_that_say_nothing_join_no_others_for_long),
 		TEST(after_a_pause_lines_get_their_time),
 		TEST(rounds_more_often_than_are_remembered_do_no_harm),
 		TEST(leases_of_a_process_that_left_are_kept),
