@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "io/clock.h"
+#include "wire/endline.h"
 
 #define UDP_BUFFER   (8 << 20) /* what the kernel may keep while we are busy */
 #define UDP_BATCH    32        /* datagrams read at once */
@@ -59,7 +60,26 @@ static void too_long(struct agent *a, slo_nsec now, const char *peer)
 	            a->conf->limits.end_line_length);
 }
 
+/* What a line of HAProxy's begins with. */
+static const char line_start[] = "slo1 id=";
+#define LINE_START (sizeof(line_start) - 1)
+
 /* TCP */
+
+/* The request that the next line is about is looked for while this line is read. */
+static void expect(struct agent *a, const uint8_t *next, const uint8_t *end)
+{
+	const uint8_t *id, *id_end;
+	size_t left = (size_t)(end - next);
+
+	if (left <= LINE_START || memcmp(next, line_start, LINE_START) != 0)
+		return;
+	id = next + LINE_START;
+	left -= LINE_START;
+	id_end = memchr(id, ' ', left < ENDLINE_ID_MAX ? left : ENDLINE_ID_MAX);
+	if (id_end)
+		sched_expect(a->sched, (const char *)id, (size_t)(id_end - id));
+}
 
 static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_nsec now)
 {
@@ -72,6 +92,7 @@ static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_n
 	while ((end = memchr(data + used, '\n', len - used))) {
 		size_t line = (size_t)(end - (data + used));
 
+		expect(a, end + 1, data + len);
 		if (c->skipping) {
 			c->skipping = false;
 		} else if (line > a->conf->limits.end_line_length) {
@@ -124,14 +145,12 @@ static void accepted(struct conn *conn, slo_nsec now)
 /* Lines that make sense are not logged, so their sender needs no name. */
 static bool makes_sense(const uint8_t *line, size_t len)
 {
-	static const char start[] = "slo1 id=";
-	size_t head = sizeof(start) - 1;
 	const uint8_t *id = line;
 
 	/* Mostly it stands right at the front. */
-	if (len < head || memcmp(line, start, head) != 0)
-		id = memmem(line, len, start, head);
-	return id && id + head < line + len && id[head] > '-';
+	if (len < LINE_START || memcmp(line, line_start, LINE_START) != 0)
+		id = memmem(line, len, line_start, LINE_START);
+	return id && id + LINE_START < line + len && id[LINE_START] > '-';
 }
 
 static void read_batch(struct udp *u, slo_nsec now, int n)
