@@ -1,6 +1,8 @@
-/* null_agent SPOP-PORT EVENTS-PORT SERVER - the least that an SPOE agent can do, as the floor for
- * comparisons: HELLO is answered as it must be, every NOTIFY gets the same ACK, which sets
- * txn.slo.server to SERVER. Of a NOTIFY only the head is read. One read and one write a wake-up.
+/* null_agent SPOP-PORT EVENTS-PORT SERVER [BACKEND] - the least that an SPOE agent can do, as the
+ * floor for comparisons: HELLO is answered as it must be, every NOTIFY gets the same ACK. With
+ * BACKEND that sets the variables that slo-spoa sets for a routed request, so that HAProxy has the
+ * same to do for both; without, only txn.slo.server. Of a NOTIFY only the head is read. One read
+ * and one write a wake-up.
  *
  * End lines come as they come to the daemon, over TCP and UDP. TCP bytes are thrown away in the
  * kernel, without a copy; the UDP socket is never read, and the kernel drops what it cannot keep.
@@ -24,7 +26,7 @@ struct peer {
 };
 
 static int epoll_fd;
-static struct slice server;
+static struct slice actions; /* of every ACK */
 /* An ACK is at most a few times longer than the shortest NOTIFY. */
 static uint8_t out[8 * (READ_SIZE + MAX_FRAME)];
 
@@ -84,7 +86,7 @@ static bool answer(struct wr *w, const uint8_t *content, size_t len)
 		return false;
 	if (f.type == SPOP_NOTIFY) {
 		begin = spop_ack_begin(w, f.stream_id, f.frame_id);
-		spop_ack_set_str(w, "server", server);
+		wr_bytes(w, actions);
 		return spop_ack_end(w, begin) == SLO_OK;
 	}
 	if (f.type == SPOP_HAPROXY_HELLO && spop_hello_decode(&f, &hello) == SPOP_S_NORMAL)
@@ -142,15 +144,35 @@ static void dispatch(struct peer *p)
 	}
 }
 
+/* backend NULL: short. */
+static void make_actions(const char *server, const char *backend)
+{
+	static uint8_t room[SPOP_ACK_MAX];
+	struct wr w;
+
+	wr_init(&w, room, sizeof(room));
+	if (backend) {
+		spop_ack_set_str(&w, "verdict", slice_of("route"));
+		spop_ack_set_str(&w, "strategy", slice_of("slo"));
+		spop_ack_set_int(&w, "wait_ms", 0);
+	}
+	spop_ack_set_str(&w, "server", slice_of(server));
+	if (backend)
+		spop_ack_set_str(&w, "backend", slice_of(backend));
+	if (w.bad)
+		bench_die("the names are too long");
+	actions = (struct slice){ .p = room, .len = wr_len(&w) };
+}
+
 int main(int argc, char **argv)
 {
 	static struct epoll_event events[EVENTS];
 
-	if (argc != 4) {
-		fputs("usage: null_agent SPOP-PORT EVENTS-PORT SERVER\n", stderr);
+	if (argc != 4 && argc != 5) {
+		fputs("usage: null_agent SPOP-PORT EVENTS-PORT SERVER [BACKEND]\n", stderr);
 		return EXIT_FAILURE;
 	}
-	server = slice_of(argv[3]);
+	make_actions(argv[3], argc == 5 ? argv[4] : NULL);
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll_fd < 0)
 		bench_die("epoll");

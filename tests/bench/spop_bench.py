@@ -3,7 +3,8 @@ same cores as what is measured, so ratios say more than rates, and medians of ra
 runs more than either: run it on a quiet machine.
 
   direct   spop_load speaks SPOP to the null agent and to slo-spoa in turn. The null agent answers
-           every frame with the same ACK and reads nothing but its head. Both get an end line for
+           every frame with the same ACK and reads nothing but its head. The ACK sets what
+           slo-spoa's sets, as constants (SHORT_ACK=1: the server only). Both get an end line for
            each answer; the null agent throws it away.
   proxied  h2load asks three HAProxys in turn, each with the sample configuration:
              none   without the filter and its rule, so nobody is asked; end lines as ever
@@ -81,7 +82,8 @@ class Bench:
         ports = Ports()
         self.target = {"null": (ports.take(), ports.take())}  # name -> SPOP, events, pid
         ports.release()
-        null = Process([BUILD / "bench/null_agent", *self.target["null"], "l20-1"],
+        short = [] if os.environ.get("SHORT_ACK") == "1" else [MODEL]
+        null = Process([BUILD / "bench/null_agent", *self.target["null"], "l20-1", *short],
                        self.dir / "null.log")
         self.cleanup.callback(null.stop)
         self.target["null"] += (null.child.pid,)
