@@ -450,6 +450,13 @@ void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
 	}
 }
 
+bool sched_ended(const struct sched *s, const char *id, size_t len)
+{
+	const struct request *r = requests_find(&s->requests, id_hash(id, len), id, len);
+
+	return r && r->state == REQUEST_PAST && r->ended;
+}
+
 void sched_give_back(struct sched *s)
 {
 	requests_give_back(&s->requests);

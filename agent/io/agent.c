@@ -523,6 +523,14 @@ bool agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t
 	return true;
 }
 
+bool agent_event_copy(struct agent *a, struct slice id)
+{
+	if (!sched_ended(a->sched, (const char *)id.p, id.len))
+		return false;
+	a->stats.end_lines[END_DUPLICATE]++;
+	return true;
+}
+
 void agent_drain(struct agent *a)
 {
 	a->draining = true;

@@ -64,21 +64,31 @@ static void too_long(struct agent *a, slo_nsec now, const char *peer)
 static const char line_start[] = "slo1 id=";
 #define LINE_START (sizeof(line_start) - 1)
 
+/* The id, if [p, end) begins as HAProxy's lines do. Else, or where it is too long to be one, p
+ * NULL.
+ */
+static struct slice leading_id(const uint8_t *p, const uint8_t *end)
+{
+	size_t left = (size_t)(end - p);
+	const uint8_t *blank;
+
+	if (left <= LINE_START || memcmp(p, line_start, LINE_START) != 0)
+		return (struct slice){ 0 };
+	p += LINE_START;
+	left -= LINE_START;
+	blank = memchr(p, ' ', left < ENDLINE_ID_MAX ? left : ENDLINE_ID_MAX);
+	return (struct slice){ blank ? p : NULL, blank ? (size_t)(blank - p) : 0 };
+}
+
 /* TCP */
 
 /* The request that the next line is about is looked for while this line is read. */
 static void expect(struct agent *a, const uint8_t *next, const uint8_t *end)
 {
-	const uint8_t *id, *id_end;
-	size_t left = (size_t)(end - next);
+	struct slice id = leading_id(next, end);
 
-	if (left <= LINE_START || memcmp(next, line_start, LINE_START) != 0)
-		return;
-	id = next + LINE_START;
-	left -= LINE_START;
-	id_end = memchr(id, ' ', left < ENDLINE_ID_MAX ? left : ENDLINE_ID_MAX);
-	if (id_end)
-		sched_expect(a->sched, (const char *)id, (size_t)(id_end - id));
+	if (id.p)
+		sched_expect(a->sched, (const char *)id.p, id.len);
 }
 
 static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_nsec now)
@@ -153,6 +163,16 @@ static bool makes_sense(const uint8_t *line, size_t len)
 	return id && id + LINE_START < line + len && id[LINE_START] > '-';
 }
 
+/* While lines come over TCP too, most datagrams are copies. */
+static bool is_copy(const struct udp *u, const uint8_t *line, size_t len)
+{
+	struct slice id = { 0 };
+
+	if (u->server->lines_over_tcp)
+		id = leading_id(line, line + len);
+	return id.p && agent_event_copy(u->server->agent, id);
+}
+
 static void read_batch(struct udp *u, slo_nsec now, int n)
 {
 	struct agent *a = u->server->agent;
@@ -165,6 +185,8 @@ static void read_batch(struct udp *u, slo_nsec now, int n)
 		bool cut = m->msg_flags & MSG_TRUNC || len > longest;
 		char peer[SOCKET_NAME_MAX] = "udp";
 
+		if (is_copy(u, line, len))
+			continue;
 		if (log_wants(a->log, LOG_WARNING) && (cut || !makes_sense(line, len)))
 			socket_name(&u->from[i], m->msg_namelen, peer, sizeof(peer));
 		if (cut)

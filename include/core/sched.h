@@ -141,6 +141,10 @@ struct sched_request {
 /* A request or an end with that id will follow soon: has the CPU fetch what it will look at. */
 void sched_expect(const struct sched *s, const char *id, size_t len);
 
+/* Whether a line on the end of that request came before, as far as that is remembered: another one
+ * changes nothing. */
+bool sched_ended(const struct sched *s, const char *id, size_t len);
+
 /* A new request; its answer is an action of a later sched_step(), exactly one.
  * SLO_ESTALE: its end was seen already, so answer `pass`, SLO_REASON_ENDED.
  * SLO_EINVAL: the id is in use. SLO_ENOMEM. In these cases there is no action.

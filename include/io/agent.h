@@ -76,6 +76,9 @@ void agent_abandon(struct agent *a, slo_nsec now, struct request *request);
 /* A line on the event listeners, end line or notice; peer is for the log. False: neither. */
 bool agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
                       const char *peer);
+/* Whether the end line about that id is but a copy of one that came before; it is counted then, and
+ * need not be read. */
+bool agent_event_copy(struct agent *a, struct slice id);
 /* Delivers what is decided and sets the timer for what comes. */
 void agent_pump(struct agent *a, slo_nsec now);
 

@@ -94,6 +94,26 @@ static void the_end_of_a_refused_request_is_its_own_and_then_a_duplicate(void **
 	assert_int_equal(end(r, 0, "r1"), SCHED_END_DUPLICATE);
 }
 
+static void an_end_is_told_from_the_first_line_on(void **state)
+{
+	struct rig *r = *state;
+
+	assert_false(sched_ended(r->s, "r1", 2));
+	submit(r, 0, "r1");
+	assert_false(sched_ended(r->s, "r1", 2));
+	routed(r, 0, "r1", "s1");
+	assert_false(sched_ended(r->s, "r1", 2));
+	assert_int_equal(end(r, 0, "r1"), SCHED_END_CLOSED);
+	assert_true(sched_ended(r->s, "r1", 2));
+	assert_false(sched_ended(r->s, "r10", 3));
+	/* Refused, which is no end. */
+	sched_server_usable(r->s, r->server[0], false);
+	sched_server_usable(r->s, r->server[1], false);
+	submit(r, 0, "r2");
+	answer(r, 0, "r2", SLO_REJECT, SLO_REASON_NO_SERVER);
+	assert_false(sched_ended(r->s, "r2", 2));
+}
+
 static void a_request_after_its_end_is_stale(void **state)
 {
 	struct rig *r = *state;
@@ -408,6 +428,7 @@ int main(void)
 		TEST(the_end_of_a_request_before_its_first_step_cancels_it),
 		TEST(a_cancelled_head_lets_the_next_of_its_bucket_go),
 		TEST(the_end_of_a_refused_request_is_its_own_and_then_a_duplicate),
+		TEST(an_end_is_told_from_the_first_line_on),
 		TEST(a_request_after_its_end_is_stale),
 		TEST(an_id_that_passed_is_known_at_its_end),
 		TEST(an_ended_id_is_remembered_for_its_time),
