@@ -2,11 +2,13 @@
 """The published setting through real HAProxy, beside what slo-sim predicts for the same requests.
 
     real.py --build DIR [--out FILE] [--compress 10] [--seconds 600] [--seeds 1,2] [--strategies ...]
+    real.py --build DIR [--out FILE] --again
 
 HAProxy, the agent and the demo servers run in compressed time: the servers are so many times as
 fast, arrivals come so many times as often, and profiles, target and queue_timeout are divided to
 match. The client is open-loop: what arrives when is slo-sim's, written as a trace that both replay.
-Writes FILE (REAL.md). HAPROXY chooses the binary.
+Writes FILE (REAL.md). HAPROXY chooses the binary. With --again the real runs are those FILE tells of,
+and only the simulation beside them is made anew, in seconds: for when the core has changed.
 """
 import argparse
 import contextlib
@@ -24,6 +26,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
@@ -258,6 +261,12 @@ class Experiment:
                   f"ours {real.ours:.2f} cores, no-op P99 {1000 * real.noop[2]:.1f} ms", flush=True)
             yield name, real, sim
 
+    def again(self, seed, outcomes):
+        trace = self.trace(seed)
+        for name, real in outcomes.items():
+            _, _, headroom, simulated = ROUTERS[name]
+            yield name, real, self.predict(trace, headroom, simulated)
+
 
 def table(head, rows):
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -292,6 +301,26 @@ def machine_table(results):
           f"{s.on_a10:.1f}", str(r.offered), str(r.failed)] for name, r, s in results])
 
 
+def recorded(text):
+    """The real runs that a REAL.md tells of, to the digits it has: seed, outcomes by name."""
+    def numbers(cell):
+        return [float(v) for v in cell.split(" / ")]
+
+    def outcome(main, machine):
+        return types.SimpleNamespace(
+            tpat=numbers(main[1]), met=float(main[2]), rejected=float(main[3]), ours=float(machine[1]),
+            idle=float(machine[2]), noop=[v / 1000 for v in numbers(machine[3])],
+            late=float(machine[4]) / 1000, on_a10=float(machine[5]), offered=int(machine[7]),
+            failed=int(machine[8]))
+
+    for part in text.split("\n## Seed ")[1:]:
+        rows = {}
+        for line in part.splitlines():
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            rows.setdefault(cells[0], []).append(cells)
+        yield int(part.split("\n", 1)[0]), {name: outcome(*rows[name]) for name in ROUTERS if name in rows}
+
+
 HEAD = """# Through real HAProxy
 
 Written by `make experiment-real`; do not edit. What is compared and why it differs is told in
@@ -306,13 +335,42 @@ within 3 points and P99 within 20 %. `leastconn` and `roundrobin` are HAProxy wi
 HAProxy meanwhile, in real milliseconds, as is by how much the client was late. *Cores of all of ours*:
 HAProxy, agent, servers and client together; what else made the processors busy was not ours. Measured on
 {cpus} processors, load average {load}.
+
+Real runs: {now}.
+Simulation: {now}.
 """
+
+
+def now():
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+
+
+def section(seed, results):
+    return f"\n## Seed {seed}\n\n{main_table(results)}\n{machine_table(results)}"
+
+
+def measured(experiment, args):
+    sections = "".join(section(seed, list(experiment.run(seed))) for seed in args.seeds)
+    version = " ".join(run(os.environ.get("HAPROXY", "haproxy"), "-v").split()[:3])
+    return HEAD.format(workloads=PUBLISHED.replace(",", " + "), fleet=FLEET.replace(",", ", "),
+                       version=version, factor=args.compress, seconds=args.seconds,
+                       real=args.seconds / args.compress, warm=WARM_UP, runs=SIM_RUNS,
+                       cpus=os.cpu_count(), load="%.1f" % os.getloadavg()[2], now=now()) + sections
+
+
+def simulated_again(experiment, text):
+    experiment.args.seconds = float(re.search(r"(\S+) s of arrivals", text)[1])
+    head, n = re.subn(r"^Simulation: .*", f"Simulation: {now()}.", text.split("\n## Seed ")[0], flags=re.M)
+    assert n == 1
+    return head + "".join(section(seed, list(experiment.again(seed, outcomes)))
+                          for seed, outcomes in recorded(text))
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, default=HERE / "REAL.md")
+    parser.add_argument("--again", action="store_true")
     parser.add_argument("--compress", type=float, default=10)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seeds", default="1,2")
@@ -321,18 +379,10 @@ def main():
     args.build = args.build.resolve()
     args.seeds = [int(s) for s in args.seeds.split(",")]
     args.strategies = [s.strip() for s in args.strategies.split(";")]
-    haproxy = os.environ.get("HAPROXY", "haproxy")
     experiment = Experiment(args)
     experiment.profiles()
-    text = ""
-    for seed in args.seeds:
-        results = list(experiment.run(seed))
-        text += f"\n## Seed {seed}\n\n{main_table(results)}\n{machine_table(results)}"
-    head = HEAD.format(workloads=PUBLISHED.replace(",", " + "), fleet=FLEET.replace(",", ", "),
-                       version=" ".join(run(haproxy, "-v").split()[:3]), factor=args.compress,
-                       seconds=args.seconds, real=args.seconds / args.compress, warm=WARM_UP,
-                       runs=SIM_RUNS, cpus=os.cpu_count(), load="%.1f" % os.getloadavg()[2])
-    args.out.write_text(head + text)
+    text = simulated_again(experiment, args.out.read_text()) if args.again else measured(experiment, args)
+    args.out.write_text(text)
     print(f"  {args.out}")
     if experiment.failed:
         raise SystemExit(f"{experiment.failed} requests got neither a 200 nor a 429")

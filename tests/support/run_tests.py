@@ -120,10 +120,11 @@ def experiment(build):
     whole(f"make experiment in small ({build.name})",
           [PYTHON, "tests/sim/experiment.py", "--quick", "--build", build, "--out",
            build / "experiment/quick"])
+    real = [PYTHON, "tests/sim/real.py", "--build", build, "--out", build / "experiment/quick/REAL.md"]
     whole(f"make experiment-real in small ({build.name})",
-          [PYTHON, "tests/sim/real.py", "--build", build, "--seconds", "90", "--compress", "20",
-           "--seeds", "1", "--strategies", "slo, h 0.9; roundrobin", "--out",
-           build / "experiment/quick/REAL.md"])
+          [*real, "--seconds", "90", "--compress", "20", "--seeds", "1", "--strategies",
+           "slo, h 0.9; roundrobin"])
+    whole(f"its simulation again ({build.name})", [*real, "--again"])
 
 
 def python_tests(label, build, demo, haproxy, env=None, folder="integration", timeout=1500):
