@@ -62,7 +62,7 @@ static void out_put(struct conn *c)
 	c->out_sent = c->out_len = c->out_cap = 0;
 }
 
-static COLD bool out_grow(struct conn *c, size_t len)
+static bool out_grow(struct conn *c, size_t len)
 {
 	size_t pending = c->out_len - c->out_sent, cap = c->out_cap ? c->out_cap : OUT_BLOCK;
 	uint8_t *grown;
