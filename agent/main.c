@@ -51,6 +51,7 @@ struct daemon {
 	ev_timer drain;
 	ev_timer tell; /* of what the log left out */
 	slo_nsec draining_since;
+	bool parting;     /* only goodbyes are left to say */
 	bool handed_over; /* the snapshot is another's to write */
 	int status;       /* to exit with */
 };
@@ -119,9 +120,14 @@ static void on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	struct daemon *d = w->data;
 	struct config_error err;
-	struct config *conf = config_load(d->path, &err);
+	struct config *conf;
 	char text[1024];
 
+	if (d->parting) {
+		log_write(&d->log, LOG_WARNING, "reload: this process has handed over already");
+		return;
+	}
+	conf = config_load(d->path, &err);
 	if (!conf) {
 		config_error_format(&err, text, sizeof(text));
 		log_write(&d->log, LOG_ERR, "reload: %s; the old configuration stays", text);
@@ -153,6 +159,7 @@ static void hand_over(void *user)
 
 	log_write(&d->log, LOG_NOTICE, "upgrade: handing over, %zu requests are held",
 	          agent_held(d->agent));
+	d->parting = true;
 	state_file_stop(&d->state);
 	http_server_free(d->http);
 	d->http = NULL;
@@ -162,6 +169,7 @@ static void hand_over(void *user)
 	w = state_write(d->agent, clock_nsec(), &snapshot);
 	if (!w)
 		log_write(&d->log, LOG_ERR, "upgrade: out of memory, the state is lost");
+	recorder_free(d->agent->recorder); /* the new one records from here, to files of these names */
 	d->handed_over = upgrade_go(&d->upgrade, snapshot);
 	d->status = d->handed_over ? EXIT_SUCCESS : EXIT_FAILURE;
 	snapshot_writer_free(w);

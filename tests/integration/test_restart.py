@@ -230,6 +230,30 @@ class Upgrade(OneServer):
         lab.logged(rf"socket of 127\.0\.0\.1:{before} serves no configured address")
         self.route_and_end()
 
+    def test_a_reload_of_one_that_says_goodbye_changes_nothing(self):
+        def both(conf):
+            with_snapshot(conf)
+            conf["recorder"] = {"file": "decisions.rec"}
+        self.make(config=both)
+        lab = self.lab
+        lab.start()
+        peer = self.connect()  # which does not say goodbye: the old process waits for it
+        self.assertEqual("route", peer.route("r1")["verdict"])
+        old = lab.agent
+        old.send(signal.SIGUSR2)
+        found = lab.logged(r"upgrade: started \S+ as pid (\d+)")
+        lab.logged("upgrade: handing over")
+        old.send(signal.SIGHUP)
+        self.assertEqual(0, old.child.wait(60 * PATIENCE))
+        lab.agent = Successor(int(found[1]), old)
+        lab.until(lab.agent_ready, "the new process serves")
+        new = self.connect()
+        new.ask("r2")
+        lab.ends("r1")
+        self.assertEqual("route", new.answer()["verdict"])
+        lab.until(lambda: lab.counter("recorder_records_total") > 0, "records of the new one")
+        self.assertEqual(2, len(list(lab.dir.glob("decisions.rec*"))))
+
     def test_a_successor_may_have_a_successor(self):
         self.start()
         for _ in range(3):
