@@ -169,7 +169,7 @@ static void hand_over(void *user)
 	w = state_write(d->agent, clock_nsec(), &snapshot);
 	if (!w)
 		log_write(&d->log, LOG_ERR, "upgrade: out of memory, the state is lost");
-	recorder_free(d->agent->recorder); /* the new one records from here, to files of these names */
+	recorder_free(d->agent->recorder); /* the new one writes files of the same names */
 	d->handed_over = upgrade_go(&d->upgrade, snapshot);
 	d->status = d->handed_over ? EXIT_SUCCESS : EXIT_FAILURE;
 	snapshot_writer_free(w);

@@ -77,8 +77,12 @@ update_lists() {
 }
 
 fetch_lists() {
-	if [ -r "$KEYRING" ] && update_lists "$1" "signed-by=$KEYRING"; then
-		return 0
+	if [ -r "$KEYRING" ]; then
+		update_lists "$1" "signed-by=$KEYRING" && return 0
+		if grep -q 'is expired' "$top/log"; then
+			say "note: this mirror's lists of $1 are old"
+			update_lists "$1" "signed-by=$KEYRING check-valid-until=no" && return 0
+		fi
 	fi
 	if [ ! -r "$KEYRING" ] || grep -q NO_PUBKEY "$top/log"; then
 		say "note: this machine has no key for $1, so its signature is NOT checked"
