@@ -10,7 +10,7 @@
 
 const char *file_why(int err)
 {
-	return err ? strerror(err) : "not a regular file";
+	return err == FILE_IRREGULAR ? "not a regular file" : strerror(err);
 }
 
 /* All of it, or what there is if it is cut meanwhile. */
@@ -43,7 +43,7 @@ char *file_read(const char *path, size_t max, size_t *len)
 		return NULL;
 	if (fstat(fd, &st) == 0) {
 		if (!S_ISREG(st.st_mode))
-			errno = S_ISDIR(st.st_mode) ? EISDIR : 0;
+			errno = S_ISDIR(st.st_mode) ? EISDIR : FILE_IRREGULAR;
 		else if ((uintmax_t)st.st_size > max)
 			errno = EFBIG;
 		else
@@ -53,6 +53,19 @@ char *file_read(const char *path, size_t max, size_t *len)
 	close(fd);
 	errno = why;
 	return text;
+}
+
+int file_begin(const char *path, const char *new)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode)) {
+		errno = S_ISDIR(st.st_mode) ? EISDIR : FILE_IRREGULAR;
+		return -1;
+	}
+	/* It may be a FIFO, which would hold up who opens it. */
+	(void)unlink(new);
+	return open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 }
 
 bool file_write_all(int fd, struct slice s)

@@ -1,12 +1,10 @@
 #include "io/recorder.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -41,7 +39,7 @@ static void give_up(struct recorder *r, const char *doing, int err)
 
 	log_limited(r->agent->log, now, LOG_CAUSE_RECORDER, LOG_ERR,
 	            "recorder: cannot %s %s: %s; tried again in %d s", doing, r->path,
-	            strerror(err), (int)(RECORDER_RETRY / SLO_NSEC_PER_SEC));
+	            file_why(err), (int)(RECORDER_RETRY / SLO_NSEC_PER_SEC));
 	if (r->fd >= 0) {
 		(void)!ftruncate(r->fd, (off_t)r->size);
 		close(r->fd);
@@ -122,7 +120,7 @@ static bool begin_as(struct recorder *r, const char *new, slo_nsec now)
 {
 	const struct sched_tap tap = { hear, r };
 
-	r->fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	r->fd = file_begin(r->path, new);
 	if (r->fd < 0) {
 		give_up(r, "open", errno);
 		return false;

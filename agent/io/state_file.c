@@ -1,14 +1,12 @@
 #include "io/state_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,9 +25,7 @@ static int save(const char *path, struct slice data)
 
 	if (snprintf(new, sizeof(new), "%s.new", path) >= (int)sizeof(new))
 		return ENAMETOOLONG;
-	/* Whatever is there: half a file, or something that would hold up who opens it. */
-	unlink(new);
-	fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = file_begin(path, new);
 	if (fd < 0)
 		return errno;
 	if (!file_write_all(fd, data) || fsync(fd) != 0)
@@ -56,7 +52,7 @@ static int save_state(struct agent *a)
 static void complain(struct agent *a, int err)
 {
 	log_limited(a->log, clock_nsec(), LOG_CAUSE_SNAPSHOT, LOG_ERR,
-	            "snapshot %s cannot be written: %s", a->conf->snapshot.file, strerror(err));
+	            "snapshot %s cannot be written: %s", a->conf->snapshot.file, file_why(err));
 }
 
 static void on_written(struct ev_loop *loop, ev_child *w, int revents)

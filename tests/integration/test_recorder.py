@@ -1,6 +1,7 @@
 """Recordings of the real agent under load: each replays to the same decisions, byte for byte."""
 import collections
 import json
+import os
 import pathlib
 import resource
 import sys
@@ -90,6 +91,13 @@ class Recorder(unittest.TestCase):
         with lab.peer() as peer:
             self.assertEqual("route", peer.route("r1")["verdict"])
             lab.until(lambda: lab.counter("recorder_lost_records_total") > 0, "lost records")
+            # What is no file, such as /dev/null, is not moved away, and holds up nobody.
+            os.mkfifo(lab.dir / "pipe")
+            lost = lab.counter("recorder_lost_records_total")
+            lab.reload(lambda conf: conf["recorder"].update(file="pipe"))
+            self.assertEqual("route", peer.route("r1b")["verdict"])
+            lab.until(lambda: lab.counter("recorder_lost_records_total") > lost, "lost records")
+            self.assertTrue((lab.dir / "pipe").is_fifo())
             lab.reload(lambda conf: conf["recorder"].update(file="decisions.rec"))
             self.assertEqual("route", peer.route("r2")["verdict"])
             lab.reload(lambda conf: conf.pop("recorder"))

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "failing_io.h"
@@ -105,6 +106,40 @@ static void what_was_written_is_read_up_to_the_most_that_may_be(void **state)
 	assert_int_equal(errno, ENOENT);
 }
 
+static void a_new_file_takes_no_place_but_that_of_a_file(void **state)
+{
+	char dir[] = "/tmp/test_file_XXXXXX";
+	char path[64], new[64];
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/f", dir);
+	snprintf(new, sizeof(new), "%s/f.new", dir);
+	for (int i = 0; i < 2; i++) { /* where there is none, and one */
+		int fd;
+
+		assert_int_equal(mkfifo(new, 0600), 0); /* without a reader */
+		fd = file_begin(path, new);
+		assert_true(fd >= 0 && file_write_all(fd, whole));
+		close(fd);
+		assert_int_equal(rename(new, path), 0);
+	}
+	unlink(path);
+	assert_int_equal(symlink("/dev/null", path), 0); /* only the link would go */
+	close(file_begin(path, new));
+	assert_int_equal(unlink(new), 0);
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(file_begin(path, new), -1);
+	assert_int_equal(errno, FILE_IRREGULAR);
+	assert_string_equal(file_why(errno), "not a regular file");
+	assert_int_equal(file_begin(dir, new), -1);
+	assert_int_equal(errno, EISDIR);
+	assert_int_equal(access(new, F_OK), -1);
+	unlink(path);
+	rmdir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -113,6 +148,7 @@ int main(void)
 		cmocka_unit_test(a_write_that_does_nothing_is_an_error),
 		cmocka_unit_test(nothing_to_write_needs_no_file),
 		cmocka_unit_test(what_was_written_is_read_up_to_the_most_that_may_be),
+		cmocka_unit_test(a_new_file_takes_no_place_but_that_of_a_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
