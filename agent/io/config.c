@@ -75,6 +75,25 @@ static void read_recorder(struct reader *r, const struct cfg_node *root)
 	want_file(r, &n, &r->c->recorder.file);
 }
 
+/* Each is replaced by a new file again and again. */
+static void check_files(struct reader *r, const struct cfg_node *root)
+{
+	static const char *const sections[] = { "snapshot", "recorder" };
+	const char *const files[] = { r->c->snapshot.file, r->c->recorder.file };
+
+	for (size_t i = 0; i < COUNT(files); i++) {
+		struct cfg_node section = cfg_member(root, sections[i]);
+		struct cfg_node n = cfg_member(&section, "file");
+
+		if (r->doc.failed || !files[i])
+			continue;
+		if (strcmp(files[i], r->doc.err->file) == 0)
+			cfg_fail(&r->doc, &n, JSONPOS_VALUE, "is the configuration");
+		else if (i > 0 && files[0] && strcmp(files[i], files[0]) == 0)
+			cfg_fail(&r->doc, &n, JSONPOS_VALUE, "is \"snapshot.file\" too");
+	}
+}
+
 static void read_log(struct reader *r, const struct cfg_node *root)
 {
 	static const struct cfg_field fields[] = { { .name = "level" } };
@@ -181,6 +200,7 @@ static void read_config(struct reader *r)
 	read_profiles(r, &root);
 	read_snapshot(r, &root);
 	read_recorder(r, &root);
+	check_files(r, &root);
 	read_log(r, &root);
 	read_limits(r, &root);
 	config_routing_read(&r->doc, &root, &r->c->routing);

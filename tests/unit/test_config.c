@@ -441,6 +441,21 @@ static void an_unknown_key_is_told_with_what_may_have_been_meant(void **state)
 	EXPECT_ERRORS(cases);
 }
 
+static void a_file_that_is_replaced_is_none_that_is_in_use(void **state)
+{
+	static const struct bad cases[] = {
+		{ PLUS("\"snapshot\":{\"file\":\"x\"},\"recorder\":{\"file\":\"x\"}"),
+		  "f:5:44: key \"recorder.file\": is \"snapshot.file\" too" },
+		{ PLUS("\"snapshot\":{\"file\":\"f\"}"),
+		  "f:5:20: key \"snapshot.file\": is the configuration" },
+		{ PLUS("\"recorder\":{\"file\":\"f\"}"),
+		  "f:5:20: key \"recorder.file\": is the configuration" },
+	};
+
+	(void)state;
+	EXPECT_ERRORS(cases);
+}
+
 static void a_missing_key_is_told_where_its_object_begins(void **state)
 {
 	static const struct bad cases[] = {
@@ -900,6 +915,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_file_has_16_mib_at_most, make_dir, remove_dir),
 		cmocka_unit_test(a_syntax_error_has_its_place),
 		cmocka_unit_test(an_unknown_key_is_told_with_what_may_have_been_meant),
+		cmocka_unit_test(a_file_that_is_replaced_is_none_that_is_in_use),
 		cmocka_unit_test(a_missing_key_is_told_where_its_object_begins),
 		cmocka_unit_test(a_wrong_type_is_told_at_the_value),
 		cmocka_unit_test(a_value_out_of_range_is_told_with_the_range),
