@@ -7,11 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The innermost reason of OpenSSL's queue, which is emptied. */
+/* The reason in OpenSSL's queue, which is emptied. Behind a system call that failed it has only
+ * "system lib". */
 static void reason(char *why, size_t cap, const char *what)
 {
-	unsigned long code = ERR_peek_last_error();
-	const char *text = code ? ERR_reason_error_string(code) : NULL;
+	unsigned long first = ERR_peek_error(), last = ERR_peek_last_error();
+	const char *text = ERR_SYSTEM_ERROR(first) ? strerror(ERR_GET_REASON(first))
+	                   : last                  ? ERR_reason_error_string(last)
+	                                           : NULL;
 
 	snprintf(why, cap, "%s: %s", what, text ? text : errno ? strerror(errno) : "failed");
 	ERR_clear_error();
