@@ -160,7 +160,8 @@ static void failed(struct target *t, slo_nsec now, const char *why)
 
 	if (t->answered || t->logged < 0 || now - t->logged > REMIND) {
 		log_limited(log, now, LOG_CAUSE_HAPROXY_SILENT, LOG_WARNING,
-		            "haproxy: %s does not answer: %s; its last view stays", t->name, why);
+		            "haproxy: %s does not answer: %s; %s", t->name, why,
+		            t->was.pid ? "its last view stays" : "it has told nothing yet");
 		t->logged = now;
 	}
 	if (t->answered)
