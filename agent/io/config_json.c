@@ -407,7 +407,7 @@ static size_t edit_distance(const char *a, size_t alen, const char *b, size_t bl
 /* The known key that was probably meant, or NULL. */
 static const char *suggest(const char *key, const struct cfg_field *fields, size_t count)
 {
-	size_t len = strlen(key), best = len / 3 + 1;
+	size_t len = strlen(key), best = (len + 2) / 3;
 	const char *found = NULL;
 
 	if (len > WORD_MAX)

@@ -418,6 +418,7 @@ static void an_unknown_key_is_told_with_what_may_have_been_meant(void **state)
 		  "\"queue_limit\"?)" },
 		{ PLUS("\"Log\":{}"), "f:5:1: key \"Log\": unknown key (did you mean \"log\"?)" },
 		{ PLUS("\"banana\":{}"), "f:5:1: key \"banana\": unknown key" },
+		{ PLUS("\"foo\":{}"), "f:5:1: key \"foo\": unknown key" }, /* not "log" */
 		{ PLUS("\"profiles\":{\"redis\":{\"uri\":\"x\"}}"),
 		  "f:5:22: key \"profiles.redis.uri\": unknown key (did you mean \"url\"?)" },
 		{ PLUS("\"log\":{\"format\":\"x\"}"), "f:5:8: key \"log.format\": unknown key" },
