@@ -133,7 +133,7 @@ static void file_remember(struct agent *a, struct profile_file *f, const char *k
 	f->wanted = true;
 }
 
-/* A file that is not there is only worth a word: the deployment then falls back. */
+/* A file that is not there is only worth a word. */
 bool agent_load_profile(struct agent *a, struct agent_model *m, struct deployment *d)
 {
 	char key[2 * CONFIG_NAME_MAX * 3 + 8], path[PATH_MAX];
@@ -155,7 +155,9 @@ bool agent_load_profile(struct agent *a, struct agent_model *m, struct deploymen
 	text = file_read(path, PROFDOC_TEXT_MAX, &len);
 	if (!text) {
 		log_write(a->log, errno == ENOENT ? LOG_WARNING : LOG_ERR, "profile %s: %s%s", path,
-		          file_why(errno), d->profile ? "; the previous profile stays" : "");
+		          file_why(errno),
+		          d->profile ? "; the previous profile stays"
+		                     : "; without one its servers get only what falls back");
 		return errno == ENOENT;
 	}
 	hash = profdoc_hash(text, len);

@@ -41,6 +41,22 @@ class Operator(unittest.TestCase):
         self.assertEqual("route", self.peer.route("after")["verdict"])
         self.agent.ends("after")
 
+    def test_servers_without_a_profile_idle_while_requests_wait_and_the_log_says_so(self):
+        agent = self.agent = AgentAlone(room=1)
+        self.addCleanup(lambda: agent.__exit__(None))
+        (agent.dir / "profiles" / MODEL / "a10.json").unlink()
+        agent.start()
+        agent.logged(r"a10\.json: No such file or directory; without one its servers get only what "
+                     r"falls back")
+        with agent.peer() as peer:
+            placed = [peer.route(f"r{i}")["server"] for i in range(4)]
+            self.assertEqual(["l20-1", "l20-2", "l20-3", "l20-4"], sorted(placed))
+            peer.ask("waits")
+            agent.until(lambda: agent.queued() == 1, "it waits")
+            agent.ends("r0")
+            self.assertEqual(placed[0], peer.answer()["server"])
+            agent.ends("r1", "r2", "r3", "waits")
+
     def reload(self):
         """What is logged by it."""
         before = len(self.agent.agent.text())
