@@ -85,7 +85,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 
 .SECONDARY:
 .DEFAULT_GOAL := all
-.PHONY: all run test unit integration asan valgrind coverage bench experiment experiment-real mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
+.PHONY: all run test unit integration asan valgrind coverage bench pgo experiment experiment-real mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
 	format install clean deps-run deps-test newer-haproxy build-tests test-binaries help
 
 all: $(progs) ## Build the daemon and slo-replay (VARIANT=release|debug|asan|cov)
@@ -148,6 +148,18 @@ bench: newer-haproxy ## What a decision and what the agent costs, some minutes (
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all $(bench_bin)
 	@$(BUILD)/release/bench/core_bench
 	@BUILD_DIR=$(BUILD)/release FULL=$(FULL) $(PYTHON) tests/bench/spop_bench.py
+
+# A gcc that has watched the program puts what every request passes side by side and the rest
+# elsewhere: behind HAProxy, where the caches are always cold, that is what counts.
+PGO := $(abspath $(BUILD))/pgo
+PGO_USE := -fprofile-use=$(PGO)/profile -fprofile-partial-training -Wno-missing-profile -Wno-maybe-uninitialized
+pgo: ## The daemon, optimised by a profile of itself under load, in build/pgo/release (gcc only)
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release $(BUILD)/release/bench/spop_load
+	@rm -rf $(PGO)
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release BUILD=$(PGO) CFLAGS=-fprofile-generate=$(PGO)/profile all
+	@BUILD_DIR=$(PGO)/release BENCH_DIR=$(BUILD)/release/bench $(PYTHON) tests/bench/train.py
+	@rm -rf $(PGO)/release
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release BUILD=$(PGO) CFLAGS='$(PGO_USE)' all
 
 experiment: ## Does it keep the SLO? All simulations; writes tests/sim/RESULTS.md and its plots
 	@sh tests/support/install-deps.sh experiment

@@ -5,7 +5,8 @@ runs more than either: run it on a quiet machine.
   direct   spop_load speaks SPOP to the null agent and to slo-spoa in turn. The null agent answers
            every frame with the same ACK and reads nothing but its head. The ACK sets what
            slo-spoa's sets, as constants (SHORT_ACK=1: the server only). Both get an end line for
-           each answer; the null agent throws it away.
+           each answer; the null agent throws it away. Agent and generator have a core each: the
+           kernel now and then puts both on one for a whole run, and that halves its rate.
   proxied  h2load asks three HAProxys in turn, each with the sample configuration:
              none   without the filter and its rule, so nobody is asked; end lines as ever
              null   asks the null agent
@@ -18,7 +19,8 @@ The profiles are those of haproxy-conf with a hundred times the throughput, so t
 held: a wait is not a cost.
 
 Environment: FULL=1 is the whole matrix. SECTIONS="direct h1-c64-2048 ..." picks some.
-OLD=DIRECTORY with another slo-spoa compares this one with that, direct only. ROUNDS, SECONDS_EACH."""
+DAEMON=DIRECTORY is where slo-spoa is taken from (`make pgo`: build/pgo/release). OLD=DIRECTORY with
+another one compares this one with that, direct only. ROUNDS, SECONDS_EACH."""
 import contextlib
 import json
 import os
@@ -89,7 +91,7 @@ class Bench:
         self.target["null"] += (null.child.pid,)
         if OLD:
             self.agent("old", build=OLD)
-        self.slo = self.agent("slo")
+        self.slo = self.agent("slo", build=os.environ.get("DAEMON"))
 
     def agent(self, name, **kw):
         lab = AgentAlone(**kw)
@@ -109,11 +111,26 @@ class Bench:
 
 # direct
 
+CORES = sorted(os.sched_getaffinity(0))
+AGENTS, GENERATOR = (CORES[:1], CORES[1:]) if len(CORES) > 1 else (CORES, CORES)
+
+
+@contextlib.contextmanager
+def a_core_each(bench):
+    """For the agents. load() puts the generator on the others."""
+    for cores in (AGENTS, CORES):
+        for _, _, pid in bench.target.values():
+            os.sched_setaffinity(pid, cores)
+        if cores is AGENTS:
+            yield
+
+
 def load(target, seed, *args, seconds=SECONDS):
     spop, events, pid = target
     argv = [BUILD / "bench/spop_load", "--spop", spop, "--events", f"tcp:{events}", "--pid", pid,
             "--seed", seed, "--strategy", "slo", "--seconds", seconds, *args]
-    out = subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE, check=True, timeout=120)
+    out = subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE, check=True, timeout=120,
+                         preexec_fn=lambda: os.sched_setaffinity(0, GENERATOR))
     run = json.loads(out.stdout)
     run["us"] = 1e6 * run["agent_cpu"] / run["ack_per_s"]
     return run
@@ -360,7 +377,8 @@ def main():
     print(__doc__)
     with Bench() as bench:
         if not SECTIONS or "direct" in SECTIONS:
-            direct(bench, seeds)
+            with a_core_each(bench):
+                direct(bench, seeds)
             allocations(seeds)
         if not OLD and cells():
             proxied(bench)
