@@ -64,9 +64,7 @@ static void too_long(struct agent *a, slo_nsec now, const char *peer)
 static const char line_start[] = "slo1 id=";
 #define LINE_START (sizeof(line_start) - 1)
 
-/* The id, if [p, end) begins as HAProxy's lines do. Else, or where it is too long to be one, p
- * NULL.
- */
+/* The id, if [p, end) begins as HAProxy's lines do. p NULL: it does not, or that is no id. */
 static struct slice leading_id(const uint8_t *p, const uint8_t *end)
 {
 	size_t left = (size_t)(end - p);

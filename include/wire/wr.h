@@ -24,6 +24,7 @@ struct wr {
 
 static inline void wr_init(struct wr *w, uint8_t *buf, size_t size) /* buf is not NULL */
 {
+	assert(buf);
 	*w = (struct wr){ .start = buf, .p = buf, .end = buf + size, .bad = false };
 }
 
