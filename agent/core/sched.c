@@ -224,6 +224,11 @@ slo_err sched_submit(struct sched *s, slo_nsec now, const struct sched_request *
 	return SLO_OK;
 }
 
+bool sched_queue_full(const struct sched *s, const struct request *r)
+{
+	return r->model && r->model->queue.length >= s->conf.queue_limit;
+}
+
 /* step */
 
 static bool step_timeout(struct sched *s, slo_nsec now, struct sched_action *out)

@@ -344,7 +344,7 @@ static void give_answer(struct agent *a, slo_nsec now, const struct sched_action
 	}
 	decisions_of(a, m)->requests[act->strategy][act->verdict][act->reason]++;
 	if (m)
-		histogram_add(&m->stats.queue, (double)act->waited / 1e9);
+		histogram_add(&m->stats.queue, (double)act->waited / 1e9, 1);
 	if (log_wants(a->log, LOG_DEBUG))
 		log_write(a->log, LOG_DEBUG, "%s: %s %s server=%s reason=%s wait=%" PRId64 "ms",
 		          act->request->id, policy_strategy_name(act->strategy),
@@ -416,11 +416,11 @@ static void note_latency(const struct agent *a, const struct endline *e,
 	slo_nsec ttft = e->tr_ms * SLO_NSEC_PER_MSEC + end->waited;
 	int64_t tokens = end->input + end->output;
 
-	histogram_add(&m->stats.e2e, (double)e2e / 1e9);
+	histogram_add(&m->stats.e2e, (double)e2e / 1e9, 1);
 	if (e->tr_ms >= 0)
-		histogram_add(&m->stats.ttft, (double)ttft / 1e9);
+		histogram_add(&m->stats.ttft, (double)ttft / 1e9, 1);
 	if (tokens > 0)
-		histogram_add(&o->per_token, (double)e2e / 1e9 / (double)tokens);
+		histogram_add(&o->per_token, (double)e2e / 1e9 / (double)tokens, 1);
 	if (r->goal.kind == GOAL_NONE)
 		return;
 	if (goal_met(&r->goal, end, e2e, ttft))

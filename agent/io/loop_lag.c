@@ -16,7 +16,7 @@ static void on_poll(struct ev_loop *loop, ev_prepare *w, int revents)
 
 	if (l->woke == 0)
 		return;
-	histogram_add(&l->stats->lag, (double)lag / 1e9);
+	histogram_add(&l->stats->lag, (double)lag / 1e9, 1);
 	if (lag > l->stats->longest_lag)
 		l->stats->longest_lag = lag;
 }

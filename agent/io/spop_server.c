@@ -7,6 +7,9 @@
 #include "wire/spop_hello.h"
 
 #define SPARE_HELD_MAX 1024
+/* Requests that are read before the decisions about them are made. Taking them in and deciding are
+ * each small enough for the processor's nearest cache, both together are not. */
+#define TOGETHER_MAX   32
 
 struct spop_conn;
 
@@ -35,6 +38,7 @@ struct spop_server {
 	size_t spares, spares_low;
 	struct patience hello, idle;
 	slo_nsec settled; /* in this wake-up, up to here time is counted as some frame's */
+	size_t undecided; /* taken in since then */
 	bool draining;
 };
 
@@ -147,13 +151,31 @@ static void abandon_held(struct spop_conn *c, slo_nsec now)
 	}
 }
 
-/* Nothing may follow a DISCONNECT, so no ACK is due any more. To be followed by agent_pump(). */
+/* Decides about what was taken in. */
+static void decide(struct spop_server *s, slo_nsec now)
+{
+	struct agent *a = s->agent;
+	slo_nsec done;
+
+	if (s->undecided == 0)
+		return;
+	agent_pump(a, now);
+	done = clock_nsec();
+	histogram_add(&a->stats.decision, (double)(done - s->settled) / 1e9, s->undecided);
+	s->settled = done;
+	s->undecided = 0;
+}
+
+/* Nothing may follow a DISCONNECT: what can be answered is before, no other ACK is due any more. To
+ * be followed by agent_pump(). */
 static COLD void disconnect(struct spop_conn *c, slo_nsec now, enum spop_status status)
 {
-	uint8_t *out = conn_reserve(&c->conn, SPOP_CONTROL_MAX);
+	uint8_t *out;
 	struct wr w;
 
+	decide(c->conn.owner, now);
 	abandon_held(c, now);
+	out = conn_reserve(&c->conn, SPOP_CONTROL_MAX);
 	if (!out)
 		return;
 	wr_init(&w, out, SPOP_CONTROL_MAX);
@@ -208,15 +230,16 @@ static void on_hello(struct spop_conn *c, slo_nsec now, const struct spop_frame 
 
 static void submit(struct spop_conn *c, slo_nsec now, struct held *h, const struct route_msg *msg)
 {
-	struct agent *a = agent_of(c);
+	struct spop_server *s = c->conn.owner;
 	struct answer answer;
 
 	TAILQ_INSERT_TAIL(&c->held, h, link);
 	c->held_count++;
-	if (agent_route(a, now, msg, h, &answer, &h->request))
+	s->undecided++;
+	if (agent_route(s->agent, now, msg, h, &answer, &h->request))
 		deliver(h, &answer, now);
-	else
-		agent_pump(a, now);
+	else if (s->undecided >= TOGETHER_MAX || sched_queue_full(s->agent->sched, h->request))
+		decide(s, now);
 }
 
 /* Room for one more request, or NULL. */
@@ -225,6 +248,8 @@ static struct held *place(struct spop_conn *c, slo_nsec now)
 	struct agent *a = agent_of(c);
 	struct held *h = NULL;
 
+	if (c->held_count >= a->conf->limits.frames_in_flight)
+		decide(c->conn.owner, now);
 	if (c->held_count >= a->conf->limits.frames_in_flight) {
 		log_limited(a->log, now, LOG_CAUSE_SPOP_BUSY, LOG_WARNING,
 		            "spop: %s has %zu frames in flight, a request is left to HAProxy",
@@ -246,7 +271,6 @@ static void on_notify(struct spop_conn *c, slo_nsec now, const struct spop_frame
 	struct answer answer;
 	struct route_msg msg;
 	struct held *h;
-	slo_nsec done;
 
 	if (!(f->flags & SPOP_FIN) || (f->flags & SPOP_ABORT)) {
 		count_frame(c, FRAME_NOTIFY, FRAME_ERROR);
@@ -271,9 +295,6 @@ static void on_notify(struct spop_conn *c, slo_nsec now, const struct spop_frame
 	}
 	*h = held;
 	submit(c, now, h, &msg);
-	done = clock_nsec();
-	histogram_add(&s->agent->stats.decision, (double)(done - s->settled) / 1e9);
-	s->settled = done;
 }
 
 static void on_disconnect(struct spop_conn *c, slo_nsec now, const struct spop_frame *f)
@@ -328,6 +349,7 @@ static void note_activity(struct spop_conn *c, slo_nsec now)
 		conn_wait(&c->conn, &s->idle, now);
 }
 
+/* Reads all frames that are there; how many bytes they have. */
 static size_t frames(struct spop_conn *c, const uint8_t *data, size_t len, slo_nsec now)
 {
 	struct conn *conn = &c->conn;
@@ -335,11 +357,10 @@ static size_t frames(struct spop_conn *c, const uint8_t *data, size_t len, slo_n
 	struct spop_frame f;
 	slo_err err;
 
-	((struct spop_server *)conn->owner)->settled = now;
 	while (!conn->closing && !conn->finishing) {
 		err = spop_peek(data + used, len - used, frame_limit(c), &whole);
 		if (err == SLO_ESHORT)
-			return used;
+			break;
 		if (err == SLO_OK)
 			err = spop_frame(data + used + SPOP_LENGTH_SIZE, whole - SPOP_LENGTH_SIZE,
 			                 &f);
@@ -351,18 +372,22 @@ static size_t frames(struct spop_conn *c, const uint8_t *data, size_t len, slo_n
 		on_frame(c, now, &f);
 		used += whole;
 	}
-	if (conn->finishing)
-		agent_pump(agent_of(c), now);
-	return len;
+	return used;
 }
 
 static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_nsec now)
 {
 	struct spop_conn *c = (struct spop_conn *)conn;
-	size_t used = frames(c, data, len, now);
+	struct spop_server *s = conn->owner;
+	size_t used;
 
+	s->settled = now;
+	used = frames(c, data, len, now);
+	decide(s, now);
+	if (conn->finishing)
+		agent_pump(s->agent, now); /* what was held for it left room */
 	note_activity(c, now);
-	return used;
+	return conn->closing || conn->finishing ? len : used;
 }
 
 /* Connections */

@@ -53,12 +53,14 @@ static bool in_bucket(const struct histogram_bounds *b, size_t i, double seconds
 	return (i == 0 || b->bound[i - 1] < seconds) && (i == b->count || !(b->bound[i] < seconds));
 }
 
-void histogram_add(struct histogram *h, double seconds)
+void histogram_add(struct histogram *h, double seconds, size_t n)
 {
-	if (!in_bucket(h->bounds, h->last, seconds))
-		h->last = find_bucket(h->bounds, seconds);
-	h->count[h->last]++;
-	h->total++;
+	double each = seconds / (double)n;
+
+	if (!in_bucket(h->bounds, h->last, each))
+		h->last = find_bucket(h->bounds, each);
+	h->count[h->last] += n;
+	h->total += n;
 	h->sum += seconds;
 }
 

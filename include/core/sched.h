@@ -163,6 +163,11 @@ struct sched_action {
 	slo_nsec waited;
 };
 
+/* Whether as many as may wait do so where that request is: sched_step() before the next event, or
+ * it is refused for want of a place that may be about to become free. Else several events at the
+ * same time may come first. */
+bool sched_queue_full(const struct sched *s, const struct request *r);
+
 /* The next answer, if any. */
 bool sched_step(struct sched *s, slo_nsec now, struct sched_action *out);
 /* When to step even if nothing happens; SLO_NEVER: no need. */

@@ -65,8 +65,8 @@ struct agent {
 struct agent *agent_new(struct ev_loop *loop, const struct config *conf, struct log *log);
 void agent_free(struct agent *a); /* NULL is accepted */
 
-/* A slo-route message. True: *now_answer is the answer. False: it comes through deliver(user),
- * possibly before this returns; *request is valid until then, or NULL if it has come. */
+/* A slo-route message. True: *now_answer is the answer. False: it comes through deliver(user), from
+ * agent_pump() at the earliest; *request is valid until then. */
 bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, void *user,
                  struct answer *now_answer, struct request **request);
 /* The answer to a message that there is no room to look at. */

@@ -29,7 +29,8 @@ struct histogram {
 };
 
 void histogram_init(struct histogram *h, const struct histogram_bounds *bounds);
-void histogram_add(struct histogram *h, double seconds);
+/* n >= 1 things that took so long together, each as long as the other. */
+void histogram_add(struct histogram *h, double seconds, size_t n);
 /* Upper bound of the bucket that holds the quantile q in 0..1; 0 when empty. */
 double histogram_quantile(const struct histogram *h, double q);
 

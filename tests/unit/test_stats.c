@@ -48,8 +48,8 @@ static void a_value_counts_in_its_bucket_behind_any_other(void **state)
 
 		histogram_init(&h, all[k]);
 		for (size_t i = 0; i < n * n; i++) {
-			histogram_add(&h, value[i / n]);
-			histogram_add(&h, value[i % n]);
+			histogram_add(&h, value[i / n], 1);
+			histogram_add(&h, value[i % n], 1);
 			want[bucket_of(all[k], value[i / n])]++;
 			want[bucket_of(all[k], value[i % n])]++;
 		}
