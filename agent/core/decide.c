@@ -18,7 +18,7 @@ void decide_refuse(struct sched *s, slo_nsec now, struct request *r, enum slo_ve
                    enum slo_reason reason, struct sched_action *out)
 {
 	sched_leave_queue(s, r);
-	requests_move(&s->requests, r, REQUEST_PAST, now);
+	sched_over(s, now, r);
 	answer(now, r, verdict, reason, out);
 }
 

@@ -24,22 +24,22 @@ static uint64_t word_at(const char *id)
 
 /* Eight bytes at a time, the last eight whether some of them were in it before or not. Ids are
  * HAProxy's own, so nobody chooses them to collide. */
-uint32_t id_hash(const char *id, size_t len)
+uint64_t id_hash(const char *id, size_t len)
 {
 	uint64_t hash = len, word = 0;
 	const char *last;
 
 	if (len < sizeof(word)) {
 		memcpy(&word, id, len);
-		return (uint32_t)mix(hash, word);
+		return mix(hash, word);
 	}
 	last = id + len - sizeof(word);
 	for (; id < last; id += sizeof(word))
 		hash = mix(hash, word_at(id));
-	return (uint32_t)mix(hash, word_at(last));
+	return mix(hash, word_at(last));
 }
 
-struct request *id_table_find(const struct id_table *t, uint32_t hash, const char *id, size_t len)
+struct request *id_table_find(const struct id_table *t, uint64_t hash, const char *id, size_t len)
 {
 	if (!t->slot)
 		return NULL;

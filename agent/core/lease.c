@@ -87,7 +87,7 @@ slo_err lease_restore(struct sched *s, const struct sched_lease *l)
 	    TAILQ_LAST(&s->requests.list[REQUEST_DISPATCHED], request_list);
 	struct seat *seat = sched_seat_find(l->model, l->server);
 	slo_nsec since = l->dispatched;
-	uint32_t hash;
+	uint64_t hash;
 	struct request *r;
 
 	if (!seat || !sane(l))
@@ -96,7 +96,8 @@ slo_err lease_restore(struct sched *s, const struct sched_lease *l)
 	if (youngest && since < youngest->since)
 		since = youngest->since;
 	hash = id_hash(l->id, l->id_len);
-	if (requests_find(&s->requests, hash, l->id, l->id_len))
+	if (requests_find(&s->requests, hash, l->id, l->id_len) ||
+	    past_find(&s->past, hash) != PAST_UNKNOWN)
 		return SLO_EINVAL;
 	r = requests_new(&s->requests, hash, l->id, l->id_len, since);
 	if (!r)

@@ -7,7 +7,6 @@
 /* HAProxy's usual unique-ids are about 50 bytes long. */
 #define SHORT_ID   55
 #define SPARES_MAX 1024
-#define CACHE_LINE 64
 
 void requests_init(struct requests *t)
 {
@@ -33,9 +32,10 @@ void requests_fini(struct requests *t)
 	for (int i = 0; i < REQUEST_STATES; i++)
 		free_list(&t->list[i]);
 	free_list(&t->spare);
+	free(t->over);
 }
 
-struct request *requests_find(const struct requests *t, uint32_t hash, const char *id, size_t len)
+struct request *requests_find(const struct requests *t, uint64_t hash, const char *id, size_t len)
 {
 	return id_table_find(&t->by_id, hash, id, len);
 }
@@ -77,7 +77,7 @@ void requests_give_back(struct requests *t)
 	t->spares_low = t->spares;
 }
 
-struct request *requests_new(struct requests *t, uint32_t hash, const char *id, size_t len,
+struct request *requests_new(struct requests *t, uint64_t hash, const char *id, size_t len,
                              slo_nsec now)
 {
 	struct request *r;
@@ -112,31 +112,16 @@ void requests_move(struct requests *t, struct request *r, enum request_state to,
 	t->count[to]++;
 }
 
-/* All of a block that lay untouched for long and will be used again. */
-static void fetch_block(const struct request *r)
+void requests_over(struct requests *t, struct request *r)
 {
-	const char *p = (const char *)r;
-
-	for (size_t at = 0; at < sizeof(*r) + SHORT_ID; at += CACHE_LINE)
-		__builtin_prefetch(p + at, 1);
-}
-
-/* The oldest go one after the other, and are cold: the next one is fetched while there is other
- * work, and the head of the one behind it, which tells where that stands in the table. */
-void requests_forget(struct requests *t, struct request *r)
-{
-	const struct request *next = TAILQ_NEXT(r, link);
-
-	assert(r->state == REQUEST_PAST && !r->charge.ledger);
-	if (next) {
-		id_table_prefetch(&t->by_id, next->hash);
-		fetch_block(next);
-		__builtin_prefetch(TAILQ_NEXT(next, link));
-	}
-	TAILQ_REMOVE(&t->list[REQUEST_PAST], r, link);
-	t->count[REQUEST_PAST]--;
+	assert(r->state != REQUEST_OVER && !r->charge.ledger);
+	TAILQ_REMOVE(&t->list[r->state], r, link);
+	t->count[r->state]--;
+	r->state = REQUEST_OVER;
 	id_table_remove(&t->by_id, r);
-	block_put(t, r);
+	if (t->over)
+		block_put(t, t->over);
+	t->over = r;
 }
 
 void requests_check(const struct requests *t)

@@ -61,6 +61,10 @@ struct sched *sched_new(const struct sched_conf *conf)
 	s->conf = *conf;
 	rng_init(&s->rng, conf->seed);
 	rng_init(&s->guesses, ~conf->seed);
+	if (past_init(&s->past) != SLO_OK) {
+		free(s);
+		return NULL;
+	}
 	requests_init(&s->requests);
 	TAILQ_INIT(&s->models);
 	TAILQ_INIT(&s->dirty);
@@ -76,6 +80,7 @@ void sched_free(struct sched *s)
 	if (!s)
 		return;
 	requests_fini(&s->requests);
+	past_fini(&s->past);
 	HASH_CLEAR(hh, s->model_by_name);
 	while ((m = TAILQ_FIRST(&s->models))) {
 		TAILQ_REMOVE(&s->models, m, link);
@@ -114,6 +119,12 @@ void sched_leave_queue(struct sched *s, struct request *r)
 	sched_mark_dirty(s, r->model);
 }
 
+void sched_over(struct sched *s, slo_nsec now, struct request *r)
+{
+	past_add(&s->past, r->hash, r->ended ? PAST_ENDED : PAST_OVER, now);
+	requests_over(&s->requests, r);
+}
+
 /* now + span, where either may be "never". */
 static slo_nsec later(slo_nsec now, slo_nsec span)
 {
@@ -127,12 +138,9 @@ static struct request *oldest(const struct sched *s, enum request_state state)
 
 static void forget_old(struct sched *s, slo_nsec now)
 {
-	struct request *r;
-
-	while ((r = oldest(s, REQUEST_PAST)) &&
-	       (s->requests.count[REQUEST_PAST] > s->conf.remember_limit ||
-	        later(r->since, s->conf.remember_ended) <= now))
-		requests_forget(&s->requests, r);
+	while (s->past.count > 0 && (s->past.count > s->conf.remember_limit ||
+	                             later(past_oldest(&s->past), s->conf.remember_ended) <= now))
+		past_forget_oldest(&s->past);
 }
 
 static void expire_leases(struct sched *s, slo_nsec now)
@@ -192,27 +200,32 @@ static slo_err enqueue(struct sched *s, slo_nsec now, struct request *r)
 
 void sched_expect(const struct sched *s, const char *id, size_t len)
 {
-	id_table_prefetch(&s->requests.by_id, id_hash(id, len));
+	uint64_t hash = id_hash(id, len);
+
+	id_table_prefetch(&s->requests.by_id, hash);
+	past_expect(&s->past, hash);
 }
 
 slo_err sched_submit(struct sched *s, slo_nsec now, const struct sched_request *req,
                      struct request **out)
 {
+	enum past_state past;
 	struct request *r;
-	uint32_t hash;
+	uint64_t hash;
 
 	forget_old(s, now);
 	hash = id_hash(req->id, req->id_len);
-	r = requests_find(&s->requests, hash, req->id, req->id_len);
-	if (r)
-		return r->state == REQUEST_PAST && r->ended ? SLO_ESTALE : SLO_EINVAL;
+	if (requests_find(&s->requests, hash, req->id, req->id_len))
+		return SLO_EINVAL;
+	past = past_find(&s->past, hash);
+	if (past != PAST_UNKNOWN)
+		return past == PAST_ENDED ? SLO_ESTALE : SLO_EINVAL;
 	r = requests_new(&s->requests, hash, req->id, req->id_len, now);
 	if (!r)
 		return SLO_ENOMEM;
 	fill(s, now, r, req);
 	if (policy_pulls(req->strategy) && enqueue(s, now, r) != SLO_OK) {
-		requests_move(&s->requests, r, REQUEST_PAST, now);
-		requests_forget(&s->requests, r);
+		requests_over(&s->requests, r);
 		return SLO_ENOMEM;
 	}
 	if (!policy_pulls(req->strategy))
@@ -323,8 +336,8 @@ slo_nsec sched_next_wakeup(const struct sched *s)
 		t = later(r->since, s->conf.lease_max_age);
 		wakeup = t < wakeup ? t : wakeup;
 	}
-	if ((r = oldest(s, REQUEST_PAST))) {
-		t = later(later(r->since, s->conf.remember_ended), FORGET_SLACK);
+	if (s->past.count > 0) {
+		t = later(later(past_oldest(&s->past), s->conf.remember_ended), FORGET_SLACK);
 		wakeup = t < wakeup ? t : wakeup;
 	}
 	return wakeup;
@@ -348,28 +361,19 @@ void sched_abandon(struct sched *s, slo_nsec now, struct request *r)
 {
 	assert(r->state == REQUEST_QUEUED || r->state == REQUEST_READY);
 	sched_leave_queue(s, r);
-	requests_move(&s->requests, r, REQUEST_PAST, now);
+	sched_over(s, now, r);
 	if (tapped(s))
 		tap_request(s, SLO_EVENT_ABANDON, now, r);
 }
 
-static struct request *note(struct sched *s, slo_nsec now, uint32_t hash, const char *id,
-                            size_t len)
-{
-	struct request *r = requests_new(&s->requests, hash, id, len, now);
-
-	if (r)
-		requests_move(&s->requests, r, REQUEST_PAST, now);
-	return r;
-}
-
 void sched_note_passed(struct sched *s, slo_nsec now, const char *id, size_t len)
 {
-	uint32_t hash = id_hash(id, len);
+	uint64_t hash = id_hash(id, len);
 
 	forget_old(s, now);
-	if (!requests_find(&s->requests, hash, id, len))
-		(void)note(s, now, hash, id, len); /* without memory its end will be unknown */
+	if (!requests_find(&s->requests, hash, id, len) &&
+	    past_find(&s->past, hash) == PAST_UNKNOWN)
+		past_add(&s->past, hash, PAST_OVER, now);
 }
 
 static void cancel(struct sched *s, slo_nsec now, struct request *r)
@@ -414,23 +418,36 @@ static void close_lease(struct sched *s, slo_nsec now, struct request *r,
 	out->output = r->output;
 	learn(now, r, outcome, out);
 	r->ended = true;
-	requests_move(&s->requests, r, REQUEST_PAST, now);
+	sched_over(s, now, r);
+}
+
+/* The end of a request that is over, or never was. */
+static enum sched_end_result end_past(struct sched *s, slo_nsec now, uint64_t hash)
+{
+	switch (past_find(&s->past, hash)) {
+	case PAST_OVER:
+		past_end(&s->past, hash, now);
+		return SCHED_END_CLOSED;
+	case PAST_ENDED:
+		return SCHED_END_DUPLICATE;
+	case PAST_UNKNOWN:
+		break;
+	}
+	past_add(&s->past, hash, PAST_ENDED, now);
+	return SCHED_END_UNKNOWN;
 }
 
 void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
                const struct sched_outcome *outcome, struct sched_end *out)
 {
-	uint32_t hash = id_hash(id, len);
+	uint64_t hash = id_hash(id, len);
 	struct request *r;
 
 	*out = (struct sched_end){ .result = SCHED_END_CLOSED };
 	forget_old(s, now);
 	r = requests_find(&s->requests, hash, id, len);
 	if (!r) {
-		out->result = SCHED_END_UNKNOWN;
-		r = note(s, now, hash, id, len);
-		if (r)
-			r->ended = true;
+		out->result = end_past(s, now, hash);
 		return;
 	}
 	switch ((enum request_state)r->state) {
@@ -446,20 +463,14 @@ void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
 		if (tapped(s))
 			tap_end(s, now, r, outcome);
 		break;
-	case REQUEST_PAST:
-		out->result = r->ended ? SCHED_END_DUPLICATE : SCHED_END_CLOSED;
-		if (!r->ended) /* known from its end on, not from its answer */
-			requests_move(&s->requests, r, REQUEST_PAST, now);
-		r->ended = true;
+	case REQUEST_OVER: /* those are not found */
 		break;
 	}
 }
 
 bool sched_ended(const struct sched *s, const char *id, size_t len)
 {
-	const struct request *r = requests_find(&s->requests, id_hash(id, len), id, len);
-
-	return r && r->state == REQUEST_PAST && r->ended;
+	return past_find(&s->past, id_hash(id, len)) == PAST_ENDED;
 }
 
 void sched_give_back(struct sched *s)
@@ -472,7 +483,7 @@ struct sched_counts sched_counts(const struct sched *s)
 	return (struct sched_counts){
 		.queued = s->requests.count[REQUEST_QUEUED],
 		.dispatched = s->requests.count[REQUEST_DISPATCHED],
-		.remembered = s->requests.count[REQUEST_PAST],
+		.remembered = s->past.count,
 		.leases_expired = s->leases_expired,
 	};
 }

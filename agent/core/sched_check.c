@@ -99,6 +99,7 @@ void sched_check(const struct sched *s)
 	size_t queued = 0, dispatched = 0;
 
 	requests_check(&s->requests);
+	past_check(&s->past);
 	check_owners(s);
 	TAILQ_FOREACH (m, &s->models, link) {
 		fleet_check(&m->fleet);

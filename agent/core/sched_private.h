@@ -2,6 +2,7 @@
 #ifndef SLO_CORE_SCHED_PRIVATE_H
 #define SLO_CORE_SCHED_PRIVATE_H
 
+#include "core/past.h"
 #include "core/sched.h"
 #include "core/tap.h"
 
@@ -12,6 +13,7 @@ struct sched {
 	struct rng rng;     /* of strategies */
 	struct rng guesses; /* of predictors: what was guessed can be told, and draws stay */
 	struct requests requests;
+	struct past past;
 	struct sched_models models;
 	struct sched_model *model_by_name;
 	struct sched_models dirty; /* something changed since their last decision round */
@@ -36,6 +38,8 @@ void sched_model_free(struct sched_model *m);
 void sched_mark_dirty(struct sched *s, struct sched_model *m);
 /* Takes r out of its queue, if it waits in one; its caller then moves it on. */
 void sched_leave_queue(struct sched *s, struct request *r);
+/* r, which is not in a queue or on a server any more, is over. */
+void sched_over(struct sched *s, slo_nsec now, struct request *r);
 
 /* Charges the seat's server; r is DISPATCHED. */
 void sched_lease_open(struct sched *s, struct request *r, struct seat *seat, slo_load load);

@@ -67,7 +67,7 @@ void sched_lease_expire(struct sched *s, slo_nsec now, struct request *r, enum f
 {
 	fleet_server_of(&r->charge)->repairs[cause]++;
 	sched_lease_close(s, r);
-	requests_move(&s->requests, r, REQUEST_PAST, now);
+	sched_over(s, now, r);
 	s->leases_expired++;
 	if (tapped(s) && cause != FLEET_REPAIR_MAX_AGE) /* that a step does by itself */
 		tap_end(s, now, r, NULL);

@@ -1,8 +1,8 @@
-/* id_table.h - all requests by id: an open-addressed table of hashes and pointers.
+/* id_table.h - requests that are not over, by id: an open-addressed table of hashes and pointers.
  *
- * Most requests in it are over and cold, so a look-up should touch none but the one it is for, and
- * the table few lines of memory: hence no chains through the requests. Linear probing; at most
- * half of the slots are taken, and removal leaves no marks.
+ * Many of them may wait or be served for long and be cold, so a look-up should touch none but the
+ * one it is for, and the table few lines of memory: hence no chains through the requests. Linear
+ * probing; at most half of the slots are taken, and removal leaves no marks.
  * Invariant: between a request's home slot, hash & mask, and its slot none is free. */
 #ifndef SLO_CORE_ID_TABLE_H
 #define SLO_CORE_ID_TABLE_H
@@ -16,7 +16,7 @@ struct request;
 
 struct id_slot {
 	struct request *request; /* NULL: free */
-	uint32_t hash;
+	uint64_t hash;
 };
 
 struct id_table {
@@ -24,17 +24,17 @@ struct id_table {
 	size_t mask, count;
 };
 
-uint32_t id_hash(const char *id, size_t len);
+uint64_t id_hash(const char *id, size_t len);
 
 /* Has the CPU fetch what a later call for that hash will look at. */
-static inline void id_table_prefetch(const struct id_table *t, uint32_t hash)
+static inline void id_table_prefetch(const struct id_table *t, uint64_t hash)
 {
 	if (t->slot)
 		__builtin_prefetch(&t->slot[hash & t->mask]);
 }
 
 /* NULL: not there. */
-struct request *id_table_find(const struct id_table *t, uint32_t hash, const char *id, size_t len);
+struct request *id_table_find(const struct id_table *t, uint64_t hash, const char *id, size_t len);
 /* r has its id and hash, and the id is not in the table. SLO_ENOMEM: nothing changed. */
 MUSTCHECK slo_err id_table_add(struct id_table *t, struct request *r);
 /* r is in the table. */

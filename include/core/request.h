@@ -1,17 +1,17 @@
 /* request.h - one request on its way through the scheduler, and the table of all by id.
  *
- *                     +-------------------> PAST ------> forgotten
+ *                     +-------------------> OVER
  *                     |  rejected, passed     ^
  *   submit --> READY -+-> QUEUED ------------>+ ended, timed out, abandoned
  *                     |      |                |
  *                     +------+-> DISPATCHED --+ ended, lease too old
  *
- * State is location: a request is on exactly one list, its state's, and requests_move() is the
- * only door. Counts come from the lists.
+ * State is location: a request is on exactly one list, its state's, until it is over;
+ * requests_move() and requests_over() are the only doors. Counts come from the lists.
  *   READY       to be answered at the next step, in order of arrival
  *   QUEUED      waiting in its model's queue; the list is in order of arrival
  *   DISPATCHED  on a server, which it is charged to; the list is in order of dispatch
- *   PAST        answered for good, or known only by its end; kept a while to tell duplicates */
+ *   OVER        answered for good; what stays for a while is its id, in the past (past.h) */
 #ifndef SLO_CORE_REQUEST_H
 #define SLO_CORE_REQUEST_H
 
@@ -26,17 +26,16 @@
 
 #define SLO_ID_MAX 255
 
-enum request_state { REQUEST_READY, REQUEST_QUEUED, REQUEST_DISPATCHED, REQUEST_PAST };
-#define REQUEST_STATES 4
+enum request_state { REQUEST_READY, REQUEST_QUEUED, REQUEST_DISPATCHED, REQUEST_OVER };
+#define REQUEST_STATES 3 /* with a list */
 
 struct bucket;
 struct sched_model;
 
 struct request {
 	TAILQ_ENTRY(request) link; /* the state's list */
-	uint32_t hash;             /* of the id */
-	int32_t estimate;          /* prompt tokens before correction, -1: `input` was told */
-	struct sched_model *model; /* NULL: only its end is known, or the model is gone */
+	uint64_t hash;             /* of the id */
+	struct sched_model *model; /* NULL: it is gone */
 	void *user;                /* the shell's, not looked at */
 	slo_nsec created;          /* its clock for the SLO starts here */
 	slo_nsec arrived;          /* submitted to the scheduler */
@@ -50,12 +49,13 @@ struct request {
 		};
 		struct {                  /* since DISPATCHED */
 			struct goal goal; /* what it was placed by; GOAL_NONE without a target */
-			struct charge charge;       /* closed when PAST */
+			struct charge charge;       /* closed when it is over */
 			TAILQ_ENTRY(request) lease; /* the server's, while the charge is open */
 		};
 	};
 	int32_t input;       /* prompt tokens */
 	int32_t output;      /* predicted output tokens */
+	int32_t estimate;    /* prompt tokens before correction, -1: `input` was told */
 	uint32_t generation; /* of HAProxy's processes, when it arrived */
 	uint8_t state;       /* enum request_state */
 	uint8_t strategy;    /* enum slo_strategy */
@@ -75,6 +75,7 @@ struct requests {
 	struct id_table by_id;
 	struct request_list list[REQUEST_STATES];
 	size_t count[REQUEST_STATES];
+	struct request *over;      /* the last one that was, for those who still look at it */
 	struct request_list spare; /* blocks for short ids, to spare malloc */
 	size_t spares, spares_low; /* low: least since requests_give_back() */
 };
@@ -84,13 +85,13 @@ void requests_fini(struct requests *t);
 void requests_give_back(struct requests *t); /* frees what lay spare since the last call */
 
 /* An id is hashed once and looked up or added by that. */
-struct request *requests_find(const struct requests *t, uint32_t hash, const char *id, size_t len);
+struct request *requests_find(const struct requests *t, uint64_t hash, const char *id, size_t len);
 /* A new READY request under an id that is not in the table. NULL: out of memory. */
-struct request *requests_new(struct requests *t, uint32_t hash, const char *id, size_t len,
+struct request *requests_new(struct requests *t, uint64_t hash, const char *id, size_t len,
                              slo_nsec now);
 void requests_move(struct requests *t, struct request *r, enum request_state to, slo_nsec now);
-/* Forgets r, which must be PAST. */
-void requests_forget(struct requests *t, struct request *r);
+/* Not QUEUED or charged any more. It may be looked at until the next one is over. */
+void requests_over(struct requests *t, struct request *r);
 
 /* Aborts when an invariant is broken; for tests and debug builds. */
 void requests_check(const struct requests *t);

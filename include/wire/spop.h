@@ -214,7 +214,7 @@ static inline void spop_ack_var(struct wr *w, const char *name, enum spop_type t
 	struct slice n = slice_of(name);
 	uint8_t *p = wr_room(w, 4 + n.len + 1);
 
-	if (!p)
+	if (w->bad)
 		return;
 	p[0] = SPOP_ACTION_SET_VAR;
 	p[1] = 3; /* arguments: scope, name, value */

@@ -13,7 +13,7 @@
 
 #define REQUESTS 2000
 
-static struct request *request_new(int n, uint32_t hash)
+static struct request *request_new(int n, uint64_t hash)
 {
 	struct request *r = calloc(1, sizeof(*r) + 16);
 
@@ -29,7 +29,7 @@ static bool has(const struct id_table *t, const struct request *r)
 }
 
 /* Adds and removes at random; after each step those that belong are there, and no others. */
-static void churn(uint32_t (*hash_of)(int n), int requests, int steps, int look_every)
+static void churn(uint64_t (*hash_of)(int n), int requests, int steps, int look_every)
 {
 	struct request **r = calloc((size_t)requests, sizeof(struct request *));
 	bool *in = calloc((size_t)requests, sizeof(*in));
@@ -58,23 +58,23 @@ static void churn(uint32_t (*hash_of)(int n), int requests, int steps, int look_
 	free(in);
 }
 
-static uint32_t hash_of_id(int n)
+static uint64_t hash_of_id(int n)
 {
 	char id[16];
 
 	return id_hash(id, (size_t)snprintf(id, sizeof(id), "id-%d", n));
 }
 
-static uint32_t same_hash(int n)
+static uint64_t same_hash(int n)
 {
 	(void)n;
 	return 7;
 }
 
 /* The last slots of any table: probing goes on at its start. */
-static uint32_t last_hashes(int n)
+static uint64_t last_hashes(int n)
 {
-	return UINT32_MAX - (uint32_t)n % 4;
+	return UINT64_MAX - (uint64_t)n % 4;
 }
 
 static void finds_what_was_added_and_not_what_was_removed(void **state)
@@ -133,7 +133,7 @@ static void shrinks_after_a_rush_and_loses_none(void **state)
 static void ids_that_differ_anywhere_hash_apart(void **state)
 {
 	char id[] = "7F000001:C350_7F000001:1F90_6720AAAA_0001:1A2B";
-	uint32_t plain = id_hash(id, sizeof(id) - 1);
+	uint64_t plain = id_hash(id, sizeof(id) - 1);
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(id) - 1; i++) {

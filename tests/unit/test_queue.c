@@ -80,7 +80,7 @@ static struct request *push(struct fixture *f, slo_nsec created, int32_t input, 
 static void take(struct fixture *f, struct request *r)
 {
 	queue_remove(&f->q, r);
-	r->state = REQUEST_PAST;
+	r->state = REQUEST_OVER;
 	queue_check(&f->q);
 }
 
