@@ -1,8 +1,8 @@
-/* null_agent SPOP-PORT EVENTS-PORT SERVER [BACKEND] - the least that an SPOE agent can do, as the
- * floor for comparisons: HELLO is answered as it must be, every NOTIFY gets the same ACK. With
- * BACKEND that sets the variables that slo-spoa sets for a routed request, so that HAProxy has the
- * same to do for both; without, only txn.slo.server. Of a NOTIFY only the head is read. One read
- * and one write a wake-up.
+/* null_agent SPOP-PORT EVENTS-PORT SERVER[,SERVER...] [BACKEND] - the least that an SPOE agent can
+ * do, as the floor for comparisons: HELLO is answered as it must be, every NOTIFY gets the same ACK
+ * (with several servers: theirs in turn, made beforehand). With BACKEND that sets the variables
+ * that slo-spoa sets for a routed request, so that HAProxy has the same to do for both; without,
+ * only txn.slo.server. Of a NOTIFY only the head is read. One read and one write a wake-up.
  *
  * End lines come as they come to the daemon, over TCP and UDP. TCP bytes are thrown away in the
  * kernel, without a copy; the UDP socket is never read, and the kernel drops what it cannot keep.
@@ -13,9 +13,10 @@
 #include "wire/spop.h"
 #include "wire/spop_hello.h"
 
-#define READ_SIZE ((size_t)65536)
-#define MAX_FRAME ((size_t)65536)
-#define EVENTS    512
+#define READ_SIZE   ((size_t)65536)
+#define MAX_FRAME   ((size_t)65536)
+#define EVENTS      512
+#define SERVERS_MAX 16
 
 /* What epoll hands back: a listener, a line sink or an SPOP connection. */
 struct peer {
@@ -26,7 +27,8 @@ struct peer {
 };
 
 static int epoll_fd;
-static struct slice actions; /* of every ACK */
+static struct slice actions[SERVERS_MAX]; /* of the ACKs, in turn */
+static size_t servers, turn;
 /* An ACK is at most a few times longer than the shortest NOTIFY. */
 static uint8_t out[8 * (READ_SIZE + MAX_FRAME)];
 
@@ -86,7 +88,8 @@ static bool answer(struct wr *w, const uint8_t *content, size_t len)
 		return false;
 	if (f.type == SPOP_NOTIFY) {
 		begin = spop_ack_begin(w, f.stream_id, f.frame_id);
-		wr_bytes(w, actions);
+		wr_bytes(w, actions[turn]);
+		turn = turn + 1 < servers ? turn + 1 : 0;
 		return spop_ack_end(w, begin) == SLO_OK;
 	}
 	if (f.type == SPOP_HAPROXY_HELLO && spop_hello_decode(&f, &hello) == SPOP_S_NORMAL)
@@ -145,12 +148,14 @@ static void dispatch(struct peer *p)
 }
 
 /* backend NULL: short. */
-static void make_actions(const char *server, const char *backend)
+static void add_actions(const char *server, const char *backend)
 {
-	static uint8_t room[SPOP_ACK_MAX];
+	static uint8_t room[SERVERS_MAX][SPOP_ACK_MAX];
 	struct wr w;
 
-	wr_init(&w, room, sizeof(room));
+	if (servers == SERVERS_MAX)
+		bench_die("too many servers");
+	wr_init(&w, room[servers], sizeof(room[servers]));
 	if (backend) {
 		spop_ack_set_str(&w, "verdict", slice_of("route"));
 		spop_ack_set_str(&w, "strategy", slice_of("slo"));
@@ -161,7 +166,8 @@ static void make_actions(const char *server, const char *backend)
 		spop_ack_set_str(&w, "backend", slice_of(backend));
 	if (w.bad)
 		bench_die("the names are too long");
-	actions = (struct slice){ .p = room, .len = wr_len(&w) };
+	actions[servers] = (struct slice){ .p = room[servers], .len = wr_len(&w) };
+	servers++;
 }
 
 int main(int argc, char **argv)
@@ -169,10 +175,14 @@ int main(int argc, char **argv)
 	static struct epoll_event events[EVENTS];
 
 	if (argc != 4 && argc != 5) {
-		fputs("usage: null_agent SPOP-PORT EVENTS-PORT SERVER [BACKEND]\n", stderr);
+		fputs("usage: null_agent SPOP-PORT EVENTS-PORT SERVER[,SERVER...] [BACKEND]\n",
+		      stderr);
 		return EXIT_FAILURE;
 	}
-	make_actions(argv[3], argc == 5 ? argv[4] : NULL);
+	for (const char *name = strtok(argv[3], ","); name; name = strtok(NULL, ","))
+		add_actions(name, argc == 5 ? argv[4] : NULL);
+	if (servers == 0)
+		bench_die("no server");
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll_fd < 0)
 		bench_die("epoll");

@@ -7,13 +7,18 @@ runs more than either: run it on a quiet machine.
            slo-spoa's sets, as constants (SHORT_ACK=1: the server only). Both get an end line for
            each answer; the null agent throws it away. Agent and generator have a core each: the
            kernel now and then puts both on one for a whole run, and that halves its rate.
-  proxied  h2load asks three HAProxys in turn, each with the sample configuration:
+  proxied  h2load asks four HAProxys in turn, each with the sample configuration:
              none   without the filter and its rule, so nobody is asked; end lines as ever
-             null   asks the null agent
+             null   asks the null agent, which names one server for all
+             rota   asks another null agent, which names one server after the other: like none
+                    and slo it spreads the requests over the fleet, and what that costs HAProxy
+                    and origin (colder connections, more of them) is not the agent's part
              slo    asks slo-spoa
-           null and slo differ in the agent's address only (none's agent throws end lines
-           away, as null's does). Origin: another HAProxy that returns a small JSON answer.
-           "in all" is the CPU time of HAProxy, agent, origin and h2load.
+           But for none they differ in the agent's address only (none's agent throws end lines
+           away, as the null agents do). Origin: another HAProxy that returns a small JSON
+           answer. "in all" is the CPU time of HAProxy, agent, origin and h2load.
+
+A run is short and there are many, in turn: the machine's own moods last for seconds.
 
 The profiles are those of haproxy-conf with a hundred times the throughput, so that no request is
 held: a wait is not a cost.
@@ -40,8 +45,8 @@ from lab import AgentAlone  # noqa: E402
 from stack import CONF, FLEET, MODEL, ROOT, Ports, Process, Stack, wait_for  # noqa: E402
 
 FULL = os.environ.get("FULL") == "1"
-ROUNDS = int(os.environ.get("ROUNDS", "7" if FULL else "5"))
-SECONDS = float(os.environ.get("SECONDS_EACH", "3" if FULL else "1.5"))
+ROUNDS = int(os.environ.get("ROUNDS", "15"))
+SECONDS = float(os.environ.get("SECONDS_EACH", "0.6"))
 SECTIONS = os.environ.get("SECTIONS", "").split()
 BUILD = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build/release")).resolve()
 OLD = os.environ.get("OLD")
@@ -81,17 +86,22 @@ class Bench:
         self.cleanup = contextlib.ExitStack()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="slo-spoa-bench-"))
         self.cleanup.callback(shutil.rmtree, self.dir)
-        ports = Ports()
-        self.target = {"null": (ports.take(), ports.take())}  # name -> SPOP, events, pid
-        ports.release()
-        short = [] if os.environ.get("SHORT_ACK") == "1" else [MODEL]
-        null = Process([BUILD / "bench/null_agent", *self.target["null"], "l20-1", *short],
-                       self.dir / "null.log")
-        self.cleanup.callback(null.stop)
-        self.target["null"] += (null.child.pid,)
+        self.target = {}  # name -> SPOP, events, pid
+        self.null("null", "l20-1")
+        self.null("rota", ",".join(FLEET))
         if OLD:
             self.agent("old", build=OLD)
         self.slo = self.agent("slo", build=os.environ.get("DAEMON"))
+
+    def null(self, name, servers):
+        ports = Ports()
+        spop, events = ports.take(), ports.take()
+        ports.release()
+        short = [] if os.environ.get("SHORT_ACK") == "1" else [MODEL]
+        agent = Process([BUILD / "bench/null_agent", spop, events, servers, *short],
+                        self.dir / f"{name}.log")
+        self.cleanup.callback(agent.stop)
+        self.target[name] = (spop, events, agent.child.pid)
 
     def agent(self, name, **kw):
         lab = AgentAlone(**kw)
@@ -137,7 +147,7 @@ def load(target, seed, *args, seconds=SECONDS):
 
 
 def direct_table(title, args, bench, seeds):
-    names = list(bench.target)
+    names = [name for name in bench.target if name != "rota"]
     runs = {name: [] for name in names}
     for order in turns(names):
         for name in order:
@@ -250,13 +260,17 @@ class Proxy(Stack):
         return set(FLEET) | {"agent"} <= up
 
 
+def agent_of(bench, name):
+    return bench.target["null" if name == "none" else name]
+
+
 class Proxies:
-    """Three HAProxys of one version in front of one origin."""
+    """HAProxys of one version in front of one origin."""
 
     def __init__(self, bench, binary):
         self.cleanup = contextlib.ExitStack()
         self.dir = pathlib.Path(tempfile.mkdtemp(dir=bench.dir))
-        names = ("none", "null", "slo")
+        names = ("none", "null", "rota", "slo")
         ports = Ports()
         port = {name: ports.take() for name in names}
         origin = ports.take()
@@ -266,8 +280,8 @@ class Proxies:
         self.cleanup.callback(self.origin.stop)
         self.proxy = {}
         for name in names:
-            target = bench.target["slo" if name == "slo" else "null"]
-            self.proxy[name] = Proxy(name, binary, target, port[name], origin, self.dir)
+            self.proxy[name] = Proxy(name, binary, agent_of(bench, name), port[name], origin,
+                                     self.dir)
             self.cleanup.callback(self.proxy[name].process.stop)
 
     def __enter__(self):
@@ -321,9 +335,8 @@ def proxied_table(title, bench, proxies, http, clients, size):
     names = list(proxies.proxy)
 
     def run(name, count):
-        agent = bench.target["slo" if name == "slo" else "null"][2]
-        return proxied_run(proxies.proxy[name], agent, proxies.origin.child.pid, http, clients,
-                           body, count)
+        return proxied_run(proxies.proxy[name], agent_of(bench, name)[2],
+                           proxies.origin.child.pid, http, clients, body, count)
 
     # The first run warms up and tells how many requests take the time that we want.
     warm = {name: run(name, 4 * clients + 2000)["rate"] for name in names}
@@ -339,7 +352,8 @@ def proxied_table(title, bench, proxies, http, clients, size):
         m = {key: statistics.median(r[key] for r in runs[name]) for key in runs[name][0]}
         print(f"  {name:5}{m['rate']:10,.0f} req/s{m['haproxy']:8.1f} us/req of HAProxy"
               f"{m['agent']:7.1f} of the agent{m['all']:8.1f} in all")
-    for name, base in (("slo", "null"), ("null", "none"), ("slo", "none")):
+    for name, base in (("slo", "null"), ("slo", "rota"), ("slo", "none"), ("null", "none"),
+                       ("rota", "none")):
         pairs = list(zip(runs[name], runs[base]))
         print(f"  {name} / {base}: {spread([a['rate'] / b['rate'] for a, b in pairs])} of the "
               f"request rate, {spread([a['all'] / b['all'] for a, b in pairs])} of all CPU time")
