@@ -238,6 +238,10 @@ clean: ## Remove the build folder
 	rm -rf $(BUILD)
 
 $(OUT)/agent/io/%.o $(OUT)/agent/main.o: EXTRA = $(IO_CFLAGS)
+# One file for vectors that not every CPU has; whether this one does is asked when it runs.
+ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
+$(OUT)/agent/wire/tokens_wide.o: EXTRA = -mavx2
+endif
 $(OUT)/tests/demo/%.o $(OUT)/tests/endurance/%.o: EXTRA = $(IO_CFLAGS)
 $(core_obj) $(wire_obj) $(io_obj) $(OUT)/agent/main.o $(OUT)/slo-spoa: LTO = $(WHOLE)
 $(OUT)/%.o: %.c
@@ -292,6 +296,7 @@ $(OUT)/endurance/%: $(OUT)/tests/endurance/%.o
 
 $(OUT)/tests/test_replay_whatif: $(replay_parts)
 $(OUT)/tests/unit/test_replay_%.o: EXTRA = -Iagent
+$(OUT)/tests/unit/test_tokens.o: EXTRA = -Iagent/wire
 
 $(prop_bin): $(prop_obj) $(wire_lib) $(core_lib)
 	$(call say,LINK)

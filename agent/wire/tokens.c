@@ -1,10 +1,13 @@
 /* ASCII goes through loops without branches on the text, which would be mispredicted at every word:
  * what a byte adds to the counts follows from its class and the class before it. Longer ASCII goes
- * sixteen bytes at a time. */
+ * sixteen bytes at a time, or thirty-two. */
 #include "wire/tokens.h"
 
 #include <stdbool.h>
 #include <string.h>
+
+#define BLOCK_BYTES 16
+#include "tokens_blocks.h"
 
 /* What a byte is when a character starts with it. The order matters: letters are <= UP, ASCII is
  * <= PU, and what is <= NONE may stand in struct tokens as the class of the last character. */
@@ -167,126 +170,29 @@ static const uint8_t *feed_bytes(struct tokens *t, const uint8_t *p, const uint8
 	return p;
 }
 
-/* Sixteen bytes at a time. A comparison gives 0xff where it holds. */
-typedef uint8_t bytes16 __attribute__((vector_size(16)));
-
-#define BLOCK      ((ptrdiff_t)sizeof(bytes16))
-#define LOOK_BACK  8    /* bytes that tell what the next one adds: 9 letters make a len9 */
-#define LONG_ASCII 64   /* from here on it pays, whatever stood before */
-#define SHORT_MIN  16   /* from here on it pays at the start of a text */
-#define BLOCKS_MAX 15   /* see sum() */
-#define FILLER     0x80 /* of no class: adds nothing itself, and what follows stands at a start */
-
-static bytes16 load(const uint8_t *p)
-{
-	bytes16 b;
-
-	memcpy(&b, p, sizeof(b));
-	return b;
-}
-
-static bytes16 within(bytes16 b, uint8_t first, uint8_t count)
-{
-	return (bytes16)(b - first < count);
-}
-
-/* What bytes are, each class as a mask. */
-struct classes {
-	bytes16 lower, upper, letter, digit, newline, blank, punct;
-};
-
-static struct classes classify(bytes16 b)
-{
-	struct classes c;
-
-	c.lower = within(b, 'a', 26);
-	c.upper = within(b, 'A', 26);
-	c.letter = c.lower | c.upper;
-	c.digit = within(b, '0', 10);
-	c.newline = (bytes16)(b == '\n') | (bytes16)(b == '\r');
-	c.blank = (bytes16)(b == ' ') | (bytes16)(b == '\t');
-	c.punct = ~(c.letter | c.digit | c.newline | c.blank) & (bytes16)(b < 0x80);
-	return c;
-}
-
-static bytes16 letters(const uint8_t *p)
-{
-	return within(load(p) | 0x20, 'a', 26);
-}
-
-static bool is_ascii(const uint8_t *p)
-{
-	uint64_t half[2];
-
-	memcpy(half, p, sizeof(half));
-	return ((half[0] | half[1]) & UINT64_C(0x8080808080808080)) == 0;
-}
-
-/* Of at most 15 blocks it is below 256, so one byte holds it. */
-static uint32_t sum(bytes16 counts)
-{
-	uint64_t half[2];
-
-	memcpy(half, &counts, sizeof(half));
-	return (uint32_t)((half[0] + half[1]) * UINT64_C(0x0101010101010101) >> 56);
-}
-
-static const uint8_t block_feature[] = {
-	TOKEN_WORD, TOKEN_LEN5,  TOKEN_LEN9, TOKEN_CAPS, TOKEN_DIGIT,
-	TOKEN_DRUN, TOKEN_PUNCT, TOKEN_PRUN, TOKEN_NL,   TOKEN_SP,
-};
-#define BLOCK_FEATURES sizeof(block_feature)
-
-/* Adds what the 16 bytes at p add; the LOOK_BACK bytes before them are ASCII and were fed. */
-static void count_block(const uint8_t *p, bytes16 count[BLOCK_FEATURES])
-{
-	struct classes now = classify(load(p)), last = classify(load(p - 1));
-	bytes16 len5 = now.letter & last.letter & letters(p - 2) & letters(p - 3) & letters(p - 4);
-	bytes16 len9 = len5 & letters(p - 5) & letters(p - 6) & letters(p - 7) & letters(p - 8);
-
-	/* A mask is -1 where it holds. */
-	count[0] -= now.letter & ~last.letter;
-	count[1] -= len5;
-	count[2] -= len9;
-	count[3] -= now.upper & last.lower;
-	count[4] -= now.digit;
-	count[5] -= now.digit & ~last.digit;
-	count[6] -= now.punct;
-	count[7] -= now.punct & ~last.punct;
-	count[8] -= now.newline & ~last.newline;
-	count[9] -= now.blank & (last.blank | last.newline);
-}
-
-static void add_blocks(struct tokens *t, const bytes16 count[BLOCK_FEATURES])
-{
-	for (size_t i = 0; i < BLOCK_FEATURES; i++)
-		t->count[block_feature[i]] += sum(count[i]);
-}
-
-/* The text ends before p, for now; LOOK_BACK bytes stand there. */
+/* The text ends before p, for now; TOKENS_LOOK_BACK bytes stand there. */
 static void note_last(struct tokens *t, const uint8_t *p)
 {
 	t->last = class_of[p[-1]];
 	/* Beyond that nobody asks how many. */
-	for (t->letters = 0; t->letters < LOOK_BACK && class_of[*(p - 1 - t->letters)] <= UP;)
+	for (t->letters = 0;
+	     t->letters < TOKENS_LOOK_BACK && class_of[*(p - 1 - t->letters)] <= UP;)
 		t->letters++;
 }
 
-/* Takes whole blocks of ASCII, as far as they go. */
+#define LONG_ASCII 64   /* from here on blocks pay, whatever stood before */
+#define SHORT_MIN  16   /* from here on they pay at the start of a text */
+#define FILLER     0x80 /* of no class: adds nothing itself, and what follows stands at a start */
+
+bool tokens_narrow;
+
 static const uint8_t *feed_blocks(struct tokens *t, const uint8_t *p, const uint8_t *end)
 {
-	const uint8_t *start = p, *from = NULL;
+	const uint8_t *start = p;
 
-	while (p != from) {
-		bytes16 count[BLOCK_FEATURES] = { { 0 } };
-
-		from = p;
-		for (size_t n = 0; n < BLOCKS_MAX && end - p >= BLOCK && is_ascii(p); n++) {
-			count_block(p, count);
-			p += BLOCK;
-		}
-		add_blocks(t, count);
-	}
+	if (!tokens_narrow && tokens_have_wide())
+		p = tokens_feed_wide(t, p, end);
+	p = feed_whole_blocks(t, p, end);
 	if (p > start)
 		note_last(t, p);
 	return p;
@@ -296,15 +202,15 @@ static const uint8_t *feed_blocks(struct tokens *t, const uint8_t *p, const uint
  */
 static void feed_short(struct tokens *t, const uint8_t *p, size_t len)
 {
-	uint8_t text[LOOK_BACK + LONG_ASCII];
-	bytes16 count[BLOCK_FEATURES] = { { 0 } };
+	uint8_t text[TOKENS_LOOK_BACK + LONG_ASCII];
+	block count[BLOCK_FEATURES] = { { 0 } };
 
 	memset(text, FILLER, sizeof(text));
-	memcpy(text + LOOK_BACK, p, len);
-	for (size_t at = 0; at < len; at += sizeof(bytes16))
-		count_block(text + LOOK_BACK + at, count);
+	memcpy(text + TOKENS_LOOK_BACK, p, len);
+	for (size_t at = 0; at < len; at += sizeof(block))
+		count_block(text + TOKENS_LOOK_BACK + at, count);
 	add_blocks(t, count);
-	note_last(t, text + LOOK_BACK + len);
+	note_last(t, text + TOKENS_LOOK_BACK + len);
 }
 
 /* Of SHORT_MIN bytes at least. */
@@ -318,7 +224,7 @@ static bool all_ascii(const uint8_t *p, const uint8_t *end)
 
 static const uint8_t *feed_ascii(struct tokens *t, const uint8_t *p, const uint8_t *end)
 {
-	const uint8_t *known = p + LOOK_BACK;
+	const uint8_t *known = p + TOKENS_LOOK_BACK;
 
 	if (end - p < LONG_ASCII) {
 		if (end - p < SHORT_MIN || t->last != NONE || !all_ascii(p, end))

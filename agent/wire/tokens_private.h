@@ -1,0 +1,20 @@
+/* tokens_private.h - what the files that count tokens share. */
+#ifndef SLO_WIRE_TOKENS_PRIVATE_H
+#define SLO_WIRE_TOKENS_PRIVATE_H
+
+#include <stdbool.h>
+
+#include "wire/tokens.h"
+
+#define TOKENS_LOOK_BACK 8 /* bytes that tell what the next one adds: 9 letters make a len9 */
+
+/* For tests: as on a CPU that has no wider vectors. */
+extern bool tokens_narrow;
+
+/* Whether there are vectors of 32 bytes. */
+bool tokens_have_wide(void);
+/* Takes whole blocks of 32 bytes of ASCII, as far as they go; returns where it stopped. The
+ * TOKENS_LOOK_BACK bytes before p are ASCII and were fed. Only where there are such vectors. */
+const uint8_t *tokens_feed_wide(struct tokens *t, const uint8_t *p, const uint8_t *end);
+
+#endif

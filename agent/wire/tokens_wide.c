@@ -1,0 +1,33 @@
+/* Compiled for AVX2 where there can be one (see Makefile), called where there is one. */
+#include "tokens_private.h"
+
+#ifdef __AVX2__
+
+#define BLOCK_BYTES 32
+#include "tokens_blocks.h"
+
+bool tokens_have_wide(void)
+{
+	return __builtin_cpu_supports("avx2");
+}
+
+const uint8_t *tokens_feed_wide(struct tokens *t, const uint8_t *p, const uint8_t *end)
+{
+	return feed_whole_blocks(t, p, end);
+}
+
+#else
+
+bool tokens_have_wide(void)
+{
+	return false;
+}
+
+const uint8_t *tokens_feed_wide(struct tokens *t, const uint8_t *p, const uint8_t *end)
+{
+	(void)t;
+	(void)end;
+	return p;
+}
+
+#endif
