@@ -1,9 +1,12 @@
 /* slo-spoa: flags, configuration, start order, the loop, stop order. */
+#include <errno.h>
 #include <ev.h>
 #include <paths.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -238,6 +241,17 @@ static void raise_descriptors(struct daemon *d)
 		          (unsigned long long)rl.rlim_cur, wanted);
 }
 
+/* Where all CPUs are busy the kernel then does not take one from HAProxy at the first frame of
+ * many: fewer wake-ups, with more in each. On an idle one nothing changes. A policy that somebody
+ * chose for us stays. */
+static void let_frames_gather(struct daemon *d)
+{
+	const struct sched_param param = { .sched_priority = 0 };
+
+	if (sched_getscheduler(0) == SCHED_OTHER && sched_setscheduler(0, SCHED_BATCH, &param) != 0)
+		log_write(&d->log, LOG_INFO, "SCHED_BATCH: %s", strerror(errno));
+}
+
 static void give_back(void *arg)
 {
 	struct daemon *d = arg;
@@ -270,6 +284,7 @@ static bool start(struct daemon *d)
 	d->tell.data = d;
 	ev_timer_start(d->loop, &d->tell);
 	raise_descriptors(d);
+	let_frames_gather(d);
 	if (!(d->agent = agent_new(d->loop, d->conf, &d->log)))
 		return false;
 	listeners_inherit(&d->agent->listeners);

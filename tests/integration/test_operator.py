@@ -116,6 +116,12 @@ class Operator(unittest.TestCase):
                 out.write(data)
         os.close(reader)
 
+    def test_the_kernel_may_let_frames_gather_unless_another_policy_was_chosen(self):
+        with AgentAlone() as lab:
+            self.assertEqual(os.sched_getscheduler(lab.agent.child.pid), os.SCHED_BATCH)
+        with AgentAlone(wrap=["chrt", "--idle", "0"]) as lab:
+            self.assertEqual(os.sched_getscheduler(lab.agent.child.pid), os.SCHED_IDLE)
+
     def test_without_descriptors_new_work_waits_and_the_old_goes_on(self):
         def change(conf):
             conf["limits"] = {"hello_timeout": "10m"}
