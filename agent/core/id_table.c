@@ -8,9 +8,12 @@
 
 #define SLOTS_MIN 256
 
+/* For a given word each hash becomes another one, and every bit of the word reaches all of it: what
+ * differs in one word can hardly be undone by the next. */
 static uint64_t mix(uint64_t hash, uint64_t word)
 {
 	hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+	hash = (hash ^ hash >> 32) * UINT64_C(0xd6e8feb86659fd93);
 	return hash ^ hash >> 32;
 }
 

@@ -171,12 +171,16 @@ static slo_err lease(struct player *p, const struct slo_event *e)
 	const char *id = (const char *)e->text.p;
 	struct seat *seat;
 	struct request *r;
+	uint64_t hash;
 
 	if (!id_sane(e) || (e->model && !m) || !server || e->load > SLO_LOAD_MAX ||
 	    server->ledger.used > UINT64_MAX / 2 || e->strategy >= SLO_STRATEGIES ||
 	    request_find(p, e))
 		return SLO_EINVAL;
-	r = requests_new(&s->requests, id_hash(id, e->text.len), id, e->text.len, e->now);
+	hash = id_hash(id, e->text.len);
+	if (past_find(&s->past, hash) != PAST_UNKNOWN)
+		return SLO_EINVAL;
+	r = requests_new(&s->requests, hash, id, e->text.len, e->now);
 	if (!r)
 		return SLO_ENOMEM;
 	r->model = m;

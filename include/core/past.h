@@ -1,8 +1,9 @@
 /* past.h - the ids of requests that are over, to tell what comes twice or too late.
  *
- * There are many and hardly ever is one asked for, so each is 16 bytes in a ring, oldest first, and
- * 8 to 32 in an open-addressed table that finds it there. An id is told by 62 bits of its hash:
- * with 100,000 remembered, one in 4 * 10^13 new ids would be taken for one of them.
+ * There are many and hardly ever is one asked for: each takes 16 bytes in a ring, oldest first, and
+ * two slots of 8 bytes in an open-addressed table that finds it there (twice that after the ring
+ * has grown). An id is told by 62 bits of its hash: with 100,000 remembered, one in 4 * 10^13 new
+ * ids would be taken for one of them.
  * Linear probing; the table has twice the slots that the ring has, and removal leaves no marks.
  * Without memory for more the oldest are forgotten. */
 #ifndef SLO_CORE_PAST_H
@@ -44,7 +45,7 @@ void past_fini(struct past *p);
 enum past_state past_find(const struct past *p, uint64_t hash);
 /* Has the CPU fetch what a later call for that hash will look at. */
 void past_expect(const struct past *p, uint64_t hash);
-/* An id that is not in it. */
+/* An id that is not in it; should another have the same hash both are kept. */
 void past_add(struct past *p, uint64_t hash, enum past_state state, slo_nsec now);
 /* One that is OVER: ENDED, and from now on the youngest. */
 void past_end(struct past *p, uint64_t hash, slo_nsec now);

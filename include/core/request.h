@@ -90,7 +90,7 @@ struct request *requests_find(const struct requests *t, uint64_t hash, const cha
 struct request *requests_new(struct requests *t, uint64_t hash, const char *id, size_t len,
                              slo_nsec now);
 void requests_move(struct requests *t, struct request *r, enum request_state to, slo_nsec now);
-/* Not QUEUED or charged any more. It may be looked at until the next one is over. */
+/* r is in no queue and not charged any more. It may be looked at until the next one is over. */
 void requests_over(struct requests *t, struct request *r);
 
 /* Aborts when an invariant is broken; for tests and debug builds. */

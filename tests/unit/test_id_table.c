@@ -145,6 +145,26 @@ static void ids_that_differ_anywhere_hash_apart(void **state)
 	assert_int_not_equal(id_hash("a", 1), id_hash("a\0", 2));
 }
 
+/* A digit of one word is not undone by one of the next: those two were alike once, in all bits. */
+static void ids_that_differ_in_some_digits_hash_apart(void **state)
+{
+	const char *one = "00000000000800080000000000000000";
+	const char *other = "0000000D000D000D0000000000000000";
+	enum { DIGITS = 16 * 16 * 16 };
+	static uint64_t hash[DIGITS];
+	char id[33];
+
+	(void)state;
+	assert_int_not_equal(id_hash(one, 32), id_hash(other, 32));
+	for (unsigned int i = 0; i < DIGITS; i++) {
+		snprintf(id, sizeof(id), "0000000%X000%X000%X0000000000000000", i >> 8, i >> 4 & 15,
+		         i & 15);
+		hash[i] = id_hash(id, 32);
+		for (unsigned int k = 0; k < i; k++)
+			assert_true(hash[k] != hash[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +174,7 @@ int main(void)
 		cmocka_unit_test(an_empty_table_has_nothing),
 		cmocka_unit_test(shrinks_after_a_rush_and_loses_none),
 		cmocka_unit_test(ids_that_differ_anywhere_hash_apart),
+		cmocka_unit_test(ids_that_differ_in_some_digits_hash_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
