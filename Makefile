@@ -239,7 +239,7 @@ clean: ## Remove the build folder
 
 $(OUT)/agent/io/%.o $(OUT)/agent/main.o: EXTRA = $(IO_CFLAGS)
 # One file for vectors that not every CPU has; whether this one does is asked when it runs.
-ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
+ifneq ($(findstring x86_64,$(shell $(CC) $(CFLAGS) -dumpmachine)),)
 $(OUT)/agent/wire/tokens_wide.o: EXTRA = -mavx2
 endif
 $(OUT)/tests/demo/%.o $(OUT)/tests/endurance/%.o: EXTRA = $(IO_CFLAGS)

@@ -354,12 +354,17 @@ static bool submit(struct what_if *w, const struct slo_event *e, struct ask *a)
 		.created = e->created,
 		.own = e->own,
 	};
-	slo_err err = sched_submit(player_sched(w->player), w->now, &req, NULL);
+	struct sched *s = player_sched(w->player);
+	struct request *r;
+	slo_err err = sched_submit(s, w->now, &req, &r);
 
 	if (err == SLO_ENOMEM)
 		return no_memory(w);
 	a->waits = err == SLO_OK;
-	return err == SLO_OK || passed(w, &(struct slo_event){ .reason = SLO_REASON_BAD_REQUEST });
+	if (err != SLO_OK)
+		return passed(w, &(struct slo_event){ .reason = SLO_REASON_BAD_REQUEST });
+	/* The daemon takes in several before it decides, but not beyond the limit. */
+	return !sched_queue_full(s, r) || step(w);
 }
 
 static bool let_go(struct what_if *w)

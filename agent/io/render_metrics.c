@@ -295,7 +295,8 @@ static void of_process(FILE *f, const struct agent *a)
 {
 	struct sched_counts counts = sched_counts(a->sched);
 
-	family(f, "decision_seconds", "histogram", "Time from a message to its decision.");
+	family(f, "decision_seconds", "histogram",
+	       "Time that a message took; those of one read share it.");
 	histogram(f, "decision_seconds", "", &a->stats.decision);
 	family(f, "loop_lag_seconds", "histogram",
 	       "Time from a wake-up of the event loop until it polls again.");

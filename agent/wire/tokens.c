@@ -186,11 +186,20 @@ static void note_last(struct tokens *t, const uint8_t *p)
 
 bool tokens_narrow;
 
+static bool is_wide(void)
+{
+#if defined(__x86_64__)
+	return tokens_wide && !tokens_narrow && __builtin_cpu_supports("avx2");
+#else
+	return false;
+#endif
+}
+
 static const uint8_t *feed_blocks(struct tokens *t, const uint8_t *p, const uint8_t *end)
 {
 	const uint8_t *start = p;
 
-	if (!tokens_narrow && tokens_have_wide())
+	if (is_wide())
 		p = tokens_feed_wide(t, p, end);
 	p = feed_whole_blocks(t, p, end);
 	if (p > start)

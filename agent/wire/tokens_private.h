@@ -11,10 +11,10 @@
 /* For tests: as on a CPU that has no wider vectors. */
 extern bool tokens_narrow;
 
-/* Whether there are vectors of 32 bytes. */
-bool tokens_have_wide(void);
+/* Whether tokens_feed_wide() was compiled, for AVX2. */
+extern const bool tokens_wide;
 /* Takes whole blocks of 32 bytes of ASCII, as far as they go; returns where it stopped. The
- * TOKENS_LOOK_BACK bytes before p are ASCII and were fed. Only where there are such vectors. */
+ * TOKENS_LOOK_BACK bytes before p are ASCII and were fed. Only on a CPU that has AVX2. */
 const uint8_t *tokens_feed_wide(struct tokens *t, const uint8_t *p, const uint8_t *end);
 
 #endif

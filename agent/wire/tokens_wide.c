@@ -6,10 +6,7 @@
 #define BLOCK_BYTES 32
 #include "tokens_blocks.h"
 
-bool tokens_have_wide(void)
-{
-	return __builtin_cpu_supports("avx2");
-}
+const bool tokens_wide = true;
 
 const uint8_t *tokens_feed_wide(struct tokens *t, const uint8_t *p, const uint8_t *end)
 {
@@ -18,10 +15,7 @@ const uint8_t *tokens_feed_wide(struct tokens *t, const uint8_t *p, const uint8_
 
 #else
 
-bool tokens_have_wide(void)
-{
-	return false;
-}
+const bool tokens_wide = false;
 
 const uint8_t *tokens_feed_wide(struct tokens *t, const uint8_t *p, const uint8_t *end)
 {

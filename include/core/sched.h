@@ -1,8 +1,9 @@
 /* sched.h - the scheduler: tell it what happened and when, take what it wants done.
  *
  * Pure and deterministic: no I/O, no clock, no global state; randomness is seeded. After every
- * event call sched_step() until it returns false, and come back at sched_next_wakeup(). `now`
- * must never decrease from call to call.
+ * event, or after several that come at the same time (see sched_queue_full()), call sched_step()
+ * until it returns false, and come back at sched_next_wakeup(). `now` must never decrease from
+ * call to call.
  *
  * The daemon, slo-replay, the simulator and the tests all drive these calls. */
 #ifndef SLO_CORE_SCHED_H
@@ -165,7 +166,8 @@ struct sched_action {
 
 /* Whether as many as may wait do so where that request is: sched_step() before the next event, or
  * it is refused for want of a place that may be about to become free. Else several events at the
- * same time may come first. */
+ * same time may come first; what they ask for is then decided in sched_step()'s order:
+ * those that never wait, then the most urgent. */
 bool sched_queue_full(const struct sched *s, const struct request *r);
 
 /* The next answer, if any. */

@@ -1,5 +1,5 @@
-/* Several frames that come with one read: what is decided about them together is what would have
- * been decided one by one. Two servers hold one request each. */
+/* Several frames that come with one read are decided together: each is answered, or waits, and a
+ * limit refuses none that it would not refuse one by one. Two servers hold one request each. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

@@ -224,6 +224,39 @@ static void who_left_while_waiting_leaves_again_where_it_still_waits(void **stat
 	expect(SLO_STRATEGY_PACK_LOAD, &want);
 }
 
+/* Four that never wait were taken in together. Those that may wait fill the servers from 1 on as
+ * well, though only one may wait at a time: none is refused for want of a place. */
+static void a_limit_refuses_none_that_a_server_could_take(void **state)
+{
+	static const struct numbers want = {
+		.seconds = "1.000",
+		.route = "4 4",
+		.reject = "0 0",
+		.why = "",
+		.waiting = "0 0",
+		.mean = "0.000000 0.000000",
+		.p50 = "0.000000 0.000000",
+		.p99 = "0.000000 0.000000",
+		.s0 = "0.0000 1.0000 0.0000 1.0000",
+		.s1 = "0.0000 1.0000 0.0000 1.0000",
+	};
+	static const char *const ids[] = { "a", "b", "c", "d" };
+	struct rig *r = *state;
+
+	r->conf.queue_limit = 1;
+	sched_configure(r->s, &r->conf);
+	for (int i = 0; i < 4; i++) {
+		struct sched_request req = ask(r, ids[i], AT(1));
+
+		req.strategy = SLO_STRATEGY_LEAST_REQUEST;
+		assert_int_equal(sched_submit(r->s, AT(1), &req, NULL), SLO_OK);
+	}
+	for (int i = 0; i < 4; i++)
+		answer(r, AT(1), ids[i], SLO_ROUTE, SLO_REASON_NONE);
+	quiet(r, AT(1));
+	expect(SLO_STRATEGY_SLO, &want);
+}
+
 int main(void)
 {
 #define RECORDED(name) cmocka_unit_test_setup_teardown(name, make_and_record, drop_all)
@@ -232,6 +265,7 @@ int main(void)
 		RECORDED(packed_the_same_requests_wait),
 		RECORDED(who_left_while_waiting_is_not_counted_and_runs_where_nobody_waits),
 		RECORDED(who_left_while_waiting_leaves_again_where_it_still_waits),
+		RECORDED(a_limit_refuses_none_that_a_server_could_take),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
