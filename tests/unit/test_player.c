@@ -313,6 +313,33 @@ static void nonsense_is_refused(void **state)
 	}
 }
 
+static void none_is_charged_under_the_id_of_one_that_is_over(void **state)
+{
+	struct slo_event e = {
+		.kind = SLO_EVENT_LEASE,
+		.now = SEC(2),
+		.model = 1,
+		.server = 2,
+		.text = { (const uint8_t *)"a", 1 },
+	};
+	struct rig *r = *state;
+	struct sched_action act;
+	const char *why;
+	bool acted;
+
+	quiet(r, 0);
+	record(r, 0);
+	submit(r, SEC(1), "a");
+	routed(r, SEC(1), "a", "s1");
+	end(r, SEC(2), "a");
+	assert_int_equal(last.kind, SLO_EVENT_END);
+	assert_int_equal(player_apply(player, &e, &act, &acted, &why), SLO_EINVAL);
+	sched_check(player_sched(player));
+	e.text.p = (const uint8_t *)"b";
+	assert_int_equal(player_apply(player, &e, &act, &acted, &why), SLO_OK);
+	sched_check(player_sched(player));
+}
+
 #undef TEST
 #define TEST(f) cmocka_unit_test_setup_teardown(f, rig_make, drop_all)
 
@@ -328,6 +355,7 @@ int main(void)
 		TEST(requests_that_are_let_go),
 		TEST(a_profile_survives_with_all_its_numbers),
 		TEST(nonsense_is_refused),
+		TEST(none_is_charged_under_the_id_of_one_that_is_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
