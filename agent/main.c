@@ -243,7 +243,7 @@ static void raise_descriptors(struct daemon *d)
 
 /* Where all CPUs are busy the kernel then does not take one from HAProxy (or from others, that is
  * the price) at the first frame of many: fewer wake-ups, with more in each. On an idle one nothing
- * changes. A policy that somebody chose for us stays. */
+ * changes. Another policy that somebody chose for us stays; SCHED_OTHER may be nobody's choice. */
 static void let_frames_gather(struct daemon *d)
 {
 	const struct sched_param param = { .sched_priority = 0 };

@@ -36,7 +36,7 @@ bool agent_reload(struct agent *a, struct config *conf)
 	    !same_listeners(&old->events, &conf->events) ||
 	    !same_listeners(&old->http, &conf->http)) {
 		log_write(a->log, LOG_WARNING,
-		          "reload: listeners differ; that takes a restart, "
+		          "reload: listeners differ; that takes SIGUSR2 or a restart, "
 		          "the old configuration stays");
 		return false;
 	}

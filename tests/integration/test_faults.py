@@ -274,7 +274,8 @@ class AgentReload(WithStack):
         await hup(rf"\[ALERT\] .* reload: {re.escape(str(lab.config_file))}:{at}: key "
                   r'"routing\.queue_timeout": .*; the old configuration stays\n')
         lab.config_file.write_text(good.replace(f'"127.0.0.1:{lab.http}"', '"127.0.0.1:1"'))
-        await hup("reload: listeners differ; that takes a restart, the old configuration stays")
+        await hup("reload: listeners differ; that takes SIGUSR2 or a restart, "
+                  "the old configuration stays")
         lab.config_file.write_text(good)
 
         # An older profile is ignored.
