@@ -54,23 +54,33 @@ FAILING := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--
 # The same for what may be cut short or fail on a socket (tests/support/failing_io.h).
 FAILING_IO := -Wl,--wrap=recv,--wrap=read,--wrap=readv,--wrap=send,--wrap=write,--wrap=writev,--wrap=accept4
 
-core_obj := $(patsubst %.c,$(OUT)/%.o,$(wildcard agent/core/*.c))
-wire_obj := $(patsubst %.c,$(OUT)/%.o,$(wildcard agent/wire/*.c))
-io_obj   := $(patsubst %.c,$(OUT)/%.o,$(wildcard agent/io/*.c))
+# A layer's objects: those of its folder and of the rooms in it.
+objects   = $(patsubst %.c,$(OUT)/%.o,$(sort $(foreach d,$(1),$(wildcard $(d)/*.c $(d)/*/*.c))))
+core_obj := $(call objects,agent/core)
+wire_obj := $(call objects,agent/wire)
+conf_obj := $(call objects,agent/conf)
+base_obj := $(call objects,agent/io/base)
+io_obj   := $(filter-out $(base_obj),$(call objects,agent/io))
 sim_main := $(wildcard tests/sim/slo_*.c)
 sim_obj  := $(patsubst %.c,$(OUT)/%.o,$(filter-out $(sim_main),$(wildcard tests/sim/*.c)))
-replay_obj := $(patsubst %.c,$(OUT)/%.o,$(wildcard agent/replay*.c))
-replay_parts := $(filter-out $(OUT)/agent/replay.o,$(replay_obj))
+replay_obj := $(call objects,agent/replay)
+replay_parts := $(filter-out $(OUT)/agent/replay/main.o,$(replay_obj))
 core_lib := $(OUT)/libcore.a
 wire_lib := $(OUT)/libwire.a
+conf_lib := $(OUT)/libconf.a
+base_lib := $(OUT)/libbase.a
 io_lib   := $(OUT)/libio.a
+# All of the daemon but its main(), in the order that a linker wants.
+daemon_libs := $(io_lib) $(base_lib) $(conf_lib) $(wire_lib) $(core_lib)
+# The peer's side of SPOP, for tests and load generators.
+spop_client := $(OUT)/tests/support/spop_client.o
 sim_lib  := $(OUT)/libsim.a
 
-unit_src  := $(wildcard tests/unit/test_*.c)
-unit_bin  := $(patsubst tests/unit/%.c,$(OUT)/tests/%,$(unit_src))
+unit_src  := $(wildcard tests/unit/*/test_*.c)
+unit_bin  := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(unit_src))
 fuzz_src  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_bin  := $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(fuzz_src))
-progs     := $(OUT)/slo-spoa $(if $(wildcard agent/replay.c),$(OUT)/slo-replay)
+progs     := $(OUT)/slo-spoa $(OUT)/slo-replay
 sim_bin   := $(patsubst tests/sim/slo_%.c,$(OUT)/tests/sim/slo-%,$(sim_main))
 demo_bin  := $(patsubst tests/demo/%.c,$(OUT)/tests/%,$(wildcard tests/demo/*.c))
 endurance_bin := $(addprefix $(OUT)/endurance/,load trace_load)
@@ -212,8 +222,8 @@ build-fuzz: $(fuzz_bin)
 
 ## Code
 
-layers: $(core_lib) $(wire_lib)
-	@sh tests/support/layers.sh nm $(core_lib) $(wire_lib)
+layers: $(daemon_libs) $(OUT)/agent/main.o
+	@sh tests/support/layers.sh nm $(OUT) $(OUT)/agent/main.o $(core_obj) $(wire_obj) $(conf_obj) $(base_obj) $(io_obj)
 
 lint: ## Layers, clang-format, clang-tidy, cppcheck, a clang build: all clean or it fails
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release layers
@@ -237,13 +247,13 @@ install: all ## Install slo-spoa, slo-replay and the samples below DESTDIR and P
 clean: ## Remove the build folder
 	rm -rf $(BUILD)
 
-$(OUT)/agent/io/%.o $(OUT)/agent/main.o: EXTRA = $(IO_CFLAGS)
+$(base_obj) $(io_obj) $(OUT)/agent/main.o: EXTRA = $(IO_CFLAGS)
 # One file for vectors that not every CPU has; whether this one does is asked when it runs.
 ifneq ($(findstring x86_64,$(shell $(CC) $(CFLAGS) -dumpmachine)),)
 $(OUT)/agent/wire/tokens_wide.o: EXTRA = -mavx2
 endif
 $(OUT)/tests/demo/%.o $(OUT)/tests/endurance/%.o: EXTRA = $(IO_CFLAGS)
-$(core_obj) $(wire_obj) $(io_obj) $(OUT)/agent/main.o $(OUT)/slo-spoa: LTO = $(WHOLE)
+$(core_obj) $(wire_obj) $(conf_obj) $(base_obj) $(io_obj) $(OUT)/agent/main.o $(OUT)/slo-spoa: LTO = $(WHOLE)
 $(OUT)/%.o: %.c
 	$(call say,CC)
 	@mkdir -p $(@D)
@@ -251,14 +261,16 @@ $(OUT)/%.o: %.c
 
 $(core_lib): $(core_obj)
 $(wire_lib): $(wire_obj)
+$(conf_lib): $(conf_obj)
+$(base_lib): $(base_obj)
 $(io_lib): $(io_obj)
 $(sim_lib): $(sim_obj)
-$(core_lib) $(wire_lib) $(io_lib) $(sim_lib):
+$(core_lib) $(wire_lib) $(conf_lib) $(base_lib) $(io_lib) $(sim_lib):
 	$(call say,AR)
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(OUT)/slo-spoa: $(OUT)/agent/main.o $(io_lib) $(wire_lib) $(core_lib)
+$(OUT)/slo-spoa: $(OUT)/agent/main.o $(daemon_libs)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(IO_LIBS)
 
@@ -266,23 +278,29 @@ $(OUT)/slo-replay: $(replay_obj) $(wire_lib) $(core_lib)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
 
-# A unit test sees its own layer's archive and nothing else: tests/unit/LAYERS says which.
-$(OUT)/tests/test_%: $(OUT)/tests/unit/test_%.o $(core_lib) $(wire_lib) $(io_lib) $(sim_lib)
-	$(call say,LINK)
-	@mkdir -p $(@D)
-	$(Q)layer=$$(sed -n 's/^test_$*: *//p' tests/unit/LAYERS); \
-	case "$$layer" in \
-	core) libs="$(core_lib) $(CORE_LIBS)";; \
-	core-failing) libs="$(core_lib) $(CORE_LIBS) $(FAILING)";; \
-	wire) libs="$(wire_lib) $(WIRE_LIBS)";; \
-	engine) libs="$(OUT)/tests/sim/engine.o -lm";; \
-	replay) libs="$(replay_parts) $(wire_lib) $(core_lib) $(WIRE_LIBS)";; \
-	sim) libs="$(sim_lib) $(wire_lib) $(core_lib) $(WIRE_LIBS)";; \
-	io) libs="$(io_lib) $(wire_lib) $(core_lib) $(IO_LIBS)";; \
-	io-failing) libs="$(io_lib) $(wire_lib) $(core_lib) $(IO_LIBS) $(FAILING)";; \
-	io-faults) libs="$(io_lib) $(wire_lib) $(core_lib) $(IO_LIBS) $(FAILING_IO)";; \
-	*) echo "tests/unit/LAYERS does not name test_$*" >&2; exit 1;; esac; \
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) $< -o $@ $$libs $(TEST_LIBS)
+# A unit test is linked with the archives of its folder's layer and with no other.
+unit_test = $(patsubst tests/unit/$(1)/%.c,$(OUT)/unit/$(1)/%,$(wildcard tests/unit/$(1)/test_*.c))
+UNIT_LAYERS := $(sort $(patsubst tests/unit/%/,%,$(dir $(unit_src))))
+core_test         := $(core_lib) $(CORE_LIBS)
+core-failing_test := $(core_test) $(FAILING)
+wire_test         := $(spop_client) $(wire_lib) $(WIRE_LIBS)
+conf_test         := $(conf_lib) $(wire_lib) $(WIRE_LIBS)
+io_test           := $(spop_client) $(daemon_libs) $(IO_LIBS)
+io-failing_test   := $(io_test) $(FAILING)
+io-faults_test    := $(io_test) $(FAILING_IO)
+replay_test       := $(replay_parts) $(wire_lib) $(core_lib) $(WIRE_LIBS)
+sim_test          := $(sim_lib) $(wire_lib) $(core_lib) $(WIRE_LIBS)
+engine_test       := $(OUT)/tests/sim/engine.o -lm
+define unit_layer
+$(call unit_test,$(1)): $(OUT)/unit/%: $(OUT)/tests/unit/%.o $(filter $(OUT)/%,$($(1)_test))
+	$$(call say,LINK)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(LDFLAGS) $$< -o $$@ $($(1)_test) $$(TEST_LIBS)
+endef
+$(foreach layer,$(UNIT_LAYERS),$(eval $(call unit_layer,$(layer))))
+
+$(OUT)/tests/unit/replay/%.o: EXTRA = -Iagent/replay
+$(OUT)/tests/unit/wire/test_tokens.o: EXTRA = -Iagent/wire
 
 $(OUT)/tests/%: $(OUT)/tests/demo/%.o $(OUT)/tests/sim/engine.o $(wire_lib)
 	$(call say,LINK)
@@ -293,10 +311,6 @@ $(OUT)/endurance/%: $(OUT)/tests/endurance/%.o
 	$(call say,LINK)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ -lev -lm
-
-$(OUT)/tests/test_replay_whatif: $(replay_parts)
-$(OUT)/tests/unit/test_replay_%.o: EXTRA = -Iagent
-$(OUT)/tests/unit/test_tokens.o: EXTRA = -Iagent/wire
 
 $(prop_bin): $(prop_obj) $(wire_lib) $(core_lib)
 	$(call say,LINK)
@@ -311,7 +325,7 @@ $(OUT)/bench/core_bench: $(OUT)/tests/bench/core_bench.o $(core_lib)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(CORE_LIBS)
 
-$(OUT)/bench/%: $(OUT)/tests/bench/%.o $(wire_lib)
+$(OUT)/bench/%: $(OUT)/tests/bench/%.o $(spop_client) $(wire_lib)
 	$(call say,LINK)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ -lev $(WIRE_LIBS)
@@ -322,7 +336,7 @@ $(OUT)/bench/malloc_count.so: tests/bench/malloc_count.c
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -fPIC -shared $< -o $@
 
 # With clang -fsanitize=fuzzer this hunts; otherwise the same target replays its corpus.
-$(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(if $(filter fuzz,$(VARIANT)),,$(OUT)/tests/fuzz/replay.o) $(io_lib) $(wire_lib) $(core_lib)
+$(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(if $(filter fuzz,$(VARIANT)),,$(OUT)/tests/fuzz/replay.o) $(spop_client) $(daemon_libs)
 	$(call say,LINK)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) $^ -o $@ $(IO_LIBS)

@@ -10,22 +10,23 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "io/agent.h"
-#include "io/clock.h"
-#include "io/config.h"
-#include "io/conn.h"
-#include "io/event_server.h"
-#include "io/haproxy_api.h"
-#include "io/heap.h"
-#include "io/http_server.h"
-#include "io/log.h"
-#include "io/loop_lag.h"
-#include "io/recorder.h"
-#include "io/redis_client.h"
-#include "io/spop_server.h"
-#include "io/state.h"
-#include "io/state_file.h"
-#include "io/upgrade.h"
+#include "io/agent/agent.h"
+#include "io/base/clock.h"
+#include "conf/config.h"
+#include "io/base/config_load.h"
+#include "io/base/conn.h"
+#include "io/haproxy/event_server.h"
+#include "io/haproxy/haproxy_api.h"
+#include "io/base/trim.h"
+#include "io/http/http_server.h"
+#include "io/base/log.h"
+#include "io/agent/loop_lag.h"
+#include "io/keep/recorder.h"
+#include "io/redis/redis_client.h"
+#include "io/haproxy/spop_server.h"
+#include "io/keep/agent_snapshot.h"
+#include "io/keep/snapshot_file.h"
+#include "io/keep/upgrade.h"
 
 /* HAProxy's checks need this long to see that we want no more requests. Leaving sooner would let
  * requests wait for an agent that is gone. */
@@ -45,8 +46,8 @@ struct daemon {
 	struct spop_server *spop;
 	struct event_server *events;
 	struct http_server *http;
-	struct heap heap;
-	struct state_file state;
+	struct trim trim;
+	struct snapshot_file state;
 	struct upgrade upgrade;
 	struct redis_client *redis;
 	struct loop_lag lag;
@@ -140,7 +141,7 @@ static void on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 		config_free(d->conf);
 		d->conf = conf;
 		haproxy_api_follow(d->agent);
-		state_file_configure(&d->state);
+		snapshot_file_configure(&d->state);
 		recorder_configure(d->agent->recorder);
 		log_write(&d->log, LOG_NOTICE, "reload: %s is in force", d->path);
 	} else {
@@ -163,13 +164,13 @@ static void hand_over(void *user)
 	log_write(&d->log, LOG_NOTICE, "upgrade: handing over, %zu requests are held",
 	          agent_held(d->agent));
 	d->parting = true;
-	state_file_stop(&d->state);
+	snapshot_file_stop(&d->state);
 	http_server_free(d->http);
 	d->http = NULL;
 	event_server_stop(d->events);
 	spop_server_read_all(d->spop);
 	agent_let_go(d->agent, clock_nsec());
-	w = state_write(d->agent, clock_nsec(), &snapshot);
+	w = agent_snapshot_write(d->agent, clock_nsec(), &snapshot);
 	if (!w)
 		log_write(&d->log, LOG_ERR, "upgrade: out of memory, the state is lost");
 	recorder_free(d->agent->recorder); /* the new one writes files of the same names */
@@ -199,9 +200,9 @@ static void take_over(struct daemon *d, struct takeover *t)
 	struct slice snapshot = takeover_wait(t, &d->log);
 
 	if (snapshot.p)
-		state_restore(d->agent, clock_nsec(), snapshot, SLO_NEVER, "upgrade");
+		agent_snapshot_restore(d->agent, clock_nsec(), snapshot, SLO_NEVER, "upgrade");
 	else
-		state_file_load(d->agent);
+		snapshot_file_load(d->agent);
 	free((void *)snapshot.p);
 }
 
@@ -298,13 +299,13 @@ static bool start(struct daemon *d)
 	if (d->conf->http.count > 0 && !(d->http = http_server_new(d->agent)))
 		return false;
 	listeners_close_unclaimed(&d->agent->listeners, &d->log);
-	heap_watch(&d->heap, d->loop, give_back, d);
+	trim_watch(&d->trim, d->loop, give_back, d);
 	loop_lag_start(&d->lag, d->loop, &d->agent->stats);
 	if (takeover.channel >= 0)
 		take_over(d, &takeover);
 	else
-		state_file_load(d->agent);
-	state_file_start(&d->state, d->agent);
+		snapshot_file_load(d->agent);
+	snapshot_file_start(&d->state, d->agent);
 	if (!recorder_new(d->agent)) {
 		log_write(&d->log, LOG_ERR, "out of memory at start");
 		return false;
@@ -317,11 +318,11 @@ static bool start(struct daemon *d)
 /* In reverse order: connections go first, because what they hold belongs to the agent. */
 static void stop(struct daemon *d)
 {
-	heap_unwatch(&d->heap);
+	trim_unwatch(&d->trim);
 	loop_lag_stop(&d->lag, d->loop);
 	upgrade_cancel(&d->upgrade);
 	if (!d->handed_over)
-		state_file_finish(&d->state);
+		snapshot_file_finish(&d->state);
 	http_server_free(d->http);
 	conns_fini(&d->conns);
 	spop_server_free(d->spop);

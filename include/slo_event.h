@@ -1,12 +1,12 @@
 /* slo_event.h - what changes a scheduler, as plain data: what the core tells whoever listens and
- * does again when it is told (core/tap.h, core/player.h), and the wire layer writes down
- * (wire/record.h).
+ * does again when it is told (core/tap.h, core/record/player.h), and the wire layer writes down
+ * (wire/file/record.h).
  *
  * Servers and models go by numbers, given in order of appearance and never twice; 0 is none.
  * Deployments go by their index in the model. Which members an event has, record.c lists; the
  * others are 0. */
-#ifndef SLO_EVENT_H
-#define SLO_EVENT_H
+#ifndef SLO_SLO_EVENT_H
+#define SLO_SLO_EVENT_H
 
 #include "slo.h"
 

@@ -3,8 +3,8 @@
  *
  * A table is rows x cols, row-major: the value for output index r and input index c stands at
  * [r * cols + c]. NAN in e2e, ttft or tpot means "no data"; tputs never holds NAN. */
-#ifndef SLO_PROFILE_H
-#define SLO_PROFILE_H
+#ifndef SLO_SLO_PROFILE_H
+#define SLO_SLO_PROFILE_H
 
 #include <stddef.h>
 

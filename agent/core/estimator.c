@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/log2.h"
+#include "core/sizes.h"
 
 /* Sizes seen with vLLM's answers, headers included: an event of one token is about 230 bytes
  * with 4.7 of text in it, and HTTP/1.1's chunk framing adds 7. */

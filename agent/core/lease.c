@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "core/log2.h"
+#include "core/sizes.h"
 #include "sched_private.h"
 
 const struct request *lease_first(const struct sched *s)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/log2.h"
+#include "core/sizes.h"
 
 struct histogram {
 	uint32_t count[PREDICTOR_BUCKETS][PREDICTOR_BUCKETS]; /* [prompt][answer] */

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "core/log2.h"
+#include "core/sizes.h"
 
 /* Longer spans are cut to this, so that a sum of four of them fits in a slo_nsec. */
 #define SPAN_MAX INT64_C(1000000000000000000)

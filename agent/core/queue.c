@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/log2.h"
+#include "core/sizes.h"
 
 #define NEED_NONE UINT64_MAX
 /* An idle server takes anything. */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/log2.h"
+#include "core/sizes.h"
 #include "sched_private.h"
 
 /* Old ids are forgotten in batches of about this span, so that they wake nobody one by one. */

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "wire/json_scan.h"
+#include "wire/json/json_scan.h"
 #include "wire/rd.h"
 
 enum {

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "wire/jsonpos.h"
+#include "wire/json/jsonpos.h"
 
 #define DEPTH_MAX 3 /* tputs, row, cell */
 

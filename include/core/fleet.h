@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <sys/queue.h>
 
-#include "core/heal_view.h"
+#include "core/heal_types.h"
 #include "core/ledger.h"
 #include "core/profile.h"
 

@@ -1,7 +1,7 @@
 /* tap.h - one listener that is told of every call that changes what a scheduler decides.
  *
  * It is told after the call, with all that was guessed or drawn for it, so that a player
- * (core/player.h) that is told the same decides the same. What only counts, or teaches the
+ * (core/record/player.h) that is told the same decides the same. What only counts, or teaches the
  * predictor, is not told; nor are ids that are known by their end alone: no decision depends on
  * them but a refusal to submit, which changes nothing. */
 #ifndef SLO_CORE_TAP_H

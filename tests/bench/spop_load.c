@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 
 #include "bench_net.h"
-#include "wire/spop_client.h"
+#include "spop_client.h"
 
 #define BODY_MAX      14336 /* what the sample configuration sends of a body */
 #define FRAME_MAX     ((size_t)16380)

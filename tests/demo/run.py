@@ -100,7 +100,7 @@ def chat_text(tokens, rng):
 
 def code_text(tokens, index):
     """A piece of our own sources with a question."""
-    source = "".join(p.read_text() for p in sorted((ROOT / "agent/core").glob("*.c")))
+    source = "".join(p.read_text() for p in sorted((ROOT / "agent/core").rglob("*.c")))
     size = tokens * BYTES_PER_TOKEN
     start = index * size % max(1, len(source) - size)
     return source[start:start + size] + "\nWhich invariant does this code keep?"

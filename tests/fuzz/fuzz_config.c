@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "io/config.h"
+#include "conf/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,8 +1,8 @@
 /* A recording without its head, read and played. */
 #include <stdlib.h>
 
-#include "core/player.h"
-#include "wire/record.h"
+#include "core/record/player.h"
+#include "wire/file/record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "wire/scenario.h"
+#include "wire/file/scenario.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,7 +7,7 @@
 #include "wire/rd.h"
 #include "wire/route_msg.h"
 #include "wire/spop.h"
-#include "wire/spop_client.h"
+#include "spop_client.h"
 #include "wire/spop_hello.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -103,7 +103,7 @@ def build_and_run(mutant):
             if text.count(old) != 1:
                 return what, f"cannot be made: found {text.count(old)} times in {name}"
             (tmp / name).write_text(text.replace(old, new))
-        sources = [*map(str, (tmp / "agent/core").glob("*.c")), *map(str, (tmp / "tests/prop").glob("*.c"))]
+        sources = [*map(str, (tmp / "agent/core").rglob("*.c")), *map(str, (tmp / "tests/prop").glob("*.c"))]
         subprocess.run([os.environ.get("CC", "gcc"), "-std=c11", "-O1", "-D_GNU_SOURCE",
                         f"-I{tmp}/include", *sources, "-lm", "-o", tmp / "prop"], check=True)
         p = subprocess.run([tmp / "prop", "--ops", "1000000", "--out", tmp / "found.jsonl"],

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/player.h"
+#include "core/record/player.h"
 #include "core/tap.h"
-#include "wire/record.h"
+#include "wire/file/record.h"
 
 struct tape {
 	struct sched *sched;

@@ -17,12 +17,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "io/agent.h"
-#include "io/clock.h"
-#include "io/conn.h"
-#include "io/event_server.h"
-#include "io/spop_server.h"
-#include "wire/spop_client.h"
+#include "io/agent/agent.h"
+#include "io/base/clock.h"
+#include "io/base/config_load.h"
+#include "io/base/conn.h"
+#include "io/haproxy/event_server.h"
+#include "io/haproxy/spop_server.h"
+#include "spop_client.h"
 
 #define MUST(condition)                                                                 \
 	do {                                                                            \

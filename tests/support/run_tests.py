@@ -89,8 +89,8 @@ def side_by_side(jobs):
 def unit(build, wrap=()):
     label = "valgrind" if wrap else build.name
     env = {"SLO_TEST_SCALE": "0.1"} if wrap else None
-    side_by_side([(cmocka, f"{test.stem} ({label})", [*wrap, build / "tests" / test.stem], env)
-                  for test in sorted((ROOT / "tests/unit").glob("test_*.c"))])
+    side_by_side([(cmocka, f"{test.stem} ({label})", [*wrap, build / "unit" / test.parent.name / test.stem], env)
+                  for test in sorted((ROOT / "tests/unit").glob("*/test_*.c"))])
 
 
 def corpus(build):

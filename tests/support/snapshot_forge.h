@@ -7,7 +7,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "wire/snapshot.h"
+#include "wire/file/snapshot.h"
 
 /* For free(). .p NULL: out of memory. */
 static inline struct slice forge(int64_t written, const void *records, size_t len)

@@ -1,0 +1,291 @@
+#include "conf/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "conf/config_addresses.h"
+#include "conf/config_json.h"
+#include "conf/config_models.h"
+#include "conf/config_redis.h"
+#include "conf/config_routing.h"
+#include "wire/route_msg.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define MSEC     SLO_NSEC_PER_MSEC
+#define SEC      SLO_NSEC_PER_SEC
+#define HOUR     (3600 * SEC)
+#define DAY      (24 * HOUR)
+
+struct reader {
+	struct cfg_doc doc;
+	struct config *c;
+	char *dir; /* of the configuration file; "": it was named without one */
+};
+
+static void read_profiles(struct reader *r, const struct cfg_node *root)
+{
+	static const struct cfg_field fields[] = { { .name = "dir" }, { .name = "redis" } };
+	struct cfg_node n = cfg_member(root, "profiles");
+
+	cfg_section(&r->doc, &n, fields, COUNT(fields), NULL);
+	(void)cfg_path(&r->doc, &n, "dir", r->dir, &r->c->profile_dir);
+	config_redis_read(&r->doc, &n, r->dir, &r->c->redis);
+}
+
+/* The "file" of a section that is of no use without one. */
+static void want_file(struct reader *r, const struct cfg_node *section, char **out)
+{
+	struct cfg_node n = cfg_member(section, "file");
+	const char *file;
+
+	if (cfg_want_string(&r->doc, &n, SIZE_MAX, &file))
+		(void)cfg_path(&r->doc, section, "file", r->dir, out);
+}
+
+static void read_snapshot(struct reader *r, const struct cfg_node *root)
+{
+	static const struct cfg_field fields[] = {
+		{ .name = "file" },
+		{ "every", CFG_TIME, offsetof(struct config_snapshot, every), 100 * MSEC, HOUR },
+		{ "max_age", CFG_TIME, offsetof(struct config_snapshot, max_age), 0, DAY },
+	};
+	struct cfg_node n = cfg_member(root, "snapshot");
+
+	if (!n.value)
+		return;
+	cfg_section(&r->doc, &n, fields, COUNT(fields), &r->c->snapshot);
+	want_file(r, &n, &r->c->snapshot.file);
+}
+
+static void read_recorder(struct reader *r, const struct cfg_node *root)
+{
+	static const struct cfg_field fields[] = {
+		{ .name = "file" },
+		{ "max_size", CFG_SIZE, offsetof(struct config_recorder, max_size), 64 << 10,
+		  INT64_C(1) << 40 },
+		{ "keep", CFG_COUNT, offsetof(struct config_recorder, keep), 0, 1000 },
+	};
+	struct cfg_node n = cfg_member(root, "recorder");
+
+	if (!n.value)
+		return;
+	cfg_section(&r->doc, &n, fields, COUNT(fields), &r->c->recorder);
+	want_file(r, &n, &r->c->recorder.file);
+}
+
+/* Each is replaced by a new file again and again. */
+static void check_files(struct reader *r, const struct cfg_node *root)
+{
+	static const char *const sections[] = { "snapshot", "recorder" };
+	const char *const files[] = { r->c->snapshot.file, r->c->recorder.file };
+
+	for (size_t i = 0; i < COUNT(files); i++) {
+		struct cfg_node section = cfg_member(root, sections[i]);
+		struct cfg_node n = cfg_member(&section, "file");
+
+		if (r->doc.failed || !files[i])
+			continue;
+		if (strcmp(files[i], r->doc.err->file) == 0)
+			cfg_fail(&r->doc, &n, JSONPOS_VALUE, "is the configuration");
+		else if (i > 0 && files[0] && strcmp(files[i], files[0]) == 0)
+			cfg_fail(&r->doc, &n, JSONPOS_VALUE, "is \"snapshot.file\" too");
+	}
+}
+
+static void read_log(struct reader *r, const struct cfg_node *root)
+{
+	static const struct cfg_field fields[] = { { .name = "level" } };
+	static const struct cfg_choice levels[] = {
+		{ "debug", LOG_DEBUG },     { "info", LOG_INFO }, { "notice", LOG_NOTICE },
+		{ "warning", LOG_WARNING }, { "error", LOG_ERR },
+	};
+	struct cfg_node n = cfg_member(root, "log");
+
+	cfg_section(&r->doc, &n, fields, COUNT(fields), NULL);
+	(void)cfg_choice(&r->doc, &n, "level", levels, COUNT(levels), &r->c->log_level);
+}
+
+static void read_limits(struct reader *r, const struct cfg_node *root)
+{
+#define LIMIT(type, name, min, max)                                         \
+	{                                                                   \
+#name, type, offsetof(struct config_limits, name), min, max \
+	}
+	static const struct cfg_field fields[] = {
+		LIMIT(CFG_COUNT, spop_connections, 1, 1000000),
+		LIMIT(CFG_SIZE, spop_frame_size, 256, 1 << 20),
+		LIMIT(CFG_TIME, hello_timeout, MSEC, HOUR),
+		LIMIT(CFG_TIME, idle_timeout, 0, DAY),
+		LIMIT(CFG_COUNT, frames_in_flight, 1, 1000000),
+		LIMIT(CFG_SIZE, output_buffer, 4096, 64 << 20),
+		LIMIT(CFG_COUNT, id_length, 1, ROUTE_MSG_ID_MAX),
+		LIMIT(CFG_SIZE, end_line_length, 128, 65535),
+		LIMIT(CFG_COUNT, event_connections, 1, 100000),
+		LIMIT(CFG_COUNT, http_connections, 1, 100000),
+		LIMIT(CFG_TIME, remember_ended, 0, HOUR),
+		LIMIT(CFG_COUNT, remember_limit, 0, 10000000),
+		LIMIT(CFG_TIME, lease_max_age, MSEC, 30 * DAY),
+	};
+#undef LIMIT
+	struct config_limits *limits = &r->c->limits;
+	struct cfg_node n = cfg_member(root, "limits"), culprit;
+
+	cfg_section(&r->doc, &n, fields, COUNT(fields), limits);
+	/* A frame leaves whole, with its length before it. */
+	if (r->doc.failed || limits->output_buffer >= limits->spop_frame_size + 4)
+		return;
+	culprit = cfg_member(&n, "output_buffer");
+	if (!culprit.value)
+		culprit = cfg_member(&n, "spop_frame_size");
+	cfg_fail(&r->doc, &culprit, JSONPOS_VALUE,
+	         "an output_buffer of %zu bytes cannot hold a spop_frame_size of %zu and 4 more",
+	         limits->output_buffer, limits->spop_frame_size);
+}
+
+/* The whole file */
+
+static void set_defaults(struct config *c)
+{
+	c->redis.refresh = 10 * SEC;
+	c->haproxy_poll = SEC;
+	c->haproxy_grace = 3 * SEC;
+	c->log_level = LOG_INFO;
+	c->routing = (struct config_routing){
+		.strategy = SLO_STRATEGY_SLO,
+		.fallback = SLO_STRATEGY_LEAST_REQUEST,
+		.queue_timeout = 30 * SEC,
+		.drain_timeout = 30 * SEC,
+		.queue_limit = 100000,
+		.late = SLO_LATE_SERVE,
+		.infeasible = SLO_INFEASIBLE_REJECT,
+		.predict = SLO_PREDICT_SAMPLE,
+		.cold = SLO_COLD_OPTIMISTIC,
+		.weights = tokens_weights("avg"),
+	};
+	c->snapshot = (struct config_snapshot){ .every = 2 * SEC, .max_age = 600 * SEC };
+	c->recorder = (struct config_recorder){ .max_size = (size_t)64 << 20, .keep = 4 };
+	c->limits = (struct config_limits){
+		.spop_connections = 20000,
+		.spop_frame_size = 16380,
+		.hello_timeout = 2 * SEC,
+		.idle_timeout = 300 * SEC,
+		.frames_in_flight = 1024,
+		.output_buffer = 256 << 10,
+		.id_length = ROUTE_MSG_ID_MAX,
+		.end_line_length = 8192,
+		.event_connections = 256,
+		.http_connections = 64,
+		.remember_ended = 30 * SEC,
+		.remember_limit = 100000,
+		.lease_max_age = 2 * HOUR,
+	};
+}
+
+static void read_config(struct reader *r)
+{
+	static const struct cfg_field fields[] = {
+		{ .name = "spop" },     { .name = "events" },   { .name = "http" },
+		{ .name = "profiles" }, { .name = "routing" },  { .name = "models" },
+		{ .name = "limits" },   { .name = "log" },      { .name = "haproxy" },
+		{ .name = "snapshot" }, { .name = "recorder" },
+	};
+	struct cfg_node root = { .value = r->c->dom };
+
+	if (!cfg_want_object(&r->doc, &root))
+		return;
+	cfg_section(&r->doc, &root, fields, COUNT(fields), NULL);
+	config_addresses_read(&r->doc, &root, r->dir, r->c);
+	read_profiles(r, &root);
+	read_snapshot(r, &root);
+	read_recorder(r, &root);
+	check_files(r, &root);
+	read_log(r, &root);
+	read_limits(r, &root);
+	config_routing_read(&r->doc, &root, &r->c->routing);
+	config_models_read(&r->doc, &root, r->c);
+	config_models_default(&r->doc, &root, r->c);
+}
+
+static char *directory_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	/* Keeps the slash, which the root needs. */
+	return strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
+}
+
+static void fail_syntax(struct reader *r, const json_error_t *json_err)
+{
+	struct config_error *err = r->doc.err;
+	struct jsonpos pos;
+
+	/* Without memory jansson often says nothing at all. */
+	if (json_err->text[0] == '\0' || json_error_code(json_err) == json_error_out_of_memory) {
+		cfg_no_memory(&r->doc);
+		return;
+	}
+	pos = jsonpos_at(r->doc.text, r->doc.len,
+	                 jsonpos_syntax_error(r->doc.text, r->doc.len, json_err));
+	r->doc.failed = true;
+	err->line = pos.line;
+	err->column = pos.column;
+	snprintf(err->message, sizeof(err->message), "%s", json_err->text);
+	cfg_printable(err->message);
+}
+
+struct config *config_parse(const char *text, size_t len, const char *path,
+                            struct config_error *err)
+{
+	struct reader r = { .doc = { .text = text, .len = len, .err = err } };
+	json_error_t json_err;
+
+	*err = (struct config_error){ .file = path };
+	r.c = calloc(1, sizeof(*r.c));
+	r.dir = directory_of(path);
+	if (!r.c || !r.dir) {
+		cfg_no_memory(&r.doc);
+	} else {
+		set_defaults(r.c);
+		r.c->dom = json_loadb(text, len, JSON_REJECT_DUPLICATES, &json_err);
+		if (r.c->dom)
+			read_config(&r);
+		else
+			fail_syntax(&r, &json_err);
+	}
+	free(r.dir);
+	if (!r.doc.failed)
+		return r.c;
+	config_free(r.c);
+	return NULL;
+}
+
+void config_free(struct config *c)
+{
+	if (!c)
+		return;
+	config_models_fini(c);
+	free(c->profile_dir);
+	config_redis_fini(&c->redis);
+	free(c->snapshot.file);
+	free(c->recorder.file);
+	json_decref(c->dom);
+	free(c);
+}
+
+void config_error_format(const struct config_error *err, char *out, size_t cap)
+{
+	char place[64] = "", key[sizeof(err->key) + 16] = "";
+
+	if (err->line > 0)
+		snprintf(place, sizeof(place), "%zu:%zu:", err->line, err->column);
+	if (err->key[0] != '\0')
+		snprintf(key, sizeof(key), "key \"%s\": ", err->key);
+	snprintf(out, cap, "%s:%s %s%s", err->file, place, key, err->message);
+}
+
+bool config_is_pattern(const char *server)
+{
+	return server[strcspn(server, "*?[")] != '\0';
+}

@@ -1,0 +1,87 @@
+#include "conf/config_redis.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define URL_MAX  4095
+#define NAME_MAX 253
+#define DAY      (86400 * SLO_NSEC_PER_SEC)
+
+static void read_url(struct cfg_doc *d, const struct cfg_node *redis, struct config_redis *out)
+{
+	struct cfg_node url = cfg_member(redis, "url");
+	const char *text, *why;
+
+	if (!cfg_want_string(d, &url, URL_MAX, &text))
+		return;
+	/* The value is not quoted: it may have a password. */
+	if (redis_url_parse(text, strlen(text), &out->url, &why) != SLO_OK)
+		cfg_fail(d, &url, JSONPOS_VALUE, "%s", why);
+}
+
+/* What only TLS can use is a mistake without it. */
+static void check_tls(struct cfg_doc *d, const struct cfg_node *redis, struct config_redis *out)
+{
+	static const char *const keys[] = { "ca_file", "cert_file", "key_file", "server_name" };
+	struct cfg_node key = cfg_member(redis, "key_file");
+
+	for (size_t i = 0; i < COUNT(keys); i++) {
+		struct cfg_node n = cfg_member(redis, keys[i]);
+
+		if (n.value && out->url.kind != REDIS_URL_TLS)
+			cfg_fail(d, &n, JSONPOS_KEY, "needs an url with rediss://");
+	}
+	if (out->key_file && !out->cert_file)
+		cfg_fail(d, &key, JSONPOS_KEY, "needs a cert_file");
+}
+
+void config_redis_read(struct cfg_doc *d, const struct cfg_node *profiles, const char *dir,
+                       struct config_redis *out)
+{
+	static const struct cfg_field fields[] = {
+		{ .name = "url" },
+		{ "refresh", CFG_TIME, offsetof(struct config_redis, refresh),
+		  100 * SLO_NSEC_PER_MSEC, DAY },
+		{ .name = "trace" },
+		{ .name = "ca_file" },
+		{ .name = "cert_file" },
+		{ .name = "key_file" },
+		{ .name = "server_name" },
+	};
+	struct cfg_node redis = cfg_member(profiles, "redis");
+
+	if (!redis.value)
+		return;
+	cfg_section(d, &redis, fields, COUNT(fields), out);
+	read_url(d, &redis, out);
+	(void)cfg_bool(d, &redis, "trace", &out->trace);
+	(void)cfg_path(d, &redis, "ca_file", dir, &out->ca_file);
+	(void)cfg_path(d, &redis, "cert_file", dir, &out->cert_file);
+	(void)cfg_path(d, &redis, "key_file", dir, &out->key_file);
+	(void)cfg_string(d, &redis, "server_name", NAME_MAX, &out->server_name);
+	check_tls(d, &redis, out);
+}
+
+void config_redis_fini(struct config_redis *r)
+{
+	free(r->ca_file);
+	free(r->cert_file);
+	free(r->key_file);
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool config_redis_same_peer(const struct config_redis *a, const struct config_redis *b)
+{
+	const struct redis_url *x = &a->url, *y = &b->url;
+
+	return x->kind == y->kind && x->port == y->port && x->db == y->db &&
+	       same(x->host, y->host) && same(x->path, y->path) && same(x->user, y->user) &&
+	       same(x->password, y->password) && same(a->ca_file, b->ca_file) &&
+	       same(a->cert_file, b->cert_file) && same(a->key_file, b->key_file) &&
+	       same(a->server_name, b->server_name);
+}

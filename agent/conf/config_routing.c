@@ -1,0 +1,102 @@
+#include "conf/config_routing.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define DAY      (86400 * SLO_NSEC_PER_SEC)
+
+void config_routing_strategy(struct cfg_doc *d, const struct cfg_node *n, enum slo_strategy *out)
+{
+	struct cfg_choice names[SLO_STRATEGIES];
+	int v;
+
+	for (int i = 0; i < SLO_STRATEGIES; i++)
+		names[i] = (struct cfg_choice){ policy_strategy_name((enum slo_strategy)i), i };
+	if (cfg_choice(d, n, "strategy", names, SLO_STRATEGIES, &v))
+		*out = (enum slo_strategy)v;
+}
+
+void config_routing_weights(struct cfg_doc *d, const struct cfg_node *section,
+                            const struct token_weights **out)
+{
+	static const struct cfg_field fields[] = { { .name = "weights" } };
+	struct cfg_node n = cfg_member(section, "tokens"), weights = cfg_member(&n, "weights");
+	const struct token_weights *found;
+	const char *name;
+
+	cfg_section(d, &n, fields, COUNT(fields), NULL);
+	if (!cfg_string(d, &n, "weights", SIZE_MAX, &name))
+		return;
+	found = tokens_weights(name);
+	if (found)
+		*out = found;
+	else
+		cfg_fail(d, &weights, JSONPOS_VALUE,
+		         "is \"%s\", must be avg, cl100k, o200k, llama3, qwen2, dsv3 or llama2",
+		         cfg_quote(name).s);
+}
+
+static void read_choices(struct cfg_doc *d, const struct cfg_node *n, struct config_routing *to)
+{
+	static const struct cfg_choice fallback[] = {
+		{ "least-request", SLO_STRATEGY_LEAST_REQUEST },
+		{ "random", SLO_STRATEGY_RANDOM },
+	};
+	static const struct cfg_choice late[] = {
+		{ "serve", SLO_LATE_SERVE },
+		{ "reject", SLO_LATE_REJECT },
+	};
+	static const struct cfg_choice infeasible[] = {
+		{ "reject", SLO_INFEASIBLE_REJECT },
+		{ "fallback", SLO_INFEASIBLE_FALLBACK },
+	};
+	static const struct cfg_choice predict[] = {
+		{ "sample", SLO_PREDICT_SAMPLE },
+		{ "p50", SLO_PREDICT_P50 },
+		{ "p90", SLO_PREDICT_P90 },
+	};
+	static const struct cfg_choice cold[] = {
+		{ "optimistic", SLO_COLD_OPTIMISTIC },
+		{ "input", SLO_COLD_INPUT },
+		{ "max", SLO_COLD_MAX },
+	};
+	int v;
+
+	if (cfg_choice(d, n, "fallback", fallback, COUNT(fallback), &v))
+		to->fallback = (enum slo_strategy)v;
+	if (cfg_choice(d, n, "late", late, COUNT(late), &v))
+		to->late = (enum slo_late)v;
+	if (cfg_choice(d, n, "infeasible", infeasible, COUNT(infeasible), &v))
+		to->infeasible = (enum slo_infeasible)v;
+	if (cfg_choice(d, n, "predict", predict, COUNT(predict), &v))
+		to->predict = (enum slo_predict)v;
+	if (cfg_choice(d, n, "cold", cold, COUNT(cold), &v))
+		to->cold = (enum slo_cold)v;
+}
+
+void config_routing_read(struct cfg_doc *d, const struct cfg_node *root, struct config_routing *out)
+{
+#define ROUTING(type, name, min, max)                                        \
+	{                                                                    \
+#name, type, offsetof(struct config_routing, name), min, max \
+	}
+	static const struct cfg_field fields[] = {
+		ROUTING(CFG_TIME, queue_timeout, SLO_NSEC_PER_MSEC, DAY),
+		ROUTING(CFG_TIME, drain_timeout, 0, DAY),
+		ROUTING(CFG_COUNT, queue_limit, 0, 10000000),
+		ROUTING(CFG_U64, seed, 0, INT64_MAX),
+		{ .name = "strategy" },
+		{ .name = "fallback" },
+		{ .name = "default_model" },
+		{ .name = "late" },
+		{ .name = "infeasible" },
+		{ .name = "predict" },
+		{ .name = "cold" },
+		{ .name = "tokens" },
+	};
+#undef ROUTING
+	struct cfg_node n = cfg_member(root, "routing");
+
+	cfg_section(d, &n, fields, COUNT(fields), out);
+	config_routing_strategy(d, &n, &out->strategy);
+	read_choices(d, &n, out);
+	config_routing_weights(d, &n, &out->weights);
+}

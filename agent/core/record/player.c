@@ -1,0 +1,565 @@
+#include "core/record/player.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/sizes.h"
+#include "core/rank.h"
+#include "../sched_private.h"
+
+/* Points in time beyond that would overflow when spans are added. */
+#define TIME_MAX (INT64_C(1) << 60)
+#define NAME_MAX 65535
+
+struct entry {
+	UT_hash_handle hh;
+	uint64_t number;
+	struct sched_model *model; /* or else */
+	struct server *server;
+};
+
+struct player {
+	struct sched *sched;
+	struct entry *entries;
+	bool ready;         /* the state is complete */
+	size_t queue_limit; /* in force from then on */
+	slo_nsec now;       /* of the start */
+};
+
+struct player *player_new(void)
+{
+	return calloc(1, sizeof(struct player));
+}
+
+void player_free(struct player *p)
+{
+	struct entry *e, *next;
+
+	if (!p)
+		return;
+	e = p->entries;
+	HASH_CLEAR(hh, p->entries);
+	for (; e; e = next) {
+		next = e->hh.next;
+		free(e);
+	}
+	sched_free(p->sched);
+	free(p);
+}
+
+struct sched *player_sched(struct player *p)
+{
+	return p->sched;
+}
+
+static struct entry *find(const struct player *p, uint64_t number)
+{
+	struct entry *e;
+
+	HASH_FIND(hh, p->entries, &number, sizeof(number), e);
+	return e;
+}
+
+struct sched_model *player_model(const struct player *p, uint64_t number)
+{
+	const struct entry *e = find(p, number);
+
+	return e ? e->model : NULL;
+}
+
+struct server *player_server(const struct player *p, uint64_t number)
+{
+	const struct entry *e = find(p, number);
+
+	return e ? e->server : NULL;
+}
+
+static struct entry *entry_new(struct player *p, uint64_t number)
+{
+	struct entry *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->number = number;
+	HASH_ADD(hh, p->entries, number, sizeof(e->number), e);
+	if (e->hh.tbl)
+		return e;
+	free(e);
+	return NULL;
+}
+
+static void entry_free(struct player *p, struct entry *e)
+{
+	HASH_DEL(p->entries, e);
+	free(e);
+}
+
+static bool id_sane(const struct slo_event *e)
+{
+	return e->text.len > 0 && e->text.len <= SLO_ID_MAX && !memchr(e->text.p, 0, e->text.len);
+}
+
+static bool time_sane(slo_nsec t)
+{
+	return t > -TIME_MAX && t < TIME_MAX;
+}
+
+static struct request *request_find(const struct player *p, const struct slo_event *e)
+{
+	const char *id = (const char *)e->text.p;
+
+	if (!id_sane(e))
+		return NULL;
+	return requests_find(&p->sched->requests, id_hash(id, e->text.len), id, e->text.len);
+}
+
+/* the state */
+
+static slo_err start(struct player *p, const struct slo_event *e)
+{
+	struct sched_conf conf = sched_conf_default();
+
+	if (p->sched)
+		return SLO_EINVAL;
+	p->sched = sched_new(&conf);
+	if (!p->sched)
+		return SLO_ENOMEM;
+	p->sched->rng.state = e->load;
+	p->now = e->now;
+	return SLO_OK;
+}
+
+static bool is_choice(int64_t v, int64_t last)
+{
+	return v >= 0 && v <= last;
+}
+
+static slo_err config(struct player *p, const struct slo_event *e)
+{
+	const int64_t *v = e->list;
+	struct sched_conf c;
+
+	if (e->list_n != SLO_EVENT_OPTIONS)
+		return SLO_EINVAL;
+	if ((v[0] != SLO_STRATEGY_LEAST_REQUEST && v[0] != SLO_STRATEGY_RANDOM) ||
+	    !is_choice(v[1], SLO_LATE_REJECT) || !is_choice(v[2], SLO_INFEASIBLE_FALLBACK) ||
+	    !is_choice(v[3], SLO_PREDICT_P90) || !is_choice(v[4], SLO_COLD_MAX) || v[5] < 0 ||
+	    v[6] < 0 || v[7] < 0)
+		return SLO_EINVAL;
+	p->queue_limit = (size_t)v[5];
+	c = (struct sched_conf){
+		.fallback = (enum slo_strategy)v[0],
+		.late = (enum slo_late)v[1],
+		.infeasible = (enum slo_infeasible)v[2],
+		.predict = (enum slo_predict)v[3],
+		.cold = (enum slo_cold)v[4],
+		/* What waits already waits, whatever the limit became. */
+		.queue_limit = p->ready ? p->queue_limit : SIZE_MAX,
+		.queue_timeout = v[6],
+		.lease_max_age = v[7],
+		/* Nothing is remembered: what was refused for that was not told. */
+	};
+	sched_configure(p->sched, &c);
+	return SLO_OK;
+}
+
+static slo_err lease(struct player *p, const struct slo_event *e)
+{
+	struct sched_model *m = player_model(p, e->model);
+	struct server *server = player_server(p, e->server);
+	struct sched *s = p->sched;
+	const char *id = (const char *)e->text.p;
+	struct seat *seat;
+	struct request *r;
+	uint64_t hash;
+
+	if (!id_sane(e) || (e->model && !m) || !server || e->load > SLO_LOAD_MAX ||
+	    server->ledger.used > UINT64_MAX / 2 || e->strategy >= SLO_STRATEGIES ||
+	    request_find(p, e))
+		return SLO_EINVAL;
+	hash = id_hash(id, e->text.len);
+	if (past_find(&s->past, hash) != PAST_UNKNOWN)
+		return SLO_EINVAL;
+	r = requests_new(&s->requests, hash, id, e->text.len, e->now);
+	if (!r)
+		return SLO_ENOMEM;
+	r->model = m;
+	r->created = e->created;
+	r->arrived = e->arrived;
+	r->input = (int32_t)tokens_clamp(e->input);
+	r->output = (int32_t)tokens_clamp(e->output);
+	r->estimate = -1;
+	r->strategy = (uint8_t)e->strategy;
+	r->seq = ++s->seq;
+	r->generation = s->generation;
+	requests_move(&s->requests, r, REQUEST_DISPATCHED, e->now);
+	seat = m ? sched_seat_find(m, server) : NULL;
+	if (seat)
+		sched_lease_open(s, r, seat, e->load);
+	else
+		sched_lease_open_unseated(s, r, server, e->load);
+	return SLO_OK;
+}
+
+static slo_err tried(struct player *p, const struct slo_event *e)
+{
+	struct request *r = request_find(p, e);
+
+	if (p->ready || !r || r->state != REQUEST_QUEUED || TAILQ_FIRST(&r->bucket->fifo) != r)
+		return SLO_EINVAL;
+	queue_block(&r->model->queue, r->bucket, e->now);
+	return SLO_OK;
+}
+
+static slo_err quiet(struct player *p, const struct slo_event *e)
+{
+	struct sched *s = p->sched;
+	struct sched_model *m;
+	struct request *r;
+
+	if (p->ready || !TAILQ_EMPTY(&s->requests.list[REQUEST_READY]))
+		return SLO_EINVAL;
+	while ((m = TAILQ_FIRST(&s->dirty))) {
+		TAILQ_REMOVE(&s->dirty, m, dirty_link);
+		m->dirty = false;
+		m->queue.stale = false; /* the heads came after the fleet */
+		for (size_t i = 0; i < m->fleet.deployments; i++)
+			m->fleet.deployment[i]->freed = false;
+	}
+	TAILQ_FOREACH (r, &s->requests.list[REQUEST_QUEUED], link)
+		r->fresh = false;
+	s->conf.queue_limit = p->queue_limit;
+	s->stepped = e->now;
+	p->ready = true;
+	return SLO_OK;
+}
+
+/* the fleet */
+
+static char *name_of(const struct slo_event *e)
+{
+	return e->text.len > 0 ? strndup((const char *)e->text.p, e->text.len) : strdup("");
+}
+
+/* A model or a server. */
+static slo_err newcomer(struct player *p, const struct slo_event *e)
+{
+	bool is_model = e->kind == SLO_EVENT_MODEL;
+	uint64_t number = is_model ? e->model : e->server;
+	struct entry *entry;
+	char *name;
+
+	if (number == 0 || find(p, number))
+		return SLO_EINVAL;
+	name = name_of(e);
+	if (name && is_model && sched_model_find(p->sched, name, strlen(name))) {
+		free(name);
+		return SLO_EINVAL;
+	}
+	entry = name ? entry_new(p, number) : NULL;
+	if (entry && is_model)
+		entry->model = sched_model_add(p->sched, name, SLO_STRATEGY_SLO);
+	else if (entry)
+		entry->server = sched_server_add(p->sched, name);
+	free(name);
+	if (entry && (entry->model || entry->server))
+		return SLO_OK;
+	if (entry)
+		entry_free(p, entry);
+	return SLO_ENOMEM;
+}
+
+static slo_err model_gone(struct player *p, const struct slo_event *e)
+{
+	struct entry *entry = find(p, e->model);
+
+	if (!entry || !entry->model)
+		return SLO_EINVAL;
+	sched_model_remove(p->sched, entry->model);
+	entry_free(p, entry);
+	return SLO_OK;
+}
+
+static struct deployment *deployment_of(const struct player *p, const struct slo_event *e)
+{
+	struct sched_model *m = player_model(p, e->model);
+
+	return m && e->deployment < m->fleet.deployments ? m->fleet.deployment[e->deployment]
+	                                                 : NULL;
+}
+
+static slo_err deployment(struct player *p, const struct slo_event *e)
+{
+	struct sched_model *m = player_model(p, e->model);
+	struct deployment *d;
+	char *name;
+
+	if (!m || m->fleet.deployments == SLO_DEPLOYMENTS_MAX)
+		return SLO_EINVAL;
+	name = name_of(e);
+	d = name ? sched_deployment_add(m, name) : NULL;
+	free(name);
+	return d ? SLO_OK : SLO_ENOMEM;
+}
+
+static slo_err order(struct player *p, const struct slo_event *e)
+{
+	struct deployment *sorted[SLO_DEPLOYMENTS_MAX];
+	struct sched_model *m = player_model(p, e->model);
+	uint64_t seen = 0;
+
+	if (!m || e->list_n != m->fleet.deployments)
+		return SLO_EINVAL;
+	for (size_t i = 0; i < e->list_n; i++) {
+		int64_t before = e->list[i];
+
+		if (before < 0 || (uint64_t)before >= e->list_n || seen >> before & 1)
+			return SLO_EINVAL;
+		seen |= UINT64_C(1) << before;
+		sorted[i] = m->fleet.deployment[before];
+	}
+	sched_deployments_order(p->sched, m, sorted);
+	return SLO_OK;
+}
+
+static struct seat *seat_of(const struct player *p, const struct slo_event *e)
+{
+	const struct sched_model *m = player_model(p, e->model);
+	const struct server *server = player_server(p, e->server);
+
+	return m && server ? sched_seat_find(m, server) : NULL;
+}
+
+static slo_err seat(struct player *p, const struct slo_event *e)
+{
+	struct deployment *d = deployment_of(p, e);
+	struct server *server = player_server(p, e->server);
+
+	/* What is told later stands behind what was told before. */
+	if (!d || !server || e->order < d->model->orders || e->order == UINT64_MAX)
+		return SLO_EINVAL;
+	d->model->orders = e->order;
+	return sched_server_seat(p->sched, d, server);
+}
+
+static slo_err seat_changed(struct player *p, const struct slo_event *e)
+{
+	struct seat *at = seat_of(p, e);
+	struct deployment *d = deployment_of(p, e);
+
+	if (!at || (e->kind == SLO_EVENT_SEAT_MOVED && !d))
+		return SLO_EINVAL;
+	if (e->kind == SLO_EVENT_SEAT_MOVED)
+		sched_seat_move(p->sched, at, d);
+	else
+		sched_seat_remove(p->sched, at);
+	return SLO_OK;
+}
+
+static slo_err server_changed(struct player *p, const struct slo_event *e)
+{
+	struct server *server = player_server(p, e->server);
+
+	if (!server)
+		return SLO_EINVAL;
+	if (e->kind == SLO_EVENT_USABLE) {
+		sched_server_usable(p->sched, server, e->count != 0);
+		return SLO_OK;
+	}
+	if (e->count < 0 || e->count > SURPLUS_MAX || e->load > (uint64_t)e->count * SLO_LOAD_MAX ||
+	    server->ledger.used > UINT64_MAX / 2)
+		return SLO_EINVAL;
+	sched_surplus_restore(p->sched, server, (uint32_t)e->count, e->load);
+	return SLO_OK;
+}
+
+static slo_err turn(struct player *p, const struct slo_event *e)
+{
+	struct sched_model *m = player_model(p, e->model);
+	struct seat *at = seat_of(p, e);
+
+	if (p->ready || !m)
+		return SLO_EINVAL;
+	if (e->kind == SLO_EVENT_MODEL_TURN) {
+		if (e->order < m->fleet.orders)
+			return SLO_EINVAL;
+		m->fleet.orders = e->order;
+		m->fleet.turns = e->turn;
+		return SLO_OK;
+	}
+	if (!at || e->count < 0 || (at->server->usable && (uint64_t)e->count >= m->fleet.usable))
+		return SLO_EINVAL;
+	fleet_seat_restore(at, e->turn, (size_t)e->count);
+	return SLO_OK;
+}
+
+static slo_err profile(struct player *p, const struct slo_event *e)
+{
+	struct deployment *d = deployment_of(p, e);
+	struct profile *told;
+	slo_err err;
+
+	if (!d)
+		return SLO_EINVAL;
+	err = profile_from_event(e, &told);
+	if (err != SLO_OK)
+		return err;
+	err = sched_profile_set(p->sched, d, told);
+	if (err != SLO_OK)
+		profile_free(told);
+	return err == SLO_ESTALE ? SLO_EINVAL : err;
+}
+
+static slo_err deployment_changed(struct player *p, const struct slo_event *e)
+{
+	struct deployment *d = deployment_of(p, e);
+
+	if (!d)
+		return SLO_EINVAL;
+	if (e->kind == SLO_EVENT_PROFILE_GONE)
+		sched_profile_drop(p->sched, d);
+	else
+		sched_deployment_remove(p->sched, d);
+	return SLO_OK;
+}
+
+/* requests */
+
+static slo_err submit(struct player *p, const struct slo_event *e)
+{
+	struct sched_request req = {
+		.id = (const char *)e->text.p,
+		.id_len = e->text.len,
+		.model = player_model(p, e->model),
+		.strategy = (enum slo_strategy)e->strategy,
+		.input = e->input,
+		.input_told = true,
+		.output = e->output,
+		.max_output = -1,
+		.created = e->created,
+		.own = e->own,
+	};
+	slo_err err;
+
+	if (!id_sane(e) || !req.model || e->strategy >= SLO_STRATEGIES || e->output < 0 ||
+	    !time_sane(e->created) || (!p->ready && !policy_pulls(req.strategy)))
+		return SLO_EINVAL;
+	err = sched_submit(p->sched, e->now, &req, NULL);
+	return err == SLO_ESTALE ? SLO_EINVAL : err;
+}
+
+static slo_err request_over(struct player *p, const struct slo_event *e)
+{
+	const struct sched_outcome outcome = { .input = -1, .output = -1, .bytes = -1 };
+	struct request *r = request_find(p, e);
+	struct sched_end ended;
+
+	if (!id_sane(e))
+		return SLO_EINVAL;
+	if (e->kind == SLO_EVENT_END)
+		sched_end(p->sched, e->now, (const char *)e->text.p, e->text.len, &outcome, &ended);
+	else if (r && (r->state == REQUEST_QUEUED || r->state == REQUEST_READY))
+		sched_abandon(p->sched, e->now, r);
+	return SLO_OK;
+}
+
+static slo_err begin(struct player *p, const struct slo_event *e)
+{
+	switch (e->kind) {
+	case SLO_EVENT_START:
+		return start(p, e);
+	case SLO_EVENT_QUIET:
+		return quiet(p, e);
+	case SLO_EVENT_CONFIG:
+		return config(p, e);
+	case SLO_EVENT_LEASE:
+		return lease(p, e);
+	case SLO_EVENT_TRIED:
+		return tried(p, e);
+	case SLO_EVENT_SUBMIT:
+		return submit(p, e);
+	case SLO_EVENT_ABANDON:
+	case SLO_EVENT_END:
+		return request_over(p, e);
+	default:
+		return SLO_EINVAL;
+	}
+}
+
+static slo_err change(struct player *p, const struct slo_event *e)
+{
+	switch (e->kind) {
+	case SLO_EVENT_MODEL:
+	case SLO_EVENT_SERVER:
+		return newcomer(p, e);
+	case SLO_EVENT_MODEL_GONE:
+		return model_gone(p, e);
+	case SLO_EVENT_DEPLOYMENT:
+		return deployment(p, e);
+	case SLO_EVENT_PROFILE:
+		return profile(p, e);
+	case SLO_EVENT_DEPLOYMENT_GONE:
+	case SLO_EVENT_PROFILE_GONE:
+		return deployment_changed(p, e);
+	case SLO_EVENT_ORDER:
+		return order(p, e);
+	case SLO_EVENT_SEAT:
+		return seat(p, e);
+	case SLO_EVENT_SEAT_MOVED:
+	case SLO_EVENT_SEAT_GONE:
+		return seat_changed(p, e);
+	case SLO_EVENT_USABLE:
+	case SLO_EVENT_SURPLUS:
+		return server_changed(p, e);
+	case SLO_EVENT_SEAT_TURN:
+	case SLO_EVENT_MODEL_TURN:
+		return turn(p, e);
+	default:
+		return begin(p, e);
+	}
+}
+
+/* Events of the fleet have no time of their own. */
+static bool has_time(const struct slo_event *e)
+{
+	return e->kind <= SLO_EVENT_QUIET || e->kind >= SLO_EVENT_SUBMIT;
+}
+
+/* NULL: it may be applied. */
+static const char *check(const struct player *p, const struct slo_event *e)
+{
+	bool answers = e->kind == SLO_EVENT_STEP || e->kind == SLO_EVENT_DECISION ||
+	               e->kind == SLO_EVENT_LET_GO;
+
+	if (e->kind == SLO_EVENT_START)
+		return p->sched ? "it starts twice" : time_sane(e->now) ? NULL : "no such time";
+	if (!p->sched)
+		return "it does not begin with its start";
+	if (!has_time(e))
+		return NULL;
+	if (!time_sane(e->now))
+		return "no such time";
+	if (!p->ready && e->now > p->now)
+		return "the state is of a later time";
+	return answers && !p->ready ? "a decision before the state is complete" : NULL;
+}
+
+slo_err player_apply(struct player *p, const struct slo_event *e, struct sched_action *act,
+                     bool *acted, const char **why)
+{
+	slo_err err = SLO_OK;
+
+	*acted = false;
+	*why = check(p, e);
+	if (*why)
+		return SLO_EINVAL;
+	if (e->kind == SLO_EVENT_STEP || e->kind == SLO_EVENT_DECISION)
+		*acted = sched_step(p->sched, e->now, act);
+	else if (e->kind == SLO_EVENT_LET_GO)
+		*acted = sched_let_go(p->sched, e->now, act);
+	else
+		err = change(p, e);
+	if (err == SLO_EINVAL)
+		*why = "it makes no sense after what was recorded before";
+	return err;
+}

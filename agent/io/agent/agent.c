@@ -1,0 +1,551 @@
+#include "io/agent/agent.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "io/base/clock.h"
+#include "io/keep/recorder.h"
+#include "wire/body.h"
+
+/* vLLM and OpenAI: /v1/completions answers 16 tokens unless told otherwise. */
+#define COMPLETIONS_DEFAULT_MAX 16
+/* 30 days: an end line that tells of more is wrong, and teaches no latency. */
+#define LATENCY_MAX_MS          INT64_C(2592000000)
+
+/* Set-up */
+
+static uint64_t choose_seed(const struct config *conf)
+{
+	uint64_t seed = conf->routing.seed;
+
+	if (seed == 0 && getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
+		seed = (uint64_t)clock_nsec();
+	return seed;
+}
+
+static struct sched_conf sched_conf_of(const struct config *conf)
+{
+	return (struct sched_conf){
+		.fallback = conf->routing.fallback,
+		.late = conf->routing.late,
+		.infeasible = conf->routing.infeasible,
+		.predict = conf->routing.predict,
+		.cold = conf->routing.cold,
+		.queue_limit = conf->routing.queue_limit,
+		.queue_timeout = conf->routing.queue_timeout,
+		.lease_max_age = conf->limits.lease_max_age,
+		.remember_ended = conf->limits.remember_ended,
+		.remember_limit = conf->limits.remember_limit,
+		.seed = choose_seed(conf),
+	};
+}
+
+void agent_configure(struct agent *a)
+{
+	struct sched_conf conf = sched_conf_of(a->conf);
+
+	sched_configure(a->sched, &conf);
+	a->log->level = a->conf->log_level;
+	a->default_model = NULL;
+	for (size_t i = 0; i < a->model_count; i++) {
+		struct agent_model *m = a->models[i];
+
+		m->sched->strategy = m->conf->strategy;
+		if (a->conf->routing.default_model == m->conf)
+			a->default_model = m;
+	}
+}
+
+static bool build(struct agent *a, const struct config *conf)
+{
+	struct sched_conf options = sched_conf_of(conf);
+
+	a->sched = sched_new(&options);
+	if (!a->sched || roster_configure(a, conf) != SLO_OK)
+		return false;
+	agent_configure(a);
+	return true;
+}
+
+static void on_wakeup(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct agent *a = w->data;
+
+	a->wakeup_at = SLO_NEVER;
+	agent_pump(a, clock_nsec());
+}
+
+struct agent *agent_new(struct ev_loop *loop, const struct config *conf, struct log *log)
+{
+	struct agent *a = calloc(1, sizeof(*a));
+
+	if (a) {
+		a->loop = loop;
+		a->log = log;
+		stats_init(&a->stats, clock_nsec());
+		roster_init(&a->roster);
+		ev_init(&a->wakeup, on_wakeup);
+		a->wakeup_at = SLO_NEVER;
+		a->wakeup.data = a;
+	}
+	if (!a || !build(a, conf)) {
+		log_write(log, LOG_ERR, "out of memory while building the fleet");
+		agent_free(a);
+		return NULL;
+	}
+	agent_load_profiles(a);
+	return a;
+}
+
+void agent_free(struct agent *a)
+{
+	if (!a)
+		return;
+	ev_timer_stop(a->loop, &a->wakeup);
+	roster_fini(&a->roster);
+	agent_forget_profiles(a);
+	sched_free(a->sched);
+	for (size_t i = 0; i < a->model_count; i++) {
+		reqtrace_fini(&a->models[i]->trace);
+		free(a->models[i]);
+	}
+	free(a->models);
+	free(a);
+}
+
+/* Requests */
+
+static struct decision_stats *decisions_of(struct agent *a, struct agent_model *m)
+{
+	return m ? &m->stats.decisions : &a->stats.no_model;
+}
+
+static bool has_id(const struct agent *a, const struct route_msg *msg)
+{
+	return msg->id.p && msg->id.len <= a->conf->limits.id_length;
+}
+
+/* An answer that needs no scheduler. */
+static COLD bool pass(struct agent *a, slo_nsec now, struct agent_model *m,
+                      const struct route_msg *msg, enum slo_strategy strategy,
+                      enum slo_reason reason, struct answer *out)
+{
+	*out = (struct answer){ .verdict = SLO_PASS, .reason = reason, .strategy = strategy };
+	decisions_of(a, m)->requests[strategy][SLO_PASS][reason]++;
+	if (!has_id(a, msg))
+		return true;
+	sched_note_passed(a->sched, now, (const char *)msg->id.p, msg->id.len);
+	if (a->recorder)
+		recorder_passed(a->recorder, now, msg->id, strategy, reason);
+	return true;
+}
+
+void agent_refuse(struct agent *a, slo_nsec now, const struct route_msg *msg, struct answer *out)
+{
+	(void)pass(a, now, NULL, msg, a->conf->routing.strategy, SLO_REASON_QUEUE_FULL, out);
+}
+
+static struct agent_model *find_model(struct agent *a, struct slice name)
+{
+	struct sched_model *m = sched_model_find(a->sched, (const char *)name.p, name.len);
+
+	return m ? m->owner : NULL;
+}
+
+static slo_nsec target_ms(int64_t ms)
+{
+	const int64_t longest = 86400 * INT64_C(1000);
+
+	if (ms <= 0)
+		return 0;
+	return (ms < longest ? ms : longest) * SLO_NSEC_PER_MSEC;
+}
+
+static bool starts(const uint8_t *p, const uint8_t *end, const char *text)
+{
+	size_t len = strlen(text);
+
+	return (size_t)(end - p) >= len && memcmp(p, text, len) == 0;
+}
+
+/* What the path says about the answer. */
+struct endpoint {
+	bool embeddings;  /* has no output tokens */
+	bool completions; /* not of a chat */
+};
+
+static struct endpoint endpoint_of(struct slice path)
+{
+	struct endpoint e = { false, false };
+	const uint8_t *p = path.p, *end = path.p ? path.p + path.len : NULL;
+	bool chat = false;
+
+	for (; p < end && (p = memchr(p, '/', (size_t)(end - p))); p++) {
+		e.embeddings |= starts(p, end, "/embeddings");
+		e.completions |= starts(p, end, "/completions");
+		chat |= starts(p, end, "/chat/completions");
+	}
+	e.completions &= !chat;
+	return e;
+}
+
+/* The request's own limit of output tokens over all its sequences; -1: none. */
+static int64_t output_limit(const struct route_msg *msg, const struct body_info *body)
+{
+	struct endpoint e = endpoint_of(msg->path);
+	int64_t max = msg->max_tokens >= 0 ? msg->max_tokens : body->max_tokens;
+
+	if (e.embeddings)
+		return 0;
+	if (max < 0 && e.completions)
+		max = COMPLETIONS_DEFAULT_MAX;
+	if (max < 0)
+		return -1;
+	return max > INT32_MAX / body->sequences ? INT32_MAX : max * body->sequences;
+}
+
+static struct sched_request request_of(const struct agent_model *m, slo_nsec now,
+                                       const struct route_msg *msg, const struct body_info *body,
+                                       enum slo_strategy strategy, void *user)
+{
+	bool told = msg->prompt_tokens >= 0;
+	/* OpenAI's clients write "stream" behind the messages, where a long body is cut. Taken for
+	 * whole answers, the bytes of streams would teach fifty times their tokens. */
+	bool unseen = body->is_json && !body->complete && !body->has_stream;
+
+	return (struct sched_request){
+		.id = (const char *)msg->id.p,
+		.id_len = msg->id.len,
+		.model = m->sched,
+		.strategy = strategy,
+		.input = told ? msg->prompt_tokens
+		              : body_prompt_tokens(body, m->conf->weights, msg->size),
+		.input_told = told,
+		.output = -1,
+		.max_output = output_limit(msg, body),
+		.stream = body->stream || unseen,
+		.stream_guessed = unseen,
+		.created = now,
+		.own = { .e2e = target_ms(msg->slo_e2e_ms),
+		         .ttft = target_ms(msg->slo_ttft_ms),
+		         .tpot = target_ms(msg->slo_tpot_ms) },
+		.user = user,
+	};
+}
+
+static enum slo_strategy strategy_of(struct agent *a, const struct agent_model *m,
+                                     struct slice name)
+{
+	enum slo_strategy s = m ? m->conf->strategy : a->conf->routing.strategy;
+
+	if (name.len > 0 && !policy_strategy_parse((const char *)name.p, name.len, &s))
+		a->stats.unknown_strategy++;
+	return s;
+}
+
+/* The model named by the message, else by the body, else the default one. */
+static struct agent_model *choose_model(struct agent *a, const struct route_msg *msg,
+                                        const struct body_info *body)
+{
+	if (msg->model.len > 0)
+		return find_model(a, msg->model);
+	if (body->model.len > 0)
+		return find_model(a, body->model);
+	return a->default_model;
+}
+
+bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, void *user,
+                 struct answer *now_answer, struct request **request)
+{
+	struct sched_request req;
+	struct agent_model *m;
+	struct body_info body;
+	enum slo_strategy strategy;
+
+	*request = NULL;
+	if (msg->id.p)
+		sched_expect(a->sched, (const char *)msg->id.p, msg->id.len);
+	body_scan(msg->body, &body);
+	m = choose_model(a, msg, &body);
+	strategy = strategy_of(a, m, msg->strategy);
+	if (!has_id(a, msg))
+		log_limited(a->log, now, LOG_CAUSE_REQUEST_ID, LOG_WARNING,
+		            "a request without a unique-id of 1 to %zu bytes is left to HAProxy",
+		            a->conf->limits.id_length);
+	if (!has_id(a, msg) || (msg->body.len > 0 && !body.is_json))
+		return pass(a, now, m, msg, strategy, SLO_REASON_BAD_REQUEST, now_answer);
+	if (!m)
+		return pass(a, now, m, msg, strategy, SLO_REASON_UNKNOWN_MODEL, now_answer);
+	if (a->draining)
+		return pass(a, now, m, msg, strategy, SLO_REASON_DRAINING, now_answer);
+	req = request_of(m, now, msg, &body, strategy, user);
+	switch (sched_submit(a->sched, now, &req, request)) {
+	case SLO_OK:
+		if (a->conf->redis.trace)
+			reqtrace_arrived(&m->trace);
+		return false;
+	case SLO_ESTALE:
+		return pass(a, now, m, msg, strategy, SLO_REASON_ENDED, now_answer);
+	case SLO_ENOMEM:
+		log_limited(a->log, now, LOG_CAUSE_MEMORY, LOG_ERR,
+		            "out of memory, a request is left to HAProxy");
+		return pass(a, now, m, msg, strategy, SLO_REASON_QUEUE_FULL, now_answer);
+	default:
+		log_limited(a->log, now, LOG_CAUSE_REQUEST, LOG_WARNING,
+		            "unique-id %.*s is in use already: is unique-id-format unique?",
+		            (int)msg->id.len, (const char *)msg->id.p);
+		return pass(a, now, m, msg, strategy, SLO_REASON_BAD_REQUEST, now_answer);
+	}
+}
+
+void agent_abandon(struct agent *a, slo_nsec now, struct request *request)
+{
+	sched_abandon(a->sched, now, request);
+}
+
+/* Answers */
+
+static int http_status(enum slo_verdict verdict, enum slo_reason reason)
+{
+	if (verdict != SLO_REJECT)
+		return 0;
+	return reason == SLO_REASON_NO_SERVER ? 503 : 429;
+}
+
+static void note_peak(const struct seat *seat)
+{
+	struct server_stats *s = &roster_server(seat->server)->stats;
+	const struct ledger *l = &seat->server->ledger;
+
+	if (l->inflight > s->peak_inflight)
+		s->peak_inflight = l->inflight;
+	if (l->used > s->peak_load)
+		s->peak_load = l->used;
+}
+
+static void give_answer(struct agent *a, slo_nsec now, const struct sched_action *act)
+{
+	struct sched_model *model = act->request->model;
+	struct agent_model *m = model ? model->owner : NULL; /* NULL: it left */
+	struct answer answer = {
+		.verdict = act->verdict,
+		.reason = act->reason,
+		.strategy = act->strategy,
+		.backend = act->verdict == SLO_PASS || !m ? NULL : m->conf->backend,
+		.status = http_status(act->verdict, act->reason),
+		.wait_ms = act->waited / SLO_NSEC_PER_MSEC,
+	};
+
+	if (act->seat) {
+		answer.server = act->seat->server->name;
+		note_peak(act->seat);
+	}
+	decisions_of(a, m)->requests[act->strategy][act->verdict][act->reason]++;
+	if (m)
+		histogram_add(&m->stats.queue, (double)act->waited / 1e9, 1);
+	if (log_wants(a->log, LOG_DEBUG))
+		log_write(a->log, LOG_DEBUG, "%s: %s %s server=%s reason=%s wait=%" PRId64 "ms",
+		          act->request->id, policy_strategy_name(act->strategy),
+		          sched_verdict_name(act->verdict), answer.server ? answer.server : "-",
+		          sched_reason_name(act->reason), answer.wait_ms);
+	a->deliver(act->user, &answer, now);
+}
+
+/* A timer that fires too early does no harm, so only an earlier wake-up sets it anew. */
+static void set_wakeup(struct agent *a, slo_nsec now)
+{
+	slo_nsec at = sched_next_wakeup(a->sched);
+
+	if (at >= a->wakeup_at)
+		return;
+	a->wakeup_at = at;
+	ev_timer_stop(a->loop, &a->wakeup);
+	ev_now_update(a->loop); /* libev counts from the last poll otherwise */
+	ev_timer_set(&a->wakeup, at > now ? (double)(at - now) / 1e9 : 0., 0.);
+	ev_timer_start(a->loop, &a->wakeup);
+}
+
+void agent_pump(struct agent *a, slo_nsec now)
+{
+	struct sched_action act;
+
+	while (sched_step(a->sched, now, &act))
+		give_answer(a, now, &act);
+	roster_leases_expired(a, sched_counts(a->sched).leases_expired);
+	set_wakeup(a, now);
+	if (a->recorder)
+		recorder_pumped(a->recorder, now);
+}
+
+/* End lines */
+
+static struct sched_outcome outcome_of(const struct endline *e)
+{
+	/* "--": neither side, nor a timeout, ended it early. */
+	bool normal = e->ts.len >= 2 && e->ts.p[0] == '-' && e->ts.p[1] == '-';
+
+	return (struct sched_outcome){
+		.completed = e->st == 200 && normal,
+		.input = e->in,
+		.output = e->out,
+		.bytes = e->bytes,
+	};
+}
+
+static bool goal_met(const struct goal *g, const struct sched_end *end, slo_nsec e2e, slo_nsec ttft)
+{
+	slo_nsec took = g->kind == GOAL_TTFT ? ttft : e2e;
+
+	return took <= goal_span(g, end->input, end->output);
+}
+
+/* What a finished request tells about latency and its target. %Ta counts the time that the
+ * request was held, %Tr does not. */
+static void note_latency(const struct agent *a, const struct endline *e,
+                         const struct sched_end *end)
+{
+	const struct request *r = end->request;
+	struct agent_model *m = r->model->owner;
+	enum slo_verdict verdict = r->fallback ? SLO_FALLBACK : SLO_ROUTE;
+	enum slo_strategy decided =
+	    r->fallback ? a->conf->routing.fallback : (enum slo_strategy)r->strategy;
+	struct outcome_stats *o = &m->stats.outcome[decided][verdict];
+	slo_nsec e2e = e->ta_ms * SLO_NSEC_PER_MSEC;
+	slo_nsec ttft = e->tr_ms * SLO_NSEC_PER_MSEC + end->waited;
+	int64_t tokens = end->input + end->output;
+
+	histogram_add(&m->stats.e2e, (double)e2e / 1e9, 1);
+	if (e->tr_ms >= 0)
+		histogram_add(&m->stats.ttft, (double)ttft / 1e9, 1);
+	if (tokens > 0)
+		histogram_add(&o->per_token, (double)e2e / 1e9 / (double)tokens, 1);
+	if (r->goal.kind == GOAL_NONE)
+		return;
+	if (goal_met(&r->goal, end, e2e, ttft))
+		o->met++;
+	else
+		o->missed++;
+}
+
+static void note_completed(const struct agent *a, const struct endline *e,
+                           const struct sched_end *end)
+{
+	struct server_stats *s = &roster_server(end->server)->stats;
+
+	s->requests++;
+	s->tokens += (uint64_t)(end->input + end->output);
+	if (end->request->model)
+		note_latency(a, e, end);
+}
+
+static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
+{
+	struct sched_outcome outcome = outcome_of(e);
+	struct sched_end end;
+
+	sched_end(a->sched, now, (const char *)e->id.p, e->id.len, &outcome, &end);
+	switch (end.result) {
+	case SCHED_END_CLOSED:
+		a->stats.end_lines[END_CLOSED]++;
+		break;
+	case SCHED_END_CANCELLED:
+		a->stats.end_lines[END_CANCELLED]++;
+		break;
+	case SCHED_END_DUPLICATE:
+		a->stats.end_lines[END_DUPLICATE]++;
+		break;
+	case SCHED_END_UNKNOWN:
+		a->stats.end_lines[END_UNKNOWN]++;
+		break;
+	}
+	if (end.request && end.request->model && outcome.completed && a->conf->redis.trace)
+		reqtrace_finished(&((struct agent_model *)end.request->model->owner)->trace,
+		                  end.input, end.output);
+	if (end.request && outcome.completed && e->ta_ms >= 0 && e->ta_ms <= LATENCY_MAX_MS &&
+	    e->tr_ms <= LATENCY_MAX_MS)
+		note_completed(a, e, &end);
+	if (end.server)
+		roster_server_idle(a, end.server);
+}
+
+/* One process may see a server down that another sees up: until the next poll the news counts. */
+static void server_notice(struct agent *a, slo_nsec now, const struct endline *e)
+{
+	static const enum roster_state states[] = {
+		[ENDLINE_UP] = ROSTER_UP,
+		[ENDLINE_DOWN] = ROSTER_DOWN,
+		[ENDLINE_MAINT] = ROSTER_MAINT,
+		[ENDLINE_DRAIN] = ROSTER_DRAIN,
+	};
+
+	roster_server_told(a, now, e->be, e->srv, states[e->state]);
+}
+
+bool agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
+                      const char *peer)
+{
+	struct endline e;
+
+	if (endline_parse(line, len, &e) != SLO_OK || e.id.len > a->conf->limits.id_length) {
+		a->stats.end_lines[END_MALFORMED]++;
+		log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_WARNING,
+		            "events: %s sent an end line without a valid id: %.*s", peer,
+		            len > 200 ? 200 : (int)len, (const char *)line);
+		return false;
+	}
+	switch (e.kind) {
+	case ENDLINE_END:
+		end_request(a, now, &e);
+		break;
+	case ENDLINE_DROPPED:
+		a->stats.end_lines[END_DROPPED] += e.dropped;
+		log_limited(a->log, now, LOG_CAUSE_EVENT_LOST, LOG_WARNING,
+		            "events: the ring of %s overflowed, %" PRIu64 " lines were lost", peer,
+		            e.dropped);
+		break;
+	case ENDLINE_SERVER:
+		a->stats.notices++;
+		server_notice(a, now, &e);
+		break;
+	case ENDLINE_STOPPED:
+		a->stats.notices++;
+		roster_backend_stopped(a, now, e.be);
+		break;
+	case ENDLINE_OTHER:
+		a->stats.end_lines[END_MALFORMED]++;
+		log_limited(a->log, now, LOG_CAUSE_EVENT_OTHER, LOG_INFO,
+		            "events: %s sent a line that is no end line: %.*s", peer,
+		            len > 200 ? 200 : (int)len, (const char *)line);
+		return false;
+	}
+	return true;
+}
+
+bool agent_event_copy(struct agent *a, struct slice id)
+{
+	if (!sched_ended(a->sched, (const char *)id.p, id.len))
+		return false;
+	a->stats.end_lines[END_DUPLICATE]++;
+	return true;
+}
+
+void agent_drain(struct agent *a)
+{
+	a->draining = true;
+}
+
+void agent_let_go(struct agent *a, slo_nsec now)
+{
+	struct sched_action act;
+
+	agent_pump(a, now);
+	while (sched_let_go(a->sched, now, &act))
+		give_answer(a, now, &act);
+}
+
+size_t agent_held(const struct agent *a)
+{
+	return sched_counts(a->sched).queued;
+}

@@ -1,0 +1,203 @@
+/* Profiles: their text put in force; and files, profiles.dir/MODEL/DEPLOYMENT.json. */
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/agent/agent.h"
+#include "io/base/clock.h"
+#include "io/base/file.h"
+#include "wire/profdoc.h"
+
+/* What Redis holds can be much, and others write there; a file is the operator's own. */
+static void say(struct agent *a, bool limited, enum log_cause cause, int level, const char *fmt,
+                ...) __attribute__((format(printf, 5, 6)));
+static void say(struct agent *a, bool limited, enum log_cause cause, int level, const char *fmt,
+                ...)
+{
+	char line[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (limited)
+		log_limited(a->log, clock_nsec(), cause, level, "%s", line);
+	else
+		log_write(a->log, level, "%s", line);
+}
+
+static void report_loaded(struct agent *a, const struct deployment *d, const char *where,
+                          bool limited)
+{
+	const struct profile *p = d->profile;
+
+	say(a, limited, LOG_CAUSE_PROFILE_LOADED, LOG_INFO,
+	    "profile %s: %zu cells, %zu with throughput 0, %zu without data", where,
+	    profile_cells(p), profile_zero_cells(p), profile_no_data(p));
+}
+
+static slo_err put_in_force(struct agent *a, struct deployment *d,
+                            const struct slo_profile_doc *doc)
+{
+	struct profile *p = profile_new(doc);
+	slo_err err = p ? sched_profile_set(a->sched, d, p) : SLO_ENOMEM;
+
+	if (err != SLO_OK)
+		profile_free(p);
+	return err;
+}
+
+slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *where,
+                           const char *text, size_t len, bool limited)
+{
+	struct slo_profile_doc *doc;
+	char place[48] = "";
+	struct doc_error e;
+	slo_err err = profdoc_parse(text, len, &doc, &e);
+
+	if (err != SLO_OK) {
+		if (e.line > 0)
+			snprintf(place, sizeof(place), ":%zu:%zu", e.line, e.column);
+		say(a, limited, LOG_CAUSE_PROFILE_REFUSED, LOG_ERR, "%s%s: %s%s%s%s", where, place,
+		    e.field, e.field[0] ? " " : "", e.message,
+		    d->profile ? "; the previous profile stays" : "");
+		return err;
+	}
+	if (doc->gpu[0] && strcmp(doc->gpu, d->name) != 0)
+		say(a, limited, LOG_CAUSE_PROFILE_GPU, LOG_WARNING,
+		    "%s: says gpu \"%s\", but its name makes it a profile of \"%s\"", where,
+		    doc->gpu, d->name);
+	err = put_in_force(a, d, doc);
+	profdoc_free(doc);
+	if (err == SLO_OK)
+		report_loaded(a, d, where, limited);
+	else if (err == SLO_ESTALE)
+		say(a, limited, LOG_CAUSE_PROFILE_STALE, LOG_NOTICE,
+		    "%s: its \"created\" is not newer than that in force, so it is ignored", where);
+	else
+		say(a, limited, LOG_CAUSE_PROFILE_REFUSED, LOG_ERR, "%s: out of memory", where);
+	return err;
+}
+
+/* Files */
+
+/* The text of a file that was put in force. */
+struct profile_file {
+	UT_hash_handle hh;
+	uint64_t hash;
+	bool wanted; /* its deployment is still there */
+	char key[];  /* of profdoc_key(), terminated */
+};
+
+static void file_forget(struct agent *a, struct profile_file *f)
+{
+	HASH_DEL(a->files, f);
+	free(f);
+}
+
+/* NULL: what it says now counts, whatever it said before. */
+static struct profile_file *file_known(struct agent *a, const struct deployment *d, const char *key)
+{
+	struct profile_file *f;
+
+	HASH_FIND_STR(a->files, key, f);
+	if (f && !d->profile) { /* dropped: what comes next may be older */
+		file_forget(a, f);
+		f = NULL;
+	}
+	if (f)
+		f->wanted = true;
+	return f;
+}
+
+/* Without memory it is not known: the next reload then says a word more. */
+static void file_remember(struct agent *a, struct profile_file *f, const char *key, uint64_t hash)
+{
+	size_t len = strlen(key);
+
+	if (!f) {
+		f = calloc(1, sizeof(*f) + len + 1);
+		if (!f)
+			return;
+		memcpy(f->key, key, len);
+		HASH_ADD_KEYPTR(hh, a->files, f->key, len, f);
+		if (!f->hh.tbl) {
+			free(f);
+			return;
+		}
+	}
+	f->hash = hash;
+	f->wanted = true;
+}
+
+/* A file that is not there is only worth a word. */
+bool agent_load_profile(struct agent *a, struct agent_model *m, struct deployment *d)
+{
+	char key[2 * CONFIG_NAME_MAX * 3 + 8], path[PATH_MAX];
+	struct profile_file *known;
+	slo_err err = SLO_ESTALE;
+	uint64_t hash;
+	size_t len;
+	char *text;
+
+	if (!a->conf->profile_dir)
+		return true;
+	if (profdoc_key(m->conf->name, d->name, key, sizeof(key)) != SLO_OK ||
+	    snprintf(path, sizeof(path), "%s/%s", a->conf->profile_dir, key) >= (int)sizeof(path)) {
+		log_write(a->log, LOG_ERR, "profile of %s/%s: its path is too long", m->conf->name,
+		          d->name);
+		return false;
+	}
+	known = file_known(a, d, key);
+	text = file_read(path, PROFDOC_TEXT_MAX, &len);
+	if (!text) {
+		log_write(a->log, errno == ENOENT ? LOG_WARNING : LOG_ERR, "profile %s: %s%s", path,
+		          file_why(errno),
+		          d->profile ? "; the previous profile stays"
+		                     : "; without one its servers get only what falls back");
+		return errno == ENOENT;
+	}
+	hash = profdoc_hash(text, len);
+	/* As it was, it is what is in force, or older than that. */
+	if (!known || known->hash != hash)
+		err = agent_take_profile(a, d, path, text, len, false);
+	free(text);
+	if (err == SLO_OK)
+		file_remember(a, known, key, hash);
+	return err == SLO_OK || err == SLO_ESTALE;
+}
+
+size_t agent_load_profiles(struct agent *a)
+{
+	struct profile_file *f, *next;
+	size_t refused = 0;
+
+	for (f = a->files; f; f = f->hh.next)
+		f->wanted = false;
+	for (size_t i = 0; i < a->model_count; i++) {
+		struct model *fleet = &a->models[i]->sched->fleet;
+
+		for (size_t d = 0; d < fleet->deployments; d++)
+			refused += !agent_load_profile(a, a->models[i], fleet->deployment[d]);
+	}
+	for (f = a->files; f; f = next) {
+		next = f->hh.next;
+		if (!f->wanted)
+			file_forget(a, f);
+	}
+	return refused;
+}
+
+void agent_forget_profiles(struct agent *a)
+{
+	struct profile_file *f = a->files, *next;
+
+	HASH_CLEAR(hh, a->files);
+	for (; f; f = next) {
+		next = f->hh.next;
+		free(f);
+	}
+}

@@ -1,0 +1,357 @@
+#include "io/agent/roster.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "roster_private.h"
+
+#define KEY_MAX (2 * CONFIG_NAME_MAX + 1)
+
+const char *roster_state_name(enum roster_state s)
+{
+	static const char *const names[ROSTER_STATES] = { "up",    "down",   "maint",
+		                                          "drain", "absent", "untold" };
+
+	return names[s];
+}
+
+bool roster_is_leaving(const struct roster_server *s)
+{
+	return !s->server->seats;
+}
+
+/* The roster */
+
+void roster_init(struct roster *f)
+{
+	memset(f, 0, sizeof(*f));
+}
+
+void roster_fini(struct roster *f)
+{
+	struct roster_server *s = f->servers, *next_server;
+	struct roster_backend *b = f->backends, *next_backend;
+
+	HASH_CLEAR(hh, f->servers);
+	for (; s; s = next_server) {
+		next_server = s->hh.next;
+		free(s);
+	}
+	HASH_CLEAR(hh, f->backends);
+	for (; b; b = next_backend) {
+		next_backend = b->hh.next;
+		free(b);
+	}
+}
+
+struct roster_backend *roster_backend_find(const struct roster *f, struct slice name)
+{
+	struct roster_backend *b;
+
+	HASH_FIND(hh, f->backends, name.p, name.len, b);
+	return b;
+}
+
+struct roster_backend *roster_backend_get(struct roster *f, const char *name)
+{
+	struct slice key = roster_slice(name);
+	struct roster_backend *b = roster_backend_find(f, key);
+
+	if (b)
+		return b;
+	b = calloc(1, sizeof(*b) + key.len + 1);
+	if (!b)
+		return NULL;
+	memcpy(b->name, name, key.len);
+	TAILQ_INIT(&b->servers);
+	HASH_ADD_KEYPTR(hh, f->backends, b->name, key.len, b);
+	if (!b->hh.tbl) {
+		free(b);
+		return NULL;
+	}
+	return b;
+}
+
+struct roster_server *roster_server_find(const struct roster *f, struct slice backend,
+                                         struct slice name)
+{
+	char key[KEY_MAX];
+	struct roster_server *s;
+
+	if (backend.len > CONFIG_NAME_MAX || name.len > CONFIG_NAME_MAX)
+		return NULL;
+	memcpy(key, backend.p, backend.len);
+	key[backend.len] = '/';
+	memcpy(key + backend.len + 1, name.p, name.len);
+	HASH_FIND(hh, f->servers, key, backend.len + 1 + name.len, s);
+	return s;
+}
+
+struct server *roster_find(struct agent *a, const char *backend, const char *server)
+{
+	struct roster_server *s =
+	    roster_server_find(&a->roster, roster_slice(backend), roster_slice(server));
+
+	return s ? s->server : NULL;
+}
+
+struct roster_server *roster_server_register(struct agent *a, struct roster_backend *b,
+                                             struct slice name)
+{
+	size_t backend_len = strlen(b->name), len = backend_len + 1 + name.len;
+	struct roster_server *s = calloc(1, sizeof(*s) + len + 1);
+
+	if (!s)
+		return NULL;
+	memcpy(s->key, b->name, backend_len);
+	s->key[backend_len] = '/';
+	memcpy(s->key + backend_len + 1, name.p, name.len);
+	s->server = sched_server_add(a->sched, s->key + backend_len + 1);
+	if (!s->server)
+		goto err;
+	HASH_ADD_KEYPTR(hh, a->roster.servers, s->key, len, s);
+	if (!s->hh.tbl) {
+		(void)sched_server_free(s->server);
+		goto err;
+	}
+	s->backend = b;
+	s->state = ROSTER_UNTOLD;
+	s->server->owner = s;
+	TAILQ_INSERT_TAIL(&b->servers, s, link);
+	return s;
+
+err:
+	free(s);
+	return NULL;
+}
+
+static void server_free(struct agent *a, struct roster_server *s)
+{
+	if (!sched_server_free(s->server))
+		return;
+	TAILQ_REMOVE(&s->backend->servers, s, link);
+	HASH_DEL(a->roster.servers, s);
+	free(s);
+}
+
+void roster_server_idle(struct agent *a, struct server *server)
+{
+	if (!server->seats)
+		server_free(a, roster_server(server));
+}
+
+void roster_leases_expired(struct agent *a, uint64_t count)
+{
+	if (a->roster.expired == count)
+		return;
+	a->roster.expired = count;
+	roster_collect(a);
+}
+
+void roster_collect(struct agent *a)
+{
+	struct roster_server *s = a->roster.servers, *next_server;
+
+	for (; s; s = next_server) {
+		next_server = s->hh.next;
+		if (roster_is_leaving(s))
+			server_free(a, s);
+	}
+}
+
+/* What HAProxy says */
+
+void roster_apply(struct agent *a, struct roster_server *s)
+{
+	bool usable = s->state == ROSTER_UP || (s->state == ROSTER_UNTOLD && s->configured);
+
+	sched_server_usable(a->sched, s->server, usable);
+}
+
+bool roster_seat_give(struct agent *a, struct deployment *d, struct roster_server *s)
+{
+	slo_err err = sched_server_seat(a->sched, d, s->server);
+
+	if (err == SLO_ENOMEM)
+		log_write(a->log, LOG_ERR, "out of memory: server %s has no place in %s/%s", s->key,
+		          d->model->name, d->name);
+	return err == SLO_OK;
+}
+
+/* The first pattern that the name matches; names of the configuration were seated by it. */
+static struct deployment *pattern_place(const struct agent_model *m, const char *name)
+{
+	for (size_t i = 0; i < m->conf->deployment_count; i++) {
+		const struct config_deployment *d = &m->conf->deployments[i];
+
+		for (size_t k = 0; k < d->server_count; k++)
+			if (config_is_pattern(d->servers[k]) &&
+			    fnmatch(d->servers[k], name, FNM_NOESCAPE) == 0)
+				return m->sched->fleet.deployment[i];
+	}
+	return NULL;
+}
+
+static bool is_wanted(const struct agent *a, const struct roster_backend *b, const char *name)
+{
+	for (size_t i = 0; i < a->model_count; i++)
+		if (strcmp(a->models[i]->conf->backend, b->name) == 0 &&
+		    pattern_place(a->models[i], name))
+			return true;
+	return false;
+}
+
+/* Seats s where patterns of other models than those that it works for want it. */
+static void claim(struct agent *a, slo_nsec now, struct roster_server *s)
+{
+	for (size_t i = 0; i < a->model_count; i++) {
+		const struct agent_model *m = a->models[i];
+		struct deployment *d;
+
+		if (strcmp(m->conf->backend, s->backend->name) != 0 ||
+		    sched_seat_find(m->sched, s->server))
+			continue;
+		d = pattern_place(m, s->server->name);
+		if (d && roster_seat_give(a, d, s))
+			log_limited(a->log, now, LOG_CAUSE_FLEET_JOIN, LOG_INFO,
+			            "server %s joins %s/%s", s->key, m->conf->name, d->name);
+	}
+}
+
+static void set_state(struct agent *a, slo_nsec now, struct roster_server *s,
+                      enum roster_state state)
+{
+	bool was_told = roster_is_told(s);
+
+	if (s->state == state)
+		return;
+	if (state == ROSTER_UNTOLD)
+		log_limited(a->log, now, LOG_CAUSE_FLEET, LOG_NOTICE,
+		            "server %s: the HAProxy process that said %s has stopped", s->key,
+		            roster_state_name(s->state));
+	else if (s->state != ROSTER_UNTOLD || state != ROSTER_UP)
+		log_limited(a->log, now, LOG_CAUSE_FLEET, LOG_NOTICE, "server %s is %s", s->key,
+		            roster_state_name(state));
+	s->state = state;
+	roster_apply(a, s);
+	if (!was_told && roster_is_told(s))
+		claim(a, now, s);
+}
+
+/* A server that HAProxy names for the first time, if a pattern wants it. */
+static struct roster_server *discover(struct agent *a, slo_nsec now, struct roster_backend *b,
+                                      struct slice name)
+{
+	char text[CONFIG_NAME_MAX + 1];
+	struct roster_server *s;
+
+	if (name.len == 0 || name.len > CONFIG_NAME_MAX)
+		return NULL;
+	memcpy(text, name.p, name.len);
+	text[name.len] = '\0';
+	if (!is_wanted(a, b, text))
+		return NULL;
+	s = roster_server_register(a, b, name);
+	if (!s) {
+		log_limited(a->log, now, LOG_CAUSE_MEMORY, LOG_ERR,
+		            "out of memory, a server of %s is not used", b->name);
+		return NULL;
+	}
+	roster_apply(a, s);
+	claim(a, now, s);
+	return s;
+}
+
+static void told(struct agent *a, slo_nsec now, struct roster_backend *b, struct slice name,
+                 enum roster_state state, bool row)
+{
+	struct roster_server *s = roster_server_find(&a->roster, roster_slice(b->name), name);
+	uint64_t view = a->roster.view;
+
+	if (!s)
+		s = discover(a, now, b, name);
+	if (!s)
+		return;
+	if (!row) {
+		s->pushed_in = view;
+		set_state(a, now, s, state);
+		return;
+	}
+	b->seen_in = view;
+	s->best = s->seen_in == view && s->best < state ? s->best : state;
+	s->seen_in = view;
+	/* Other processes may yet say UP, but nothing better. */
+	if (state == ROSTER_UP && s->pushed_in != view)
+		set_state(a, now, s, state);
+}
+
+void roster_server_seen(struct agent *a, slo_nsec now, const char *backend, const char *server,
+                        enum roster_state state)
+{
+	struct roster_backend *b = roster_backend_find(&a->roster, roster_slice(backend));
+
+	if (b)
+		told(a, now, b, roster_slice(server), state, a->roster.viewing);
+}
+
+void roster_server_told(struct agent *a, slo_nsec now, struct slice backend, struct slice server,
+                        enum roster_state state)
+{
+	struct roster_backend *b = roster_backend_find(&a->roster, backend);
+
+	if (b)
+		told(a, now, b, server, state, false);
+}
+
+void roster_backend_stopped(struct agent *a, slo_nsec now, struct slice backend)
+{
+	struct roster_backend *b = roster_backend_find(&a->roster, backend);
+	struct roster_server *s;
+
+	if (!b || a->conf->runtime_api.count > 0)
+		return;
+	TAILQ_FOREACH (s, &b->servers, link)
+		set_state(a, now, s, ROSTER_UNTOLD);
+}
+
+void roster_view_begin(struct agent *a, slo_nsec now)
+{
+	a->roster.view++;
+	a->roster.viewing = true;
+}
+
+static void not_named(struct agent *a, slo_nsec now, struct roster_server *s)
+{
+	if (s->configured) {
+		if (s->backend->seen_in == a->roster.view)
+			set_state(a, now, s, ROSTER_ABSENT);
+		return;
+	}
+	if (!roster_is_leaving(s))
+		log_limited(a->log, now, LOG_CAUSE_FLEET, LOG_NOTICE, "server %s leaves", s->key);
+	s->state = ROSTER_ABSENT;
+	roster_apply(a, s);
+	while (s->server->seats)
+		sched_seat_remove(a->sched, s->server->seats);
+}
+
+void roster_view_end(struct agent *a, slo_nsec now, bool complete)
+{
+	struct roster *f = &a->roster;
+
+	if (!f->viewing)
+		return;
+	for (struct roster_server *s = f->servers; s; s = s->hh.next) {
+		if (s->pushed_in == f->view)
+			continue;
+		if (s->seen_in == f->view)
+			set_state(a, now, s, s->best);
+		else if (complete)
+			not_named(a, now, s);
+	}
+	f->viewing = false;
+	if (complete)
+		f->viewed = now;
+	roster_collect(a);
+}

@@ -1,0 +1,115 @@
+#include "io/agent/stats.h"
+
+#include <string.h>
+
+const struct histogram_bounds stats_wait_bounds = {
+	.count = 17,
+	.bound = { .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120,
+	           300 },
+};
+
+const struct histogram_bounds stats_cpu_bounds = {
+	.count = 13,
+	.bound = { 1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2 },
+};
+
+const struct histogram_bounds stats_lag_bounds = {
+	.count = 14,
+	.bound = { 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, .001, .002, .005, .01, .02, .05, .1, 1 },
+};
+
+/* Each bound is about a seventh above the one before, so a quantile is that exact. */
+const struct histogram_bounds stats_token_bounds = {
+	.count = 48,
+	.bound = { .001, .0012, .0014, .0016, .0018, .002, .0023, .0026, .003, .0035, .004, .0045,
+	           .005, .006,  .007,  .008,  .009,  .01,  .0115, .013,  .015, .0175, .02,  .0225,
+	           .025, .0275, .03,   .035,  .04,   .045, .05,   .055,  .06,  .07,   .08,  .09,
+	           .1,   .12,   .15,   .2,    .25,   .3,   .4,    .5,    .75,  1,     2,    5 },
+};
+
+void histogram_init(struct histogram *h, const struct histogram_bounds *bounds)
+{
+	memset(h, 0, sizeof(*h));
+	h->bounds = bounds;
+}
+
+static size_t find_bucket(const struct histogram_bounds *b, double seconds)
+{
+	size_t lo = 0, hi = b->count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (b->bound[mid] < seconds)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static bool in_bucket(const struct histogram_bounds *b, size_t i, double seconds)
+{
+	return (i == 0 || b->bound[i - 1] < seconds) && (i == b->count || !(b->bound[i] < seconds));
+}
+
+void histogram_add(struct histogram *h, double seconds, size_t n)
+{
+	double each = seconds / (double)n;
+
+	if (!in_bucket(h->bounds, h->last, each))
+		h->last = find_bucket(h->bounds, each);
+	h->count[h->last] += n;
+	h->total += n;
+	h->sum += seconds;
+}
+
+double histogram_quantile(const struct histogram *h, double q)
+{
+	double rank = q * (double)h->total;
+	uint64_t running = 0;
+
+	if (h->total == 0)
+		return 0;
+	for (size_t i = 0; i < h->bounds->count; i++) {
+		running += h->count[i];
+		if ((double)running >= rank)
+			return h->bounds->bound[i];
+	}
+	return h->bounds->bound[h->bounds->count - 1];
+}
+
+const char *stats_frame_kind(enum frame_kind k)
+{
+	static const char *const names[FRAME_KINDS] = { "hello", "healthcheck", "notify",
+		                                        "ack",   "disconnect",  "other" };
+
+	return names[k];
+}
+
+const char *stats_end_kind(enum end_kind k)
+{
+	static const char *const names[END_KINDS] = { "closed",  "cancelled", "duplicate",
+		                                      "unknown", "malformed", "dropped" };
+
+	return names[k];
+}
+
+void stats_init(struct stats *s, slo_nsec now)
+{
+	memset(s, 0, sizeof(*s));
+	s->started = now;
+	histogram_init(&s->decision, &stats_cpu_bounds);
+	histogram_init(&s->lag, &stats_lag_bounds);
+}
+
+void model_stats_init(struct model_stats *m)
+{
+	memset(m, 0, sizeof(*m));
+	histogram_init(&m->queue, &stats_wait_bounds);
+	histogram_init(&m->e2e, &stats_wait_bounds);
+	histogram_init(&m->ttft, &stats_wait_bounds);
+	for (int s = 0; s < SLO_STRATEGIES; s++)
+		for (int v = 0; v < SLO_VERDICTS; v++)
+			histogram_init(&m->outcome[s][v].per_token, &stats_token_bounds);
+}

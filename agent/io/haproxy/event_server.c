@@ -1,0 +1,350 @@
+#include "io/haproxy/event_server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/base/clock.h"
+#include "wire/endline.h"
+
+#define UDP_BUFFER   (8 << 20) /* what the kernel may keep while we are busy */
+#define UDP_BATCH    32        /* datagrams read at once */
+#define UDP_ROUNDS   8         /* batches before others get their turn */
+#define DATAGRAM_MAX 8192
+/* Seconds between looks at the datagrams while lines come over TCP too. They are copies then, but
+ * for those of replaced workers, and one by one each would cost a wake-up. Even the smallest
+ * socket buffer keeps some hundred. */
+#define UDP_PAUSE    0.005
+
+/* Reads whole batches of datagrams from one socket. */
+struct udp {
+	struct event_server *server;
+	ev_io readable;
+	ev_timer pause; /* runs while `readable` does not */
+	int fd;
+	struct mmsghdr message[UDP_BATCH];
+	struct iovec iov[UDP_BATCH];
+	struct sockaddr_storage from[UDP_BATCH];
+	uint8_t data[UDP_BATCH][DATAGRAM_MAX];
+};
+
+struct event_server {
+	struct agent *agent;
+	struct acceptor acceptor[CONFIG_LISTEN_MAX];
+	size_t acceptors;
+	struct udp *udp[CONFIG_LISTEN_MAX];
+	size_t udps;
+	struct patience strangers; /* connections without a good line so far, for ever */
+	bool lines_over_tcp;       /* good ones, since datagrams were last looked at */
+};
+
+struct event_conn {
+	struct conn conn;
+	bool skipping; /* the rest of a line that was too long */
+};
+
+/* True: it made sense. */
+static bool one_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
+                     const char *peer)
+{
+	return len > 0 && agent_event_line(a, now, line, len, peer);
+}
+
+static void too_long(struct agent *a, slo_nsec now, const char *peer)
+{
+	a->stats.end_lines[END_MALFORMED]++;
+	log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_WARNING,
+	            "events: %s sent a line longer than limits.end_line_length (%zu bytes)", peer,
+	            a->conf->limits.end_line_length);
+}
+
+/* What a line of HAProxy's begins with. */
+static const char line_start[] = "slo1 id=";
+#define LINE_START (sizeof(line_start) - 1)
+
+/* The id, if [p, end) begins as HAProxy's lines do. p NULL: it does not, or that is no id. */
+static struct slice leading_id(const uint8_t *p, const uint8_t *end)
+{
+	size_t left = (size_t)(end - p);
+	const uint8_t *blank;
+
+	if (left <= LINE_START || memcmp(p, line_start, LINE_START) != 0)
+		return (struct slice){ 0 };
+	p += LINE_START;
+	left -= LINE_START;
+	blank = memchr(p, ' ', left < ENDLINE_ID_MAX ? left : ENDLINE_ID_MAX);
+	return (struct slice){ blank ? p : NULL, blank ? (size_t)(blank - p) : 0 };
+}
+
+/* TCP */
+
+/* The request that the next line is about is looked for while this line is read. */
+static void expect(struct agent *a, const uint8_t *next, const uint8_t *end)
+{
+	struct slice id = leading_id(next, end);
+
+	if (id.p)
+		sched_expect(a->sched, (const char *)id.p, id.len);
+}
+
+static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_nsec now)
+{
+	struct event_conn *c = (struct event_conn *)conn;
+	struct event_server *s = conn->owner;
+	struct agent *a = s->agent;
+	size_t used = 0;
+	const uint8_t *end;
+
+	while ((end = memchr(data + used, '\n', len - used))) {
+		size_t line = (size_t)(end - (data + used));
+
+		expect(a, end + 1, data + len);
+		if (c->skipping) {
+			c->skipping = false;
+		} else if (line > a->conf->limits.end_line_length) {
+			too_long(a, now, conn->peer);
+		} else if (one_line(a, now, data + used, line, conn->peer)) {
+			conn_wait(conn, NULL, now); /* no stranger any more */
+			s->lines_over_tcp = true;
+		}
+		used += line + 1;
+	}
+	if (c->skipping)
+		used = len;
+	if (len - used > a->conf->limits.end_line_length) {
+		too_long(a, now, conn->peer);
+		c->skipping = true;
+		used = len;
+	}
+	agent_pump(a, now);
+	return used;
+}
+
+static void closed(struct conn *conn, slo_nsec now)
+{
+	struct agent *a = ((struct event_server *)conn->owner)->agent;
+
+	if (conn->left_len > 0)
+		log_limited(a->log, now, LOG_CAUSE_EVENT_PEER, LOG_INFO,
+		            "events: %s left in the middle of a line", conn->peer);
+}
+
+static const struct conn_protocol event_protocol = {
+	.received = received,
+	.closed = closed,
+	.peer_cause = LOG_CAUSE_EVENT_PEER,
+	.broken_cause = LOG_CAUSE_EVENT_BROKEN,
+	.full_cause = LOG_CAUSE_EVENT_FULL,
+	.name = "events",
+};
+
+/* A ring is quiet while nothing ends: no timeout. */
+static void accepted(struct conn *conn, slo_nsec now)
+{
+	struct event_server *s = conn->owner;
+
+	conn_wait(conn, &s->strangers, now);
+}
+
+/* UDP */
+
+/* Lines that make sense are not logged, so their sender needs no name. */
+static bool makes_sense(const uint8_t *line, size_t len)
+{
+	const uint8_t *id = line;
+
+	/* Mostly it stands right at the front. */
+	if (len < LINE_START || memcmp(line, line_start, LINE_START) != 0)
+		id = memmem(line, len, line_start, LINE_START);
+	return id && id + LINE_START < line + len && id[LINE_START] > '-';
+}
+
+/* While lines come over TCP too, most datagrams are copies. */
+static bool is_copy(const struct udp *u, const uint8_t *line, size_t len)
+{
+	struct slice id = { 0 };
+
+	if (u->server->lines_over_tcp)
+		id = leading_id(line, line + len);
+	return id.p && agent_event_copy(u->server->agent, id);
+}
+
+static void read_batch(struct udp *u, slo_nsec now, int n)
+{
+	struct agent *a = u->server->agent;
+	size_t longest = a->conf->limits.end_line_length;
+
+	for (int i = 0; i < n; i++) {
+		const struct msghdr *m = &u->message[i].msg_hdr;
+		const uint8_t *line = u->data[i];
+		size_t len = u->message[i].msg_len;
+		bool cut = m->msg_flags & MSG_TRUNC || len > longest;
+		char peer[SOCKET_NAME_MAX] = "udp";
+
+		if (is_copy(u, line, len))
+			continue;
+		if (log_wants(a->log, LOG_WARNING) && (cut || !makes_sense(line, len)))
+			socket_name(&u->from[i], m->msg_namelen, peer, sizeof(peer));
+		if (cut)
+			too_long(a, now, peer);
+		else
+			one_line(a, now, line, len, peer);
+	}
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct udp *u = w->data;
+
+	ev_io_start(loop, &u->readable);
+}
+
+static void pause_udp(struct udp *u)
+{
+	u->server->lines_over_tcp = false;
+	ev_io_stop(u->server->agent->loop, &u->readable);
+	ev_timer_set(&u->pause, UDP_PAUSE, 0.);
+	ev_timer_start(u->server->agent->loop, &u->pause);
+}
+
+static void on_datagrams(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct udp *u = w->data;
+	slo_nsec now = clock_nsec();
+	int n = UDP_BATCH;
+
+	for (int round = 0; round < UDP_ROUNDS && n == UDP_BATCH; round++) {
+		for (int i = 0; i < UDP_BATCH; i++)
+			u->message[i].msg_hdr.msg_namelen = sizeof(u->from[i]);
+		n = recvmmsg(u->fd, u->message, UDP_BATCH, MSG_DONTWAIT, NULL);
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			log_limited(u->server->agent->log, now, LOG_CAUSE_EVENT_READ, LOG_ERR,
+			            "events: reading datagrams: %s", strerror(errno));
+		read_batch(u, now, n);
+	}
+	agent_pump(u->server->agent, now);
+	if (u->server->lines_over_tcp)
+		pause_udp(u);
+}
+
+static bool start_udp(struct event_server *s, int fd)
+{
+	struct udp *u = calloc(1, sizeof(*u));
+
+	if (!u) {
+		listeners_close(&s->agent->listeners, fd);
+		return false;
+	}
+	u->server = s;
+	u->fd = fd;
+	for (int i = 0; i < UDP_BATCH; i++) {
+		u->iov[i] = (struct iovec){ u->data[i], DATAGRAM_MAX };
+		u->message[i].msg_hdr.msg_iov = &u->iov[i];
+		u->message[i].msg_hdr.msg_iovlen = 1;
+		u->message[i].msg_hdr.msg_name = &u->from[i];
+	}
+	ev_io_init(&u->readable, on_datagrams, fd, EV_READ);
+	ev_init(&u->pause, on_pause_over);
+	u->readable.data = u->pause.data = u;
+	ev_io_start(s->agent->loop, &u->readable);
+	s->udp[s->udps++] = u;
+	return true;
+}
+
+static void start_tcp(struct event_server *s, struct conns *conns, int fd)
+{
+	struct agent *a = s->agent;
+	struct acceptor *ac = &s->acceptor[s->acceptors++];
+
+	*ac = (struct acceptor){
+		.set = conns,
+		.listeners = &a->listeners,
+		.protocol = &event_protocol,
+		.owner = s,
+		.conn_size = sizeof(struct event_conn),
+		.limit = a->conf->limits.event_connections,
+		.counter = &a->stats.event_connections,
+		.out_max = 0,
+		.strangers = &s->strangers,
+		.accepted = accepted,
+		.fd = fd,
+	};
+	acceptor_start(ac);
+}
+
+struct event_server *event_server_new(struct agent *a, struct conns *conns)
+{
+	struct event_server *s = calloc(1, sizeof(*s));
+	char why[256], name[SOCKET_NAME_MAX];
+
+	if (!s)
+		return NULL;
+	s->agent = a;
+	patience_init(&s->strangers, a->loop, 0, NULL);
+	for (size_t i = 0; i < a->conf->events.count; i++) {
+		const struct listen_addr *addr = &a->conf->events.addr[i];
+		int fd = listeners_open(&a->listeners, addr, UDP_BUFFER, why, sizeof(why));
+
+		if (fd < 0) {
+			socket_log(a->log, addr, "events.listen", why);
+			goto err;
+		}
+		socket_local_name(fd, name, sizeof(name));
+		if (addr->kind == LISTEN_UDP) {
+			if (!start_udp(s, fd)) {
+				log_write(a->log, LOG_ERR, "events: out of memory");
+				goto err;
+			}
+		} else {
+			start_tcp(s, conns, fd);
+		}
+		log_write(a->log, LOG_NOTICE, "events: listening on %s%s",
+		          addr->kind == LISTEN_UDP ? "udp:" : "", name);
+	}
+	return s;
+
+err:
+	event_server_free(s);
+	return NULL;
+}
+
+static void close_sockets(struct event_server *s)
+{
+	for (size_t i = 0; i < s->acceptors; i++)
+		acceptor_stop(&s->acceptor[i]);
+	for (size_t i = 0; i < s->udps; i++) {
+		ev_io_stop(s->agent->loop, &s->udp[i]->readable);
+		ev_timer_stop(s->agent->loop, &s->udp[i]->pause);
+		listeners_close(&s->agent->listeners, s->udp[i]->fd);
+		free(s->udp[i]);
+	}
+	s->udps = 0;
+}
+
+void event_server_stop(struct event_server *s)
+{
+	slo_nsec now = clock_nsec();
+	struct conn *c, *next;
+
+	close_sockets(s);
+	if (s->acceptors == 0)
+		return;
+	for (c = TAILQ_FIRST(&s->acceptor[0].set->open); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->protocol != &event_protocol)
+			continue;
+		conn_read_all(c);
+		if (!c->closing)
+			conn_close(c, now, NULL);
+	}
+}
+
+void event_server_free(struct event_server *s)
+{
+	if (!s)
+		return;
+	close_sockets(s);
+	free(s);
+}

@@ -1,0 +1,13 @@
+/* render_private.h - the part of both texts that is about Redis. */
+#ifndef SLO_IO_HTTP_RENDER_PRIVATE_H
+#define SLO_IO_HTTP_RENDER_PRIVATE_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "io/agent/agent.h"
+
+void render_redis_metrics(FILE *f, const struct agent *a);
+json_t *render_redis_state(const struct agent *a); /* null when it is not configured */
+
+#endif

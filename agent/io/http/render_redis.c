@@ -1,0 +1,66 @@
+#include <inttypes.h>
+
+#include "io/redis/redis_client.h"
+#include "render_private.h"
+
+static void one(FILE *f, const char *name, const char *type, const char *help, double value)
+{
+	fprintf(f, "# HELP slo_spoa_redis_%s %s\n# TYPE slo_spoa_redis_%s %s\n", name, help, name,
+	        type);
+	fprintf(f, "slo_spoa_redis_%s %.17g\n", name, value);
+}
+
+static bool status_of(const struct agent *a, struct redis_status *s)
+{
+	if (!a->redis)
+		return false;
+	redis_client_status(a->redis, s);
+	return s->url[0] != '\0';
+}
+
+void render_redis_metrics(FILE *f, const struct agent *a)
+{
+	struct redis_status s;
+
+	if (!status_of(a, &s))
+		return;
+	one(f, "connected", "gauge", "Whether Redis answers.", s.connected);
+	one(f, "connections_total", "counter", "Connections that Redis accepted.",
+	    (double)s.connections);
+	one(f, "scans_total", "counter", "Complete scans for profiles.", (double)s.scans);
+	if (s.success_age >= 0)
+		one(f, "success_age_seconds", "gauge", "Time since the last complete scan.",
+		    s.success_age);
+	fprintf(f, "# HELP slo_spoa_redis_keys Keys of profiles in the last scan.\n"
+	           "# TYPE slo_spoa_redis_keys gauge\n");
+	fprintf(f,
+	        "slo_spoa_redis_keys{kind=\"ours\"} %zu\n"
+	        "slo_spoa_redis_keys{kind=\"in_force\"} %zu\n"
+	        "slo_spoa_redis_keys{kind=\"refused\"} %zu\n"
+	        "slo_spoa_redis_keys{kind=\"unknown\"} %zu\n",
+	        s.keys, s.in_force, s.refused, s.unknown);
+	one(f, "slice_max_seconds", "gauge", "The longest work on replies in one turn of the loop.",
+	    (double)s.longest / 1e9);
+	fprintf(f, "# HELP slo_spoa_redis_traces_total Request traces by result.\n"
+	           "# TYPE slo_spoa_redis_traces_total counter\n");
+	fprintf(f,
+	        "slo_spoa_redis_traces_total{result=\"written\"} %" PRIu64 "\n"
+	        "slo_spoa_redis_traces_total{result=\"lost\"} %" PRIu64 "\n",
+	        s.traces, s.trace_errors);
+}
+
+json_t *render_redis_state(const struct agent *a)
+{
+	struct redis_status s;
+
+	if (!status_of(a, &s))
+		return json_null();
+	return json_pack(
+	    "{s:s, s:b, s:s*, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "url", s.url,
+	    "connected", s.connected, "error", s.error[0] ? s.error : NULL, "success_age_seconds",
+	    s.success_age < 0 ? json_null() : json_real(s.success_age), "scans",
+	    (json_int_t)s.scans, "connections", (json_int_t)s.connections, "keys",
+	    (json_int_t)s.keys, "keys_in_force", (json_int_t)s.in_force, "keys_refused",
+	    (json_int_t)s.refused, "keys_unknown", (json_int_t)s.unknown, "traces",
+	    (json_int_t)s.traces, "traces_lost", (json_int_t)s.trace_errors);
+}

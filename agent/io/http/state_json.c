@@ -1,0 +1,185 @@
+/* /state.json: the ledger, queues, profiles and peers. Missing memory leaves members out. */
+#include <jansson.h>
+#include <string.h>
+
+#include "io/haproxy/haproxy_api.h"
+#include "io/redis/redis_client.h"
+#include "io/http/render.h"
+#include "render_private.h"
+
+static json_t *repairs_state(const struct server *s)
+{
+	json_t *repairs = json_object();
+
+	for (int r = 0; r < FLEET_REPAIRS; r++)
+		json_object_set_new(repairs, fleet_repair_name((enum fleet_repair)r),
+		                    json_integer((json_int_t)s->repairs[r]));
+	return repairs;
+}
+
+static json_t *server_state(const struct seat *seat)
+{
+	const struct server *s = seat->server;
+	const struct roster_server *known = roster_server(s);
+	const struct server_stats *stats = &known->stats;
+
+	json_t *state = json_pack(
+	    "{s:s, s:b, s:s, s:b, s:f, s:I, s:I, s:I, s:f, s:I}", "deployment",
+	    seat->deployment->name, "usable", s->usable, "state", roster_state_name(known->state),
+	    "configured", known->configured, "load", load_to_double(s->ledger.used), "inflight",
+	    (json_int_t)s->ledger.inflight, "requests", (json_int_t)stats->requests, "tokens",
+	    (json_int_t)stats->tokens, "peak_load", load_to_double(stats->peak_load),
+	    "peak_inflight", (json_int_t)stats->peak_inflight);
+
+	json_object_set_new(state, "drift", json_integer(s->view.drift));
+	json_object_set_new(state, "surplus", json_integer(s->surplus_count));
+	json_object_set_new(state, "repairs", repairs_state(s));
+	return state;
+}
+
+/* Servers that left while requests run on them, by backend and name. */
+static json_t *leaving_state(const struct roster *f)
+{
+	json_t *servers = json_object();
+
+	for (const struct roster_server *s = f->servers; s; s = s->hh.next)
+		if (roster_is_leaving(s))
+			json_object_set_new(
+			    servers, s->key,
+			    json_pack("{s:s, s:f, s:I}", "state", roster_state_name(s->state),
+			              "load", load_to_double(s->server->ledger.used), "inflight",
+			              (json_int_t)s->server->ledger.inflight));
+	return servers;
+}
+
+static json_t *profile_state(const struct agent *a, const struct agent_model *m,
+                             const struct deployment *d)
+{
+	bool redis = a->redis && redis_client_gave(a->redis, m, d);
+	const struct profile *p = d->profile;
+
+	if (!p)
+		return json_null();
+	return json_pack("{s:s, s:f, s:f, s:I, s:I, s:I}", "source", redis ? "redis" : "file",
+	                 "created", profile_created(p), "cost", profile_cost(p), "cells",
+	                 (json_int_t)profile_cells(p), "zero_cells",
+	                 (json_int_t)profile_zero_cells(p), "no_data_cells",
+	                 (json_int_t)profile_no_data(p));
+}
+
+/* What ended, by the strategy and verdict that placed it. */
+static json_t *outcomes_state(const struct agent_model *m)
+{
+	json_t *list = json_array();
+
+	for (int s = 0; s < SLO_STRATEGIES; s++)
+		for (int v = 0; v < SLO_VERDICTS; v++) {
+			const struct outcome_stats *o = &m->stats.outcome[s][v];
+			const struct histogram *h = &o->per_token;
+
+			if (h->total == 0)
+				continue;
+			json_array_append_new(
+			    list,
+			    json_pack("{s:s, s:s, s:I, s:f, s:f, s:I, s:I}", "strategy",
+			              policy_strategy_name((enum slo_strategy)s), "verdict",
+			              sched_verdict_name((enum slo_verdict)v), "completed",
+			              (json_int_t)h->total, "p50_seconds_per_token",
+			              histogram_quantile(h, .5), "p99_seconds_per_token",
+			              histogram_quantile(h, .99), "slo_met", (json_int_t)o->met,
+			              "slo_missed", (json_int_t)o->missed));
+		}
+	return list;
+}
+
+static json_t *decisions_state(const struct decision_stats *d)
+{
+	json_t *list = json_array();
+
+	for (int s = 0; s < SLO_STRATEGIES; s++)
+		for (int v = 0; v < SLO_VERDICTS; v++)
+			for (int r = 0; r < SLO_REASONS; r++)
+				if (d->requests[s][v][r])
+					json_array_append_new(
+					    list,
+					    json_pack(
+						"{s:s, s:s, s:s, s:I}", "strategy",
+						policy_strategy_name((enum slo_strategy)s),
+						"verdict", sched_verdict_name((enum slo_verdict)v),
+						"reason", sched_reason_name((enum slo_reason)r),
+						"requests", (json_int_t)d->requests[s][v][r]));
+	return list;
+}
+
+static json_t *estimator_state(const struct estimator *e)
+{
+	return json_pack("{s:f, s:I, s:f, s:f}", "prompt_factor", estimator_factor(e),
+	                 "prompt_samples", (json_int_t)e->input.samples, "stream_bytes_per_token",
+	                 estimator_bytes_per_token(e, true), "json_bytes_per_token",
+	                 estimator_bytes_per_token(e, false));
+}
+
+static json_t *model_state(const struct agent *a, const struct agent_model *m, slo_nsec now)
+{
+	const struct model *fleet = &m->sched->fleet;
+	json_t *servers = json_object(), *profiles = json_object();
+
+	for (size_t i = 0; i < fleet->deployments; i++) {
+		const struct deployment *d = fleet->deployment[i];
+
+		json_object_set_new(profiles, d->name, profile_state(a, m, d));
+		for (const struct seat *seat = d->seats; seat; seat = seat->next)
+			json_object_set_new(servers, seat->server->name, server_state(seat));
+	}
+	return json_pack("{s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "queued",
+	                 (json_int_t)m->sched->queue.length, "queued_sizes",
+	                 (json_int_t)m->sched->queue.heads, "backend", m->conf->backend, "strategy",
+	                 policy_strategy_name(m->conf->strategy), "servers", servers, "profiles",
+	                 profiles, "decisions", decisions_state(&m->stats.decisions), "outcomes",
+	                 outcomes_state(m), "estimator", estimator_state(&m->sched->estimator),
+	                 "predictor_samples",
+	                 (json_int_t)predictor_samples(m->sched->predictor, now));
+}
+
+/* The processes that are asked, in the order of the configuration. */
+static json_t *haproxy_state(const struct haproxy_api *api, slo_nsec now)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < haproxy_api_count(api); i++) {
+		struct haproxy_api_state s = haproxy_api_state(api, i, now);
+
+		json_array_append_new(
+		    list, json_pack("{s:s, s:b, s:o, s:I, s:I}", "api", s.name, "answers",
+		                    s.answers, "age_seconds",
+		                    s.age < 0 ? json_null() : json_real((double)s.age / 1e9), "pid",
+		                    (json_int_t)s.pid, "failures", (json_int_t)s.failures));
+	}
+	return list;
+}
+
+char *render_state(const struct agent *a, slo_nsec now, size_t *len)
+{
+	struct sched_counts counts = sched_counts(a->sched);
+	json_t *models = json_object(), *state;
+	char *text;
+
+	for (size_t i = 0; i < a->model_count; i++)
+		json_object_set_new(models, a->models[i]->conf->name,
+		                    model_state(a, a->models[i], now));
+	state = json_pack(
+	    "{s:s, s:f, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "version",
+	    SLO_VERSION, "uptime_seconds", (double)(now - a->stats.started) / 1e9, "draining",
+	    a->draining, "models", models, "leaving", leaving_state(&a->roster), "view_age_seconds",
+	    a->roster.viewed ? json_real((double)(now - a->roster.viewed) / 1e9) : json_null(),
+	    "no_model", decisions_state(&a->stats.no_model), "queued", (json_int_t)counts.queued,
+	    "dispatched", (json_int_t)counts.dispatched, "remembered",
+	    (json_int_t)counts.remembered, "leases_expired", (json_int_t)counts.leases_expired,
+	    "spop_connections", (json_int_t)a->stats.spop_connections, "event_connections",
+	    (json_int_t)a->stats.event_connections, "redis", render_redis_state(a));
+	json_object_set_new(state, "haproxy", haproxy_state(a->haproxy, now));
+	text = state ? json_dumps(state, JSON_COMPACT) : NULL;
+	json_decref(state);
+	*len = text ? strlen(text) : 0;
+	return text;
+}

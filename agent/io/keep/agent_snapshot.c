@@ -1,0 +1,281 @@
+#include "io/keep/agent_snapshot.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/lease.h"
+#include "io/base/clock.h"
+
+static int64_t unix_nsec(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * SLO_NSEC_PER_SEC + t.tv_nsec;
+}
+
+static struct slice text(const char *s)
+{
+	return (struct slice){ (const uint8_t *)s, strlen(s) };
+}
+
+/* A server's key is BACKEND/SERVER, and no backend has a '/'. */
+static struct slice backend_of(const struct roster_server *s)
+{
+	const char *slash = strchr(s->key, '/');
+
+	return (struct slice){ (const uint8_t *)s->key, (size_t)(slash - s->key) };
+}
+
+/* Writing */
+
+struct learned {
+	struct snapshot_count count[PREDICTOR_INTERVALS * PREDICTOR_BUCKETS * PREDICTOR_BUCKETS];
+	size_t n;
+};
+
+static void add_count(void *arg, const struct predictor_count *c)
+{
+	struct learned *l = arg;
+
+	l->count[l->n++] = (struct snapshot_count){ c->age, c->input, c->output, c->count };
+}
+
+static struct snapshot_mean mean_of(const struct running_mean *m)
+{
+	return (struct snapshot_mean){ m->value, m->samples };
+}
+
+static void write_model(struct snapshot_writer *w, slo_nsec now, const struct sched_model *m,
+                        struct learned *learned)
+{
+	struct snapshot_model out = {
+		.name = text(m->fleet.name),
+		.input = mean_of(&m->estimator.input),
+		.json = mean_of(&m->estimator.json),
+		.stream = mean_of(&m->estimator.stream),
+		.counts = learned->count,
+	};
+
+	learned->n = 0;
+	predictor_export(m->predictor, now, add_count, learned);
+	out.count_n = learned->n;
+	snapshot_add_model(w, &out);
+}
+
+static void write_lease(struct snapshot_writer *w, slo_nsec to_unix, const struct request *r)
+{
+	struct sched_lease l = lease_of(r);
+	struct snapshot_lease out = {
+		.id = { (const uint8_t *)l.id, l.id_len },
+		.model = text(l.model->fleet.name),
+		.backend = backend_of(roster_server(l.server)),
+		.server = text(l.server->name),
+		.load = l.load,
+		.created = l.created + to_unix,
+		.arrived = l.arrived + to_unix,
+		.dispatched = l.dispatched + to_unix,
+		.input = l.input,
+		.output = l.output,
+		.estimate = l.estimate,
+		.strategy = text(policy_strategy_name(l.strategy)),
+		.flags = (l.stream ? SNAPSHOT_STREAM : 0) |
+		         (l.stream_guessed ? SNAPSHOT_STREAM_GUESSED : 0) |
+		         (l.fallback ? SNAPSHOT_FALLBACK : 0),
+		.goal = (uint32_t)l.goal.kind,
+		.per_token = l.goal.per_token,
+		.fixed = l.goal.fixed,
+	};
+
+	snapshot_add_lease(w, &out);
+}
+
+struct snapshot_writer *agent_snapshot_write(struct agent *a, slo_nsec now, struct slice *out)
+{
+	int64_t written = unix_nsec();
+	struct snapshot_writer *w = snapshot_begin(written);
+	struct learned *learned = malloc(sizeof(*learned));
+	const struct sched_model *m;
+
+	if (!w || !learned)
+		goto err;
+	TAILQ_FOREACH (m, sched_models(a->sched), link)
+		write_model(w, now, m, learned);
+	for (const struct roster_server *s = a->roster.servers; s; s = s->hh.next) {
+		struct snapshot_server server = { backend_of(s), text(s->server->name),
+			                          (uint32_t)s->state };
+
+		if (!s->configured && !roster_is_leaving(s))
+			snapshot_add_server(w, &server);
+	}
+	/* A model that left the configuration takes nothing up any more. */
+	for (const struct request *r = lease_first(a->sched); r; r = lease_next(r))
+		if (r->model)
+			write_lease(w, written - now, r);
+	if (snapshot_end(w, out) != SLO_OK)
+		goto err;
+	free(learned);
+	return w;
+
+err:
+	free(learned);
+	snapshot_writer_free(w);
+	return NULL;
+}
+
+/* Reading */
+
+struct restored {
+	size_t leases, models, left_out;
+};
+
+static bool copy_name(struct slice s, char *out)
+{
+	if (s.len > CONFIG_NAME_MAX || memchr(s.p, 0, s.len))
+		return false;
+	memcpy(out, s.p, s.len);
+	out[s.len] = '\0';
+	return true;
+}
+
+static struct sched_model *model_of(struct agent *a, struct slice name)
+{
+	return sched_model_find(a->sched, (const char *)name.p, name.len);
+}
+
+static struct running_mean mean_from(const struct snapshot_mean *m)
+{
+	return (struct running_mean){ m->value, m->samples };
+}
+
+static void read_model(struct agent *a, slo_nsec now, slo_nsec age, const struct snapshot_model *in,
+                       struct restored *sum)
+{
+	struct sched_model *m = model_of(a, in->name);
+	struct estimator e = { mean_from(&in->input), mean_from(&in->json),
+		               mean_from(&in->stream) };
+	uint64_t older = (uint64_t)(age / PREDICTOR_INTERVAL);
+
+	if (!m || estimator_restore(&m->estimator, &e) != SLO_OK) {
+		sum->left_out++;
+		return;
+	}
+	for (size_t i = 0; i < in->count_n && older < PREDICTOR_INTERVALS; i++) {
+		const struct snapshot_count *c = &in->counts[i];
+		struct predictor_count count = { c->age, c->input, c->output, c->count };
+
+		if (c->age >= PREDICTOR_INTERVALS)
+			continue;
+		count.age += (uint32_t)older;
+		predictor_import(m->predictor, now, &count);
+	}
+	sum->models++;
+}
+
+static void read_server(struct agent *a, slo_nsec now, const struct snapshot_server *in)
+{
+	char backend[CONFIG_NAME_MAX + 1], server[CONFIG_NAME_MAX + 1];
+
+	if (copy_name(in->backend, backend) && copy_name(in->server, server) &&
+	    in->state <= ROSTER_DRAIN)
+		roster_server_seen(a, now, backend, server, (enum roster_state)in->state);
+}
+
+static bool read_lease(struct agent *a, slo_nsec now, int64_t to_mono,
+                       const struct snapshot_lease *in)
+{
+	char backend[CONFIG_NAME_MAX + 1], server[CONFIG_NAME_MAX + 1];
+	struct sched_lease l = {
+		.id = (const char *)in->id.p,
+		.id_len = in->id.len,
+		.model = model_of(a, in->model),
+		.load = in->load,
+		.created = in->created + to_mono,
+		.arrived = in->arrived + to_mono,
+		.dispatched = in->dispatched + to_mono,
+		.input = in->input,
+		.output = in->output,
+		.estimate = in->estimate,
+		.stream = in->flags & SNAPSHOT_STREAM,
+		.stream_guessed = in->flags & SNAPSHOT_STREAM_GUESSED,
+		.fallback = in->flags & SNAPSHOT_FALLBACK,
+		.goal = { (enum goal_kind)in->goal, in->per_token, in->fixed },
+	};
+
+	if (!l.model || !copy_name(in->backend, backend) || !copy_name(in->server, server) ||
+	    !policy_strategy_parse((const char *)in->strategy.p, in->strategy.len, &l.strategy) ||
+	    l.dispatched > now)
+		return false;
+	l.server = roster_find(a, backend, server);
+	return l.server && lease_restore(a->sched, &l) == SLO_OK;
+}
+
+/* Times beyond this are nonsense, and would overflow. */
+static bool times_sane(const struct snapshot_lease *l)
+{
+	const int64_t most = INT64_MAX / 4;
+
+	return l->created > -most && l->created < most && l->arrived > -most && l->arrived < most &&
+	       l->dispatched > -most && l->dispatched < most;
+}
+
+static slo_err read_all(struct agent *a, slo_nsec now, slo_nsec age, struct snapshot_reader *r,
+                        struct restored *sum)
+{
+	int64_t to_mono = now - unix_nsec();
+	struct snapshot_record rec;
+	slo_err err;
+
+	while ((err = snapshot_next(r, &rec)) == SLO_OK) {
+		switch (rec.kind) {
+		case SNAPSHOT_MODEL:
+			read_model(a, now, age, &rec.model, sum);
+			break;
+		case SNAPSHOT_SERVER:
+			read_server(a, now, &rec.server);
+			break;
+		case SNAPSHOT_LEASE:
+			if (times_sane(&rec.lease) && read_lease(a, now, to_mono, &rec.lease))
+				sum->leases++;
+			else
+				sum->left_out++;
+			break;
+		}
+	}
+	return err == SLO_ENOENT ? SLO_OK : err;
+}
+
+void agent_snapshot_restore(struct agent *a, slo_nsec now, struct slice file, slo_nsec max_age,
+                            const char *source)
+{
+	struct restored sum = { 0 };
+	struct snapshot_reader *r;
+	const char *why;
+	int64_t written;
+	slo_nsec age;
+
+	r = snapshot_open(file, &written, &why);
+	if (!r) {
+		log_write(a->log, LOG_WARNING, "%s: %s, so this start knows nothing of before",
+		          source, why);
+		return;
+	}
+	/* A clock that was set back makes it come from the future. */
+	age = written < 0 || written > unix_nsec() ? 0 : unix_nsec() - written;
+	if (age > max_age) {
+		log_write(a->log, LOG_NOTICE,
+		          "%s: it is %" PRId64 " s old, so this start knows nothing of before",
+		          source, age / SLO_NSEC_PER_SEC);
+	} else {
+		if (read_all(a, now, age, r, &sum) != SLO_OK)
+			log_write(a->log, LOG_WARNING,
+			          "%s: malformed or no memory; it is read in part", source);
+		log_write(a->log, LOG_NOTICE,
+		          "%s: %zu requests in flight and the history of %zu models taken up, "
+		          "%zu entries left out; it is %" PRId64 " ms old",
+		          source, sum.leases, sum.models, sum.left_out, age / SLO_NSEC_PER_MSEC);
+	}
+	snapshot_reader_free(r);
+}

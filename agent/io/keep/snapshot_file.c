@@ -1,0 +1,167 @@
+#include "io/keep/snapshot_file.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "io/base/clock.h"
+#include "io/base/file.h"
+#include "io/keep/agent_snapshot.h"
+
+#define SLOW         (30 * SLO_NSEC_PER_SEC) /* for one file */
+#define SNAPSHOT_MAX ((size_t)256 << 20)     /* bytes: a million requests in flight */
+
+/* A whole new file in the place of the old one. 0, or an errno. */
+static int save(const char *path, struct slice data)
+{
+	char new[PATH_MAX];
+	int fd, err = 0;
+
+	if (snprintf(new, sizeof(new), "%s.new", path) >= (int)sizeof(new))
+		return ENAMETOOLONG;
+	fd = file_begin(path, new);
+	if (fd < 0)
+		return errno;
+	if (!file_write_all(fd, data) || fsync(fd) != 0)
+		err = errno;
+	if (close(fd) != 0 && !err)
+		err = errno;
+	if (!err && rename(new, path) != 0)
+		err = errno;
+	if (err)
+		unlink(new); /* it may be what fills the disk */
+	return err;
+}
+
+static int save_state(struct agent *a)
+{
+	struct slice data;
+	struct snapshot_writer *w = agent_snapshot_write(a, clock_nsec(), &data);
+	int err = w ? save(a->conf->snapshot.file, data) : ENOMEM;
+
+	snapshot_writer_free(w);
+	return err;
+}
+
+static void complain(struct agent *a, int err)
+{
+	log_limited(a->log, clock_nsec(), LOG_CAUSE_SNAPSHOT, LOG_ERR,
+	            "snapshot %s cannot be written: %s", a->conf->snapshot.file, file_why(err));
+}
+
+static void on_written(struct ev_loop *loop, ev_child *w, int revents)
+{
+	struct snapshot_file *f = w->data;
+
+	ev_child_stop(loop, w);
+	f->child = 0;
+	if (WIFEXITED(w->rstatus) && WEXITSTATUS(w->rstatus) == 0)
+		f->agent->stats.snapshots++;
+	else
+		complain(f->agent, WIFEXITED(w->rstatus) ? WEXITSTATUS(w->rstatus) : EIO);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct snapshot_file *f = w->data;
+	pid_t child;
+
+	if (f->child) { /* a slow disk: no queue of writers */
+		if (clock_nsec() - f->began > SLOW)
+			complain(f->agent, ETIMEDOUT);
+		return;
+	}
+	f->began = clock_nsec();
+	child = fork();
+	if (child == 0) {
+		/* Of a process that was killed, it would put its older state over a newer one. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* A connection that the agent closes must not stay open in here while a disk is
+		 * slow. */
+		close_range(STDERR_FILENO + 1, ~0u, 0);
+		_exit(save_state(f->agent));
+	}
+	if (child < 0) {
+		complain(f->agent, errno);
+		return;
+	}
+	f->child = child;
+	ev_child_set(&f->writer, child, 0);
+	ev_child_start(loop, &f->writer);
+}
+
+void snapshot_file_load(struct agent *a)
+{
+	const struct config_snapshot *conf = &a->conf->snapshot;
+	char source[PATH_MAX + 16], *data;
+	size_t len;
+	int err;
+
+	if (!conf->file)
+		return;
+	data = file_read(conf->file, SNAPSHOT_MAX, &len);
+	err = errno;
+
+	snprintf(source, sizeof(source), "snapshot %s", conf->file);
+	if (!data) {
+		log_write(a->log, err == ENOENT ? LOG_NOTICE : LOG_ERR,
+		          "%s: %s, so this start knows nothing of before", source, file_why(err));
+		return;
+	}
+	agent_snapshot_restore(a, clock_nsec(), (struct slice){ (uint8_t *)data, len },
+	                       conf->max_age, source);
+	free(data);
+}
+
+void snapshot_file_configure(struct snapshot_file *f)
+{
+	const struct config_snapshot *conf = &f->agent->conf->snapshot;
+	double every = (double)conf->every / 1e9;
+
+	ev_timer_stop(f->agent->loop, &f->timer);
+	if (!conf->file)
+		return;
+	ev_timer_set(&f->timer, every, every);
+	ev_timer_start(f->agent->loop, &f->timer);
+}
+
+void snapshot_file_start(struct snapshot_file *f, struct agent *a)
+{
+	*f = (struct snapshot_file){ .agent = a };
+	ev_init(&f->timer, on_timer);
+	ev_init(&f->writer, on_written);
+	f->timer.data = f->writer.data = f;
+	snapshot_file_configure(f);
+}
+
+void snapshot_file_stop(struct snapshot_file *f)
+{
+	if (!f->agent)
+		return;
+	ev_timer_stop(f->agent->loop, &f->timer);
+	ev_child_stop(f->agent->loop, &f->writer);
+	if (f->child) {
+		/* Late, it would put its older state over a newer one. */
+		kill(f->child, SIGKILL);
+		waitpid(f->child, NULL, 0);
+	}
+	f->child = 0;
+}
+
+void snapshot_file_finish(struct snapshot_file *f)
+{
+	int err;
+
+	snapshot_file_stop(f);
+	if (!f->agent || !f->agent->conf->snapshot.file)
+		return;
+	err = save_state(f->agent);
+	if (err)
+		complain(f->agent, err);
+}

@@ -1,0 +1,292 @@
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/base/clock.h"
+#include "conf/config_redis.h"
+#include "io/redis/redis_tls.h"
+#include "redis_private.h"
+
+#define RETRY_FIRST 0.1 /* seconds */
+#define RETRY_LAST  5.0
+
+/* Commands */
+
+bool redis_has_room(const struct redis_client *c)
+{
+	return c->ready && c->commands < REDIS_WINDOW;
+}
+
+void redis_send(struct redis_client *c, struct command command, int argc, const char **argv,
+                const size_t *len)
+{
+	c->command[(c->first + c->commands++) % REDIS_WINDOW] = command;
+	redis_link_command(&c->link, argc, argv, len);
+}
+
+void redis_advance(struct redis_client *c)
+{
+	redis_round_advance(c);
+	redis_trace_advance(c);
+}
+
+/* Up and down */
+
+static const char *name_of_server(const struct redis_client *c)
+{
+	return c->conf->server_name ? c->conf->server_name : c->conf->url.host;
+}
+
+static void open_link(struct redis_client *c)
+{
+	redis_link_open(&c->link, &c->conf->url, c->tls, name_of_server(c));
+}
+
+/* Half of it is sure, so that many agents do not come at once. */
+static double retry_delay(struct redis_client *c)
+{
+	double delay = ldexp(RETRY_FIRST, (int)(c->failures < 10 ? c->failures : 10));
+
+	c->failures++;
+	if (delay > RETRY_LAST)
+		delay = RETRY_LAST;
+	return delay / 2 + delay / 2 * (double)rng_below(&c->rng, 1000) / 1000;
+}
+
+static void lose(struct redis_client *c)
+{
+	redis_link_close(&c->link);
+	c->ready = false;
+	c->commands = 0;
+	c->trace_next = c->agent->model_count;
+	redis_round_abandon(c);
+	ev_timer_stop(c->agent->loop, &c->refresh);
+	ev_timer_stop(c->agent->loop, &c->retry);
+}
+
+void redis_down(struct redis_client *c, const char *why)
+{
+	double delay = retry_delay(c);
+
+	snprintf(c->status.error, sizeof(c->status.error), "%s", why);
+	lose(c);
+	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_REDIS_DOWN, LOG_WARNING,
+	            "redis: %s: %s; the profiles in force stay, next try in %.1f s", c->status.url,
+	            why, delay);
+	ev_timer_set(&c->retry, delay, 0.);
+	ev_timer_start(c->agent->loop, &c->retry);
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	open_link(w->data);
+}
+
+static void on_refresh(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	redis_round_begin(w->data);
+}
+
+static void greeted(struct redis_client *c)
+{
+	c->ready = c->news = true;
+	c->status.connections++;
+	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_REDIS_UP, LOG_NOTICE,
+	            "redis: connected to %s", c->status.url);
+	redis_round_begin(c);
+}
+
+static void on_up(void *user)
+{
+	static const struct command greeting = { COMMAND_GREETING, NULL };
+	struct redis_client *c = user;
+	const struct redis_url *url = &c->conf->url;
+	const char *auth[] = { "AUTH", url->user, url->password };
+	const char *plain[] = { "AUTH", url->password };
+	char db[16];
+	const char *select[] = { "SELECT", db };
+
+	snprintf(db, sizeof(db), "%u", (unsigned)url->db);
+	if (url->user[0])
+		redis_send(c, greeting, 3, auth, NULL);
+	else if (url->password[0])
+		redis_send(c, greeting, 2, plain, NULL);
+	if (url->db != 0)
+		redis_send(c, greeting, 2, select, NULL);
+	if (c->commands == 0)
+		greeted(c);
+}
+
+static void take_greeting(struct redis_client *c, const redisReply *reply)
+{
+	char why[256];
+
+	if (reply->type == REDIS_REPLY_ERROR) {
+		snprintf(why, sizeof(why), "it refuses us: %s", reply->str);
+		redis_down(c, why);
+	} else if (c->commands == 0) {
+		greeted(c);
+	}
+}
+
+static void on_reply(void *user, const redisReply *reply)
+{
+	struct redis_client *c = user;
+	struct command command = c->command[c->first]; /* the link counts: there is one */
+
+	c->first = (c->first + 1) % REDIS_WINDOW;
+	c->commands--;
+	switch (command.kind) {
+	case COMMAND_GREETING:
+		take_greeting(c, reply);
+		break;
+	case COMMAND_SCAN:
+		redis_round_keys(c, reply);
+		break;
+	case COMMAND_VALUE:
+		redis_round_value(c, command.entry, reply);
+		break;
+	case COMMAND_TRACE:
+		redis_trace_written(c, reply);
+		break;
+	case COMMAND_FORGOTTEN:
+		break;
+	}
+	redis_advance(c);
+}
+
+static void on_down(void *user, const char *why)
+{
+	redis_down(user, why);
+}
+
+/* Life */
+
+static uint64_t seed_of(const struct agent *a)
+{
+	uint64_t seed = a->conf->routing.seed;
+
+	return seed ? seed : (uint64_t)clock_nsec();
+}
+
+/* Connects by a->conf, if it names a Redis. */
+static void start(struct redis_client *c)
+{
+	char why[256];
+
+	c->failures = 0;
+	c->status.url[0] = c->status.error[0] = '\0';
+	if (c->conf->url.kind == REDIS_URL_NONE)
+		return;
+	redis_url_print(&c->conf->url, c->status.url);
+	if (c->conf->url.kind == REDIS_URL_TLS) {
+		c->tls = redis_tls_context(c->conf, why, sizeof(why));
+		if (!c->tls) {
+			log_write(c->agent->log, LOG_ERR,
+			          "redis: %s; profiles come from files only until a reload", why);
+			snprintf(c->status.error, sizeof(c->status.error), "%s", why);
+			return;
+		}
+	}
+	open_link(c);
+}
+
+static void build_table(struct redis_client *c)
+{
+	if (redis_profiles_build(&c->profiles, c->agent) != SLO_OK)
+		log_write(c->agent->log, LOG_ERR, "redis: out of memory, no key is known");
+}
+
+struct redis_client *redis_client_new(struct agent *a)
+{
+	struct redis_client *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->agent = a;
+	c->conf = &a->conf->redis;
+	c->link_user = (struct redis_link_user){ c, on_up, on_reply, on_down };
+	redis_link_init(&c->link, a->loop, &c->link_user);
+	rng_init(&c->rng, seed_of(a));
+	ev_init(&c->retry, on_retry);
+	ev_init(&c->refresh, on_refresh);
+	c->retry.data = c->refresh.data = c;
+	redis_round_init(c);
+	redis_trace_init(c);
+	a->redis = c;
+	if (c->conf->url.kind != REDIS_URL_NONE)
+		build_table(c);
+	redis_trace_configure(c);
+	start(c);
+	return c;
+}
+
+static void stop(struct redis_client *c)
+{
+	lose(c);
+	SSL_CTX_free(c->tls);
+	c->tls = NULL;
+}
+
+void redis_client_free(struct redis_client *c)
+{
+	if (!c)
+		return;
+	stop(c);
+	ev_periodic_stop(c->agent->loop, &c->trace_tick);
+	redis_profiles_fini(&c->profiles);
+	c->agent->redis = NULL;
+	free(c);
+}
+
+/* Without Redis the files count again. */
+static void drop_all(struct redis_client *c)
+{
+	for (size_t i = 0; i < c->profiles.count; i++)
+		redis_profiles_drop(c->agent, c->profiles.entry[i]);
+	redis_profiles_fini(&c->profiles);
+}
+
+void redis_client_reload(struct redis_client *c, const struct config *old)
+{
+	bool same = config_redis_same_peer(&old->redis, &c->agent->conf->redis);
+
+	c->conf = &c->agent->conf->redis;
+	redis_round_abandon(c);
+	c->link.tls_name = name_of_server(c); /* the old one goes */
+	if (!same)
+		stop(c);
+	if (c->profiles.count > 0 || c->conf->url.kind != REDIS_URL_NONE)
+		build_table(c); /* the old one may know deployments that are gone */
+	if (c->conf->url.kind == REDIS_URL_NONE)
+		drop_all(c);
+	redis_trace_configure(c);
+	if (!same || (c->conf->url.kind == REDIS_URL_TLS && !c->tls))
+		start(c);
+	else if (c->ready)
+		redis_round_begin(c);
+}
+
+/* Status */
+
+void redis_client_status(const struct redis_client *c, struct redis_status *out)
+{
+	*out = c->status;
+	out->connected = c->ready;
+	if (c->ready)
+		out->error[0] = '\0';
+	out->success_age = c->succeeded ? (double)(clock_nsec() - c->succeeded) / 1e9 : -1;
+	out->longest = c->link.longest;
+}
+
+bool redis_client_gave(const struct redis_client *c, const struct agent_model *m,
+                       const struct deployment *d)
+{
+	const struct redis_entry *e;
+	char key[REDIS_KEY_MAX];
+
+	redis_profiles_key(m->conf->name, d->name, key);
+	e = redis_profiles_find(&c->profiles, key, strlen(key));
+	return e && e->deployment == d && redis_profiles_in_force(e);
+}

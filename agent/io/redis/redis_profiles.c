@@ -1,0 +1,166 @@
+#include "io/redis/redis_profiles.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "io/base/clock.h"
+#include "wire/profdoc.h"
+
+void redis_profiles_key(const char *model, const char *deployment, char out[REDIS_KEY_MAX])
+{
+	snprintf(out, REDIS_KEY_MAX, "aibrix:profile_%s_%s", model, deployment);
+}
+
+/* The table */
+
+static void clear(struct redis_profiles *t)
+{
+	HASH_CLEAR(hh, t->by_key);
+	for (size_t i = 0; t->entry && i < t->count; i++)
+		free(t->entry[i]);
+	free(t->entry);
+	*t = (struct redis_profiles){ 0 };
+}
+
+void redis_profiles_fini(struct redis_profiles *t)
+{
+	clear(t);
+}
+
+struct redis_entry *redis_profiles_find(const struct redis_profiles *t, const char *key, size_t len)
+{
+	struct redis_entry *e;
+
+	HASH_FIND(hh, t->by_key, key, len, e);
+	return e;
+}
+
+bool redis_profiles_in_force(const struct redis_entry *e)
+{
+	const struct profile *p = e->deployment->profile;
+
+	/* What replaces it is newer, so `created` tells whose it is. */
+	return e->loaded && p && !(profile_created(p) > e->created) &&
+	       !(profile_created(p) < e->created);
+}
+
+/* What a new entry has to know of the one that it follows. */
+static void inherit(struct redis_entry *e, const struct redis_entry *old)
+{
+	e->loaded = old->loaded;
+	e->created = old->created;
+	e->missed = old->missed;
+	e->loaded = redis_profiles_in_force(e);
+	e->judged = old->judged && e->loaded;
+	e->hash = old->hash;
+}
+
+static bool add(struct redis_profiles *t, const struct redis_profiles *old, struct agent *a,
+                struct agent_model *m, struct deployment *d)
+{
+	struct redis_entry *e, *known;
+	char key[REDIS_KEY_MAX];
+	size_t len;
+
+	redis_profiles_key(m->conf->name, d->name, key);
+	len = strlen(key);
+	known = redis_profiles_find(t, key, len);
+	if (known) {
+		log_write(a->log, LOG_WARNING,
+		          "redis: key %s is that of %s/%s and of %s/%s; only the first has it", key,
+		          known->model->conf->name, known->deployment->name, m->conf->name,
+		          d->name);
+		return true;
+	}
+	e = calloc(1, sizeof(*e) + len + 1);
+	if (!e)
+		return false;
+	memcpy(e->key, key, len);
+	e->model = m;
+	e->deployment = d;
+	HASH_ADD_KEYPTR(hh, t->by_key, e->key, len, e);
+	if (!e->hh.tbl) {
+		free(e);
+		return false;
+	}
+	t->entry[t->count++] = e;
+	known = redis_profiles_find(old, key, len);
+	if (known)
+		inherit(e, known);
+	return true;
+}
+
+slo_err redis_profiles_build(struct redis_profiles *t, struct agent *a)
+{
+	struct redis_profiles old = *t;
+	size_t pairs = 0;
+	bool ok = true;
+
+	for (size_t i = 0; i < a->model_count; i++)
+		pairs += a->models[i]->sched->fleet.deployments;
+	*t = (struct redis_profiles){ .entry = calloc(pairs + 1, sizeof(struct redis_entry *)) };
+	for (size_t i = 0; i < a->model_count && t->entry; i++) {
+		struct model *fleet = &a->models[i]->sched->fleet;
+
+		for (size_t d = 0; d < fleet->deployments && ok; d++)
+			ok = add(t, &old, a, a->models[i], fleet->deployment[d]);
+	}
+	clear(&old);
+	if (t->entry && ok)
+		return SLO_OK;
+	clear(t);
+	return SLO_ENOMEM;
+}
+
+/* Values */
+
+void redis_profiles_value(struct agent *a, struct redis_entry *e, const char *text, size_t len)
+{
+	uint64_t hash = profdoc_hash(text, len);
+	char where[REDIS_KEY_MAX + 8];
+	slo_err err;
+
+	if (e->judged && e->hash == hash)
+		return;
+	snprintf(where, sizeof(where), "redis %s", e->key);
+	err = agent_take_profile(a, e->deployment, where, text, len, true);
+	e->judged = err != SLO_ENOMEM;
+	e->hash = hash;
+	e->refused = err != SLO_OK && err != SLO_ESTALE;
+	if (err != SLO_OK)
+		return;
+	e->loaded = true;
+	e->created = profile_created(e->deployment->profile);
+	agent_pump(a, clock_nsec());
+}
+
+void redis_profiles_refuse(struct agent *a, struct redis_entry *e, const char *why)
+{
+	if (!e->refused || e->judged)
+		log_limited(a->log, clock_nsec(), LOG_CAUSE_PROFILE_REFUSED, LOG_ERR,
+		            "redis %s: %s%s", e->key, why,
+		            e->deployment->profile ? "; the previous profile stays" : "");
+	e->refused = true;
+	e->judged = false;
+}
+
+void redis_profiles_drop(struct agent *a, struct redis_entry *e)
+{
+	if (redis_profiles_in_force(e)) {
+		log_limited(a->log, clock_nsec(), LOG_CAUSE_PROFILE_GONE, LOG_NOTICE,
+		            "redis %s: the key is gone, so its profile is dropped", e->key);
+		sched_profile_drop(a->sched, e->deployment);
+		(void)agent_load_profile(a, e->model, e->deployment);
+		agent_pump(a, clock_nsec());
+	}
+	e->loaded = false;
+}
+
+void redis_profiles_missed(struct agent *a, struct redis_entry *e)
+{
+	e->refused = e->judged = false;
+	if (e->missed < REDIS_GONE_SCANS && ++e->missed == REDIS_GONE_SCANS)
+		redis_profiles_drop(a, e);
+}

@@ -1,0 +1,513 @@
+/* A recording through the scheduler with another strategy: once as it was, to learn how long its
+ * requests lasted, and once as it would have been. */
+#include <stdlib.h>
+
+#include "core/lease.h"
+#include "core/record/player.h"
+#include "private.h"
+#include "tally.h"
+#include "wire/file/record.h"
+
+#define NONE SLO_NEVER
+
+/* A request, in the order of their records. */
+struct ask {
+	UT_hash_handle hh; /* by id: the latest one that has it */
+	struct slice id;
+	size_t index; /* in asks[] */
+	uint64_t model;
+	slo_nsec dispatched, ended; /* as recorded; NONE */
+	bool waits;                 /* in the run of the moment */
+};
+
+/* How long the requests of a model lasted. */
+struct span {
+	UT_hash_handle hh;
+	uint64_t model;
+	double sum;
+	uint64_t count;
+};
+
+struct due {
+	slo_nsec at;
+	size_t ask;
+};
+
+struct what_if {
+	const struct replay_options *opt;
+	struct replay_source source;
+	struct ask **asks; /* [ask_n] */
+	size_t ask_n, ask_cap, ask_at;
+	struct ask *by_id;
+	struct span *spans;
+	struct due *dues; /* [due_n], a heap: the earliest first; room for all asks */
+	size_t due_n;
+	struct player *players[2]; /* recorded, what if */
+	struct tally tally[2];
+	struct player *player; /* of the run of the moment */
+	struct tally *run;
+	bool ready; /* the state is complete */
+	slo_nsec now;
+	uint64_t expired;
+};
+
+static bool no_memory(const struct what_if *w)
+{
+	return source_complain(&w->source, "out of memory");
+}
+
+/* requests */
+
+static struct ask *ask_find(const struct what_if *w, struct slice id)
+{
+	struct ask *a;
+
+	HASH_FIND(hh, w->by_id, id.p, id.len, a);
+	return a;
+}
+
+/* From now on that id is this one's. False: out of memory. */
+static bool ask_name(struct what_if *w, struct ask *a)
+{
+	struct ask *before = ask_find(w, a->id);
+
+	if (before)
+		HASH_DEL(w->by_id, before);
+	HASH_ADD_KEYPTR(hh, w->by_id, a->id.p, a->id.len, a);
+	return a->hh.tbl != NULL;
+}
+
+static struct ask *ask_new(struct what_if *w, const struct slo_event *e)
+{
+	size_t cap = w->ask_cap ? 2 * w->ask_cap : 1024;
+	struct ask **grown, *a;
+
+	if (w->ask_n == w->ask_cap) {
+		grown = reallocarray(w->asks, cap, sizeof(struct ask *));
+		if (!grown)
+			return NULL;
+		w->asks = grown;
+		w->ask_cap = cap;
+	}
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return NULL;
+	a->id = e->text;
+	a->model = e->model;
+	a->dispatched = e->kind == SLO_EVENT_LEASE ? e->now : NONE;
+	a->ended = NONE;
+	a->index = w->ask_n;
+	w->asks[w->ask_n++] = a;
+	return a;
+}
+
+static struct span *span_of(struct what_if *w, uint64_t model, bool add)
+{
+	struct span *s;
+
+	HASH_FIND(hh, w->spans, &model, sizeof(model), s);
+	if (s || !add)
+		return s;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->model = model;
+	HASH_ADD(hh, w->spans, model, sizeof(s->model), s);
+	if (s->hh.tbl)
+		return s;
+	free(s);
+	return NULL;
+}
+
+/* How long it lasts from its dispatch; NONE: until the end. */
+static slo_nsec duration(struct what_if *w, const struct ask *a)
+{
+	const struct span *s;
+
+	if (a->dispatched != NONE)
+		return a->ended == NONE ? NONE : a->ended - a->dispatched;
+	s = span_of(w, a->model, false);
+	return s ? (slo_nsec)(s->sum / (double)s->count) : NONE;
+}
+
+/* ends to come */
+
+static bool earlier(const struct due *a, const struct due *b)
+{
+	return a->at != b->at ? a->at < b->at : a->ask < b->ask;
+}
+
+static void due_push(struct what_if *w, struct due d)
+{
+	size_t i = w->due_n++;
+
+	for (; i > 0 && earlier(&d, &w->dues[(i - 1) / 2]); i = (i - 1) / 2)
+		w->dues[i] = w->dues[(i - 1) / 2];
+	w->dues[i] = d;
+}
+
+static struct due due_pop(struct what_if *w)
+{
+	struct due first = w->dues[0], last = w->dues[--w->due_n];
+	size_t i = 0, child;
+
+	while ((child = 2 * i + 1) < w->due_n) {
+		if (child + 1 < w->due_n && earlier(&w->dues[child + 1], &w->dues[child]))
+			child++;
+		if (!earlier(&w->dues[child], &last))
+			break;
+		w->dues[i] = w->dues[child];
+		i = child;
+	}
+	w->dues[i] = last;
+	return first;
+}
+
+/* both runs */
+
+static bool look_at(struct what_if *w, const struct server *server)
+{
+	return !server || tally_load(w->run, w->now, server);
+}
+
+/* Leases that grew too old: they do not tell where they were. */
+static void look_for_expired(struct what_if *w)
+{
+	uint64_t expired = sched_counts(player_sched(w->player)).leases_expired;
+
+	if (expired != w->expired)
+		tally_loads(w->run, w->now);
+	w->expired = expired;
+}
+
+/* The state is complete: from now on it counts. */
+static bool begin(struct what_if *w)
+{
+	w->ready = true;
+	w->run->begin = w->now;
+	return true;
+}
+
+static bool count(struct what_if *w, const struct sched_action *act)
+{
+	if (is_for_nobody(act->verdict, act->reason))
+		return true;
+	return tally_decision(w->run, act->verdict, act->reason, act->seat != NULL, act->waited) &&
+	       look_at(w, act->seat ? act->seat->server : NULL);
+}
+
+static bool apply(struct what_if *w, const struct slo_event *e, struct sched_action *act,
+                  bool *acted)
+{
+	const char *why;
+	slo_err err = player_apply(w->player, e, act, acted, &why);
+
+	if (err == SLO_EINVAL)
+		return source_complain(&w->source, why);
+	if (err != SLO_OK)
+		return no_memory(w);
+	/* Those of the start, and surpluses. */
+	if (!look_at(w, player_server(w->player, e->server)))
+		return no_memory(w);
+	return e->kind != SLO_EVENT_QUIET || begin(w);
+}
+
+static bool passed(struct what_if *w, const struct slo_event *e)
+{
+	return tally_decision(w->run, SLO_PASS, (enum slo_reason)e->reason, false, 0) ||
+	       no_memory(w);
+}
+
+/* as it was */
+
+static bool is_timed(const struct slo_event *e)
+{
+	return e->kind >= SLO_EVENT_SUBMIT && e->kind != SLO_EVENT_LEASE;
+}
+
+static bool learn_end(struct what_if *w, struct ask *a, slo_nsec now)
+{
+	struct span *s;
+
+	if (!a || a->dispatched == NONE || a->ended != NONE)
+		return true;
+	a->ended = now;
+	s = span_of(w, a->model, true);
+	if (!s)
+		return false;
+	s->sum += (double)(now - a->dispatched);
+	s->count++;
+	return true;
+}
+
+/* Where a request that is about to end runs. */
+static const struct server *server_of(struct what_if *w, struct slice id)
+{
+	const struct request *r = lease_find(player_sched(w->player), (const char *)id.p, id.len);
+
+	return r ? fleet_server_of(&r->charge) : NULL;
+}
+
+static bool learn(struct what_if *w, const struct slo_event *e)
+{
+	const struct server *server = NULL;
+	struct sched_action act;
+	struct ask *a;
+	bool acted;
+
+	if (w->ready && is_timed(e) && e->now > w->now)
+		w->now = e->now;
+	if (e->kind == SLO_EVENT_PASS)
+		return passed(w, e);
+	if (e->kind == SLO_EVENT_END && player_sched(w->player))
+		server = server_of(w, e->text);
+	if (!apply(w, e, &act, &acted))
+		return false;
+	look_for_expired(w);
+	if (!look_at(w, server) || (acted && !count(w, &act)))
+		return no_memory(w);
+	if (e->kind == SLO_EVENT_SUBMIT || e->kind == SLO_EVENT_LEASE) {
+		a = ask_new(w, e);
+		return (a && ask_name(w, a)) || no_memory(w);
+	}
+	a = e->text.p && e->kind > SLO_EVENT_LEASE ? ask_find(w, e->text) : NULL;
+	if (a && acted && act.seat && a->dispatched == NONE)
+		a->dispatched = e->now;
+	return e->kind != SLO_EVENT_END || learn_end(w, a, e->now) || no_memory(w);
+}
+
+/* as it would have been */
+
+static bool answer(struct what_if *w, const struct sched_action *act)
+{
+	const struct request *r = act->request;
+	struct ask *a = ask_find(w, (struct slice){ (const uint8_t *)r->id, r->id_len });
+	slo_nsec lasts = NONE;
+
+	if (!count(w, act))
+		return no_memory(w);
+	if (!a)
+		return true;
+	a->waits = false;
+	if (act->seat)
+		lasts = duration(w, a);
+	if (lasts != NONE)
+		due_push(w, (struct due){ w->now + lasts, a->index });
+	return true;
+}
+
+static bool step(struct what_if *w)
+{
+	struct sched *s = player_sched(w->player);
+	struct sched_action act;
+
+	while (sched_step(s, w->now, &act))
+		if (!answer(w, &act))
+			return false;
+	look_for_expired(w);
+	return true;
+}
+
+static bool end(struct what_if *w, const struct ask *a)
+{
+	const struct sched_outcome outcome = { .input = -1, .output = -1, .bytes = -1 };
+	struct sched_end ended;
+
+	sched_end(player_sched(w->player), w->now, (const char *)a->id.p, a->id.len, &outcome,
+	          &ended);
+	return look_at(w, ended.server) || no_memory(w);
+}
+
+/* Lets time pass up to t, through all that happens by itself on the way. */
+static bool advance(struct what_if *w, slo_nsec t)
+{
+	struct sched *s = player_sched(w->player);
+
+	for (;;) {
+		slo_nsec wakeup = sched_next_wakeup(s);
+		slo_nsec due = w->due_n > 0 ? w->dues[0].at : NONE;
+		slo_nsec next = due < wakeup ? due : wakeup;
+
+		if (next > t || next == NONE)
+			break;
+		w->now = next > w->now ? next : w->now;
+		if (due <= wakeup && !end(w, w->asks[due_pop(w).ask]))
+			return false;
+		if (!step(w))
+			return false;
+	}
+	w->now = t > w->now ? t : w->now;
+	return true;
+}
+
+static bool submit(struct what_if *w, const struct slo_event *e, struct ask *a)
+{
+	struct sched_request req = {
+		.id = (const char *)e->text.p,
+		.id_len = e->text.len,
+		.model = player_model(w->player, e->model),
+		.strategy = w->opt->strategy,
+		.input = e->input,
+		.input_told = true,
+		.output = e->output,
+		.max_output = -1,
+		.created = e->created,
+		.own = e->own,
+	};
+	struct sched *s = player_sched(w->player);
+	struct request *r;
+	slo_err err = sched_submit(s, w->now, &req, &r);
+
+	if (err == SLO_ENOMEM)
+		return no_memory(w);
+	a->waits = err == SLO_OK;
+	if (err != SLO_OK)
+		return passed(w, &(struct slo_event){ .reason = SLO_REASON_BAD_REQUEST });
+	/* The daemon takes in several before it decides, but not beyond the limit. */
+	return !sched_queue_full(s, r) || step(w);
+}
+
+static bool let_go(struct what_if *w)
+{
+	struct sched_action act;
+
+	while (sched_let_go(player_sched(w->player), w->now, &act))
+		if (!answer(w, &act))
+			return false;
+	return true;
+}
+
+/* A client that leaves while it waits; others end when their time is over. */
+static bool leave(struct what_if *w, const struct slo_event *e)
+{
+	struct ask *a = ask_find(w, e->text);
+
+	if (!a || !a->waits)
+		return true;
+	/* What was dispatched then only waits longer now. */
+	if (a->dispatched != NONE)
+		return true;
+	a->waits = false;
+	return end(w, a);
+}
+
+static bool arrive(struct what_if *w, const struct slo_event *e)
+{
+	struct ask *a = w->asks[w->ask_at++];
+	struct sched_action act;
+	bool acted;
+
+	if (!ask_name(w, a))
+		return no_memory(w);
+	a->waits = e->kind == SLO_EVENT_SUBMIT;
+	if (w->ready && e->kind == SLO_EVENT_SUBMIT)
+		return submit(w, e, a);
+	if (e->kind == SLO_EVENT_LEASE && a->ended != NONE)
+		due_push(w, (struct due){ a->ended, a->index });
+	return apply(w, e, &act, &acted);
+}
+
+static bool imagine(struct what_if *w, const struct slo_event *e)
+{
+	struct sched_action act;
+	bool acted;
+
+	if (w->ready && is_timed(e) && !advance(w, e->now))
+		return false;
+	switch (e->kind) {
+	case SLO_EVENT_SUBMIT:
+	case SLO_EVENT_LEASE:
+		return arrive(w, e);
+	case SLO_EVENT_ABANDON:
+	case SLO_EVENT_END:
+		return leave(w, e);
+	case SLO_EVENT_STEP:
+	case SLO_EVENT_DECISION:
+		return step(w);
+	case SLO_EVENT_LET_GO:
+		return let_go(w);
+	case SLO_EVENT_PASS:
+		return passed(w, e);
+	default:
+		return apply(w, e, &act, &acted);
+	}
+}
+
+/* the file */
+
+static bool play_once(struct what_if *w, int run,
+                      bool (*event)(struct what_if *, const struct slo_event *))
+{
+	bool ok = true;
+
+	HASH_CLEAR(hh, w->by_id);
+	w->player = w->players[run] = player_new();
+	if (!w->player)
+		return no_memory(w);
+	w->run = &w->tally[run];
+	w->ready = false;
+	w->expired = 0;
+	w->source.next = RECORD_HEAD_LEN;
+	while (ok && source_next(&w->source, &ok)) {
+		if (w->source.event.kind == SLO_EVENT_START)
+			w->now = w->source.event.now;
+		ok = event(w, &w->source.event);
+	}
+	if (!ok)
+		return false;
+	if (!w->ready)
+		return source_complain(&w->source, "its state at the begin is not complete");
+	w->run->queued = sched_counts(player_sched(w->player)).queued;
+	tally_loads(w->run, w->now);
+	return true;
+}
+
+static bool compare(struct what_if *w)
+{
+	if (!play_once(w, 0, learn))
+		return false;
+	/* Each request ends once at most. */
+	w->dues = calloc(w->ask_n + 1, sizeof(*w->dues));
+	if (!w->dues)
+		return no_memory(w);
+	if (!play_once(w, 1, imagine))
+		return false;
+	if (!w->opt->quiet)
+		tally_print(w->source.path, &w->tally[0], &w->tally[1],
+		            policy_strategy_name(w->opt->strategy));
+	return true;
+}
+
+static void what_if_fini(struct what_if *w)
+{
+	struct span *s = w->spans, *next;
+
+	HASH_CLEAR(hh, w->by_id);
+	HASH_CLEAR(hh, w->spans);
+	for (; s; s = next) {
+		next = s->hh.next;
+		free(s);
+	}
+	for (size_t i = 0; i < w->ask_n; i++)
+		free(w->asks[i]);
+	free(w->asks);
+	free(w->dues);
+	for (int i = 0; i < 2; i++) {
+		tally_fini(&w->tally[i]);
+		player_free(w->players[i]);
+	}
+	source_close(&w->source);
+}
+
+bool play_what_if(const struct replay_options *opt, const char *path, struct slice file,
+                  struct replay_totals *totals)
+{
+	struct what_if w = { .opt = opt };
+	bool ok = source_open(&w.source, path, file) && compare(&w);
+
+	for (int v = 0; v < SLO_VERDICTS && ok; v++)
+		totals->verdicts[v] += w.tally[1].verdicts[v];
+	totals->queued += ok ? w.tally[1].queued : 0;
+	what_if_fini(&w);
+	return ok;
+}

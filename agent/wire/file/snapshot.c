@@ -1,0 +1,243 @@
+/* The reading half; snapshot_writer.c writes. */
+#include "wire/file/snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "wire/file/msgpack_span.h"
+
+static const char magic[8] = "SLOSNAP1";
+
+struct snapshot_reader {
+	struct slice records;
+	size_t at;
+	msgpack_unpacked unpacked;
+	struct snapshot_count *counts; /* of the record last told */
+};
+
+/* The fields of one record, taken one after the other; the first that does not fit spoils it. */
+struct fields {
+	const msgpack_object *p, *end;
+	bool bad;
+};
+
+static const msgpack_object *take(struct fields *f, msgpack_object_type type)
+{
+	if (f->p == f->end || f->p->type != type)
+		f->bad = true;
+	return f->bad ? NULL : f->p++;
+}
+
+static uint64_t take_uint(struct fields *f, uint64_t most)
+{
+	const msgpack_object *o = take(f, MSGPACK_OBJECT_POSITIVE_INTEGER);
+
+	if (o && o->via.u64 > most)
+		f->bad = true;
+	return o && !f->bad ? o->via.u64 : 0;
+}
+
+static int64_t take_int(struct fields *f)
+{
+	const msgpack_object *o;
+
+	if (f->p != f->end && f->p->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+		return (int64_t)take_uint(f, INT64_MAX);
+	o = take(f, MSGPACK_OBJECT_NEGATIVE_INTEGER);
+	return o ? o->via.i64 : 0;
+}
+
+static double take_float(struct fields *f)
+{
+	const msgpack_object *o = take(f, MSGPACK_OBJECT_FLOAT64);
+
+	return o ? o->via.f64 : 0;
+}
+
+static struct slice take_text(struct fields *f)
+{
+	const msgpack_object *o = take(f, MSGPACK_OBJECT_STR);
+
+	return o ? (struct slice){ (const uint8_t *)o->via.str.ptr, o->via.str.size }
+	         : (struct slice){ 0 };
+}
+
+static struct snapshot_mean take_mean(struct fields *f)
+{
+	struct snapshot_mean m;
+
+	m.value = take_float(f);
+	m.samples = take_uint(f, UINT64_MAX);
+	return m;
+}
+
+static slo_err take_counts(struct snapshot_reader *r, struct fields *f, struct snapshot_model *m)
+{
+	const msgpack_object *o = take(f, MSGPACK_OBJECT_ARRAY);
+	struct fields in;
+
+	if (!o || o->via.array.size % 4 != 0 || o->via.array.size / 4 > SNAPSHOT_COUNTS_MAX)
+		return SLO_EPROTO;
+	in = (struct fields){ o->via.array.ptr, o->via.array.ptr + o->via.array.size, false };
+	r->counts = calloc(o->via.array.size / 4 + 1, sizeof(*r->counts));
+	if (!r->counts)
+		return SLO_ENOMEM;
+	while (in.p < in.end && !in.bad) {
+		struct snapshot_count *c = &r->counts[m->count_n++];
+
+		c->age = (uint32_t)take_uint(&in, UINT32_MAX);
+		c->input = (uint32_t)take_uint(&in, UINT32_MAX);
+		c->output = (uint32_t)take_uint(&in, UINT32_MAX);
+		c->count = (uint32_t)take_uint(&in, UINT32_MAX);
+	}
+	m->counts = r->counts;
+	return in.bad ? SLO_EPROTO : SLO_OK;
+}
+
+static slo_err take_model(struct snapshot_reader *r, struct fields *f, struct snapshot_model *m)
+{
+	m->name = take_text(f);
+	m->input = take_mean(f);
+	m->json = take_mean(f);
+	m->stream = take_mean(f);
+	return f->bad ? SLO_EPROTO : take_counts(r, f, m);
+}
+
+static void take_server(struct fields *f, struct snapshot_server *s)
+{
+	s->backend = take_text(f);
+	s->server = take_text(f);
+	s->state = (uint32_t)take_uint(f, UINT32_MAX);
+}
+
+static void take_lease(struct fields *f, struct snapshot_lease *l)
+{
+	l->id = take_text(f);
+	l->model = take_text(f);
+	l->backend = take_text(f);
+	l->server = take_text(f);
+	l->load = take_uint(f, UINT64_MAX);
+	l->created = take_int(f);
+	l->arrived = take_int(f);
+	l->dispatched = take_int(f);
+	l->input = take_int(f);
+	l->output = take_int(f);
+	l->estimate = take_int(f);
+	l->strategy = take_text(f);
+	l->flags = (uint32_t)take_uint(f, UINT32_MAX);
+	l->goal = (uint32_t)take_uint(f, UINT32_MAX);
+	l->per_token = take_float(f);
+	l->fixed = take_float(f);
+}
+
+static slo_err unpack(struct snapshot_reader *r, struct fields *f)
+{
+	struct slice rest = { r->records.p + r->at, r->records.len - r->at };
+	msgpack_object_array record;
+	size_t span;
+	slo_err err = msgpack_span_array(rest, SIZE_MAX, &r->unpacked, &record, &span);
+
+	if (err != SLO_OK)
+		return err == SLO_ESHORT ? SLO_EPROTO : err;
+	r->at += span;
+	*f = (struct fields){ record.ptr, record.ptr + record.size, false };
+	return SLO_OK;
+}
+
+slo_err snapshot_next(struct snapshot_reader *r, struct snapshot_record *out)
+{
+	struct snapshot_record rec = { 0 };
+	slo_err err = SLO_OK;
+	struct fields f;
+
+	free(r->counts);
+	r->counts = NULL;
+	if (r->at == r->records.len)
+		return SLO_ENOENT;
+	err = unpack(r, &f);
+	if (err != SLO_OK)
+		return err;
+	switch (take_uint(&f, UINT32_MAX)) {
+	case 1:
+		rec.kind = SNAPSHOT_MODEL;
+		err = take_model(r, &f, &rec.model);
+		break;
+	case 2:
+		rec.kind = SNAPSHOT_SERVER;
+		take_server(&f, &rec.server);
+		break;
+	case 3:
+		rec.kind = SNAPSHOT_LEASE;
+		take_lease(&f, &rec.lease);
+		break;
+	default:
+		return SLO_EPROTO;
+	}
+	if (err == SLO_OK && (f.bad || f.p != f.end))
+		err = SLO_EPROTO;
+	if (err == SLO_OK)
+		*out = rec;
+	return err;
+}
+
+static uint64_t little_endian(const uint8_t *p, size_t bytes)
+{
+	uint64_t v = 0;
+
+	while (bytes-- > 0)
+		v = v << 8 | p[bytes];
+	return v;
+}
+
+/* NULL: all is well. */
+static const char *check_head(struct slice file)
+{
+	if (file.len < SNAPSHOT_HEAD || memcmp(file.p, magic, sizeof(magic) - 1) != 0)
+		return "it is no snapshot";
+	if (file.p[sizeof(magic) - 1] != (uint8_t)magic[sizeof(magic) - 1])
+		return "another version wrote it";
+	if (little_endian(file.p + 12, 8) != file.len - SNAPSHOT_HEAD)
+		return "its length is wrong";
+	if (little_endian(file.p + 8, 4) != crc32_z(0, file.p + 12, file.len - 12))
+		return "its checksum is wrong";
+	return NULL;
+}
+
+struct snapshot_reader *snapshot_open(struct slice file, int64_t *written, const char **why)
+{
+	struct snapshot_reader *r;
+	struct fields f;
+	int64_t at = 0;
+
+	*why = check_head(file);
+	if (*why)
+		return NULL;
+	*why = "out of memory";
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return NULL;
+	r->records = (struct slice){ file.p + SNAPSHOT_HEAD, file.len - SNAPSHOT_HEAD };
+	msgpack_unpacked_init(&r->unpacked);
+	if (unpack(r, &f) == SLO_OK && take_uint(&f, 0) == 0)
+		at = take_int(&f);
+	else
+		f.bad = true;
+	if (f.bad) {
+		*why = "its first record is malformed";
+		snapshot_reader_free(r);
+		return NULL;
+	}
+	*why = NULL;
+	*written = at;
+	return r;
+}
+
+void snapshot_reader_free(struct snapshot_reader *r)
+{
+	if (!r)
+		return;
+	free(r->counts);
+	msgpack_unpacked_destroy(&r->unpacked);
+	free(r);
+}

@@ -1,0 +1,143 @@
+#include <msgpack.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "wire/file/snapshot.h"
+
+struct snapshot_writer {
+	msgpack_sbuffer buffer;
+	msgpack_packer packer;
+	bool failed;
+};
+
+static void note(struct snapshot_writer *w, int result)
+{
+	if (result != 0)
+		w->failed = true;
+}
+
+static void put_array(struct snapshot_writer *w, size_t n)
+{
+	note(w, msgpack_pack_array(&w->packer, n));
+}
+
+static void put_uint(struct snapshot_writer *w, uint64_t v)
+{
+	note(w, msgpack_pack_uint64(&w->packer, v));
+}
+
+static void put_int(struct snapshot_writer *w, int64_t v)
+{
+	note(w, msgpack_pack_int64(&w->packer, v));
+}
+
+static void put_float(struct snapshot_writer *w, double v)
+{
+	note(w, msgpack_pack_double(&w->packer, v));
+}
+
+static void put_text(struct snapshot_writer *w, struct slice s)
+{
+	note(w, msgpack_pack_str(&w->packer, s.len));
+	note(w, msgpack_pack_str_body(&w->packer, s.p, s.len));
+}
+
+static void put_mean(struct snapshot_writer *w, const struct snapshot_mean *m)
+{
+	put_float(w, m->value);
+	put_uint(w, m->samples);
+}
+
+struct snapshot_writer *snapshot_begin(int64_t written)
+{
+	struct snapshot_writer *w = calloc(1, sizeof(*w));
+	uint8_t head[SNAPSHOT_HEAD] = "SLOSNAP1";
+
+	if (!w)
+		return NULL;
+	msgpack_sbuffer_init(&w->buffer);
+	msgpack_packer_init(&w->packer, &w->buffer, msgpack_sbuffer_write);
+	note(w, msgpack_sbuffer_write(&w->buffer, (const char *)head, sizeof(head)));
+	put_array(w, 2);
+	put_uint(w, 0);
+	put_int(w, written);
+	return w;
+}
+
+void snapshot_add_model(struct snapshot_writer *w, const struct snapshot_model *m)
+{
+	size_t n = m->count_n < SNAPSHOT_COUNTS_MAX ? m->count_n : SNAPSHOT_COUNTS_MAX;
+
+	put_array(w, 9);
+	put_uint(w, 1);
+	put_text(w, m->name);
+	put_mean(w, &m->input);
+	put_mean(w, &m->json);
+	put_mean(w, &m->stream);
+	put_array(w, 4 * n);
+	for (size_t i = 0; i < n; i++) {
+		put_uint(w, m->counts[i].age);
+		put_uint(w, m->counts[i].input);
+		put_uint(w, m->counts[i].output);
+		put_uint(w, m->counts[i].count);
+	}
+}
+
+void snapshot_add_server(struct snapshot_writer *w, const struct snapshot_server *s)
+{
+	put_array(w, 4);
+	put_uint(w, 2);
+	put_text(w, s->backend);
+	put_text(w, s->server);
+	put_uint(w, s->state);
+}
+
+void snapshot_add_lease(struct snapshot_writer *w, const struct snapshot_lease *l)
+{
+	put_array(w, 17);
+	put_uint(w, 3);
+	put_text(w, l->id);
+	put_text(w, l->model);
+	put_text(w, l->backend);
+	put_text(w, l->server);
+	put_uint(w, l->load);
+	put_int(w, l->created);
+	put_int(w, l->arrived);
+	put_int(w, l->dispatched);
+	put_int(w, l->input);
+	put_int(w, l->output);
+	put_int(w, l->estimate);
+	put_text(w, l->strategy);
+	put_uint(w, l->flags);
+	put_uint(w, l->goal);
+	put_float(w, l->per_token);
+	put_float(w, l->fixed);
+}
+
+static void little_endian(uint8_t *p, size_t bytes, uint64_t v)
+{
+	for (size_t i = 0; i < bytes; i++, v >>= 8)
+		p[i] = (uint8_t)v;
+}
+
+slo_err snapshot_end(struct snapshot_writer *w, struct slice *out)
+{
+	uint8_t *p = (uint8_t *)w->buffer.data;
+	size_t len = w->buffer.size;
+
+	if (w->failed)
+		return SLO_ENOMEM;
+	little_endian(p + 12, 8, len - SNAPSHOT_HEAD);
+	little_endian(p + 8, 4, crc32_z(0, p + 12, len - 12));
+	*out = (struct slice){ p, len };
+	return SLO_OK;
+}
+
+void snapshot_writer_free(struct snapshot_writer *w)
+{
+	if (!w)
+		return;
+	msgpack_sbuffer_destroy(&w->buffer);
+	free(w);
+}

@@ -1,0 +1,150 @@
+/* config.h - the configuration file as one const struct, handed down, never global.
+ *
+ * A value is read strictly: an unknown key, a wrong type, a value out of range, a key given
+ * twice or a required one that is missing is an error with its place in the file. Times are
+ * strings as HAProxy has them ("500us", "500ms", "30s", "5m", "2h", "1d"; a bare number is
+ * milliseconds), sizes "64k", "1m", "1g" or bytes. Relative paths are taken below the
+ * directory of the configuration file. The order of models, deployments and servers is the
+ * file's.
+ *
+ * Names: a model or deployment is 1 to 255 bytes of UTF-8, a model not "." or ".."; a backend
+ * or server is 1 to 255 of letters, digits and _ . : -, as HAProxy has them. A model whose
+ * name is not of that kind must name its backend. With * ? or [ the name of a server is a
+ * pattern, as fnmatch() has them without its escapes. */
+#ifndef SLO_CONF_CONFIG_H
+#define SLO_CONF_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/policy.h"
+#include "core/predictor.h"
+#include "core/sched.h"
+#include "conf/listen_addr.h"
+#include "slo.h"
+#include "conf/redis_url.h"
+#include "wire/tokens.h"
+
+#define CONFIG_FILE_MAX   ((size_t)16 << 20) /* bytes */
+#define CONFIG_LISTEN_MAX 16                 /* addresses of one listener */
+#define CONFIG_NAME_MAX   255                /* bytes */
+
+struct json_t; /* <jansson.h> */
+
+struct config_error {
+	const char *file; /* the path given to config_parse(), not a copy */
+	size_t line;      /* from 1; 0: the error has no place in the file */
+	size_t column;    /* from 1, in bytes */
+	char key[600];    /* "models.M.deployments.D.servers[2]", cut to fit; "": none */
+	char message[256];
+};
+
+struct config_listen {
+	struct listen_addr addr[CONFIG_LISTEN_MAX];
+	size_t count;
+};
+
+struct config_deployment {
+	const char *name;
+	const char **servers; /* [server_count], names and patterns, none twice in one model */
+	size_t server_count;  /* >= 1; left out: the pattern "*" */
+};
+
+struct config_model {
+	const char *name;
+	const char *backend;        /* HAProxy's; models with the same one share its servers */
+	enum slo_strategy strategy; /* its own, or else routing's */
+	const struct token_weights *weights;   /* likewise: "tokens": {"weights": "avg"} */
+	struct config_deployment *deployments; /* [deployment_count] */
+	size_t deployment_count;               /* 1 to SLO_DEPLOYMENTS_MAX */
+};
+
+/* profiles.redis: profiles come from there too. */
+struct config_redis {
+	struct redis_url url;    /* REDIS_URL_NONE: no Redis */
+	slo_nsec refresh;        /* 10s; 100ms to 1d */
+	bool trace;              /* false: write what is requested, for AIBrix's GPU optimizer */
+	const char *server_name; /* in the server's certificate; NULL: the URL's host */
+	/* PEM files for rediss://. */
+	char *ca_file;   /* NULL: the system's authorities */
+	char *cert_file; /* ours, with its chain; NULL: none */
+	char *key_file;  /* its key; NULL: in cert_file */
+};
+
+struct config_routing {
+	enum slo_strategy strategy;               /* "slo" */
+	enum slo_strategy fallback;               /* "least-request" or "random" */
+	slo_nsec queue_timeout;                   /* 30s; 1ms to 1d */
+	slo_nsec drain_timeout;                   /* 30s; 0 to 1d */
+	size_t queue_limit;                       /* 100000 requests of one model; 0 to 10000000 */
+	const struct config_model *default_model; /* of requests that name none; NULL: not set */
+	enum slo_late late;                       /* "serve" or "reject" */
+	enum slo_infeasible infeasible;           /* "reject" or "fallback" */
+	enum slo_predict predict;                 /* "sample", "p50" or "p90" */
+	enum slo_cold cold;                       /* "optimistic", "input" or "max" */
+	uint64_t seed;                            /* 0: one is chosen at start; to 2^63 - 1 */
+	const struct token_weights *weights;      /* "tokens": {"weights": "avg"} */
+};
+
+/* The section "limits". */
+struct config_limits {
+	size_t spop_connections; /* 20000; 1 to 1000000 */
+	size_t spop_frame_size;  /* 16380 bytes; 256 to 1m */
+	slo_nsec hello_timeout;  /* 2s until a peer's HELLO; 1ms to 1h */
+	slo_nsec idle_timeout;   /* 5m; 0 (never) to 1d. HAProxy keeps idle connections in a pool */
+	size_t frames_in_flight; /* 1024 NOTIFY of one connection; 1 to 1000000 */
+	size_t output_buffer;    /* 256k of one connection; 4k to 64m, at least a frame + 4 bytes */
+	size_t id_length;        /* 255 bytes of a unique-id; 1 to 255 */
+	size_t end_line_length;  /* 8192 bytes; 128 to 65535 */
+	size_t event_connections; /* 256; 1 to 100000 */
+	size_t http_connections;  /* 64; 1 to 100000 */
+	slo_nsec remember_ended;  /* 30s: what comes again so soon is a duplicate; 0 to 1h */
+	size_t remember_limit;    /* 100000 ended requests; 0 to 10000000 */
+	slo_nsec lease_max_age;   /* 2h: a request without an end line is over then; 1ms to 30d */
+};
+
+/* The section "snapshot": what outlives the process. */
+struct config_snapshot {
+	char *file;       /* NULL: none */
+	slo_nsec every;   /* 2s; 100ms to 1h */
+	slo_nsec max_age; /* 10m: an older one is ignored at start; 0 to 1d */
+};
+
+/* The section "recorder": what is decided, for slo-replay. */
+struct config_recorder {
+	char *file;      /* NULL: none */
+	size_t max_size; /* 64m bytes until the next file; 64k to 1t */
+	size_t keep;     /* 4 older files; 0 to 1000 */
+};
+
+struct config {
+	struct config_listen spop, events; /* at least one address each */
+	struct config_listen http;         /* none or one */
+	struct config_listen runtime_api;  /* of HAProxy's processes; tcp or unix, to connect to */
+	slo_nsec haproxy_poll;             /* 1s; 50ms to 1h */
+	slo_nsec haproxy_grace; /* 3s of a difference until the ledger follows; poll to 1h */
+	char *profile_dir;      /* NULL: no profiles from files */
+	struct config_redis redis;
+	struct config_routing routing;
+	struct config_limits limits;
+	struct config_snapshot snapshot;
+	struct config_recorder recorder;
+	int log_level; /* "info"; LOG_DEBUG, _INFO, _NOTICE, _WARNING or _ERR of <syslog.h> */
+	struct config_model *models; /* [model_count] */
+	size_t model_count;          /* >= 1 */
+	struct json_t *dom;          /* owns the strings above that are const */
+};
+
+/* NULL: *err says why. It touches no file: `path` is only for messages and for relative paths. */
+MUSTCHECK struct config *config_parse(const char *text, size_t len, const char *path,
+                                      struct config_error *err);
+/* Whether the name of a server is a pattern. */
+bool config_is_pattern(const char *server);
+void config_free(struct config *c); /* NULL is accepted */
+
+/* FILE:LINE:COLUMN: key "routing.queu_limit": unknown key (did you mean "queue_limit"?)
+ * on one line, without newline, cut to fit and terminated. Parts that err lacks are left out. */
+void config_error_format(const struct config_error *err, char *out, size_t cap);
+
+#endif

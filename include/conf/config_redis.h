@@ -1,0 +1,14 @@
+/* config_redis.h - the section "profiles.redis", for config.c. */
+#ifndef SLO_CONF_CONFIG_REDIS_H
+#define SLO_CONF_CONFIG_REDIS_H
+
+#include "conf/config_json.h"
+
+/* out has the defaults; it stays as it is when the section is absent. */
+void config_redis_read(struct cfg_doc *d, const struct cfg_node *profiles, const char *dir,
+                       struct config_redis *out);
+void config_redis_fini(struct config_redis *r);
+/* Whether both mean the same server and us as the same client. */
+bool config_redis_same_peer(const struct config_redis *a, const struct config_redis *b);
+
+#endif

@@ -1,0 +1,17 @@
+/* config_routing.h - the section "routing", for config.c, and what a model may say otherwise. */
+#ifndef SLO_CONF_CONFIG_ROUTING_H
+#define SLO_CONF_CONFIG_ROUTING_H
+
+#include "conf/config_json.h"
+
+/* All but the default model (config_models.h). out has the defaults. */
+void config_routing_read(struct cfg_doc *d, const struct cfg_node *root,
+                         struct config_routing *out);
+
+/* "strategy" and "tokens" of the section or of a model; *out stays as it is without them. */
+void config_routing_strategy(struct cfg_doc *d, const struct cfg_node *section,
+                             enum slo_strategy *out);
+void config_routing_weights(struct cfg_doc *d, const struct cfg_node *section,
+                            const struct token_weights **out);
+
+#endif

@@ -1,0 +1,107 @@
+/* roster.h - the servers that the configuration wants, and those that HAProxy has.
+ *
+ * The roster knows a server by its backend and name, from the moment that the configuration or
+ * HAProxy names it until it has neither a seat nor a request in flight. A name in the
+ * configuration has its seat always; a pattern seats what HAProxy names.
+ *
+ * HAProxy tells in two ways. A poll lists all servers of all its processes: a view. It is the
+ * truth, where one UP among processes that disagree counts, since that process can be asked. A
+ * pushed message tells of one server and acts at once, until the next view that began later.
+ * A server is used while it is UP; a configured one also as long as HAProxy told nothing.
+ *
+ * None of these calls decides anything: agent_pump() does, afterwards. */
+#ifndef SLO_IO_AGENT_ROSTER_H
+#define SLO_IO_AGENT_ROSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "core/request.h" /* uthash, as it is to be configured */
+#include "conf/config.h"
+#include "io/agent/stats.h"
+#include "slo.h"
+
+enum roster_state {
+	ROSTER_UP,
+	ROSTER_DOWN,
+	ROSTER_MAINT,
+	ROSTER_DRAIN,  /* also NOLB */
+	ROSTER_ABSENT, /* views name its backend, but not it */
+	ROSTER_UNTOLD, /* no word of it so far */
+};
+#define ROSTER_STATES 6
+
+struct agent;
+struct roster_backend;
+
+/* server.owner */
+struct roster_server {
+	UT_hash_handle hh;
+	TAILQ_ENTRY(roster_server) link; /* of its backend, in order of appearance */
+	struct roster_backend *backend;
+	struct server *server;
+	struct server_stats stats;
+	enum roster_state state;
+	enum roster_state best; /* in the present view, if seen_in is its number */
+	uint64_t seen_in;       /* the last view that named it */
+	uint64_t pushed_in;     /* the view during which a pushed message came last */
+	const void *named_by;   /* the model whose servers are being arranged, if it names this */
+	bool configured;        /* some model names it; else it is pattern-born */
+	char key[];             /* BACKEND/SERVER */
+};
+
+struct roster {
+	struct roster_server *servers;
+	struct roster_backend *backends;
+	uint64_t view; /* number of the running or last one */
+	bool viewing;
+	slo_nsec viewed;  /* end of the last complete one; 0: none so far */
+	uint64_t expired; /* leases, as far as it was told */
+	bool incomplete;  /* memory ran out while it was arranged */
+};
+
+static inline struct roster_server *roster_server(const struct server *s)
+{
+	return s->owner;
+}
+const char *roster_state_name(enum roster_state s);
+/* It has lost its seats, but not its last request. */
+bool roster_is_leaving(const struct roster_server *s);
+
+void roster_init(struct roster *f);
+void roster_fini(struct roster *f);
+
+/* Puts the models, deployments and servers of conf in force, which becomes a->conf (NULL before:
+ * the first time). What has the same name stays, with all it has. SLO_ENOMEM: nothing changed.
+ * SLO_EFULL: out of memory on the way, so some of it is missing until the
+ * next time; what there is is sound. */
+MUSTCHECK slo_err roster_configure(struct agent *a, const struct config *conf);
+
+/* NULL: nothing known of it. */
+struct server *roster_find(struct agent *a, const char *backend, const char *server);
+
+/* A row of the running view, or else news like those of roster_server_told(). A server of a
+ * configured backend that nobody knows gets the seats that patterns offer. */
+void roster_server_seen(struct agent *a, slo_nsec now, const char *backend, const char *server,
+                        enum roster_state state);
+/* A pushed message. */
+void roster_server_told(struct agent *a, slo_nsec now, struct slice backend, struct slice server,
+                        enum roster_state state);
+/* A process that served the backend has stopped. The one in its place begins with all servers UP
+ * and is silent about those that stay so: without polls to tell, what the old one said is void. */
+void roster_backend_stopped(struct agent *a, slo_nsec now, struct slice backend);
+/* A view. `complete`: every process answered in full, so what was not named is not there: a
+ * pattern-born server leaves, a configured one is not used if its backend was named. Otherwise
+ * what was not named stays as it was. A view that is begun again is begun anew. */
+void roster_view_begin(struct agent *a, slo_nsec now);
+void roster_view_end(struct agent *a, slo_nsec now, bool complete);
+
+/* A request on the server ended: is it the last one of a server that left? */
+void roster_server_idle(struct agent *a, struct server *server);
+/* How many leases have expired so far: servers that left may be idle now. */
+void roster_leases_expired(struct agent *a, uint64_t count);
+/* Frees the servers that have left and are idle, after releases of another kind. */
+void roster_collect(struct agent *a);
+
+#endif

@@ -1,0 +1,103 @@
+/* stats.h - counters and histograms behind /metrics and /state.json. */
+#ifndef SLO_IO_AGENT_STATS_H
+#define SLO_IO_AGENT_STATS_H
+
+#include <stdint.h>
+
+#include "core/sched.h"
+#include "slo.h"
+
+#define HISTOGRAM_BUCKETS_MAX 48
+
+/* Upper bounds in seconds, ascending; one more bucket than bounds, for what is above. */
+struct histogram_bounds {
+	size_t count;
+	double bound[HISTOGRAM_BUCKETS_MAX];
+};
+
+extern const struct histogram_bounds stats_wait_bounds;  /* queue, end to end, first token */
+extern const struct histogram_bounds stats_cpu_bounds;   /* decisions */
+extern const struct histogram_bounds stats_lag_bounds;   /* turns of the loop */
+extern const struct histogram_bounds stats_token_bounds; /* per token, fine: for quantiles */
+
+struct histogram {
+	const struct histogram_bounds *bounds;
+	uint64_t count[HISTOGRAM_BUCKETS_MAX + 1];
+	uint64_t total;
+	double sum;  /* seconds */
+	size_t last; /* bucket that was counted last: often the next one's too */
+};
+
+void histogram_init(struct histogram *h, const struct histogram_bounds *bounds);
+/* n >= 1 things that took so long together, each as long as the other. */
+void histogram_add(struct histogram *h, double seconds, size_t n);
+/* Upper bound of the bucket that holds the quantile q in 0..1; 0 when empty. */
+double histogram_quantile(const struct histogram *h, double q);
+
+/* Requests by what was decided. */
+struct decision_stats {
+	uint64_t requests[SLO_STRATEGIES][SLO_VERDICTS][SLO_REASONS];
+};
+
+/* Finished requests of one strategy and verdict. */
+struct outcome_stats {
+	struct histogram per_token; /* end to end, over prompt and output tokens */
+	uint64_t met, missed;       /* only those with a target */
+};
+
+struct model_stats {
+	struct decision_stats decisions;
+	struct outcome_stats outcome[SLO_STRATEGIES][SLO_VERDICTS];
+	struct histogram queue, e2e, ttft;
+};
+
+/* What ended on a server, and how full it ever was. */
+struct server_stats {
+	uint64_t requests, tokens; /* finished; prompt and output */
+	uint32_t peak_inflight;
+	slo_load peak_load;
+};
+
+enum frame_kind {
+	FRAME_HELLO,
+	FRAME_HEALTHCHECK,
+	FRAME_NOTIFY,
+	FRAME_ACK,
+	FRAME_DISCONNECT,
+	FRAME_OTHER,
+};
+#define FRAME_KINDS 6
+enum frame_result { FRAME_OK, FRAME_ERROR };
+#define FRAME_RESULTS 2
+
+enum end_kind {
+	END_CLOSED,
+	END_CANCELLED,
+	END_DUPLICATE,
+	END_UNKNOWN,
+	END_MALFORMED,
+	END_DROPPED,
+};
+#define END_KINDS 6
+
+struct stats {
+	slo_nsec started;
+	struct decision_stats no_model; /* requests of no model that we know */
+	uint64_t unknown_strategy;
+	struct histogram decision;
+	struct histogram lag; /* of the loop, loop_lag.h */
+	slo_nsec longest_lag; /* since the start */
+	uint64_t frames[FRAME_KINDS][FRAME_RESULTS];
+	uint64_t end_lines[END_KINDS];
+	uint64_t notices;   /* HAProxy's own lines, of servers and proxies */
+	uint64_t snapshots; /* written */
+	size_t spop_connections, event_connections;
+};
+
+const char *stats_frame_kind(enum frame_kind k);
+const char *stats_end_kind(enum end_kind k);
+
+void stats_init(struct stats *s, slo_nsec now);
+void model_stats_init(struct model_stats *m);
+
+#endif

@@ -1,0 +1,9 @@
+/* clock.h - the only place that asks what time it is. */
+#ifndef SLO_IO_BASE_CLOCK_H
+#define SLO_IO_BASE_CLOCK_H
+
+#include "slo.h"
+
+slo_nsec clock_nsec(void); /* CLOCK_MONOTONIC */
+
+#endif

@@ -1,0 +1,123 @@
+/* conn.h - one stream peer, TCP or unix: bytes in, bytes out, one read and one write a wake-up.
+ *
+ * Input goes into a buffer that all connections share; only what is left of an incomplete
+ * message is kept with the connection until more comes. Output gathers while callbacks run and
+ * leaves in one write just before the loop sleeps. So an idle connection owns no buffer.
+ *
+ * Closing stops the watchers and marks; the connection is freed before the loop sleeps, so
+ * pointers on the stack stay valid. */
+#ifndef SLO_IO_BASE_CONN_H
+#define SLO_IO_BASE_CONN_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "io/base/listeners.h"
+#include "io/base/log.h"
+#include "io/base/socket.h"
+#include "slo.h"
+
+struct conn;
+TAILQ_HEAD(conn_list, conn);
+
+/* What a protocol does with a connection. */
+struct conn_protocol {
+	/* Takes whole messages from data and returns how many bytes it used. What is left is
+	 * given again in front of the next bytes. May call conn_send() and conn_close(). */
+	size_t (*received)(struct conn *c, const uint8_t *data, size_t len, slo_nsec now);
+	/* The connection is gone; last call, before it is freed. */
+	void (*closed)(struct conn *c, slo_nsec now);
+	/* What log lines are limited by: ends that the peer made, ends that we made. */
+	enum log_cause peer_cause, broken_cause;
+	enum log_cause full_cause; /* connections over the limit */
+	const char *name;          /* "spop", for log lines */
+};
+
+/* How long something is waited for, by many connections: they stand in the order in which they
+ * began, and one timer serves the first. (A timer each would cost memory that libev keeps.) */
+struct patience {
+	struct ev_loop *loop;
+	slo_nsec span; /* may change at any time; 0: for ever */
+	void (*over)(struct conn *c, slo_nsec now);
+	struct conn_list waiting;
+	ev_timer timer;
+};
+void patience_init(struct patience *p, struct ev_loop *loop, slo_nsec span,
+                   void (*over)(struct conn *c, slo_nsec now));
+void patience_fini(struct patience *p); /* of one that no connection waits with */
+/* Begins, or begins anew, from now on; it replaces another one. NULL: for ever. */
+void conn_wait(struct conn *c, struct patience *p, slo_nsec now);
+
+/* What the connections of a loop share. */
+struct conns {
+	struct ev_loop *loop;
+	struct log *log;
+	struct conn_list open, writing, closing;
+	size_t count;
+	uint8_t *scratch; /* shared input buffer */
+	size_t scratch_size;
+	struct out_block *spare;   /* output blocks, to spare malloc */
+	size_t spares, spares_low; /* low: least since conns_give_back() */
+	struct patience linger;    /* for our last words to be read */
+	ev_prepare prepare;
+};
+
+struct conn {
+	struct conns *set;
+	const struct conn_protocol *protocol;
+	void *owner;     /* the protocol's server */
+	size_t *counter; /* of connections of this listener's kind */
+	int fd;
+	bool writing;   /* on set->writing */
+	bool closing;   /* on set->closing instead of set->open */
+	bool finishing; /* closes when its output is written; input is ignored */
+	uint8_t *left;  /* start of an incomplete message */
+	size_t left_len;
+	uint8_t *out; /* [out_sent, out_len) is still to be written */
+	size_t out_sent, out_len, out_cap, out_max;
+	ev_io readable, writable;
+	struct patience *patience; /* what it is waited for with, or NULL */
+	slo_nsec since;            /* when that began */
+	TAILQ_ENTRY(conn) link, writing_link, patience_link;
+	char peer[48];
+};
+
+/* max_message: the longest incomplete message that a protocol leaves. SLO_ENOMEM. */
+MUSTCHECK slo_err conns_init(struct conns *set, struct ev_loop *loop, struct log *log,
+                             size_t max_message);
+void conns_fini(struct conns *set); /* closes all */
+/* Frees what lay spare ever since the last call. */
+void conns_give_back(struct conns *set);
+
+/* Room for len more bytes of output at the returned place, to be followed by conn_sent(); NULL:
+ * the peer does not read or memory is out, and the connection has been closed. */
+uint8_t *conn_reserve(struct conn *c, size_t len);
+void conn_sent(struct conn *c, size_t len);
+COLD void conn_finish(struct conn *c); /* closes when all output is written, or soon anyway */
+/* Takes what has come already, without waiting for the loop. */
+void conn_read_all(struct conn *c);
+/* Closes now. A reason that is not NULL is logged with the peer's name. */
+COLD void conn_close(struct conn *c, slo_nsec now, const char *reason);
+
+/* An acceptor of connections for one protocol. */
+struct acceptor {
+	struct conns *set;
+	struct listeners *listeners; /* that fd is of */
+	const struct conn_protocol *protocol;
+	void *owner;
+	size_t conn_size; /* of the protocol's struct, which starts with a struct conn */
+	size_t limit, *counter, out_max;
+	/* Who has not shown yet who it is. When all connections are in use, the first of them
+	 * makes room: silent peers cannot keep HAProxy out. */
+	struct patience *strangers;
+	void (*accepted)(struct conn *c, slo_nsec now);
+	int fd;
+	ev_io readable;
+	ev_timer pause; /* after running out of descriptors */
+	char name[SOCKET_NAME_MAX];
+};
+void acceptor_start(struct acceptor *a); /* with everything above `readable` but `name` set */
+void acceptor_stop(struct acceptor *a);  /* closes the socket; twice is fine */
+
+#endif

@@ -1,0 +1,27 @@
+/* socket.h - listening sockets from parsed addresses. All are non-blocking and close-on-exec. */
+#ifndef SLO_IO_BASE_SOCKET_H
+#define SLO_IO_BASE_SOCKET_H
+
+#include <stddef.h>
+#include <sys/socket.h>
+
+#include "conf/listen_addr.h"
+#include "io/base/log.h"
+#include "slo.h"
+
+#define SOCKET_NAME_MAX 128
+
+/* A listening socket (TCP, unix) or a bound one (UDP, with a receive buffer of udp_buffer bytes
+ * if the system lets us). A stale unix socket, one that nobody answers on, is replaced. Returns
+ * the descriptor, or -1 with a text in why. */
+int socket_listen(const struct listen_addr *a, int udp_buffer, char *why, size_t cap);
+
+/* The address as people write it: "127.0.0.1:9901", "unix:/run/x.sock". */
+void socket_name(const struct sockaddr_storage *sa, socklen_t len, char *out, size_t cap);
+/* The same of a socket's own end. */
+void socket_local_name(int fd, char *out, size_t cap);
+
+/* Why an address of the configuration's `key` could not be listened on. */
+void socket_log(struct log *l, const struct listen_addr *a, const char *key, const char *why);
+
+#endif

@@ -1,9 +1,0 @@
-/* clock.h - the only place that asks what time it is. */
-#ifndef SLO_IO_CLOCK_H
-#define SLO_IO_CLOCK_H
-
-#include "slo.h"
-
-slo_nsec clock_nsec(void); /* CLOCK_MONOTONIC */
-
-#endif

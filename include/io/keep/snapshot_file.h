@@ -1,0 +1,29 @@
+/* snapshot_file.h - the snapshot on disk: written every few seconds and on exit, read at start.
+ *
+ * A child process writes, so the loop waits for a fork() and nothing else. It writes a new file and
+ * renames it, so there is always a whole one. */
+#ifndef SLO_IO_KEEP_SNAPSHOT_FILE_H
+#define SLO_IO_KEEP_SNAPSHOT_FILE_H
+
+#include "io/agent/agent.h"
+
+struct snapshot_file {
+	struct agent *agent;
+	ev_timer timer;
+	ev_child writer;
+	pid_t child; /* 0: none writes */
+	slo_nsec began;
+};
+
+/* Reads snapshot.file of the configuration, where there is one. */
+void snapshot_file_load(struct agent *a);
+/* Begins to write it. Without that key nothing happens. */
+void snapshot_file_start(struct snapshot_file *f, struct agent *a);
+/* After a change of the configuration. */
+void snapshot_file_configure(struct snapshot_file *f);
+/* The last one, written at once; nothing is written after it. */
+void snapshot_file_finish(struct snapshot_file *f);
+/* Writes no more: another process does. */
+void snapshot_file_stop(struct snapshot_file *f);
+
+#endif

@@ -1,0 +1,77 @@
+/* scenario.h - one line of a scenario file (JSON Lines): something that happens, and when.
+ *
+ *     {"config": {"late": "reject", "queue_timeout_s": 5}}
+ *     {"profile": {...}, "model": "m", "deployment": "a10"}
+ *     {"profile_text": "{\"gpu\": ...", "model": "m", "deployment": "a10"}
+ *     {"server": "a10-1", "deployment": "a10", "model": "m"}
+ *     {"t": 0, "server": "a10-1", "ready": false}
+ *     {"t": 0.0, "arrive": "r1", "model": "m", "strategy": "slo", "input": 512, "output": 64}
+ *     {"t": 0.35, "done": "r1"}
+ *     {"t": 0.4, "cancel": "r2"}
+ *
+ * Lines with "scenario" or "expect", and empty ones, say nothing to the scheduler. Unknown
+ * members are ignored, but not in config. A profile may hold bare NaN and Infinity. */
+#ifndef SLO_WIRE_FILE_SCENARIO_H
+#define SLO_WIRE_FILE_SCENARIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "slo.h"
+#include "slo_profile.h"
+
+#define SCENARIO_ID_MAX     255
+#define SCENARIO_ERROR_SIZE 256
+
+struct json_t; /* <jansson.h> */
+
+enum scenario_kind {
+	SCENARIO_NOTHING,
+	SCENARIO_CONFIG,
+	SCENARIO_PROFILE,
+	SCENARIO_SERVER,
+	SCENARIO_ARRIVE,
+	SCENARIO_DONE,
+	SCENARIO_CANCEL,
+};
+
+enum scenario_switch { SCENARIO_UNSET, SCENARIO_OFF, SCENARIO_ON };
+
+/* What is unset keeps its value. */
+struct scenario_config {
+	enum scenario_switch late_reject;
+	enum scenario_switch infeasible_fallback;
+	enum scenario_switch fallback_random;
+	int64_t queue_limit;    /* -1: unset */
+	int64_t seed;           /* -1: unset */
+	slo_nsec queue_timeout; /* -1: unset */
+};
+
+/* Strings are the line's own, terminated, and NULL when absent. */
+struct scenario_line {
+	enum scenario_kind kind;
+	bool timed;
+	slo_nsec t;         /* if timed, which arrive, done and cancel are */
+	const char *id;     /* of arrive, done, cancel; 1..SCENARIO_ID_MAX bytes */
+	const char *server; /* of a server, never empty */
+	enum scenario_switch ready;
+	const char *model;      /* of arrive and profile; of a server with a deployment */
+	const char *deployment; /* of a profile with a document; of a server, or NULL */
+	const char *strategy;   /* of arrive, or NULL */
+	int64_t input, output;  /* tokens, >= 0 */
+	slo_nsec created;       /* t unless told */
+	struct slo_target own;
+	struct slo_profile_doc *profile; /* NULL: profile_text was refused, see `refused` */
+	char refused[SCENARIO_ERROR_SIZE];
+	struct scenario_config config;
+	struct json_t *root; /* owns the strings */
+};
+
+/* Reads one line, with or without its newline. On SLO_OK *out is for scenario_line_fini().
+ * SLO_EINVAL: it is malformed, `error` says how. SLO_ENOMEM. */
+MUSTCHECK slo_err scenario_parse(const char *text, size_t len, struct scenario_line *out,
+                                 char error[SCENARIO_ERROR_SIZE]);
+void scenario_line_fini(struct scenario_line *line);
+
+#endif

@@ -1,0 +1,90 @@
+/* snapshot.h - the file that carries what an agent knows over a restart.
+ *
+ *     "SLOSNAP1"  crc32 (4 bytes, little-endian, over all that follows)  length (8, of the records)
+ *     records, each a MessagePack array:
+ *         [0, written]                                            once, first
+ *         [1, model, input, n, json, n, stream, n, [age, input, output, count, ...]]
+ *         [2, backend, server, state]
+ *         [3, id, model, backend, server, load, created, arrived, dispatched, input, output,
+ *             estimate, strategy, flags, goal, per token, fixed]
+ *
+ * Points in time are Unix nanoseconds: another process, or machine start, has another clock.
+ * Another layout gets another digit in its first eight bytes. Pure: bytes in, bytes out. */
+#ifndef SLO_WIRE_FILE_SNAPSHOT_H
+#define SLO_WIRE_FILE_SNAPSHOT_H
+
+#include <stdbool.h>
+
+#include "slo.h"
+
+#define SNAPSHOT_HEAD       20 /* bytes before the records */
+#define SNAPSHOT_COUNTS_MAX 65536
+
+/* One count of an output predictor, see core/predictor.h. */
+struct snapshot_count {
+	uint32_t age, input, output, count;
+};
+
+struct snapshot_mean {
+	double value;
+	uint64_t samples;
+};
+
+struct snapshot_model {
+	struct slice name;
+	struct snapshot_mean input, json, stream; /* see core/estimator.h */
+	const struct snapshot_count *counts;      /* [count_n], at most SNAPSHOT_COUNTS_MAX */
+	size_t count_n;
+};
+
+struct snapshot_server {
+	struct slice backend, server;
+	uint32_t state; /* the writer's word for what HAProxy thought of it */
+};
+
+#define SNAPSHOT_STREAM         1u
+#define SNAPSHOT_STREAM_GUESSED 2u
+#define SNAPSHOT_FALLBACK       4u
+
+struct snapshot_lease {
+	struct slice id, model, backend, server;
+	uint64_t load;
+	int64_t created, arrived, dispatched; /* Unix ns */
+	int64_t input, output, estimate;
+	struct slice strategy; /* its name: numbers may change */
+	uint32_t flags;        /* SNAPSHOT_... */
+	uint32_t goal;         /* enum goal_kind */
+	double per_token, fixed;
+};
+
+/* Writing. Failures are remembered and told by snapshot_end(). */
+struct snapshot_writer;
+struct snapshot_writer *snapshot_begin(int64_t written); /* NULL: out of memory */
+void snapshot_add_model(struct snapshot_writer *w, const struct snapshot_model *m);
+void snapshot_add_server(struct snapshot_writer *w, const struct snapshot_server *s);
+void snapshot_add_lease(struct snapshot_writer *w, const struct snapshot_lease *l);
+/* The whole file, until snapshot_writer_free(). SLO_ENOMEM. */
+MUSTCHECK slo_err snapshot_end(struct snapshot_writer *w, struct slice *out);
+void snapshot_writer_free(struct snapshot_writer *w); /* NULL is accepted */
+
+/* Reading. */
+enum snapshot_kind { SNAPSHOT_MODEL, SNAPSHOT_SERVER, SNAPSHOT_LEASE };
+struct snapshot_record {
+	enum snapshot_kind kind;
+	union {
+		struct snapshot_model model;
+		struct snapshot_server server;
+		struct snapshot_lease lease;
+	};
+};
+
+struct snapshot_reader;
+/* file stays the caller's and must outlive the reader. NULL: *why is a constant text such as
+ * "its checksum is wrong"; else it is NULL. */
+struct snapshot_reader *snapshot_open(struct slice file, int64_t *written, const char **why);
+/* The next record, valid until the next call. SLO_ENOENT: that was all. SLO_EPROTO: this one is
+ * malformed, and nothing after it can be trusted. SLO_ENOMEM. */
+MUSTCHECK slo_err snapshot_next(struct snapshot_reader *r, struct snapshot_record *out);
+void snapshot_reader_free(struct snapshot_reader *r); /* NULL is accepted */
+
+#endif

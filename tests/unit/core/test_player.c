@@ -1,0 +1,362 @@
+/* A player decides what the scheduler decided that it was told of. tests/prop compares the two on
+ * random operations; here is what these do not reach. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/record/player.h"
+#include "core/tap.h"
+#include "sched_build.h"
+
+static struct player *player;
+static size_t told, answers;
+static struct slo_event last;
+
+static void play(void *arg, const struct slo_event *e)
+{
+	bool decision = e->kind == SLO_EVENT_DECISION || e->kind == SLO_EVENT_LET_GO, acted;
+	struct sched_action act;
+	const char *why;
+
+	(void)arg;
+	assert_int_equal(player_apply(player, e, &act, &acted, &why), SLO_OK);
+	assert_int_equal(acted, decision);
+	if (acted) {
+		assert_memory_equal(act.request->id, e->text.p, e->text.len);
+		assert_int_equal(act.verdict, e->verdict);
+		assert_int_equal(act.reason, e->reason);
+		assert_ptr_equal(act.seat ? act.seat->server : NULL,
+		                 player_server(player, e->server));
+	}
+	told++;
+	answers += acted;
+	last = *e;
+}
+
+static void record(struct rig *r, slo_nsec now)
+{
+	const struct sched_tap tap = { play, NULL };
+
+	player_free(player);
+	player = player_new();
+	assert_non_null(player);
+	assert_true(sched_is_quiet(r->s));
+	sched_tell_state(r->s, &tap, now, 0);
+	sched_listen(r->s, &tap);
+	sched_check(player_sched(player));
+	told = answers = 0;
+}
+
+static int drop_all(void **state)
+{
+	player_free(player);
+	player = NULL;
+	return rig_drop(state);
+}
+
+static void steps_that_do_nothing_are_not_told(void **state)
+{
+	struct rig *r = *state;
+
+	quiet(r, SEC(1));
+	record(r, SEC(1));
+	quiet(r, SEC(2));
+	assert_int_equal(told, 0);
+	submit(r, SEC(3), "a");
+	routed(r, SEC(3), "a", "s1");
+	quiet(r, SEC(3));
+	quiet(r, SEC(4));
+	assert_int_equal(told, 3);
+	assert_int_equal(last.kind, SLO_EVENT_STEP);
+}
+
+static void it_is_not_quiet_until_it_stepped(void **state)
+{
+	struct rig *r = *state;
+
+	assert_false(sched_is_quiet(r->s)); /* its servers came */
+	quiet(r, SEC(1));
+	assert_true(sched_is_quiet(r->s));
+	submit(r, SEC(1), "a");
+	assert_false(sched_is_quiet(r->s));
+	routed(r, SEC(1), "a", "s1");
+	quiet(r, SEC(1));
+	assert_true(sched_is_quiet(r->s));
+}
+
+static void several_requests_before_a_step(void **state)
+{
+	struct rig *r = *state;
+	char id[16];
+
+	quiet(r, 0);
+	record(r, 0);
+	for (int i = 0; i < 12; i++) {
+		snprintf(id, sizeof(id), "r%d", i);
+		submit(r, SEC(1) + i, id);
+	}
+	for (int i = 0; i < 4; i++)
+		assert_true(sched_step(r->s, SEC(1) + 12, &(struct sched_action){ 0 }));
+	quiet(r, SEC(1) + 12);
+	end(r, SEC(2), "r1");
+	end(r, SEC(2), "r2");
+	end(r, SEC(2), "r11"); /* leaves */
+	while (sched_step(r->s, SEC(3), &(struct sched_action){ 0 }))
+		;
+	assert_int_equal(answers, 4 + 1 + 2);
+}
+
+static void guesses_are_told_and_random_servers_stay_the_same(void **state)
+{
+	const struct sched_outcome done = { true, 500, 90, 900 };
+	struct rig *r = *state;
+	char id[16];
+
+	quiet(r, 0);
+	record(r, 0);
+	for (int i = 0; i < 200; i++) {
+		struct sched_request req;
+
+		snprintf(id, sizeof(id), "r%d", i);
+		req = ask(r, id, i);
+		req.strategy = i % 2 ? SLO_STRATEGY_RANDOM : SLO_STRATEGY_SLO;
+		req.output = -1;
+		req.input_told = false;
+		assert_int_equal(sched_submit(r->s, i, &req, NULL), SLO_OK);
+		while (sched_step(r->s, i, &(struct sched_action){ 0 }))
+			;
+		end_with(r, i, id, done);
+		while (sched_step(r->s, i, &(struct sched_action){ 0 }))
+			;
+		if (i == 100)
+			record(r, i);
+	}
+	assert_int_equal(answers, 99);
+}
+
+/* The limit was larger when they came. */
+static void more_wait_than_the_limit_allows(void **state)
+{
+	struct rig *r = *state;
+	char id[16];
+
+	fill_up(r, 0);
+	for (int i = 0; i < 5; i++) {
+		snprintf(id, sizeof(id), "w%d", i);
+		submit(r, SEC(1), id);
+		quiet(r, SEC(1));
+	}
+	r->conf.queue_limit = 2;
+	sched_configure(r->s, &r->conf);
+	quiet(r, SEC(1));
+	record(r, SEC(1));
+	assert_int_equal(sched_counts(player_sched(player)).queued, 5);
+	submit(r, SEC(2), "x");
+	answer(r, SEC(2), "x", SLO_REJECT, SLO_REASON_QUEUE_FULL);
+	quiet(r, SEC(2));
+	sched_server_surplus(r->s, r->server[0], 1);
+	sched_server_surplus(r->s, r->server[0], 0);
+	quiet(r, SEC(2));
+	end(r, SEC(3), "f0");
+	while (sched_step(r->s, SEC(3), &(struct sched_action){ 0 }))
+		;
+	assert_int_equal(sched_counts(player_sched(player)).queued, sched_counts(r->s).queued);
+}
+
+static void what_runs_on_a_server_that_left_its_model_stays_charged(void **state)
+{
+	struct rig *r = *state;
+	struct sched_model *other = sched_model_add(r->s, "other", SLO_STRATEGY_SLO);
+	struct deployment *d = sched_deployment_add(other, "x");
+
+	assert_int_equal(sched_server_seat(r->s, d, r->server[0]), SLO_OK);
+	fill_up(r, 0);
+	sched_seat_remove(r->s, sched_seat_find(r->m, r->server[0]));
+	sched_server_surplus(r->s, r->server[1], 3);
+	quiet(r, 0);
+	record(r, 0);
+	for (int i = 0; i < 2; i++) {
+		const struct server *same = player_server(player, r->server[i]->number);
+
+		assert_int_equal(same->ledger.used, r->server[i]->ledger.used);
+		assert_int_equal(same->ledger.inflight, r->server[i]->ledger.inflight);
+	}
+	sched_model_remove(r->s, r->m);
+	quiet(r, 0);
+	record(r, 0);
+	assert_int_equal(player_server(player, r->server[0]->number)->ledger.used,
+	                 r->server[0]->ledger.used);
+	end(r, 1, "f0");
+	end(r, 1, "f1");
+	end(r, 1, "f2");
+	end(r, 1, "f3");
+	quiet(r, 1);
+	assert_int_equal(player_server(player, r->server[0]->number)->ledger.used, 0);
+}
+
+static void requests_that_are_let_go(void **state)
+{
+	struct rig *r = *state;
+	struct sched_action act;
+
+	fill_up(r, 0);
+	submit(r, 1, "w");
+	quiet(r, 1);
+	record(r, 1);
+	assert_true(sched_let_go(r->s, 2, &act));
+	assert_int_equal(last.kind, SLO_EVENT_LET_GO);
+	assert_int_equal(answers, 1);
+}
+
+static void a_profile_survives_with_all_its_numbers(void **state)
+{
+	static const double inputs[] = { 16, 128, 1000, 8000 }, tputs[] = { 8, 0, 3.3, 0.01 };
+	struct profile *p = profile_by_input(4, inputs, tputs, 7.5), *same;
+	struct slo_event e = { .kind = SLO_EVENT_PROFILE };
+
+	(void)state;
+	assert_true(profile_to_event(p, &e));
+	assert_int_equal(profile_from_event(&e, &same), SLO_OK);
+	for (int64_t input = 0; input < 20000; input += 7) {
+		struct slo_target none = { 0 };
+		size_t cell = profile_cell(p, input, 64);
+		struct goal goal = profile_goal(same, &none);
+		slo_nsec a, b;
+
+		assert_int_equal(profile_cell(same, input, 64), cell);
+		assert_int_equal(profile_load(same, cell), profile_load(p, cell));
+		assert_int_equal(profile_infeasible(same, cell), profile_infeasible(p, cell));
+		assert_true(profile_rank(p, cell, &goal, input, 64, &a));
+		assert_true(profile_rank(same, cell, &goal, input, 64, &b));
+		assert_int_equal(a, b);
+	}
+	assert_true(profile_created(same) == profile_created(p));
+	profile_free(same);
+	/* One number more or less, and none of these is a profile. */
+	e.list_n--;
+	assert_int_equal(profile_from_event(&e, &same), SLO_EINVAL);
+	e.list_n++;
+	e.order = UINT64_MAX;
+	assert_int_equal(profile_from_event(&e, &same), SLO_EINVAL);
+	e.order = 0;
+	e.count = INT64_MAX;
+	assert_int_equal(profile_from_event(&e, &same), SLO_EINVAL);
+	free((void *)e.list);
+	profile_free(p);
+}
+
+static void nonsense_is_refused(void **state)
+{
+	static const int64_t options[SLO_EVENT_OPTIONS] = { 99 };
+	static const struct slo_event bad[] = {
+		{ .kind = SLO_EVENT_START },
+		{ .kind = SLO_EVENT_QUIET, .now = SEC(1) },
+		{ .kind = SLO_EVENT_CONFIG },
+		{ .kind = SLO_EVENT_CONFIG, .list = options, .list_n = SLO_EVENT_OPTIONS },
+		{ .kind = SLO_EVENT_MODEL, .model = 0, .text = { (const uint8_t *)"x", 1 } },
+		{ .kind = SLO_EVENT_MODEL, .model = 1, .text = { (const uint8_t *)"x", 1 } },
+		{ .kind = SLO_EVENT_MODEL, .model = 77, .text = { (const uint8_t *)"m", 1 } },
+		{ .kind = SLO_EVENT_MODEL_GONE, .model = 77 },
+		{ .kind = SLO_EVENT_DEPLOYMENT, .model = 77 },
+		{ .kind = SLO_EVENT_DEPLOYMENT_GONE, .model = 1, .deployment = 1 },
+		{ .kind = SLO_EVENT_ORDER, .model = 1 },
+		{ .kind = SLO_EVENT_SERVER, .server = 1, .text = { (const uint8_t *)"x", 1 } },
+		{ .kind = SLO_EVENT_SEAT, .model = 1, .server = 2, .order = 1 },
+		{ .kind = SLO_EVENT_SEAT_MOVED, .model = 1, .server = 2, .deployment = 1 },
+		{ .kind = SLO_EVENT_SEAT_GONE, .model = 1, .server = 77 },
+		{ .kind = SLO_EVENT_USABLE, .server = 77 },
+		{ .kind = SLO_EVENT_PROFILE, .model = 1 },
+		{ .kind = SLO_EVENT_PROFILE_GONE, .model = 77 },
+		{ .kind = SLO_EVENT_SURPLUS, .server = 2, .count = -1 },
+		{ .kind = SLO_EVENT_SURPLUS, .server = 2, .load = 1 },
+		{ .kind = SLO_EVENT_SEAT_TURN, .model = 1, .server = 2 },
+		{ .kind = SLO_EVENT_MODEL_TURN, .model = 1, .order = 9 },
+		{ .kind = SLO_EVENT_SUBMIT, .model = 1 },
+		{ .kind = SLO_EVENT_SUBMIT, .model = 77, .text = { (const uint8_t *)"x", 1 } },
+		{ .kind = SLO_EVENT_SUBMIT,
+		  .model = 1,
+		  .text = { (const uint8_t *)"x", 1 },
+		  .strategy = SLO_STRATEGIES },
+		{ .kind = SLO_EVENT_SUBMIT,
+		  .model = 1,
+		  .text = { (const uint8_t *)"x", 1 },
+		  .created = INT64_MIN },
+		{ .kind = SLO_EVENT_LEASE,
+		  .model = 1,
+		  .server = 77,
+		  .text = { (const uint8_t *)"x", 1 } },
+		{ .kind = SLO_EVENT_TRIED, .text = { (const uint8_t *)"x", 1 } },
+		{ .kind = SLO_EVENT_END },
+		{ .kind = SLO_EVENT_STEP, .now = INT64_MAX },
+		{ .kind = SLO_EVENT_PASS },
+	};
+	struct rig *r = *state;
+	struct sched_action act;
+	const char *why;
+	bool acted;
+
+	player = player_new();
+	for (size_t i = 1; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (player_apply(player, &bad[i], &act, &acted, &why) != SLO_EINVAL || !why)
+			fail_msg("event %zu before the start", i);
+	quiet(r, 0);
+	record(r, 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		if (player_apply(player, &bad[i], &act, &acted, &why) != SLO_EINVAL || !why)
+			fail_msg("event %zu", i);
+		sched_check(player_sched(player));
+	}
+}
+
+static void none_is_charged_under_the_id_of_one_that_is_over(void **state)
+{
+	struct slo_event e = {
+		.kind = SLO_EVENT_LEASE,
+		.now = SEC(2),
+		.model = 1,
+		.server = 2,
+		.text = { (const uint8_t *)"a", 1 },
+	};
+	struct rig *r = *state;
+	struct sched_action act;
+	const char *why;
+	bool acted;
+
+	quiet(r, 0);
+	record(r, 0);
+	submit(r, SEC(1), "a");
+	routed(r, SEC(1), "a", "s1");
+	end(r, SEC(2), "a");
+	assert_int_equal(last.kind, SLO_EVENT_END);
+	assert_int_equal(player_apply(player, &e, &act, &acted, &why), SLO_EINVAL);
+	sched_check(player_sched(player));
+	e.text.p = (const uint8_t *)"b";
+	assert_int_equal(player_apply(player, &e, &act, &acted, &why), SLO_OK);
+	sched_check(player_sched(player));
+}
+
+#undef TEST
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rig_make, drop_all)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(steps_that_do_nothing_are_not_told),
+		TEST(it_is_not_quiet_until_it_stepped),
+		TEST(several_requests_before_a_step),
+		TEST(guesses_are_told_and_random_servers_stay_the_same),
+		TEST(more_wait_than_the_limit_allows),
+		TEST(what_runs_on_a_server_that_left_its_model_stays_charged),
+		TEST(requests_that_are_let_go),
+		TEST(a_profile_survives_with_all_its_numbers),
+		TEST(nonsense_is_refused),
+		TEST(none_is_charged_under_the_id_of_one_that_is_over),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

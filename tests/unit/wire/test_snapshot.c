@@ -1,0 +1,226 @@
+/* The file that carries leases and learned counts over a restart. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "snapshot_forge.h"
+#include "wire/file/snapshot.h"
+
+#define WRITTEN INT64_C(1764000000123456789)
+
+static struct slice text(const char *s)
+{
+	return (struct slice){ (const uint8_t *)s, strlen(s) };
+}
+
+static bool is(struct slice s, const char *want)
+{
+	return s.len == strlen(want) && memcmp(s.p, want, s.len) == 0;
+}
+
+static const struct snapshot_count counts[] = { { 0, 9, 6, 12 }, { 23, 0, 20, UINT32_MAX } };
+
+static struct snapshot_model a_model(void)
+{
+	return (struct snapshot_model){ .name = text("org/model"),
+		                        .input = { -0.25, 64 },
+		                        .json = { 4.5, 1 },
+		                        .stream = { 0, 0 },
+		                        .counts = counts,
+		                        .count_n = 2 };
+}
+
+static struct snapshot_lease a_lease(void)
+{
+	return (struct snapshot_lease){ .id = text("7F000001:1"),
+		                        .model = text("org/model"),
+		                        .backend = text("be"),
+		                        .server = text("l20-3"),
+		                        .load = UINT64_C(1) << 32,
+		                        .created = WRITTEN - 5,
+		                        .arrived = -7,
+		                        .dispatched = WRITTEN,
+		                        .input = 512,
+		                        .output = 64,
+		                        .estimate = -1,
+		                        .strategy = text("slo-pack-load"),
+		                        .flags = SNAPSHOT_STREAM | SNAPSHOT_FALLBACK,
+		                        .goal = 3,
+		                        .per_token = 0.05,
+		                        .fixed = 0 };
+}
+
+/* An exact-size copy of a file with one record of each kind, so that an over-read shows. */
+static struct slice a_file(void)
+{
+	struct snapshot_writer *w = snapshot_begin(WRITTEN);
+	struct snapshot_model m = a_model();
+	struct snapshot_lease l = a_lease();
+	const struct snapshot_server s = { text("be"), text("l20-3"), 2 };
+	struct slice out;
+	uint8_t *copy;
+
+	assert_non_null(w);
+	snapshot_add_model(w, &m);
+	snapshot_add_server(w, &s);
+	snapshot_add_lease(w, &l);
+	assert_int_equal(snapshot_end(w, &out), SLO_OK);
+	copy = malloc(out.len);
+	assert_non_null(copy);
+	memcpy(copy, out.p, out.len);
+	out.p = copy;
+	snapshot_writer_free(w);
+	return out;
+}
+
+static struct snapshot_reader *opened(struct slice file)
+{
+	const char *why = "?";
+	int64_t written = 0;
+	struct snapshot_reader *r = snapshot_open(file, &written, &why);
+
+	assert_null(why);
+	assert_non_null(r);
+	assert_int_equal(written, WRITTEN);
+	return r;
+}
+
+static void what_was_written_is_read(void **state)
+{
+	struct slice file = a_file();
+	struct snapshot_reader *r = opened(file);
+	struct snapshot_record rec;
+
+	(void)state;
+	assert_int_equal(snapshot_next(r, &rec), SLO_OK);
+	assert_int_equal(rec.kind, SNAPSHOT_MODEL);
+	assert_true(is(rec.model.name, "org/model"));
+	assert_true(rec.model.input.value == -0.25 && rec.model.input.samples == 64);
+	assert_true(rec.model.json.value == 4.5 && rec.model.json.samples == 1);
+	assert_int_equal(rec.model.count_n, 2);
+	assert_memory_equal(rec.model.counts, counts, sizeof(counts));
+	assert_int_equal(snapshot_next(r, &rec), SLO_OK);
+	assert_int_equal(rec.kind, SNAPSHOT_SERVER);
+	assert_true(is(rec.server.backend, "be") && is(rec.server.server, "l20-3"));
+	assert_int_equal(rec.server.state, 2);
+	assert_int_equal(snapshot_next(r, &rec), SLO_OK);
+	assert_int_equal(rec.kind, SNAPSHOT_LEASE);
+	assert_true(is(rec.lease.id, "7F000001:1") && is(rec.lease.strategy, "slo-pack-load"));
+	assert_true(is(rec.lease.backend, "be") && is(rec.lease.server, "l20-3"));
+	assert_true(rec.lease.load == UINT64_C(1) << 32);
+	assert_true(rec.lease.created == WRITTEN - 5 && rec.lease.arrived == -7);
+	assert_true(rec.lease.dispatched == WRITTEN && rec.lease.estimate == -1);
+	assert_int_equal(rec.lease.input, 512);
+	assert_int_equal(rec.lease.output, 64);
+	assert_int_equal(rec.lease.flags, SNAPSHOT_STREAM | SNAPSHOT_FALLBACK);
+	assert_int_equal(rec.lease.goal, 3);
+	assert_true(rec.lease.per_token == 0.05 && rec.lease.fixed == 0);
+	assert_int_equal(snapshot_next(r, &rec), SLO_ENOENT);
+	snapshot_reader_free(r);
+	free((void *)file.p);
+}
+
+static void every_prefix_is_refused(void **state)
+{
+	struct slice file = a_file();
+
+	(void)state;
+	for (size_t n = 0; n < file.len; n++) {
+		uint8_t *copy = malloc(n ? n : 1);
+		const char *why = NULL;
+		int64_t written;
+
+		assert_non_null(copy);
+		memcpy(copy, file.p, n);
+		assert_null(snapshot_open((struct slice){ copy, n }, &written, &why));
+		assert_string_equal(why, n < SNAPSHOT_HEAD ? "it is no snapshot"
+		                                           : "its length is wrong");
+		free(copy);
+	}
+	free((void *)file.p);
+}
+
+static void every_flipped_bit_is_noticed(void **state)
+{
+	struct slice file = a_file();
+	uint8_t *bytes = (uint8_t *)file.p;
+
+	(void)state;
+	for (size_t bit = 0; bit < 8 * file.len; bit++) {
+		const char *why = NULL;
+		int64_t written;
+
+		bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		assert_null(snapshot_open(file, &written, &why));
+		if (bit / 8 == 7)
+			assert_string_equal(why, "another version wrote it");
+		bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	free((void *)file.p);
+}
+
+static void malformed_records_are_refused(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+	} bad[] = {
+		{ "\xc0", 1 },     /* nil, no array */
+		{ "\x90", 1 },     /* no kind */
+		{ "\x91\x00", 2 }, /* the first record again */
+		{ "\x91\x04", 2 }, /* a kind that is not known */
+		{ "\x94\x02\xa1"
+		  "b\xa1"
+		  "s\xff",
+		  7 }, /* a negative state */
+		{ "\x93\x02\xa1"
+		  "b\xa1"
+		  "s",
+		  6 }, /* a field is missing */
+		{ "\x95\x02\xa1"
+		  "b\xa1"
+		  "s\x01\x01",
+		  8 }, /* one too many */
+		{ "\x94\x02\xc4\x01"
+		  "b\xa1"
+		  "s\x01",
+		  8 }, /* bytes, no text */
+		{ "\x94\x02\xa1"
+		  "b\xa1"
+		  "s\xce\x00\x00",
+		  9 },                             /* it ends in a number */
+		{ "\xdd\xff\xff\xff\xff\x02", 6 }, /* an array of 2^32 - 1 */
+		{ "\x99\x01\xa1"
+		  "m\xcb\0\0\0\0\0\0\0\0\0\xcb\0\0\0\0\0\0\0\0\0\xcb\0\0\0\0\0\0\0\0\0"
+		  "\x93\x01\x01\x01",
+		  38 }, /* three numbers of a count */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct slice file = forge(WRITTEN, bad[i].bytes, bad[i].len);
+		struct snapshot_reader *r = opened(file);
+		struct snapshot_record rec;
+
+		assert_int_equal(snapshot_next(r, &rec), SLO_EPROTO);
+		snapshot_reader_free(r);
+		free((void *)file.p);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_written_is_read),
+		cmocka_unit_test(every_prefix_is_refused),
+		cmocka_unit_test(every_flipped_bit_is_noticed),
+		cmocka_unit_test(malformed_records_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
