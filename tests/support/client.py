@@ -14,11 +14,14 @@ request at a time, one Http2 many at once.
 import asyncio
 import json
 
-import h2.config
-import h2.connection
-import h2.events
-import h2.exceptions
-import h2.settings
+try:
+    import h2.config
+    import h2.connection
+    import h2.events
+    import h2.exceptions
+    import h2.settings
+except ImportError:  # the demo does without Http2
+    pass
 
 PIECE = 65536
 WINDOW = 1 << 20  # bytes that the server may send ahead, per stream

@@ -120,6 +120,8 @@ class Stack:
     demo servers, config (a function that changes the agent's configuration), wrap (argv in front
     of the agent's, such as valgrind), runtime_api (whether the agent asks HAProxy), profiles (False: none), fleet (server -> gpu)."""
 
+    model = MODEL
+
     def __init__(self, build=None, haproxy=None, speed=50, config=None, wrap=(), profiles=None,
                  server_args=(), fleet=None, conf="haproxy.cfg", maxconn=1000, extra_cfg=None,
                  runtime_api=False):
@@ -163,8 +165,8 @@ class Stack:
         self.config_file = self.dir / "slo-spoa.json"
         self.config_file.write_text(json.dumps(conf, indent=2))
 
-    def profile(self, deployment, text_or_dict, model=MODEL):
-        path = self.dir / "profiles" / model / f"{deployment}.json"
+    def profile(self, deployment, text_or_dict, model=None):
+        path = self.dir / "profiles" / (model or self.model) / f"{deployment}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         text = text_or_dict if isinstance(text_or_dict, str) else json.dumps(text_or_dict)
         path.write_text(text)
@@ -360,12 +362,12 @@ class Stack:
     def metrics(self):
         return get(f"http://127.0.0.1:{self.http}/metrics").decode()
 
-    def ledger(self, model=MODEL):
-        return self.state()["models"][model]["servers"]
+    def ledger(self, model=None):
+        return self.state()["models"][model or self.model]["servers"]
 
-    def idle(self, model=MODEL):
+    def idle(self, model=None):
         """Nothing queued, nothing in flight, every load exactly 0."""
-        m = self.state()["models"][model]
+        m = self.state()["models"][model or self.model]
         return m["queued"] == 0 and all(s["load"] == 0 and s["inflight"] == 0
                                         for s in m["servers"].values())
 
