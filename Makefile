@@ -96,7 +96,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 .SECONDARY:
 .DEFAULT_GOAL := all
 .PHONY: all run test unit integration asan valgrind coverage bench pgo experiment experiment-real mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
-	format install clean deps-run deps-test newer-haproxy build-tests test-binaries help
+	format install clean deps-run deps-test newer-haproxy llama build-tests test-binaries help
 
 all: $(progs) ## Build the daemon and slo-replay (VARIANT=release|debug|asan|cov)
 
@@ -110,9 +110,12 @@ deps-run:
 deps-test:
 	@sh tests/support/install-deps.sh test
 
-run: deps-run ## Install what is missing, build, and show the main job on loopback (ONCE=1: do not stay)
+run: deps-run ## Install what is missing, build, show the main job on loopback (ONCE=1: do not stay; ENGINE=llama: real engines)
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all test-binaries
-	@BUILD_DIR=$(BUILD)/release DEMO_DIR=$(BUILD)/release $(PYTHON) tests/demo/run.py
+	@$(run-$(or $(ENGINE),modelled))
+run-modelled = BUILD_DIR=$(BUILD)/release DEMO_DIR=$(BUILD)/release $(PYTHON) tests/demo/run.py
+run-llama = sh tests/engine/get-llama.sh $(BUILD)/llama && \
+	BUILD_DIR=$(BUILD)/release LLAMA_DIR=$(BUILD)/llama $(PYTHON) tests/demo/engines_demo.py
 
 ## Tests
 
@@ -138,6 +141,10 @@ asan: ## Unit, property and corpus tests under ASan and UBSan
 valgrind: newer-haproxy ## Unit tests and a part of the integration tests under valgrind
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all build-tests
 	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant release valgrind
+
+# A real LLM engine. Where Debian's mirror does not have it (exit status 3) its tests are skipped.
+llama:
+	@sh tests/engine/get-llama.sh $(BUILD)/llama || [ $$? -eq 3 ]
 
 newer-haproxy:
 	@sh tests/support/get-haproxy.sh $(BUILD)/hap

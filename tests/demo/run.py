@@ -3,6 +3,8 @@
 
 usage: run.py        (usually by "make run"; BUILD_DIR holds slo-spoa, DEMO_DIR tests/llm_server)
 
+engines_demo.py shows the same with real engines.
+
 On a terminal the stack stays up until Ctrl-C, unless ONCE=1. Exit status 0: every request was
 answered and the agent's books are at 0 again.
 """
@@ -140,7 +142,7 @@ class Books:
     """What the agent says it has done so far."""
 
     def __init__(self, stack):
-        model = stack.state()["models"][harness.MODEL]
+        model = stack.state()["models"][stack.model]
         self.servers = model["servers"]
         self.queued = model["queued"]
         self.decisions, self.outcomes = {}, {}
@@ -200,7 +202,7 @@ class Burst:
         while any(p.alive() for p in clients):
             if stop.asked or time.monotonic() > deadline:
                 return
-            queued = self.stack.state()["models"][harness.MODEL]["queued"]
+            queued = self.stack.state()["models"][self.stack.model]["queued"]
             self.most_held = max(self.most_held, queued)
             time.sleep(0.02)
 
@@ -274,7 +276,11 @@ def target_ms(stack):
     return json.loads(path.read_text())["slos"]["tpat"] * 1e3
 
 
-def report_strategies(stack, bursts):
+HELD = ("  held          kept by the agent until a server had room: the mean time of all requests, the\n"
+        "                longest, and how many waited at once")
+
+
+def table_of_strategies(bursts):
     say("                                      ms per token         SLO       held, s")
     say("strategy        verdict    requests      P50      P99      met    mean  longest  at once")
     for burst in bursts:
@@ -286,13 +292,16 @@ def report_strategies(stack, bursts):
             share = f"{100 * met / (met + missed):6.1f} %" if met + missed else f"{'-':>8}"
             say(f"{strategy:15} {verdict:9} {n:9} {' '.join(latency)} {share} {' '.join(held)}")
             latency, held = [f"{'':8}"] * 2, []
-    target = target_ms(stack)
     say()
+
+
+def report_strategies(stack, bursts):
+    table_of_strategies(bursts)
+    target = target_ms(stack)
     say("  ms per token  time of a request, held and served, over its prompt and answer tokens; "
         f"the\n                target is {target:g} ms ({target * SPEED:g} ms at real speed)")
     say("  SLO met       share of the requests that met the target")
-    say("  held          kept by the agent until a server had room: the mean time of all requests,"
-        " the\n                longest, and how many waited at once")
+    say(HELD)
     say()
 
 
@@ -314,6 +323,7 @@ def report_servers(stack, bursts, before):
 
 
 def report_end(stack, bursts):
+    """Fails unless all is well."""
     asked, answered = sum(b.requests for b in bursts), sum(b.answered for b in bursts)
     if answered < asked:
         raise Failure(f"{asked - answered} of {number(asked)} requests failed")
@@ -324,7 +334,7 @@ def report_end(stack, bursts):
 
 
 def offer(stack, stays):
-    body = json.dumps({"model": harness.MODEL,
+    body = json.dumps({"model": stack.model, "max_tokens": 16,
                        "messages": [{"role": "user", "content": "Hello"}]})
     headers, _ = post(stack, body)
     say("\nA single request, and what HAProxy adds to the headers of its answer:\n")
@@ -391,12 +401,16 @@ def stay(stack, stop):
         time.sleep(0.1)
 
 
-def run(stack, stop):
-    """False: the user stopped it before its end."""
-    stays = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("ONCE") != "1"
+def prepare(stack):
     check_tools(stack)
     for path in (stack.dir / "profiles").rglob("*.json"):
         path.write_text(json.dumps(scaled(json.loads(path.read_text()))))
+
+
+def run(stack, stop, prepare, show):
+    """False: the user stopped it before its end."""
+    stays = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("ONCE") != "1"
+    prepare(stack)
     with stack:
         try:
             if not show(stack, stop):
@@ -412,11 +426,11 @@ def run(stack, stop):
     return True
 
 
-def main():
+def main(stack, prepare, show):
+    """The exit status. prepare(stack) comes before the start, show(stack, stop) after it."""
     stop = Stop()
-    stack = harness.Stack(speed=SPEED, runtime_api=True)
     try:
-        if run(stack, stop):
+        if run(stack, stop, prepare, show):
             return 0
     except (Failure, RuntimeError, OSError) as e:
         if not stop.asked:
@@ -434,4 +448,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(harness.Stack(speed=SPEED, runtime_api=True), prepare, show))
