@@ -6,7 +6,7 @@
 # same time wait for each other. On success the last line says which version it is. Exit status 3:
 # the package cannot be had here (offline, another system), nothing is broken.
 # SUITES="forky sid" is the order of trying.
-# shellcheck disable=SC1091,SC2154 # later-suite.sh sets dir, libdir, loader
+# shellcheck disable=SC1091,SC2034,SC2154 # later-suite.sh sets dir, libdir, loader
 set -eu
 
 SUITES=${SUITES:-forky sid}

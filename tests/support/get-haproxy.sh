@@ -5,7 +5,7 @@
 # DIR/haproxy-newer, and makes DIR/haproxy, which runs it. A second call returns at once, calls at
 # the same time wait for each other. On success the last line says which version it is.
 # SUITES="forky trixie" is the order of trying.
-# shellcheck disable=SC1091,SC2154 # later-suite.sh sets dir, libdir, loader
+# shellcheck disable=SC1091,SC2034,SC2154 # later-suite.sh sets dir, libdir, loader
 set -eu
 
 SUITES=${SUITES:-forky trixie}
