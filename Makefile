@@ -9,8 +9,11 @@ VARIANT ?= release
 CC      ?= gcc
 PYTHON  ?= /usr/bin/python3
 JOBS    ?= $(shell nproc 2>/dev/null || echo 1)
+PKG_CONFIG ?= pkg-config
+# WERROR=1 makes a warning an error. Lint and CI set it; a newer compiler may have new warnings.
+WERROR  ?=
 
-WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Werror
+WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wvla $(if $(WERROR),-Werror)
 CPPFLAGS += -D_GNU_SOURCE -DSLO_VERSION='"$(VERSION)"' -Iinclude -Itests/support -Itests/sim -MMD -MP
 BASE := -std=c11 -g $(WARN) -fno-strict-aliasing -fno-common
 
@@ -45,10 +48,18 @@ OUT := $(BUILD)/$(VARIANT)
 # libev's callbacks have a fixed shape, so some parameters stay unused.
 IO_CFLAGS := -Wno-unused-parameter
 
+# $(call libs,FALLBACK,NAME...): how to link the first of these names that pkg-config knows. The
+# fallback serves libraries without a .pc file, and the moment before install-deps.sh has run.
+libs = $(or $(pc_libs),$(1))
+pc_libs = $(strip $(shell for n in $(2); do $(PKG_CONFIG) --libs $$n 2>/dev/null && break; done))
+EV_LIBS      := $(call libs,-lev,libev)
+HTTP_LIBS    := $(call libs,-lmicrohttpd,libmicrohttpd)
+JANSSON_LIBS := $(call libs,-ljansson,jansson)
 CORE_LIBS := -lm
-WIRE_LIBS := -ljansson -lmsgpackc -lz -lm
-IO_LIBS   := -lev -lmicrohttpd -lhiredis -lssl -lcrypto -ljansson -lmsgpackc -lz -lm
-TEST_LIBS := -lcmocka
+# msgpack-c calls itself msgpack up to Debian 12, msgpack-c after it.
+WIRE_LIBS := $(JANSSON_LIBS) $(call libs,-lmsgpackc,msgpack-c msgpack) $(call libs,-lz,zlib) -lm
+IO_LIBS   := $(EV_LIBS) $(HTTP_LIBS) $(call libs,-lhiredis,hiredis) $(call libs,-lssl -lcrypto,openssl) $(WIRE_LIBS)
+TEST_LIBS := $(call libs,-lcmocka,cmocka)
 # Lets a test make allocations of the archives fail (tests/support/failing_malloc.h).
 FAILING := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 # The same for what may be cut short or fail on a socket (tests/support/failing_io.h).
@@ -232,6 +243,7 @@ build-fuzz: $(fuzz_bin)
 layers: $(daemon_libs) $(OUT)/agent/main.o
 	@sh tests/support/layers.sh nm $(OUT) $(OUT)/agent/main.o $(core_obj) $(wire_obj) $(conf_obj) $(base_obj) $(io_obj)
 
+lint: export WERROR = 1
 lint: ## Layers, clang-format, clang-tidy, cppcheck, a clang build: all clean or it fails
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release layers
 	$(Q)clang-format --dry-run -Werror $(sources)
@@ -312,12 +324,12 @@ $(OUT)/tests/unit/wire/test_tokens.o: EXTRA = -Iagent/wire
 $(OUT)/tests/%: $(OUT)/tests/demo/%.o $(OUT)/tests/sim/engine.o $(wire_lib)
 	$(call say,LINK)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ -lmicrohttpd -lev -ljansson -lm
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(HTTP_LIBS) $(EV_LIBS) $(JANSSON_LIBS) -lm
 
 $(OUT)/endurance/%: $(OUT)/tests/endurance/%.o
 	$(call say,LINK)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ -lev -lm
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(EV_LIBS) -lm
 
 $(prop_bin): $(prop_obj) $(wire_lib) $(core_lib)
 	$(call say,LINK)
@@ -335,7 +347,7 @@ $(OUT)/bench/core_bench: $(OUT)/tests/bench/core_bench.o $(core_lib)
 $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(spop_client) $(wire_lib)
 	$(call say,LINK)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ -lev $(WIRE_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(EV_LIBS) $(WIRE_LIBS)
 
 $(OUT)/bench/malloc_count.so: tests/bench/malloc_count.c
 	$(call say,LINK)

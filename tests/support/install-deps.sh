@@ -1,37 +1,40 @@
 #!/bin/sh
-# install-deps.sh run|test|experiment - installs what is missing from Debian's packages.
+# install-deps.sh run|test|experiment - installs the Debian or Ubuntu packages that are missing.
 #
-# run: to build slo-spoa and show it (make run). experiment: that and make experiment. test: that
-# and all other targets of the Makefile. Says nothing and asks for no rights when everything is
-# there. Exit status 0: it is.
+# run: what building slo-spoa and `make run` need. experiment: what `make experiment` needs too.
+# test: what all other targets of the Makefile need too. When nothing is missing it prints nothing
+# and needs no rights. Exit status 0: everything is installed.
 set -eu
 
+# One package or several in a line. a|b: the first of these names that this release has.
 RUN='
 gcc libc6-dev make      # the compiler of all targets
+pkg-config|pkgconf      # how to link the libraries
 libev-dev               # the event loop
 libjansson-dev          # JSON: configuration, profiles, state
-libmsgpack-dev          # MessagePack: the snapshot
+libmsgpack-c-dev|libmsgpack-dev # MessagePack: the snapshot
 zlib1g-dev              # its checksum
 libmicrohttpd-dev       # the HTTP listener, the demo servers
 libhiredis-dev          # Redis: its commands and replies
 libssl-dev              # TLS to Redis
 libbsd-dev uthash-dev   # trees and hash tables, headers only
-haproxy                 # what slo-spoa is an agent of
+scdoc                   # the man pages
+haproxy                 # slo-spoa is an agent of HAProxy
 nghttp2-client          # h2load: load over HTTP/1.1 and HTTP/2
-python3                 # the harness of demo and tests
-curl                    # to try a request by hand
+python3                 # runs the demo and the tests
+curl                    # to send a request by hand
 '
 EXPERIMENT='
 gnuplot-nox             # the plots of make experiment
 '
 TEST='
 libcmocka-dev           # unit tests
-python3-h2              # a client that speaks HTTP/2 in integration tests
-redis-server            # a real one, in integration tests
-openssl                 # certificates for these
-valgrind                # memory errors of the release build
-clang libclang-rt-dev   # the second compiler; libFuzzer
-llvm                    # llvm-symbolizer: names in the reports of fuzz targets
+python3-h2              # an HTTP/2 client for the integration tests
+redis-server            # a real Redis for the integration tests
+openssl                 # makes the certificates of those tests
+valgrind                # finds memory errors of the release build
+clang libclang-rt-dev|libclang-common-14-dev # the second compiler; libFuzzer
+llvm                    # llvm-symbolizer: function names in the reports of fuzz targets
 clang-format clang-tidy # make lint, make format
 cppcheck                # make lint
 gcovr                   # make coverage
@@ -51,20 +54,37 @@ test) wanted=$(names "$RUN$EXPERIMENT$TEST") ;;
 	;;
 esac
 if ! command -v dpkg-query >/dev/null; then
-	say "no dpkg here; the packages of Debian are called:$wanted"
+	say "this system has no dpkg; install what these Debian packages contain:$wanted"
 	exit 1
 fi
 
-# What dpkg does not know at all makes it fail, and has no line.
+# The words of $wanted of which no name is installed. dpkg-query prints no line for a package that
+# it does not know, and fails.
 missing() {
-	# shellcheck disable=SC2016,SC2086 # the format is dpkg-query's; one word per package
-	have=" $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null |
-		sed -n 's/^installed //p' | tr '\n' ' ')"
-	for p in $wanted; do
-		case $have in
-		*" $p "*) ;;
-		*) printf '%s ' "$p" ;;
-		esac
+	# shellcheck disable=SC2016,SC2046 # the format is dpkg-query's; one word per package
+	have=" $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $(echo "$wanted" | tr '|' ' ') \
+		2>/dev/null | sed -n 's/^installed //p' | tr '\n' ' ')"
+	for word in $wanted; do
+		for p in $(echo "$word" | tr '|' ' '); do
+			case $have in
+			*" $p "*) continue 2 ;;
+			esac
+		done
+		printf '%s ' "$word"
+	done
+}
+
+# The first name of each word that apt has a package of.
+choose() {
+	for word in "$@"; do
+		chosen=${word%%|*}
+		for p in $(echo "$word" | tr '|' ' '); do
+			if apt-cache show --no-all-versions "$p" >/dev/null 2>&1; then
+				chosen=$p
+				break
+			fi
+		done
+		printf '%s ' "$chosen"
 	done
 }
 
@@ -76,16 +96,17 @@ if [ "$(id -u)" -ne 0 ]; then
 		if sudo -n true 2>/dev/null; then
 			exec sudo -n sh "$0" "$@"
 		elif [ -t 0 ] && [ -t 2 ]; then
-			say "missing: $lacks- to install them:"
+			say "these packages are missing; sudo will install them: $lacks"
 			exec sudo sh "$0" "$@"
 		fi
 	fi
-	say "missing packages, and no right to install them; as root:"
-	echo "  apt-get update && apt-get install --no-install-recommends $lacks" >&2
+	say "packages are missing, and you may not install them; as root, run:"
+	# shellcheck disable=SC2086 # one word per package
+	echo "  apt-get update && apt-get install --no-install-recommends $(choose $lacks)" >&2
 	exit 1
 fi
 
-# Debian starts what it installs; a haproxy that nobody asked for shall not run.
+# Debian starts services as it installs them. This policy keeps haproxy and redis-server stopped.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
 	trap 'rm -f "$policy"' EXIT
@@ -94,11 +115,13 @@ if [ ! -e "$policy" ]; then
 	chmod 755 "$policy"
 fi
 
-say "installing $lacks"
 export DEBIAN_FRONTEND=noninteractive
-apt-get -qq update || say "the package lists could not be updated; going on with the old ones"
+apt-get -qq update || say "apt-get update failed; the old package lists are used"
 # shellcheck disable=SC2086 # one word per package
-apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends $lacks >/dev/null
+packages=$(choose $lacks)
+say "installing $packages"
+# shellcheck disable=SC2086 # one word per package
+apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends $packages >/dev/null
 lacks=$(missing)
 if [ -n "$lacks" ]; then
 	say "still missing: $lacks"

@@ -86,7 +86,7 @@ pure conf "$libc" "$libm" "$compiler" "$json" "$address"
 # The daemon links these as shared libraries: a function of ours with a name of theirs would be
 # called in its place, by the library itself too.
 awk '{ print $1 }' "$tmp/d" | sort -u >"$tmp/ours"
-for library in jansson ev microhttpd msgpackc z hiredis ssl crypto; do
+for library in jansson ev microhttpd msgpackc msgpack-c z hiredis ssl crypto; do
 	file=$(cc -print-file-name=lib$library.so)
 	[ -e "$file" ] || continue # msgpack-c's name differs between releases
 	"$nm" -D --defined-only "$file"
