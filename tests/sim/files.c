@@ -10,7 +10,7 @@
 bool files_profile_path(const char *dir, double headroom, const char *model, const char *gpu,
                         char *out, size_t cap)
 {
-	char key[512], part[16] = "";
+	char key[512], part[24] = "";
 	int n;
 
 	if (profdoc_key(model, gpu, key, sizeof(key)) != SLO_OK)

@@ -163,7 +163,8 @@ static bool make_room(struct redis_link *l, size_t len)
 void redis_link_command(struct redis_link *l, int argc, const char **argv, const size_t *len)
 {
 	char *text = NULL;
-	int n = redisFormatCommandArgv(&text, argc, argv, len);
+	/* An int up to hiredis 0.14, a long long since. */
+	long long n = redisFormatCommandArgv(&text, argc, argv, len);
 
 	if (n < 0 || !make_room(l, (size_t)n)) {
 		l->starved = true;
