@@ -1,22 +1,16 @@
 #include "conf/config_addresses.h"
 
-#include <string.h>
-
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define HOUR     (3600 * SLO_NSEC_PER_SEC)
 
-/* Port 0 is another one each time. */
 static bool is_listed(const struct config_listen *l, const struct listen_addr *a)
 {
-	for (size_t i = 0; i < l->count; i++) {
-		const struct listen_addr *b = &l->addr[i];
-
-		if (a->kind == b->kind &&
-		    (a->kind == LISTEN_UNIX
-		         ? strcmp(a->path, b->path) == 0
-		         : a->port != 0 && a->port == b->port && strcmp(a->host, b->host) == 0))
+	/* Port 0 is another one each time. */
+	if (a->kind != LISTEN_UNIX && a->port == 0)
+		return false;
+	for (size_t i = 0; i < l->count; i++)
+		if (listen_addr_equal(a, &l->addr[i]))
 			return true;
-	}
 	return false;
 }
 

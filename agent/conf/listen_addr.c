@@ -114,3 +114,12 @@ bool listen_addr_parse(const char *s, const char *dir, struct listen_addr *out, 
 	*out = a;
 	return true;
 }
+
+bool listen_addr_equal(const struct listen_addr *a, const struct listen_addr *b)
+{
+	if (a->kind != b->kind)
+		return false;
+	if (a->kind == LISTEN_UNIX)
+		return strcmp(a->path, b->path) == 0;
+	return a->port == b->port && strcmp(a->host, b->host) == 0;
+}

@@ -171,20 +171,20 @@ static slo_err parse_fields(struct slice rest, struct endline *e)
 /* HAProxy's phrases behind "Server be/srv ", the longer before its own beginning. */
 static const struct {
 	const char *phrase;
-	enum endline_state state;
+	enum slo_server_state state;
 } changes[] = {
-	{ "is UP/DRAIN", ENDLINE_DRAIN },
-	{ "is UP", ENDLINE_UP },
-	{ "is DOWN", ENDLINE_DOWN },
-	{ "is going DOWN for maintenance", ENDLINE_MAINT },
-	{ "was DOWN and now enters maintenance", ENDLINE_MAINT },
-	{ "remains in maintenance", ENDLINE_MAINT },
-	{ "remains in forced maintenance", ENDLINE_MAINT },
-	{ "enters drain state", ENDLINE_DRAIN },
-	{ "remains in drain mode", ENDLINE_DRAIN },
-	{ "remains in forced drain mode", ENDLINE_DRAIN },
-	{ "is leaving forced drain but remains in drain mode", ENDLINE_DRAIN },
-	{ "is stopping", ENDLINE_DRAIN },
+	{ "is UP/DRAIN", SLO_SERVER_DRAIN },
+	{ "is UP", SLO_SERVER_UP },
+	{ "is DOWN", SLO_SERVER_DOWN },
+	{ "is going DOWN for maintenance", SLO_SERVER_MAINT },
+	{ "was DOWN and now enters maintenance", SLO_SERVER_MAINT },
+	{ "remains in maintenance", SLO_SERVER_MAINT },
+	{ "remains in forced maintenance", SLO_SERVER_MAINT },
+	{ "enters drain state", SLO_SERVER_DRAIN },
+	{ "remains in drain mode", SLO_SERVER_DRAIN },
+	{ "remains in forced drain mode", SLO_SERVER_DRAIN },
+	{ "is leaving forced drain but remains in drain mode", SLO_SERVER_DRAIN },
+	{ "is stopping", SLO_SERVER_DRAIN },
 };
 
 /* rest is what stands behind "Server ". Whether this is a message about a server, if only one that

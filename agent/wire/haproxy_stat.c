@@ -28,14 +28,15 @@ static bool starts(struct slice s, const char *text)
 	return s.len >= strlen(text) && memcmp(s.p, text, strlen(text)) == 0;
 }
 
-enum haproxy_state haproxy_state_parse(struct slice status)
+enum slo_server_state haproxy_state_parse(struct slice status)
 {
 	static const struct {
 		const char *word;
-		enum haproxy_state state;
+		enum slo_server_state state;
 	} words[] = {
-		{ "UP", HAPROXY_UP },       { "DOWN", HAPROXY_DOWN }, { "MAINT", HAPROXY_MAINT },
-		{ "DRAIN", HAPROXY_DRAIN }, { "NOLB", HAPROXY_NOLB }, { "no check", HAPROXY_UP },
+		{ "UP", SLO_SERVER_UP },       { "DOWN", SLO_SERVER_DOWN },
+		{ "MAINT", SLO_SERVER_MAINT }, { "DRAIN", SLO_SERVER_DRAIN },
+		{ "NOLB", SLO_SERVER_DRAIN },  { "no check", SLO_SERVER_UP },
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -45,7 +46,7 @@ enum haproxy_state haproxy_state_parse(struct slice status)
 		    (status.len == len || status.p[len] == ' ' || status.p[len] == '('))
 			return words[i].state;
 	}
-	return HAPROXY_OTHER;
+	return SLO_SERVER_DOWN;
 }
 
 /* Counts only: an empty one is 0, one that is too large the largest. */
@@ -114,8 +115,7 @@ static slo_err read_header(struct haproxy_stat *p)
 	static const char *const names[HAPROXY_COLS] = {
 		[HAPROXY_COL_PXNAME] = "pxname", [HAPROXY_COL_SVNAME] = "svname",
 		[HAPROXY_COL_QCUR] = "qcur",     [HAPROXY_COL_SCUR] = "scur",
-		[HAPROXY_COL_STATUS] = "status", [HAPROXY_COL_WEIGHT] = "weight",
-		[HAPROXY_COL_TYPE] = "type",
+		[HAPROXY_COL_STATUS] = "status", [HAPROXY_COL_TYPE] = "type",
 	};
 	struct fields f = { p->line + 2, p->line + p->len, true };
 
@@ -160,8 +160,7 @@ static slo_err read_row(struct haproxy_stat *p, struct haproxy_item *out)
 	s->state = haproxy_state_parse(field[HAPROXY_COL_STATUS]);
 	if (s->backend.len == 0 || s->name.len == 0 ||
 	    !number32(field[HAPROXY_COL_SCUR], &s->sessions) ||
-	    !number32(field[HAPROXY_COL_QCUR], &s->queued) ||
-	    !number32(field[HAPROXY_COL_WEIGHT], &s->weight))
+	    !number32(field[HAPROXY_COL_QCUR], &s->queued))
 		return SLO_EPROTO;
 	return SLO_OK;
 }

@@ -27,4 +27,7 @@ struct listen_addr {
 MUSTCHECK bool listen_addr_parse(const char *s, const char *dir, struct listen_addr *out,
                                  const char **why);
 
+/* Whether both name the same address. Two ports 0 are the same here, though the kernel chooses. */
+bool listen_addr_equal(const struct listen_addr *a, const struct listen_addr *b);
+
 #endif

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "slo.h"
+#include "slo_server_state.h"
 
 #define ENDLINE_ID_MAX 255
 
@@ -20,13 +21,6 @@ enum endline_kind {
 	ENDLINE_SERVER,  /* be/srv is now in `state` */
 	ENDLINE_STOPPED, /* a process that serves `be` stops, after a reload as a rule */
 	ENDLINE_OTHER,   /* anything else */
-};
-
-enum endline_state {
-	ENDLINE_UP,
-	ENDLINE_DOWN,
-	ENDLINE_MAINT,
-	ENDLINE_DRAIN, /* takes no new sessions, serves the open ones */
 };
 
 /* Slices borrow from the line; p NULL = absent. Numbers are -1 when absent, negative or not a
@@ -44,7 +38,7 @@ struct endline {
 	int64_t in;  /* tokens */
 	int64_t out; /* tokens */
 	uint64_t dropped;
-	enum endline_state state;
+	enum slo_server_state state; /* ENDLINE_SERVER: up, down, maint or drain */
 };
 
 /* One line or datagram, with or without its line end. Fields that the kind does not have are

@@ -20,26 +20,16 @@
 #include <stdint.h>
 
 #include "slo.h"
+#include "slo_server_state.h"
 
 /* Of one line, header included; the longest header (3.2) has 3,025 bytes. */
 #define HAPROXY_LINE_MAX 16384
 
-/* What HAProxy would do with a request for the server. */
-enum haproxy_state {
-	HAPROXY_UP,    /* used: "UP", "UP 1/3" (going down), "no check" */
-	HAPROXY_DOWN,  /* not used: "DOWN", "DOWN 1/2" (going up), "DOWN (agent)" */
-	HAPROXY_MAINT, /* not used: "MAINT", "MAINT (via be/s1)", "MAINT (resolution)" */
-	HAPROXY_DRAIN, /* no new load wanted: "DRAIN", "DRAIN (agent)" */
-	HAPROXY_NOLB,  /* the same, by its health check: "NOLB" */
-	HAPROXY_OTHER, /* a word that we do not know */
-};
-
 struct haproxy_server {
 	struct slice backend, name;
-	enum haproxy_state state;
+	enum slo_server_state state;
 	uint32_t sessions; /* scur: running there */
 	uint32_t queued;   /* qcur: waiting in HAProxy for this server and no other */
-	uint32_t weight;
 };
 
 enum haproxy_kind {
@@ -63,10 +53,9 @@ enum haproxy_column {
 	HAPROXY_COL_QCUR,
 	HAPROXY_COL_SCUR,
 	HAPROXY_COL_STATUS,
-	HAPROXY_COL_WEIGHT,
 	HAPROXY_COL_TYPE,
+	HAPROXY_COLS,
 };
-#define HAPROXY_COLS 7
 
 struct haproxy_stat {
 	uint32_t at[HAPROXY_COLS]; /* where the table has that column, from 0 */
@@ -90,7 +79,9 @@ MUSTCHECK slo_err haproxy_stat_next(struct haproxy_stat *p, struct slice *in,
 /* Whether what came is a whole answer to that many commands. */
 bool haproxy_stat_complete(const struct haproxy_stat *p, uint32_t commands);
 
-/* The value of the column "status". */
-enum haproxy_state haproxy_state_parse(struct slice status);
+/* The value of the column "status": "UP", "UP 1/3" (going down) and "no check" are up, "DOWN",
+ * "DOWN 1/2" (going up) and any other word down, "MAINT (via be/s1)" maint, "DRAIN (agent)" and
+ * "NOLB", which a health check can answer, drain. */
+enum slo_server_state haproxy_state_parse(struct slice status);
 
 #endif

@@ -470,19 +470,6 @@ static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
 		roster_server_idle(a, end.server);
 }
 
-/* One process may see a server down that another sees up: until the next poll the news counts. */
-static void server_notice(struct agent *a, slo_nsec now, const struct endline *e)
-{
-	static const enum roster_state states[] = {
-		[ENDLINE_UP] = ROSTER_UP,
-		[ENDLINE_DOWN] = ROSTER_DOWN,
-		[ENDLINE_MAINT] = ROSTER_MAINT,
-		[ENDLINE_DRAIN] = ROSTER_DRAIN,
-	};
-
-	roster_server_told(a, now, e->be, e->srv, states[e->state]);
-}
-
 bool agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
                       const char *peer)
 {
@@ -507,7 +494,7 @@ bool agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t
 		break;
 	case ENDLINE_SERVER:
 		a->stats.notices++;
-		server_notice(a, now, &e);
+		roster_server_told(a, now, e.be, e.srv, e.state);
 		break;
 	case ENDLINE_STOPPED:
 		a->stats.notices++;

@@ -8,10 +8,13 @@
 
 #define KEY_MAX (2 * CONFIG_NAME_MAX + 1)
 
-const char *roster_state_name(enum roster_state s)
+const char *roster_state_name(enum slo_server_state s)
 {
-	static const char *const names[ROSTER_STATES] = { "up",    "down",   "maint",
-		                                          "drain", "absent", "untold" };
+	static const char *const names[] = {
+#define NAME(name, text) [SLO_SERVER_##name] = text,
+		SLO_SERVER_STATE_LIST(NAME)
+#undef NAME
+	};
 
 	return names[s];
 }
@@ -116,7 +119,7 @@ struct roster_server *roster_server_register(struct agent *a, struct roster_back
 		goto err;
 	}
 	s->backend = b;
-	s->state = ROSTER_UNTOLD;
+	s->state = SLO_SERVER_UNTOLD;
 	s->server->owner = s;
 	TAILQ_INSERT_TAIL(&b->servers, s, link);
 	return s;
@@ -164,7 +167,7 @@ void roster_collect(struct agent *a)
 
 void roster_apply(struct agent *a, struct roster_server *s)
 {
-	bool usable = s->state == ROSTER_UP || (s->state == ROSTER_UNTOLD && s->configured);
+	bool usable = s->state == SLO_SERVER_UP || (s->state == SLO_SERVER_UNTOLD && s->configured);
 
 	sched_server_usable(a->sched, s->server, usable);
 }
@@ -220,17 +223,17 @@ static void claim(struct agent *a, slo_nsec now, struct roster_server *s)
 }
 
 static void set_state(struct agent *a, slo_nsec now, struct roster_server *s,
-                      enum roster_state state)
+                      enum slo_server_state state)
 {
 	bool was_told = roster_is_told(s);
 
 	if (s->state == state)
 		return;
-	if (state == ROSTER_UNTOLD)
+	if (state == SLO_SERVER_UNTOLD)
 		log_limited(a->log, now, LOG_CAUSE_FLEET, LOG_NOTICE,
 		            "server %s: the HAProxy process that said %s has stopped", s->key,
 		            roster_state_name(s->state));
-	else if (s->state != ROSTER_UNTOLD || state != ROSTER_UP)
+	else if (s->state != SLO_SERVER_UNTOLD || state != SLO_SERVER_UP)
 		log_limited(a->log, now, LOG_CAUSE_FLEET, LOG_NOTICE, "server %s is %s", s->key,
 		            roster_state_name(state));
 	s->state = state;
@@ -264,7 +267,7 @@ static struct roster_server *discover(struct agent *a, slo_nsec now, struct rost
 }
 
 static void told(struct agent *a, slo_nsec now, struct roster_backend *b, struct slice name,
-                 enum roster_state state, bool row)
+                 enum slo_server_state state, bool row)
 {
 	struct roster_server *s = roster_server_find(&a->roster, roster_slice(b->name), name);
 	uint64_t view = a->roster.view;
@@ -282,12 +285,12 @@ static void told(struct agent *a, slo_nsec now, struct roster_backend *b, struct
 	s->best = s->seen_in == view && s->best < state ? s->best : state;
 	s->seen_in = view;
 	/* Other processes may yet say UP, but nothing better. */
-	if (state == ROSTER_UP && s->pushed_in != view)
+	if (state == SLO_SERVER_UP && s->pushed_in != view)
 		set_state(a, now, s, state);
 }
 
 void roster_server_seen(struct agent *a, slo_nsec now, const char *backend, const char *server,
-                        enum roster_state state)
+                        enum slo_server_state state)
 {
 	struct roster_backend *b = roster_backend_find(&a->roster, roster_slice(backend));
 
@@ -296,7 +299,7 @@ void roster_server_seen(struct agent *a, slo_nsec now, const char *backend, cons
 }
 
 void roster_server_told(struct agent *a, slo_nsec now, struct slice backend, struct slice server,
-                        enum roster_state state)
+                        enum slo_server_state state)
 {
 	struct roster_backend *b = roster_backend_find(&a->roster, backend);
 
@@ -312,7 +315,7 @@ void roster_backend_stopped(struct agent *a, slo_nsec now, struct slice backend)
 	if (!b || a->conf->runtime_api.count > 0)
 		return;
 	TAILQ_FOREACH (s, &b->servers, link)
-		set_state(a, now, s, ROSTER_UNTOLD);
+		set_state(a, now, s, SLO_SERVER_UNTOLD);
 }
 
 void roster_view_begin(struct agent *a, slo_nsec now)
@@ -325,12 +328,12 @@ static void not_named(struct agent *a, slo_nsec now, struct roster_server *s)
 {
 	if (s->configured) {
 		if (s->backend->seen_in == a->roster.view)
-			set_state(a, now, s, ROSTER_ABSENT);
+			set_state(a, now, s, SLO_SERVER_ABSENT);
 		return;
 	}
 	if (!roster_is_leaving(s))
 		log_limited(a->log, now, LOG_CAUSE_FLEET, LOG_NOTICE, "server %s leaves", s->key);
-	s->state = ROSTER_ABSENT;
+	s->state = SLO_SERVER_ABSENT;
 	roster_apply(a, s);
 	while (s->server->seats)
 		sched_seat_remove(a->sched, s->server->seats);

@@ -223,7 +223,7 @@ static void forget_names(struct agent *a, bool untold)
 		s->configured = false;
 		s->named_by = NULL;
 		if (untold)
-			s->state = ROSTER_UNTOLD;
+			s->state = SLO_SERVER_UNTOLD;
 	}
 }
 
@@ -231,7 +231,7 @@ static void forget_names(struct agent *a, bool untold)
 static void apply_all(struct agent *a)
 {
 	for (struct roster_server *s = a->roster.servers; s; s = s->hh.next) {
-		while (!s->configured && s->state == ROSTER_UNTOLD && s->server->seats)
+		while (!s->configured && s->state == SLO_SERVER_UNTOLD && s->server->seats)
 			sched_seat_remove(a->sched, s->server->seats);
 		roster_apply(a, s);
 	}

@@ -22,7 +22,7 @@ static inline struct slice roster_slice(const char *s)
 /* HAProxy has it. */
 static inline bool roster_is_told(const struct roster_server *s)
 {
-	return s->state != ROSTER_UNTOLD && s->state != ROSTER_ABSENT;
+	return s->state != SLO_SERVER_UNTOLD && s->state != SLO_SERVER_ABSENT;
 }
 
 struct roster_backend *roster_backend_find(const struct roster *f, struct slice name);

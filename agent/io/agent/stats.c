@@ -81,16 +81,22 @@ double histogram_quantile(const struct histogram *h, double q)
 
 const char *stats_frame_kind(enum frame_kind k)
 {
-	static const char *const names[FRAME_KINDS] = { "hello", "healthcheck", "notify",
-		                                        "ack",   "disconnect",  "other" };
+	static const char *const names[] = {
+#define NAME(name, text) [FRAME_##name] = text,
+		FRAME_KIND_LIST(NAME)
+#undef NAME
+	};
 
 	return names[k];
 }
 
 const char *stats_end_kind(enum end_kind k)
 {
-	static const char *const names[END_KINDS] = { "closed",  "cancelled", "duplicate",
-		                                      "unknown", "malformed", "dropped" };
+	static const char *const names[] = {
+#define NAME(name, text) [END_##name] = text,
+		END_KIND_LIST(NAME)
+#undef NAME
+	};
 
 	return names[k];
 }

@@ -2,10 +2,20 @@
 
 #include <time.h>
 
-slo_nsec clock_nsec(void)
+static int64_t nsec_of(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (slo_nsec)ts.tv_sec * SLO_NSEC_PER_SEC + ts.tv_nsec;
+	clock_gettime(clock, &ts);
+	return (int64_t)ts.tv_sec * SLO_NSEC_PER_SEC + ts.tv_nsec;
+}
+
+slo_nsec clock_nsec(void)
+{
+	return nsec_of(CLOCK_MONOTONIC);
+}
+
+int64_t clock_unix_nsec(void)
+{
+	return nsec_of(CLOCK_REALTIME);
 }

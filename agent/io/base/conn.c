@@ -25,11 +25,6 @@ struct out_block {
 	struct out_block *next;
 };
 
-static bool would_block(int err)
-{
-	return err == EAGAIN || err == EWOULDBLOCK || err == EINTR;
-}
-
 /* Output blocks */
 
 static uint8_t *out_get(struct conns *set)
@@ -238,7 +233,7 @@ static void flush(struct conn *c)
 	size_t pending = c->out_len - c->out_sent;
 	ssize_t n = pending ? send(c->fd, c->out + c->out_sent, pending, MSG_NOSIGNAL) : 0;
 
-	if (n < 0 && !would_block(errno)) {
+	if (n < 0 && !socket_would_block(errno)) {
 		log_limited(c->set->log, clock_nsec(), c->protocol->peer_cause, LOG_INFO,
 		            "%s: write to %s: %s", c->protocol->name, c->peer, strerror(errno));
 		conn_close(c, clock_nsec(), NULL);
@@ -315,7 +310,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 			keep_left(c, set->scratch + used, len - used);
 	} else if (n == 0) {
 		conn_close(c, now, NULL);
-	} else if (!would_block(errno)) {
+	} else if (!socket_would_block(errno)) {
 		log_limited(set->log, now, c->protocol->peer_cause, LOG_INFO,
 		            "%s: read from %s: %s", c->protocol->name, c->peer, strerror(errno));
 		conn_close(c, now, NULL);
@@ -384,7 +379,7 @@ static bool make_room(struct acceptor *a)
 
 static void accept_failed(struct acceptor *a, int err)
 {
-	if (would_block(err) || err == ECONNABORTED)
+	if (socket_would_block(err) || err == ECONNABORTED)
 		return;
 	if ((err == EMFILE || err == ENFILE) && make_room(a))
 		return; /* the next wake-up comes at once */

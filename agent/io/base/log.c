@@ -16,38 +16,10 @@
 #define LINE_MAX_BYTES 1000
 #define HEAD_MAX_BYTES 64
 
-static const char *const about[LOG_CAUSES] = {
-	[LOG_CAUSE_ACCEPT] = "connections that could not be accepted",
-	[LOG_CAUSE_SPOP_FULL] = "spop connections over the limit",
-	[LOG_CAUSE_SPOP_PEER] = "spop connections that broke off",
-	[LOG_CAUSE_SPOP_SAID] = "spop peers that gave a reason to leave",
-	[LOG_CAUSE_SPOP_BROKEN] = "spop connections that were dropped",
-	[LOG_CAUSE_SPOP_CLOSED] = "spop connections that were closed",
-	[LOG_CAUSE_SPOP_BUSY] = "spop connections with too many frames in flight",
-	[LOG_CAUSE_EVENT_FULL] = "event connections over the limit",
-	[LOG_CAUSE_EVENT_PEER] = "event connections that broke off",
-	[LOG_CAUSE_EVENT_BROKEN] = "end lines that make no sense",
-	[LOG_CAUSE_EVENT_OTHER] = "lines that are no end lines",
-	[LOG_CAUSE_EVENT_LOST] = "rings that overflowed",
-	[LOG_CAUSE_EVENT_READ] = "datagrams that could not be read",
-	[LOG_CAUSE_REQUEST] = "unique-ids in use",
-	[LOG_CAUSE_REQUEST_ID] = "requests without a valid unique-id",
-	[LOG_CAUSE_MEMORY] = "memory running out",
-	[LOG_CAUSE_FLEET] = "servers that come, go and change",
-	[LOG_CAUSE_HTTP] = "http errors",
-	[LOG_CAUSE_HTTP_FULL] = "http connections that were refused",
-	[LOG_CAUSE_HTTP_PEER] = "http connections without a request",
-	[LOG_CAUSE_REDIS_DOWN] = "attempts to reach Redis",
-	[LOG_CAUSE_REDIS_UP] = "connections to Redis",
-	[LOG_CAUSE_REDIS_SCAN] = "scans of Redis",
-	[LOG_CAUSE_REDIS_TRACE] = "request traces that were not taken",
-	[LOG_CAUSE_PROFILE_LOADED] = "profiles from Redis",
-	[LOG_CAUSE_PROFILE_STALE] = "profiles from Redis that are not newer",
-	[LOG_CAUSE_PROFILE_GPU] = "profiles from Redis with another gpu",
-	[LOG_CAUSE_PROFILE_REFUSED] = "profiles from Redis that were refused",
-	[LOG_CAUSE_PROFILE_GONE] = "profiles that went from Redis",
-	[LOG_CAUSE_SNAPSHOT] = "snapshots that could not be written",
-	[LOG_CAUSE_RECORDER] = "recordings that could not be written",
+static const char *const about[] = {
+#define ABOUT(name, about) [LOG_CAUSE_##name] = about,
+	LOG_CAUSE_LIST(ABOUT)
+#undef ABOUT
 };
 
 static const char *level_name(int level)

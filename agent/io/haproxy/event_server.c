@@ -219,7 +219,7 @@ static void on_datagrams(struct ev_loop *loop, ev_io *w, int revents)
 		for (int i = 0; i < UDP_BATCH; i++)
 			u->message[i].msg_hdr.msg_namelen = sizeof(u->from[i]);
 		n = recvmmsg(u->fd, u->message, UDP_BATCH, MSG_DONTWAIT, NULL);
-		if (n < 0 && errno != EAGAIN && errno != EINTR)
+		if (n < 0 && !socket_would_block(errno))
 			log_limited(u->server->agent->log, now, LOG_CAUSE_EVENT_READ, LOG_ERR,
 			            "events: reading datagrams: %s", strerror(errno));
 		read_batch(u, now, n);

@@ -201,17 +201,6 @@ static void succeeded(struct target *t, slo_nsec now)
 	close_question(t);
 }
 
-static enum roster_state state_of(const struct haproxy_server *row)
-{
-	static const enum roster_state states[] = {
-		[HAPROXY_UP] = ROSTER_UP,       [HAPROXY_DOWN] = ROSTER_DOWN,
-		[HAPROXY_MAINT] = ROSTER_MAINT, [HAPROXY_DRAIN] = ROSTER_DRAIN,
-		[HAPROXY_NOLB] = ROSTER_DRAIN,  [HAPROXY_OTHER] = ROSTER_DOWN,
-	};
-
-	return states[row->state];
-}
-
 /* False: longer than any name that the configuration can have. */
 static bool copy_name(char out[CONFIG_NAME_MAX + 1], struct slice name)
 {
@@ -231,7 +220,7 @@ static void see_server(struct target *t, slo_nsec now, const struct haproxy_serv
 
 	if (!copy_name(backend, row->backend) || !copy_name(name, row->name))
 		return;
-	roster_server_seen(api->agent, now, backend, name, state_of(row));
+	roster_server_seen(api->agent, now, backend, name, row->state);
 	server = roster_find(api->agent, backend, name);
 	if (server)
 		heal_count(&api->heal, server, all < row->sessions ? UINT32_MAX : all);
@@ -500,19 +489,12 @@ void haproxy_api_free(struct haproxy_api *api)
 	free(api);
 }
 
-static bool same_addr(const struct listen_addr *a, const struct listen_addr *b)
-{
-	return a->kind == b->kind &&
-	       (a->kind == LISTEN_UNIX ? strcmp(a->path, b->path) == 0
-	                               : a->port == b->port && strcmp(a->host, b->host) == 0);
-}
-
 static bool same_targets(const struct haproxy_api *api, const struct config_listen *where)
 {
 	if (api->where.count != where->count)
 		return false;
 	for (size_t i = 0; i < where->count; i++)
-		if (!same_addr(&api->where.addr[i], &where->addr[i]))
+		if (!listen_addr_equal(&api->where.addr[i], &where->addr[i]))
 			return false;
 	return true;
 }

@@ -3,18 +3,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/lease.h"
 #include "io/base/clock.h"
-
-static int64_t unix_nsec(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * SLO_NSEC_PER_SEC + t.tv_nsec;
-}
 
 static struct slice text(const char *s)
 {
@@ -94,7 +85,7 @@ static void write_lease(struct snapshot_writer *w, slo_nsec to_unix, const struc
 
 struct snapshot_writer *agent_snapshot_write(struct agent *a, slo_nsec now, struct slice *out)
 {
-	int64_t written = unix_nsec();
+	int64_t written = clock_unix_nsec();
 	struct snapshot_writer *w = snapshot_begin(written);
 	struct learned *learned = malloc(sizeof(*learned));
 	const struct sched_model *m;
@@ -179,8 +170,8 @@ static void read_server(struct agent *a, slo_nsec now, const struct snapshot_ser
 	char backend[CONFIG_NAME_MAX + 1], server[CONFIG_NAME_MAX + 1];
 
 	if (copy_name(in->backend, backend) && copy_name(in->server, server) &&
-	    in->state <= ROSTER_DRAIN)
-		roster_server_seen(a, now, backend, server, (enum roster_state)in->state);
+	    in->state <= SLO_SERVER_DRAIN)
+		roster_server_seen(a, now, backend, server, (enum slo_server_state)in->state);
 }
 
 static bool read_lease(struct agent *a, slo_nsec now, int64_t to_mono,
@@ -224,7 +215,7 @@ static bool times_sane(const struct snapshot_lease *l)
 static slo_err read_all(struct agent *a, slo_nsec now, slo_nsec age, struct snapshot_reader *r,
                         struct restored *sum)
 {
-	int64_t to_mono = now - unix_nsec();
+	int64_t to_mono = now - clock_unix_nsec();
 	struct snapshot_record rec;
 	slo_err err;
 
@@ -263,7 +254,7 @@ void agent_snapshot_restore(struct agent *a, slo_nsec now, struct slice file, sl
 		return;
 	}
 	/* A clock that was set back makes it come from the future. */
-	age = written < 0 || written > unix_nsec() ? 0 : unix_nsec() - written;
+	age = written < 0 || written > clock_unix_nsec() ? 0 : clock_unix_nsec() - written;
 	if (age > max_age) {
 		log_write(a->log, LOG_NOTICE,
 		          "%s: it is %" PRId64 " s old, so this start knows nothing of before",

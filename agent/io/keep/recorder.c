@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/tap.h"
@@ -107,14 +106,6 @@ static void rotate(const struct recorder *r)
 			(void)rename(from, to); /* there may be none yet */
 }
 
-static int64_t unix_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec * SLO_NSEC_PER_SEC + ts.tv_nsec;
-}
-
 /* The whole state, under another name: the old files are good until the new one is. */
 static bool begin_as(struct recorder *r, const char *new, slo_nsec now)
 {
@@ -128,7 +119,7 @@ static bool begin_as(struct recorder *r, const char *new, slo_nsec now)
 	r->size = 0;
 	r->full = 0;
 	record_writer_restart(r->writer);
-	sched_tell_state(r->agent->sched, &tap, now, unix_now());
+	sched_tell_state(r->agent->sched, &tap, now, clock_unix_nsec());
 	flush(r);
 	return r->fd >= 0;
 }

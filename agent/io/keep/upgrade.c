@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "io/base/file.h"
+#include "io/base/socket.h"
 
 #define ENVIRONMENT "SLO_SPOA_TAKEOVER" /* "PID MEMORY CHANNEL" */
 #define START_MAX   30.0                /* seconds until the new program must be ready */
@@ -46,7 +47,7 @@ static void on_ready(struct ev_loop *loop, ev_io *w, int revents)
 	char word;
 	ssize_t n = read(u->channel, &word, 1);
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n < 0 && socket_would_block(errno))
 		return;
 	if (n != 1 || word != READY) {
 		failed(u, "the new program did not start");

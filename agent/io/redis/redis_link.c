@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "io/base/clock.h"
+#include "io/base/socket.h"
 #include "io/redis/redis_tls.h"
 
 #define PATIENCE     10.0 /* seconds to be up, and for a reply */
@@ -89,7 +90,7 @@ static enum moved by_socket(ssize_t n, size_t *done, char *why)
 		*done = (size_t)n;
 		return MOVED_SOME;
 	}
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+	if (n < 0 && socket_would_block(errno))
 		return MOVED_NONE;
 	snprintf(why, WHY_MAX, "%s", n == 0 ? "closed by the server" : strerror(errno));
 	return MOVED_FAILED;

@@ -21,16 +21,7 @@
 #include "conf/config.h"
 #include "io/agent/stats.h"
 #include "slo.h"
-
-enum roster_state {
-	ROSTER_UP,
-	ROSTER_DOWN,
-	ROSTER_MAINT,
-	ROSTER_DRAIN,  /* also NOLB */
-	ROSTER_ABSENT, /* views name its backend, but not it */
-	ROSTER_UNTOLD, /* no word of it so far */
-};
-#define ROSTER_STATES 6
+#include "slo_server_state.h"
 
 struct agent;
 struct roster_backend;
@@ -42,13 +33,13 @@ struct roster_server {
 	struct roster_backend *backend;
 	struct server *server;
 	struct server_stats stats;
-	enum roster_state state;
-	enum roster_state best; /* in the present view, if seen_in is its number */
-	uint64_t seen_in;       /* the last view that named it */
-	uint64_t pushed_in;     /* the view during which a pushed message came last */
-	const void *named_by;   /* the model whose servers are being arranged, if it names this */
-	bool configured;        /* some model names it; else it is pattern-born */
-	char key[];             /* BACKEND/SERVER */
+	enum slo_server_state state;
+	enum slo_server_state best; /* in the present view, if seen_in is its number */
+	uint64_t seen_in;           /* the last view that named it */
+	uint64_t pushed_in;         /* the view during which a pushed message came last */
+	const void *named_by; /* the model whose servers are being arranged, if it names this */
+	bool configured;      /* some model names it; else it is pattern-born */
+	char key[];           /* BACKEND/SERVER */
 };
 
 struct roster {
@@ -65,7 +56,7 @@ static inline struct roster_server *roster_server(const struct server *s)
 {
 	return s->owner;
 }
-const char *roster_state_name(enum roster_state s);
+const char *roster_state_name(enum slo_server_state s);
 /* It has lost its seats, but not its last request. */
 bool roster_is_leaving(const struct roster_server *s);
 
@@ -84,10 +75,10 @@ struct server *roster_find(struct agent *a, const char *backend, const char *ser
 /* A row of the running view, or else news like those of roster_server_told(). A server of a
  * configured backend that nobody knows gets the seats that patterns offer. */
 void roster_server_seen(struct agent *a, slo_nsec now, const char *backend, const char *server,
-                        enum roster_state state);
+                        enum slo_server_state state);
 /* A pushed message. */
 void roster_server_told(struct agent *a, slo_nsec now, struct slice backend, struct slice server,
-                        enum roster_state state);
+                        enum slo_server_state state);
 /* A process that served the backend has stopped. The one in its place begins with all servers UP
  * and is silent about those that stay so: without polls to tell, what the old one said is void. */
 void roster_backend_stopped(struct agent *a, slo_nsec now, struct slice backend);

@@ -58,27 +58,38 @@ struct server_stats {
 	slo_load peak_load;
 };
 
+/* X(NAME, label value): enum and text come from one list. */
+#define FRAME_KIND_LIST(X)            \
+	X(HELLO, "hello")             \
+	X(HEALTHCHECK, "healthcheck") \
+	X(NOTIFY, "notify")           \
+	X(ACK, "ack")                 \
+	X(DISCONNECT, "disconnect")   \
+	X(OTHER, "other")
+
 enum frame_kind {
-	FRAME_HELLO,
-	FRAME_HEALTHCHECK,
-	FRAME_NOTIFY,
-	FRAME_ACK,
-	FRAME_DISCONNECT,
-	FRAME_OTHER,
+#define FRAME_KIND_MEMBER(name, text) FRAME_##name,
+	FRAME_KIND_LIST(FRAME_KIND_MEMBER)
+#undef FRAME_KIND_MEMBER
+	    FRAME_KINDS, /* how many there are */
 };
-#define FRAME_KINDS 6
-enum frame_result { FRAME_OK, FRAME_ERROR };
-#define FRAME_RESULTS 2
+
+enum frame_result { FRAME_OK, FRAME_ERROR, FRAME_RESULTS };
+
+#define END_KIND_LIST(X)          \
+	X(CLOSED, "closed")       \
+	X(CANCELLED, "cancelled") \
+	X(DUPLICATE, "duplicate") \
+	X(UNKNOWN, "unknown")     \
+	X(MALFORMED, "malformed") \
+	X(DROPPED, "dropped")
 
 enum end_kind {
-	END_CLOSED,
-	END_CANCELLED,
-	END_DUPLICATE,
-	END_UNKNOWN,
-	END_MALFORMED,
-	END_DROPPED,
+#define END_KIND_MEMBER(name, text) END_##name,
+	END_KIND_LIST(END_KIND_MEMBER)
+#undef END_KIND_MEMBER
+	    END_KINDS, /* how many there are */
 };
-#define END_KINDS 6
 
 struct stats {
 	slo_nsec started;

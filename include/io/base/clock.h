@@ -4,6 +4,7 @@
 
 #include "slo.h"
 
-slo_nsec clock_nsec(void); /* CLOCK_MONOTONIC */
+slo_nsec clock_nsec(void);     /* CLOCK_MONOTONIC */
+int64_t clock_unix_nsec(void); /* CLOCK_REALTIME: only for what is read after a restart */
 
 #endif

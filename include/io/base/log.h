@@ -18,46 +18,51 @@
 #define LOG_BURST  10
 #define LOG_WINDOW (10 * SLO_NSEC_PER_SEC)
 
-/* One for each kind of line, so that none hides another. */
+/* One for each kind of line, so that none hides another. X(NAME, what the lines left out are
+ * about): enum and text come from this one list, so neither can lack what the other has. */
+#define LOG_CAUSE_LIST(X)                                                     \
+	X(ACCEPT, "connections that could not be accepted")                   \
+	X(SPOP_FULL, "spop connections over the limit")                       \
+	X(SPOP_PEER, "spop connections that broke off")                       \
+	X(SPOP_SAID, "spop peers that gave a reason to leave")                \
+	X(SPOP_BROKEN, "spop connections that were dropped")                  \
+	X(SPOP_CLOSED, "spop connections that were closed in good order")     \
+	X(SPOP_BUSY, "spop connections with too many frames in flight")       \
+	X(EVENT_FULL, "event connections over the limit")                     \
+	X(EVENT_PEER, "event connections that broke off")                     \
+	X(EVENT_BROKEN, "end lines that make no sense")                       \
+	X(EVENT_OTHER, "lines that are no end lines")                         \
+	X(EVENT_LOST, "rings that overflowed")                                \
+	X(EVENT_READ, "datagrams that could not be read")                     \
+	X(REQUEST, "unique-ids in use")                                       \
+	X(REQUEST_ID, "requests without a valid unique-id")                   \
+	X(MEMORY, "memory running out")                                       \
+	X(FLEET, "servers that come, go and change")                          \
+	X(FLEET_JOIN, "servers that join by a pattern")                       \
+	X(HTTP, "http errors")                                                \
+	X(HTTP_FULL, "http connections that were refused")                    \
+	X(HTTP_PEER, "http connections without a request")                    \
+	X(REDIS_DOWN, "attempts to reach Redis")                              \
+	X(REDIS_UP, "connections to Redis")                                   \
+	X(REDIS_SCAN, "scans of Redis")                                       \
+	X(REDIS_TRACE, "request traces that were not taken")                  \
+	X(PROFILE_LOADED, "profiles from Redis")                              \
+	X(PROFILE_STALE, "profiles from Redis that are not newer")            \
+	X(PROFILE_GPU, "profiles from Redis with another gpu")                \
+	X(PROFILE_REFUSED, "profiles from Redis that were refused")           \
+	X(PROFILE_GONE, "profiles that went from Redis")                      \
+	X(SNAPSHOT, "snapshots that could not be written")                    \
+	X(RECORDER, "recordings that could not be written")                   \
+	X(HAPROXY_SILENT, "HAProxy processes that do not answer")             \
+	X(HAPROXY_ANSWERS, "HAProxy processes that answer again")             \
+	X(HAPROXY_PROCESS, "HAProxy processes that took the place of others") \
+	X(HAPROXY_BACKEND, "backends that HAProxy does not know")
+
 enum log_cause {
-	LOG_CAUSE_ACCEPT,      /* no descriptors or memory for connections */
-	LOG_CAUSE_SPOP_FULL,   /* the limit of connections */
-	LOG_CAUSE_SPOP_PEER,   /* connections that end for a reason of theirs */
-	LOG_CAUSE_SPOP_SAID,   /* the same, with a status in their DISCONNECT */
-	LOG_CAUSE_SPOP_BROKEN, /* connections that we drop */
-	LOG_CAUSE_SPOP_CLOSED, /* connections that we close in good order */
-	LOG_CAUSE_SPOP_BUSY,   /* frames in flight */
-	LOG_CAUSE_EVENT_FULL,
-	LOG_CAUSE_EVENT_PEER,
-	LOG_CAUSE_EVENT_BROKEN, /* end lines that make no sense */
-	LOG_CAUSE_EVENT_OTHER,  /* lines of another kind */
-	LOG_CAUSE_EVENT_LOST,
-	LOG_CAUSE_EVENT_READ, /* errors of the UDP socket */
-	LOG_CAUSE_REQUEST,    /* ids in use */
-	LOG_CAUSE_REQUEST_ID, /* ids missing or too long */
-	LOG_CAUSE_MEMORY,
-	LOG_CAUSE_FLEET, /* servers that come, go and change */
-	LOG_CAUSE_HTTP,  /* what libmicrohttpd says */
-	LOG_CAUSE_HTTP_FULL,
-	LOG_CAUSE_HTTP_PEER, /* connections without a request */
-	LOG_CAUSE_REDIS_DOWN,
-	LOG_CAUSE_REDIS_UP,
-	LOG_CAUSE_REDIS_SCAN,
-	LOG_CAUSE_REDIS_TRACE,
-	LOG_CAUSE_PROFILE_LOADED, /* this and the following: what others put into Redis */
-	LOG_CAUSE_PROFILE_STALE,
-	LOG_CAUSE_PROFILE_GPU,
-	LOG_CAUSE_PROFILE_REFUSED,
-	LOG_CAUSE_PROFILE_GONE,
-	LOG_CAUSE_SNAPSHOT,
-	LOG_CAUSE_RECORDER,
-	LOG_CAUSE_HAPROXY_SILENT, /* this and the following: the runtime API, which may be anything
-	                           */
-	LOG_CAUSE_HAPROXY_ANSWERS,
-	LOG_CAUSE_HAPROXY_PROCESS,
-	LOG_CAUSE_HAPROXY_BACKEND,
-	LOG_CAUSE_FLEET_JOIN,
-	LOG_CAUSES, /* how many there are */
+#define LOG_CAUSE_MEMBER(name, about) LOG_CAUSE_##name,
+	LOG_CAUSE_LIST(LOG_CAUSE_MEMBER)
+#undef LOG_CAUSE_MEMBER
+	    LOG_CAUSES, /* how many there are */
 };
 
 struct log {

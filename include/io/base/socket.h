@@ -2,6 +2,8 @@
 #ifndef SLO_IO_BASE_SOCKET_H
 #define SLO_IO_BASE_SOCKET_H
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
@@ -10,6 +12,12 @@
 #include "slo.h"
 
 #define SOCKET_NAME_MAX 128
+
+/* Whether a call on a non-blocking socket failed only for now: try again when it is ready. */
+static inline bool socket_would_block(int err)
+{
+	return err == EAGAIN || err == EWOULDBLOCK || err == EINTR;
+}
 
 /* A listening socket (TCP, unix) or a bound one (UDP, with a receive buffer of udp_buffer bytes
  * if the system lets us). A stale unix socket, one that nobody answers on, is replaced. Returns

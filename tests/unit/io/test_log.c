@@ -296,6 +296,29 @@ static void each_cause_passes_a_burst_and_tells_the_rest(void **state)
 	restore(&p);
 }
 
+/* The text of a cause once lacked: "2 lines about (null) were left out". */
+static void every_cause_says_what_it_is_about(void **state)
+{
+	(void)state;
+	for (int cause = 0; cause < LOG_CAUSES; cause++) {
+		struct place p;
+		const char *text, *about;
+
+		start_pipe(&p);
+		for (int i = 0; i < LOG_BURST + 2; i++)
+			log_limited(&p.log, 0, (enum log_cause)cause, LOG_INFO, "line");
+		text_of(p.other);
+		log_tell(&p.log, LOG_WINDOW);
+		text = text_of(p.other);
+		about = strstr(text, ": 2 lines about ");
+		assert_non_null(about);
+		assert_non_null(strstr(about, " were left out\n"));
+		assert_null(strstr(about, "(null)"));
+		assert_true(about[strlen(": 2 lines about ")] >= 'A');
+		restore(&p);
+	}
+}
+
 static void a_new_window_passes_a_burst_again(void **state)
 {
 	struct place p;
@@ -374,6 +397,7 @@ int main(void)
 		cmocka_unit_test(a_file_gets_every_line),
 		cmocka_unit_test(syslog_gets_datagrams_and_may_start_anew),
 		cmocka_unit_test(each_cause_passes_a_burst_and_tells_the_rest),
+		cmocka_unit_test(every_cause_says_what_it_is_about),
 		cmocka_unit_test(a_new_window_passes_a_burst_again),
 		cmocka_unit_test(what_is_not_wanted_does_not_count),
 		cmocka_unit_test(the_end_tells_what_was_left_out),

@@ -47,7 +47,8 @@ static void check(struct rig *r)
 
 	sched_check(r->a.sched);
 	for (struct roster_server *s = f->servers; s; s = s->hh.next) {
-		bool usable = s->state == ROSTER_UP || (s->state == ROSTER_UNTOLD && s->configured);
+		bool usable =
+		    s->state == SLO_SERVER_UP || (s->state == SLO_SERVER_UNTOLD && s->configured);
 
 		assert_ptr_equal(roster_server(s->server), s);
 		assert_int_equal(s->server->usable, usable);
@@ -124,7 +125,8 @@ static bool used(struct rig *r, const char *name)
 }
 
 /* A view of rows such as "a1 up", with `complete`. */
-static void view(struct rig *r, bool complete, const char *const *names, enum roster_state state)
+static void view(struct rig *r, bool complete, const char *const *names,
+                 enum slo_server_state state)
 {
 	roster_view_begin(&r->a, 1);
 	for (; *names; names++)
@@ -135,7 +137,7 @@ static void view(struct rig *r, bool complete, const char *const *names, enum ro
 #define VIEW(r, complete, state, ...) \
 	view(r, complete, (const char *const[]){ __VA_ARGS__, NULL }, state)
 
-static void told(struct rig *r, const char *name, enum roster_state state)
+static void told(struct rig *r, const char *name, enum slo_server_state state)
 {
 	roster_server_told(&r->a, 1, (struct slice){ (const uint8_t *)"b", 1 },
 	                   (struct slice){ (const uint8_t *)name, strlen(name) }, state);
@@ -177,15 +179,15 @@ static void configured_servers_are_used_until_haproxy_says_otherwise(void **stat
 
 	configure(r, NAMED, true);
 	assert_true(used(r, "a1") && used(r, "a2"));
-	VIEW(r, false, ROSTER_DOWN, "a1");
+	VIEW(r, false, SLO_SERVER_DOWN, "a1");
 	assert_false(used(r, "a1"));
 	assert_true(used(r, "a2"));
-	VIEW(r, true, ROSTER_UP, "a1");
+	VIEW(r, true, SLO_SERVER_UP, "a1");
 	assert_true(used(r, "a1"));
 	assert_false(used(r, "a2"));
-	assert_int_equal(server(r, "a2")->state, ROSTER_ABSENT);
+	assert_int_equal(server(r, "a2")->state, SLO_SERVER_ABSENT);
 	assert_string_equal(place(r, "a2"), "a10");
-	VIEW(r, true, ROSTER_UP, "a1", "a2");
+	VIEW(r, true, SLO_SERVER_UP, "a1", "a2");
 	assert_true(used(r, "a2"));
 }
 
@@ -195,7 +197,7 @@ static void a_view_that_does_not_name_the_backend_says_nothing_of_it(void **stat
 
 	configure(r, NAMED, true);
 	roster_view_begin(&r->a, 1);
-	roster_server_seen(&r->a, 1, "other", "a1", ROSTER_DOWN);
+	roster_server_seen(&r->a, 1, "other", "a1", SLO_SERVER_DOWN);
 	roster_view_end(&r->a, 1, true);
 	check(r);
 	assert_true(used(r, "a1") && used(r, "a2"));
@@ -208,11 +210,11 @@ static void one_process_that_says_up_is_enough(void **state)
 
 	configure(r, NAMED, true);
 	roster_view_begin(&r->a, 1);
-	roster_server_seen(&r->a, 1, "b", "a1", ROSTER_DOWN);
+	roster_server_seen(&r->a, 1, "b", "a1", SLO_SERVER_DOWN);
 	assert_true(used(r, "a1"));
-	roster_server_seen(&r->a, 1, "b", "a2", ROSTER_UP);
-	roster_server_seen(&r->a, 1, "b", "a1", ROSTER_UP);
-	roster_server_seen(&r->a, 1, "b", "a2", ROSTER_MAINT);
+	roster_server_seen(&r->a, 1, "b", "a2", SLO_SERVER_UP);
+	roster_server_seen(&r->a, 1, "b", "a1", SLO_SERVER_UP);
+	roster_server_seen(&r->a, 1, "b", "a2", SLO_SERVER_MAINT);
 	roster_view_end(&r->a, 1, true);
 	assert_true(used(r, "a1") && used(r, "a2"));
 }
@@ -222,17 +224,17 @@ static void a_pushed_message_acts_at_once_and_until_a_later_view(void **state)
 	struct rig *r = *state;
 
 	configure(r, NAMED, true);
-	told(r, "a1", ROSTER_DOWN);
+	told(r, "a1", SLO_SERVER_DOWN);
 	assert_false(used(r, "a1"));
 	/* This view may have been read before. */
 	roster_view_begin(&r->a, 1);
-	roster_server_seen(&r->a, 1, "b", "a2", ROSTER_UP);
-	told(r, "a2", ROSTER_DRAIN);
-	roster_server_seen(&r->a, 1, "b", "a2", ROSTER_UP);
+	roster_server_seen(&r->a, 1, "b", "a2", SLO_SERVER_UP);
+	told(r, "a2", SLO_SERVER_DRAIN);
+	roster_server_seen(&r->a, 1, "b", "a2", SLO_SERVER_UP);
 	roster_view_end(&r->a, 1, false);
 	assert_false(used(r, "a1"));
 	assert_false(used(r, "a2"));
-	VIEW(r, true, ROSTER_UP, "a1", "a2");
+	VIEW(r, true, SLO_SERVER_UP, "a1", "a2");
 	assert_true(used(r, "a1") && used(r, "a2"));
 }
 
@@ -241,11 +243,11 @@ static void without_a_runtime_api_messages_count_too(void **state)
 	struct rig *r = *state;
 
 	configure(r, NAMED, false);
-	told(r, "a1", ROSTER_MAINT);
+	told(r, "a1", SLO_SERVER_MAINT);
 	assert_false(used(r, "a1"));
-	told(r, "a9", ROSTER_UP);
+	told(r, "a9", SLO_SERVER_UP);
 	assert_null(server(r, "a9"));
-	told(r, "a1", ROSTER_UP);
+	told(r, "a1", SLO_SERVER_UP);
 	assert_true(used(r, "a1"));
 }
 
@@ -255,13 +257,13 @@ static void a_process_that_stops_takes_its_word_along(void **state)
 	const struct slice b = { (const uint8_t *)"b", 1 }, other = { (const uint8_t *)"o", 1 };
 
 	configure(r, NAMED, false);
-	told(r, "a1", ROSTER_DOWN);
+	told(r, "a1", SLO_SERVER_DOWN);
 	roster_backend_stopped(&r->a, 0, other);
 	assert_false(used(r, "a1"));
 	roster_backend_stopped(&r->a, 0, b);
 	assert_true(used(r, "a1") && used(r, "a2"));
 	configure(r, NAMED, true); /* with polls the next one tells */
-	told(r, "a1", ROSTER_DOWN);
+	told(r, "a1", SLO_SERVER_DOWN);
 	roster_backend_stopped(&r->a, 0, b);
 	assert_false(used(r, "a1"));
 }
@@ -273,7 +275,7 @@ static void a_name_goes_before_a_pattern_and_the_first_pattern_before_the_others
 	configure(r, PATTERNS, true);
 	assert_string_equal(place(r, "x7"), "a10");
 	assert_null(server(r, "a2"));
-	VIEW(r, true, ROSTER_UP, "a1", "x7", "a2", "a7", "l1", "z7", "z8");
+	VIEW(r, true, SLO_SERVER_UP, "a1", "x7", "a2", "a7", "l1", "z7", "z8");
 	assert_string_equal(place(r, "x7"), "a10");
 	assert_string_equal(place(r, "a2"), "a10");
 	assert_string_equal(place(r, "a7"), "a10");
@@ -289,24 +291,24 @@ static void a_pattern_born_server_comes_and_goes_with_haproxys(void **state)
 
 	configure(r, ALL, true);
 	assert_null(submit(r, "early"));
-	VIEW(r, true, ROSTER_DOWN, "s1");
+	VIEW(r, true, SLO_SERVER_DOWN, "s1");
 	assert_string_equal(place(r, "s1"), "a10");
 	assert_null(submit(r, "early2"));
-	VIEW(r, true, ROSTER_UP, "s1");
+	VIEW(r, true, SLO_SERVER_UP, "s1");
 	assert_ptr_equal(submit(r, "q1"), server(r, "s1")->server);
-	told(r, "s2", ROSTER_UP);
+	told(r, "s2", SLO_SERVER_UP);
 	assert_ptr_equal(submit(r, "q2"), server(r, "s2")->server);
 	/* Half a view takes nothing away. */
-	VIEW(r, false, ROSTER_UP, "s2");
+	VIEW(r, false, SLO_SERVER_UP, "s2");
 	assert_true(used(r, "s1"));
-	VIEW(r, true, ROSTER_UP, "s2");
+	VIEW(r, true, SLO_SERVER_UP, "s2");
 	assert_string_equal(place(r, "s1"), "");
 	assert_true(roster_is_leaving(server(r, "s1")));
 	/* It comes back with what runs on it. */
-	VIEW(r, true, ROSTER_UP, "s1", "s2");
+	VIEW(r, true, SLO_SERVER_UP, "s1", "s2");
 	assert_string_equal(place(r, "s1"), "a10");
 	assert_int_equal(server(r, "s1")->server->ledger.inflight, 1);
-	VIEW(r, true, ROSTER_UP, "s2");
+	VIEW(r, true, SLO_SERVER_UP, "s2");
 	end(r, "q1");
 	assert_null(server(r, "s1"));
 	end(r, "q2");
@@ -358,7 +360,7 @@ static void a_reload_takes_the_order_of_the_file(void **state)
 
 	configure(r, NAMED, true);
 	configure(r, turned, true);
-	told(r, "a3", ROSTER_UP);
+	told(r, "a3", SLO_SERVER_UP);
 	configure(r, turned, true);
 	m = &r->a.models[0]->sched->fleet;
 	assert_string_equal(m->deployment[0]->name, "z");
@@ -369,7 +371,7 @@ static void a_reload_takes_the_order_of_the_file(void **state)
 	/* Another file: the pattern stands where it is written. */
 	configure(r, NAMED, true);
 	configure(r, turned, true);
-	told(r, "a3", ROSTER_UP);
+	told(r, "a3", SLO_SERVER_UP);
 	configure(r,
 	          "{\"m\":{\"backend\":\"b\",\"deployments\":{"
 	          "\"a10\":{\"servers\":[\"a2\",\"a*\",\"a1\"]}}}}",
@@ -385,7 +387,7 @@ static void a_name_that_becomes_a_pattern_needs_haproxys_word(void **state)
 	struct rig *r = *state;
 
 	configure(r, NAMED, true);
-	VIEW(r, false, ROSTER_UP, "a1");
+	VIEW(r, false, SLO_SERVER_UP, "a1");
 	configure(r, ALL, true);
 	assert_string_equal(place(r, "a1"), "a10");
 	assert_null(server(r, "a2"));
@@ -412,11 +414,11 @@ static void without_polls_to_come_what_they_said_is_void(void **state)
 	struct rig *r = *state;
 
 	configure(r, NAMED, true);
-	VIEW(r, true, ROSTER_DOWN, "a1");
+	VIEW(r, true, SLO_SERVER_DOWN, "a1");
 	assert_false(used(r, "a1") || used(r, "a2"));
 	configure(r, NAMED, false);
 	assert_true(used(r, "a1") && used(r, "a2"));
-	told(r, "a1", ROSTER_DOWN);
+	told(r, "a1", SLO_SERVER_DOWN);
 	configure(r, NAMED, false);
 	assert_false(used(r, "a1"));
 }

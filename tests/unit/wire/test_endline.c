@@ -246,25 +246,25 @@ static void server_messages_tell_the_new_state(void **state)
 {
 	static const struct {
 		const char *line;
-		enum endline_state state;
+		enum slo_server_state state;
 	} messages[] = {
-		{ "Server be/s2 is DOWN, reason: Layer4 connection problem\n", ENDLINE_DOWN },
-		{ "Server be/s2 is DOWN. 1 active and 0 backup servers left.", ENDLINE_DOWN },
-		{ "Server be/s2 is DOWN via tr/s1.", ENDLINE_DOWN },
-		{ "Server be/s2 is UP, reason: Layer7 check passed", ENDLINE_UP },
-		{ "Server be/s2 is UP/READY (leaving forced maintenance).", ENDLINE_UP },
-		{ "Server be/s2 is UP/DRAIN (leaving forced maintenance).", ENDLINE_DRAIN },
-		{ "Server be/s2 is DOWN/READY (leaving forced maintenance).", ENDLINE_DOWN },
-		{ "Server be/s2 is UP (leaving forced drain).", ENDLINE_UP },
-		{ "Server be/s2 is going DOWN for maintenance.", ENDLINE_MAINT },
-		{ "Server be/s2 was DOWN and now enters maintenance.", ENDLINE_MAINT },
-		{ "Server be/s2 remains in forced maintenance.", ENDLINE_MAINT },
-		{ "Server be/s2 enters drain state.\n", ENDLINE_DRAIN },
-		{ "Server be/s2 remains in forced drain mode.", ENDLINE_DRAIN },
-		{ "Server be/s2 is stopping, reason: x", ENDLINE_DRAIN },
-		{ "Backup Server be/s2 is UP, reason: x", ENDLINE_UP },
+		{ "Server be/s2 is DOWN, reason: Layer4 connection problem\n", SLO_SERVER_DOWN },
+		{ "Server be/s2 is DOWN. 1 active and 0 backup servers left.", SLO_SERVER_DOWN },
+		{ "Server be/s2 is DOWN via tr/s1.", SLO_SERVER_DOWN },
+		{ "Server be/s2 is UP, reason: Layer7 check passed", SLO_SERVER_UP },
+		{ "Server be/s2 is UP/READY (leaving forced maintenance).", SLO_SERVER_UP },
+		{ "Server be/s2 is UP/DRAIN (leaving forced maintenance).", SLO_SERVER_DRAIN },
+		{ "Server be/s2 is DOWN/READY (leaving forced maintenance).", SLO_SERVER_DOWN },
+		{ "Server be/s2 is UP (leaving forced drain).", SLO_SERVER_UP },
+		{ "Server be/s2 is going DOWN for maintenance.", SLO_SERVER_MAINT },
+		{ "Server be/s2 was DOWN and now enters maintenance.", SLO_SERVER_MAINT },
+		{ "Server be/s2 remains in forced maintenance.", SLO_SERVER_MAINT },
+		{ "Server be/s2 enters drain state.\n", SLO_SERVER_DRAIN },
+		{ "Server be/s2 remains in forced drain mode.", SLO_SERVER_DRAIN },
+		{ "Server be/s2 is stopping, reason: x", SLO_SERVER_DRAIN },
+		{ "Backup Server be/s2 is UP, reason: x", SLO_SERVER_UP },
 		{ "<133>Nov 23 12:00:00 lb haproxy[7]: Server be/s2 is DOWN, reason: x",
-		  ENDLINE_DOWN },
+		  SLO_SERVER_DOWN },
 	};
 
 	(void)state;

@@ -65,7 +65,7 @@ static void assert_text(struct slice got, const char *want)
 }
 
 static void expect_server(struct seen *s, const char *backend, const char *name,
-                          enum haproxy_state state, uint32_t sessions, uint32_t queued)
+                          enum slo_server_state state, uint32_t sessions, uint32_t queued)
 {
 	assert_int_equal(next(s), SLO_OK);
 	assert_int_equal(s->item.kind, HAPROXY_SERVER);
@@ -82,14 +82,13 @@ static void a_table_is_read_by_the_names_of_its_columns(void **state)
 
 	give(s, COLUMNS ROW("be", "s1", "2", "35", "UP", "10")
 	            ROW("be", "s2", "0", "0", "MAINT", "1") "\n");
-	expect_server(s, "be", "s1", HAPROXY_UP, 35, 2);
-	assert_int_equal(s->item.server.weight, 10);
-	expect_server(s, "be", "s2", HAPROXY_MAINT, 0, 0);
+	expect_server(s, "be", "s1", SLO_SERVER_UP, 35, 2);
+	expect_server(s, "be", "s2", SLO_SERVER_MAINT, 0, 0);
 	assert_int_equal(next(s), SLO_ESHORT);
 	assert_true(haproxy_stat_complete(&s->p, 1));
 	/* Another order, more and fewer columns. */
 	give(s, "# type,weight,new,status,scur,qcur,svname,pxname\n2,1,x,DRAIN,4,5,s3,other\n\n");
-	expect_server(s, "other", "s3", HAPROXY_DRAIN, 4, 5);
+	expect_server(s, "other", "s3", SLO_SERVER_DRAIN, 4, 5);
 	assert_int_equal(next(s), SLO_ESHORT);
 	assert_true(haproxy_stat_complete(&s->p, 2));
 }
@@ -143,26 +142,26 @@ static void every_status_says_whether_the_server_is_used(void **state)
 {
 	static const struct {
 		const char *status;
-		enum haproxy_state state;
+		enum slo_server_state state;
 	} table[] = {
-		{ "UP", HAPROXY_UP },
-		{ "UP 1/3", HAPROXY_UP },
-		{ "no check", HAPROXY_UP },
-		{ "DOWN", HAPROXY_DOWN },
-		{ "DOWN 1/2", HAPROXY_DOWN },
-		{ "DOWN (agent)", HAPROXY_DOWN },
-		{ "MAINT", HAPROXY_MAINT },
-		{ "MAINT (via be/s1)", HAPROXY_MAINT },
-		{ "MAINT(resolution)", HAPROXY_MAINT },
-		{ "MAINT (resolution)", HAPROXY_MAINT },
-		{ "DRAIN", HAPROXY_DRAIN },
-		{ "DRAIN (agent)", HAPROXY_DRAIN },
-		{ "NOLB", HAPROXY_NOLB },
-		{ "NOLB 1/2", HAPROXY_NOLB },
-		{ "UPSIDE", HAPROXY_OTHER },
-		{ "up", HAPROXY_OTHER },
-		{ "no", HAPROXY_OTHER },
-		{ "", HAPROXY_OTHER },
+		{ "UP", SLO_SERVER_UP },
+		{ "UP 1/3", SLO_SERVER_UP },
+		{ "no check", SLO_SERVER_UP },
+		{ "DOWN", SLO_SERVER_DOWN },
+		{ "DOWN 1/2", SLO_SERVER_DOWN },
+		{ "DOWN (agent)", SLO_SERVER_DOWN },
+		{ "MAINT", SLO_SERVER_MAINT },
+		{ "MAINT (via be/s1)", SLO_SERVER_MAINT },
+		{ "MAINT(resolution)", SLO_SERVER_MAINT },
+		{ "MAINT (resolution)", SLO_SERVER_MAINT },
+		{ "DRAIN", SLO_SERVER_DRAIN },
+		{ "DRAIN (agent)", SLO_SERVER_DRAIN },
+		{ "NOLB", SLO_SERVER_DRAIN },
+		{ "NOLB 1/2", SLO_SERVER_DRAIN },
+		{ "UPSIDE", SLO_SERVER_DOWN },
+		{ "up", SLO_SERVER_DOWN },
+		{ "no", SLO_SERVER_DOWN },
+		{ "", SLO_SERVER_DOWN },
 	};
 
 	(void)state;
@@ -181,7 +180,7 @@ static void rows_of_frontends_and_backends_are_passed_over(void **state)
 	struct seen *s = *state;
 
 	give(s, SHORT "fe,FRONTEND,,3,OPEN,,0\nbe,BACKEND,0,3,UP,1,1\nbe,s1,,,UP,,2\n\n");
-	expect_server(s, "be", "s1", HAPROXY_UP, 0, 0);
+	expect_server(s, "be", "s1", SLO_SERVER_UP, 0, 0);
 	assert_int_equal(next(s), SLO_ESHORT);
 }
 
@@ -191,22 +190,21 @@ static void a_quoted_field_may_hold_commas_quotes_and_newlines(void **state)
 
 	give(s, "# pxname,last_chk,svname,qcur,scur,status,weight,type\n"
 	        "be,\"a, \"\"b\"\"\n\nc\",\"s\"\"1\",0,1,\"UP\",1,2\nbe,,s2,0,2,UP,1,2\n\n");
-	expect_server(s, "be", "s\"1", HAPROXY_UP, 1, 0);
-	expect_server(s, "be", "s2", HAPROXY_UP, 2, 0);
+	expect_server(s, "be", "s\"1", SLO_SERVER_UP, 1, 0);
+	expect_server(s, "be", "s2", SLO_SERVER_UP, 2, 0);
 	assert_int_equal(next(s), SLO_ESHORT);
 	assert_true(haproxy_stat_complete(&s->p, 1));
 }
 
 static void a_table_without_a_needed_column_is_refused(void **state)
 {
-	static const char *const names[] = { "pxname", "svname", "qcur", "scur",
-		                             "status", "weight", "type" };
+	static const char *const names[] = { "pxname", "svname", "qcur", "scur", "status", "type" };
 
-	for (size_t left_out = 0; left_out < 7; left_out++) {
+	for (size_t left_out = 0; left_out < 6; left_out++) {
 		struct seen *s = *state;
 		char text[128] = "# x";
 
-		for (size_t i = 0; i < 7; i++) {
+		for (size_t i = 0; i < 6; i++) {
 			if (i == left_out)
 				continue;
 			strcat(text, ",");
@@ -227,7 +225,6 @@ static void a_row_that_makes_no_sense_is_refused(void **state)
 		"be,s1,0,-1,UP,1,2\n",  /* negative */
 		"be,s1,0,1 ,UP,1,2\n",  /* not a number */
 		"be,s1,0x1,1,UP,1,2\n", /* nor this */
-		"be,s1,1,1,UP,1.5,2\n",
 		",s1,1,1,UP,1,2\n",
 		"be,,1,1,UP,1,2\n",
 	};
@@ -248,8 +245,7 @@ static void a_number_that_is_too_large_is_the_largest(void **state)
 	struct seen *s = *state;
 
 	give(s, SHORT "be,s1,4294967295,4294967296,UP,99999999999999999999999,2\n\n");
-	expect_server(s, "be", "s1", HAPROXY_UP, UINT32_MAX, UINT32_MAX);
-	assert_int_equal(s->item.server.weight, UINT32_MAX);
+	expect_server(s, "be", "s1", SLO_SERVER_UP, UINT32_MAX, UINT32_MAX);
 }
 
 static void a_line_may_be_long_but_not_endless(void **state)
