@@ -42,6 +42,7 @@ static void read_choices(struct cfg_doc *d, const struct cfg_node *n, struct con
 	};
 	static const struct cfg_choice late[] = {
 		{ "serve", SLO_LATE_SERVE },
+		{ "hold", SLO_LATE_HOLD },
 		{ "reject", SLO_LATE_REJECT },
 	};
 	static const struct cfg_choice infeasible[] = {

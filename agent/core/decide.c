@@ -104,7 +104,7 @@ bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
 		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_SLO_FAILURE, out);
 		return true;
 	}
-	for (size_t i = 0; i < n && (i == 0 || options[i].start >= now); i++) {
+	for (size_t i = 0; i < n && rank_open(options, i, now, s->conf.late); i++) {
 		const struct deployment *d = r->model->fleet.deployment[options[i].deployment];
 		struct seat *seat;
 

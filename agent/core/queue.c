@@ -10,10 +10,27 @@
 /* An idle server takes anything. */
 #define ROOM_ANY  (UINT64_MAX - 1)
 
-void queue_init(struct queue *q, struct model *model)
+static int compare_waiting(struct request *x, struct request *y)
+{
+	if (x->start != y->start)
+		return x->start < y->start ? -1 : 1;
+	if (x->created != y->created)
+		return x->created < y->created ? -1 : 1;
+	if (x->seq != y->seq)
+		return x->seq < y->seq ? -1 : 1;
+	return 0;
+}
+
+/* As in fleet.c: libbsd's RB_GENERATE_STATIC needs a macro that glibc's headers clash with. */
+#define TREE_FUNCTIONS static __attribute__((unused))
+RB_GENERATE_INTERNAL(waiting, request, place, compare_waiting, TREE_FUNCTIONS)
+
+void queue_init(struct queue *q, struct model *model, enum slo_late late)
 {
 	memset(q, 0, sizeof(*q));
 	q->model = model;
+	q->late = late;
+	q->looked = INT64_MIN;
 }
 
 void queue_fini(struct queue *q)
@@ -34,15 +51,7 @@ static size_t size_class(int64_t tokens)
 
 int queue_compare(const struct bucket *a, const struct bucket *b)
 {
-	const struct request *x = TAILQ_FIRST(&a->fifo), *y = TAILQ_FIRST(&b->fifo);
-
-	if (a->start != b->start)
-		return a->start < b->start ? -1 : 1;
-	if (x->created != y->created)
-		return x->created < y->created ? -1 : 1;
-	if (x->seq != y->seq)
-		return x->seq < y->seq ? -1 : 1;
-	return 0;
+	return compare_waiting(a->first, b->first);
 }
 
 static bool stands_before(const struct head *h, const struct bucket *b)
@@ -86,19 +95,13 @@ static void close_gap(struct queue *q, size_t at)
 	q->heads--;
 }
 
-static void head_rank(struct queue *q, struct bucket *b)
-{
-	b->options = (uint32_t)rank_options(q->model, TAILQ_FIRST(&b->fifo), b->option);
-	b->start = b->options ? b->option[0].start : INT64_MIN;
-	b->expires = SLO_NEVER;
-}
-
-/* Ranks the head of b and lines it up, to be tried. */
-static void head_enter(struct queue *q, struct bucket *b)
+/* Lines up the head of b, to be tried. */
+static void line_up(struct queue *q, struct bucket *b)
 {
 	size_t at;
 
-	head_rank(q, b);
+	b->start = b->first->start;
+	b->expires = SLO_NEVER;
 	at = position(q, b);
 	open_gap(q, at);
 	q->head[at] = (struct head){ b->start, b };
@@ -106,6 +109,13 @@ static void head_enter(struct queue *q, struct bucket *b)
 	q->untested[at] = 1;
 	for (size_t d = 0; d < q->model->deployments; d++)
 		q->need[d][b->slot] = NEED_NONE;
+}
+
+/* Ranks the head of b and lines it up. */
+static void head_enter(struct queue *q, struct bucket *b)
+{
+	b->options = (uint32_t)rank_options(q->model, b->first, b->option);
+	line_up(q, b);
 }
 
 static void head_leave(struct queue *q, struct bucket *b)
@@ -152,50 +162,107 @@ slo_err queue_deployment_added(struct queue *q)
 	return q->cap == 0 || reserve_heads(q, q->cap) ? SLO_OK : SLO_ENOMEM;
 }
 
+/* The first of the two buckets for this size. */
 static struct bucket *bucket_of(struct queue *q, const struct request *r)
 {
 	size_t i = size_class(r->output) * QUEUE_SIZES + size_class(r->input);
 	struct bucket *b = q->bucket[i];
 
-	if (b || !reserve_heads(q, q->buckets + 1))
+	if (b || !reserve_heads(q, q->buckets + 2))
 		return b;
-	b = malloc(sizeof(*b));
+	b = calloc(2, sizeof(*b));
 	if (!b)
 		return NULL;
-	TAILQ_INIT(&b->fifo);
-	b->slot = (uint32_t)q->buckets++;
+	b[0].slot = (uint32_t)q->buckets++;
+	b[1].slot = (uint32_t)q->buckets++;
+	b[1].late = true;
 	q->bucket[i] = b;
 	return b;
 }
 
-slo_err queue_push(struct queue *q, struct request *r)
+/* r, whose start is set, stands in b from now on. */
+static void enter(struct queue *q, struct bucket *b, struct request *r)
+{
+	bool leads = !b->first || compare_waiting(r, b->first) < 0;
+
+	if (leads && b->first)
+		head_leave(q, b);
+	RB_INSERT(waiting, &b->waiting, r);
+	r->bucket = b;
+	if (!leads)
+		return;
+	b->first = r;
+	head_enter(q, b);
+}
+
+static void leave(struct queue *q, struct bucket *b, struct request *r)
+{
+	bool head = b->first == r;
+
+	if (head) {
+		head_leave(q, b);
+		b->first = RB_NEXT(waiting, &b->waiting, r);
+	}
+	RB_REMOVE(waiting, &b->waiting, r);
+	if (head && b->first)
+		head_enter(q, b);
+}
+
+/* To the late bucket of its size. What makes one late is the same for all: only its age counts. */
+static void turn_late(struct queue *q, struct request *r)
+{
+	struct bucket *b = r->bucket;
+
+	if (r->start >= q->looked) /* a player's: then it was looked at after that */
+		q->looked = r->start + 1;
+	leave(q, b, r);
+	r->start = SLO_NEVER;
+	enter(q, b + 1, r);
+}
+
+/* All that is late at `now` moves to the late buckets. Heads without any option stay: they leave
+ * the queue at once. */
+static void look(struct queue *q, slo_nsec now)
+{
+	size_t i = 0;
+
+	if (now > q->looked)
+		q->looked = now;
+	while (q->late == SLO_LATE_SERVE && i < q->heads && q->head[i].start < now) {
+		if (q->head[i].start == INT64_MIN)
+			i++;
+		else
+			turn_late(q, q->head[i].bucket->first);
+	}
+}
+
+static void rank_again(struct queue *q);
+
+slo_err queue_push(struct queue *q, slo_nsec now, struct request *r)
 {
 	struct bucket *b = bucket_of(q, r);
-	bool head;
 
 	if (!b)
 		return SLO_ENOMEM;
-	head = TAILQ_EMPTY(&b->fifo);
-	TAILQ_INSERT_TAIL(&b->fifo, r, fifo);
-	r->bucket = b;
+	/* Whether r is a head counts at once, so what stands there has to be right. */
+	if (q->stale)
+		rank_again(q);
+	look(q, now);
+	r->start = rank_start(q->model, r);
 	q->length++;
-	if (head)
-		head_enter(q, b);
+	if (q->late == SLO_LATE_SERVE && r->start < now && r->start != INT64_MIN) {
+		r->start = SLO_NEVER;
+		b++;
+	}
+	enter(q, b, r);
 	return SLO_OK;
 }
 
 void queue_remove(struct queue *q, struct request *r)
 {
-	struct bucket *b = r->bucket;
-	bool head = TAILQ_FIRST(&b->fifo) == r;
-
-	if (head)
-		head_leave(q, b);
-	TAILQ_REMOVE(&b->fifo, r, fifo);
+	leave(q, r->bucket, r);
 	r->bucket = NULL;
 	q->length--;
-	if (head && !TAILQ_EMPTY(&b->fifo))
-		head_enter(q, b);
 }
 
 void queue_refresh(struct queue *q)
@@ -203,25 +270,53 @@ void queue_refresh(struct queue *q)
 	q->stale = true;
 }
 
+void queue_set_late(struct queue *q, enum slo_late late)
+{
+	q->late = late;
+	queue_refresh(q);
+}
+
 void queue_deployment_removed(struct queue *q)
 {
-	/* Whatever need[] has no deployment does not grow with the others. */
+	/* reserve_heads() grows need[d] only for d < deployments, so the last one goes. */
 	free(q->need[q->model->deployments]);
 	q->need[q->model->deployments] = NULL;
 	queue_refresh(q);
 }
 
-/* Once for many changes: where the heads stand, and who they are, does not depend on the fleet. */
+/* Takes all out of the tree of `from` and puts them into that of `to`, ranked anew. */
+static void rank_bucket(struct queue *q, struct waiting *from, struct bucket *to)
+{
+	struct request *r;
+
+	while ((r = RB_ROOT(from))) {
+		RB_REMOVE(waiting, from, r);
+		r->start = rank_start(q->model, r);
+		r->bucket = to;
+		RB_INSERT(waiting, &to->waiting, r);
+	}
+}
+
+/* Once for many changes: every request gets a new place, in time until it is found late. */
 static void rank_again(struct queue *q)
 {
-	size_t n = q->heads;
-
-	/* Inserts them one by one into the part in front, which is sorted anew. */
 	q->stale = false;
 	q->heads = 0;
 	q->fragile = 0;
-	for (size_t i = 0; i < n; i++)
-		head_enter(q, q->head[i].bucket);
+	for (size_t i = 0; q->length > 0 && i < QUEUE_BUCKETS; i++) {
+		struct bucket *b = q->bucket[i];
+		struct waiting in_time;
+
+		if (!b || (!b[0].first && !b[1].first))
+			continue;
+		in_time = b[0].waiting;
+		RB_INIT(&b[0].waiting);
+		rank_bucket(q, &in_time, b);
+		rank_bucket(q, &b[1].waiting, b);
+		b[0].first = RB_MIN(waiting, &b[0].waiting);
+		b[1].first = NULL;
+		head_enter(q, b);
+	}
 }
 
 static slo_load room_in(const struct deployment *d)
@@ -244,18 +339,12 @@ static bool has_room(const struct deployment *d)
 	return seat && seat->server->ledger.used <= SLO_LOAD_ONE;
 }
 
-/* The first option may always be used, the others only while they are not late. */
-static bool option_open(const struct bucket *b, size_t i, slo_nsec now)
-{
-	return i == 0 || b->option[i].start >= now;
-}
-
 /* Whether the head still has d among the options that it would be tried in now. */
-static bool waits_for(const struct bucket *b, uint32_t d, slo_nsec now)
+static bool waits_for(const struct queue *q, const struct bucket *b, uint32_t d, slo_nsec now)
 {
 	for (size_t i = 0; i < b->options; i++)
 		if (b->option[i].deployment == d)
-			return option_open(b, i, now);
+			return rank_open(b->option, i, now, q->late);
 	return false;
 }
 
@@ -272,7 +361,7 @@ static size_t first_fitting(struct queue *q, const struct deployment *d, size_t 
 
 		if (*needed > room)
 			continue;
-		if (waits_for(q->head[i].bucket, d->index, now))
+		if (waits_for(q, q->head[i].bucket, d->index, now))
 			return i;
 		*needed = NEED_NONE; /* too late for d, and it only gets later */
 	}
@@ -287,7 +376,7 @@ static size_t first_expired(const struct queue *q, size_t end, slo_nsec now)
 	return end;
 }
 
-struct bucket *queue_candidate(struct queue *q, slo_nsec now, bool late)
+struct bucket *queue_candidate(struct queue *q, slo_nsec now)
 {
 	struct model *m = q->model;
 	const uint8_t *untested;
@@ -295,10 +384,11 @@ struct bucket *queue_candidate(struct queue *q, slo_nsec now, bool late)
 
 	if (q->stale)
 		rank_again(q);
+	look(q, now);
 	end = q->heads;
 	if (end == 0)
 		return NULL;
-	if (late && q->head[0].start < now)
+	if (q->late == SLO_LATE_REJECT && q->head[0].start < now)
 		return q->head[0].bucket;
 	untested = memchr(q->untested, 1, end);
 	if (untested)
@@ -326,13 +416,13 @@ void queue_block(struct queue *q, struct bucket *b, slo_nsec now)
 	b->tried = now;
 	for (size_t d = 0; d < q->model->deployments; d++)
 		q->need[d][b->slot] = NEED_NONE;
-	for (size_t i = 0; i < b->options && option_open(b, i, now); i++) {
+	for (size_t i = 0; i < b->options && rank_open(b->option, i, now, q->late); i++) {
 		const struct rank_option *o = &b->option[i];
 
 		if (o->infeasible)
 			continue;
 		q->need[o->deployment][b->slot] = o->load;
-		if (i > 0 && expires == SLO_NEVER && b->option[0].infeasible)
+		if (i > 0 && expires == SLO_NEVER && b->option[0].infeasible && !b->late)
 			expires = o->start;
 	}
 	q->fragile -= b->expires != SLO_NEVER;
@@ -340,21 +430,74 @@ void queue_block(struct queue *q, struct bucket *b, slo_nsec now)
 	q->fragile += expires != SLO_NEVER;
 }
 
+bool queue_block_again(struct queue *q, struct request *r, slo_nsec tried)
+{
+	struct bucket *b = r->bucket;
+
+	/* What the queue's owner knew as late stands in the way, or is r itself. */
+	while (q->late == SLO_LATE_SERVE && !b->late && r->bucket == b &&
+	       b->first->start != INT64_MIN && (b->first != r || r->start < tried))
+		turn_late(q, b->first);
+	if (!queue_is_head(r))
+		return false;
+	queue_block(q, r->bucket, tried);
+	return true;
+}
+
+void queue_settle(struct queue *q)
+{
+	size_t i = 0;
+
+	q->stale = false;
+	while (q->late == SLO_LATE_SERVE && i < q->heads) {
+		struct bucket *b = q->head[i].bucket;
+
+		if (q->untested[i] && !b->late && b->start != INT64_MIN)
+			turn_late(q, b->first);
+		else
+			i++;
+	}
+}
+
+void queue_each(const struct queue *q, void (*visit)(void *arg, const struct request *r), void *arg)
+{
+	for (size_t i = 0; i < q->heads; i++) {
+		struct request *r;
+
+		RB_FOREACH (r, waiting, &q->head[i].bucket->waiting)
+			visit(arg, r);
+	}
+}
+
+static size_t check_bucket(const struct queue *q, const struct bucket *b)
+{
+	const struct request *before = NULL;
+	struct request *r;
+	size_t n = 0;
+
+	RB_FOREACH (r, waiting, (struct waiting *)&b->waiting) {
+		assert(r->state == REQUEST_QUEUED && r->bucket == b);
+		assert(before ? compare_waiting((struct request *)before, r) < 0 : r == b->first);
+		assert((r->start == SLO_NEVER) == b->late);
+		assert(!b->late || q->late == SLO_LATE_SERVE);
+		before = r;
+		n++;
+	}
+	assert((n == 0) == (b->first == NULL));
+	assert(n == 0 || (b->start == b->first->start && q->head[position(q, b)].bucket == b));
+	return n;
+}
+
 void queue_check(const struct queue *q)
 {
 	size_t length = 0, heads = 0, fragile = 0;
 
 	for (size_t i = 0; i < QUEUE_BUCKETS; i++) {
-		const struct bucket *b = q->bucket[i];
-		const struct request *r;
+		for (size_t k = 0; q->bucket[i] && k < 2; k++) {
+			size_t n = check_bucket(q, &q->bucket[i][k]);
 
-		if (!b || TAILQ_EMPTY(&b->fifo))
-			continue;
-		heads++;
-		assert(q->head[position(q, b)].bucket == b);
-		TAILQ_FOREACH (r, &b->fifo, fifo) {
-			assert(r->state == REQUEST_QUEUED && r->bucket == b);
-			length++;
+			length += n;
+			heads += n > 0;
 		}
 	}
 	for (size_t i = 0; i < q->heads; i++) {
@@ -362,7 +505,4 @@ void queue_check(const struct queue *q)
 		fragile += q->head[i].bucket->expires != SLO_NEVER;
 	}
 	assert(length == q->length && heads == q->heads && fragile == q->fragile);
-	(void)length;
-	(void)heads;
-	(void)fragile;
 }

@@ -95,10 +95,16 @@ void sched_free(struct sched *s)
 
 void sched_configure(struct sched *s, const struct sched_conf *conf)
 {
+	enum slo_late late = s->conf.late;
 	uint64_t seed = s->conf.seed;
+	struct sched_model *m;
 
 	s->conf = *conf;
 	s->conf.seed = seed;
+	for (m = late == conf->late ? NULL : TAILQ_FIRST(&s->models); m; m = TAILQ_NEXT(m, link)) {
+		queue_set_late(&m->queue, conf->late);
+		sched_mark_dirty(s, m);
+	}
 	if (tapped(s))
 		tap_config(s);
 }
@@ -182,15 +188,15 @@ static void fill(struct sched *s, slo_nsec now, struct request *r, const struct 
 static slo_err enqueue(struct sched *s, slo_nsec now, struct request *r)
 {
 	struct sched_model *m = r->model;
-	slo_err err = queue_push(&m->queue, r);
+	slo_err err = queue_push(&m->queue, now, r);
 
 	if (err != SLO_OK)
 		return err;
 	requests_move(&s->requests, r, REQUEST_QUEUED, now);
 	sched_mark_dirty(s, m);
-	if (TAILQ_FIRST(&r->bucket->fifo) == r) {
-		r->fresh = true; /* it may find a server at once */
-	} else if (m->queue.length > s->conf.queue_limit) {
+	r->round = s->settled;
+	/* A head may find a server at once. */
+	if (!queue_is_head(r) && m->queue.length > s->conf.queue_limit) {
 		queue_remove(&m->queue, r);
 		requests_move(&s->requests, r, REQUEST_READY, now);
 		r->reason = SLO_REASON_QUEUE_FULL;
@@ -275,7 +281,7 @@ static struct bucket *most_urgent(struct sched *s, slo_nsec now, struct sched_mo
 	struct bucket *first = NULL;
 
 	for (m = TAILQ_FIRST(&s->dirty); m; m = next) {
-		struct bucket *b = queue_candidate(&m->queue, now, s->conf.late == SLO_LATE_REJECT);
+		struct bucket *b = queue_candidate(&m->queue, now);
 
 		next = TAILQ_NEXT(m, dirty_link);
 		if (!b) {
@@ -295,17 +301,17 @@ static bool step_queues(struct sched *s, slo_nsec now, struct sched_action *out)
 	struct bucket *b;
 
 	while ((b = most_urgent(s, now, &m))) {
-		struct request *r = TAILQ_FIRST(&b->fifo);
+		struct request *r = b->first;
 
 		if (decide_ranked(s, now, r, b->option, b->options, out))
 			return true;
-		if (r->fresh && m->queue.length > s->conf.queue_limit) {
+		if (r->round == s->settled && m->queue.length > s->conf.queue_limit) {
 			decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_QUEUE_FULL, out);
 			return true;
 		}
-		r->fresh = false;
 		queue_block(&m->queue, b, now);
 	}
+	s->settled++;
 	return false;
 }
 

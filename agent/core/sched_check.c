@@ -52,11 +52,17 @@ static void check_settled(const struct sched *s, const struct sched_model *m)
 	struct rank_option options[SLO_DEPLOYMENTS_MAX];
 
 	for (size_t i = 0; i < m->queue.heads; i++) {
-		const struct request *r = TAILQ_FIRST(&m->queue.head[i].bucket->fifo);
+		const struct request *r = m->queue.head[i].bucket->first;
 		size_t n = rank_options(&m->fleet, r, options);
+		/* Time alone makes nobody late: what was in time when the queue was looked at waits
+		 * as such until something happens. */
+		bool late = m->queue.head[i].bucket->late;
 
 		assert(n > 0);
-		for (size_t o = 0; o < n && (o == 0 || options[o].start >= s->stepped); o++) {
+		assert(m->queue.late != SLO_LATE_SERVE ||
+		       late == (options[0].start < m->queue.looked));
+		for (size_t o = 0; o < n && (o == 0 || late || options[o].start >= s->stepped);
+		     o++) {
 			const struct deployment *d = m->fleet.deployment[options[o].deployment];
 
 			assert(options[o].infeasible ||

@@ -18,7 +18,7 @@ struct sched_model *sched_model_add(struct sched *s, const char *name, enum slo_
 	if (!m->predictor)
 		goto err1;
 	estimator_init(&m->estimator);
-	queue_init(&m->queue, &m->fleet);
+	queue_init(&m->queue, &m->fleet, s->conf.late);
 	m->strategy = strategy;
 	HASH_ADD_KEYPTR(hh, s->model_by_name, m->fleet.name, strlen(m->fleet.name), m);
 	if (!m->hh.tbl)

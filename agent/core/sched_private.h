@@ -19,6 +19,8 @@ struct sched {
 	struct sched_models dirty; /* something changed since their last decision round */
 	struct servers servers;
 	uint64_t seq;
+	uint32_t settled; /* rounds of decisions that came to their end; a request that came since was
+	                   * not refused a place yet */
 	slo_nsec stepped; /* when sched_step() was called last */
 	uint64_t leases_expired;
 	uint32_t generation;           /* changes of HAProxy's processes */

@@ -325,7 +325,7 @@ static void tell_waiting(const struct sched *s, const struct sched_tap *tap)
 		for (size_t i = 0; i < m->queue.heads; i++) {
 			const struct bucket *b = m->queue.head[i].bucket;
 
-			tell(tap, request_event(SLO_EVENT_TRIED, b->tried, TAILQ_FIRST(&b->fifo)));
+			tell(tap, request_event(SLO_EVENT_TRIED, b->tried, b->first));
 		}
 	}
 }

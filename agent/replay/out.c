@@ -99,42 +99,40 @@ static int by_arrival(const void *a, const void *b)
 	return ((*x)->seq > (*y)->seq) - ((*x)->seq < (*y)->seq);
 }
 
-static size_t collect(const struct queue *q, const struct request **out)
-{
-	const struct request *request;
-	size_t n = 0;
+struct collected {
+	const struct request **request;
+	size_t n;
+};
 
-	for (size_t i = 0; i < sizeof(q->bucket) / sizeof(q->bucket[0]); i++) {
-		if (!q->bucket[i])
-			continue;
-		TAILQ_FOREACH (request, &q->bucket[i]->fifo, fifo)
-			out[n++] = request;
-	}
-	return n;
+static void collect(void *arg, const struct request *r)
+{
+	struct collected *all = arg;
+
+	all->request[all->n++] = r;
 }
 
 bool put_queued(struct sched *s, const struct replay_options *opt, struct replay_totals *totals)
 {
-	size_t queued = sched_counts(s).queued, n = 0;
-	const struct request **waiting;
+	size_t queued = sched_counts(s).queued;
+	struct collected all = { .n = 0 };
 	const struct sched_model *m;
 
 	totals->queued += queued;
 	if (opt->quiet || queued == 0)
 		return true;
-	waiting = calloc(queued, sizeof(const struct request *));
-	if (!waiting)
+	all.request = calloc(queued, sizeof(const struct request *));
+	if (!all.request)
 		return false;
 	TAILQ_FOREACH (m, sched_models(s), link)
-		n += collect(&m->queue, waiting + n);
-	qsort(waiting, n, sizeof(const struct request *), by_arrival);
-	for (size_t i = 0; i < n; i++) {
+		queue_each(&m->queue, collect, &all);
+	qsort(all.request, all.n, sizeof(const struct request *), by_arrival);
+	for (size_t i = 0; i < all.n; i++) {
 		fputs("{\"id\":", stdout);
-		put_string(slice_of(waiting[i]->id));
+		put_string(slice_of(all.request[i]->id));
 		put_member("verdict", slice_of("queued"));
 		fputs("}\n", stdout);
 	}
-	free(waiting);
+	free(all.request);
 	return true;
 }
 

@@ -141,6 +141,20 @@ static bool out_of_memory(const struct replay *r)
 	return complain(r, "out of memory", "");
 }
 
+static enum slo_late late_of(enum scenario_late late)
+{
+	switch (late) {
+	case SCENARIO_LATE_HOLD:
+		return SLO_LATE_HOLD;
+	case SCENARIO_LATE_REJECT:
+		return SLO_LATE_REJECT;
+	case SCENARIO_LATE_SERVE:
+	case SCENARIO_LATE_UNSET:
+		break;
+	}
+	return SLO_LATE_SERVE;
+}
+
 static bool configure(struct replay *r, const struct scenario_config *c)
 {
 	struct sched_conf *conf = &r->conf;
@@ -149,8 +163,8 @@ static bool configure(struct replay *r, const struct scenario_config *c)
 		return complain(r, "seed must come before everything else", "");
 	if (c->seed >= 0)
 		conf->seed = (uint64_t)c->seed;
-	if (c->late_reject != SCENARIO_UNSET)
-		conf->late = c->late_reject == SCENARIO_ON ? SLO_LATE_REJECT : SLO_LATE_SERVE;
+	if (c->late != SCENARIO_LATE_UNSET)
+		conf->late = late_of(c->late);
 	if (c->infeasible_fallback != SCENARIO_UNSET)
 		conf->infeasible = c->infeasible_fallback == SCENARIO_ON ? SLO_INFEASIBLE_FALLBACK
 		                                                         : SLO_INFEASIBLE_REJECT;

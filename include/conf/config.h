@@ -79,7 +79,7 @@ struct config_routing {
 	slo_nsec drain_timeout;                   /* 30s; 0 to 1d */
 	size_t queue_limit;                       /* 100000 requests of one model; 0 to 10000000 */
 	const struct config_model *default_model; /* of requests that name none; NULL: not set */
-	enum slo_late late;                       /* "serve" or "reject" */
+	enum slo_late late;                       /* "serve", "hold" or "reject" */
 	enum slo_infeasible infeasible;           /* "reject" or "fallback" */
 	enum slo_predict predict;                 /* "sample", "p50" or "p90" */
 	enum slo_cold cold;                       /* "optimistic", "input" or "max" */

@@ -1,8 +1,20 @@
 /* queue.h - the requests of one model that wait for room.
  *
- * A bucket is a FIFO of requests of about the same size: round(log2) of output and of input
- * tokens, 0 tokens apart. Only the first of each bucket, the head, is considered; one that
- * cannot be placed holds up its own bucket and no other.
+ * A bucket holds requests of about the same size: round(log2) of output and of input tokens,
+ * 0 tokens apart. Inside it they stand by their latest start, then created, then arrival. Only the
+ * first of each bucket, the head, is considered; one that cannot be placed holds up its own bucket
+ * and no other.
+ *
+ * With `serve`, each size has a second bucket, of the late: requests whose latest start has passed
+ * in every deployment. They stand behind all that can still be in time, the oldest first, and may
+ * go to any deployment. So a target that cannot be met buys no place before others, and after a
+ * burst the lost ones do not make those behind them late as well. A request changes its bucket
+ * once, when the queue is looked at after its latest start; nothing happens at that very moment.
+ *
+ *   push --> [ in time: by latest start ] --start passed--> [ late: by created ] --> placed,
+ * refused
+ *
+ * The heads of all buckets:
  *
  *   head     [ h0 | h1 | h2 | ... ]   least slack first: earliest `start`, then created, seq
  *   slot     [ 2  | 0  | 1  | ... ]   where the head's bucket stands in need[d]
@@ -11,9 +23,10 @@
  *                                     deployment d; NEED_NONE where d is no option
  *
  * A blocked head stays blocked until room appears in a deployment that it waits for: loads only
- * grow inside a decision round, and time only takes options away. So a round looks at untested
- * heads and, for deployments with new room, at need[d]: one pass over at most
- * QUEUE_BUCKETS numbers, whatever the length of the queue and the number of servers. */
+ * grow inside a decision round, and time only takes options away, until a head is late and starts
+ * anew in the other bucket. So a round looks at untested heads and, for deployments with new room,
+ * at need[d]: one pass over at most 2 * QUEUE_BUCKETS numbers, whatever the length of the queue and
+ * the number of servers. */
 #ifndef SLO_CORE_QUEUE_H
 #define SLO_CORE_QUEUE_H
 
@@ -22,13 +35,17 @@
 #define QUEUE_SIZES   33 /* 0 tokens, then 2^0 .. 2^31 */
 #define QUEUE_BUCKETS ((size_t)QUEUE_SIZES * QUEUE_SIZES)
 
+RB_HEAD(waiting, request);
+
 struct bucket {
-	struct request_list fifo;
-	/* Of the head, as of its last refresh: */
-	slo_nsec start;   /* of its most relaxed option; INT64_MIN without any */
+	struct waiting waiting;
+	struct request *first; /* of them, the head; NULL: empty */
+	bool late;             /* the second bucket of its size */
+	uint32_t slot;         /* in need[d], for good */
+	/* Of the head, as of when it became that: */
+	slo_nsec start;   /* of its most relaxed option; INT64_MIN without any, SLO_NEVER if late */
 	slo_nsec tried;   /* when it was blocked */
 	slo_nsec expires; /* its last reason to wait ends then; SLO_NEVER if none does */
-	uint32_t slot;    /* in need[d], for good */
 	uint32_t options;
 	struct rank_option option[SLO_DEPLOYMENTS_MAX];
 };
@@ -40,39 +57,57 @@ struct head {
 
 struct queue {
 	struct model *model;
-	struct bucket *bucket[QUEUE_BUCKETS]; /* NULL until used */
-	size_t buckets;                       /* allocated */
+	enum slo_late late;
+	struct bucket *bucket[QUEUE_BUCKETS]; /* two each: in time, late; NULL until used */
+	size_t buckets;                       /* allocated, of both kinds */
 	size_t length;                        /* requests */
 	struct head *head;                    /* [cap], `heads` used, sorted */
 	uint16_t *slot;                       /* [cap], beside head */
 	uint8_t *untested;                    /* [cap], beside head */
 	slo_load *need[SLO_DEPLOYMENTS_MAX];  /* [cap] each, by slot */
 	size_t heads, cap, fragile;
-	bool stale; /* the heads' options are to be computed anew before the next candidate */
+	slo_nsec looked; /* when it was looked at last: what was late then is in a late bucket */
+	bool stale;      /* every request is to be ranked anew before the next candidate */
 };
 
-void queue_init(struct queue *q, struct model *model);
+void queue_init(struct queue *q, struct model *model, enum slo_late late);
 void queue_fini(struct queue *q); /* its requests are somebody else's */
+/* What becomes of late requests from now on; they are ranked and tried again. */
+void queue_set_late(struct queue *q, enum slo_late late);
 
 /* The model has one more deployment than before. */
 MUSTCHECK slo_err queue_deployment_added(struct queue *q);
-/* Appends r to its bucket. SLO_ENOMEM: nothing changed. */
-MUSTCHECK slo_err queue_push(struct queue *q, struct request *r);
+/* Puts r into its bucket. SLO_ENOMEM: nothing changed. */
+MUSTCHECK slo_err queue_push(struct queue *q, slo_nsec now, struct request *r);
 /* Takes r out, wherever it stands; the next of its bucket becomes an untested head. */
 void queue_remove(struct queue *q, struct request *r);
-/* The model has one deployment less than before; heads are ranked and tried again. */
+/* The model has one deployment less than before; all are ranked and tried again. */
 void queue_deployment_removed(struct queue *q);
-/* A profile or the set of usable deployments changed: every head is ranked and tried again. */
+/* A profile or the set of usable deployments changed: all are ranked and tried again. */
 void queue_refresh(struct queue *q);
 
-/* The first head, least slack first, whose decision may have changed, or NULL. With `late`,
- * heads that are expected to miss everywhere are among them. */
-struct bucket *queue_candidate(struct queue *q, slo_nsec now, bool late);
+static inline bool queue_is_head(const struct request *r)
+{
+	return r->bucket->first == r;
+}
+
+/* The first head, least slack first, whose decision may have changed, or NULL. With `reject`,
+ * heads that are late are among them. */
+struct bucket *queue_candidate(struct queue *q, slo_nsec now);
 /* The head of b was tried at `now` and has to wait. */
 void queue_block(struct queue *q, struct bucket *b, slo_nsec now);
+/* The same for a player, which knows only the heads and when they were tried. False: r is no head.
+ */
+bool queue_block_again(struct queue *q, struct request *r, slo_nsec tried);
+/* The state of a player is complete: what stands before the heads that were tried was late. */
+void queue_settle(struct queue *q);
 
 /* Order of two heads: negative when a comes first. */
 int queue_compare(const struct bucket *a, const struct bucket *b);
+
+/* Calls visit() for every request, in no order that means anything. */
+void queue_each(const struct queue *q, void (*visit)(void *arg, const struct request *r),
+                void *arg);
 
 void queue_check(const struct queue *q);
 

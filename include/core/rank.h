@@ -15,9 +15,29 @@ struct rank_option {
 	bool infeasible;     /* the profile says throughput 0 */
 };
 
+/* What becomes of a request that is late: its latest start has passed in every deployment. */
+enum slo_late {
+	SLO_LATE_HOLD,   /* it waits for its most relaxed deployment: AIBrix's rule */
+	SLO_LATE_REJECT, /* it is refused */
+	SLO_LATE_SERVE,  /* it goes to any deployment, behind those that can be in time */
+};
+#define SLO_LATES 3
+
+/* Whether the i-th option may be used now: the first always, the others while they are not late, or
+ * all of them once the request is late and to be served. */
+static inline bool rank_open(const struct rank_option *option, size_t i, slo_nsec now,
+                             enum slo_late late)
+{
+	return i == 0 || option[i].start >= now ||
+	       (late == SLO_LATE_SERVE && option[0].start < now);
+}
+
 /* Fills options (SLO_DEPLOYMENTS_MAX of them) with the deployments that have a usable server and
  * a rank, ascending rank, ties in configuration order. Returns how many. */
 size_t rank_options(const struct model *m, const struct request *r, struct rank_option *options);
+
+/* The start of the first of these options; INT64_MIN when there is none. */
+slo_nsec rank_start(const struct model *m, const struct request *r);
 
 /* Whether a deployment with a usable server and a target says throughput 0 for this request. */
 bool rank_infeasible(const struct model *m, const struct request *r);

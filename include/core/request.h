@@ -15,6 +15,7 @@
 #ifndef SLO_CORE_REQUEST_H
 #define SLO_CORE_REQUEST_H
 
+#include <bsd/sys/tree.h>
 #include <stdbool.h>
 #include <sys/queue.h>
 
@@ -43,9 +44,11 @@ struct request {
 	uint64_t seq;              /* order of arrival */
 	struct slo_target own;     /* the request's own target */
 	union {
-		struct {                           /* while QUEUED */
-			TAILQ_ENTRY(request) fifo; /* the bucket's */
+		struct {                         /* while QUEUED */
+			RB_ENTRY(request) place; /* in the bucket's order */
 			struct bucket *bucket;
+			slo_nsec start; /* its first key there, see queue.h */
+			uint32_t round; /* of decisions, when it came */
 		};
 		struct {                  /* since DISPATCHED */
 			struct goal goal; /* what it was placed by; GOAL_NONE without a target */
@@ -63,7 +66,6 @@ struct request {
 	uint8_t id_len;
 	bool stream : 1; /* the answer is an event stream */
 	bool stream_guessed : 1;
-	bool fresh : 1;    /* was not refused a place yet */
 	bool ended : 1;    /* its end line came */
 	bool fallback : 1; /* least-request or random chose in place of its strategy */
 	char id[];         /* id_len bytes, then 0 */

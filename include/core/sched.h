@@ -24,8 +24,6 @@
 #include "core/request.h"
 #include "slo.h"
 
-/* A request that is expected to miss its target everywhere. */
-enum slo_late { SLO_LATE_SERVE, SLO_LATE_REJECT };
 /* A request whose target the profiles say cannot be met (throughput 0). */
 enum slo_infeasible { SLO_INFEASIBLE_REJECT, SLO_INFEASIBLE_FALLBACK };
 

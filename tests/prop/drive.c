@@ -41,7 +41,9 @@ static struct sched_conf core_conf(const struct naive_conf *conf, uint64_t seed)
 
 	c.fallback =
 	    conf->fallback == NAIVE_RANDOM ? SLO_STRATEGY_RANDOM : SLO_STRATEGY_LEAST_REQUEST;
-	c.late = conf->late_reject ? SLO_LATE_REJECT : SLO_LATE_SERVE;
+	c.late = conf->late == NAIVE_LATE_REJECT ? SLO_LATE_REJECT
+	         : conf->late == NAIVE_LATE_HOLD ? SLO_LATE_HOLD
+	                                         : SLO_LATE_SERVE;
 	c.infeasible = conf->infeasible_fallback ? SLO_INFEASIBLE_FALLBACK : SLO_INFEASIBLE_REJECT;
 	c.queue_limit = conf->queue_limit;
 	c.queue_timeout = conf->queue_timeout;

@@ -167,6 +167,12 @@ static void leave_infeasible(struct naive *n, slo_nsec now, uint32_t id)
 		refuse(n, now, id, NAIVE_SLO_FAILURE);
 }
 
+/* Whether requests that are late everywhere go to any deployment, behind all others. */
+static bool may_go_late(const struct naive *n)
+{
+	return n->conf.late == NAIVE_LATE_SERVE;
+}
+
 /* Tries one head. False: it has to wait. */
 static bool try_head(struct naive *n, slo_nsec now, uint32_t id)
 {
@@ -184,7 +190,7 @@ static bool try_head(struct naive *n, slo_nsec now, uint32_t id)
 			               why_no_options(m));
 		return true;
 	}
-	if (n->conf.late_reject && option[0].start < now) {
+	if (n->conf.late == NAIVE_LATE_REJECT && option[0].start < now) {
 		refuse(n, now, id, NAIVE_SLO_FAILURE);
 		return true;
 	}
@@ -193,7 +199,7 @@ static bool try_head(struct naive *n, slo_nsec now, uint32_t id)
 		uint64_t load = naive_profile_load(&d->profile, &r->ask);
 		int server;
 
-		if (i > 0 && option[i].start < now)
+		if (i > 0 && option[i].start < now && !(may_go_late(n) && option[0].start < now))
 			break;
 		if (naive_profile_zero(&d->profile, &r->ask))
 			continue;
@@ -226,41 +232,60 @@ static int size_class(int64_t t)
 	return k;
 }
 
-/* Whether no request before the k-th of the queue is of its size. */
-static bool is_head(const struct naive *n, const struct model *m, size_t k)
-{
-	const struct naive_request *r = &n->request[m->queue[k]].ask;
-
-	for (size_t i = 0; i < k; i++) {
-		const struct naive_request *before = &n->request[m->queue[i]].ask;
-
-		if (size_class(before->input) == size_class(r->input) &&
-		    size_class(before->output) == size_class(r->output))
-			return false;
-	}
-	return true;
-}
-
-struct head {
+/* What a request's place depends on. */
+struct place {
 	uint32_t id;
-	bool listed;    /* has options */
-	slo_nsec start; /* of the first */
+	int input, output; /* size classes */
+	bool listed;       /* has options */
+	bool late;         /* and all are, which makes it one of the last */
+	slo_nsec start;    /* of the first option */
 };
 
-static bool goes_before(const struct naive *n, const struct head *a, const struct head *b)
+static struct place place_of(const struct naive *n, slo_nsec now, uint32_t id)
+{
+	const struct request *r = &n->request[id];
+	struct option option[NAIVE_DEPLOYMENTS];
+	struct place p = { .id = id };
+
+	p.input = size_class(r->ask.input);
+	p.output = size_class(r->ask.output);
+	p.listed = options_of(n, r, option) > 0;
+	p.start = p.listed ? option[0].start : 0;
+	p.late = p.listed && p.start < now && may_go_late(n);
+	return p;
+}
+
+static bool goes_before(const struct naive *n, const struct place *a, const struct place *b)
 {
 	const struct request *ra = &n->request[a->id], *rb = &n->request[b->id];
 
 	if (a->listed != b->listed)
 		return !a->listed;
-	if (a->listed && a->start != b->start)
+	if (a->late != b->late)
+		return !a->late;
+	if (a->listed && !a->late && a->start != b->start)
 		return a->start < b->start;
 	if (ra->ask.created != rb->ask.created)
 		return ra->ask.created < rb->ask.created;
 	return ra->seq < rb->seq;
 }
 
-static size_t sorted_heads(const struct naive *n, struct head *out)
+/* Whether no other request of the queue that is of its size, and as late, goes before it. */
+static bool is_head(const struct naive *n, slo_nsec now, const struct model *m, uint32_t id)
+{
+	struct place p = place_of(n, now, id);
+
+	for (size_t i = 0; i < m->queued; i++) {
+		struct place other = place_of(n, now, m->queue[i]);
+
+		if (other.input == p.input && other.output == p.output && other.late == p.late &&
+		    m->queue[i] != id && goes_before(n, &other, &p))
+			return false;
+	}
+	return true;
+}
+
+static size_t sorted_heads(const struct naive *n, slo_nsec now, struct place *out)
 {
 	size_t count = 0;
 
@@ -268,17 +293,14 @@ static size_t sorted_heads(const struct naive *n, struct head *out)
 		const struct model *m = &n->model[k];
 
 		for (size_t q = 0; n->concerned[k] && q < m->queued; q++) {
-			struct option option[NAIVE_DEPLOYMENTS];
-			struct head h = { .id = m->queue[q] };
+			struct place p = place_of(n, now, m->queue[q]);
 			size_t i;
 
-			if (!is_head(n, m, q))
+			if (!is_head(n, now, m, m->queue[q]))
 				continue;
-			h.listed = options_of(n, &n->request[h.id], option) > 0;
-			h.start = h.listed ? option[0].start : 0;
-			for (i = count++; i > 0 && goes_before(n, &h, &out[i - 1]); i--)
+			for (i = count++; i > 0 && goes_before(n, &p, &out[i - 1]); i--)
 				out[i] = out[i - 1];
-			out[i] = h;
+			out[i] = p;
 		}
 	}
 	return count;
@@ -291,13 +313,13 @@ static void decide(struct naive *n, slo_nsec now)
 
 	do {
 		size_t queued = 0, heads;
-		struct head *head;
+		struct place *head;
 
 		for (unsigned m = 0; m < NAIVE_MODELS; m++)
 			queued += n->model[m].queued;
 		head = calloc(queued + 1, sizeof(*head));
 		decided = false;
-		heads = head == NULL ? 0 : sorted_heads(n, head);
+		heads = head == NULL ? 0 : sorted_heads(n, now, head);
 		for (size_t i = 0; i < heads && !decided; i++)
 			decided = try_head(n, now, head[i].id);
 		free(head);
@@ -440,6 +462,8 @@ void naive_nothing(struct naive *n, slo_nsec t)
 
 void naive_configure(struct naive *n, slo_nsec t, const struct naive_conf *conf)
 {
+	for (unsigned m = 0; m < NAIVE_MODELS; m++)
+		n->concerned[m] |= n->conf.late != conf->late;
 	n->conf = *conf;
 	naive_settle(n, t);
 }
@@ -626,7 +650,7 @@ slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naiv
 		r->state = WAITING;
 		m->queue[m->queued++] = id;
 		/* Behind another of its size it has to wait; a head may find a server. */
-		r->fresh = is_head(n, m, m->queued - 1);
+		r->fresh = is_head(n, t, m, id);
 		if (!r->fresh && m->queued > n->conf.queue_limit)
 			becomes_due(n, id, NAIVE_QUEUE_FULL);
 	} else {

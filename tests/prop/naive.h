@@ -49,9 +49,14 @@ extern const char *const naive_strategy_name[];
 extern const char *const naive_verdict_name[];
 extern const char *const naive_reason_name[];
 
+/* What becomes of a request whose every rank is above 0. */
+enum naive_late { NAIVE_LATE_SERVE, NAIVE_LATE_HOLD, NAIVE_LATE_REJECT };
+#define NAIVE_LATES 3
+extern const char *const naive_late_name[];
+
 struct naive_conf {
 	enum naive_strategy fallback;
-	bool late_reject;
+	enum naive_late late;
 	bool infeasible_fallback;
 	size_t queue_limit;
 	slo_nsec queue_timeout; /* SLO_NEVER: none */

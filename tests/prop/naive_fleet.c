@@ -11,6 +11,7 @@ const char *const naive_strategy_name[] = {
 	"slo-pack-load", "least-request",  "random",
 };
 const char *const naive_verdict_name[] = { "route", "fallback", "reject", "pass" };
+const char *const naive_late_name[] = { "serve", "hold", "reject" };
 const char *const naive_reason_name[] = {
 	"",           "slo-failure", "queue-timeout", "queue-full",    "no-server",
 	"no-profile", "no-slo",      "ended",         "unknown-model",

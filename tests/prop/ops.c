@@ -159,7 +159,7 @@ void conf_build(struct naive_conf *conf, uint64_t seed)
 
 	seed_rng(&rng, seed);
 	conf->fallback = chance(&rng, 70) ? NAIVE_LEAST_REQUEST : NAIVE_RANDOM;
-	conf->late_reject = chance(&rng, 35);
+	conf->late = (enum naive_late)below(&rng, NAIVE_LATES);
 	conf->infeasible_fallback = chance(&rng, 40);
 	conf->queue_limit = limit[below(&rng, 10)];
 	conf->queue_timeout = timeout[below(&rng, 8)];

@@ -103,7 +103,7 @@ static void write_config(FILE *f, const struct naive_conf *c, slo_nsec t)
 	fputc('{', f);
 	seconds(f, "t", t);
 	fprintf(f, ",\"config\":{\"fallback\":\"%s\",\"late\":\"%s\",\"infeasible\":\"%s\"",
-	        naive_strategy_name[c->fallback], c->late_reject ? "reject" : "serve",
+	        naive_strategy_name[c->fallback], naive_late_name[c->late],
 	        c->infeasible_fallback ? "fallback" : "reject");
 	fprintf(f, ",\"queue_limit\":%zu,", c->queue_limit);
 	seconds(f, "queue_timeout_s",

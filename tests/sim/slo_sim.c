@@ -76,7 +76,7 @@ static const struct argp_option option_list[] = {
 	{ "predict", OPT_PREDICT, "HOW", 0, "sample, p50, p90 or truth (sample)", 2 },
 	{ "cold", OPT_COLD, "HOW", 0, "optimistic, input or max (optimistic)", 2 },
 	{ "max-tokens", OPT_MAX_TOKENS, "N", 0, "limit that every request names (none)", 2 },
-	{ "late", OPT_LATE, "HOW", 0, "serve or reject (serve)", 2 },
+	{ "late", OPT_LATE, "HOW", 0, "serve, hold or reject (serve)", 2 },
 	{ "infeasible", OPT_INFEASIBLE, "HOW", 0, "reject or fallback (reject)", 2 },
 	{ "queue-timeout", OPT_QUEUE_TIMEOUT, "S", 0, "0: none (30)", 2 },
 	{ "input-error", OPT_ERROR, "SD", 0,
@@ -123,7 +123,7 @@ static error_t parse_router(int key, char *arg, struct argp_state *state, struct
 {
 	static const char *const predict[] = { "sample", "p50", "p90", "truth", NULL };
 	static const char *const cold[] = { "optimistic", "input", "max", NULL };
-	static const char *const late[] = { "serve", "reject", NULL };
+	static const char *const late[] = { "hold", "reject", "serve", NULL };
 	static const char *const infeasible[] = { "reject", "fallback", NULL };
 	struct sched_conf *sched = &o->sim.sched;
 	double v;

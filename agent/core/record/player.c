@@ -142,7 +142,7 @@ static slo_err config(struct player *p, const struct slo_event *e)
 	if (e->list_n != SLO_EVENT_OPTIONS)
 		return SLO_EINVAL;
 	if ((v[0] != SLO_STRATEGY_LEAST_REQUEST && v[0] != SLO_STRATEGY_RANDOM) ||
-	    !is_choice(v[1], SLO_LATE_REJECT) || !is_choice(v[2], SLO_INFEASIBLE_FALLBACK) ||
+	    !is_choice(v[1], SLO_LATES - 1) || !is_choice(v[2], SLO_INFEASIBLE_FALLBACK) ||
 	    !is_choice(v[3], SLO_PREDICT_P90) || !is_choice(v[4], SLO_COLD_MAX) || v[5] < 0 ||
 	    v[6] < 0 || v[7] < 0)
 		return SLO_EINVAL;
@@ -205,9 +205,9 @@ static slo_err tried(struct player *p, const struct slo_event *e)
 {
 	struct request *r = request_find(p, e);
 
-	if (p->ready || !r || r->state != REQUEST_QUEUED || TAILQ_FIRST(&r->bucket->fifo) != r)
+	if (p->ready || !r || r->state != REQUEST_QUEUED ||
+	    !queue_block_again(&r->model->queue, r, e->now))
 		return SLO_EINVAL;
-	queue_block(&r->model->queue, r->bucket, e->now);
 	return SLO_OK;
 }
 
@@ -215,19 +215,17 @@ static slo_err quiet(struct player *p, const struct slo_event *e)
 {
 	struct sched *s = p->sched;
 	struct sched_model *m;
-	struct request *r;
 
 	if (p->ready || !TAILQ_EMPTY(&s->requests.list[REQUEST_READY]))
 		return SLO_EINVAL;
 	while ((m = TAILQ_FIRST(&s->dirty))) {
 		TAILQ_REMOVE(&s->dirty, m, dirty_link);
 		m->dirty = false;
-		m->queue.stale = false; /* the heads came after the fleet */
+		queue_settle(&m->queue); /* the heads came after the fleet */
 		for (size_t i = 0; i < m->fleet.deployments; i++)
 			m->fleet.deployment[i]->freed = false;
 	}
-	TAILQ_FOREACH (r, &s->requests.list[REQUEST_QUEUED], link)
-		r->fresh = false;
+	s->settled++;
 	s->conf.queue_limit = p->queue_limit;
 	s->stepped = e->now;
 	p->ready = true;

@@ -124,19 +124,28 @@ static slo_err read_millis(const struct reader *r, const char *name, slo_nsec *o
 	return rc;
 }
 
-/* One of two words; absent leaves *out. */
-static slo_err read_switch(const struct reader *r, const json_t *object, const char *name,
-                           const char *off, const char *on, enum scenario_switch *out)
+/* One of some words: 1 + its index; absent leaves *out. */
+static slo_err read_choice(const struct reader *r, const json_t *object, const char *name,
+                           const char *const *words, int *out)
 {
 	const json_t *v = member(object, name);
 	const char *word = json_string_value(v); /* NULL for what is no string */
+	char list[64] = "";
 
 	if (!v)
 		return SLO_OK;
-	if (!word || (strcmp(word, off) != 0 && strcmp(word, on) != 0))
-		return refuse(r, "%s must be \"%s\" or \"%s\"", name, off, on);
-	*out = strcmp(word, on) == 0 ? SCENARIO_ON : SCENARIO_OFF;
-	return SLO_OK;
+	for (int i = 0; words[i]; i++) {
+		if (word && strcmp(word, words[i]) == 0) {
+			*out = 1 + i;
+			return SLO_OK;
+		}
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s\"%s\"",
+		         i == 0         ? ""
+		         : words[i + 1] ? ", "
+		                        : " or ",
+		         words[i]);
+	}
+	return refuse(r, "%s must be %s", name, list);
 }
 
 static slo_err check_config_keys(const struct reader *r, json_t *config)
@@ -158,6 +167,24 @@ static slo_err check_config_keys(const struct reader *r, json_t *config)
 	return SLO_OK;
 }
 
+static slo_err read_choices(const struct reader *r, const json_t *o, struct scenario_config *c)
+{
+	static const char *const lates[] = { "serve", "hold", "reject", NULL };
+	static const char *const infeasibles[] = { "reject", "fallback", NULL };
+	static const char *const fallbacks[] = { "least-request", "random", NULL };
+	int late = SCENARIO_LATE_UNSET, infeasible = SCENARIO_UNSET, fallback = SCENARIO_UNSET;
+	slo_err rc = read_choice(r, o, "late", lates, &late);
+
+	if (rc == SLO_OK)
+		rc = read_choice(r, o, "infeasible", infeasibles, &infeasible);
+	if (rc == SLO_OK)
+		rc = read_choice(r, o, "fallback", fallbacks, &fallback);
+	c->late = (enum scenario_late)late;
+	c->infeasible_fallback = (enum scenario_switch)infeasible;
+	c->fallback_random = (enum scenario_switch)fallback;
+	return rc;
+}
+
 static slo_err read_config(const struct reader *r)
 {
 	json_t *o = member(r->line->root, "config");
@@ -170,11 +197,7 @@ static slo_err read_config(const struct reader *r)
 		return refuse(r, "config must be an object");
 	rc = check_config_keys(r, o);
 	if (rc == SLO_OK)
-		rc = read_switch(r, o, "late", "serve", "reject", &c->late_reject);
-	if (rc == SLO_OK)
-		rc = read_switch(r, o, "infeasible", "reject", "fallback", &c->infeasible_fallback);
-	if (rc == SLO_OK)
-		rc = read_switch(r, o, "fallback", "least-request", "random", &c->fallback_random);
+		rc = read_choices(r, o, c);
 	if (rc == SLO_OK)
 		rc = read_count(r, o, "queue_limit", &c->queue_limit);
 	if (rc == SLO_OK)

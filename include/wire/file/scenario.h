@@ -37,10 +37,16 @@ enum scenario_kind {
 };
 
 enum scenario_switch { SCENARIO_UNSET, SCENARIO_OFF, SCENARIO_ON };
+enum scenario_late {
+	SCENARIO_LATE_UNSET,
+	SCENARIO_LATE_SERVE,
+	SCENARIO_LATE_HOLD,
+	SCENARIO_LATE_REJECT,
+};
 
 /* What is unset keeps its value. */
 struct scenario_config {
-	enum scenario_switch late_reject;
+	enum scenario_late late;
 	enum scenario_switch infeasible_fallback;
 	enum scenario_switch fallback_random;
 	int64_t queue_limit;    /* -1: unset */

@@ -21,6 +21,7 @@ struct fixture {
 	struct queue q;
 	struct request *made[MAX];
 	size_t n;
+	slo_nsec now; /* of the pushes */
 };
 
 static int make(void **state)
@@ -39,7 +40,7 @@ static int make(void **state)
 	f->fast->profile = profile_by_input(2, in, tputs, 10);
 	f->slow->profile =
 	    profile_of(&(struct one_cell){ .tput = 1, .e2e = 4, .slo_e2e = 10, .created = 1 });
-	queue_init(&f->q, &f->m);
+	queue_init(&f->q, &f->m, SLO_LATE_HOLD);
 	*state = f;
 	return 0;
 }
@@ -72,7 +73,7 @@ static struct request *push(struct fixture *f, slo_nsec created, int32_t input, 
 	r->output = output;
 	r->seq = f->n;
 	f->made[f->n++] = r;
-	assert_int_equal(queue_push(&f->q, r), SLO_OK);
+	assert_int_equal(queue_push(&f->q, f->now, r), SLO_OK);
 	queue_check(&f->q);
 	return r;
 }
@@ -86,9 +87,9 @@ static void take(struct fixture *f, struct request *r)
 
 static struct request *candidate(struct fixture *f, slo_nsec now)
 {
-	struct bucket *b = queue_candidate(&f->q, now, false);
+	struct bucket *b = queue_candidate(&f->q, now);
 
-	return b ? TAILQ_FIRST(&b->fifo) : NULL;
+	return b ? b->first : NULL;
 }
 
 static void block(struct fixture *f, struct request *r, slo_nsec now)
@@ -114,9 +115,11 @@ static void an_empty_queue_has_no_candidate(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_null(queue_candidate(&f->q, 0, false));
-	assert_null(queue_candidate(&f->q, 0, true));
-	queue_refresh(&f->q);
+	assert_null(candidate(f, 0));
+	queue_set_late(&f->q, SLO_LATE_REJECT);
+	assert_null(candidate(f, 0));
+	queue_set_late(&f->q, SLO_LATE_SERVE);
+	assert_null(candidate(f, 0));
 	assert_int_equal(f->q.length, 0);
 }
 
@@ -152,19 +155,133 @@ static void a_tie_goes_to_the_earlier_created_and_then_to_the_earlier_arrival(vo
 	assert_int_equal(queue_compare(a->bucket, a->bucket), 0);
 }
 
-static void a_bucket_is_first_come_first_served(void **state)
+static void of_one_target_the_first_created_leads_its_bucket(void **state)
 {
 	struct fixture *f = *state;
-	struct request *first = push(f, SEC(5), 500, 64);
+	struct request *third = push(f, SEC(5), 500, 64);
 	struct request *second = push(f, SEC(-5), 512, 60);
-	struct request *third = push(f, SEC(-9), 600, 80);
+	struct request *first = push(f, SEC(-9), 600, 80);
+	struct request *fourth = push(f, SEC(5), 600, 80);
 
 	assert_ptr_equal(first->bucket, third->bucket);
 	assert_ptr_equal(candidate(f, SEC(5)), first);
 	take(f, second); /* from the middle */
 	take(f, first);
 	assert_ptr_equal(candidate(f, SEC(5)), third);
+	take(f, third);
+	assert_ptr_equal(candidate(f, SEC(5)), fourth);
 	assert_int_equal(f->q.length, 1);
+}
+
+static struct request *push_own(struct fixture *f, slo_nsec e2e)
+{
+	struct request *r = push(f, 0, 2048, 64);
+
+	take(f, r);
+	r->state = REQUEST_QUEUED;
+	r->own.e2e = e2e;
+	assert_int_equal(queue_push(&f->q, f->now, r), SLO_OK);
+	queue_check(&f->q);
+	return r;
+}
+
+static void inside_a_bucket_the_tight_are_not_held_back_by_the_lax(void **state)
+{
+	struct fixture *f = *state;
+	struct request *lax = push_own(f, SEC(600));
+	struct request *usual = push(f, 0, 2048, 64);
+	struct request *tight = push_own(f, SEC(2));
+	struct charge fast, slow;
+
+	fill(f, &fast, &slow);
+	assert_ptr_equal(candidate(f, 0), tight);
+	block(f, tight, 0);
+	assert_null(candidate(f, 0)); /* the others stand behind it */
+	take(f, tight);
+	assert_ptr_equal(candidate(f, 0), usual);
+	take(f, usual);
+	assert_ptr_equal(candidate(f, 0), lax);
+}
+
+static void served_late_a_request_may_go_anywhere(void **state)
+{
+	struct fixture *f = *state;
+	struct request *r = push(f, 0, 2048, 64); /* slow until 6, fast until 9 */
+	struct charge fast, slow;
+
+	queue_set_late(&f->q, SLO_LATE_SERVE);
+	fill(f, &fast, &slow);
+	assert_ptr_equal(candidate(f, SEC(7)), r);
+	block(f, r, SEC(7));
+	free_up(f->s1, &slow);
+	assert_null(candidate(f, SEC(9)));
+	assert_ptr_equal(candidate(f, SEC(9) + 1), r);
+	assert_true(r->bucket->late);
+	fleet_charge(f->s1->seats, ONE, &slow);
+	block(f, r, SEC(10));
+	assert_null(candidate(f, SEC(11)));
+	free_up(f->s1, &slow);
+	assert_ptr_equal(candidate(f, SEC(100)), r);
+}
+
+static void served_late_ones_stand_behind_the_others_the_oldest_first(void **state)
+{
+	struct fixture *f = *state;
+	struct request *a, *b, *c, *d;
+
+	queue_set_late(&f->q, SLO_LATE_SERVE);
+	b = push(f, SEC(-20), 128, 64);
+	a = push(f, SEC(-30), 2048, 64);
+	c = push(f, SEC(2), 2048, 64);
+	d = push(f, SEC(1), 128, 64);
+	assert_ptr_equal(candidate(f, SEC(3)), d);
+	take(f, d);
+	assert_ptr_equal(candidate(f, SEC(3)), c);
+	take(f, c);
+	assert_ptr_equal(candidate(f, SEC(3)), a);
+	take(f, a);
+	assert_ptr_equal(candidate(f, SEC(3)), b);
+}
+
+/* Nobody goes before others by a target that cannot be met. */
+static void served_late_an_impossible_target_holds_nobody(void **state)
+{
+	struct fixture *f = *state;
+	struct request *impossible, *honest;
+	struct charge fast, slow;
+
+	queue_set_late(&f->q, SLO_LATE_SERVE);
+	fill(f, &fast, &slow);
+	f->now = SEC(1);
+	impossible = push_own(f, 1);
+	honest = push(f, SEC(1), 2048, 64);
+	assert_true(impossible->bucket->late && !honest->bucket->late);
+	assert_ptr_equal(candidate(f, SEC(1)), honest);
+	block(f, honest, SEC(1));
+	assert_ptr_equal(candidate(f, SEC(1)), impossible);
+	block(f, impossible, SEC(1));
+	free_up(f->f1, &fast);
+	assert_ptr_equal(candidate(f, SEC(1)), honest);
+}
+
+static void what_was_late_may_be_in_time_by_another_profile(void **state)
+{
+	struct fixture *f = *state;
+	struct request *late, *later;
+
+	queue_set_late(&f->q, SLO_LATE_SERVE);
+	late = push(f, 0, 2048, 64);
+	later = push(f, SEC(1), 2048, 64);
+	assert_ptr_equal(candidate(f, SEC(9) + 1), later);
+	assert_true(late->bucket->late && !later->bucket->late);
+	profile_free(f->slow->profile);
+	f->slow->profile = profile_of(&(struct one_cell){ .tput = 1, .e2e = 4, .slo_e2e = 100 });
+	queue_refresh(&f->q);
+	assert_ptr_equal(candidate(f, SEC(10)), late);
+	assert_true(!late->bucket->late && late->bucket == later->bucket);
+	queue_set_late(&f->q, SLO_LATE_HOLD);
+	assert_ptr_equal(candidate(f, SEC(1000)), late);
+	queue_check(&f->q);
 }
 
 static void sizes_share_a_bucket_by_rounded_logarithms(void **state)
@@ -319,7 +436,7 @@ static void a_head_that_waits_only_for_its_second_choice_comes_back_when_that_is
 	assert_ptr_equal(candidate(f, SEC(6) + 1), r);
 }
 
-static void late_heads_are_candidates_only_when_asked_for(void **state)
+static void late_heads_are_candidates_at_once_only_to_be_refused(void **state)
 {
 	struct fixture *f = *state;
 	struct request *r = push(f, 0, 2048, 64); /* start 9 */
@@ -327,9 +444,12 @@ static void late_heads_are_candidates_only_when_asked_for(void **state)
 
 	fill(f, &fast, &slow);
 	block(f, r, 0);
-	assert_null(queue_candidate(&f->q, SEC(9), true));
-	assert_null(queue_candidate(&f->q, SEC(9) + 1, false));
-	assert_ptr_equal(queue_candidate(&f->q, SEC(9) + 1, true), r->bucket);
+	assert_null(candidate(f, SEC(9) + 1));
+	queue_set_late(&f->q, SLO_LATE_REJECT);
+	assert_ptr_equal(candidate(f, SEC(9)), r);
+	block(f, r, 0);
+	assert_null(candidate(f, SEC(9)));
+	assert_ptr_equal(candidate(f, SEC(9) + 1), r);
 }
 
 static void a_deployment_may_come_while_requests_wait(void **state)
@@ -409,7 +529,12 @@ int main(void)
 		TEST(an_empty_queue_has_no_candidate),
 		TEST(heads_come_by_least_slack),
 		TEST(a_tie_goes_to_the_earlier_created_and_then_to_the_earlier_arrival),
-		TEST(a_bucket_is_first_come_first_served),
+		TEST(of_one_target_the_first_created_leads_its_bucket),
+		TEST(inside_a_bucket_the_tight_are_not_held_back_by_the_lax),
+		TEST(served_late_a_request_may_go_anywhere),
+		TEST(served_late_ones_stand_behind_the_others_the_oldest_first),
+		TEST(served_late_an_impossible_target_holds_nobody),
+		TEST(what_was_late_may_be_in_time_by_another_profile),
 		TEST(sizes_share_a_bucket_by_rounded_logarithms),
 		TEST(no_tokens_are_apart_from_one),
 		TEST(the_largest_sizes_have_a_bucket),
@@ -420,7 +545,7 @@ int main(void)
 		TEST(a_refresh_tries_all_heads_again),
 		TEST(without_a_usable_server_a_head_has_no_options),
 		TEST(a_head_that_waits_only_for_its_second_choice_comes_back_when_that_is_late),
-		TEST(late_heads_are_candidates_only_when_asked_for),
+		TEST(late_heads_are_candidates_at_once_only_to_be_refused),
 		TEST(a_deployment_may_come_while_requests_wait),
 		TEST(a_deployment_may_go_while_requests_wait),
 		TEST(of_many_heads_none_comes_before_the_candidate),

@@ -155,6 +155,23 @@ static void late_requests_are_served_by_default(void **state)
 	routed(r, 0, "r1", "s1");
 }
 
+/* A change of the option concerns those that wait already. */
+static void what_becomes_of_late_ones_may_change_while_they_wait(void **state)
+{
+	struct rig *r = *state;
+
+	r->conf.late = SLO_LATE_HOLD;
+	sched_configure(r->s, &r->conf);
+	fill_up(r, 0);
+	submit(r, 0, "w");
+	quiet(r, 0);
+	quiet(r, SEC(10));
+	r->conf.late = SLO_LATE_REJECT;
+	sched_configure(r->s, &r->conf);
+	answer(r, SEC(10), "w", SLO_REJECT, SLO_REASON_SLO_FAILURE);
+	sched_check(r->s);
+}
+
 static void late_reject_refuses_at_the_first_nanosecond_of_lateness(void **state)
 {
 	struct rig *r = *state;
@@ -493,6 +510,7 @@ int main(void)
 		TEST(a_full_queue_refuses_the_next),
 		TEST(a_full_queue_does_not_refuse_what_fits_now),
 		TEST(late_requests_are_served_by_default),
+		TEST(what_becomes_of_late_ones_may_change_while_they_wait),
 		TEST(late_reject_refuses_at_the_first_nanosecond_of_lateness),
 		TEST(late_reject_does_not_concern_push),
 		TEST(infeasible_requests_are_refused_or_fall_back),

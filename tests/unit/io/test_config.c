@@ -638,7 +638,7 @@ static void a_wrong_choice_is_told_with_the_right_ones(void **state)
 		{ PLUS("\"routing\":{\"fallback\":\"slo\"}"),
 		  "f:5:23: key \"routing.fallback\": is \"slo\", must be least-request or random" },
 		{ PLUS("\"routing\":{\"late\":\"Serve\"}"),
-		  "f:5:19: key \"routing.late\": is \"Serve\", must be serve or reject" },
+		  "f:5:19: key \"routing.late\": is \"Serve\", must be serve, hold or reject" },
 		{ PLUS("\"routing\":{\"infeasible\":\"x\"}"),
 		  "f:5:25: key \"routing.infeasible\": is \"x\", must be reject or fallback" },
 		{ PLUS("\"routing\":{\"predict\":\"p99\"}"),

@@ -211,18 +211,24 @@ static void a_config_changes_what_it_names(void **state)
 	(void)state;
 	read_line("{\"config\":{}}", &l);
 	assert_int_equal(l.kind, SCENARIO_CONFIG);
-	assert_int_equal(l.config.late_reject, SCENARIO_UNSET);
+	assert_int_equal(l.config.late, SCENARIO_LATE_UNSET);
 	assert_true(l.config.queue_limit == -1 && l.config.seed == -1 &&
 	            l.config.queue_timeout == -1);
 	scenario_line_fini(&l);
 	read_line("{\"config\":{\"late\":\"reject\",\"infeasible\":\"reject\",\"fallback\":"
 	          "\"random\",\"queue_limit\":0,\"queue_timeout_s\":0.5,\"seed\":9}}",
 	          &l);
-	assert_int_equal(l.config.late_reject, SCENARIO_ON);
+	assert_int_equal(l.config.late, SCENARIO_LATE_REJECT);
 	assert_int_equal(l.config.infeasible_fallback, SCENARIO_OFF);
 	assert_int_equal(l.config.fallback_random, SCENARIO_ON);
 	assert_true(l.config.queue_limit == 0 && l.config.seed == 9);
 	assert_true(l.config.queue_timeout == 500 * SLO_NSEC_PER_MSEC);
+	scenario_line_fini(&l);
+	read_line("{\"config\":{\"late\":\"hold\"}}", &l);
+	assert_int_equal(l.config.late, SCENARIO_LATE_HOLD);
+	scenario_line_fini(&l);
+	read_line("{\"config\":{\"late\":\"serve\"}}", &l);
+	assert_int_equal(l.config.late, SCENARIO_LATE_SERVE);
 	scenario_line_fini(&l);
 	refused("{\"config\":{\"late\":\"never\"}}", "late");
 	refused("{\"config\":{\"late\":1}}", "late");
