@@ -236,14 +236,14 @@ static inline void spop_ack_set_int(struct wr *w, const char *name, int64_t valu
 	wr_varint(w, (uint64_t)value);
 }
 
-/* The largest ACK of ours, prefix included: five strings and two integers, as long as no
- * name is longer than "strategy" and no string longer than SPOP_ACK_STR_MAX. */
-#define SPOP_ACK_NAME_MAX 8
+/* The largest ACK of ours, prefix included: five strings and three integers, as long as no
+ * name is longer than "retry_after" and no string longer than SPOP_ACK_STR_MAX. */
+#define SPOP_ACK_NAME_MAX 11
 #define SPOP_ACK_STR_MAX  255
 #define SPOP_ACK_HEAD_MAX (SPOP_LENGTH_SIZE + 1 + 4 + 10 + 10)
 #define SPOP_ACK_VAR_MAX  (3 + 1 + SPOP_ACK_NAME_MAX + 1) /* all of it but the content */
 #define SPOP_ACK_MAX                                                         \
 	(SPOP_ACK_HEAD_MAX + 5 * (SPOP_ACK_VAR_MAX + 2 + SPOP_ACK_STR_MAX) + \
-	 2 * (SPOP_ACK_VAR_MAX + 10))
+	 3 * (SPOP_ACK_VAR_MAX + 10))
 
 #endif

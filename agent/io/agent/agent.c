@@ -11,6 +11,8 @@
 
 /* vLLM and OpenAI: /v1/completions answers 16 tokens unless told otherwise. */
 #define COMPLETIONS_DEFAULT_MAX 16
+/* Without a server an operator has to do something, or a health check to pass. */
+#define NO_SERVER_RETRY         5 /* s */
 /* 30 days: an end line that tells of more is wrong, and teaches no latency. */
 #define LATENCY_MAX_MS          INT64_C(2592000000)
 
@@ -314,6 +316,18 @@ static int http_status(enum slo_verdict verdict, enum slo_reason reason)
 	return reason == SLO_REASON_NO_SERVER ? 503 : 429;
 }
 
+/* What is refused at once for its target meets it nowhere, however empty the servers are. After a
+ * wait it may have been the wait. */
+static int retry_after(struct agent_model *m, slo_nsec now, const struct sched_action *act)
+{
+	if (act->verdict != SLO_REJECT ||
+	    (act->reason == SLO_REASON_SLO_FAILURE && act->waited == 0))
+		return 0;
+	if (!m || act->reason == SLO_REASON_NO_SERVER)
+		return NO_SERVER_RETRY;
+	return pace_retry_after(&m->pace, now, m->sched->queue.length);
+}
+
 static void note_peak(const struct seat *seat)
 {
 	struct server_stats *s = &roster_server(seat->server)->stats;
@@ -336,6 +350,7 @@ static void give_answer(struct agent *a, slo_nsec now, const struct sched_action
 		.backend = act->verdict == SLO_PASS || !m ? NULL : m->conf->backend,
 		.status = http_status(act->verdict, act->reason),
 		.wait_ms = act->waited / SLO_NSEC_PER_MSEC,
+		.retry_after = retry_after(m, now, act),
 	};
 
 	if (act->seat) {
@@ -343,6 +358,8 @@ static void give_answer(struct agent *a, slo_nsec now, const struct sched_action
 		note_peak(act->seat);
 	}
 	decisions_of(a, m)->requests[act->strategy][act->verdict][act->reason]++;
+	if (m && act->seat)
+		pace_left(&m->pace, now);
 	if (m)
 		histogram_add(&m->stats.queue, (double)act->waited / 1e9, 1);
 	if (log_wants(a->log, LOG_DEBUG))

@@ -67,8 +67,10 @@ static void write_answer(struct wr *w, const struct answer *answer)
 		spop_ack_set_str(w, "backend", slice_of(answer->backend));
 	if (answer->reason != SLO_REASON_NONE)
 		spop_ack_set_str(w, "reason", slice_of(sched_reason_name(answer->reason)));
-	if (answer->status)
+	if (answer->status) {
 		spop_ack_set_int(w, "status", answer->status);
+		spop_ack_set_int(w, "retry_after", answer->retry_after);
+	}
 }
 
 /* answer NULL: nothing to say, as for a NOTIFY without our message. */

@@ -8,6 +8,7 @@
 #include <ev.h>
 #include <stdbool.h>
 
+#include "core/pace.h"
 #include "core/sched.h"
 #include "conf/config.h"
 #include "io/agent/roster.h"
@@ -28,6 +29,8 @@ struct answer {
 	const char *backend; /* NULL: none */
 	int status;          /* HTTP, for a reject; else 0 */
 	int64_t wait_ms;
+	/* For a reject: seconds after which the client may try again; 0: that would not help. */
+	int retry_after;
 };
 
 /* A model with what the configuration and the shell know of it; sched_model.owner. */
@@ -35,6 +38,7 @@ struct agent_model {
 	struct sched_model *sched;
 	const struct config_model *conf;
 	struct model_stats stats;
+	struct pace pace;      /* of its queue */
 	struct reqtrace trace; /* counted if the configuration wants it */
 };
 

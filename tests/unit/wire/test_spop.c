@@ -472,16 +472,17 @@ static void actions_that_are_none_are_refused(void **state)
 	}
 }
 
-/* All seven variables with the longest names and values of theirs. */
+/* All eight variables with the longest names and values of theirs. */
 static slo_err largest_ack(struct wr *w)
 {
 	static uint8_t text[SPOP_ACK_STR_MAX];
 	size_t begin = spop_ack_begin(w, UINT64_MAX, UINT64_MAX);
 
 	for (int i = 0; i < 5; i++)
-		spop_ack_set_str(w, "strategy", (struct slice){ .p = text, .len = sizeof(text) });
-	for (int i = 0; i < 2; i++)
-		spop_ack_set_int(w, "12345678", -1);
+		spop_ack_set_str(w, "retry_after",
+		                 (struct slice){ .p = text, .len = sizeof(text) });
+	for (int i = 0; i < 3; i++)
+		spop_ack_set_int(w, "retry_after", -1);
 	return spop_ack_end(w, begin);
 }
 
