@@ -176,8 +176,14 @@ class StackCase(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((got["x-slo-verdict"], got["x-slo-reason"]), ("reject", reason))
         self.assertNotIn("x-demo-server", got)
         self.assertNotIn("x-slo-server", got)
-        self.assertGreaterEqual(int(got["retry-after"]), 1)
+        # What is refused at once for its target meets it nowhere, however long one waits.
+        hopeless = reason == "slo-failure" and got["x-slo-wait-ms"] == "0"
+        self.assertEqual(hopeless, got.get("x-should-retry") == "false", answer)
+        self.assertEqual(hopeless, "retry-after" not in got, answer)
+        if not hopeless:
+            self.assertIn(int(got["retry-after"]), range(1, 60))
         self.assertEqual(got["content-type"], "application/json")
+        self.assertEqual(answer.json()["type"], "error")
         error = answer.json()["error"]
         self.assertEqual((error["type"], error["code"]), ("rate_limit_error", reason))
         self.assertTrue(error["message"])
