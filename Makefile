@@ -92,6 +92,10 @@ unit_bin  := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(unit_src))
 fuzz_src  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_bin  := $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(fuzz_src))
 progs     := $(OUT)/slo-spoa $(OUT)/slo-replay
+# Man pages, if scdoc is here to make them.
+SCDOC     ?= scdoc
+man_src   := $(wildcard agent/man/*.scd)
+man_pages := $(if $(shell command -v $(SCDOC) 2>/dev/null),$(patsubst agent/man/%.scd,$(BUILD)/man/%,$(man_src)))
 sim_bin   := $(patsubst tests/sim/slo_%.c,$(OUT)/tests/sim/slo-%,$(sim_main))
 demo_bin  := $(patsubst tests/demo/%.c,$(OUT)/tests/%,$(wildcard tests/demo/*.c))
 endurance_bin := $(addprefix $(OUT)/endurance/,load trace_load)
@@ -109,7 +113,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 .PHONY: all run test unit integration asan valgrind coverage bench pgo experiment experiment-real mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
 	format install clean deps-run deps-test newer-haproxy llama build-tests test-binaries help
 
-all: $(progs) ## Build the daemon and slo-replay (VARIANT=release|debug|asan|cov)
+all: $(progs) $(man_pages) ## Build the daemon, slo-replay and the man pages (VARIANT=release|debug|asan|cov)
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -262,6 +266,11 @@ install: all ## Install slo-spoa, slo-replay and the samples below DESTDIR and P
 	install -m 755 $(OUT)/slo-spoa $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(OUT)/slo-replay $(DESTDIR)$(PREFIX)/bin/
 	cp -R haproxy-conf/. $(DESTDIR)$(PREFIX)/share/slo-spoa/
+ifeq ($(man_pages),)
+	@echo 'The man pages are not installed: making them needs scdoc.'
+else
+	for m in $(man_pages); do s=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; install -d $$s && install -m 644 $$m $$s/; done
+endif
 
 clean: ## Remove the build folder
 	rm -rf $(BUILD)
@@ -273,6 +282,11 @@ $(OUT)/agent/wire/tokens_wide.o: EXTRA = -mavx2
 endif
 $(OUT)/tests/demo/%.o $(OUT)/tests/endurance/%.o: EXTRA = $(IO_CFLAGS)
 $(core_obj) $(wire_obj) $(conf_obj) $(base_obj) $(io_obj) $(OUT)/agent/main.o $(OUT)/slo-spoa: LTO = $(WHOLE)
+$(BUILD)/man/%: agent/man/%.scd
+	$(if $(V),,@printf '  %-7s %s\n' MAN $*)
+	@mkdir -p $(@D)
+	$(Q)$(SCDOC) <$< >$@.new && mv $@.new $@
+
 $(OUT)/%.o: %.c
 	$(call say,CC)
 	@mkdir -p $(@D)
@@ -303,7 +317,7 @@ UNIT_LAYERS := $(sort $(patsubst tests/unit/%/,%,$(dir $(unit_src))))
 core_test         := $(core_lib) $(CORE_LIBS)
 core-failing_test := $(core_test) $(FAILING)
 wire_test         := $(spop_client) $(wire_lib) $(WIRE_LIBS)
-conf_test         := $(conf_lib) $(wire_lib) $(WIRE_LIBS)
+conf_test         := $(conf_lib) $(wire_lib) $(core_lib) $(WIRE_LIBS)
 io_test           := $(spop_client) $(daemon_libs) $(IO_LIBS)
 io-failing_test   := $(io_test) $(FAILING)
 io-faults_test    := $(io_test) $(FAILING_IO)

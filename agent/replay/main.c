@@ -1,9 +1,9 @@
-/* slo-replay: scenario files, and what a recorder wrote, through the scheduler. Time is the file's;
- * nothing sleeps. */
+/* slo-replay: runs scenarios and recordings through the scheduler. Time is the file's; nothing
+ * sleeps. */
 #include <errno.h>
+#include <getopt.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "private.h"
 
@@ -78,37 +78,31 @@ static bool play_file(const struct replay_options *opt, const char *path,
 	if (first == 'S')
 		ok = play_records(opt, path, in, totals);
 	else if (opt->recorded)
-		ok = complain(path, "it is no recording");
+		ok = complain(path, "is not a recording, so -e cannot print it");
 	else
 		ok = play_scenario(opt, path, in, totals);
 	fclose(in);
 	return ok;
 }
 
-static void usage(FILE *to)
-{
-	fputs("usage: slo-replay [-e | -s STRATEGY] [-q] FILE...\n"
-	      "Runs scenario files and recordings through the scheduler, one line per decision. Of "
-	      "a\n"
-	      "recording it also says whether these are the recorded decisions (exit 1 if not).\n"
-	      "  -e           of a recording, print the decisions that were recorded\n"
-	      "  -s STRATEGY  of every request, whatever the file says: slo, slo-least-load,\n"
-	      "               slo-least-load-pulling, slo-pack-load, least-request, random\n"
-	      "               Of a recording it prints a table, recorded against what would have "
-	      "been.\n"
-	      "               A request is taken to last as long, from its dispatch, as it did; "
-	      "one that\n"
-	      "               was not dispatched, as long as the mean of its model. What waited or "
-	      "ran\n"
-	      "               when the file begins keeps its strategy. A client that gave up "
-	      "waiting does\n"
-	      "               so at the same moment, if it still waits. Servers come, go and carry "
-	      "the\n"
-	      "               requests of others as recorded. Output tokens are those predicted "
-	      "then.\n"
-	      "  -q           only the totals of all files\n",
-	      to);
-}
+static const char usage[] =
+    "Usage: slo-replay [-e | -s STRATEGY] [-q] FILE...\n"
+    "Runs scenarios and recordings through the scheduler and prints one line per decision.\n"
+    "Of a recording it also says whether these are the recorded decisions (if not: exit 1).\n"
+    "  -e, --recorded           print the decisions that a recording holds\n"
+    "  -s, --strategy STRATEGY  decide every request by slo, slo-least-load,\n"
+    "                           slo-least-load-pulling, slo-pack-load, least-request or random;\n"
+    "                           of a recording, print a table: recorded and what would have been\n"
+    "  -q, --quiet              print only the totals of all files\n"
+    "  -v, --version\n"
+    "  -h, --help\n"
+    "The manual slo-replay(1) says what the table assumes.\n";
+
+static const struct option options[] = {
+	{ "recorded", no_argument, NULL, 'e' }, { "strategy", required_argument, NULL, 's' },
+	{ "quiet", no_argument, NULL, 'q' },    { "version", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },     { 0 },
+};
 
 /* False: *status is what to exit with. */
 static bool read_flags(int argc, char **argv, struct replay_options *opt, int *status)
@@ -116,7 +110,7 @@ static bool read_flags(int argc, char **argv, struct replay_options *opt, int *s
 	int c;
 
 	*status = EXIT_USAGE;
-	while ((c = getopt(argc, argv, "es:qh")) != -1) {
+	while ((c = getopt_long(argc, argv, "es:qvh", options, NULL)) != -1) {
 		switch (c) {
 		case 's':
 			if (!policy_strategy_parse(optarg, strlen(optarg), &opt->strategy)) {
@@ -131,17 +125,18 @@ static bool read_flags(int argc, char **argv, struct replay_options *opt, int *s
 		case 'q':
 			opt->quiet = true;
 			break;
+		case 'v':
 		case 'h':
-			usage(stdout);
+			fputs(c == 'v' ? "slo-replay " SLO_VERSION "\n" : usage, stdout);
 			*status = EXIT_SUCCESS;
 			return false;
 		default:
-			usage(stderr);
+			fputs(usage, stderr);
 			return false;
 		}
 	}
 	if (optind == argc || (opt->forced && opt->recorded)) {
-		usage(stderr);
+		fputs(usage, stderr);
 		return false;
 	}
 	return true;
