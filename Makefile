@@ -140,14 +140,14 @@ test: deps-test ## All tests; ends with "N passed, M failed, K skipped"
 	@$(MAKE) --no-print-directory newer-haproxy
 	@$(PYTHON) tests/support/run_tests.py --build $(BUILD)
 
-unit: ## Unit tests of one VARIANT
+unit: ## Unit tests of one VARIANT (T=test_queue: of one file)
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$(VARIANT) all build-tests
-	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant $(VARIANT) unit
+	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant $(VARIANT) $(if $(T),--only $(T)) unit
 
-integration: newer-haproxy ## Tests with real HAProxy, 2.6 and a newer one, of one VARIANT
+integration: newer-haproxy ## Tests with the system's HAProxy and a newer one, of one VARIANT (T=test_faults)
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$(VARIANT) all test-binaries
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release test-binaries
-	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant $(VARIANT) integration
+	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant $(VARIANT) $(if $(T),--only $(T)) integration
 
 asan: ## Unit, property and corpus tests under ASan and UBSan
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=asan all build-tests

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """Runs suites of tests and counts them.
 
-    run_tests.py --build DIR [--variant V] [SUITE...]
+    run_tests.py --build DIR [--variant V] [--only TEST] [SUITE...]
 
 Suites: unit corpus scenarios prop experiment integration endurance valgrind. Without a suite: all of
-them and `make lint`, as `make test` means it. The last line is "N passed, M failed, K skipped"; exit 1 if any failed.
+them and `make lint`, as `make test` means it. TEST is the name of one file, such as test_queue.
+The last line is "N passed, M failed, K skipped"; exit 1 if any failed.
 What a failed test printed is shown, a passed one stays quiet.
 """
 import argparse
@@ -22,6 +23,7 @@ PYTHON = "/usr/bin/python3"
 # -q: only errors. A leak or a bad access changes the exit code, which fails the test.
 VALGRIND = ["valgrind", "-q", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect",
             "--error-exitcode=99"]
+only = ""  # the name of the one file to run; all when empty
 totals = {"passed": 0, "failed": 0, "skipped": 0}
 telling = threading.Lock()
 
@@ -79,6 +81,10 @@ def cmocka(name, argv, env=None):
     report(name, passed, failed, 0, seconds, out)
 
 
+def chosen(files):
+    return [f for f in sorted(files) if only in ("", f.stem)]
+
+
 def side_by_side(jobs):
     """Calls all of them, as many at once as there are processors: they mostly wait."""
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -90,7 +96,7 @@ def unit(build, wrap=()):
     label = "valgrind" if wrap else build.name
     env = {"SLO_TEST_SCALE": "0.1"} if wrap else None
     side_by_side([(cmocka, f"{test.stem} ({label})", [*wrap, build / "unit" / test.parent.name / test.stem], env)
-                  for test in sorted((ROOT / "tests/unit").glob("*/test_*.c"))])
+                  for test in chosen((ROOT / "tests/unit").glob("*/test_*.c"))])
 
 
 def corpus(build):
@@ -132,7 +138,7 @@ def python_tests(label, build, demo, haproxy, env=None, folder="integration", ti
     env = dict(sanitizers(), HAPROXY=str(haproxy), BUILD_DIR=str(build), DEMO_DIR=str(demo),
                PYTHONPATH=str(ROOT / "tests/support"), **(env or {}))
     return [(python_test, f"{test.stem} ({label})", test, env, timeout)
-            for test in sorted((ROOT / "tests" / folder).glob("test_*.py"))]
+            for test in chosen((ROOT / "tests" / folder).glob("test_*.py"))]
 
 
 def python_test(name, test, env, timeout):
@@ -196,11 +202,14 @@ def everything(root):
 
 
 def main():
+    global only
     args = argparse.ArgumentParser()
     args.add_argument("--build", type=pathlib.Path, required=True)
     args.add_argument("--variant", default="release")
+    args.add_argument("--only", default="", metavar="TEST")
     args.add_argument("suite", nargs="*")
     args = args.parse_args()
+    only = args.only
     root = args.build.resolve()
     build = root / args.variant
     suites = {"unit": lambda: unit(build), "corpus": lambda: corpus(build),
