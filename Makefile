@@ -41,6 +41,13 @@ WHOLE := $(if $(findstring clang,$(shell $(CC) --version)),,-flto=auto -ffat-lto
 	--param max-inline-insns-auto=60 --param early-inlining-insns=20 --param inline-unit-growth=100)
 endif
 
+# What ships hardens its memory: the tables of the linker are read-only (full RELRO), a large frame
+# cannot jump over the guard page, and on x86 returns and indirect jumps are checked by the CPU.
+ifeq ($(VARIANT),release)
+OPT += -fstack-clash-protection $(if $(findstring x86_64,$(shell $(CC) $(CFLAGS) -dumpmachine)),-fcf-protection)
+override LDFLAGS += -Wl,-z,relro,-z,now
+endif
+
 CFLAGS  ?=
 ALL_CFLAGS = $(BASE) $(OPT) $(or $(LTO),-fno-lto) $(CFLAGS)
 OUT := $(BUILD)/$(VARIANT)

@@ -197,7 +197,7 @@ static void on_upgrade(struct ev_loop *loop, ev_signal *w, int revents)
 
 static void take_over(struct daemon *d, struct takeover *t)
 {
-	struct slice snapshot = takeover_wait(t, &d->log);
+	struct slice snapshot = takeover_wait(t, TAKEOVER_WAIT, &d->log);
 
 	if (snapshot.p)
 		agent_snapshot_restore(d->agent, clock_nsec(), snapshot, SLO_NEVER, "upgrade");

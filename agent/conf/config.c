@@ -285,6 +285,19 @@ void config_error_format(const struct config_error *err, char *out, size_t cap)
 	snprintf(out, cap, "%s:%s %s%s", err->file, place, key, err->message);
 }
 
+bool config_is_name(struct slice name)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				      "0123456789_.:-";
+
+	if (name.len == 0 || name.len > CONFIG_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < name.len; i++)
+		if (!memchr(allowed, name.p[i], sizeof(allowed) - 1))
+			return false;
+	return true;
+}
+
 bool config_is_pattern(const char *server)
 {
 	return server[strcspn(server, "*?[")] != '\0';

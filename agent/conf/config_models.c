@@ -7,11 +7,9 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-/* HAProxy's rule for names of proxies and servers. */
 static bool is_name(const char *s)
 {
-	return s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-")] ==
-	       '\0';
+	return config_is_name((struct slice){ (const uint8_t *)s, strlen(s) });
 }
 
 /* Everything that a pattern matches is a name. */

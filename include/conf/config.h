@@ -139,6 +139,9 @@ struct config {
 /* NULL: *err says why. It touches no file: `path` is only for messages and for relative paths. */
 MUSTCHECK struct config *config_parse(const char *text, size_t len, const char *path,
                                       struct config_error *err);
+/* Whether HAProxy could call a proxy or server so: 1 to CONFIG_NAME_MAX bytes of letters, digits
+ * and _ . : -. Names that come from outside pass the same rule as those of the configuration. */
+bool config_is_name(struct slice name);
 /* Whether the name of a server is a pattern. */
 bool config_is_pattern(const char *server);
 void config_free(struct config *c); /* NULL is accepted */

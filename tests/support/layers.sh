@@ -31,7 +31,7 @@ wire/file:    wire wire/json
 conf:         core wire wire/json
 io/base:      conf
 io/agent:     core conf wire wire/file io/base io/keep io/redis
-io/haproxy:   core wire io/agent io/base
+io/haproxy:   core wire conf io/agent io/base
 io/redis:     core conf wire wire/file io/agent io/base
 io/keep:      core wire/file io/agent io/base
 io/http:      core io/agent io/base io/haproxy io/redis io/keep

@@ -249,7 +249,8 @@ static struct roster_server *discover(struct agent *a, slo_nsec now, struct rost
 	char text[CONFIG_NAME_MAX + 1];
 	struct roster_server *s;
 
-	if (name.len == 0 || name.len > CONFIG_NAME_MAX)
+	/* Whoever reaches a listener can name servers: only what HAProxy could have is one. */
+	if (!config_is_name(name))
 		return NULL;
 	memcpy(text, name.p, name.len);
 	text[name.len] = '\0';
@@ -266,27 +267,82 @@ static struct roster_server *discover(struct agent *a, slo_nsec now, struct rost
 	return s;
 }
 
+static bool is_polled(const struct agent *a)
+{
+	return a->conf->runtime_api.count > 0;
+}
+
+static void take_notice(struct agent *a, slo_nsec now, struct roster_server *s,
+                        enum slo_server_state state)
+{
+	uint64_t view = a->roster.view;
+
+	if (is_polled(a) && now < s->doubted) {
+		a->stats.notices_ignored++;
+		return;
+	}
+	/* One that says nothing new does not shield its server from the running view. */
+	if (s->state != state || (s->seen_in == view && s->best != state))
+		s->pushed_in = view;
+	if (s->state != state) {
+		s->by_notice = true;
+		s->told_in = view;
+	}
+	set_state(a, now, s, state);
+}
+
+/* A notice that came before the running view said something else. */
+static bool is_contradicted(const struct agent *a, const struct roster_server *s,
+                            enum slo_server_state state)
+{
+	return s->by_notice && s->told_in < a->roster.view && s->state != state;
+}
+
+/* What the view that ends makes of the server. */
+static void settle(struct agent *a, slo_nsec now, struct roster_server *s,
+                   enum slo_server_state state)
+{
+	if (is_contradicted(a, s, state)) {
+		s->doubted = now + ROSTER_DOUBT;
+		log_limited(a->log, now, LOG_CAUSE_NOTICE_DOUBTED, LOG_WARNING,
+		            "server %s: a notice on the event listeners said %s, but HAProxy says "
+		            "%s: notices about it are ignored for %d s; see who else can write to "
+		            "events.listen",
+		            s->key, roster_state_name(s->state), roster_state_name(state),
+		            (int)(ROSTER_DOUBT / SLO_NSEC_PER_SEC));
+	} else if (s->pushed_in == a->roster.view) {
+		return;
+	}
+	s->by_notice = false;
+	set_state(a, now, s, state);
+}
+
+static void take_row(struct agent *a, slo_nsec now, struct roster_server *s,
+                     enum slo_server_state state)
+{
+	uint64_t view = a->roster.view;
+
+	s->backend->seen_in = view;
+	s->best = s->seen_in == view && s->best < state ? s->best : state;
+	s->seen_in = view;
+	/* Other processes may yet say UP, but nothing better. */
+	if (state == SLO_SERVER_UP)
+		settle(a, now, s, state);
+}
+
 static void told(struct agent *a, slo_nsec now, struct roster_backend *b, struct slice name,
                  enum slo_server_state state, bool row)
 {
 	struct roster_server *s = roster_server_find(&a->roster, roster_slice(b->name), name);
-	uint64_t view = a->roster.view;
 
-	if (!s)
+	if (!s && (row || !is_polled(a)))
 		s = discover(a, now, b, name);
 	if (!s)
 		return;
-	if (!row) {
-		s->pushed_in = view;
-		set_state(a, now, s, state);
-		return;
-	}
-	b->seen_in = view;
-	s->best = s->seen_in == view && s->best < state ? s->best : state;
-	s->seen_in = view;
-	/* Other processes may yet say UP, but nothing better. */
-	if (state == SLO_SERVER_UP && s->pushed_in != view)
-		set_state(a, now, s, state);
+	if (row)
+		take_row(a, now, s, state);
+	else
+		take_notice(a, now, s, state);
 }
 
 void roster_server_seen(struct agent *a, slo_nsec now, const char *backend, const char *server,
@@ -328,7 +384,7 @@ static void not_named(struct agent *a, slo_nsec now, struct roster_server *s)
 {
 	if (s->configured) {
 		if (s->backend->seen_in == a->roster.view)
-			set_state(a, now, s, SLO_SERVER_ABSENT);
+			settle(a, now, s, SLO_SERVER_ABSENT);
 		return;
 	}
 	if (!roster_is_leaving(s))
@@ -346,10 +402,8 @@ void roster_view_end(struct agent *a, slo_nsec now, bool complete)
 	if (!f->viewing)
 		return;
 	for (struct roster_server *s = f->servers; s; s = s->hh.next) {
-		if (s->pushed_in == f->view)
-			continue;
 		if (s->seen_in == f->view)
-			set_state(a, now, s, s->best);
+			settle(a, now, s, s->best);
 		else if (complete)
 			not_named(a, now, s);
 	}

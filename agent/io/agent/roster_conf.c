@@ -216,15 +216,26 @@ static bool arrange_models(struct agent *a, struct agent_model **models)
 	return count == a->conf->model_count;
 }
 
-/* Nothing is configured until it is found to be. What a poll told is void when no more follow. */
+/* Nothing is configured until it is found to be. Where no poll follows, what was told is forgotten:
+ * nobody would correct a notice that was forged, or whose successor was lost. */
 static void forget_names(struct agent *a, bool untold)
 {
+	size_t again = 0;
+
 	for (struct roster_server *s = a->roster.servers; s; s = s->hh.next) {
 		s->configured = false;
 		s->named_by = NULL;
-		if (untold)
-			s->state = SLO_SERVER_UNTOLD;
+		if (!untold)
+			continue;
+		again += s->state != SLO_SERVER_UP && s->state != SLO_SERVER_UNTOLD;
+		s->state = SLO_SERVER_UNTOLD;
+		s->by_notice = false;
 	}
+	if (again > 0)
+		log_write(a->log, LOG_NOTICE,
+		          "reload: without haproxy.runtime_api nothing tells whether %zu servers "
+		          "are still out of use; they are used again until HAProxy says otherwise",
+		          again);
 }
 
 /* What is used follows from who is configured. */
@@ -246,7 +257,7 @@ slo_err roster_configure(struct agent *a, const struct config *conf)
 	if (!models)
 		return SLO_ENOMEM;
 	a->conf = conf;
-	forget_names(a, old && old->runtime_api.count > 0 && conf->runtime_api.count == 0);
+	forget_names(a, old && conf->runtime_api.count == 0);
 	ok = arrange_models(a, models);
 	for (size_t i = 0; i < a->model_count; i++) {
 		struct agent_model *m = a->models[i];

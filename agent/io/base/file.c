@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,7 +11,11 @@
 
 const char *file_why(int err)
 {
-	return err == FILE_IRREGULAR ? "not a regular file" : strerror(err);
+	if (err == FILE_IRREGULAR)
+		return "not a regular file";
+	if (err == FILE_FOREIGN)
+		return "another user owns it or may write to it";
+	return strerror(err);
 }
 
 /* All of it, or what there is if it is cut meanwhile. */
@@ -32,7 +37,13 @@ static char *read_all(int fd, size_t size, size_t *len)
 	return text;
 }
 
-char *file_read(const char *path, size_t max, size_t *len)
+/* Whoever can write to the file speaks to us with the owner's word. */
+static bool is_own(const struct stat *st)
+{
+	return (st->st_uid == geteuid() || st->st_uid == 0) && !(st->st_mode & (S_IWGRP | S_IWOTH));
+}
+
+static char *read_if(const char *path, size_t max, size_t *len, bool own)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	char *text = NULL;
@@ -44,6 +55,8 @@ char *file_read(const char *path, size_t max, size_t *len)
 	if (fstat(fd, &st) == 0) {
 		if (!S_ISREG(st.st_mode))
 			errno = S_ISDIR(st.st_mode) ? EISDIR : FILE_IRREGULAR;
+		else if (own && !is_own(&st))
+			errno = FILE_FOREIGN;
 		else if ((uintmax_t)st.st_size > max)
 			errno = EFBIG;
 		else
@@ -53,6 +66,37 @@ char *file_read(const char *path, size_t max, size_t *len)
 	close(fd);
 	errno = why;
 	return text;
+}
+
+char *file_read(const char *path, size_t max, size_t *len)
+{
+	return read_if(path, max, len, false);
+}
+
+char *file_read_own(const char *path, size_t max, size_t *len)
+{
+	return read_if(path, max, len, true);
+}
+
+static bool sync_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+	int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	/* Some file systems have no such thing as a folder to sync. */
+	bool ok = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
+	int why = errno;
+
+	if (fd >= 0)
+		close(fd);
+	free(dir);
+	errno = why;
+	return ok;
+}
+
+bool file_replace(const char *new, const char *path)
+{
+	return rename(new, path) == 0 && sync_folder(path);
 }
 
 int file_begin(const char *path, const char *new)

@@ -225,7 +225,9 @@ static void on_datagrams(struct ev_loop *loop, ev_io *w, int revents)
 		read_batch(u, now, n);
 	}
 	agent_pump(u->server->agent, now);
-	if (u->server->lines_over_tcp)
+	/* A full batch says that more waits: the copies of TCP's lines come together with lines of
+	 * replaced workers, and a pause would let the socket's buffer overflow. */
+	if (n < UDP_BATCH && u->server->lines_over_tcp)
 		pause_udp(u);
 }
 

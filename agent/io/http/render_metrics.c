@@ -309,6 +309,9 @@ static void of_process(FILE *f, const struct agent *a)
 		        stats_end_kind((enum end_kind)i), a->stats.end_lines[i]);
 	simple(f, "notices_total", "counter", "HAProxy's messages about servers.",
 	       (double)a->stats.notices);
+	simple(f, "notices_ignored_total", "counter",
+	       "Messages about servers that HAProxy's runtime API contradicts.",
+	       (double)a->stats.notices_ignored);
 	simple(f, "spop_connections", "gauge", "Open SPOP connections.",
 	       (double)a->stats.spop_connections);
 	simple(f, "event_connections", "gauge", "Open connections of HAProxy rings.",

@@ -32,7 +32,7 @@ static int save(const char *path, struct slice data)
 		err = errno;
 	if (close(fd) != 0 && !err)
 		err = errno;
-	if (!err && rename(new, path) != 0)
+	if (!err && !file_replace(new, path))
 		err = errno;
 	if (err)
 		unlink(new); /* it may be what fills the disk */
@@ -105,7 +105,7 @@ void snapshot_file_load(struct agent *a)
 
 	if (!conf->file)
 		return;
-	data = file_read(conf->file, SNAPSHOT_MAX, &len);
+	data = file_read_own(conf->file, SNAPSHOT_MAX, &len);
 	err = errno;
 
 	snprintf(source, sizeof(source), "snapshot %s", conf->file);

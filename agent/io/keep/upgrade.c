@@ -18,9 +18,9 @@
 
 #define ENVIRONMENT "SLO_SPOA_TAKEOVER" /* "PID MEMORY CHANNEL" */
 #define START_MAX   30.0                /* seconds until the new program must be ready */
-#define WAIT_MAX    30000               /* ms until the old one must have handed over */
 #define READY       'r'
 #define GO          'g'
+#define ALONE       'a' /* of the new one: it has waited long enough, and serves now */
 
 /* Old */
 
@@ -41,22 +41,38 @@ static void failed(struct upgrade *u, const char *why)
 	forget_child(u);
 }
 
+/* Takes the words that have come; -1 and 0 as read() has them. */
+static ssize_t hear(struct upgrade *u)
+{
+	char words[8];
+	ssize_t n = read(u->channel, words, sizeof(words));
+
+	for (ssize_t i = 0; i < n; i++) {
+		u->is_ready |= words[i] == READY;
+		u->serves |= words[i] == ALONE;
+	}
+	return n;
+}
+
+static void go_on(struct upgrade *u)
+{
+	ev_io_stop(u->loop, &u->ready);
+	ev_timer_stop(u->loop, &u->deadline);
+	ev_child_stop(u->loop, &u->gone);
+	u->hand_over(u->user);
+}
+
 static void on_ready(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct upgrade *u = w->data;
-	char word;
-	ssize_t n = read(u->channel, &word, 1);
+	ssize_t n = hear(u);
 
 	if (n < 0 && socket_would_block(errno))
 		return;
-	if (n != 1 || word != READY) {
+	if (u->is_ready)
+		go_on(u);
+	else
 		failed(u, "the new program did not start");
-		return;
-	}
-	ev_io_stop(loop, w);
-	ev_timer_stop(loop, &u->deadline);
-	ev_child_stop(loop, &u->gone);
-	u->hand_over(u->user);
 }
 
 static void on_gone(struct ev_loop *loop, ev_child *w, int revents)
@@ -73,9 +89,16 @@ static void on_gone(struct ev_loop *loop, ev_child *w, int revents)
 	failed(u, why);
 }
 
+/* This process may have been stopped meanwhile, and the word have come long ago. */
 static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	failed(w->data, "the new program was not ready in time");
+	struct upgrade *u = w->data;
+
+	(void)hear(u);
+	if (u->is_ready)
+		go_on(u);
+	else
+		failed(u, "the new program was not ready in time");
 }
 
 void upgrade_init(struct upgrade *u, struct ev_loop *loop, struct log *log,
@@ -104,6 +127,7 @@ static void become(const struct listeners *l, int memory, int channel, char **ar
 static void watch(struct upgrade *u, pid_t child, int memory, int channel)
 {
 	u->child = child;
+	u->is_ready = u->serves = false;
 	u->memory = memory;
 	u->channel = channel;
 	ev_io_init(&u->ready, on_ready, channel, EV_READ);
@@ -154,16 +178,24 @@ bool upgrade_go(struct upgrade *u, struct slice snapshot)
 {
 	const char word = GO;
 	bool heard;
+	int why = 0;
 
 	if (!file_write_all(u->memory, snapshot))
 		log_write(u->log, LOG_ERR, "upgrade: the snapshot cannot be passed on: %s",
 		          strerror(errno));
 	heard = write(u->channel, &word, 1) == 1;
 	if (!heard)
+		why = errno;
+	(void)hear(u);
+	if (u->serves)
+		log_write(u->log, LOG_WARNING,
+		          "upgrade: this process was stopped for too long; the new one serves "
+		          "already, and may not know what runs");
+	else if (!heard)
 		log_write(u->log, LOG_ERR, "upgrade: the new program does not listen: %s",
-		          strerror(errno));
+		          strerror(why));
 	forget_child(u);
-	return heard;
+	return heard || u->serves;
 }
 
 void upgrade_cancel(struct upgrade *u)
@@ -195,16 +227,23 @@ struct takeover takeover_init(void)
 	return t;
 }
 
-static bool wait_for_go(int channel)
+/* Each side writes its last word first and then looks for the other's. So if the old one says GO
+ * just when this one says ALONE, at least one of them sees it, and this one serves either way. */
+static bool wait_for_go(int channel, int ms, bool *alone)
 {
 	struct pollfd p = { .fd = channel, .events = POLLIN };
 	char word = READY;
+	int n;
 
 	if (write(channel, &word, 1) != 1)
 		return false;
-	while (poll(&p, 1, WAIT_MAX) < 0)
+	while ((n = poll(&p, 1, ms)) < 0)
 		if (errno != EINTR)
 			return false;
+	word = ALONE;
+	*alone = n == 0;
+	if (*alone && write(channel, &word, 1) != 1)
+		return false;
 	return read(channel, &word, 1) == 1 && word == GO;
 }
 
@@ -224,12 +263,18 @@ static struct slice read_memory(int fd)
 	return (struct slice){ p, p ? len : 0 };
 }
 
-struct slice takeover_wait(struct takeover *t, struct log *log)
+struct slice takeover_wait(struct takeover *t, int ms, struct log *log)
 {
 	struct slice snapshot = { 0 };
+	bool alone = false;
 
-	if (wait_for_go(t->channel))
+	if (wait_for_go(t->channel, ms, &alone))
 		snapshot = read_memory(t->memory);
+	else if (alone)
+		log_write(log, LOG_WARNING,
+		          "upgrade: the old process has not handed over for %d s; this one "
+		          "serves now, from what snapshot.file knows",
+		          ms / 1000);
 	else
 		log_write(log, LOG_WARNING, "upgrade: the old process is gone without a word");
 	close(t->channel);

@@ -4,9 +4,12 @@
  * HAProxy names it until it has neither a seat nor a request in flight. A name in the
  * configuration has its seat always; a pattern seats what HAProxy names.
  *
- * HAProxy tells in two ways. A poll lists all servers of all its processes: a view. It is the
- * truth, where one UP among processes that disagree counts, since that process can be asked. A
- * pushed message tells of one server and acts at once, until the next view that began later.
+ * HAProxy tells in two ways. A poll lists all servers of all its processes: a view. Where processes
+ * disagree, one UP counts, since that process can be asked. A notice tells of one known server and
+ * acts at once, until the next view that began later. Anybody who reaches an event listener can
+ * forge a notice, so views go before notices: when a later view contradicts one, notices about that
+ * server are ignored for ROSTER_DOUBT. Without polls there is no such check; a reload then forgets
+ * what notices said.
  * A server is used while it is UP; a configured one also as long as HAProxy told nothing.
  *
  * None of these calls decides anything: agent_pump() does, afterwards. */
@@ -23,6 +26,9 @@
 #include "slo.h"
 #include "slo_server_state.h"
 
+/* How long notices are ignored about a server that a view told otherwise. */
+#define ROSTER_DOUBT (60 * SLO_NSEC_PER_SEC)
+
 struct agent;
 struct roster_backend;
 
@@ -36,7 +42,10 @@ struct roster_server {
 	enum slo_server_state state;
 	enum slo_server_state best; /* in the present view, if seen_in is its number */
 	uint64_t seen_in;           /* the last view that named it */
-	uint64_t pushed_in;         /* the view during which a pushed message came last */
+	uint64_t pushed_in; /* the view during which a notice came last that its row may not know */
+	uint64_t told_in;   /* the view during which a notice put `state` in force */
+	bool by_notice;     /* a notice did, and no view since */
+	slo_nsec doubted;   /* until then notices are ignored; 0: they are believed */
 	const void *named_by; /* the model whose servers are being arranged, if it names this */
 	bool configured;      /* some model names it; else it is pattern-born */
 	char key[];           /* BACKEND/SERVER */
@@ -76,7 +85,7 @@ struct server *roster_find(struct agent *a, const char *backend, const char *ser
  * configured backend that nobody knows gets the seats that patterns offer. */
 void roster_server_seen(struct agent *a, slo_nsec now, const char *backend, const char *server,
                         enum slo_server_state state);
-/* A pushed message. */
+/* A notice. It makes no server known where polls do. */
 void roster_server_told(struct agent *a, slo_nsec now, struct slice backend, struct slice server,
                         enum slo_server_state state);
 /* A process that served the backend has stopped. The one in its place begins with all servers UP

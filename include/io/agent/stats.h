@@ -100,8 +100,9 @@ struct stats {
 	slo_nsec longest_lag; /* since the start */
 	uint64_t frames[FRAME_KINDS][FRAME_RESULTS];
 	uint64_t end_lines[END_KINDS];
-	uint64_t notices;   /* HAProxy's own lines, of servers and proxies */
-	uint64_t snapshots; /* written */
+	uint64_t notices;         /* HAProxy's own lines, of servers and proxies */
+	uint64_t notices_ignored; /* of servers about which a view contradicted one */
+	uint64_t snapshots;       /* written */
 	size_t spop_connections, event_connections;
 };
 

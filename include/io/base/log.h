@@ -38,6 +38,7 @@
 	X(REQUEST_ID, "requests without a valid unique-id")                   \
 	X(MEMORY, "memory running out")                                       \
 	X(FLEET, "servers that come, go and change")                          \
+	X(NOTICE_DOUBTED, "notices that HAProxy contradicts")                 \
 	X(FLEET_JOIN, "servers that join by a pattern")                       \
 	X(HTTP, "http errors")                                                \
 	X(HTTP_FULL, "http connections that were refused")                    \

@@ -8,6 +8,10 @@
  *     what it holds, writes the snapshot  -> takes it up, serves
  *     says goodbye to HAProxy, exits
  *
+ * A new one that waited for TAKEOVER_WAIT says "alone" and serves: the old one was stopped, or
+ * hangs. When that goes on it leaves too, because two would each think that the servers are its
+ * own.
+ *
  * Until "ready" the old one goes on as if nothing were; if the new one fails before, that is a line
  * in the log and no more. */
 #ifndef SLO_IO_KEEP_UPGRADE_H
@@ -23,9 +27,11 @@
 struct upgrade {
 	struct ev_loop *loop;
 	struct log *log;
-	pid_t child; /* 0: none is under way */
-	int memory;  /* the snapshot's way */
-	int channel; /* "ready" and "go" */
+	pid_t child;   /* 0: none is under way */
+	int memory;    /* the snapshot's way */
+	int channel;   /* the words "ready", "go", "alone" */
+	bool is_ready; /* "ready" was heard */
+	bool serves;   /* "alone" was heard: it must not be ended any more */
 	ev_io ready;
 	ev_child gone;
 	ev_timer deadline;
@@ -52,7 +58,8 @@ struct takeover {
 
 /* Looks into the environment, and clears that from it. */
 struct takeover takeover_init(void);
-/* Says "ready" and waits for the snapshot, for free(); p NULL: none, the reason is logged. */
-struct slice takeover_wait(struct takeover *t, struct log *log);
+#define TAKEOVER_WAIT 30000 /* ms until the old one must have handed over */
+/* Says "ready" and waits `ms` for the snapshot, for free(); p NULL: none, the reason is logged. */
+struct slice takeover_wait(struct takeover *t, int ms, struct log *log);
 
 #endif

@@ -106,6 +106,61 @@ static void what_was_written_is_read_up_to_the_most_that_may_be(void **state)
 	assert_int_equal(errno, ENOENT);
 }
 
+static void what_others_may_have_written_is_not_read(void **state)
+{
+	char path[] = "/tmp/test_file_XXXXXX", *got;
+	int fd = mkstemp(path);
+	size_t len = 0;
+
+	(void)state;
+	assert_true(fd >= 0 && file_write_all(fd, whole));
+	got = file_read_own(path, sizeof(text), &len);
+	assert_non_null(got);
+	free(got);
+	for (mode_t bit = 02; bit <= 020; bit *= 8) { /* others', the group's right to write */
+		assert_int_equal(fchmod(fd, 0600 | bit), 0);
+		assert_null(file_read_own(path, sizeof(text), &len));
+		assert_int_equal(errno, FILE_FOREIGN);
+		got = file_read(path, sizeof(text), &len);
+		assert_non_null(got);
+		free(got);
+	}
+	assert_int_equal(fchmod(fd, 0600), 0);
+	if (fchown(fd, 65534, (gid_t)-1) == 0) { /* as root only */
+		assert_null(file_read_own(path, sizeof(text), &len));
+		assert_int_equal(errno, FILE_FOREIGN);
+	}
+	close(fd);
+	unlink(path);
+}
+
+static void a_file_takes_the_place_of_another_in_any_folder(void **state)
+{
+	char dir[] = "/tmp/test_file_XXXXXX", path[64], new[64], *got;
+	size_t len = 0;
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/f", dir);
+	snprintf(new, sizeof(new), "%s/f.new", dir);
+	fd = file_begin(path, new);
+	assert_true(fd >= 0 && file_write_all(fd, whole));
+	close(fd);
+	assert_true(file_replace(new, path));
+	got = file_read(path, sizeof(text), &len);
+	assert_non_null(got);
+	free(got);
+	assert_false(file_replace(new, path));
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(chdir(dir), 0);
+	assert_true(file_replace("f", "g"));
+	assert_int_equal(chdir("/"), 0);
+	snprintf(path, sizeof(path), "%s/g", dir);
+	assert_int_equal(unlink(path), 0);
+	rmdir(dir);
+}
+
 static void a_new_file_takes_no_place_but_that_of_a_file(void **state)
 {
 	char dir[] = "/tmp/test_file_XXXXXX";
@@ -148,6 +203,8 @@ int main(void)
 		cmocka_unit_test(a_write_that_does_nothing_is_an_error),
 		cmocka_unit_test(nothing_to_write_needs_no_file),
 		cmocka_unit_test(what_was_written_is_read_up_to_the_most_that_may_be),
+		cmocka_unit_test(what_others_may_have_written_is_not_read),
+		cmocka_unit_test(a_file_takes_the_place_of_another_in_any_folder),
 		cmocka_unit_test(a_new_file_takes_no_place_but_that_of_a_file),
 	};
 

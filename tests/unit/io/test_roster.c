@@ -238,6 +238,72 @@ static void a_pushed_message_acts_at_once_and_until_a_later_view(void **state)
 	assert_true(used(r, "a1") && used(r, "a2"));
 }
 
+/* One notice for every poll: views that begin later win all the same, and soon it is not heard. */
+static void a_forged_notice_does_not_outlive_the_next_view(void **state)
+{
+	struct rig *r = *state;
+
+	configure(r, NAMED, true);
+	VIEW(r, true, SLO_SERVER_UP, "a1", "a2");
+	told(r, "a1", SLO_SERVER_DOWN);
+	assert_false(used(r, "a1"));
+	roster_view_begin(&r->a, 1);
+	told(r, "a1", SLO_SERVER_DOWN); /* again: it does not win this view */
+	roster_server_seen(&r->a, 1, "b", "a1", SLO_SERVER_UP);
+	assert_true(used(r, "a1"));
+	told(r, "a1", SLO_SERVER_DOWN);
+	told(r, "a2", SLO_SERVER_DRAIN); /* this server's notices are still believed */
+	roster_server_seen(&r->a, 1, "b", "a2", SLO_SERVER_DRAIN);
+	roster_view_end(&r->a, 2, true);
+	assert_true(used(r, "a1"));
+	assert_false(used(r, "a2"));
+	assert_int_equal(r->a.stats.notices_ignored, 1);
+	roster_server_told(&r->a, 1 + ROSTER_DOUBT, (struct slice){ (const uint8_t *)"b", 1 },
+	                   (struct slice){ (const uint8_t *)"a1", 2 }, SLO_SERVER_DOWN);
+	assert_false(used(r, "a1"));
+}
+
+/* The other way round: a server that is DOWN is not kept in use by who says UP. */
+static void nor_does_a_forged_up(void **state)
+{
+	struct rig *r = *state;
+
+	configure(r, NAMED, true);
+	VIEW(r, true, SLO_SERVER_DOWN, "a1", "a2");
+	told(r, "a1", SLO_SERVER_UP);
+	assert_true(used(r, "a1"));
+	roster_view_begin(&r->a, 1);
+	roster_server_seen(&r->a, 1, "b", "a1", SLO_SERVER_DOWN);
+	told(r, "a1", SLO_SERVER_UP);
+	roster_view_end(&r->a, 2, true);
+	assert_false(used(r, "a1"));
+	/* One that no view names at all. */
+	told(r, "a2", SLO_SERVER_UP);
+	VIEW(r, true, SLO_SERVER_DOWN, "a1");
+	assert_int_equal(server(r, "a2")->state, SLO_SERVER_ABSENT);
+	told(r, "a2", SLO_SERVER_UP);
+	assert_false(used(r, "a2"));
+}
+
+static void names_that_haproxy_cannot_have_are_nobodys(void **state)
+{
+	static const char *const bad[] = {
+		"", "l20-0\n", "a\x1b[2J", "a b", "a/b", "a\"b", "\xff"
+	};
+	struct rig *r = *state;
+
+	configure(r, ALL, true);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		VIEW(r, true, SLO_SERVER_UP, bad[i]);
+		assert_null(r->a.roster.servers);
+	}
+	/* Where polls follow, a notice makes no server known: the next view does. */
+	told(r, "s1", SLO_SERVER_UP);
+	assert_null(server(r, "s1"));
+	VIEW(r, true, SLO_SERVER_UP, "s1");
+	assert_true(used(r, "s1"));
+}
+
 static void without_a_runtime_api_messages_count_too(void **state)
 {
 	struct rig *r = *state;
@@ -296,7 +362,7 @@ static void a_pattern_born_server_comes_and_goes_with_haproxys(void **state)
 	assert_null(submit(r, "early2"));
 	VIEW(r, true, SLO_SERVER_UP, "s1");
 	assert_ptr_equal(submit(r, "q1"), server(r, "s1")->server);
-	told(r, "s2", SLO_SERVER_UP);
+	VIEW(r, false, SLO_SERVER_UP, "s2");
 	assert_ptr_equal(submit(r, "q2"), server(r, "s2")->server);
 	/* Half a view takes nothing away. */
 	VIEW(r, false, SLO_SERVER_UP, "s2");
@@ -360,7 +426,7 @@ static void a_reload_takes_the_order_of_the_file(void **state)
 
 	configure(r, NAMED, true);
 	configure(r, turned, true);
-	told(r, "a3", SLO_SERVER_UP);
+	VIEW(r, false, SLO_SERVER_UP, "a3");
 	configure(r, turned, true);
 	m = &r->a.models[0]->sched->fleet;
 	assert_string_equal(m->deployment[0]->name, "z");
@@ -371,7 +437,7 @@ static void a_reload_takes_the_order_of_the_file(void **state)
 	/* Another file: the pattern stands where it is written. */
 	configure(r, NAMED, true);
 	configure(r, turned, true);
-	told(r, "a3", SLO_SERVER_UP);
+	VIEW(r, false, SLO_SERVER_UP, "a3");
 	configure(r,
 	          "{\"m\":{\"backend\":\"b\",\"deployments\":{"
 	          "\"a10\":{\"servers\":[\"a2\",\"a*\",\"a1\"]}}}}",
@@ -418,9 +484,11 @@ static void without_polls_to_come_what_they_said_is_void(void **state)
 	assert_false(used(r, "a1") || used(r, "a2"));
 	configure(r, NAMED, false);
 	assert_true(used(r, "a1") && used(r, "a2"));
+	/* Nor does a notice outlive a reload then: nobody would correct a forged one. */
 	told(r, "a1", SLO_SERVER_DOWN);
-	configure(r, NAMED, false);
 	assert_false(used(r, "a1"));
+	configure(r, NAMED, false);
+	assert_true(used(r, "a1"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
@@ -432,6 +500,9 @@ int main(void)
 		TEST(a_view_that_does_not_name_the_backend_says_nothing_of_it),
 		TEST(one_process_that_says_up_is_enough),
 		TEST(a_pushed_message_acts_at_once_and_until_a_later_view),
+		TEST(a_forged_notice_does_not_outlive_the_next_view),
+		TEST(nor_does_a_forged_up),
+		TEST(names_that_haproxy_cannot_have_are_nobodys),
 		TEST(without_a_runtime_api_messages_count_too),
 		TEST(a_process_that_stops_takes_its_word_along),
 		TEST(a_name_goes_before_a_pattern_and_the_first_pattern_before_the_others),
