@@ -256,6 +256,7 @@ layers: $(daemon_libs) $(OUT)/agent/main.o
 
 lint: export WERROR = 1
 lint: ## Layers, clang-format, clang-tidy, cppcheck, a clang build: all clean or it fails
+	@$(PYTHON) tests/support/docs.py
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release layers
 	$(Q)clang-format --dry-run -Werror $(sources)
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=debug BUILD=$(BUILD)/clang CC=clang all build-tests

@@ -1,0 +1,64 @@
+#!/usr/bin/python3
+"""Checks that the documentation speaks of what exists.
+
+In every README.md: a linked file exists; `some/file.c` is a file of the project, as far as its path is
+given; `some_function()` is a function of agent/ or include/. The first two commands of the README are
+`make run` and `make test`, and it has at most 190 lines. Exit 1 with the place of each fault.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LINES = 190
+SUFFIXES = r"\.(?:c|h|py|sh|cfg|md|scd)"
+# What the user or the build makes, or another program's.
+FOREIGN = ("build/", "HAProxy src/")
+
+
+def files():
+    # -co: also those that are not committed yet.
+    out = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True,
+                         text=True, check=False).stdout.split("\n")
+    return [f for f in out if f and (ROOT / f).is_file()]
+
+
+def faults_of(doc, text, names, code):
+    for number, line in enumerate(text.split("\n"), 1):
+        where = f"{doc}:{number}:"
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", line):
+            if not ((ROOT / doc).parent / link).exists():
+                yield f"{where} the link leads nowhere: {link}"
+        for path in re.findall(rf"`([\w./*-]*\w{SUFFIXES})`", line):
+            if not path.startswith(FOREIGN) and "*" not in path \
+                    and not any(n == path or n.endswith("/" + path) for n in names):
+                yield f"{where} there is no such file: {path}"
+        for function in re.findall(r"`(\w+)\(\)`", line):
+            if not re.search(rf"\b{function}\(", code):
+                yield f"{where} there is no such function: {function}()"
+
+
+def front_page(text):
+    commands = re.findall(r"^    (\S.*)$", text, re.M)[:2]
+    if commands != ["make run", "make test"]:
+        yield f"README.md: the first two commands are {commands}, not make run and make test"
+    if text.count("\n") > LINES:
+        yield f"README.md: {text.count(chr(10))} lines; at most {LINES}, the man pages have room"
+
+
+def main():
+    names = files()
+    if not names:
+        return 0  # an unpacked archive, not a git work tree
+    code = "\n".join((ROOT / n).read_text() for n in names
+                     if n.startswith(("agent/", "include/")) and n.endswith((".c", ".h")))
+    faults = list(front_page((ROOT / "README.md").read_text()))
+    for doc in (n for n in names if n.endswith("README.md")):
+        faults += faults_of(doc, (ROOT / doc).read_text(), names, code)
+    print("\n".join(faults), file=sys.stderr) if faults else print("the documentation names what exists")
+    return int(bool(faults))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
