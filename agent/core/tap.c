@@ -107,6 +107,12 @@ void tap_tell(struct sched *s, const struct slo_event *e)
 	s->tap.tell(s->tap.arg, e);
 }
 
+void sched_tell(struct sched *s, const struct slo_event *e)
+{
+	if (tapped(s)) /* nothing has to be stepped for it */
+		s->tap.tell(s->tap.arg, e);
+}
+
 void tap_config(struct sched *s)
 {
 	option_list options;

@@ -24,5 +24,8 @@ void sched_tell_state(const struct sched *s, const struct sched_tap *tap, slo_ns
                       int64_t unix_now);
 /* From now on tap is told; it is copied. NULL: nobody. The scheduler is quiet. */
 void sched_listen(struct sched *s, const struct sched_tap *tap);
+/* Tells the listener, if there is one, of what changes nothing here: an answer without the
+ * scheduler. */
+void sched_tell(struct sched *s, const struct slo_event *e);
 
 #endif

@@ -205,15 +205,14 @@ static void operate(struct program *g)
 
 	if (what % 8 == 7) {
 		agent_drain(in.agent);
-		spop_server_drain(in.spop);
+		spop_server_drain(in.daemon->spop);
 	} else if (what % 8 == 6) {
-		spop_server_disconnect(in.spop);
+		spop_server_disconnect(in.daemon->spop);
 		stopped = true;
 	} else {
 		if (what % 2)
 			seat = seat->next;
 		sched_server_usable(in.agent->sched, seat->server, what & 4);
-		agent_pump(in.agent, clock_nsec());
 	}
 }
 

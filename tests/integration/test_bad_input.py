@@ -601,6 +601,14 @@ class Files(unittest.TestCase):
             _, err = self.run_agent(*args, code=1)
             self.assertIn("Usage: slo-spoa -f FILE", err)
 
+    def test_long_options(self):
+        out, _ = self.run_agent("--check", "--config", self.lab.config_file, code=0)
+        self.assertEqual(out, f"{self.lab.config_file}: configuration is valid\n")
+        self.assertEqual(self.run_agent("--version", code=0), self.run_agent("-v", code=0))
+        out, _ = self.run_agent("--help", code=0)
+        for flag in ("--config FILE", "--check", "--syslog", "--version", "--help"):
+            self.assertIn(flag, out)
+
     def test_port_in_use(self):
         self.lab.ports.release()
         for kind, port, name in ((socket.SOCK_STREAM, self.lab.spop, "spop.listen"),

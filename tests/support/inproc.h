@@ -1,6 +1,7 @@
-/* inproc.h - all of the daemon but main.c, in one process with its peers: the real connections,
- * servers, agent and loop on unix sockets, and a clock that stands still until it is told. So a
- * run is the same each time. One .c file of a program includes this; what must hold aborts. */
+/* inproc.h - the daemon but for main.c, in one process with its peers: daemon.c itself, with the
+ * real connections, servers, agent and loop, on unix sockets, and a clock that stands still until
+ * it is told. So a run is the same each time. One .c file of a program includes this; what must
+ * hold aborts. */
 #ifndef SLO_TESTS_INPROC_H
 #define SLO_TESTS_INPROC_H
 
@@ -17,12 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "io/agent/agent.h"
 #include "io/base/clock.h"
 #include "io/base/config_load.h"
-#include "io/base/conn.h"
-#include "io/haproxy/event_server.h"
-#include "io/haproxy/spop_server.h"
+#include "io/daemon.h"
 #include "spop_client.h"
 
 #define MUST(condition)                                                                 \
@@ -52,13 +50,10 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 struct inproc {
 	char dir[64], conf_path[80];
 	struct ev_loop *loop;
-	struct config *conf;
 	struct log log;
 	int log_out; /* what was logged, to read */
-	struct conns conns;
-	struct agent *agent;
-	struct spop_server *spop;
-	struct event_server *events;
+	struct daemon *daemon;
+	struct agent *agent; /* the daemon's */
 };
 
 #define INPROC_CONF                                                                         \
@@ -121,18 +116,14 @@ static inline void inproc_open(struct inproc *p)
 static inline void inproc_start(struct inproc *p)
 {
 	struct config_error err;
-	size_t message;
+	struct config *conf = config_load(p->conf_path, &err);
 
-	p->conf = config_load(p->conf_path, &err);
-	if (!p->conf)
+	if (!conf)
 		fprintf(stderr, "%s\n", err.message);
-	MUST(p->conf);
-	message = p->conf->limits.spop_frame_size;
-	if (message < p->conf->limits.end_line_length)
-		message = p->conf->limits.end_line_length;
-	MUST(conns_init(&p->conns, p->loop, &p->log, message + 8) == SLO_OK);
-	p->agent = agent_new(p->loop, p->conf, &p->log);
-	MUST(p->agent);
+	MUST(conf);
+	p->daemon = daemon_new(p->loop, &p->log, conf, p->conf_path, NULL);
+	MUST(p->daemon);
+	p->agent = p->daemon->agent;
 	for (size_t i = 0; i < p->agent->model_count; i++) {
 		struct model *fleet = &p->agent->models[i]->sched->fleet;
 
@@ -140,9 +131,6 @@ static inline void inproc_start(struct inproc *p)
 			MUST(sched_profile_set(p->agent->sched, fleet->deployment[d],
 			                       inproc_profile(1)) == SLO_OK);
 	}
-	p->events = event_server_new(p->agent, &p->conns);
-	p->spop = spop_server_new(p->agent, &p->conns);
-	MUST(p->events && p->spop);
 }
 
 static inline void inproc_remove(const struct inproc *p, const char *name)
@@ -155,11 +143,7 @@ static inline void inproc_remove(const struct inproc *p, const char *name)
 
 static inline void inproc_stop(struct inproc *p)
 {
-	conns_fini(&p->conns);
-	spop_server_free(p->spop);
-	event_server_free(p->events);
-	agent_free(p->agent);
-	config_free(p->conf);
+	daemon_free(p->daemon);
 	inproc_remove(p, "spop");
 	inproc_remove(p, "events");
 }

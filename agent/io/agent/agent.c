@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "core/tap.h"
 #include "io/base/clock.h"
-#include "io/keep/recorder.h"
 #include "wire/body.h"
 
 /* vLLM and OpenAI: /v1/completions answers 16 tokens unless told otherwise. */
@@ -15,14 +15,17 @@
 #define NO_SERVER_RETRY         5 /* s */
 /* 30 days: an end line that tells of more is wrong, and teaches no latency. */
 #define LATENCY_MAX_MS          INT64_C(2592000000)
+/* Builds with SLO_CHECK look at all of the scheduler in every so manieth pump: a check takes time
+ * in proportion to what waits and runs. */
+#define PUMPS_PER_CHECK         16
 
 /* Set-up */
 
-static uint64_t choose_seed(const struct config *conf)
+static uint64_t choose_seed(void)
 {
-	uint64_t seed = conf->routing.seed;
+	uint64_t seed;
 
-	if (seed == 0 && getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
+	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
 		seed = (uint64_t)clock_nsec();
 	return seed;
 }
@@ -40,11 +43,11 @@ static struct sched_conf sched_conf_of(const struct config *conf)
 		.lease_max_age = conf->limits.lease_max_age,
 		.remember_ended = conf->limits.remember_ended,
 		.remember_limit = conf->limits.remember_limit,
-		.seed = choose_seed(conf),
 	};
 }
 
-void agent_configure(struct agent *a)
+/* Hands the options of a->conf to the models and the scheduler. */
+static void set_options(struct agent *a)
 {
 	struct sched_conf conf = sched_conf_of(a->conf);
 
@@ -60,44 +63,51 @@ void agent_configure(struct agent *a)
 	}
 }
 
-static bool build(struct agent *a, const struct config *conf)
+slo_err agent_configure(struct agent *a, const struct config *conf)
 {
-	struct sched_conf options = sched_conf_of(conf);
+	slo_err err = roster_configure(a, conf);
 
-	a->sched = sched_new(&options);
-	if (!a->sched || roster_configure(a, conf) != SLO_OK)
-		return false;
-	agent_configure(a);
-	return true;
+	if (err != SLO_ENOMEM)
+		set_options(a);
+	return err;
 }
 
+/* on_before_sleep() follows. */
 static void on_wakeup(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	struct agent *a = w->data;
-
-	a->wakeup_at = SLO_NEVER;
-	agent_pump(a, clock_nsec());
+	((struct agent *)w->data)->wakeup_at = SLO_NEVER;
 }
 
-struct agent *agent_new(struct ev_loop *loop, const struct config *conf, struct log *log)
+static void on_before_sleep(struct ev_loop *loop, ev_prepare *w, int revents)
+{
+	agent_pump(w->data, clock_nsec());
+}
+
+struct agent *agent_new(struct ev_loop *loop, struct log *log, uint64_t seed,
+                        agent_deliver *deliver)
 {
 	struct agent *a = calloc(1, sizeof(*a));
+	struct sched_conf options = sched_conf_default();
 
-	if (a) {
-		a->loop = loop;
-		a->log = log;
-		stats_init(&a->stats, clock_nsec());
-		roster_init(&a->roster);
-		ev_init(&a->wakeup, on_wakeup);
-		a->wakeup_at = SLO_NEVER;
-		a->wakeup.data = a;
-	}
-	if (!a || !build(a, conf)) {
-		log_write(log, LOG_ERR, "out of memory while building the fleet");
+	if (!a)
+		return NULL;
+	a->loop = loop;
+	a->log = log;
+	a->deliver = deliver;
+	a->seed = options.seed = seed ? seed : choose_seed();
+	stats_init(&a->stats, clock_nsec());
+	roster_init(&a->roster);
+	ev_init(&a->wakeup, on_wakeup);
+	a->wakeup_at = SLO_NEVER;
+	ev_prepare_init(&a->before_sleep, on_before_sleep);
+	ev_set_priority(&a->before_sleep, 1); /* conn.c sends in its own, at 0 */
+	a->wakeup.data = a->before_sleep.data = a;
+	a->sched = sched_new(&options);
+	if (!a->sched) {
 		agent_free(a);
 		return NULL;
 	}
-	agent_load_profiles(a);
+	ev_prepare_start(loop, &a->before_sleep);
 	return a;
 }
 
@@ -106,6 +116,7 @@ void agent_free(struct agent *a)
 	if (!a)
 		return;
 	ev_timer_stop(a->loop, &a->wakeup);
+	ev_prepare_stop(a->loop, &a->before_sleep);
 	roster_fini(&a->roster);
 	agent_forget_profiles(a);
 	sched_free(a->sched);
@@ -129,7 +140,7 @@ static bool has_id(const struct agent *a, const struct route_msg *msg)
 	return msg->id.p && msg->id.len <= a->conf->limits.id_length;
 }
 
-/* An answer that needs no scheduler. */
+/* An answer that needs no scheduler. Always true: it is there now. */
 static COLD bool pass(struct agent *a, slo_nsec now, struct agent_model *m,
                       const struct route_msg *msg, enum slo_strategy strategy,
                       enum slo_reason reason, struct answer *out)
@@ -139,12 +150,15 @@ static COLD bool pass(struct agent *a, slo_nsec now, struct agent_model *m,
 	if (!has_id(a, msg))
 		return true;
 	sched_note_passed(a->sched, now, (const char *)msg->id.p, msg->id.len);
-	if (a->recorder)
-		recorder_passed(a->recorder, now, msg->id, strategy, reason);
+	sched_tell(a->sched, &(struct slo_event){ .kind = SLO_EVENT_PASS,
+	                                          .now = now,
+	                                          .text = msg->id,
+	                                          .strategy = strategy,
+	                                          .reason = reason });
 	return true;
 }
 
-void agent_refuse(struct agent *a, slo_nsec now, const struct route_msg *msg, struct answer *out)
+void agent_pass(struct agent *a, slo_nsec now, const struct route_msg *msg, struct answer *out)
 {
 	(void)pass(a, now, NULL, msg, a->conf->routing.strategy, SLO_REASON_QUEUE_FULL, out);
 }
@@ -258,8 +272,14 @@ static struct agent_model *choose_model(struct agent *a, const struct route_msg 
 	return a->default_model;
 }
 
+void agent_expect(const struct agent *a, struct slice id)
+{
+	if (id.p)
+		sched_expect(a->sched, (const char *)id.p, id.len);
+}
+
 bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, void *user,
-                 struct answer *now_answer, struct request **request)
+                 struct answer *out, struct request **request)
 {
 	struct sched_request req;
 	struct agent_model *m;
@@ -267,8 +287,7 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, voi
 	enum slo_strategy strategy;
 
 	*request = NULL;
-	if (msg->id.p)
-		sched_expect(a->sched, (const char *)msg->id.p, msg->id.len);
+	agent_expect(a, msg->id);
 	body_scan(msg->body, &body);
 	m = choose_model(a, msg, &body);
 	strategy = strategy_of(a, m, msg->strategy);
@@ -277,11 +296,11 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, voi
 		            "a request without a unique-id of 1 to %zu bytes is left to HAProxy",
 		            a->conf->limits.id_length);
 	if (!has_id(a, msg) || (msg->body.len > 0 && !body.is_json))
-		return pass(a, now, m, msg, strategy, SLO_REASON_BAD_REQUEST, now_answer);
+		return pass(a, now, m, msg, strategy, SLO_REASON_BAD_REQUEST, out);
 	if (!m)
-		return pass(a, now, m, msg, strategy, SLO_REASON_UNKNOWN_MODEL, now_answer);
+		return pass(a, now, m, msg, strategy, SLO_REASON_UNKNOWN_MODEL, out);
 	if (a->draining)
-		return pass(a, now, m, msg, strategy, SLO_REASON_DRAINING, now_answer);
+		return pass(a, now, m, msg, strategy, SLO_REASON_DRAINING, out);
 	req = request_of(m, now, msg, &body, strategy, user);
 	switch (sched_submit(a->sched, now, &req, request)) {
 	case SLO_OK:
@@ -289,17 +308,22 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, voi
 			reqtrace_arrived(&m->trace);
 		return false;
 	case SLO_ESTALE:
-		return pass(a, now, m, msg, strategy, SLO_REASON_ENDED, now_answer);
+		return pass(a, now, m, msg, strategy, SLO_REASON_ENDED, out);
 	case SLO_ENOMEM:
 		log_limited(a->log, now, LOG_CAUSE_MEMORY, LOG_ERR,
 		            "out of memory, a request is left to HAProxy");
-		return pass(a, now, m, msg, strategy, SLO_REASON_QUEUE_FULL, now_answer);
+		return pass(a, now, m, msg, strategy, SLO_REASON_QUEUE_FULL, out);
 	default:
 		log_limited(a->log, now, LOG_CAUSE_REQUEST, LOG_WARNING,
 		            "unique-id %.*s is in use already: is unique-id-format unique?",
 		            (int)msg->id.len, (const char *)msg->id.p);
-		return pass(a, now, m, msg, strategy, SLO_REASON_BAD_REQUEST, now_answer);
+		return pass(a, now, m, msg, strategy, SLO_REASON_BAD_REQUEST, out);
 	}
+}
+
+bool agent_must_decide(const struct agent *a, const struct request *request)
+{
+	return sched_queue_full(a->sched, request);
 }
 
 void agent_abandon(struct agent *a, slo_nsec now, struct request *request)
@@ -392,8 +416,15 @@ void agent_pump(struct agent *a, slo_nsec now)
 		give_answer(a, now, &act);
 	roster_leases_expired(a, sched_counts(a->sched).leases_expired);
 	set_wakeup(a, now);
-	if (a->recorder)
-		recorder_pumped(a->recorder, now);
+#ifdef SLO_CHECK
+	if (a->pumps++ % PUMPS_PER_CHECK == 0)
+		sched_check(a->sched);
+#endif
+}
+
+void agent_give_back(struct agent *a)
+{
+	sched_give_back(a->sched);
 }
 
 /* End lines */
@@ -457,26 +488,19 @@ static void note_completed(const struct agent *a, const struct endline *e,
 		note_latency(a, e, end);
 }
 
+/* How the scheduler closes a request is how its line is counted. */
+_Static_assert((int)END_CLOSED == SCHED_END_CLOSED && (int)END_CANCELLED == SCHED_END_CANCELLED &&
+                   (int)END_DUPLICATE == SCHED_END_DUPLICATE &&
+                   (int)END_UNKNOWN == SCHED_END_UNKNOWN,
+               "enum end_kind begins like enum sched_end_result");
+
 static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
 {
 	struct sched_outcome outcome = outcome_of(e);
 	struct sched_end end;
 
 	sched_end(a->sched, now, (const char *)e->id.p, e->id.len, &outcome, &end);
-	switch (end.result) {
-	case SCHED_END_CLOSED:
-		a->stats.end_lines[END_CLOSED]++;
-		break;
-	case SCHED_END_CANCELLED:
-		a->stats.end_lines[END_CANCELLED]++;
-		break;
-	case SCHED_END_DUPLICATE:
-		a->stats.end_lines[END_DUPLICATE]++;
-		break;
-	case SCHED_END_UNKNOWN:
-		a->stats.end_lines[END_UNKNOWN]++;
-		break;
-	}
+	a->stats.end_lines[end.result]++;
 	if (end.request && end.request->model && outcome.completed && a->conf->redis.trace)
 		reqtrace_finished(&((struct agent_model *)end.request->model->owner)->trace,
 		                  end.input, end.output);

@@ -91,6 +91,13 @@ struct roster_server *roster_server_find(const struct roster *f, struct slice ba
 	return s;
 }
 
+const char *roster_backend_name(const struct agent *a, const char *backend)
+{
+	const struct roster_backend *b = roster_backend_find(&a->roster, roster_slice(backend));
+
+	return b ? b->name : NULL;
+}
+
 struct server *roster_find(struct agent *a, const char *backend, const char *server)
 {
 	struct roster_server *s =

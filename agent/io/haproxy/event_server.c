@@ -80,15 +80,6 @@ static struct slice leading_id(const uint8_t *p, const uint8_t *end)
 
 /* TCP */
 
-/* The request that the next line is about is looked for while this line is read. */
-static void expect(struct agent *a, const uint8_t *next, const uint8_t *end)
-{
-	struct slice id = leading_id(next, end);
-
-	if (id.p)
-		sched_expect(a->sched, (const char *)id.p, id.len);
-}
-
 static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_nsec now)
 {
 	struct event_conn *c = (struct event_conn *)conn;
@@ -100,7 +91,8 @@ static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_n
 	while ((end = memchr(data + used, '\n', len - used))) {
 		size_t line = (size_t)(end - (data + used));
 
-		expect(a, end + 1, data + len);
+		/* The request that the next line is about is fetched while this one is read. */
+		agent_expect(a, leading_id(end + 1, data + len));
 		if (c->skipping) {
 			c->skipping = false;
 		} else if (line > a->conf->limits.end_line_length) {
@@ -118,7 +110,6 @@ static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_n
 		c->skipping = true;
 		used = len;
 	}
-	agent_pump(a, now);
 	return used;
 }
 
@@ -224,7 +215,6 @@ static void on_datagrams(struct ev_loop *loop, ev_io *w, int revents)
 			            "events: reading datagrams: %s", strerror(errno));
 		read_batch(u, now, n);
 	}
-	agent_pump(u->server->agent, now);
 	/* A full batch says that more waits: the copies of TCP's lines come together with lines of
 	 * replaced workers, and a pause would let the socket's buffer overflow. */
 	if (n < UDP_BATCH && u->server->lines_over_tcp)

@@ -60,7 +60,7 @@ struct haproxy_api {
 	char command[COMMAND_MAX];
 	size_t command_len;
 	uint32_t commands;
-	const char *backend[BACKENDS_MAX]; /* asked for, in this order */
+	const char *backend[BACKENDS_MAX]; /* asked for, in this order; the roster's names */
 	size_t backends;                   /* 0: all at once */
 	size_t count;
 	struct target *target;
@@ -75,8 +75,11 @@ static bool add_backend(struct haproxy_api *api, const char *backend)
 	size_t room = sizeof(api->command) - api->command_len;
 	int n;
 
+	backend = roster_backend_name(api->agent, backend);
+	if (!backend) /* there was no memory for it: no server of it is known either */
+		return true;
 	for (size_t i = 0; i < api->backends; i++)
-		if (strcmp(api->backend[i], backend) == 0)
+		if (api->backend[i] == backend)
 			return true;
 	if (api->backends == BACKENDS_MAX)
 		return false;
@@ -123,7 +126,6 @@ static void conclude(struct haproxy_api *api, slo_nsec now)
 	}
 	roster_view_end(a, now, whole);
 	heal_conclude(&api->heal, a->sched, now, whole);
-	agent_pump(a, now);
 }
 
 static void on_settled(struct ev_loop *loop, ev_timer *w, int revents)
@@ -448,44 +450,44 @@ static void add_target(struct haproxy_api *api, const struct listen_addr *where,
 
 struct haproxy_api *haproxy_api_new(struct agent *a)
 {
-	const struct config *conf = a->conf;
 	struct haproxy_api *api = calloc(1, sizeof(*api));
-	slo_nsec now = clock_nsec();
 
-	if (!api || !(api->target = calloc(conf->runtime_api.count + 1, sizeof(*api->target)))) {
-		log_write(a->log, LOG_ERR, "haproxy: out of memory");
-		free(api);
+	if (!api)
 		return NULL;
-	}
 	api->agent = a;
-	api->where = conf->runtime_api;
-	heal_init(&api->heal, conf->haproxy_poll, conf->haproxy_grace, HAPROXY_GONE);
 	ev_init(&api->settle, on_settled);
-	api->settle.data = api;
-	ev_timer_init(&api->poll, on_poll, 0., (double)conf->haproxy_poll / 1e9);
-	api->poll.data = api;
-	for (size_t i = 0; i < api->where.count; i++)
-		add_target(api, &api->where.addr[i], now);
-	ev_timer_start(a->loop, &api->poll);
+	ev_init(&api->poll, on_poll);
+	api->settle.data = api->poll.data = api;
 	return api;
+}
+
+/* Asks nobody any more; open questions get no answer. */
+static void drop_targets(struct haproxy_api *api)
+{
+	struct ev_loop *loop = api->agent->loop;
+
+	for (size_t i = 0; i < api->count; i++) {
+		struct target *t = &api->target[i];
+
+		ev_io_stop(loop, &t->io);
+		ev_timer_stop(loop, &t->deadline);
+		lookup_cancel(t->lookup);
+		if (t->fd >= 0)
+			close(t->fd);
+	}
+	ev_timer_stop(loop, &api->poll);
+	ev_timer_stop(loop, &api->settle);
+	free(api->target);
+	api->target = NULL;
+	api->where.count = api->count = api->open = 0;
+	api->settles = false;
 }
 
 void haproxy_api_free(struct haproxy_api *api)
 {
 	if (!api)
 		return;
-	for (size_t i = 0; i < api->count; i++) {
-		struct target *t = &api->target[i];
-
-		ev_io_stop(api->agent->loop, &t->io);
-		ev_timer_stop(api->agent->loop, &t->deadline);
-		lookup_cancel(t->lookup);
-		if (t->fd >= 0)
-			close(t->fd);
-	}
-	ev_timer_stop(api->agent->loop, &api->poll);
-	ev_timer_stop(api->agent->loop, &api->settle);
-	free(api->target);
+	drop_targets(api);
 	free(api);
 }
 
@@ -499,29 +501,48 @@ static bool same_targets(const struct haproxy_api *api, const struct config_list
 	return true;
 }
 
-void haproxy_api_follow(struct agent *a)
+/* Other processes are asked from now on: what the old ones said of sessions is void. */
+static void change_targets(struct haproxy_api *api)
 {
-	struct haproxy_api *api = a->haproxy;
-	const struct config *conf = a->conf;
+	const struct config *conf = api->agent->conf;
+	slo_nsec now = clock_nsec();
 
-	if (api && same_targets(api, &conf->runtime_api)) {
-		api->heal.poll = conf->haproxy_poll;
-		api->heal.grace = conf->haproxy_grace;
-		api->backends = 0; /* the names of the open questions are gone */
-		api->poll.repeat = (double)conf->haproxy_poll / 1e9;
-		ev_timer_again(a->loop, &api->poll);
+	if (api->count > 0)
+		heal_stop(api->agent->sched);
+	drop_targets(api);
+	if (conf->runtime_api.count == 0)
+		return;
+	api->target = calloc(conf->runtime_api.count, sizeof(*api->target));
+	if (!api->target) {
+		log_write(api->agent->log, LOG_ERR,
+		          "haproxy: out of memory, HAProxy is not asked until a reload");
 		return;
 	}
-	if (api) {
-		haproxy_api_free(api);
-		heal_stop(a->sched);
+	api->where = conf->runtime_api;
+	heal_init(&api->heal, conf->haproxy_poll, conf->haproxy_grace, HAPROXY_GONE);
+	for (size_t i = 0; i < api->where.count; i++)
+		add_target(api, &api->where.addr[i], now);
+	ev_timer_set(&api->poll, 0., (double)conf->haproxy_poll / 1e9);
+	ev_timer_start(api->agent->loop, &api->poll);
+}
+
+void haproxy_api_configure(struct haproxy_api *api)
+{
+	const struct config *conf = api->agent->conf;
+
+	if (!same_targets(api, &conf->runtime_api)) {
+		change_targets(api);
+	} else if (api->count > 0) {
+		api->heal.poll = conf->haproxy_poll;
+		api->heal.grace = conf->haproxy_grace;
+		api->poll.repeat = (double)conf->haproxy_poll / 1e9;
+		ev_timer_again(api->agent->loop, &api->poll);
 	}
-	a->haproxy = conf->runtime_api.count > 0 ? haproxy_api_new(a) : NULL;
 }
 
 size_t haproxy_api_count(const struct haproxy_api *api)
 {
-	return api ? api->count : 0;
+	return api->count;
 }
 
 struct haproxy_api_state haproxy_api_state(const struct haproxy_api *api, size_t i, slo_nsec now)

@@ -131,8 +131,7 @@ static void held_done(struct held *h)
 	held_free(c->conn.owner, h);
 }
 
-/* The agent's deliver(). */
-static void deliver(void *user, const struct answer *answer, slo_nsec now)
+void spop_server_deliver(void *user, const struct answer *answer, slo_nsec now)
 {
 	struct held *h = user;
 
@@ -140,7 +139,7 @@ static void deliver(void *user, const struct answer *answer, slo_nsec now)
 	held_done(h);
 }
 
-/* Takes what is held for it out of the queue; to be followed by agent_pump(). */
+/* Takes what is held for it out of the queue. */
 static void abandon_held(struct spop_conn *c, slo_nsec now)
 {
 	struct held *h;
@@ -153,8 +152,8 @@ static void abandon_held(struct spop_conn *c, slo_nsec now)
 	}
 }
 
-/* Decides about what was taken in. */
-static void decide(struct spop_server *s, slo_nsec now)
+/* Decides about the requests that were taken in since the last time. */
+static void settle_batch(struct spop_server *s, slo_nsec now)
 {
 	struct agent *a = s->agent;
 	slo_nsec done;
@@ -168,14 +167,13 @@ static void decide(struct spop_server *s, slo_nsec now)
 	s->undecided = 0;
 }
 
-/* Nothing may follow a DISCONNECT: what can be answered is before, no other ACK is due any more. To
- * be followed by agent_pump(). */
+/* Nothing may follow a DISCONNECT: what can be answered is before, no other ACK is due any more. */
 static COLD void disconnect(struct spop_conn *c, slo_nsec now, enum spop_status status)
 {
 	uint8_t *out;
 	struct wr w;
 
-	decide(c->conn.owner, now);
+	settle_batch(c->conn.owner, now);
 	abandon_held(c, now);
 	out = conn_reserve(&c->conn, SPOP_CONTROL_MAX);
 	if (!out)
@@ -230,7 +228,8 @@ static void on_hello(struct spop_conn *c, slo_nsec now, const struct spop_frame 
 		conn_finish(&c->conn);
 }
 
-static void submit(struct spop_conn *c, slo_nsec now, struct held *h, const struct route_msg *msg)
+/* Puts a question to the agent, which answers it now or later. */
+static void take_in(struct spop_conn *c, slo_nsec now, struct held *h, const struct route_msg *msg)
 {
 	struct spop_server *s = c->conn.owner;
 	struct answer answer;
@@ -239,19 +238,19 @@ static void submit(struct spop_conn *c, slo_nsec now, struct held *h, const stru
 	c->held_count++;
 	s->undecided++;
 	if (agent_route(s->agent, now, msg, h, &answer, &h->request))
-		deliver(h, &answer, now);
-	else if (s->undecided >= TOGETHER_MAX || sched_queue_full(s->agent->sched, h->request))
-		decide(s, now);
+		spop_server_deliver(h, &answer, now);
+	else if (s->undecided >= TOGETHER_MAX || agent_must_decide(s->agent, h->request))
+		settle_batch(s, now);
 }
 
-/* Room for one more request, or NULL. */
-static struct held *place(struct spop_conn *c, slo_nsec now)
+/* Where one more request is held, or NULL: there is no room. */
+static struct held *held_place(struct spop_conn *c, slo_nsec now)
 {
 	struct agent *a = agent_of(c);
 	struct held *h = NULL;
 
 	if (c->held_count >= a->conf->limits.frames_in_flight)
-		decide(c->conn.owner, now);
+		settle_batch(c->conn.owner, now);
 	if (c->held_count >= a->conf->limits.frames_in_flight) {
 		log_limited(a->log, now, LOG_CAUSE_SPOP_BUSY, LOG_WARNING,
 		            "spop: %s has %zu frames in flight, a request is left to HAProxy",
@@ -289,14 +288,14 @@ static void on_notify(struct spop_conn *c, slo_nsec now, const struct spop_frame
 		send_ack(c, &held, NULL);
 		return;
 	}
-	h = place(c, now);
+	h = held_place(c, now);
 	if (!h) {
-		agent_refuse(s->agent, now, &msg, &answer);
+		agent_pass(s->agent, now, &msg, &answer);
 		send_ack(c, &held, &answer);
 		return;
 	}
 	*h = held;
-	submit(c, now, h, &msg);
+	take_in(c, now, h, &msg);
 }
 
 static void on_disconnect(struct spop_conn *c, slo_nsec now, const struct spop_frame *f)
@@ -385,9 +384,7 @@ static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_n
 
 	s->settled = now;
 	used = frames(c, data, len, now);
-	decide(s, now);
-	if (conn->finishing)
-		agent_pump(s->agent, now); /* what was held for it left room */
+	settle_batch(s, now);
 	note_activity(c, now);
 	return conn->closing || conn->finishing ? len : used;
 }
@@ -402,7 +399,8 @@ static void closed(struct conn *conn, slo_nsec now)
 		log_limited(conn->set->log, now, LOG_CAUSE_SPOP_PEER, LOG_INFO,
 		            "spop: %s left in the middle of a frame", conn->peer);
 	abandon_held(c, now);
-	agent_pump(agent_of(c), now);
+	agent_pump(agent_of(c),
+	           now); /* output leaves already: it is too late for the agent's own */
 }
 
 static const struct conn_protocol spop_protocol = {
@@ -455,7 +453,6 @@ struct spop_server *spop_server_new(struct agent *a, struct conns *conns)
 	TAILQ_INIT(&s->spare);
 	patience_init(&s->hello, conns->loop, a->conf->limits.hello_timeout, hello_over);
 	patience_init(&s->idle, conns->loop, a->conf->limits.idle_timeout, idle_over);
-	a->deliver = deliver;
 	for (size_t i = 0; i < a->conf->spop.count; i++) {
 		struct acceptor *ac = &s->acceptor[i];
 
@@ -549,5 +546,4 @@ void spop_server_disconnect(struct spop_server *s)
 		log_closed((struct spop_conn *)c, now, "the agent stops");
 		disconnect((struct spop_conn *)c, now, SPOP_S_NORMAL);
 	}
-	agent_pump(s->agent, now);
 }

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "io/base/clock.h"
-#include "io/http/render.h"
 #include "io/base/socket.h"
 
 #define IDLE_SECONDS 3U
@@ -20,6 +19,7 @@
  * and not always begin again. */
 struct http_server {
 	struct agent *agent;
+	struct http_sources sources;
 	struct MHD_Daemon *daemon;
 	int fd;
 	ev_io acceptable;
@@ -115,7 +115,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 {
 	static char ok[] = "ok\n", draining[] = "draining\n", get[] = "only GET is known here\n",
 		    none[] = "/metrics, /healthz and /state.json are here\n";
-	struct agent *a = cls;
+	const struct http_server *s = cls;
 	size_t len = 0;
 	char *body;
 
@@ -123,17 +123,17 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
 		return reply_text(c, MHD_HTTP_METHOD_NOT_ALLOWED, get);
 	if (strcmp(url, "/metrics") == 0) {
-		body = render_metrics(a, &len);
+		body = render_metrics(&s->sources, &len);
 		return reply(c, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", body, len,
 		             MHD_RESPMEM_MUST_FREE);
 	}
 	if (strcmp(url, "/state.json") == 0) {
-		body = render_state(a, clock_nsec(), &len);
+		body = render_state(&s->sources, clock_nsec(), &len);
 		return reply(c, MHD_HTTP_OK, "application/json", body, len, MHD_RESPMEM_MUST_FREE);
 	}
 	if (strcmp(url, "/healthz") == 0)
-		return a->draining ? reply_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, draining)
-		                   : reply_text(c, MHD_HTTP_OK, ok);
+		return s->agent->draining ? reply_text(c, MHD_HTTP_SERVICE_UNAVAILABLE, draining)
+		                          : reply_text(c, MHD_HTTP_OK, ok);
 	return reply_text(c, MHD_HTTP_NOT_FOUND, none);
 }
 
@@ -219,8 +219,8 @@ static bool start_daemon(struct http_server *s)
 
 	s->daemon = MHD_start_daemon(
 	    MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request,
-	    s->agent, MHD_OPTION_EXTERNAL_LOGGER, on_error, s->agent, MHD_OPTION_CONNECTION_LIMIT,
-	    limit, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_NOTIFY_CONNECTION,
+	    s, MHD_OPTION_EXTERNAL_LOGGER, on_error, s->agent, MHD_OPTION_CONNECTION_LIMIT, limit,
+	    MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_NOTIFY_CONNECTION,
 	    on_connection, s->agent, MHD_OPTION_END);
 	if (!s->daemon)
 		return false;
@@ -235,7 +235,7 @@ static bool start_daemon(struct http_server *s)
 	return true;
 }
 
-struct http_server *http_server_new(struct agent *a)
+struct http_server *http_server_new(struct agent *a, const struct http_sources *sources)
 {
 	struct http_server *s = calloc(1, sizeof(*s));
 	char why[256], name[SOCKET_NAME_MAX];
@@ -243,6 +243,7 @@ struct http_server *http_server_new(struct agent *a)
 	if (!s)
 		return NULL;
 	s->agent = a;
+	s->sources = *sources;
 	s->fd = listeners_open(&a->listeners, &a->conf->http.addr[0], 0, why, sizeof(why));
 	if (s->fd < 0) {
 		socket_log(a->log, &a->conf->http.addr[0], "http.listen", why);

@@ -275,13 +275,13 @@ static void of_servers(FILE *f, const struct agent *a)
 	       servers_leaving(a));
 }
 
-static void of_recorder(FILE *f, const struct agent *a)
+static void of_recorder(FILE *f, const struct recorder *r)
 {
 	struct recorder_counts counts;
 
-	if (!a->recorder || !recorder_is_on(a->recorder))
+	if (!recorder_is_on(r))
 		return;
-	counts = recorder_counts(a->recorder);
+	counts = recorder_counts(r);
 	simple(f, "recorder_records_total", "counter", "Records that were written.",
 	       (double)counts.records);
 	simple(f, "recorder_bytes_total", "counter", "Bytes of them.", (double)counts.bytes);
@@ -291,8 +291,9 @@ static void of_recorder(FILE *f, const struct agent *a)
 	       (double)counts.files);
 }
 
-static void of_process(FILE *f, const struct agent *a)
+static void of_process(FILE *f, const struct http_sources *sources)
 {
+	const struct agent *a = sources->agent;
 	struct sched_counts counts = sched_counts(a->sched);
 
 	family(f, "decision_seconds", "histogram",
@@ -332,10 +333,13 @@ static void of_process(FILE *f, const struct agent *a)
 	       (double)counts.remembered);
 	simple(f, "log_lines_lost_total", "counter", "Log lines that could not be written.",
 	       (double)a->log->lost_total);
-	render_redis_metrics(f, a);
+	render_redis_metrics(f, sources->redis);
 	simple(f, "snapshots_written_total", "counter", "Snapshots that were written.",
 	       (double)a->stats.snapshots);
-	of_recorder(f, a);
+	of_recorder(f, sources->recorder);
+	simple(f, "config_last_reload_success", "gauge",
+	       "Whether the configuration in force is that of the last SIGHUP.",
+	       !a->stats.reload_failed);
 	family(f, "build_info", "gauge", "The version.");
 	fprintf(f, "slo_spoa_build_info{version=\"%s\"} 1\n", SLO_VERSION);
 }
@@ -350,7 +354,7 @@ static void of_ledger(FILE *f, const struct agent *a)
 	repairs(f, a);
 }
 
-static void of_haproxy(FILE *f, const struct agent *a, slo_nsec now)
+static void of_haproxy(FILE *f, const struct http_sources *sources, slo_nsec now)
 {
 	static const char *const names[] = { "haproxy_view_age_seconds", "haproxy_answers",
 		                             "haproxy_failures_total" };
@@ -359,11 +363,11 @@ static void of_haproxy(FILE *f, const struct agent *a, slo_nsec now)
 		                            "Whether an API answered in the last round.",
 		                            "Questions that were not answered in full." };
 
-	for (int n = 0; n < 3 && a->haproxy; n++) {
+	for (int n = 0; n < 3 && haproxy_api_count(sources->haproxy) > 0; n++) {
 		family(f, names[n], types[n], help[n]);
-		for (size_t i = 0; i < haproxy_api_count(a->haproxy); i++) {
-			struct haproxy_api_state s = haproxy_api_state(a->haproxy, i, now);
-			slo_nsec age = s.age < 0 ? now - a->stats.started : s.age;
+		for (size_t i = 0; i < haproxy_api_count(sources->haproxy); i++) {
+			struct haproxy_api_state s = haproxy_api_state(sources->haproxy, i, now);
+			slo_nsec age = s.age < 0 ? now - sources->agent->stats.started : s.age;
 			const double values[] = { (double)age / 1e9, s.answers,
 				                  (double)s.failures };
 
@@ -374,8 +378,9 @@ static void of_haproxy(FILE *f, const struct agent *a, slo_nsec now)
 	}
 }
 
-char *render_metrics(const struct agent *a, size_t *len)
+char *render_metrics(const struct http_sources *s, size_t *len)
 {
+	const struct agent *a = s->agent;
 	char *text = NULL;
 	FILE *f = open_memstream(&text, len);
 
@@ -384,8 +389,8 @@ char *render_metrics(const struct agent *a, size_t *len)
 	of_models(f, a);
 	of_servers(f, a);
 	of_ledger(f, a);
-	of_haproxy(f, a, clock_nsec());
-	of_process(f, a);
+	of_haproxy(f, s, clock_nsec());
+	of_process(f, s);
 	if (fclose(f) != 0) {
 		free(text);
 		return NULL;

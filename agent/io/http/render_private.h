@@ -5,9 +5,9 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "io/agent/agent.h"
+#include "io/redis/redis_client.h"
 
-void render_redis_metrics(FILE *f, const struct agent *a);
-json_t *render_redis_state(const struct agent *a); /* null when it is not configured */
+void render_redis_metrics(FILE *f, const struct redis_client *c);
+json_t *render_redis_state(const struct redis_client *c); /* null when it is not configured */
 
 #endif

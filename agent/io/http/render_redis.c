@@ -10,19 +10,17 @@ static void one(FILE *f, const char *name, const char *type, const char *help, d
 	fprintf(f, "slo_spoa_redis_%s %.17g\n", name, value);
 }
 
-static bool status_of(const struct agent *a, struct redis_status *s)
+static bool status_of(const struct redis_client *c, struct redis_status *s)
 {
-	if (!a->redis)
-		return false;
-	redis_client_status(a->redis, s);
+	redis_client_status(c, s);
 	return s->url[0] != '\0';
 }
 
-void render_redis_metrics(FILE *f, const struct agent *a)
+void render_redis_metrics(FILE *f, const struct redis_client *c)
 {
 	struct redis_status s;
 
-	if (!status_of(a, &s))
+	if (!status_of(c, &s))
 		return;
 	one(f, "connected", "gauge", "Whether Redis answers.", s.connected);
 	one(f, "connections_total", "counter", "Connections that Redis accepted.",
@@ -49,11 +47,11 @@ void render_redis_metrics(FILE *f, const struct agent *a)
 	        s.traces, s.trace_errors);
 }
 
-json_t *render_redis_state(const struct agent *a)
+json_t *render_redis_state(const struct redis_client *c)
 {
 	struct redis_status s;
 
-	if (!status_of(a, &s))
+	if (!status_of(c, &s))
 		return json_null();
 	return json_pack(
 	    "{s:s, s:b, s:s*, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "url", s.url,

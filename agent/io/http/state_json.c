@@ -52,19 +52,18 @@ static json_t *leaving_state(const struct roster *f)
 	return servers;
 }
 
-static json_t *profile_state(const struct agent *a, const struct agent_model *m,
+static json_t *profile_state(const struct redis_client *redis, const struct agent_model *m,
                              const struct deployment *d)
 {
-	bool redis = a->redis && redis_client_gave(a->redis, m, d);
 	const struct profile *p = d->profile;
 
 	if (!p)
 		return json_null();
-	return json_pack("{s:s, s:f, s:f, s:I, s:I, s:I}", "source", redis ? "redis" : "file",
-	                 "created", profile_created(p), "cost", profile_cost(p), "cells",
-	                 (json_int_t)profile_cells(p), "zero_cells",
-	                 (json_int_t)profile_zero_cells(p), "no_data_cells",
-	                 (json_int_t)profile_no_data(p));
+	return json_pack(
+	    "{s:s, s:f, s:f, s:I, s:I, s:I}", "source",
+	    redis_client_gave(redis, m, d) ? "redis" : "file", "created", profile_created(p),
+	    "cost", profile_cost(p), "cells", (json_int_t)profile_cells(p), "zero_cells",
+	    (json_int_t)profile_zero_cells(p), "no_data_cells", (json_int_t)profile_no_data(p));
 }
 
 /* What ended, by the strategy and verdict that placed it. */
@@ -119,7 +118,8 @@ static json_t *estimator_state(const struct estimator *e)
 	                 estimator_bytes_per_token(e, false));
 }
 
-static json_t *model_state(const struct agent *a, const struct agent_model *m, slo_nsec now)
+static json_t *model_state(const struct redis_client *redis, const struct agent_model *m,
+                           slo_nsec now)
 {
 	const struct model *fleet = &m->sched->fleet;
 	json_t *servers = json_object(), *profiles = json_object();
@@ -127,7 +127,7 @@ static json_t *model_state(const struct agent *a, const struct agent_model *m, s
 	for (size_t i = 0; i < fleet->deployments; i++) {
 		const struct deployment *d = fleet->deployment[i];
 
-		json_object_set_new(profiles, d->name, profile_state(a, m, d));
+		json_object_set_new(profiles, d->name, profile_state(redis, m, d));
 		for (const struct seat *seat = d->seats; seat; seat = seat->next)
 			json_object_set_new(servers, seat->server->name, server_state(seat));
 	}
@@ -158,15 +158,16 @@ static json_t *haproxy_state(const struct haproxy_api *api, slo_nsec now)
 	return list;
 }
 
-char *render_state(const struct agent *a, slo_nsec now, size_t *len)
+char *render_state(const struct http_sources *s, slo_nsec now, size_t *len)
 {
+	const struct agent *a = s->agent;
 	struct sched_counts counts = sched_counts(a->sched);
 	json_t *models = json_object(), *state;
 	char *text;
 
 	for (size_t i = 0; i < a->model_count; i++)
 		json_object_set_new(models, a->models[i]->conf->name,
-		                    model_state(a, a->models[i], now));
+		                    model_state(s->redis, a->models[i], now));
 	state = json_pack(
 	    "{s:s, s:f, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "version",
 	    SLO_VERSION, "uptime_seconds", (double)(now - a->stats.started) / 1e9, "draining",
@@ -176,8 +177,8 @@ char *render_state(const struct agent *a, slo_nsec now, size_t *len)
 	    "dispatched", (json_int_t)counts.dispatched, "remembered",
 	    (json_int_t)counts.remembered, "leases_expired", (json_int_t)counts.leases_expired,
 	    "spop_connections", (json_int_t)a->stats.spop_connections, "event_connections",
-	    (json_int_t)a->stats.event_connections, "redis", render_redis_state(a));
-	json_object_set_new(state, "haproxy", haproxy_state(a->haproxy, now));
+	    (json_int_t)a->stats.event_connections, "redis", render_redis_state(s->redis));
+	json_object_set_new(state, "haproxy", haproxy_state(s->haproxy, now));
 	text = state ? json_dumps(state, JSON_COMPACT) : NULL;
 	json_decref(state);
 	*len = text ? strlen(text) : 0;

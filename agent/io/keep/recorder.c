@@ -51,6 +51,13 @@ static void give_up(struct recorder *r, const char *doing, int err)
 	r->not_before = now + RECORDER_RETRY;
 }
 
+/* Soon, but not now: the scheduler may be in the midst of deciding. */
+static void want_new_file(struct recorder *r)
+{
+	r->wanted = true;
+	ev_feed_event(r->agent->loop, &r->timer, EV_TIMER);
+}
+
 static void flush(struct recorder *r)
 {
 	struct slice s = record_pending(r->writer);
@@ -66,8 +73,8 @@ static void flush(struct recorder *r)
 	r->counts.records += r->pending;
 	r->pending = 0;
 	record_taken(r->writer);
-	if (r->full > 0 && r->size >= r->full)
-		r->wanted = true;
+	if (r->full > 0 && r->size >= r->full && !r->wanted)
+		want_new_file(r);
 }
 
 static void hear(void *arg, const struct slo_event *e)
@@ -154,30 +161,18 @@ static void begin(struct recorder *r, slo_nsec now)
 	r->full = max_size > 2 * r->size ? max_size : 2 * r->size;
 }
 
-void recorder_pumped(struct recorder *r, slo_nsec now)
-{
-	if (r->wanted && now >= r->not_before && sched_is_quiet(r->agent->sched))
-		begin(r, now);
-}
-
+/* A file begins between two events, so the state at its head is whole. */
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct recorder *r = w->data;
+	slo_nsec now = clock_nsec();
 
 	flush(r);
-	recorder_pumped(r, clock_nsec());
-}
-
-/* What is told from outside of the scheduler changes nothing that it decides. */
-void recorder_passed(struct recorder *r, slo_nsec now, struct slice id, enum slo_strategy strategy,
-                     enum slo_reason reason)
-{
-	if (r->path)
-		hear(r, &(struct slo_event){ .kind = SLO_EVENT_PASS,
-		                             .now = now,
-		                             .text = id,
-		                             .strategy = strategy,
-		                             .reason = reason });
+	if (!r->wanted || now < r->not_before)
+		return;
+	agent_pump(r->agent, now);
+	if (sched_is_quiet(r->agent->sched))
+		begin(r, now);
 }
 
 /* Life */
@@ -209,9 +204,9 @@ void recorder_configure(struct recorder *r)
 		log_write(r->agent->log, LOG_ERR, "recorder: out of memory, nothing is recorded");
 		return;
 	}
-	r->wanted = true;
 	r->not_before = 0;
 	ev_timer_again(r->agent->loop, &r->timer);
+	want_new_file(r);
 }
 
 struct recorder *recorder_new(struct agent *a)
@@ -230,8 +225,6 @@ struct recorder *recorder_new(struct agent *a)
 	ev_init(&r->timer, on_timer);
 	r->timer.repeat = WRITE_TIME;
 	r->timer.data = r;
-	a->recorder = r;
-	recorder_configure(r);
 	return r;
 }
 
@@ -240,7 +233,6 @@ void recorder_free(struct recorder *r)
 	if (!r)
 		return;
 	turn_off(r);
-	r->agent->recorder = NULL;
 	record_writer_free(r->writer);
 	free(r);
 }

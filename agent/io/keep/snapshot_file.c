@@ -131,13 +131,12 @@ void snapshot_file_configure(struct snapshot_file *f)
 	ev_timer_start(f->agent->loop, &f->timer);
 }
 
-void snapshot_file_start(struct snapshot_file *f, struct agent *a)
+void snapshot_file_init(struct snapshot_file *f, struct agent *a)
 {
 	*f = (struct snapshot_file){ .agent = a };
 	ev_init(&f->timer, on_timer);
 	ev_init(&f->writer, on_written);
 	f->timer.data = f->writer.data = f;
-	snapshot_file_configure(f);
 }
 
 void snapshot_file_stop(struct snapshot_file *f)

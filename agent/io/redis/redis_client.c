@@ -38,9 +38,12 @@ static const char *name_of_server(const struct redis_client *c)
 	return c->conf->server_name ? c->conf->server_name : c->conf->url.host;
 }
 
+/* The link borrows both until it closes, which may be after conf has gone. */
 static void open_link(struct redis_client *c)
 {
-	redis_link_open(&c->link, &c->conf->url, c->tls, name_of_server(c));
+	c->url = c->conf->url;
+	snprintf(c->server_name, sizeof(c->server_name), "%s", name_of_server(c));
+	redis_link_open(&c->link, &c->url, c->tls, c->server_name);
 }
 
 /* Half of it is sure, so that many agents do not come at once. */
@@ -163,13 +166,6 @@ static void on_down(void *user, const char *why)
 
 /* Life */
 
-static uint64_t seed_of(const struct agent *a)
-{
-	uint64_t seed = a->conf->routing.seed;
-
-	return seed ? seed : (uint64_t)clock_nsec();
-}
-
 /* Connects by a->conf, if it names a Redis. */
 static void start(struct redis_client *c)
 {
@@ -200,25 +196,21 @@ static void build_table(struct redis_client *c)
 
 struct redis_client *redis_client_new(struct agent *a)
 {
+	static const struct config_redis nothing = { .url = { .kind = REDIS_URL_NONE } };
 	struct redis_client *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return NULL;
 	c->agent = a;
-	c->conf = &a->conf->redis;
+	c->conf = &nothing;
 	c->link_user = (struct redis_link_user){ c, on_up, on_reply, on_down };
 	redis_link_init(&c->link, a->loop, &c->link_user);
-	rng_init(&c->rng, seed_of(a));
+	rng_init(&c->rng, a->seed);
 	ev_init(&c->retry, on_retry);
 	ev_init(&c->refresh, on_refresh);
 	c->retry.data = c->refresh.data = c;
 	redis_round_init(c);
 	redis_trace_init(c);
-	a->redis = c;
-	if (c->conf->url.kind != REDIS_URL_NONE)
-		build_table(c);
-	redis_trace_configure(c);
-	start(c);
 	return c;
 }
 
@@ -236,7 +228,6 @@ void redis_client_free(struct redis_client *c)
 	stop(c);
 	ev_periodic_stop(c->agent->loop, &c->trace_tick);
 	redis_profiles_fini(&c->profiles);
-	c->agent->redis = NULL;
 	free(c);
 }
 
@@ -248,13 +239,13 @@ static void drop_all(struct redis_client *c)
 	redis_profiles_fini(&c->profiles);
 }
 
-void redis_client_reload(struct redis_client *c, const struct config *old)
+void redis_client_configure(struct redis_client *c)
 {
-	bool same = config_redis_same_peer(&old->redis, &c->agent->conf->redis);
+	const struct config_redis *old = c->conf;
+	bool same = config_redis_same_peer(old, &c->agent->conf->redis);
 
 	c->conf = &c->agent->conf->redis;
 	redis_round_abandon(c);
-	c->link.tls_name = name_of_server(c); /* the old one goes */
 	if (!same)
 		stop(c);
 	if (c->profiles.count > 0 || c->conf->url.kind != REDIS_URL_NONE)

@@ -47,6 +47,8 @@ struct redis_round {
 struct redis_client {
 	struct agent *agent;
 	const struct config_redis *conf;
+	struct redis_url url;                     /* of the link */
+	char server_name[REDIS_URL_HOST_MAX + 1]; /* in its certificate */
 	struct redis_link_user link_user;
 	struct redis_link link;
 	SSL_CTX *tls;

@@ -133,7 +133,6 @@ void redis_profiles_value(struct agent *a, struct redis_entry *e, const char *te
 		return;
 	e->loaded = true;
 	e->created = profile_created(e->deployment->profile);
-	agent_pump(a, clock_nsec());
 }
 
 void redis_profiles_refuse(struct agent *a, struct redis_entry *e, const char *why)
@@ -153,7 +152,6 @@ void redis_profiles_drop(struct agent *a, struct redis_entry *e)
 		            "redis %s: the key is gone, so its profile is dropped", e->key);
 		sched_profile_drop(a->sched, e->deployment);
 		(void)agent_load_profile(a, e->model, e->deployment);
-		agent_pump(a, clock_nsec());
 	}
 	e->loaded = false;
 }

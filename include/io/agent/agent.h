@@ -1,7 +1,16 @@
 /* agent.h - where a neighbour's words become events of the scheduler, and its actions answers.
  *
  * It owns the scheduler and everything that belongs to one configuration. It decides nothing:
- * it looks up names, converts units at the edge, counts, and drives sched_step(). */
+ * it looks up names, converts units at the edge, counts, and drives sched_step().
+ *
+ * Who pumps, and why. Most calls only tell the scheduler something; agent_pump() makes it decide
+ * and delivers the answers. The agent pumps by itself before each sleep of the loop, ahead of
+ * conn.c, which then sends what was delivered: whoever told something need not think of it, and
+ * nothing that came in one turn of the loop waits for the next. Only spop_server.c pumps sooner,
+ * for three reasons: many requests of one read are decided in small batches, which is faster and
+ * measures what a decision costs; a DISCONNECT must come behind the last answer; and a connection
+ * that is freed while output leaves makes room after the agent has pumped. And recorder.c, because
+ * a file begins with a state in which nothing is left to decide. */
 #ifndef SLO_IO_AGENT_AGENT_H
 #define SLO_IO_AGENT_AGENT_H
 
@@ -33,6 +42,9 @@ struct answer {
 	int retry_after;
 };
 
+/* Hands an answer to whoever submitted the request. */
+typedef void agent_deliver(void *user, const struct answer *answer, slo_nsec now);
+
 /* A model with what the configuration and the shell know of it; sched_model.owner. */
 struct agent_model {
 	struct sched_model *sched;
@@ -45,36 +57,49 @@ struct agent_model {
 struct agent {
 	struct ev_loop *loop;
 	struct log *log;
-	const struct config *conf;
+	const struct config *conf; /* NULL: none yet */
+	uint64_t seed;
 	struct sched *sched;
 	struct agent_model **models; /* [model_count], as configured; each stays where it is */
 	size_t model_count;
 	struct profile_file *files; /* those that were put in force, see agent_load_profiles() */
 	struct agent_model *default_model; /* NULL: none */
 	struct roster roster;              /* servers by backend and name */
-	struct haproxy_api *haproxy;       /* NULL: HAProxy is not asked */
 	struct stats stats;
 	struct listeners listeners; /* of all servers of this agent */
-	struct redis_client *redis; /* NULL: none */
-	struct recorder *recorder;  /* NULL: none */
 	bool draining;
-	ev_timer wakeup;
-	slo_nsec wakeup_at; /* SLO_NEVER: the timer is off */
-	/* Hands an answer to whoever submitted the request. */
-	void (*deliver)(void *user, const struct answer *answer, slo_nsec now);
+	unsigned pumps;          /* so far, in builds with SLO_CHECK */
+	ev_prepare before_sleep; /* pumps */
+	ev_timer wakeup;         /* so that there is a sleep to pump before */
+	slo_nsec wakeup_at;      /* SLO_NEVER: the timer is off */
+	agent_deliver *deliver;
 };
 
-/* Reads the profiles too; a profile that is refused is logged, not fatal. NULL: out of memory,
- * which is logged. conf must outlive the agent. */
-struct agent *agent_new(struct ev_loop *loop, const struct config *conf, struct log *log);
+/* It has no configuration: agent_configure() comes first. seed 0: one is chosen. NULL: out of
+ * memory. */
+struct agent *agent_new(struct ev_loop *loop, struct log *log, uint64_t seed,
+                        agent_deliver *deliver);
 void agent_free(struct agent *a); /* NULL is accepted */
 
-/* A slo-route message. True: *now_answer is the answer. False: it comes through deliver(user), from
+/* Puts the fleet and the options of conf in force, which becomes a->conf; the one before it must
+ * live until all who borrow from it were told. SLO_ENOMEM: nothing changed. SLO_EFULL: conf is in
+ * force, but memory ran out on the way, so a part of the new fleet is missing until the next call.
+ */
+MUSTCHECK slo_err agent_configure(struct agent *a, const struct config *conf);
+
+/* A slo-route message that comes soon, or an end line: its id, so that the CPU fetches what will
+ * be looked at. */
+void agent_expect(const struct agent *a, struct slice id);
+/* A slo-route message. True: *out is the answer. False: it comes through deliver(user), from
  * agent_pump() at the earliest; *request is valid until then. */
 bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, void *user,
-                 struct answer *now_answer, struct request **request);
-/* The answer to a message that there is no room to look at. */
-void agent_refuse(struct agent *a, slo_nsec now, const struct route_msg *msg, struct answer *out);
+                 struct answer *out, struct request **request);
+/* Whether agent_pump() must come before the next message: as many wait as may, and one of them may
+ * be about to find a server. */
+bool agent_must_decide(const struct agent *a, const struct request *request);
+/* The answer to a message that there is no room to look at: HAProxy goes on as if there were no
+ * agent. */
+void agent_pass(struct agent *a, slo_nsec now, const struct route_msg *msg, struct answer *out);
 /* Nobody waits for this request's answer any more. */
 void agent_abandon(struct agent *a, slo_nsec now, struct request *request);
 /* A line on the event listeners, end line or notice; peer is for the log. False: neither. */
@@ -83,20 +108,17 @@ bool agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t
 /* Whether the end line about that id is but a copy of one that came before; it is counted then, and
  * need not be read. */
 bool agent_event_copy(struct agent *a, struct slice id);
-/* Delivers what is decided and sets the timer for what comes. */
+/* Has the scheduler decide, delivers its answers and sets the timer for what comes; see above for
+ * who calls it. */
 void agent_pump(struct agent *a, slo_nsec now);
+/* Frees what lay spare ever since the last call. */
+void agent_give_back(struct agent *a);
 
 /* From now on new requests get `pass`, `draining`. */
 void agent_drain(struct agent *a);
 /* Answers all requests that wait, by the fallback strategy. */
 void agent_let_go(struct agent *a, slo_nsec now);
 size_t agent_held(const struct agent *a); /* requests that wait for their answer */
-
-/* Puts conf in force, which then must outlive the agent. False: it needs a restart (other
- * listeners), the reason is logged, the old one stays. agent_pump() afterwards. */
-bool agent_reload(struct agent *a, struct config *conf);
-/* Hands the options of a->conf to the models and the scheduler. */
-void agent_configure(struct agent *a);
 
 /* Reads profiles.dir (again). A file that is as it was when it was put in force is not told; one
  * that has changed, but not its `created`, is. Returns how many files were refused. */

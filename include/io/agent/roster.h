@@ -78,6 +78,9 @@ void roster_fini(struct roster *f);
  * next time; what there is is sound. */
 MUSTCHECK slo_err roster_configure(struct agent *a, const struct config *conf);
 
+/* The same name, for as long as there is an agent: configurations come and go. NULL: not one of a
+ * configured backend. */
+const char *roster_backend_name(const struct agent *a, const char *backend);
 /* NULL: nothing known of it. */
 struct server *roster_find(struct agent *a, const char *backend, const char *server);
 

@@ -2,6 +2,7 @@
 #ifndef SLO_IO_AGENT_STATS_H
 #define SLO_IO_AGENT_STATS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/sched.h"
@@ -103,6 +104,7 @@ struct stats {
 	uint64_t notices;         /* HAProxy's own lines, of servers and proxies */
 	uint64_t notices_ignored; /* of servers about which a view contradicted one */
 	uint64_t snapshots;       /* written */
+	bool reload_failed;       /* the last one */
 	size_t spop_connections, event_connections;
 };
 

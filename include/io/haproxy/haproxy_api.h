@@ -18,12 +18,12 @@
 
 struct haproxy_api;
 
-/* A name is looked up before it is asked first and after each failure, while the loop goes on.
- * NULL: out of memory, which is logged. */
+/* Asks nobody until it is configured. NULL: out of memory. */
 struct haproxy_api *haproxy_api_new(struct agent *a);
 void haproxy_api_free(struct haproxy_api *api); /* NULL is accepted */
-/* Makes a->haproxy what a->conf says, now or after a reload. */
-void haproxy_api_follow(struct agent *a);
+/* a->conf is new: asks those that it names. Those that it named before keep what is known of them.
+ * A name is looked up before it is asked first and after each failure, while the loop goes on. */
+void haproxy_api_configure(struct haproxy_api *api);
 
 /* What is known of the i-th address. */
 struct haproxy_api_state {
@@ -33,7 +33,7 @@ struct haproxy_api_state {
 	uint64_t pid;      /* of the process that answered last */
 	uint64_t failures; /* questions without an answer */
 };
-size_t haproxy_api_count(const struct haproxy_api *api); /* 0 for NULL */
+size_t haproxy_api_count(const struct haproxy_api *api); /* 0: HAProxy is not asked */
 struct haproxy_api_state haproxy_api_state(const struct haproxy_api *api, size_t i, slo_nsec now);
 
 #endif

@@ -16,6 +16,9 @@ struct spop_server;
 struct spop_server *spop_server_new(struct agent *a, struct conns *conns);
 void spop_server_free(struct spop_server *s); /* NULL is accepted; connections close first */
 
+/* The agent's way to answer; user is what it got with agent_route(). */
+agent_deliver spop_server_deliver;
+
 /* Takes no new connections and fails health checks, so that HAProxy stops asking. */
 void spop_server_drain(struct spop_server *s);
 /* Decides about all that has come already, and accepts no more connections. */

@@ -2,12 +2,13 @@
 #ifndef SLO_IO_HTTP_HTTP_SERVER_H
 #define SLO_IO_HTTP_HTTP_SERVER_H
 
-#include "io/agent/agent.h"
+#include "io/http/render.h"
 
 struct http_server;
 
-/* Opens conf->http. NULL: the reason is logged. Only call it if one is configured. */
-struct http_server *http_server_new(struct agent *a);
+/* Opens conf->http of the agent, if one is configured: only call it then. The sources must outlive
+ * it. NULL: the reason is logged. */
+struct http_server *http_server_new(struct agent *a, const struct http_sources *sources);
 void http_server_free(struct http_server *s); /* NULL is accepted */
 
 #endif

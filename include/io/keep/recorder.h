@@ -20,18 +20,11 @@ struct recorder_counts {
 	uint64_t files;          /* begun */
 };
 
-/* Becomes a->recorder; it does nothing while the configuration names no file. NULL: out of
- * memory. */
+/* Does nothing until it is configured. NULL: out of memory. */
 struct recorder *recorder_new(struct agent *a);
 void recorder_free(struct recorder *r); /* writes what there is; NULL is accepted */
-/* After a change of the configuration. */
+/* a->conf is new. Without a file nothing is recorded. */
 void recorder_configure(struct recorder *r);
-
-/* Nothing is left to decide now: a new file may begin. */
-void recorder_pumped(struct recorder *r, slo_nsec now);
-/* An answer without the scheduler. */
-void recorder_passed(struct recorder *r, slo_nsec now, struct slice id, enum slo_strategy strategy,
-                     enum slo_reason reason);
 
 struct recorder_counts recorder_counts(const struct recorder *r);
 bool recorder_is_on(const struct recorder *r);

@@ -17,9 +17,9 @@ struct snapshot_file {
 
 /* Reads snapshot.file of the configuration, where there is one. */
 void snapshot_file_load(struct agent *a);
-/* Begins to write it. Without that key nothing happens. */
-void snapshot_file_start(struct snapshot_file *f, struct agent *a);
-/* After a change of the configuration. */
+/* Writes nothing until it is configured. */
+void snapshot_file_init(struct snapshot_file *f, struct agent *a);
+/* a->conf is new. Without a file nothing is written. */
 void snapshot_file_configure(struct snapshot_file *f);
 /* The last one, written at once; nothing is written after it. */
 void snapshot_file_finish(struct snapshot_file *f);

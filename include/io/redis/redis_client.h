@@ -13,15 +13,13 @@
 
 struct redis_client;
 
-/* Also without profiles.redis: then it does nothing until a reload. Sets a->redis, and connects
- * when the loop runs. NULL: out of memory. a->conf must outlive it or be replaced by
- * redis_client_reload(). */
+/* Does nothing until it is configured. NULL: out of memory. */
 struct redis_client *redis_client_new(struct agent *a);
 void redis_client_free(struct redis_client *c); /* NULL is accepted */
 
-/* a->conf has replaced `old`, which still lives, or the fleet has changed. Connects anew if Redis
- * is another one, and scans at once. */
-void redis_client_reload(struct redis_client *c, const struct config *old);
+/* a->conf is new, or the fleet; the configuration before it must still live. Connects anew, when
+ * the loop runs, if Redis is another one, and scans at once. */
+void redis_client_configure(struct redis_client *c);
 
 struct redis_status {
 	char url[REDIS_URL_TEXT_MAX]; /* without user and password; "": not configured */

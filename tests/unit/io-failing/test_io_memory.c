@@ -443,27 +443,6 @@ static void ring(void **state)
 
 /* Reload */
 
-/* As main.c does it on SIGHUP. */
-static bool reload(struct fixture *f)
-{
-	struct config_error err;
-	struct config *conf = config_load(f->p.conf_path, &err);
-	bool in_force;
-
-	if (!conf) {
-		MUST(strstr(err.message, "out of memory") ||
-		     strstr(err.message, "Cannot allocate memory"));
-		return false;
-	}
-	in_force = agent_reload(f->p.agent, conf);
-	config_free(in_force ? f->p.conf : conf);
-	if (in_force)
-		f->p.conf = conf;
-	agent_load_profiles(f->p.agent);
-	agent_pump(f->p.agent, clock_nsec());
-	return in_force;
-}
-
 static void hold_one_and_change_the_files(struct fixture *f)
 {
 	fill_servers(f);
@@ -476,7 +455,7 @@ static void hold_one_and_change_the_files(struct fixture *f)
 
 static void hangup(struct fixture *f)
 {
-	(void)reload(f);
+	(void)daemon_reload(f->p.daemon);
 	turn(f);
 }
 
@@ -493,7 +472,7 @@ static void old_or_new_then_new(struct fixture *f)
 	assert_true(created(f) == 2 || (f->struck && created(f) == 1));
 	assert_int_equal(counts(f).queued, 1);
 	assert_int_equal(counts(f).dispatched, 2);
-	assert_true(reload(f));
+	assert_true(daemon_reload(f->p.daemon));
 	assert_int_equal(f->p.agent->conf->routing.queue_limit, 77);
 	assert_int_equal(created(f), 2);
 	send_end(f, 1);
@@ -528,10 +507,10 @@ static void whole_at_the_next_try(struct fixture *f)
 	size_t models = f->p.agent->model_count;
 
 	assert_true(models == 2 || (f->struck && models == 1));
-	assert_true(models == 2 || f->out_of_memory || f->p.conf->model_count == 1);
+	assert_true(models == 2 || f->out_of_memory || f->p.agent->conf->model_count == 1);
 	sched_check(f->p.agent->sched);
 	assert_int_equal(counts(f).queued + counts(f).dispatched, 3);
-	assert_true(reload(f));
+	assert_true(daemon_reload(f->p.daemon));
 	sched_check(f->p.agent->sched);
 	turn(f);
 	MUST(next_type(f, 1) == SPOP_ACK); /* s3 has room for it */

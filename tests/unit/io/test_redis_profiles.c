@@ -45,8 +45,9 @@ static int make(void **state)
 	r->loop = ev_loop_new(0);
 	log_init(&r->log, LOG_CRIT, false);
 	r->conf->log_level = LOG_CRIT;
-	r->agent = agent_new(r->loop, r->conf, &r->log);
+	r->agent = agent_new(r->loop, &r->log, 1, NULL);
 	assert_non_null(r->agent);
+	assert_int_equal(agent_configure(r->agent, r->conf), SLO_OK);
 	assert_int_equal(redis_profiles_build(&r->t, r->agent), SLO_OK);
 	*state = r;
 	return 0;
