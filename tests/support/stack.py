@@ -215,7 +215,11 @@ class Stack:
         return env
 
     def proxy_argv(self):
-        argv = [self.haproxy, "-W", "-S", self.dir / "master.sock", "-f", CONF / self.conf_name]
+        # The sample's own socket lets nobody change anything.
+        admin = self.dir / "admin.cfg"
+        admin.write_text(f"global\n    stats socket {self.dir}/admin.sock mode 600 level admin\n")
+        argv = [self.haproxy, "-W", "-S", self.dir / "master.sock", "-f", CONF / self.conf_name,
+                "-f", admin]
         if self.extra_cfg:
             path = self.dir / "extra.cfg"
             path.write_text(self.extra_cfg(self) if callable(self.extra_cfg) else self.extra_cfg)
@@ -284,7 +288,7 @@ class Stack:
     def runtime(self, command):
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(60)
-            s.connect(str(self.dir / "stats.sock"))
+            s.connect(str(self.dir / "admin.sock"))
             s.sendall(command.encode() + b"\n")
             answer = b"".join(iter(lambda: s.recv(65536), b"")).decode()
         if not answer:  # always an empty line at least, but from a worker that stops
