@@ -32,10 +32,9 @@ else
 $(error VARIANT is release, debug, asan, cov or fuzz)
 endif
 
-# What ships is optimised as one program. Its objects hold usual code too, which the tests link.
-# A request passes through many small functions of all layers: inlining them into one another takes
-# a tenth of the instructions away, a fifth of the time. gcc does it only when told to go further
-# than by itself.
+# The release daemon is optimised as one program. Its objects hold usual code too, for the tests.
+# A request passes through many small functions of all layers. Inlining them saves a tenth of the
+# instructions and a fifth of the time, but only beyond gcc's default limits.
 ifeq ($(VARIANT),release)
 WHOLE := $(if $(findstring clang,$(shell $(CC) --version)),,-flto=auto -ffat-lto-objects -O3 -fno-plt \
 	--param max-inline-insns-auto=60 --param early-inlining-insns=20 --param inline-unit-growth=100)
@@ -69,10 +68,10 @@ IO_LIBS   := $(EV_LIBS) $(HTTP_LIBS) $(call libs,-lhiredis,hiredis) $(call libs,
 TEST_LIBS := $(call libs,-lcmocka,cmocka)
 # Lets a test make allocations of the archives fail (tests/support/failing_malloc.h).
 FAILING := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
-# The same for what may be cut short or fail on a socket (tests/support/failing_io.h).
+# Lets a test cut short or fail a read, write or accept (tests/support/failing_io.h).
 FAILING_IO := -Wl,--wrap=recv,--wrap=read,--wrap=readv,--wrap=send,--wrap=write,--wrap=writev,--wrap=accept4
 
-# A layer's objects: those of its folder and of the rooms in it.
+# The objects of a layer: those of its folder and of the folders in it.
 objects   = $(patsubst %.c,$(OUT)/%.o,$(sort $(foreach d,$(1),$(wildcard $(d)/*.c $(d)/*/*.c))))
 core_obj := $(call objects,agent/core)
 wire_obj := $(call objects,agent/wire)
@@ -88,9 +87,9 @@ wire_lib := $(OUT)/libwire.a
 conf_lib := $(OUT)/libconf.a
 base_lib := $(OUT)/libbase.a
 io_lib   := $(OUT)/libio.a
-# All of the daemon but its main(), in the order that a linker wants.
+# The whole daemon without main(), in the order that the linker needs.
 daemon_libs := $(io_lib) $(base_lib) $(conf_lib) $(wire_lib) $(core_lib)
-# The peer's side of SPOP, for tests and load generators.
+# HAProxy's side of SPOP, for tests and load generators.
 spop_client := $(OUT)/tests/support/spop_client.o
 sim_lib  := $(OUT)/libsim.a
 
@@ -132,7 +131,7 @@ deps-run:
 deps-test:
 	@sh tests/support/install-deps.sh test
 
-run: deps-run ## Install what is missing, build, show the main job on loopback (ONCE=1: do not stay; ENGINE=llama: real engines)
+run: deps-run ## Install missing packages, build, and show slo-spoa at work (ONCE=1: do not stay; ENGINE=llama: real engines)
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all test-binaries
 	@$(run-$(or $(ENGINE),modelled))
 run-modelled = BUILD_DIR=$(BUILD)/release DEMO_DIR=$(BUILD)/release $(PYTHON) tests/demo/run.py
@@ -174,7 +173,7 @@ newer-haproxy:
 test-binaries: $(demo_bin) $(endurance_bin)
 build-tests: $(unit_bin) $(fuzz_bin) $(prop_bin) $(demo_bin) $(endurance_bin) $(sim_bin)
 
-# An assertion has a branch that must never be taken, and library macros have theirs.
+# Not counted: the branch of an assertion that must never be taken, and those inside library macros.
 GCOVR = --root . --object-directory $(BUILD)/cov/agent/core --filter agent/core/ --filter include/core/ \
 	--exclude-lines-by-pattern '.*(assert\(|RB_GENERATE_INTERNAL|HASH_[A-Z]).*' --exclude-throw-branches
 coverage: ## Line and branch coverage of the core by unit, property and scenario tests
@@ -183,13 +182,13 @@ coverage: ## Line and branch coverage of the core by unit, property and scenario
 	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant cov unit scenarios prop
 	@gcovr $(GCOVR) 2>/dev/null && gcovr $(GCOVR) --branches --print-summary 2>/dev/null
 
-bench: newer-haproxy ## What a decision and what the agent costs, some minutes (FULL=1: the whole matrix)
+bench: newer-haproxy ## Measure the cost of a decision and of the agent, some minutes (FULL=1: the whole matrix)
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all $(bench_bin)
 	@$(BUILD)/release/bench/core_bench
 	@BUILD_DIR=$(BUILD)/release FULL=$(FULL) $(PYTHON) tests/bench/spop_bench.py
 
-# A gcc that has watched the program puts what every request passes side by side and the rest
-# elsewhere: behind HAProxy, where the caches are always cold, that is what counts.
+# With a profile gcc puts the code of the common way side by side and the rest elsewhere. Behind
+# HAProxy, where the caches are always cold, that matters most.
 PGO := $(abspath $(BUILD))/pgo
 PGO_USE := -fprofile-use=$(PGO)/profile -fprofile-partial-training -Wno-missing-profile -Wno-maybe-uninitialized
 pgo: ## The daemon, optimised by a profile of itself under load, in build/pgo/release (gcc only)
@@ -200,7 +199,7 @@ pgo: ## The daemon, optimised by a profile of itself under load, in build/pgo/re
 	@rm -rf $(PGO)/release
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release BUILD=$(PGO) CFLAGS='$(PGO_USE)' all
 
-experiment: ## Does it keep the SLO? All simulations; writes tests/sim/RESULTS.md and its plots
+experiment: ## All simulations: does it keep the SLO? Writes tests/sim/RESULTS.md and its plots
 	@sh tests/support/install-deps.sh experiment
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release $(patsubst $(OUT)/%,$(BUILD)/release/%,$(sim_bin))
 	@$(PYTHON) tests/sim/experiment.py --build $(BUILD)/release
@@ -209,10 +208,10 @@ experiment-real: deps-test ## The same through HAProxy, 20 minutes; writes tests
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all test-binaries $(patsubst $(OUT)/%,$(BUILD)/release/%,$(sim_bin))
 	@$(PYTHON) tests/sim/real.py --build $(BUILD)/release
 
-mutants: ## Do the tests notice? Small changes to the core, each of which has to be caught
+mutants: ## Put small faults into the core; the tests must catch each
 	@$(PYTHON) tests/mutants/run.py -j $(JOBS)
 
-# SECONDS is for all of them; each has its own when there is none.
+# SECONDS= counts for all of these; without it each has its own default.
 soak stress coldstart memory hostile recorded-hour: export BUILD_DIR = $(BUILD)/release
 soak stress coldstart memory hostile recorded-hour: endurance-binaries
 soak: ## An hour of load through HAProxy with aborts and reloads (SECONDS=3600, RATE= requests/s, HAPROXY=)
@@ -221,23 +220,23 @@ stress: ## REQUESTS=100000 by h2load, h1 and h2, CLIENTS=64,256,1000, streaming 
 	@$(PYTHON) tests/endurance/stress.py --requests $(or $(REQUESTS),100000) --clients $(or $(CLIENTS),64,256,1000)
 coldstart: ## Start the agent N=100 times, REQUESTS=5000 right after each
 	@$(PYTHON) tests/endurance/coldstart.py --times $(or $(N),100) --requests $(or $(REQUESTS),5000)
-memory: ## What 20,000 idle connections and 10,000 held requests cost, and whether it comes back
+memory: ## Memory of 20,000 idle connections and 10,000 held requests, and whether it is given back
 	@$(PYTHON) tests/endurance/memory.py
 hostile: ## Requests through HAProxy while peers misbehave on all ports, SECONDS=60 for each kind
 	@$(PYTHON) tests/endurance/hostile.py --seconds $(or $(SECONDS),60)
-recorded-hour: ## Record an hour's requests (REQUESTS=36000), as fast as they are taken, and replay them
+recorded-hour: ## Record an hour's worth of requests (REQUESTS=36000) as fast as possible, and replay them
 	@$(PYTHON) tests/endurance/recorded_hour.py --requests $(or $(REQUESTS),36000)
 .PHONY: endurance-binaries
 endurance-binaries: deps-test
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all test-binaries
 
-endurance: newer-haproxy ## The same and more in short, on both HAProxy versions, of one VARIANT
+endurance: newer-haproxy ## All of these in short, on both HAProxy versions, of one VARIANT
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$(VARIANT) all test-binaries
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release test-binaries
 	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant $(VARIANT) endurance
 
 fuzz: SECONDS := $(or $(SECONDS),60)
-fuzz: ## Hunt with libFuzzer, SECONDS=60 for each target
+fuzz: ## Hunt for crashes with libFuzzer, SECONDS=60 for each target
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=fuzz build-fuzz
 	@for t in $(patsubst tests/fuzz/fuzz_%.c,%,$(fuzz_src)); do \
 		mkdir -p $(BUILD)/fuzz/found/$$t && echo "fuzz $$t, $(SECONDS) s" && \
@@ -255,7 +254,7 @@ layers: $(daemon_libs) $(OUT)/agent/main.o
 	@sh tests/support/layers.sh nm $(OUT) $(OUT)/agent/main.o $(core_obj) $(wire_obj) $(conf_obj) $(base_obj) $(io_obj)
 
 lint: export WERROR = 1
-lint: ## Layers, clang-format, clang-tidy, cppcheck, a clang build: all clean or it fails
+lint: ## Layers, docs, clang-format, clang-tidy, cppcheck, a clang build: any finding fails
 	@$(PYTHON) tests/support/docs.py
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release layers
 	$(Q)clang-format --dry-run -Werror $(sources)
@@ -269,7 +268,7 @@ lint: ## Layers, clang-format, clang-tidy, cppcheck, a clang build: all clean or
 format: ## Rewrite all C files by .clang-format
 	clang-format -i $(sources)
 
-install: all ## Install slo-spoa, slo-replay and the samples below DESTDIR and PREFIX
+install: all ## Install the programs, man pages and samples below DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/slo-spoa
 	install -m 755 $(OUT)/slo-spoa $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(OUT)/slo-replay $(DESTDIR)$(PREFIX)/bin/
@@ -284,7 +283,7 @@ clean: ## Remove the build folder
 	rm -rf $(BUILD)
 
 $(base_obj) $(io_obj) $(OUT)/agent/main.o: EXTRA = $(IO_CFLAGS)
-# One file for vectors that not every CPU has; whether this one does is asked when it runs.
+# This file uses AVX2. The program asks at run time whether the CPU has it.
 ifneq ($(findstring x86_64,$(shell $(CC) $(CFLAGS) -dumpmachine)),)
 $(OUT)/agent/wire/tokens_wide.o: EXTRA = -mavx2
 endif
@@ -376,7 +375,7 @@ $(OUT)/bench/malloc_count.so: tests/bench/malloc_count.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -fPIC -shared $< -o $@
 
-# With clang -fsanitize=fuzzer this hunts; otherwise the same target replays its corpus.
+# VARIANT=fuzz: libFuzzer hunts. Otherwise the same target replays its corpus.
 $(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(if $(filter fuzz,$(VARIANT)),,$(OUT)/tests/fuzz/replay.o) $(spop_client) $(daemon_libs)
 	$(call say,LINK)
 	@mkdir -p $(@D)

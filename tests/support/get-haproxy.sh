@@ -1,10 +1,10 @@
 #!/bin/sh
 # get-haproxy.sh DIR - a newer HAProxy than the system's, for tests only.
 #
-# Unpacks Debian's haproxy of a later suite with the libraries of that suite below
-# DIR/haproxy-newer, and makes DIR/haproxy, which runs it. A second call returns at once, calls at
-# the same time wait for each other. On success the last line says which version it is.
-# SUITES="forky trixie" is the order of trying.
+# Unpacks the haproxy package of a later Debian suite, with the libraries of that suite, below
+# DIR/haproxy-newer, and writes DIR/haproxy, which runs it. A second call returns at once; of calls
+# at the same time, one works and the others wait. The last line names the version.
+# SUITES="forky trixie" are tried in this order.
 # shellcheck disable=SC1091,SC2034,SC2154 # later-suite.sh sets dir, libdir, loader
 set -eu
 
@@ -22,8 +22,8 @@ if [ -x "$dir/haproxy" ] && [ -s "$top/version" ]; then
 fi
 need_tools
 
-# HAProxy's master starts itself again by argv[0] after a SIGUSR2: that has to be this
-# wrapper, by a path that does not depend on the current directory.
+# After a SIGUSR2 HAProxy's master starts argv[0] again. So argv[0] must be this wrapper, by a path
+# that does not depend on the current directory.
 write_wrapper() {
 	find_loader || return 1
 	cat >"$dir/haproxy.new" <<-END
@@ -37,7 +37,7 @@ write_wrapper() {
 	chmod 755 "$dir/haproxy.new"
 }
 
-# SUITE -> DIR/haproxy, or 1.
+# get SUITE: writes DIR/haproxy.new and its version; status 1 if it cannot.
 get() {
 	fetch_debs "$1" haproxy && unpack_debs 'haproxy_*' && write_wrapper || return 1
 	"$dir/haproxy.new" -v >"$top/v" 2>>"$top/log" || return 1
@@ -57,7 +57,7 @@ for suite in $SUITES; do
 		cat "$top/version"
 		exit 0
 	fi
-	say "$suite: no usable HAProxy; the last words were:" >&2
+	say "$suite: has no usable HAProxy; the log ends with:" >&2
 	tail -n 5 "$top/log" >&2 || true
 done
-die "cannot get a newer HAProxy: offline, or the mirror $uri does not carry these suites"
+die "cannot get a newer HAProxy: this machine is offline, or the mirror $uri lacks the suites $SUITES"
