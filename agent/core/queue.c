@@ -33,15 +33,23 @@ void queue_init(struct queue *q, struct model *model, enum slo_late late)
 	q->looked = INT64_MIN;
 }
 
+static void size_free(struct size *z)
+{
+	for (size_t k = 0; z && k < z->levels; k++)
+		free(z->level[k]);
+	free(z);
+}
+
 void queue_fini(struct queue *q)
 {
 	for (size_t i = 0; i < QUEUE_BUCKETS; i++)
-		free(q->bucket[i]);
+		size_free(q->size[i]);
 	for (size_t d = 0; d < SLO_DEPLOYMENTS_MAX; d++)
 		free(q->need[d]);
 	free(q->head);
 	free(q->slot);
 	free(q->untested);
+	free(q->expiry);
 }
 
 static size_t size_class(int64_t tokens)
@@ -95,13 +103,24 @@ static void close_gap(struct queue *q, size_t at)
 	q->heads--;
 }
 
-/* Lines up the head of b, to be tried. */
-static void line_up(struct queue *q, struct bucket *b)
+/* The deployments in which the request can still be in time, of what rank_options() found. */
+static uint32_t level_of(const struct rank_option *option, size_t options, slo_nsec now)
 {
+	uint32_t level = 0;
+
+	while (level < options && option[level].start >= now)
+		level++;
+	return level;
+}
+
+/* Lines up the head of b, whose options are known, to be tried. */
+static void head_enter(struct queue *q, struct bucket *b)
+{
+	uint32_t level = level_of(b->option, b->options, q->looked);
 	size_t at;
 
+	b->open = level > 0 ? level : q->late == SLO_LATE_SERVE ? b->options : b->options > 0;
 	b->start = b->first->start;
-	b->expires = SLO_NEVER;
 	at = position(q, b);
 	open_gap(q, at);
 	q->head[at] = (struct head){ b->start, b };
@@ -111,20 +130,59 @@ static void line_up(struct queue *q, struct bucket *b)
 		q->need[d][b->slot] = NEED_NONE;
 }
 
-/* Ranks the head of b and lines it up. */
-static void head_enter(struct queue *q, struct bucket *b)
-{
-	b->options = (uint32_t)rank_options(q->model, b->first, b->option);
-	line_up(q, b);
-}
-
 static void head_leave(struct queue *q, struct bucket *b)
 {
 	size_t at = position(q, b);
 
 	assert(at < q->heads && q->head[at].bucket == b);
-	q->fragile -= b->expires != SLO_NEVER;
 	close_gap(q, at);
+}
+
+/* expiry */
+
+static void expiry_put(struct queue *q, size_t i, struct expiry e)
+{
+	q->expiry[i] = e;
+	e.request->expiry = (uint32_t)i;
+}
+
+/* Puts e where the heap is right again, from the gap at i on. */
+static void expiry_settle(struct queue *q, size_t i, struct expiry e)
+{
+	while (i > 0 && e.at < q->expiry[(i - 1) / 2].at) {
+		expiry_put(q, i, q->expiry[(i - 1) / 2]);
+		i = (i - 1) / 2;
+	}
+	for (;;) {
+		size_t child = 2 * i + 1;
+
+		if (child + 1 < q->expiring && q->expiry[child + 1].at < q->expiry[child].at)
+			child++;
+		if (child >= q->expiring || e.at <= q->expiry[child].at)
+			break;
+		expiry_put(q, i, q->expiry[child]);
+		i = child;
+	}
+	expiry_put(q, i, e);
+}
+
+static void expiry_drop(struct queue *q, struct request *r)
+{
+	size_t i = r->expiry;
+
+	if (i == UINT32_MAX)
+		return;
+	r->expiry = UINT32_MAX;
+	q->expiring--;
+	if (i < q->expiring)
+		expiry_settle(q, i, q->expiry[q->expiring]);
+}
+
+/* There is room: queue_push() made it. */
+static void expiry_add(struct queue *q, struct request *r, slo_nsec at)
+{
+	q->expiring++;
+	expiry_settle(q, q->expiring - 1, (struct expiry){ at, r });
 }
 
 static bool grow_array(void **array, size_t cap, size_t size)
@@ -157,110 +215,162 @@ static bool reserve_heads(struct queue *q, size_t heads)
 	return true;
 }
 
+static bool reserve_expiry(struct queue *q, size_t count)
+{
+	size_t cap = q->expiry_cap ? 2 * q->expiry_cap : 16;
+
+	if (count <= q->expiry_cap)
+		return true;
+	if (!grow_array((void **)&q->expiry, cap, sizeof(q->expiry[0])))
+		return false;
+	q->expiry_cap = cap;
+	return true;
+}
+
+/* A bucket for each level that a request may come to. */
+static bool reserve_levels(struct queue *q, struct size *z)
+{
+	while (z->levels <= q->model->deployments) {
+		struct bucket *b;
+
+		if (!reserve_heads(q, q->buckets + 1))
+			return false;
+		b = calloc(1, sizeof(*b));
+		if (!b)
+			return false;
+		b->slot = (uint32_t)q->buckets++;
+		z->level[z->levels++] = b;
+	}
+	return true;
+}
+
 slo_err queue_deployment_added(struct queue *q)
 {
-	return q->cap == 0 || reserve_heads(q, q->cap) ? SLO_OK : SLO_ENOMEM;
+	if (q->cap > 0 && !reserve_heads(q, q->cap))
+		return SLO_ENOMEM;
+	for (size_t i = 0; i < QUEUE_BUCKETS; i++)
+		if (q->size[i] && !reserve_levels(q, q->size[i]))
+			return SLO_ENOMEM;
+	return SLO_OK;
 }
 
-/* The first of the two buckets for this size. */
-static struct bucket *bucket_of(struct queue *q, const struct request *r)
+static size_t size_index(const struct request *r)
 {
-	size_t i = size_class(r->output) * QUEUE_SIZES + size_class(r->input);
-	struct bucket *b = q->bucket[i];
-
-	if (b || !reserve_heads(q, q->buckets + 2))
-		return b;
-	b = calloc(2, sizeof(*b));
-	if (!b)
-		return NULL;
-	b[0].slot = (uint32_t)q->buckets++;
-	b[1].slot = (uint32_t)q->buckets++;
-	b[1].late = true;
-	q->bucket[i] = b;
-	return b;
+	return size_class(r->output) * QUEUE_SIZES + size_class(r->input);
 }
 
-/* r, whose start is set, stands in b from now on. */
-static void enter(struct queue *q, struct bucket *b, struct request *r)
+/* Whether there is all that r, and what becomes of it, needs. */
+static bool reserve(struct queue *q, const struct request *r)
 {
-	bool leads = !b->first || compare_waiting(r, b->first) < 0;
+	struct size **z = &q->size[size_index(r)];
 
+	if (!*z)
+		*z = calloc(1, sizeof(**z));
+	return *z && reserve_levels(q, *z) && reserve_expiry(q, q->length + 1);
+}
+
+/* Gives r its place by what is known at q->looked. */
+static void enter(struct queue *q, struct request *r)
+{
+	struct rank_option option[SLO_DEPLOYMENTS_MAX];
+	size_t options = rank_options(q->model, r, option);
+	uint32_t level = level_of(option, options, q->looked);
+	bool serve = q->late == SLO_LATE_SERVE, leads;
+	struct bucket *b = q->size[size_index(r)]->level[serve ? level : 0];
+
+	r->start = options == 0 ? INT64_MIN : level == 0 && serve ? SLO_NEVER : option[0].start;
+	r->bucket = b;
+	r->expiry = UINT32_MAX;
+	if (level > 0)
+		expiry_add(q, r, option[level - 1].start);
+	leads = !b->first || compare_waiting(r, b->first) < 0;
 	if (leads && b->first)
 		head_leave(q, b);
 	RB_INSERT(waiting, &b->waiting, r);
-	r->bucket = b;
 	if (!leads)
 		return;
 	b->first = r;
+	b->options = (uint32_t)options;
+	memcpy(b->option, option, options * sizeof(option[0]));
 	head_enter(q, b);
 }
 
-static void leave(struct queue *q, struct bucket *b, struct request *r)
+static void leave(struct queue *q, struct request *r)
 {
+	struct bucket *b = r->bucket;
 	bool head = b->first == r;
 
+	expiry_drop(q, r);
 	if (head) {
 		head_leave(q, b);
 		b->first = RB_NEXT(waiting, &b->waiting, r);
 	}
 	RB_REMOVE(waiting, &b->waiting, r);
-	if (head && b->first)
-		head_enter(q, b);
+	if (!head || !b->first)
+		return;
+	b->options = (uint32_t)rank_options(q->model, b->first, b->option);
+	head_enter(q, b);
 }
 
-/* To the late bucket of its size. What makes one late is the same for all: only its age counts. */
-static void turn_late(struct queue *q, struct request *r)
+/* Takes all requests out; a chain of them by RB_LEFT. */
+static struct request *take_all(struct queue *q)
 {
-	struct bucket *b = r->bucket;
+	struct request *chain = NULL, *r;
 
-	if (r->start >= q->looked) /* a player's: then it was looked at after that */
-		q->looked = r->start + 1;
-	leave(q, b, r);
-	r->start = SLO_NEVER;
-	enter(q, b + 1, r);
+	for (size_t i = 0; i < q->heads; i++) {
+		struct bucket *b = q->head[i].bucket;
+
+		while ((r = RB_ROOT(&b->waiting))) {
+			RB_REMOVE(waiting, &b->waiting, r);
+			RB_LEFT(r, place) = chain;
+			chain = r;
+		}
+		b->first = NULL;
+	}
+	q->heads = 0;
+	q->expiring = 0;
+	return chain;
 }
 
-/* All that is late at `now` moves to the late buckets. Heads without any option stay: they leave
- * the queue at once. */
-static void look(struct queue *q, slo_nsec now)
+/* Once for many changes: every request gets a new place. */
+static void rank_again(struct queue *q)
 {
-	size_t i = 0;
+	struct request *chain = take_all(q), *next;
 
-	if (now > q->looked)
-		q->looked = now;
-	while (q->late == SLO_LATE_SERVE && i < q->heads && q->head[i].start < now) {
-		if (q->head[i].start == INT64_MIN)
-			i++;
-		else
-			turn_late(q, q->head[i].bucket->first);
+	q->stale = false;
+	for (; chain; chain = next) {
+		next = RB_LEFT(chain, place);
+		enter(q, chain);
 	}
 }
 
-static void rank_again(struct queue *q);
+void queue_look(struct queue *q, slo_nsec now)
+{
+	if (now > q->looked)
+		q->looked = now;
+	if (q->stale)
+		rank_again(q);
+	while (q->expiring > 0 && q->expiry[0].at < q->looked) {
+		struct request *r = q->expiry[0].request;
+
+		leave(q, r);
+		enter(q, r);
+	}
+}
 
 slo_err queue_push(struct queue *q, slo_nsec now, struct request *r)
 {
-	struct bucket *b = bucket_of(q, r);
-
-	if (!b)
+	if (!reserve(q, r))
 		return SLO_ENOMEM;
-	/* Whether r is a head counts at once, so what stands there has to be right. */
-	if (q->stale)
-		rank_again(q);
-	look(q, now);
-	r->start = rank_start(q->model, r);
+	queue_look(q, now); /* whether r is a head counts at once */
+	enter(q, r);
 	q->length++;
-	if (q->late == SLO_LATE_SERVE && r->start < now && r->start != INT64_MIN) {
-		r->start = SLO_NEVER;
-		b++;
-	}
-	enter(q, b, r);
 	return SLO_OK;
 }
 
 void queue_remove(struct queue *q, struct request *r)
 {
-	leave(q, r->bucket, r);
+	leave(q, r);
 	r->bucket = NULL;
 	q->length--;
 }
@@ -284,41 +394,6 @@ void queue_deployment_removed(struct queue *q)
 	queue_refresh(q);
 }
 
-/* Takes all out of the tree of `from` and puts them into that of `to`, ranked anew. */
-static void rank_bucket(struct queue *q, struct waiting *from, struct bucket *to)
-{
-	struct request *r;
-
-	while ((r = RB_ROOT(from))) {
-		RB_REMOVE(waiting, from, r);
-		r->start = rank_start(q->model, r);
-		r->bucket = to;
-		RB_INSERT(waiting, &to->waiting, r);
-	}
-}
-
-/* Once for many changes: every request gets a new place, in time until it is found late. */
-static void rank_again(struct queue *q)
-{
-	q->stale = false;
-	q->heads = 0;
-	q->fragile = 0;
-	for (size_t i = 0; q->length > 0 && i < QUEUE_BUCKETS; i++) {
-		struct bucket *b = q->bucket[i];
-		struct waiting in_time;
-
-		if (!b || (!b[0].first && !b[1].first))
-			continue;
-		in_time = b[0].waiting;
-		RB_INIT(&b[0].waiting);
-		rank_bucket(q, &in_time, b);
-		rank_bucket(q, &b[1].waiting, b);
-		b[0].first = RB_MIN(waiting, &b[0].waiting);
-		b[1].first = NULL;
-		head_enter(q, b);
-	}
-}
-
 static slo_load room_in(const struct deployment *d)
 {
 	const struct seat *seat = fleet_emptiest_seat(d);
@@ -339,39 +414,16 @@ static bool has_room(const struct deployment *d)
 	return seat && seat->server->ledger.used <= SLO_LOAD_ONE;
 }
 
-/* Whether the head still has d among the options that it would be tried in now. */
-static bool waits_for(const struct queue *q, const struct bucket *b, uint32_t d, slo_nsec now)
-{
-	for (size_t i = 0; i < b->options; i++)
-		if (b->option[i].deployment == d)
-			return rank_open(b->option, i, now, q->late);
-	return false;
-}
-
 /* The first blocked head before `end` that fits into the new room of d, or end. */
-static size_t first_fitting(struct queue *q, const struct deployment *d, size_t end, slo_nsec now)
+static size_t first_fitting(const struct queue *q, const struct deployment *d, size_t end)
 {
-	slo_load *need = q->need[d->index];
+	const slo_load *need = q->need[d->index];
 	slo_load room = room_in(d);
 
 	if (!has_room(d))
 		return end;
-	for (size_t i = 0; i < end; i++) {
-		slo_load *needed = &need[q->slot[i]];
-
-		if (*needed > room)
-			continue;
-		if (waits_for(q, q->head[i].bucket, d->index, now))
-			return i;
-		*needed = NEED_NONE; /* too late for d, and it only gets later */
-	}
-	return end;
-}
-
-static size_t first_expired(const struct queue *q, size_t end, slo_nsec now)
-{
 	for (size_t i = 0; i < end; i++)
-		if (q->head[i].bucket->expires < now)
+		if (need[q->slot[i]] <= room)
 			return i;
 	return end;
 }
@@ -382,22 +434,16 @@ struct bucket *queue_candidate(struct queue *q, slo_nsec now)
 	const uint8_t *untested;
 	size_t end;
 
-	if (q->stale)
-		rank_again(q);
-	look(q, now);
+	queue_look(q, now);
 	end = q->heads;
 	if (end == 0)
 		return NULL;
-	if (q->late == SLO_LATE_REJECT && q->head[0].start < now)
-		return q->head[0].bucket;
 	untested = memchr(q->untested, 1, end);
 	if (untested)
 		end = (size_t)(untested - q->untested);
-	if (q->fragile)
-		end = first_expired(q, end, now);
 	for (size_t i = 0; i < m->deployments; i++) {
 		if (m->deployment[i]->freed)
-			end = first_fitting(q, m->deployment[i], end, now);
+			end = first_fitting(q, m->deployment[i], end);
 	}
 	if (end < q->heads)
 		return q->head[end].bucket;
@@ -409,54 +455,15 @@ struct bucket *queue_candidate(struct queue *q, slo_nsec now)
 void queue_block(struct queue *q, struct bucket *b, slo_nsec now)
 {
 	size_t at = position(q, b);
-	slo_nsec expires = SLO_NEVER;
 
 	assert(at < q->heads && q->head[at].bucket == b);
 	q->untested[at] = 0;
 	b->tried = now;
 	for (size_t d = 0; d < q->model->deployments; d++)
 		q->need[d][b->slot] = NEED_NONE;
-	for (size_t i = 0; i < b->options && rank_open(b->option, i, now, q->late); i++) {
-		const struct rank_option *o = &b->option[i];
-
-		if (o->infeasible)
-			continue;
-		q->need[o->deployment][b->slot] = o->load;
-		if (i > 0 && expires == SLO_NEVER && b->option[0].infeasible && !b->late)
-			expires = o->start;
-	}
-	q->fragile -= b->expires != SLO_NEVER;
-	b->expires = expires;
-	q->fragile += expires != SLO_NEVER;
-}
-
-bool queue_block_again(struct queue *q, struct request *r, slo_nsec tried)
-{
-	struct bucket *b = r->bucket;
-
-	/* What the queue's owner knew as late stands in the way, or is r itself. */
-	while (q->late == SLO_LATE_SERVE && !b->late && r->bucket == b &&
-	       b->first->start != INT64_MIN && (b->first != r || r->start < tried))
-		turn_late(q, b->first);
-	if (!queue_is_head(r))
-		return false;
-	queue_block(q, r->bucket, tried);
-	return true;
-}
-
-void queue_settle(struct queue *q)
-{
-	size_t i = 0;
-
-	q->stale = false;
-	while (q->late == SLO_LATE_SERVE && i < q->heads) {
-		struct bucket *b = q->head[i].bucket;
-
-		if (q->untested[i] && !b->late && b->start != INT64_MIN)
-			turn_late(q, b->first);
-		else
-			i++;
-	}
+	for (size_t i = 0; i < b->open; i++)
+		if (!b->option[i].infeasible)
+			q->need[b->option[i].deployment][b->slot] = b->option[i].load;
 }
 
 void queue_each(const struct queue *q, void (*visit)(void *arg, const struct request *r), void *arg)
@@ -469,17 +476,21 @@ void queue_each(const struct queue *q, void (*visit)(void *arg, const struct req
 	}
 }
 
-static size_t check_bucket(const struct queue *q, const struct bucket *b)
+static size_t check_bucket(const struct queue *q, const struct bucket *b, size_t level)
 {
 	const struct request *before = NULL;
 	struct request *r;
 	size_t n = 0;
 
 	RB_FOREACH (r, waiting, (struct waiting *)&b->waiting) {
+		struct rank_option option[SLO_DEPLOYMENTS_MAX];
+		size_t options = rank_options(q->model, r, option);
+		uint32_t now = level_of(option, options, q->looked);
+
 		assert(r->state == REQUEST_QUEUED && r->bucket == b);
 		assert(before ? compare_waiting((struct request *)before, r) < 0 : r == b->first);
-		assert((r->start == SLO_NEVER) == b->late);
-		assert(!b->late || q->late == SLO_LATE_SERVE);
+		assert(q->stale || level == (q->late == SLO_LATE_SERVE ? now : 0));
+		assert(q->stale || (r->expiry == UINT32_MAX) == (now == 0));
 		before = r;
 		n++;
 	}
@@ -490,19 +501,21 @@ static size_t check_bucket(const struct queue *q, const struct bucket *b)
 
 void queue_check(const struct queue *q)
 {
-	size_t length = 0, heads = 0, fragile = 0;
+	size_t length = 0, heads = 0;
 
 	for (size_t i = 0; i < QUEUE_BUCKETS; i++) {
-		for (size_t k = 0; q->bucket[i] && k < 2; k++) {
-			size_t n = check_bucket(q, &q->bucket[i][k]);
+		for (size_t k = 0; q->size[i] && k < q->size[i]->levels; k++) {
+			size_t n = check_bucket(q, q->size[i]->level[k], k);
 
 			length += n;
 			heads += n > 0;
 		}
 	}
-	for (size_t i = 0; i < q->heads; i++) {
-		assert(i == 0 || stands_before(&q->head[i - 1], q->head[i].bucket));
-		fragile += q->head[i].bucket->expires != SLO_NEVER;
+	for (size_t i = 1; i < q->heads; i++)
+		assert(stands_before(&q->head[i - 1], q->head[i].bucket));
+	for (size_t i = 0; i < q->expiring; i++) {
+		assert(q->expiry[i].request->expiry == i);
+		assert(q->expiry[(i > 0 ? i - 1 : 0) / 2].at <= q->expiry[i].at);
 	}
-	assert(length == q->length && heads == q->heads && fragile == q->fragile);
+	assert(length == q->length && heads == q->heads);
 }

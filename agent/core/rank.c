@@ -38,19 +38,6 @@ size_t rank_options(const struct model *m, const struct request *r, struct rank_
 	return n;
 }
 
-slo_nsec rank_start(const struct model *m, const struct request *r)
-{
-	slo_nsec latest = INT64_MIN;
-
-	for (size_t i = 0; i < m->deployments; i++) {
-		struct rank_option o;
-
-		if (rank_in(m->deployment[i], r, &o) && o.start > latest)
-			latest = o.start;
-	}
-	return latest;
-}
-
 bool rank_infeasible(const struct model *m, const struct request *r)
 {
 	for (size_t i = 0; i < m->deployments; i++) {

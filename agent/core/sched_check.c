@@ -54,14 +54,10 @@ static void check_settled(const struct sched *s, const struct sched_model *m)
 	for (size_t i = 0; i < m->queue.heads; i++) {
 		const struct request *r = m->queue.head[i].bucket->first;
 		size_t n = rank_options(&m->fleet, r, options);
-		/* Time alone makes nobody late: what was in time when the queue was looked at waits
-		 * as such until something happens. */
-		bool late = m->queue.head[i].bucket->late;
 
+		/* Time alone changes nothing: levels are those of the queue's last look. */
 		assert(n > 0);
-		assert(m->queue.late != SLO_LATE_SERVE ||
-		       late == (options[0].start < m->queue.looked));
-		for (size_t o = 0; o < n && (o == 0 || late || options[o].start >= s->stepped);
+		for (size_t o = 0; o < n && rank_open(options, o, m->queue.looked, s->conf.late);
 		     o++) {
 			const struct deployment *d = m->fleet.deployment[options[o].deployment];
 

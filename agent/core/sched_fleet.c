@@ -99,11 +99,15 @@ struct deployment *sched_deployment_add(struct sched_model *m, const char *name)
 {
 	struct deployment *d = fleet_deployment_new(&m->fleet, name);
 
-	if (d && tapped(m->sched))
-		tap_deployment(m->sched, SLO_EVENT_DEPLOYMENT, d);
-	/* On failure the deployment stays, without servers: nothing ever waits for it. */
-	if (d && queue_deployment_added(&m->queue) != SLO_OK)
+	if (!d)
 		return NULL;
+	if (queue_deployment_added(&m->queue) != SLO_OK) {
+		fleet_deployment_free(d);
+		queue_deployment_removed(&m->queue);
+		return NULL;
+	}
+	if (tapped(m->sched))
+		tap_deployment(m->sched, SLO_EVENT_DEPLOYMENT, d);
 	return d;
 }
 

@@ -5,14 +5,21 @@
  * first of each bucket, the head, is considered; one that cannot be placed holds up its own bucket
  * and no other.
  *
- * With `serve`, each size has a second bucket, of the late: requests whose latest start has passed
- * in every deployment. They stand behind all that can still be in time, the oldest first, and may
- * go to any deployment. So a target that cannot be met buys no place before others, and after a
- * burst the lost ones do not make those behind them late as well. A request changes its bucket
- * once, when the queue is looked at after its latest start; nothing happens at that very moment.
+ * With `serve`, each size has a bucket for each number of deployments in which a request can still
+ * be in time, its level:
  *
- *   push --> [ in time: by latest start ] --start passed--> [ late: by created ] --> placed,
- * refused
+ *   push --> [ level 2: fast, slow ] --too late for slow--> [ level 1: fast ] --+
+ *                                                                               | too late for fast
+ *            placed, refused, gone <-- [ level 0, late: fast, slow ] <----------+
+ *
+ * So one that has only fast left does not hold those that can still go to slow. The late ones
+ * stand behind all others, the oldest first, and may go to any deployment: a target that cannot be
+ * met buys no place before others, and after a burst the lost ones do not make those behind them
+ * late as well. Without `serve` all levels of a size are one bucket.
+ *
+ * `expiry` is a heap of the moments at which requests lose their last open deployment. They change
+ * their level when the queue is looked at after it; nothing happens at that very moment. So between
+ * two looks levels are those of `looked`.
  *
  * The heads of all buckets:
  *
@@ -20,34 +27,43 @@
  *   slot     [ 2  | 0  | 1  | ... ]   where the head's bucket stands in need[d]
  *   untested [ 0  | 1  | 0  | ... ]   1: never tried, or something changed for it since
  *   need[d]  [ -  | .5 | .2 | ... ]   tested and blocked: the room that would free the head in
- *                                     deployment d; NEED_NONE where d is no option
+ *                                     deployment d; NEED_NONE where d is not open to it
  *
- * A blocked head stays blocked until room appears in a deployment that it waits for: loads only
- * grow inside a decision round, and time only takes options away, until a head is late and starts
- * anew in the other bucket. So a round looks at untested heads and, for deployments with new room,
- * at need[d]: one pass over at most 2 * QUEUE_BUCKETS numbers, whatever the length of the queue and
- * the number of servers. */
+ * A blocked head stays blocked until room appears in a deployment that it waits for, or until its
+ * level changes: loads only grow inside a decision round. So a round looks at untested heads and,
+ * for deployments with new room, at need[d]: one pass over as many numbers as there are heads,
+ * whatever the length of the queue and the number of servers. */
 #ifndef SLO_CORE_QUEUE_H
 #define SLO_CORE_QUEUE_H
 
 #include "core/rank.h"
 
-#define QUEUE_SIZES   33 /* 0 tokens, then 2^0 .. 2^31 */
-#define QUEUE_BUCKETS ((size_t)QUEUE_SIZES * QUEUE_SIZES)
+#define QUEUE_SIZES   33                                  /* 0 tokens, then 2^0 .. 2^31 */
+#define QUEUE_BUCKETS ((size_t)QUEUE_SIZES * QUEUE_SIZES) /* without levels */
 
 RB_HEAD(waiting, request);
 
 struct bucket {
 	struct waiting waiting;
 	struct request *first; /* of them, the head; NULL: empty */
-	bool late;             /* the second bucket of its size */
 	uint32_t slot;         /* in need[d], for good */
 	/* Of the head, as of when it became that: */
-	slo_nsec start;   /* of its most relaxed option; INT64_MIN without any, SLO_NEVER if late */
-	slo_nsec tried;   /* when it was blocked */
-	slo_nsec expires; /* its last reason to wait ends then; SLO_NEVER if none does */
-	uint32_t options;
+	slo_nsec
+	    start; /* of its most relaxed option; INT64_MIN without any, SLO_NEVER behind all */
+	slo_nsec tried;         /* when it was blocked */
+	uint32_t options, open; /* open: the first of them that it may go to now */
 	struct rank_option option[SLO_DEPLOYMENTS_MAX];
+};
+
+/* The buckets of one size: all that its requests can come to, so that none is missing then. */
+struct size {
+	size_t levels;
+	struct bucket *level[SLO_DEPLOYMENTS_MAX + 1];
+};
+
+struct expiry {
+	slo_nsec at; /* after that the request has one option less */
+	struct request *request;
 };
 
 struct head {
@@ -58,15 +74,17 @@ struct head {
 struct queue {
 	struct model *model;
 	enum slo_late late;
-	struct bucket *bucket[QUEUE_BUCKETS]; /* two each: in time, late; NULL until used */
-	size_t buckets;                       /* allocated, of both kinds */
-	size_t length;                        /* requests */
-	struct head *head;                    /* [cap], `heads` used, sorted */
-	uint16_t *slot;                       /* [cap], beside head */
-	uint8_t *untested;                    /* [cap], beside head */
-	slo_load *need[SLO_DEPLOYMENTS_MAX];  /* [cap] each, by slot */
-	size_t heads, cap, fragile;
-	slo_nsec looked; /* when it was looked at last: what was late then is in a late bucket */
+	struct size *size[QUEUE_BUCKETS];    /* NULL until used */
+	size_t buckets;                      /* allocated */
+	size_t length;                       /* requests */
+	struct head *head;                   /* [cap], `heads` used, sorted */
+	uint16_t *slot;                      /* [cap], beside head */
+	uint8_t *untested;                   /* [cap], beside head */
+	slo_load *need[SLO_DEPLOYMENTS_MAX]; /* [cap] each, by slot */
+	size_t heads, cap;
+	struct expiry *expiry; /* [expiry_cap], a heap of `expiring`; requests know their index */
+	size_t expiring, expiry_cap;
+	slo_nsec looked; /* when it was looked at last */
 	bool stale;      /* every request is to be ranked anew before the next candidate */
 };
 
@@ -91,16 +109,12 @@ static inline bool queue_is_head(const struct request *r)
 	return r->bucket->first == r;
 }
 
-/* The first head, least slack first, whose decision may have changed, or NULL. With `reject`,
- * heads that are late are among them. */
+/* Brings the levels up to `now`. */
+void queue_look(struct queue *q, slo_nsec now);
+/* The same, then the first head, least slack first, whose decision may have changed; or NULL. */
 struct bucket *queue_candidate(struct queue *q, slo_nsec now);
 /* The head of b was tried at `now` and has to wait. */
 void queue_block(struct queue *q, struct bucket *b, slo_nsec now);
-/* The same for a player, which knows only the heads and when they were tried. False: r is no head.
- */
-bool queue_block_again(struct queue *q, struct request *r, slo_nsec tried);
-/* The state of a player is complete: what stands before the heads that were tried was late. */
-void queue_settle(struct queue *q);
 
 /* Order of two heads: negative when a comes first. */
 int queue_compare(const struct bucket *a, const struct bucket *b);

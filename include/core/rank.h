@@ -36,9 +36,6 @@ static inline bool rank_open(const struct rank_option *option, size_t i, slo_nse
  * a rank, ascending rank, ties in configuration order. Returns how many. */
 size_t rank_options(const struct model *m, const struct request *r, struct rank_option *options);
 
-/* The start of the first of these options; INT64_MIN when there is none. */
-slo_nsec rank_start(const struct model *m, const struct request *r);
-
 /* Whether a deployment with a usable server and a target says throughput 0 for this request. */
 bool rank_infeasible(const struct model *m, const struct request *r);
 

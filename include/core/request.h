@@ -47,8 +47,9 @@ struct request {
 		struct {                         /* while QUEUED */
 			RB_ENTRY(request) place; /* in the bucket's order */
 			struct bucket *bucket;
-			slo_nsec start; /* its first key there, see queue.h */
-			uint32_t round; /* of decisions, when it came */
+			slo_nsec start;  /* its first key there, see queue.h */
+			uint32_t round;  /* of decisions, when it came */
+			uint32_t expiry; /* its index there; UINT32_MAX: it is not there */
 		};
 		struct {                  /* since DISPATCHED */
 			struct goal goal; /* what it was placed by; GOAL_NONE without a target */

@@ -40,7 +40,11 @@ MUTANTS = [
     ("late ones wait for one deployment", "include/core/rank.h",
      "late == SLO_LATE_SERVE &&", "late == SLO_LATE_REJECT &&"),
     ("late ones stand before those in time", "agent/core/queue.c",
-     "\tr->start = SLO_NEVER;", "\tr->start = INT64_MIN + 1;"),
+     "level == 0 && serve ? SLO_NEVER", "level == 0 && serve ? INT64_MIN + 1"),
+    ("nobody's level changes", "agent/core/queue.c",
+     "q->expiry[0].at < q->looked", "q->expiry[0].at < INT64_MIN"),
+    ("levels are one bucket", "agent/core/queue.c",
+     "->level[serve ? level : 0]", "->level[serve && level == 0]"),
     ("a full deployment counts as infeasible", "agent/core/decide.c",
      "full = true;", "full = false;"),
     ("the most relaxed deployment is the last", "agent/core/rank.c",
@@ -77,23 +81,34 @@ MUTANTS = [
     ("the queue timeout comes a moment late", "agent/core/sched.c",
      "later(r->arrived, s->conf.queue_timeout) > now", "later(r->arrived, s->conf.queue_timeout) >= now"),
     ("one request too many waits", "agent/core/sched.c",
-     "r->fresh && m->queue.length > s->conf.queue_limit",
-     "r->fresh && m->queue.length > s->conf.queue_limit + 1"),
+     "r->round == s->settled && m->queue.length > s->conf.queue_limit",
+     "r->round == s->settled && m->queue.length > s->conf.queue_limit + 1"),
     ("a border between cells goes down", "agent/core/profile.c",
      "if (x->border[mid] <= tokens)", "if (x->border[mid] < tokens)"),
     ("TTFT before TPOT", "agent/core/profile.c",
      "\tif (tpot > 0)\n", "\tif (tpot > 0 && !(ttft > 0))\n"),
     ("surplus that shrinks leaves no room", "agent/core/sched_repair.c",
-     "if (server->ledger.used < before)", "if (server->ledger.used > before)"),
+     "fleet_surplus(server, count);\n\tif (server->ledger.used < before)",
+     "fleet_surplus(server, count);\n\tif (server->ledger.used > before)"),
     ("the youngest lease is given up first", "agent/core/sched_repair.c",
      "struct request *r = TAILQ_FIRST(&server->leases);",
      "struct request *r = TAILQ_LAST(&server->leases, leases);"),
     ("a process that left is forgotten at once", "agent/core/sched_repair.c",
      "TAILQ_CONCAT(&server->departed, &server->leases, lease);", ""),
     ("surplus weighs what it weighed at first", "agent/core/fleet.c",
-     "slo_load load = n ? n * surplus_load(s) : 0;",
-     "slo_load load = n == s->surplus_count ? s->surplus_load : n * surplus_load(s);"),
+     "n ? n * surplus_load(s) : 0",
+     "n == s->surplus_count ? s->surplus_load : n * surplus_load(s)"),
 ]
+
+
+WIRE = ROOT / "build/debug/libwire.a"  # what the recordings are written with stays as it is
+
+
+def wire_libs():
+    names = ("jansson", "msgpack-c", "msgpack", "zlib")
+    found = [n for n in names if subprocess.run(["pkg-config", "--exists", n]).returncode == 0]
+    return subprocess.run(["pkg-config", "--libs", *found], check=True, capture_output=True,
+                          text=True).stdout.split()
 
 
 def build_and_run(mutant):
@@ -109,7 +124,8 @@ def build_and_run(mutant):
             (tmp / name).write_text(text.replace(old, new))
         sources = [*map(str, (tmp / "agent/core").rglob("*.c")), *map(str, (tmp / "tests/prop").glob("*.c"))]
         subprocess.run([os.environ.get("CC", "gcc"), "-std=c11", "-O1", "-D_GNU_SOURCE",
-                        f"-I{tmp}/include", *sources, "-lm", "-o", tmp / "prop"], check=True)
+                        f"-I{tmp}/include", *sources, WIRE, *wire_libs(), "-lm", "-o", tmp / "prop"],
+                       check=True)
         p = subprocess.run([tmp / "prop", "--ops", "1000000", "--out", tmp / "found.jsonl"],
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
         return what, "survived" if p.returncode == 0 else "caught"
@@ -119,6 +135,7 @@ def main():
     args = argparse.ArgumentParser()
     args.add_argument("-j", type=int, default=os.cpu_count() or 1)
     args = args.parse_args()
+    subprocess.run(["make", "-s", "VARIANT=debug", "build/debug/libwire.a"], cwd=ROOT, check=True)
     if build_and_run(("", "", "", ""))[1] != "survived":
         print("the core as it is does not pass")
         return 1

@@ -237,7 +237,8 @@ struct place {
 	uint32_t id;
 	int input, output; /* size classes */
 	bool listed;       /* has options */
-	bool late;         /* and all are, which makes it one of the last */
+	unsigned level;    /* of them in time, if that counts: sizes are told apart by it */
+	bool late;         /* listed, but none in time: one of the last */
 	slo_nsec start;    /* of the first option */
 };
 
@@ -246,12 +247,15 @@ static struct place place_of(const struct naive *n, slo_nsec now, uint32_t id)
 	const struct request *r = &n->request[id];
 	struct option option[NAIVE_DEPLOYMENTS];
 	struct place p = { .id = id };
+	size_t options = options_of(n, r, option);
 
 	p.input = size_class(r->ask.input);
 	p.output = size_class(r->ask.output);
-	p.listed = options_of(n, r, option) > 0;
+	p.listed = options > 0;
 	p.start = p.listed ? option[0].start : 0;
-	p.late = p.listed && p.start < now && may_go_late(n);
+	for (size_t i = 0; i < options && may_go_late(n); i++)
+		p.level += option[i].start >= now;
+	p.late = p.listed && p.level == 0 && may_go_late(n);
 	return p;
 }
 
@@ -270,7 +274,7 @@ static bool goes_before(const struct naive *n, const struct place *a, const stru
 	return ra->seq < rb->seq;
 }
 
-/* Whether no other request of the queue that is of its size, and as late, goes before it. */
+/* Whether no other request of the queue that is of its size and level goes before it. */
 static bool is_head(const struct naive *n, slo_nsec now, const struct model *m, uint32_t id)
 {
 	struct place p = place_of(n, now, id);
@@ -278,7 +282,7 @@ static bool is_head(const struct naive *n, slo_nsec now, const struct model *m, 
 	for (size_t i = 0; i < m->queued; i++) {
 		struct place other = place_of(n, now, m->queue[i]);
 
-		if (other.input == p.input && other.output == p.output && other.late == p.late &&
+		if (other.input == p.input && other.output == p.output && other.level == p.level &&
 		    m->queue[i] != id && goes_before(n, &other, &p))
 			return false;
 	}

@@ -188,11 +188,23 @@ static json_t *types_json(const struct sim_result *run)
 		const struct sim_usage *u = &run->usage[t];
 
 		json_object_set_new(all, run->types[t].gpu,
-		                    json_pack("{s:i, s:f, s:f, s:f}", "servers",
+		                    json_pack("{s:i, s:f, s:f, s:f, s:f}", "servers",
 		                              (int)run->types[t].servers, "busy", u->busy, "load",
-		                              u->load, "kv", u->kv));
+		                              u->load, "kv", u->kv, "idle", u->idle));
 	}
 	return all;
+}
+
+/* When the last request arrived that missed its SLO, in seconds; 0: none did. */
+static double missed_last(const struct sim_conf *conf, const struct sim_result *run,
+                          const struct goal *slo)
+{
+	double last = 0;
+
+	for (size_t i = 0; i < run->count; i++)
+		if (!report_met(slo, &run->requests[i]))
+			last = fmax(last, seconds_of(run->requests[i].arrival.t));
+	return fmin(last, conf->seconds);
 }
 
 json_t *report_json(const struct sim_conf *conf, const struct sim_result *run,
@@ -208,11 +220,12 @@ json_t *report_json(const struct sim_conf *conf, const struct sim_result *run,
 	if (!report_group(run, slo, &everything, &g))
 		return NULL;
 	cost = report_cost(run, g.met, seconds);
-	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:I}", "strategy", conf->strategy->name,
-	                 "seed", (json_int_t)seed, "all", group_json(&g, seconds), "workloads",
-	                 workloads_json(conf, run, slo, from), "types", types_json(run),
-	                 "cost_per_1000_met", isfinite(cost) ? json_real(cost) : json_null(),
-	                 "evictions", (json_int_t)run->evictions);
+	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:f}", "strategy",
+	                 conf->strategy->name, "seed", (json_int_t)seed, "all",
+	                 group_json(&g, seconds), "workloads", workloads_json(conf, run, slo, from),
+	                 "types", types_json(run), "cost_per_1000_met",
+	                 isfinite(cost) ? json_real(cost) : json_null(), "evictions",
+	                 (json_int_t)run->evictions, "missed_last", missed_last(conf, run, slo));
 }
 
 /* The table is made from the JSON, so that both say the same. */

@@ -34,8 +34,8 @@ struct sim_server {
 
 struct usage_sum {
 	double load, kv;
-	slo_nsec busy; /* at the start of the measurement, negative; then the difference */
-	size_t samples;
+	slo_nsec busy;        /* at the start of the measurement, negative; then the difference */
+	size_t samples, idle; /* idle: those at which a waiting request had room */
 };
 
 struct sim {
@@ -407,6 +407,39 @@ static void sample_one(struct sim *s, const struct sim_server *server, slo_nsec 
 	u->samples++;
 }
 
+struct smallest {
+	const struct deployment *d;
+	slo_load load;
+};
+
+static void weigh(void *arg, const struct request *r)
+{
+	struct smallest *least = arg;
+	slo_load load = rank_load(least->d, r);
+
+	if (load < least->load)
+		least->load = load;
+}
+
+/* Whether the deployment has room for a request that waits, whatever the scheduler thinks of it. */
+static bool is_idle(const struct sched_model *m, const struct deployment *d)
+{
+	struct smallest least = { d, UINT64_MAX };
+
+	queue_each(&m->queue, weigh, &least);
+	return least.load != UINT64_MAX && policy_pick(SLO_STRATEGY_SLO, d, least.load);
+}
+
+static void sample_idle(struct sim *s)
+{
+	const struct sched_model *m = s->models[0];
+
+	if (s->conf->strategy->chooser != SIM_CORE || !policy_pulls(s->conf->strategy->core))
+		return;
+	for (size_t t = 0; t < m->fleet.deployments; t++)
+		s->usage[t].idle += is_idle(m, m->fleet.deployment[t]);
+}
+
 /* Looks at the servers every second of the measured time, and at its end, before `now`. */
 static void sample(struct sim *s, slo_nsec now)
 {
@@ -415,6 +448,7 @@ static void sample(struct sim *s, slo_nsec now)
 
 		for (size_t i = 0; i < s->server_count; i++)
 			sample_one(s, &s->servers[i], at);
+		sample_idle(s);
 		s->sample_at =
 		    at < s->until && at + SAMPLE_EVERY > s->until ? s->until : at + SAMPLE_EVERY;
 	}
@@ -468,6 +502,7 @@ static void sum_up(struct sim *s)
 			.busy = (double)u->busy / (double)(s->until - s->from) / servers,
 			.load = u->load / (double)u->samples,
 			.kv = u->kv / (double)u->samples,
+			.idle = (double)u->idle * SAMPLE_EVERY / 1e9,
 		};
 	}
 	for (size_t i = 0; i < s->server_count; i++) {

@@ -96,6 +96,7 @@ struct sim_usage {
 	double busy; /* share of the time in steps */
 	double load; /* as the ledger sees it, 1 = full */
 	double kv;   /* share of the KV cache held */
+	double idle; /* seconds in which requests waited that had room here */
 };
 
 struct sim_result {

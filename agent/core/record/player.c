@@ -205,9 +205,13 @@ static slo_err tried(struct player *p, const struct slo_event *e)
 {
 	struct request *r = request_find(p, e);
 
-	if (p->ready || !r || r->state != REQUEST_QUEUED ||
-	    !queue_block_again(&r->model->queue, r, e->now))
+	if (p->ready || !r || r->state != REQUEST_QUEUED)
 		return SLO_EINVAL;
+	/* It was tried as a head, and has been one since. */
+	queue_look(&r->model->queue, e->now);
+	if (!queue_is_head(r))
+		return SLO_EINVAL;
+	queue_block(&r->model->queue, r->bucket, e->now);
 	return SLO_OK;
 }
 
@@ -221,7 +225,7 @@ static slo_err quiet(struct player *p, const struct slo_event *e)
 	while ((m = TAILQ_FIRST(&s->dirty))) {
 		TAILQ_REMOVE(&s->dirty, m, dirty_link);
 		m->dirty = false;
-		queue_settle(&m->queue); /* the heads came after the fleet */
+		m->queue.stale = false; /* the heads came after the fleet */
 		for (size_t i = 0; i < m->fleet.deployments; i++)
 			m->fleet.deployment[i]->freed = false;
 	}

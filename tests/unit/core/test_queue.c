@@ -216,7 +216,7 @@ static void served_late_a_request_may_go_anywhere(void **state)
 	free_up(f->s1, &slow);
 	assert_null(candidate(f, SEC(9)));
 	assert_ptr_equal(candidate(f, SEC(9) + 1), r);
-	assert_true(r->bucket->late);
+	assert_true(r->start == SLO_NEVER);
 	fleet_charge(f->s1->seats, ONE, &slow);
 	block(f, r, SEC(10));
 	assert_null(candidate(f, SEC(11)));
@@ -243,6 +243,28 @@ static void served_late_ones_stand_behind_the_others_the_oldest_first(void **sta
 	assert_ptr_equal(candidate(f, SEC(3)), b);
 }
 
+static void what_has_only_one_choice_left_does_not_hold_what_has_two(void **state)
+{
+	struct fixture *f = *state;
+	struct request *first, *second;
+	struct charge fast, slow;
+
+	queue_set_late(&f->q, SLO_LATE_SERVE);
+	first = push(f, 0, 2048, 64);       /* slow until 6, fast until 9 */
+	second = push(f, SEC(3), 2048, 64); /* slow until 9 */
+	fill(f, &fast, &slow);
+	assert_ptr_equal(candidate(f, SEC(6)), first);
+	assert_ptr_equal(first->bucket, second->bucket);
+	block(f, first, SEC(6));
+	assert_null(candidate(f, SEC(6)));
+	free_up(f->s1, &slow);
+	assert_ptr_equal(candidate(f, SEC(7)), first);
+	assert_ptr_not_equal(first->bucket, second->bucket);
+	block(f, first, SEC(7));
+	assert_ptr_equal(candidate(f, SEC(7)), second);
+	assert_int_equal(second->bucket->open, 2);
+}
+
 /* Nobody goes before others by a target that cannot be met. */
 static void served_late_an_impossible_target_holds_nobody(void **state)
 {
@@ -255,7 +277,7 @@ static void served_late_an_impossible_target_holds_nobody(void **state)
 	f->now = SEC(1);
 	impossible = push_own(f, 1);
 	honest = push(f, SEC(1), 2048, 64);
-	assert_true(impossible->bucket->late && !honest->bucket->late);
+	assert_true(impossible->start == SLO_NEVER && honest->start != SLO_NEVER);
 	assert_ptr_equal(candidate(f, SEC(1)), honest);
 	block(f, honest, SEC(1));
 	assert_ptr_equal(candidate(f, SEC(1)), impossible);
@@ -273,12 +295,12 @@ static void what_was_late_may_be_in_time_by_another_profile(void **state)
 	late = push(f, 0, 2048, 64);
 	later = push(f, SEC(1), 2048, 64);
 	assert_ptr_equal(candidate(f, SEC(9) + 1), later);
-	assert_true(late->bucket->late && !later->bucket->late);
+	assert_true(late->start == SLO_NEVER && later->start != SLO_NEVER);
 	profile_free(f->slow->profile);
 	f->slow->profile = profile_of(&(struct one_cell){ .tput = 1, .e2e = 4, .slo_e2e = 100 });
 	queue_refresh(&f->q);
 	assert_ptr_equal(candidate(f, SEC(10)), late);
-	assert_true(!late->bucket->late && late->bucket == later->bucket);
+	assert_true(late->start == SEC(96) && later->start == SEC(97));
 	queue_set_late(&f->q, SLO_LATE_HOLD);
 	assert_ptr_equal(candidate(f, SEC(1000)), late);
 	queue_check(&f->q);
@@ -365,7 +387,10 @@ static void a_second_deployment_counts_only_while_it_is_in_time(void **state)
 	fleet_charge(f->s1->seats, ONE, &slow);
 	block(f, r, SEC(6));
 	free_up(f->s1, &slow);
-	assert_null(candidate(f, SEC(6) + 1));
+	assert_ptr_equal(candidate(f, SEC(6) + 1), r); /* it has fewer choices now */
+	assert_int_equal(r->bucket->open, 1);
+	block(f, r, SEC(6) + 1);
+	assert_null(candidate(f, SEC(9)));
 	free_up(f->f1, &fast);
 	assert_ptr_equal(candidate(f, SEC(100)), r); /* the first one always */
 }
@@ -436,20 +461,20 @@ static void a_head_that_waits_only_for_its_second_choice_comes_back_when_that_is
 	assert_ptr_equal(candidate(f, SEC(6) + 1), r);
 }
 
-static void late_heads_are_candidates_at_once_only_to_be_refused(void **state)
+static void a_head_is_tried_again_when_it_becomes_late(void **state)
 {
 	struct fixture *f = *state;
-	struct request *r = push(f, 0, 2048, 64); /* start 9 */
+	struct request *r = push(f, 0, 2048, 64); /* slow until 6, fast until 9 */
 	struct charge fast, slow;
 
 	fill(f, &fast, &slow);
-	block(f, r, 0);
-	assert_null(candidate(f, SEC(9) + 1));
-	queue_set_late(&f->q, SLO_LATE_REJECT);
-	assert_ptr_equal(candidate(f, SEC(9)), r);
-	block(f, r, 0);
+	block(f, r, SEC(7));
+	assert_ptr_equal(candidate(f, SEC(7)), r); /* slow is not open any more */
+	block(f, r, SEC(7));
 	assert_null(candidate(f, SEC(9)));
 	assert_ptr_equal(candidate(f, SEC(9) + 1), r);
+	block(f, r, SEC(9) + 1);
+	assert_null(candidate(f, SEC(1000)));
 }
 
 static void a_deployment_may_come_while_requests_wait(void **state)
@@ -533,6 +558,7 @@ int main(void)
 		TEST(inside_a_bucket_the_tight_are_not_held_back_by_the_lax),
 		TEST(served_late_a_request_may_go_anywhere),
 		TEST(served_late_ones_stand_behind_the_others_the_oldest_first),
+		TEST(what_has_only_one_choice_left_does_not_hold_what_has_two),
 		TEST(served_late_an_impossible_target_holds_nobody),
 		TEST(what_was_late_may_be_in_time_by_another_profile),
 		TEST(sizes_share_a_bucket_by_rounded_logarithms),
@@ -545,7 +571,7 @@ int main(void)
 		TEST(a_refresh_tries_all_heads_again),
 		TEST(without_a_usable_server_a_head_has_no_options),
 		TEST(a_head_that_waits_only_for_its_second_choice_comes_back_when_that_is_late),
-		TEST(late_heads_are_candidates_at_once_only_to_be_refused),
+		TEST(a_head_is_tried_again_when_it_becomes_late),
 		TEST(a_deployment_may_come_while_requests_wait),
 		TEST(a_deployment_may_go_while_requests_wait),
 		TEST(of_many_heads_none_comes_before_the_candidate),
