@@ -116,7 +116,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 
 .SECONDARY:
 .DEFAULT_GOAL := all
-.PHONY: all run test unit integration asan valgrind coverage bench pgo experiment experiment-real mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
+.PHONY: all run test unit integration engine asan valgrind coverage bench pgo experiment experiment-real mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
 	format install clean deps-run deps-test newer-haproxy llama build-tests test-binaries help
 
 all: $(progs) $(man_pages) ## Build the daemon, slo-replay and the man pages (VARIANT=release|debug|asan|cov)
@@ -154,6 +154,10 @@ integration: newer-haproxy ## Tests with the system's HAProxy and a newer one, o
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$(VARIANT) all test-binaries
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release test-binaries
 	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant $(VARIANT) $(if $(T),--only $(T)) integration
+
+engine: newer-haproxy llama ## Tests with a real LLM engine, llama.cpp, of one VARIANT
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$(VARIANT) all
+	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant $(VARIANT) engine
 
 asan: ## Unit, property and corpus tests under ASan and UBSan
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=asan all build-tests

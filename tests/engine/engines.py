@@ -12,8 +12,10 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import sys
 import urllib.error
+import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "support")]
@@ -37,8 +39,9 @@ def available():
 
 
 def weights(kind):
-    """The model's file, written once."""
-    path = DIR / f"{kind}.gguf"
+    """The model's file, written once by each state of model.py."""
+    state = zlib.crc32(pathlib.Path(model.__file__).read_bytes())
+    path = DIR / f"{kind}-{state:08x}.gguf"
     with open(DIR / ".models.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
@@ -52,7 +55,8 @@ class Engine:
         self.log = pathlib.Path(folder) / f"engine-{kind}-{port}.log"
         self.argv = [SERVER, "-m", weights(kind), "--host", "127.0.0.1", "--port", port,
                      "--alias", MODEL, "-np", slots, "-c", slots * context, "-t", 1, "-tb", 1,
-                     "--threads-http", 32, "--metrics", "--no-webui", *args]
+                     "--threads-http", 32, "--metrics", "--no-webui",
+                     "--embeddings", "--pooling", "mean", *args]
         self.core = core  # the processor that it stays on
         self.process = None
 
@@ -74,6 +78,13 @@ class Engine:
             return json.loads(get(f"{self.url}/health", 5))["status"] == "ok"
         except (OSError, urllib.error.HTTPError, ValueError):
             return False
+
+    def listens(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 5).close()
+        except OSError:
+            return False
+        return True
 
     def stop(self):
         if self.process:
@@ -140,13 +151,13 @@ backend plain from slo-model
 
 
 class EngineStack(harness.Stack):
-    """fleet: server -> kind. The sample's own backend has the same engines behind two of its names,
+    """fleet: server -> kind; context: tokens of a slot, by kind if need be. The sample's own backend has the same engines behind two of its names,
     for requests that the agent has nothing to say about."""
 
     model = MODEL
 
-    def __init__(self, fleet=None, config=None, slots=SLOTS, args=(), pin=False, **kw):
-        self.slots, self.args, self.pin, self.change = slots, args, pin, config
+    def __init__(self, fleet=None, config=None, slots=SLOTS, context=CONTEXT, pin=False, **kw):
+        self.slots, self.context, self.pin, self.change = slots, context, pin, config
         self.engines = {}
         super().__init__(fleet=fleet or FLEET, config=self.models, extra_cfg=self.backends, **kw)
         self.plain = self.ports.take()
@@ -172,10 +183,12 @@ class EngineStack(harness.Stack):
 
     def start_servers(self):
         cores = sorted(os.sched_getaffinity(0))
+        context = self.context if isinstance(self.context, dict) else dict.fromkeys(KINDS, self.context)
         for i, (name, kind) in enumerate(self.fleet.items()):
             port = self.server_port[name] = self.ports.take()
             core = cores[-1 - i % len(cores)] if self.pin else None
-            self.engines[name] = Engine(kind, port, self.dir, self.slots, args=self.args, core=core)
+            self.engines[name] = Engine(kind, port, self.dir, self.slots, context[kind],
+                                        core=core)
         self.ports.release()
         self.servers = Engines([e.start(wait=False) for e in self.engines.values()])
         for e in self.engines.values():

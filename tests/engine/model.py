@@ -16,14 +16,42 @@ Shape = collections.namedtuple("Shape", "width layers heads hidden context")
 FAST = Shape(width=256, layers=4, heads=4, hidden=704, context=32768)
 SLOW = Shape(width=576, layers=8, heads=9, hidden=1536, context=32768)
 VOCABULARY = 2048
+SPECIAL = 3 + 256  # control tokens and bytes
 UNKNOWN, BEGIN, END = 0, 1, 2
-TEMPLATE = ("{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}\n{% endfor %}"
-            "{% if add_generation_prompt %}<assistant>{% endif %}")
+# The token that begins the call of a tool. No answer does so by itself: where a tool is required, this
+# bias makes it, the grammar of the tools does the rest, and the answer ends as soon as it may.
+CALL_TOKEN = VOCABULARY - 1
+CALL_BIAS = {str(CALL_TOKEN): 50, str(END): 100}
+# Calls of tools as Hermes and Qwen write them, which llama.cpp derives its parser and grammar from.
+CALL = "<tool_call>\n{"
+TEMPLATE = """\
+{%- if tools %}
+    {{- '<|im_start|>system\\nTools:' }}
+    {%- for tool in tools %}
+        {{- '\\n' + tool | tojson }}
+    {%- endfor %}
+    {{- '<|im_end|>\\n' }}
+{%- endif %}
+{%- for message in messages %}
+    {{- '<|im_start|>' + message.role }}
+    {%- if message.content %}
+        {{- '\\n' + message.content }}
+    {%- endif %}
+    {%- for call in message.tool_calls or [] %}
+        {{- '\\n<tool_call>\\n{"name": "' + call.function.name + '", "arguments": ' }}
+        {{- call.function.arguments | tojson + '}\\n</tool_call>' }}
+    {%- endfor %}
+    {{- '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+{%- endif %}
+"""
 
 # GGUF's numbers for types of values, tensors and tokens
 U32, F32, STRING, ARRAY, I32 = 4, 6, 8, 9, 5
 TENSOR_F32, TENSOR_F16 = 0, 1
-NORMAL, UNKNOWN_TOKEN, CONTROL, BYTE = 1, 2, 3, 6
+NORMAL, UNKNOWN_TOKEN, CONTROL, USER, BYTE = 1, 2, 3, 4, 6
 ALIGNMENT = 32
 POOL = 1 << 16  # random numbers that all weights are taken from
 
@@ -44,16 +72,15 @@ def vocabulary():
     """Tokens, scores (the higher is taken first) and types."""
     tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)]
     types = [UNKNOWN_TOKEN, CONTROL, CONTROL] + [BYTE] * 256
-    special = len(tokens)
     characters = [chr(c) for c in range(33, 127)] + ["\n", "\u2581"]
     starts = "b d f g h k l m n p r s t v z".split()
     syllables = [a + v + c for c in ("", "n", "r", "s") for a in starts for v in "aeiou"]
     # A token is made of two others, one after the other: "\u2581" and "ba" first.
     words = [f"\u2581{a}" for a in syllables] + [f"\u2581{a}{b}" for a in syllables for b in syllables]
     tokens += characters + syllables
-    tokens += words[:VOCABULARY - len(tokens)]
-    types += [NORMAL] * (VOCABULARY - special)
-    scores = [0.0] * special + [-1e4 - i for i in range(len(characters))]
+    tokens += words[:CALL_TOKEN - len(tokens)] + [CALL]
+    types += [NORMAL] * (CALL_TOKEN - SPECIAL) + [USER]
+    scores = [0.0] * SPECIAL + [-1e4 - i for i in range(len(characters))]
     scores += [-float(VOCABULARY - i) for i in range(VOCABULARY - len(scores))]
     return tokens, scores, types
 
@@ -108,8 +135,9 @@ class Weights:
         if len(dims) == 1:
             return struct.pack(f"<{dims[0]}f", *[1.0] * dims[0])
         rows = [self.row(dims[0]) for _ in range(dims[1])]
-        if name == "output.weight":  # the logit of control tokens and bytes is 0: hardly ever drawn
-            rows[:259] = [bytes(2 * dims[0])] * 259
+        if name == "output.weight":  # the logit of these is 0: hardly ever drawn
+            for token in (*range(SPECIAL), CALL_TOKEN):
+                rows[token] = bytes(2 * dims[0])
         return b"".join(rows)
 
 

@@ -3,8 +3,8 @@
 
     run_tests.py --build DIR [--variant V] [--only TEST] [SUITE...]
 
-Suites: unit corpus scenarios prop experiment integration endurance valgrind. Without a suite: all of
-them and `make lint`, as `make test` means it. TEST is the name of one file, such as test_queue.
+Suites: unit corpus scenarios prop experiment integration engine endurance valgrind. Without a suite: all
+of them and `make lint`, as `make test` means it. TEST is the name of one file, such as test_queue.
 The last line is "N passed, M failed, K skipped"; exit 1 if any failed.
 What a failed test printed is shown, a passed one stays quiet.
 """
@@ -43,6 +43,8 @@ def tell(name, passed, failed, skipped, seconds, output):
     if skipped:
         text += f", {skipped} skipped"
     print(f"{text}  ({seconds:.1f} s)", flush=True)
+    for why in sorted(set(re.findall(r"\.\.\. skipped ['\"](.*)['\"]$", output, re.M))):
+        print(f"    skipped: {why}", flush=True)
     if failed:
         print(output[-12000:], flush=True)
 
@@ -136,6 +138,7 @@ def experiment(build):
 def python_tests(label, build, demo, haproxy, env=None, folder="integration", timeout=1500):
     """A job for each file."""
     env = dict(sanitizers(), HAPROXY=str(haproxy), BUILD_DIR=str(build), DEMO_DIR=str(demo),
+               LLAMA_DIR=str(build.parent / "llama"),
                PYTHONPATH=str(ROOT / "tests/support"), **(env or {}))
     return [(python_test, f"{test.stem} ({label})", test, env, timeout)
             for test in chosen((ROOT / "tests" / folder).glob("test_*.py"))]
@@ -197,6 +200,7 @@ def everything(root):
     unit(release, VALGRIND)
     side_by_side(with_haproxy("integration", root, release, [old, new]) +
                  with_haproxy("integration", root, asan, [old]) +
+                 with_haproxy("engine", root, release, [old, new]) +
                  with_haproxy("endurance", root, release, [new]) +
                  with_haproxy("endurance", root, asan, [old]) + under_valgrind(root))
 
@@ -216,6 +220,7 @@ def main():
               "scenarios": lambda: scenarios(build), "prop": lambda: prop(build),
               "experiment": lambda: experiment(build),
               "integration": lambda: side_by_side(with_haproxy("integration", root, build)),
+              "engine": lambda: side_by_side(with_haproxy("engine", root, build)),
               "endurance": lambda: side_by_side(with_haproxy("endurance", root, build)),
               "valgrind": lambda: valgrind(root)}
     began = time.monotonic()
