@@ -257,6 +257,7 @@ slo_err roster_configure(struct agent *a, const struct config *conf)
 	if (!models)
 		return SLO_ENOMEM;
 	a->conf = conf;
+	a->roster.arranged++;
 	forget_names(a, old && conf->runtime_api.count == 0);
 	ok = arrange_models(a, models);
 	for (size_t i = 0; i < a->model_count; i++) {

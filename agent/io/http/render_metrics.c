@@ -1,63 +1,41 @@
-/* Prometheus text format 0.0.4. Label values come from the configuration and from HAProxy's names
- * of servers. */
+/* /metrics: Prometheus text format 0.0.4. Label values come from the configuration and from names
+ * of HAProxy's that passed the same rule. */
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "io/base/clock.h"
-#include "io/haproxy/haproxy_api.h"
-#include "io/http/render.h"
-#include "io/keep/recorder.h"
 #include "render_private.h"
-
-/* A label value: backslash, quote and newline are escaped. */
-static void label(FILE *f, const char *name, const char *value)
-{
-	fprintf(f, "%s=\"", name);
-	for (const char *p = value; *p; p++) {
-		if (*p == '\\' || *p == '"')
-			fputc('\\', f);
-		if (*p == '\n')
-			fputs("\\n", f);
-		else
-			fputc(*p, f);
-	}
-	fputc('"', f);
-}
-
-static void family(FILE *f, const char *name, const char *type, const char *help)
-{
-	fprintf(f, "# HELP slo_spoa_%s %s\n# TYPE slo_spoa_%s %s\n", name, help, name, type);
-}
 
 static void open_labels(FILE *f, const char *name, const char *model)
 {
 	fprintf(f, "slo_spoa_%s{", name);
-	label(f, "model", model);
+	render_label(f, "model", model);
 }
 
-static void simple(FILE *f, const char *name, const char *type, const char *help, double value)
-{
-	family(f, name, type, help);
-	fprintf(f, "slo_spoa_%s %.17g\n", name, value);
-}
-
-/* The buckets of one series. labels is what stands between the braces, "" for none. */
+/* The buckets of one series. labels is what stands between the braces, "" for none. A whole bound
+ * is written as 1.0, as Prometheus 3 stores it: rules that ask for le="1.0" find it in any version.
+ */
 static void histogram(FILE *f, const char *name, const char *labels, const struct histogram *h)
 {
 	const char *comma = labels[0] ? "," : "";
 	uint64_t running = 0;
 
 	for (size_t i = 0; i < h->bounds->count; i++) {
+		char bound[32];
+
 		running += h->count[i];
-		fprintf(f, "slo_spoa_%s_bucket{%s%sle=\"%g\"} %" PRIu64 "\n", name, labels, comma,
-		        h->bounds->bound[i], running);
+		snprintf(bound, sizeof(bound), "%g", h->bounds->bound[i]);
+		fprintf(f, "slo_spoa_%s_bucket{%s%sle=\"%s%s\"} %" PRIu64 "\n", name, labels, comma,
+		        bound, strpbrk(bound, ".e") ? "" : ".0", running);
 	}
 	fprintf(f, "slo_spoa_%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, labels, comma,
 	        h->total);
 	fprintf(f, "slo_spoa_%s_sum{%s} %.9g\n", name, labels, h->sum);
 	fprintf(f, "slo_spoa_%s_count{%s} %" PRIu64 "\n", name, labels, h->total);
 }
+
+/* Of models */
 
 /* "model=..." and more, for histogram(); for free(), NULL without memory. */
 static char *model_labels(const struct agent_model *m, const char *strategy, const char *verdict)
@@ -68,7 +46,7 @@ static char *model_labels(const struct agent_model *m, const char *strategy, con
 
 	if (!f)
 		return NULL;
-	label(f, "model", m->conf->name);
+	render_label(f, "model", m->conf->name);
 	if (strategy)
 		fprintf(f, ",strategy=\"%s\",verdict=\"%s\"", strategy, verdict);
 	if (fclose(f) != 0) {
@@ -105,86 +83,38 @@ static void decisions(FILE *f, const char *model, const struct decision_stats *d
 			}
 }
 
-static void per_server(FILE *f, const struct agent *a, const char *name,
-                       double (*value)(const struct server *))
+static void requests_of_no_model(struct page *p)
 {
-	for (size_t i = 0; i < a->model_count; i++) {
-		const struct model *fleet = &a->models[i]->sched->fleet;
-
-		for (size_t d = 0; d < fleet->deployments; d++)
-			for (const struct seat *seat = fleet->deployment[d]->seats; seat;
-			     seat = seat->next) {
-				open_labels(f, name, a->models[i]->conf->name);
-				fprintf(f, ",server=\"%s\"} %.9g\n", seat->server->name,
-				        value(seat->server));
-			}
-	}
+	decisions(p->f, "", &p->agent->stats.no_model);
 }
 
-static double server_load(const struct server *s)
+static void requests(struct page *p, const struct agent_model *m)
 {
-	return load_to_double(s->ledger.used);
+	decisions(p->f, m->conf->name, &m->stats.decisions);
 }
 
-static double server_inflight(const struct server *s)
+static void queue_length(struct page *p, const struct agent_model *m)
 {
-	return s->ledger.inflight;
+	open_labels(p->f, "queue_length", m->conf->name);
+	fprintf(p->f, "} %zu\n", m->sched->queue.length);
 }
 
-static double server_usable(const struct server *s)
+static void queue_seconds(struct page *p, const struct agent_model *m)
 {
-	return s->usable;
+	model_histogram(p->f, "queue_seconds", m, &m->stats.queue);
 }
 
-static double server_drift(const struct server *s)
+static void e2e_seconds(struct page *p, const struct agent_model *m)
 {
-	return (double)s->view.drift;
+	model_histogram(p->f, "e2e_seconds", m, &m->stats.e2e);
 }
 
-static double server_surplus(const struct server *s)
+static void ttft_seconds(struct page *p, const struct agent_model *m)
 {
-	return s->surplus_count;
+	model_histogram(p->f, "ttft_seconds", m, &m->stats.ttft);
 }
 
-static void server_repairs(FILE *f, const char *model, const struct server *s)
-{
-	for (int r = 0; r < FLEET_REPAIRS; r++) {
-		open_labels(f, "ledger_repairs_total", model);
-		fprintf(f, ",server=\"%s\",cause=\"%s\"} %" PRIu64 "\n", s->name,
-		        fleet_repair_name((enum fleet_repair)r), s->repairs[r]);
-	}
-}
-
-static void repairs(FILE *f, const struct agent *a)
-{
-	family(f, "ledger_repairs_total", "counter",
-	       "Requests charged or released without an end line.");
-	for (size_t i = 0; i < a->model_count; i++) {
-		const struct model *fleet = &a->models[i]->sched->fleet;
-
-		for (size_t d = 0; d < fleet->deployments; d++)
-			for (const struct seat *seat = fleet->deployment[d]->seats; seat;
-			     seat = seat->next)
-				server_repairs(f, a->models[i]->conf->name, seat->server);
-	}
-}
-
-static void slo_totals(FILE *f, const struct agent_model *m)
-{
-	uint64_t met = 0, missed = 0;
-
-	for (int s = 0; s < SLO_STRATEGIES; s++)
-		for (int v = 0; v < SLO_VERDICTS; v++) {
-			met += m->stats.outcome[s][v].met;
-			missed += m->stats.outcome[s][v].missed;
-		}
-	open_labels(f, "slo_total", m->conf->name);
-	fprintf(f, ",met=\"true\"} %" PRIu64 "\n", met);
-	open_labels(f, "slo_total", m->conf->name);
-	fprintf(f, ",met=\"false\"} %" PRIu64 "\n", missed);
-}
-
-static void token_latency(FILE *f, const struct agent_model *m)
+static void token_latency(struct page *p, const struct agent_model *m)
 {
 	for (int s = 0; s < SLO_STRATEGIES; s++)
 		for (int v = 0; v < SLO_VERDICTS; v++) {
@@ -196,84 +126,108 @@ static void token_latency(FILE *f, const struct agent_model *m)
 			labels = model_labels(m, policy_strategy_name((enum slo_strategy)s),
 			                      sched_verdict_name((enum slo_verdict)v));
 			if (labels)
-				histogram(f, "token_latency_seconds", labels, h);
+				histogram(p->f, "token_latency_seconds", labels, h);
 			free(labels);
 		}
 }
 
-static void of_models(FILE *f, const struct agent *a)
+static void slo_total(struct page *p, const struct agent_model *m)
 {
-	struct agent_model *const *m, *const *end = a->models + a->model_count;
+	uint64_t met = 0, missed = 0;
 
-	family(f, "requests_total", "counter", "Requests by what was decided.");
-	for (m = a->models; m < end; m++)
-		decisions(f, (*m)->conf->name, &(*m)->stats.decisions);
-	decisions(f, "", &a->stats.no_model);
-	family(f, "queue_length", "gauge", "Requests that wait for a server.");
-	for (m = a->models; m < end; m++) {
-		open_labels(f, "queue_length", (*m)->conf->name);
-		fprintf(f, "} %zu\n", (*m)->sched->queue.length);
-	}
-	family(f, "queue_seconds", "histogram", "Time that requests were held.");
-	for (m = a->models; m < end; m++)
-		model_histogram(f, "queue_seconds", *m, &(*m)->stats.queue);
-	family(f, "e2e_seconds", "histogram", "End-to-end latency of completed requests.");
-	for (m = a->models; m < end; m++)
-		model_histogram(f, "e2e_seconds", *m, &(*m)->stats.e2e);
-	family(f, "ttft_seconds", "histogram", "Hold and time to the response headers.");
-	for (m = a->models; m < end; m++)
-		model_histogram(f, "ttft_seconds", *m, &(*m)->stats.ttft);
-	family(f, "token_latency_seconds", "histogram",
-	       "End-to-end latency over prompt and output tokens.");
-	for (m = a->models; m < end; m++)
-		token_latency(f, *m);
-	family(f, "slo_total", "counter", "Completed requests by whether they met their target.");
-	for (m = a->models; m < end; m++)
-		slo_totals(f, *m);
-	family(f, "prompt_factor", "gauge", "Learned correction of estimated prompt tokens.");
-	for (m = a->models; m < end; m++) {
-		open_labels(f, "prompt_factor", (*m)->conf->name);
-		fprintf(f, "} %.6g\n", estimator_factor(&(*m)->sched->estimator));
+	for (int s = 0; s < SLO_STRATEGIES; s++)
+		for (int v = 0; v < SLO_VERDICTS; v++) {
+			met += m->stats.outcome[s][v].met;
+			missed += m->stats.outcome[s][v].missed;
+		}
+	open_labels(p->f, "slo_total", m->conf->name);
+	fprintf(p->f, ",met=\"true\"} %" PRIu64 "\n", met);
+	open_labels(p->f, "slo_total", m->conf->name);
+	fprintf(p->f, ",met=\"false\"} %" PRIu64 "\n", missed);
+}
+
+static void prompt_factor(struct page *p, const struct agent_model *m)
+{
+	open_labels(p->f, "prompt_factor", m->conf->name);
+	fprintf(p->f, "} %.6g\n", estimator_factor(&m->sched->estimator));
+}
+
+/* Of servers */
+
+static void of_server(struct page *p, const char *name, const struct agent_model *m,
+                      const struct seat *seat, double value)
+{
+	open_labels(p->f, name, m->conf->name);
+	fprintf(p->f, ",server=\"%s\"} %.9g\n", seat->server->name, value);
+}
+
+static void server_load(struct page *p, const struct agent_model *m, const struct seat *seat)
+{
+	of_server(p, "server_load", m, seat, load_to_double(seat->server->ledger.used));
+}
+
+static void server_inflight(struct page *p, const struct agent_model *m, const struct seat *seat)
+{
+	of_server(p, "server_inflight", m, seat, seat->server->ledger.inflight);
+}
+
+static void server_usable(struct page *p, const struct agent_model *m, const struct seat *seat)
+{
+	of_server(p, "server_usable", m, seat, seat->server->usable);
+}
+
+static void server_drift(struct page *p, const struct agent_model *m, const struct seat *seat)
+{
+	of_server(p, "server_drift", m, seat, (double)seat->server->view.drift);
+}
+
+static void server_surplus(struct page *p, const struct agent_model *m, const struct seat *seat)
+{
+	of_server(p, "server_surplus", m, seat, seat->server->surplus_count);
+}
+
+/* Each state has its series, which stays: an alert on one that vanishes never ends. */
+static void server_state(struct page *p, const struct agent_model *m, const struct seat *seat)
+{
+	enum slo_server_state state = roster_server(seat->server)->state;
+
+	for (int i = 0; i < SLO_SERVER_STATES; i++) {
+		open_labels(p->f, "server_state", m->conf->name);
+		fprintf(p->f, ",server=\"%s\",state=\"%s\"} %d\n", seat->server->name,
+		        roster_state_name((enum slo_server_state)i),
+		        (enum slo_server_state)i == state);
 	}
 }
 
-static void server_states(FILE *f, const struct agent *a)
+/* The others have the labels that tools rely on; these are joined from here. */
+static void server_info(struct page *p, const struct agent_model *m, const struct seat *seat)
 {
-	family(f, "server_state", "gauge", "1 for the state that HAProxy told.");
-	for (size_t i = 0; i < a->model_count; i++) {
-		const struct model *fleet = &a->models[i]->sched->fleet;
+	open_labels(p->f, "server_info", m->conf->name);
+	fprintf(p->f, ",server=\"%s\",backend=\"%s\",", seat->server->name, m->conf->backend);
+	render_label(p->f, "deployment", seat->deployment->name);
+	fputs("} 1\n", p->f);
+}
 
-		for (size_t d = 0; d < fleet->deployments; d++)
-			for (const struct seat *seat = fleet->deployment[d]->seats; seat;
-			     seat = seat->next) {
-				open_labels(f, "server_state", a->models[i]->conf->name);
-				fprintf(f, ",server=\"%s\",state=\"%s\"} 1\n", seat->server->name,
-				        roster_state_name(roster_server(seat->server)->state));
-			}
+static void ledger_repairs(struct page *p, const struct agent_model *m, const struct seat *seat)
+{
+	for (int r = 0; r < FLEET_REPAIRS; r++) {
+		open_labels(p->f, "ledger_repairs_total", m->conf->name);
+		fprintf(p->f, ",server=\"%s\",cause=\"%s\"} %" PRIu64 "\n", seat->server->name,
+		        fleet_repair_name((enum fleet_repair)r), seat->server->repairs[r]);
 	}
 }
 
-static double servers_leaving(const struct agent *a)
+static void servers_leaving(struct page *p)
 {
 	double count = 0;
 
-	for (const struct roster_server *s = a->roster.servers; s; s = s->hh.next)
+	for (const struct roster_server *s = p->agent->roster.servers; s; s = s->hh.next)
 		count += roster_is_leaving(s);
-	return count;
+	render_simple(p->f, "servers_leaving", "gauge",
+	              "Servers that left and still have requests.", count);
 }
 
-static void of_servers(FILE *f, const struct agent *a)
-{
-	family(f, "server_load", "gauge", "Share of a server in use; 1 is full.");
-	per_server(f, a, "server_load", server_load);
-	family(f, "server_inflight", "gauge", "Requests on a server.");
-	per_server(f, a, "server_inflight", server_inflight);
-	family(f, "server_usable", "gauge", "Whether a server is considered.");
-	per_server(f, a, "server_usable", server_usable);
-	server_states(f, a);
-	simple(f, "servers_leaving", "gauge", "Servers that left and still have requests.",
-	       servers_leaving(a));
-}
+/* Of the process */
 
 static void of_recorder(FILE *f, const struct recorder *r)
 {
@@ -282,76 +236,13 @@ static void of_recorder(FILE *f, const struct recorder *r)
 	if (!recorder_is_on(r))
 		return;
 	counts = recorder_counts(r);
-	simple(f, "recorder_records_total", "counter", "Records that were written.",
-	       (double)counts.records);
-	simple(f, "recorder_bytes_total", "counter", "Bytes of them.", (double)counts.bytes);
-	simple(f, "recorder_lost_records_total", "counter", "Records that could not be written.",
-	       (double)counts.lost);
-	simple(f, "recorder_files_total", "counter", "Recordings that were begun.",
-	       (double)counts.files);
-}
-
-static void of_process(FILE *f, const struct http_sources *sources)
-{
-	const struct agent *a = sources->agent;
-	struct sched_counts counts = sched_counts(a->sched);
-
-	family(f, "decision_seconds", "histogram",
-	       "Time that a message took; those of one read share it.");
-	histogram(f, "decision_seconds", "", &a->stats.decision);
-	family(f, "loop_lag_seconds", "histogram",
-	       "Time from a wake-up of the event loop until it polls again.");
-	histogram(f, "loop_lag_seconds", "", &a->stats.lag);
-	simple(f, "loop_lag_max_seconds", "gauge", "The longest of these since the start.",
-	       (double)a->stats.longest_lag / 1e9);
-	family(f, "end_lines_total", "counter", "Lines on the event listeners by outcome.");
-	for (int i = 0; i < END_KINDS; i++)
-		fprintf(f, "slo_spoa_end_lines_total{result=\"%s\"} %" PRIu64 "\n",
-		        stats_end_kind((enum end_kind)i), a->stats.end_lines[i]);
-	simple(f, "notices_total", "counter", "HAProxy's messages about servers.",
-	       (double)a->stats.notices);
-	simple(f, "notices_ignored_total", "counter",
-	       "Messages about servers that HAProxy's runtime API contradicts.",
-	       (double)a->stats.notices_ignored);
-	simple(f, "spop_connections", "gauge", "Open SPOP connections.",
-	       (double)a->stats.spop_connections);
-	simple(f, "event_connections", "gauge", "Open connections of HAProxy rings.",
-	       (double)a->stats.event_connections);
-	family(f, "spop_frames_total", "counter", "SPOP frames by type and result.");
-	for (int k = 0; k < FRAME_KINDS; k++)
-		for (int r = 0; r < FRAME_RESULTS; r++)
-			fprintf(f,
-			        "slo_spoa_spop_frames_total{type=\"%s\",result=\"%s\"} %" PRIu64
-			        "\n",
-			        stats_frame_kind((enum frame_kind)k),
-			        r == FRAME_OK ? "ok" : "error", a->stats.frames[k][r]);
-	simple(f, "unknown_strategy_total", "counter", "Requests that name an unknown strategy.",
-	       (double)a->stats.unknown_strategy);
-	simple(f, "leases_expired_total", "counter", "Requests whose end line never came.",
-	       (double)counts.leases_expired);
-	simple(f, "requests_remembered", "gauge", "Ended requests that are still known.",
-	       (double)counts.remembered);
-	simple(f, "log_lines_lost_total", "counter", "Log lines that could not be written.",
-	       (double)a->log->lost_total);
-	render_redis_metrics(f, sources->redis);
-	simple(f, "snapshots_written_total", "counter", "Snapshots that were written.",
-	       (double)a->stats.snapshots);
-	of_recorder(f, sources->recorder);
-	simple(f, "config_last_reload_success", "gauge",
-	       "Whether the configuration in force is that of the last SIGHUP.",
-	       !a->stats.reload_failed);
-	family(f, "build_info", "gauge", "The version.");
-	fprintf(f, "slo_spoa_build_info{version=\"%s\"} 1\n", SLO_VERSION);
-}
-
-/* What HAProxy said of the servers, and what followed. */
-static void of_ledger(FILE *f, const struct agent *a)
-{
-	family(f, "server_drift", "gauge", "What HAProxy counted more than the leases here.");
-	per_server(f, a, "server_drift", server_drift);
-	family(f, "server_surplus", "gauge", "Requests charged that were not placed here.");
-	per_server(f, a, "server_surplus", server_surplus);
-	repairs(f, a);
+	render_simple(f, "recorder_records_total", "counter", "Records that were written.",
+	              (double)counts.records);
+	render_simple(f, "recorder_bytes_total", "counter", "Bytes of them.", (double)counts.bytes);
+	render_simple(f, "recorder_lost_records_total", "counter",
+	              "Records that could not be written.", (double)counts.lost);
+	render_simple(f, "recorder_files_total", "counter", "Recordings that were begun.",
+	              (double)counts.files);
 }
 
 static void of_haproxy(FILE *f, const struct http_sources *sources, slo_nsec now)
@@ -364,7 +255,7 @@ static void of_haproxy(FILE *f, const struct http_sources *sources, slo_nsec now
 		                            "Questions that were not answered in full." };
 
 	for (int n = 0; n < 3 && haproxy_api_count(sources->haproxy) > 0; n++) {
-		family(f, names[n], types[n], help[n]);
+		render_family(f, names[n], types[n], help[n]);
 		for (size_t i = 0; i < haproxy_api_count(sources->haproxy); i++) {
 			struct haproxy_api_state s = haproxy_api_state(sources->haproxy, i, now);
 			slo_nsec age = s.age < 0 ? now - sources->agent->stats.started : s.age;
@@ -372,28 +263,106 @@ static void of_haproxy(FILE *f, const struct http_sources *sources, slo_nsec now
 				                  (double)s.failures };
 
 			fprintf(f, "slo_spoa_%s{", names[n]);
-			label(f, "api", s.name);
+			render_label(f, "api", s.name);
 			fprintf(f, "} %.9g\n", values[n]);
 		}
 	}
 }
 
-char *render_metrics(const struct http_sources *s, size_t *len)
+static void of_loop(FILE *f, const struct agent *a)
 {
-	const struct agent *a = s->agent;
-	char *text = NULL;
-	FILE *f = open_memstream(&text, len);
-
-	if (!f)
-		return NULL;
-	of_models(f, a);
-	of_servers(f, a);
-	of_ledger(f, a);
-	of_haproxy(f, s, clock_nsec());
-	of_process(f, s);
-	if (fclose(f) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	render_family(f, "decision_seconds", "histogram",
+	              "Time that a message took; those of one read share it.");
+	histogram(f, "decision_seconds", "", &a->stats.decision);
+	render_family(f, "loop_lag_seconds", "histogram",
+	              "Time from a wake-up of the event loop until it polls again.");
+	histogram(f, "loop_lag_seconds", "", &a->stats.lag);
+	render_simple(f, "loop_lag_max_seconds", "gauge", "The longest of these since the start.",
+	              (double)a->stats.longest_lag / 1e9);
 }
+
+static void of_peers(FILE *f, const struct agent *a)
+{
+	render_family(f, "end_lines_total", "counter", "Lines on the event listeners by outcome.");
+	for (int i = 0; i < END_KINDS; i++)
+		fprintf(f, "slo_spoa_end_lines_total{result=\"%s\"} %" PRIu64 "\n",
+		        stats_end_kind((enum end_kind)i), a->stats.end_lines[i]);
+	render_simple(f, "notices_total", "counter", "HAProxy's messages about servers.",
+	              (double)a->stats.notices);
+	render_simple(f, "notices_ignored_total", "counter",
+	              "Messages about servers that HAProxy's runtime API contradicts.",
+	              (double)a->stats.notices_ignored);
+	render_simple(f, "spop_connections", "gauge", "Open SPOP connections.",
+	              (double)a->stats.spop_connections);
+	render_simple(f, "event_connections", "gauge", "Open connections of HAProxy rings.",
+	              (double)a->stats.event_connections);
+	render_family(f, "spop_frames_total", "counter", "SPOP frames by type and result.");
+	for (int k = 0; k < FRAME_KINDS; k++)
+		for (int r = 0; r < FRAME_RESULTS; r++)
+			fprintf(f,
+			        "slo_spoa_spop_frames_total{type=\"%s\",result=\"%s\"} %" PRIu64
+			        "\n",
+			        stats_frame_kind((enum frame_kind)k),
+			        r == FRAME_OK ? "ok" : "error", a->stats.frames[k][r]);
+	render_simple(f, "unknown_strategy_total", "counter",
+	              "Requests that name an unknown strategy.", (double)a->stats.unknown_strategy);
+}
+
+static void of_process(struct page *p)
+{
+	const struct agent *a = p->agent;
+	struct sched_counts counts = sched_counts(a->sched);
+	FILE *f = p->f;
+
+	of_haproxy(f, p->sources, clock_nsec());
+	of_loop(f, a);
+	of_peers(f, a);
+	render_simple(f, "leases_expired_total", "counter", "Requests whose end line never came.",
+	              (double)counts.leases_expired);
+	render_simple(f, "requests_remembered", "gauge", "Ended requests that are still known.",
+	              (double)counts.remembered);
+	render_simple(f, "log_lines_lost_total", "counter", "Log lines that could not be written.",
+	              (double)a->log->lost_total);
+	render_redis_metrics(f, p->sources->redis);
+	render_simple(f, "snapshots_written_total", "counter", "Snapshots that were written.",
+	              (double)a->stats.snapshots);
+	of_recorder(f, p->sources->recorder);
+	render_simple(f, "config_last_reload_success", "gauge",
+	              "Whether the configuration in force is that of the last SIGHUP.",
+	              !a->stats.reload_failed);
+	render_process_metrics(f);
+	render_family(f, "build_info", "gauge", "The version.");
+	fprintf(f, "slo_spoa_build_info{version=\"%s\"} 1\n", SLO_VERSION);
+}
+
+const struct render_part render_metrics_parts[] = {
+	{ "requests_total", "counter", "Requests by what was decided.", requests_of_no_model,
+	  .model = requests },
+	{ "queue_length", "gauge", "Requests that wait for a server.", .model = queue_length },
+	{ "queue_seconds", "histogram", "Time that requests were held.", .model = queue_seconds },
+	{ "e2e_seconds", "histogram", "End-to-end latency of completed requests.",
+	  .model = e2e_seconds },
+	{ "ttft_seconds", "histogram", "Hold and time to the response headers.",
+	  .model = ttft_seconds },
+	{ "token_latency_seconds", "histogram", "End-to-end latency over prompt and output tokens.",
+	  .model = token_latency },
+	{ "slo_total", "counter", "Completed requests by whether they met their target.",
+	  .model = slo_total },
+	{ "prompt_factor", "gauge", "Learned correction of estimated prompt tokens.",
+	  .model = prompt_factor },
+	{ "server_load", "gauge", "Share of a server in use; 1 is full.", .seat = server_load },
+	{ "server_inflight", "gauge", "Requests on a server.", .seat = server_inflight },
+	{ "server_usable", "gauge", "Whether a server is considered.", .seat = server_usable },
+	{ "server_state", "gauge", "1 for the state that HAProxy told, 0 for the others.",
+	  .seat = server_state },
+	{ "server_info", "gauge", "Where a server belongs.", .seat = server_info },
+	{ .once = servers_leaving },
+	{ "server_drift", "gauge", "What HAProxy counted more than the leases here.",
+	  .seat = server_drift },
+	{ "server_surplus", "gauge", "Requests charged that were not placed here.",
+	  .seat = server_surplus },
+	{ "ledger_repairs_total", "counter", "Requests charged or released without an end line.",
+	  .seat = ledger_repairs },
+	{ .once = of_process },
+	{ .name = NULL },
+};

@@ -1,12 +1,42 @@
-/* render_private.h - the part of both texts that is about Redis. */
+/* render_private.h - how the two texts are put together.
+ *
+ * A text is a list of parts. A part is written once, or for each model, or for each seat of a
+ * server in each model. Between any two calls the text may rest, and the fleet may change. */
 #ifndef SLO_IO_HTTP_RENDER_PRIVATE_H
 #define SLO_IO_HTTP_RENDER_PRIVATE_H
 
 #include <jansson.h>
 #include <stdio.h>
 
-#include "io/redis/redis_client.h"
+#include "io/http/render.h"
 
+/* Where a render writes to, and what it needs to separate members. */
+struct page {
+	FILE *f;
+	const struct http_sources *sources;
+	const struct agent *agent; /* of the sources */
+	size_t model, seat;        /* this one's number, from 0; the seat's within its model */
+	bool failed;               /* out of memory: the text is of no use */
+};
+
+/* A part of a text; NULL: nothing is to be written there. */
+struct render_part {
+	const char *name, *type, *help; /* of a family of metrics, written first */
+	void (*once)(struct page *p);
+	void (*model)(struct page *p, const struct agent_model *m);
+	void (*seat)(struct page *p, const struct agent_model *m, const struct seat *seat);
+	void (*model_end)(struct page *p, const struct agent_model *m);
+};
+/* Both end with an empty part. */
+extern const struct render_part render_metrics_parts[], render_state_parts[];
+
+/* Prometheus text 0.0.4; slo_spoa_ stands before each name. */
+void render_family(FILE *f, const char *name, const char *type, const char *help);
+void render_simple(FILE *f, const char *name, const char *type, const char *help, double value);
+/* name="value", escaped. */
+void render_label(FILE *f, const char *name, const char *value);
+
+void render_process_metrics(FILE *f);
 void render_redis_metrics(FILE *f, const struct redis_client *c);
 json_t *render_redis_state(const struct redis_client *c); /* null when it is not configured */
 

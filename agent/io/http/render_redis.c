@@ -1,14 +1,7 @@
+/* What both texts tell of Redis. */
 #include <inttypes.h>
 
-#include "io/redis/redis_client.h"
 #include "render_private.h"
-
-static void one(FILE *f, const char *name, const char *type, const char *help, double value)
-{
-	fprintf(f, "# HELP slo_spoa_redis_%s %s\n# TYPE slo_spoa_redis_%s %s\n", name, help, name,
-	        type);
-	fprintf(f, "slo_spoa_redis_%s %.17g\n", name, value);
-}
 
 static bool status_of(const struct redis_client *c, struct redis_status *s)
 {
@@ -22,25 +15,25 @@ void render_redis_metrics(FILE *f, const struct redis_client *c)
 
 	if (!status_of(c, &s))
 		return;
-	one(f, "connected", "gauge", "Whether Redis answers.", s.connected);
-	one(f, "connections_total", "counter", "Connections that Redis accepted.",
-	    (double)s.connections);
-	one(f, "scans_total", "counter", "Complete scans for profiles.", (double)s.scans);
+	render_simple(f, "redis_connected", "gauge", "Whether Redis answers.", s.connected);
+	render_simple(f, "redis_connections_total", "counter", "Connections that Redis accepted.",
+	              (double)s.connections);
+	render_simple(f, "redis_scans_total", "counter", "Complete scans for profiles.",
+	              (double)s.scans);
 	if (s.success_age >= 0)
-		one(f, "success_age_seconds", "gauge", "Time since the last complete scan.",
-		    s.success_age);
-	fprintf(f, "# HELP slo_spoa_redis_keys Keys of profiles in the last scan.\n"
-	           "# TYPE slo_spoa_redis_keys gauge\n");
+		render_simple(f, "redis_success_age_seconds", "gauge",
+		              "Time since the last complete scan.", s.success_age);
+	render_family(f, "redis_keys", "gauge", "Keys of profiles in the last scan.");
 	fprintf(f,
 	        "slo_spoa_redis_keys{kind=\"ours\"} %zu\n"
 	        "slo_spoa_redis_keys{kind=\"in_force\"} %zu\n"
 	        "slo_spoa_redis_keys{kind=\"refused\"} %zu\n"
 	        "slo_spoa_redis_keys{kind=\"unknown\"} %zu\n",
 	        s.keys, s.in_force, s.refused, s.unknown);
-	one(f, "slice_max_seconds", "gauge", "The longest work on replies in one turn of the loop.",
-	    (double)s.longest / 1e9);
-	fprintf(f, "# HELP slo_spoa_redis_traces_total Request traces by result.\n"
-	           "# TYPE slo_spoa_redis_traces_total counter\n");
+	render_simple(f, "redis_slice_max_seconds", "gauge",
+	              "The longest work on replies in one turn of the loop.",
+	              (double)s.longest / 1e9);
+	render_family(f, "redis_traces_total", "counter", "Request traces by result.");
 	fprintf(f,
 	        "slo_spoa_redis_traces_total{result=\"written\"} %" PRIu64 "\n"
 	        "slo_spoa_redis_traces_total{result=\"lost\"} %" PRIu64 "\n",

@@ -1,10 +1,8 @@
 /* /state.json: the ledger, queues, profiles and peers. Missing memory leaves members out. */
 #include <jansson.h>
-#include <string.h>
+#include <unistd.h>
 
-#include "io/haproxy/haproxy_api.h"
-#include "io/redis/redis_client.h"
-#include "io/http/render.h"
+#include "io/base/clock.h"
 #include "render_private.h"
 
 static json_t *repairs_state(const struct server *s)
@@ -118,29 +116,6 @@ static json_t *estimator_state(const struct estimator *e)
 	                 estimator_bytes_per_token(e, false));
 }
 
-static json_t *model_state(const struct redis_client *redis, const struct agent_model *m,
-                           slo_nsec now)
-{
-	const struct model *fleet = &m->sched->fleet;
-	json_t *servers = json_object(), *profiles = json_object();
-
-	for (size_t i = 0; i < fleet->deployments; i++) {
-		const struct deployment *d = fleet->deployment[i];
-
-		json_object_set_new(profiles, d->name, profile_state(redis, m, d));
-		for (const struct seat *seat = d->seats; seat; seat = seat->next)
-			json_object_set_new(servers, seat->server->name, server_state(seat));
-	}
-	return json_pack("{s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "queued",
-	                 (json_int_t)m->sched->queue.length, "queued_sizes",
-	                 (json_int_t)m->sched->queue.heads, "backend", m->conf->backend, "strategy",
-	                 policy_strategy_name(m->conf->strategy), "servers", servers, "profiles",
-	                 profiles, "decisions", decisions_state(&m->stats.decisions), "outcomes",
-	                 outcomes_state(m), "estimator", estimator_state(&m->sched->estimator),
-	                 "predictor_samples",
-	                 (json_int_t)predictor_samples(m->sched->predictor, now));
-}
-
 /* The processes that are asked, in the order of the configuration. */
 static json_t *haproxy_state(const struct haproxy_api *api, slo_nsec now)
 {
@@ -158,29 +133,110 @@ static json_t *haproxy_state(const struct haproxy_api *api, slo_nsec now)
 	return list;
 }
 
-char *render_state(const struct http_sources *s, slo_nsec now, size_t *len)
-{
-	const struct agent *a = s->agent;
-	struct sched_counts counts = sched_counts(a->sched);
-	json_t *models = json_object(), *state;
-	char *text;
+/* Parts: an object is written member by member, since one tree of all servers would take too long.
+ */
 
-	for (size_t i = 0; i < a->model_count; i++)
-		json_object_set_new(models, a->models[i]->conf->name,
-		                    model_state(s->redis, a->models[i], now));
-	state = json_pack(
-	    "{s:s, s:f, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "version",
+/* Takes the value. NULL, for want of memory, spoils the text. */
+static void member(struct page *p, const char *comma, const char *name, json_t *value)
+{
+	json_t *key = json_string(name);
+
+	if (key && value) {
+		fputs(comma, p->f);
+		p->failed |= json_dumpf(key, p->f, JSON_ENCODE_ANY) != 0;
+		fputc(':', p->f);
+		p->failed |= json_dumpf(value, p->f, JSON_COMPACT | JSON_ENCODE_ANY) != 0;
+	} else {
+		p->failed = true;
+	}
+	json_decref(key);
+	json_decref(value);
+}
+
+/* The members of an object, each with a comma behind it. Takes the object. */
+static void members(struct page *p, json_t *object)
+{
+	const char *name;
+	json_t *value;
+
+	p->failed |= !object;
+	json_object_foreach(object, name, value)
+	{
+		member(p, "", name, json_incref(value));
+		fputc(',', p->f);
+	}
+	json_decref(object);
+}
+
+static void open_state(struct page *p)
+{
+	const struct agent *a = p->agent;
+	struct sched_counts counts = sched_counts(a->sched);
+	slo_nsec now = clock_nsec();
+	json_t *state = json_pack(
+	    "{s:s, s:f, s:b, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "version",
 	    SLO_VERSION, "uptime_seconds", (double)(now - a->stats.started) / 1e9, "draining",
-	    a->draining, "models", models, "leaving", leaving_state(&a->roster), "view_age_seconds",
+	    a->draining, "leaving", leaving_state(&a->roster), "view_age_seconds",
 	    a->roster.viewed ? json_real((double)(now - a->roster.viewed) / 1e9) : json_null(),
 	    "no_model", decisions_state(&a->stats.no_model), "queued", (json_int_t)counts.queued,
 	    "dispatched", (json_int_t)counts.dispatched, "remembered",
 	    (json_int_t)counts.remembered, "leases_expired", (json_int_t)counts.leases_expired,
 	    "spop_connections", (json_int_t)a->stats.spop_connections, "event_connections",
-	    (json_int_t)a->stats.event_connections, "redis", render_redis_state(s->redis));
-	json_object_set_new(state, "haproxy", haproxy_state(s->haproxy, now));
-	text = state ? json_dumps(state, JSON_COMPACT) : NULL;
-	json_decref(state);
-	*len = text ? strlen(text) : 0;
-	return text;
+	    (json_int_t)a->stats.event_connections, "redis", render_redis_state(p->sources->redis));
+
+	json_object_set_new(state, "pid", json_integer(getpid()));
+	json_object_set_new(state, "haproxy", haproxy_state(p->sources->haproxy, now));
+	fputc('{', p->f);
+	members(p, state);
+	fputs("\"models\":{", p->f);
 }
+
+static void open_model(struct page *p, const struct agent_model *m)
+{
+	const struct model *fleet = &m->sched->fleet;
+	json_t *profiles = json_object(), *name = json_string(m->conf->name);
+	json_t *state;
+
+	for (size_t i = 0; i < fleet->deployments; i++) {
+		const struct deployment *d = fleet->deployment[i];
+
+		json_object_set_new(profiles, d->name, profile_state(p->sources->redis, m, d));
+	}
+	state = json_pack(
+	    "{s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:I}", "queued",
+	    (json_int_t)m->sched->queue.length, "queued_sizes", (json_int_t)m->sched->queue.heads,
+	    "backend", m->conf->backend, "strategy", policy_strategy_name(m->conf->strategy),
+	    "profiles", profiles, "decisions", decisions_state(&m->stats.decisions), "outcomes",
+	    outcomes_state(m), "estimator", estimator_state(&m->sched->estimator),
+	    "predictor_samples", (json_int_t)predictor_samples(m->sched->predictor, clock_nsec()));
+	fputs(p->model > 0 ? "," : "", p->f);
+	p->failed |= !name || json_dumpf(name, p->f, JSON_ENCODE_ANY) != 0;
+	json_decref(name);
+	fputs(":{", p->f);
+	members(p, state);
+	fputs("\"servers\":{", p->f);
+}
+
+static void seat(struct page *p, const struct agent_model *m, const struct seat *s)
+{
+	(void)m;
+	member(p, p->seat > 0 ? "," : "", s->server->name, server_state(s));
+}
+
+static void close_model(struct page *p, const struct agent_model *m)
+{
+	(void)m;
+	fputs("}}", p->f);
+}
+
+static void close_state(struct page *p)
+{
+	fputs("}}", p->f);
+}
+
+const struct render_part render_state_parts[] = {
+	{ .once = open_state },
+	{ .model = open_model, .seat = seat, .model_end = close_model },
+	{ .once = close_state },
+	{ .name = NULL },
+};

@@ -54,7 +54,8 @@ struct roster_server {
 struct roster {
 	struct roster_server *servers;
 	struct roster_backend *backends;
-	uint64_t view; /* number of the running or last one */
+	uint64_t arranged; /* how often a configuration was put in force */
+	uint64_t view;     /* number of the running or last one */
 	bool viewing;
 	slo_nsec viewed;  /* end of the last complete one; 0: none so far */
 	uint64_t expired; /* leases, as far as it was told */

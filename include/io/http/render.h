@@ -1,4 +1,9 @@
-/* render.h - what the agent knows, as Prometheus text and as JSON. */
+/* render.h - what the agent knows, as Prometheus text and as JSON, made a slice of time at a time.
+ *
+ * A fleet of 10,000 servers makes megabytes of text. So a render writes for as long as it is told
+ * and goes on in a later turn of the loop. What the parts of a text tell is of the moment at which
+ * each was written. The text lies in pieces: one block that grows would be copied, and cleared, by
+ * the megabyte. */
 #ifndef SLO_IO_HTTP_RENDER_H
 #define SLO_IO_HTTP_RENDER_H
 
@@ -15,8 +20,22 @@ struct http_sources {
 	const struct recorder *recorder;
 };
 
-/* Terminated text for free(), *len without the terminator; NULL: out of memory. */
-char *render_metrics(const struct http_sources *s, size_t *len);
-char *render_state(const struct http_sources *s, slo_nsec now, size_t *len);
+enum render_page { RENDER_METRICS, RENDER_STATE, RENDER_PAGES };
+
+struct render;
+
+/* The sources must outlive it. NULL: out of memory. */
+struct render *render_new(const struct http_sources *sources, enum render_page page);
+void render_free(struct render *r); /* NULL is accepted */
+/* Writes for about that long. True: there is no more to write. */
+bool render_run(struct render *r, slo_nsec slice);
+/* When all is written: the text, for render_text_free(). NULL: out of memory. */
+struct render_text *render_take(struct render *r);
+
+struct render_text {
+	struct slice *piece; /* [count] */
+	size_t count, cap;
+};
+void render_text_free(struct render_text *t); /* NULL is accepted */
 
 #endif
