@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Checks that the documentation speaks of what exists.
 
-In every README.md: a linked file exists; `some/file.c` is a file of the project, as far as its path is
-given; `some_function()` is a function of agent/ or include/. The first two commands of the README are
-`make run` and `make test`, and it has at most 190 lines. Exit 1 with the place of each fault.
+In every README.md and man page: a linked file exists; `some/file.c` is a file of the project, as far as
+its path is given; `some_function()` is a function of agent/ or include/; a metric slo_spoa_... is one that
+these print. The first two commands of the README are `make run` and `make test`, and it has at most 190
+lines. Exit 1 with the place of each fault.
 """
 import pathlib
 import re
@@ -39,6 +40,12 @@ def faults_of(doc, text, names, code):
                 yield f"{where} there is no such function: {function}()"
 
 
+def metrics_of(doc, text, code):
+    for name in re.findall(r"slo_spoa_(\w+?)(?:_bucket|_sum|_count)?_?(?![\w*])", text):
+        if name not in code and name.removeprefix("redis_") not in code:
+            yield f"{doc}: there is no such metric: slo_spoa_{name}"
+
+
 def front_page(text):
     commands = re.findall(r"^    (\S.*)$", text, re.M)[:2]
     if commands != ["make run", "make test"]:
@@ -54,8 +61,9 @@ def main():
     code = "\n".join((ROOT / n).read_text() for n in names
                      if n.startswith(("agent/", "include/")) and n.endswith((".c", ".h")))
     faults = list(front_page((ROOT / "README.md").read_text()))
-    for doc in (n for n in names if n.endswith("README.md")):
-        faults += faults_of(doc, (ROOT / doc).read_text(), names, code)
+    for doc in (n for n in names if n.endswith(("README.md", ".scd"))):
+        text = (ROOT / doc).read_text()
+        faults += [*faults_of(doc, text, names, code), *metrics_of(doc, text, code)]
     print("\n".join(faults), file=sys.stderr) if faults else print("the documentation names what exists")
     return int(bool(faults))
 
