@@ -166,10 +166,8 @@ static void read_model(struct cfg_doc *d, const struct config *c, const struct c
                        struct config_model *out)
 {
 	static const struct cfg_field fields[] = {
-		{ .name = "backend" },
-		{ .name = "strategy" },
-		{ .name = "tokens" },
-		{ .name = "deployments" },
+		{ .name = "backend" }, { .name = "strategy" },    { .name = "tokens" },
+		{ .name = "limits" },  { .name = "deployments" },
 	};
 	struct cfg_node backend = cfg_member(n, "backend");
 
@@ -180,6 +178,7 @@ static void read_model(struct cfg_doc *d, const struct config *c, const struct c
 	out->name = out->backend = n->key;
 	out->strategy = c->routing.strategy;
 	out->weights = c->routing.weights;
+	out->limits = c->routing.limits;
 	cfg_section(d, n, fields, COUNT(fields), NULL);
 	if (!backend.value && !is_name(n->key)) {
 		cfg_fail(
@@ -191,6 +190,7 @@ static void read_model(struct cfg_doc *d, const struct config *c, const struct c
 		(void)want_name(d, &backend, false, &out->backend);
 	config_routing_strategy(d, n, &out->strategy);
 	config_routing_weights(d, n, &out->weights);
+	config_routing_limits(d, n, &out->limits);
 	read_deployments(d, c, n, out);
 }
 

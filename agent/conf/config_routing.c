@@ -34,6 +34,28 @@ void config_routing_weights(struct cfg_doc *d, const struct cfg_node *section,
 		         cfg_quote(name).s);
 }
 
+void config_routing_limits(struct cfg_doc *d, const struct cfg_node *section,
+                           struct config_client_limits *out)
+{
+	static const struct cfg_field fields[] = {
+		{ "e2e_min", CFG_TIME, offsetof(struct config_client_limits, e2e_min), 0, DAY },
+		{ "ttft_min", CFG_TIME, offsetof(struct config_client_limits, ttft_min), 0, DAY },
+		{ "tpot_min", CFG_TIME, offsetof(struct config_client_limits, tpot_min), 0, DAY },
+		{ .name = "strategies" },
+	};
+	static const struct cfg_choice strategies[] = {
+		{ "all", CONFIG_STRATEGIES_ALL },
+		{ "waiting", CONFIG_STRATEGIES_WAITING },
+		{ "none", CONFIG_STRATEGIES_NONE },
+	};
+	struct cfg_node n = cfg_member(section, "limits");
+	int v;
+
+	cfg_section(d, &n, fields, COUNT(fields), out);
+	if (cfg_choice(d, &n, "strategies", strategies, COUNT(strategies), &v))
+		out->strategies = (enum config_client_strategies)v;
+}
+
 static void read_choices(struct cfg_doc *d, const struct cfg_node *n, struct config_routing *to)
 {
 	static const struct cfg_choice fallback[] = {
@@ -92,6 +114,7 @@ void config_routing_read(struct cfg_doc *d, const struct cfg_node *root, struct 
 		{ .name = "predict" },
 		{ .name = "cold" },
 		{ .name = "tokens" },
+		{ .name = "limits" },
 	};
 #undef ROUTING
 	struct cfg_node n = cfg_member(root, "routing");
@@ -100,4 +123,5 @@ void config_routing_read(struct cfg_doc *d, const struct cfg_node *root, struct 
 	config_routing_strategy(d, &n, &out->strategy);
 	read_choices(d, &n, out);
 	config_routing_weights(d, &n, &out->weights);
+	config_routing_limits(d, &n, &out->limits);
 }

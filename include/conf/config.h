@@ -51,11 +51,22 @@ struct config_deployment {
 	size_t server_count;  /* >= 1; left out: the pattern "*" */
 };
 
+/* "limits" of a model or of routing: what a client may ask for. */
+struct config_client_limits {
+	enum config_client_strategies {
+		CONFIG_STRATEGIES_ALL,
+		CONFIG_STRATEGIES_WAITING, /* only those that wait for room */
+		CONFIG_STRATEGIES_NONE,    /* the model's own */
+	} strategies;
+	slo_nsec e2e_min, ttft_min, tpot_min; /* a tighter target of a client counts as this one */
+};
+
 struct config_model {
 	const char *name;
 	const char *backend;        /* HAProxy's; models with the same one share its servers */
 	enum slo_strategy strategy; /* its own, or else routing's */
 	const struct token_weights *weights;   /* likewise: "tokens": {"weights": "avg"} */
+	struct config_client_limits limits;    /* likewise, each */
 	struct config_deployment *deployments; /* [deployment_count] */
 	size_t deployment_count;               /* 1 to SLO_DEPLOYMENTS_MAX */
 };
@@ -85,6 +96,7 @@ struct config_routing {
 	enum slo_cold cold;                       /* "optimistic", "input" or "max" */
 	uint64_t seed;                            /* 0: one is chosen at start; to 2^63 - 1 */
 	const struct token_weights *weights;      /* "tokens": {"weights": "avg"} */
+	struct config_client_limits limits;       /* {}; times 0 to 1d */
 };
 
 /* The section "limits". */

@@ -8,10 +8,13 @@
 void config_routing_read(struct cfg_doc *d, const struct cfg_node *root,
                          struct config_routing *out);
 
-/* "strategy" and "tokens" of the section or of a model; *out stays as it is without them. */
+/* "strategy", "tokens" and "limits" of the section or of a model; what they lack stays as it is in
+ * *out. */
 void config_routing_strategy(struct cfg_doc *d, const struct cfg_node *section,
                              enum slo_strategy *out);
 void config_routing_weights(struct cfg_doc *d, const struct cfg_node *section,
                             const struct token_weights **out);
+void config_routing_limits(struct cfg_doc *d, const struct cfg_node *section,
+                           struct config_client_limits *out);
 
 #endif

@@ -229,6 +229,36 @@ class Refusal(StackCase):
         self.assert_passed(await self.post(body=b'{"prompt":"x"}'), "unknown-model")
 
 
+def bounded(conf):
+    strict(conf)
+    conf["routing"]["limits"] = {"strategies": "waiting"}
+    conf["models"][MODEL]["limits"] = {"e2e_min": "60s"}
+
+
+class ClientLimits(StackCase):
+    """What a client may ask for has bounds."""
+
+    options = {"fleet": {"a10-1": "a10"}, "config": bounded}
+    profiles = {"a10": one_cell("a10", 2.0, 1.0, e2e=600)}
+
+    async def limited(self, what):
+        return (await self.metrics()).sum("slo_spoa_client_limits_total", what=what)
+
+    async def test_a_strategy_that_overloads_is_replaced_by_the_models(self):
+        for asked, used in (("random", "slo"), ("least-request", "slo"), ("slo-least-load", "slo"),
+                            ("slo-pack-load", "slo-pack-load"), ("slo", "slo")):
+            answer = await self.post({"routing-strategy": asked})
+            self.assert_routed(answer, "a10-1")
+            self.assertEqual(answer.headers["x-slo-strategy"], used)
+        self.assertEqual(await self.limited("strategy"), 3)
+
+    async def test_a_target_tighter_than_allowed_counts_as_the_tightest(self):
+        """999 ms cannot be met and would be refused."""
+        self.assert_routed(await self.post({"x-slo-e2e-ms": 999}), "a10-1")
+        self.assert_refused(await self.post({"x-slo-tpot-ms": 1}), "slo-failure")
+        self.assertEqual(await self.limited("target"), 1)
+
+
 class Limit(StackCase):
     options = {"fleet": {"a10-1": "a10"},
                "config": lambda c: c["routing"].update(queue_limit=1)}

@@ -170,13 +170,26 @@ static struct agent_model *find_model(struct agent *a, struct slice name)
 	return m ? m->owner : NULL;
 }
 
-static slo_nsec target_ms(int64_t ms)
+/* A client's target, no tighter than the model allows; 0: none. */
+static slo_nsec target_of(struct agent *a, int64_t ms, slo_nsec least)
 {
 	const int64_t longest = 86400 * INT64_C(1000);
+	slo_nsec target = (ms < longest ? ms : longest) * SLO_NSEC_PER_MSEC;
 
 	if (ms <= 0)
 		return 0;
-	return (ms < longest ? ms : longest) * SLO_NSEC_PER_MSEC;
+	if (target >= least)
+		return target;
+	a->stats.limited_targets++;
+	return least;
+}
+
+static struct slo_target targets_of(struct agent *a, const struct config_client_limits *l,
+                                    const struct route_msg *msg)
+{
+	return (struct slo_target){ .e2e = target_of(a, msg->slo_e2e_ms, l->e2e_min),
+		                    .ttft = target_of(a, msg->slo_ttft_ms, l->ttft_min),
+		                    .tpot = target_of(a, msg->slo_tpot_ms, l->tpot_min) };
 }
 
 static bool starts(const uint8_t *p, const uint8_t *end, const char *text)
@@ -222,7 +235,7 @@ static int64_t output_limit(const struct route_msg *msg, const struct body_info 
 	return max > INT32_MAX / body->sequences ? INT32_MAX : max * body->sequences;
 }
 
-static struct sched_request request_of(const struct agent_model *m, slo_nsec now,
+static struct sched_request request_of(struct agent *a, const struct agent_model *m, slo_nsec now,
                                        const struct route_msg *msg, const struct body_info *body,
                                        enum slo_strategy strategy, void *user)
 {
@@ -244,20 +257,31 @@ static struct sched_request request_of(const struct agent_model *m, slo_nsec now
 		.stream = body->stream || unseen,
 		.stream_guessed = unseen,
 		.created = now,
-		.own = { .e2e = target_ms(msg->slo_e2e_ms),
-		         .ttft = target_ms(msg->slo_ttft_ms),
-		         .tpot = target_ms(msg->slo_tpot_ms) },
+		.own = targets_of(a, &m->conf->limits, msg),
 		.user = user,
 	};
 }
 
+static bool may_ask_for(const struct config_client_limits *l, enum slo_strategy s)
+{
+	return l->strategies == CONFIG_STRATEGIES_ALL ||
+	       (l->strategies == CONFIG_STRATEGIES_WAITING && policy_pulls(s));
+}
+
+/* The one that the client names, if there is such and it may; else the model's. */
 static enum slo_strategy strategy_of(struct agent *a, const struct agent_model *m,
                                      struct slice name)
 {
-	enum slo_strategy s = m ? m->conf->strategy : a->conf->routing.strategy;
+	enum slo_strategy s = m ? m->conf->strategy : a->conf->routing.strategy, asked;
 
-	if (name.len > 0 && !policy_strategy_parse((const char *)name.p, name.len, &s))
+	if (name.len == 0)
+		return s;
+	if (!policy_strategy_parse((const char *)name.p, name.len, &asked))
 		a->stats.unknown_strategy++;
+	else if (asked == s || may_ask_for(m ? &m->conf->limits : &a->conf->routing.limits, asked))
+		return asked;
+	else
+		a->stats.limited_strategies++;
 	return s;
 }
 
@@ -301,7 +325,7 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, voi
 		return pass(a, now, m, msg, strategy, SLO_REASON_UNKNOWN_MODEL, out);
 	if (a->draining)
 		return pass(a, now, m, msg, strategy, SLO_REASON_DRAINING, out);
-	req = request_of(m, now, msg, &body, strategy, user);
+	req = request_of(a, m, now, msg, &body, strategy, user);
 	switch (sched_submit(a->sched, now, &req, request)) {
 	case SLO_OK:
 		if (a->conf->redis.trace)

@@ -306,6 +306,12 @@ static void of_peers(FILE *f, const struct agent *a)
 			        r == FRAME_OK ? "ok" : "error", a->stats.frames[k][r]);
 	render_simple(f, "unknown_strategy_total", "counter",
 	              "Requests that name an unknown strategy.", (double)a->stats.unknown_strategy);
+	render_family(f, "client_limits_total", "counter",
+	              "Requests whose client asked for more than the model's limits allow.");
+	fprintf(f,
+	        "slo_spoa_client_limits_total{what=\"strategy\"} %" PRIu64 "\n"
+	        "slo_spoa_client_limits_total{what=\"target\"} %" PRIu64 "\n",
+	        a->stats.limited_strategies, a->stats.limited_targets);
 }
 
 static void of_process(struct page *p)

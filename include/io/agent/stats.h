@@ -96,6 +96,7 @@ struct stats {
 	slo_nsec started;
 	struct decision_stats no_model; /* requests of no model that we know */
 	uint64_t unknown_strategy;
+	uint64_t limited_strategies, limited_targets; /* of clients, by the model's "limits" */
 	struct histogram decision;
 	struct histogram lag; /* of the loop, loop_lag.h */
 	slo_nsec longest_lag; /* since the start */

@@ -156,6 +156,21 @@ static void the_minimal_file_gets_every_default(void **state)
 	config_free(c);
 }
 
+static void a_model_has_limits_of_its_own_beside_those_of_routing(void **state)
+{
+	struct config *c =
+	    parse(SPOP EVENTS "\"models\":{\"m\":{\"deployments\":{\"d\":{\"servers\":[\"s\"]}},"
+	                      "\"limits\":{\"e2e_min\":\"3s\"}}},"
+	                      "\"routing\":{\"limits\":{\"strategies\":\"waiting\","
+	                      "\"e2e_min\":\"1s\"}}}");
+
+	(void)state;
+	assert_int_equal(c->models[0].limits.strategies, CONFIG_STRATEGIES_WAITING);
+	assert_true(c->models[0].limits.e2e_min == 3 * SEC);
+	assert_true(c->routing.limits.e2e_min == SEC);
+	config_free(c);
+}
+
 static void every_key_is_read(void **state)
 {
 	struct config *c = parse(
@@ -172,7 +187,9 @@ static void every_key_is_read(void **state)
 	    "\"routing\":{\"strategy\":\"slo-pack-load\",\"fallback\":\"random\","
 	    "\"queue_timeout\":\"5m\",\"drain_timeout\":0,\"queue_limit\":7,\"seed\":42,"
 	    "\"default_model\":\"m\",\"late\":\"reject\",\"infeasible\":\"fallback\","
-	    "\"predict\":\"p90\",\"cold\":\"max\",\"tokens\":{\"weights\":\"qwen2\"}},"
+	    "\"predict\":\"p90\",\"cold\":\"max\",\"tokens\":{\"weights\":\"qwen2\"},"
+	    "\"limits\":{\"strategies\":\"none\",\"e2e_min\":\"2s\",\"ttft_min\":\"500ms\","
+	    "\"tpot_min\":\"20ms\"}},"
 	    "\"limits\":{\"spop_connections\":1,\"spop_frame_size\":\"64k\","
 	    "\"hello_timeout\":\"1500us\",\"idle_timeout\":\"0\",\"frames_in_flight\":3,"
 	    "\"output_buffer\":\"1m\",\"id_length\":64,\"end_line_length\":128,\"event_"
@@ -215,6 +232,9 @@ static void every_key_is_read(void **state)
 	assert_int_equal(r->predict, SLO_PREDICT_P90);
 	assert_int_equal(r->cold, SLO_COLD_MAX);
 	assert_string_equal(r->weights->name, "qwen2");
+	assert_int_equal(r->limits.strategies, CONFIG_STRATEGIES_NONE);
+	assert_true(r->limits.e2e_min == 2 * SEC && r->limits.ttft_min == 500 * MSEC &&
+	            r->limits.tpot_min == 20 * MSEC);
 	assert_int_equal(l->spop_connections, 1);
 	assert_int_equal(l->spop_frame_size, 65536);
 	assert_true(l->hello_timeout == 1500000 && l->idle_timeout == 0);
@@ -903,6 +923,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_minimal_file_gets_every_default),
+		cmocka_unit_test(a_model_has_limits_of_its_own_beside_those_of_routing),
 		cmocka_unit_test(every_key_is_read),
 		cmocka_unit_test(models_deployments_and_servers_keep_the_files_order),
 		cmocka_unit_test(servers_may_be_patterns_or_left_out_with_a_runtime_api),
