@@ -68,6 +68,14 @@ def sections(lab, quick):
         "Prompt tokens as the gateway sees them are off by this standard deviation of the logarithm; "
         "0.07 is what the estimator reaches on text like that it was fitted on, 0.27 is bytes/4.\n"), \
         lambda: tables.wrong_tokens(lab)
+    yield "A burst, and after it", (
+        "8 s of 2.5 times the capacity at 62 % of it, target 5 s end to end, prefill-first, h 0.8. *In time again*: "
+        "the last request that missed the target arrived so long after the burst, in the worst of the "
+        "seeds; *never*: not within the 110 s that are left. *Idle*: seconds in which requests waited though "
+        "a deployment had room for one of them, likewise. `late: hold` is AIBrix's rule.\n"), \
+        lambda: tables.bursts(lab)
+    yield "More than there is room for", (
+        "The same fleets and target, 240 s at so many times the capacity.\n"), lambda: tables.overload(lab)
     yield "Defaults of the daemon", "", lambda: tables.defaults(lab)
     yield "Cold start", "", lambda: tables.cold(lab)
     yield "Where it went", "The published setting, prefill-first.\n", lambda: tables.places(lab)
@@ -102,6 +110,7 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     few = ("--inputs", "256,512,4096,8192", "--outputs", "8,32,64,256") if args.quick else ()
     lab.measure((*HEADROOMS, 0.05), *few)
+    lab.measure_burst()
     text = HEAD.format(seeds=seeds, seconds=seconds)
     for title, intro, make in sections(lab, args.quick):
         print(f"  {time.monotonic() - began:5.0f} s  {title}", flush=True)

@@ -12,6 +12,7 @@ HEADROOMS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 PUBLISHED = "sharegpt-pub:7@a10,bird:4@l20"
 FLEET = "a10=1,l20=4"
 SLO = 0.05  # s/token
+BURST_SLO = 5  # s end to end
 KEEP = 99.0  # % of the requests that must meet it
 
 
@@ -73,6 +74,27 @@ class Lab:
                 for mode in MODES for seed in self.seeds]
         return [job.result() for job in jobs]
 
+    def measure_burst(self):
+        """Profiles for bursts: a target that requests can miss, and a fast GPU beside slow ones."""
+        jobs = [self.pool.submit(self.command, "slo-profile", "--mode", mode, "--seed", seed, "--created", 1,
+                                 "--headroom", "0.8", "--slo", f"e2e={BURST_SLO}", "--gpus", "a10,l20,h100",
+                                 "--inputs", "128,256,512,1024", "--outputs", "16,32,64,128",
+                                 "--output", self.profiles(mode, seed, "burst"))
+                for mode in MODES for seed in self.seeds]
+        return [job.result() for job in jobs]
+
+    def capacity(self, mode, seed, fleet, size):
+        """Requests/s of one size that the fleet sustains, as its profiles say."""
+        inputs, outputs = map(int, size.split("x"))
+        total = 0
+        for part in fleet.split(","):
+            gpu, count = part.split("=")
+            path = self.profiles(mode, seed, "burst") / MODEL / f"{gpu}.json"
+            profile = json.loads(path.read_text())
+            row, column = profile["indexes"][0].index(outputs), profile["indexes"][1].index(inputs)
+            total += int(count) * profile["tputs"][row][column]
+        return total
+
     def start(self, strategies, mode, headroom=1.0, workloads=PUBLISHED, fleet=FLEET, seconds=None,
               kind="measured", **options):
         """A future for each seed; run() waits for them."""
@@ -87,6 +109,14 @@ class Lab:
                 self.done[argv] = self.pool.submit(self.command, *argv)
             jobs.append(self.done[argv])
         return jobs
+
+    def run_one(self, strategy, mode, seed, workloads, fleet, seconds, **options):
+        """The runs of one seed, with the profiles for bursts."""
+        extra = [str(a) for k, v in sorted(options.items())
+                 for a in ("--" + k.replace("_", "-"), v)]
+        return json.loads(self.command(
+            "slo-sim", "-S", strategy, "--mode", mode, "-f", fleet, "-w", workloads, "-s", seed, "-t", seconds,
+            "-p", self.profiles(mode, seed, "burst"), "--json", "-", *extra))
 
     def run(self, strategies, *args, **options):
         """{strategy: Case}"""

@@ -412,16 +412,20 @@ struct smallest {
 	slo_load load;
 };
 
+/* Some requests a deployment cannot serve at all. */
 static void weigh(void *arg, const struct request *r)
 {
 	struct smallest *least = arg;
-	slo_load load = rank_load(least->d, r);
+	struct rank_option option[SLO_DEPLOYMENTS_MAX];
+	size_t n = rank_options(least->d->model, r, option);
 
-	if (load < least->load)
-		least->load = load;
+	for (size_t i = 0; i < n; i++)
+		if (option[i].deployment == least->d->index && !option[i].infeasible &&
+		    option[i].load < least->load)
+			least->load = option[i].load;
 }
 
-/* Whether the deployment has room for a request that waits, whatever the scheduler thinks of it. */
+/* Whether the deployment has room for a request that waits, in time or not. */
 static bool is_idle(const struct sched_model *m, const struct deployment *d)
 {
 	struct smallest least = { d, UINT64_MAX };

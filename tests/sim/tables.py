@@ -1,7 +1,7 @@
 """The tables of RESULTS.md: each function runs what it needs and returns Markdown."""
 import pathlib
 
-from runs import FLEET, MODEL, MODES, PUBLISHED, SLO
+from runs import BURST_SLO, FLEET, MODEL, MODES, PUBLISHED, SLO, Case
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -252,6 +252,7 @@ def defaults(lab):
         ("predict p50", {"predict": "p50"}),
         ("predict p90", {"predict": "p90"}),
         ("output known beforehand", {"predict": "truth"}),
+        ("late hold", {"late": "hold"}),
         ("late reject", {"late": "reject"}),
         ("late reject, predict p90", {"late": "reject", "predict": "p90"}),
         ("infeasible fallback", {"infeasible": "fallback"}),
@@ -259,6 +260,56 @@ def defaults(lab):
         ("queue_timeout 60s", {"queue_timeout": 60}),
         ("queue_timeout 120s", {"queue_timeout": 120}),
         ("no queue_timeout", {"queue_timeout": 0})])
+
+
+# Sizes of the bursts; each has the same share of the capacity.
+SIZES = {"256x16": ("256x16",), "256x64": ("256x64",), "512x128": ("512x128",),
+         "four sizes": ("128x16", "256x64", "512x32", "1024x128")}
+BURST_FLEETS = (FLEET, "h100=1,l20=8")
+LATES = ("hold", "reject", "serve")
+
+
+def bursts_of(lab, fleet, sizes, late, load, seconds, **options):
+    """Load 1 is the capacity for these sizes, by each seed's own profiles."""
+    runs = []
+    for seed in lab.seeds:
+        traffic = ",".join(f"{s}:{load * lab.capacity('prefill-first', seed, fleet, s) / len(sizes):.3f}"
+                           for s in sizes)
+        runs += lab.run_one("slo", "prefill-first", seed, workloads=traffic, fleet=fleet, seconds=seconds,
+                            late=late, slo=f"e2e={BURST_SLO}", warm_up=0, **options)
+    return Case(runs)
+
+
+def burst_end(case, end):
+    """The last request that missed its SLO arrived so long after the burst: all seeds, the worst."""
+    return max(max(0.0, t - end) for t in case.values("missed_last"))
+
+
+def bursts(lab, seconds=240):
+    end, rows = seconds / 2, []
+    for fleet in BURST_FLEETS:
+        for name, sizes in SIZES.items():
+            cells = [fleet, name]
+            for late in LATES:
+                c = bursts_of(lab, fleet, sizes, late, 0.62, seconds - 10, burst=f"{2.5 / 0.62:.4f}x8/{end:g}")
+                after = burst_end(c, end)
+                idle = max(c.range("types", gpu, "idle")[1] for gpu in c.runs[0]["types"])
+                cells += [f"{c.met():.2f}", f"{after:.1f}" if after < seconds - 15 - end else "never",
+                          f"{idle:.0f}"]
+            rows.append(cells)
+    head = [h for late in LATES for h in (f"{late}: SLO met %", "in time again after s", "idle s")]
+    return table(["fleet", "input x output tokens"] + head, rows)
+
+
+def overload(lab, seconds=240):
+    rows = []
+    for fleet in BURST_FLEETS:
+        for name in ("256x64", "four sizes"):
+            for load in (1.0, 1.2, 1.5, 2.0):
+                rows.append([fleet, name, f"{load:g}"] +
+                            [f"{bursts_of(lab, fleet, SIZES[name], late, load, seconds).met():.2f}"
+                             for late in LATES])
+    return table(["fleet", "input x output tokens", "load"] + [f"{late}: SLO met %" for late in LATES], rows)
 
 
 def cold(lab):
