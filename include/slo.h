@@ -1,9 +1,11 @@
-/* slo.h - the few words that core, wire and io share: time, errors, borrowed bytes. */
+/* slo.h - the few words that all layers share: time, errors, borrowed bytes (slice.h). */
 #ifndef SLO_H
 #define SLO_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "slice.h"
 
 /* A point in time or a span, in nanoseconds. Points are CLOCK_MONOTONIC in the daemon and
  * scenario time in tools; nothing but the shell reads a clock. */
@@ -32,12 +34,6 @@ typedef enum slo_err {
 #define COLD      __attribute__((cold))
 /* A condition that is seldom true, for the few places that every request passes often. */
 #define SELDOM(x) __builtin_expect(!!(x), 0)
-
-/* Bytes that somebody else owns. p may be NULL when len is 0. Not terminated. */
-struct slice {
-	const uint8_t *p;
-	size_t len;
-};
 
 /* What a request asked for, or is measured against: spans, 0 = not set. */
 struct slo_target {

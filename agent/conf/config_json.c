@@ -280,17 +280,14 @@ bool cfg_choice(struct cfg_doc *d, const struct cfg_node *object, const char *ke
 /* A decimal number and one of the units; false: it is not, or is over INT64_MAX. */
 static bool parse_with_unit(const char *s, const struct unit *units, size_t count, int64_t *out)
 {
-	int64_t v = 0;
+	uint64_t v;
+	size_t digits = slice_digits(slice_of(s), &v);
 
-	if (*s < '0' || *s > '9')
+	if (digits == 0 || v > INT64_MAX)
 		return false;
-	for (; *s >= '0' && *s <= '9'; s++) {
-		if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, *s - '0', &v))
-			return false;
-	}
 	for (size_t i = 0; i < count; i++) {
-		if (strcmp(s, units[i].suffix) == 0)
-			return !__builtin_mul_overflow(v, units[i].factor, out);
+		if (strcmp(s + digits, units[i].suffix) == 0)
+			return !__builtin_mul_overflow((int64_t)v, units[i].factor, out);
 	}
 	return false;
 }

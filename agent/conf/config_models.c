@@ -9,7 +9,7 @@
 
 static bool is_name(const char *s)
 {
-	return config_is_name((struct slice){ (const uint8_t *)s, strlen(s) });
+	return config_is_name(slice_of(s));
 }
 
 /* Everything that a pattern matches is a name. */

@@ -6,17 +6,10 @@
 
 static bool parse_port(const char *s, uint16_t *out)
 {
-	unsigned v = 0;
+	uint64_t v;
 
-	if (*s == '\0')
+	if (!slice_decimal(slice_of(s), UINT16_MAX, &v))
 		return false;
-	for (; *s != '\0'; s++) {
-		if (*s < '0' || *s > '9')
-			return false;
-		v = v * 10 + (unsigned)(*s - '0');
-		if (v > UINT16_MAX)
-			return false;
-	}
 	*out = (uint16_t)v;
 	return true;
 }

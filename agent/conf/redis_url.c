@@ -77,18 +77,11 @@ static bool decode(struct rest r, char *out, size_t max)
 /* Decimal digits only, to max. */
 static bool number(struct rest r, uint32_t max, uint32_t *out)
 {
-	uint32_t v = 0;
+	uint64_t v;
 
-	if (left(&r) == 0)
+	if (!slice_decimal((struct slice){ (const uint8_t *)r.p, left(&r) }, max, &v))
 		return false;
-	for (; r.p < r.end; r.p++) {
-		if (*r.p < '0' || *r.p > '9')
-			return false;
-		v = v * 10 + (uint32_t)(*r.p - '0');
-		if (v > max)
-			return false;
-	}
-	*out = v;
+	*out = (uint32_t)v;
 	return true;
 }
 

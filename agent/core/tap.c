@@ -5,11 +5,6 @@
 
 #include "sched_private.h"
 
-static struct slice text_of(const char *s)
-{
-	return (struct slice){ (const uint8_t *)s, strlen(s) };
-}
-
 static struct slice id_of(const struct request *r)
 {
 	return (struct slice){ (const uint8_t *)r->id, r->id_len };
@@ -40,7 +35,7 @@ static struct slo_event model_event(enum slo_event_kind kind, const struct sched
 {
 	return (struct slo_event){ .kind = kind,
 		                   .model = m->number,
-		                   .text = text_of(m->fleet.name),
+		                   .text = slice_of(m->fleet.name),
 		                   .order = m->fleet.orders,
 		                   .turn = m->fleet.turns };
 }
@@ -50,7 +45,7 @@ static struct slo_event deployment_event(enum slo_event_kind kind, const struct 
 	return (struct slo_event){ .kind = kind,
 		                   .model = sched_model_of(d)->number,
 		                   .deployment = d->index,
-		                   .text = text_of(d->name) };
+		                   .text = slice_of(d->name) };
 }
 
 static struct slo_event server_event(enum slo_event_kind kind, const struct server *server)
@@ -59,7 +54,7 @@ static struct slo_event server_event(enum slo_event_kind kind, const struct serv
 
 	return (struct slo_event){ .kind = kind,
 		                   .server = server->number,
-		                   .text = text_of(server->name),
+		                   .text = slice_of(server->name),
 		                   .count = surplus ? server->surplus_count : server->usable,
 		                   .load = server->surplus_load };
 }

@@ -19,11 +19,6 @@ static void put_string(struct slice s)
 	putchar_unlocked('"');
 }
 
-static struct slice slice_of(const char *s)
-{
-	return (struct slice){ (const uint8_t *)s, strlen(s) };
-}
-
 /* Seconds, exact to the nanosecond, with at least one decimal. */
 static void put_time(slo_nsec t)
 {

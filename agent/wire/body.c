@@ -4,8 +4,8 @@
 
 #include <string.h>
 
+#include "slice.h"
 #include "wire/json/json_scan.h"
-#include "wire/rd.h"
 
 enum {
 	DEPTH_MAX = 24,

@@ -3,14 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "wire/rd.h"
-
-static bool starts(struct slice s, const char *text)
-{
-	size_t len = strlen(text);
-
-	return s.len >= len && memcmp(s.p, text, len) == 0;
-}
+#include "slice.h"
 
 /* Takes what stands before the next b, or all of it, off *rest; b goes with it. */
 static struct slice take_until(struct slice *rest, int b)
@@ -30,22 +23,11 @@ static struct slice take_until(struct slice *rest, int b)
  * Returns where they end. */
 static inline const uint8_t *take_digits(const uint8_t *p, const uint8_t *end, int64_t *value)
 {
-	const uint8_t *start = p;
-	uint64_t v = 0;
-	bool fits = true;
+	uint64_t v;
+	size_t n = slice_digits((struct slice){ .p = p, .len = (size_t)(end - p) }, &v);
 
-	for (; p < end; p++) {
-		unsigned digit = (unsigned)*p - '0';
-
-		if (digit > 9)
-			break;
-		if (SELDOM(v > INT64_MAX / 10))
-			fits = false;
-		else
-			v = v * 10 + digit;
-	}
-	*value = fits && v <= INT64_MAX && p > start ? (int64_t)v : -1;
-	return p;
+	*value = n > 0 && v <= INT64_MAX ? (int64_t)v : -1;
+	return p + n;
 }
 
 /* The value that starts at p. What is no number is left there. */
@@ -197,7 +179,7 @@ static bool parse_server(struct slice rest, struct endline *e)
 	if (be.len == 0 || srv.len == 0)
 		return false;
 	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
-		if (!starts(rest, changes[i].phrase))
+		if (!slice_starts(rest, changes[i].phrase))
 			continue;
 		e->kind = ENDLINE_SERVER;
 		e->state = changes[i].state;
@@ -213,7 +195,7 @@ static bool parse_proxy(struct slice rest, struct endline *e)
 {
 	struct slice name = take_until(&rest, ' ');
 
-	if (name.len == 0 || !starts(rest, "stopped"))
+	if (name.len == 0 || !slice_starts(rest, "stopped"))
 		return false;
 	e->kind = ENDLINE_STOPPED;
 	e->be = name;
@@ -269,7 +251,7 @@ slo_err endline_parse(const uint8_t *line, size_t len, struct endline *out)
 			break;
 		if (slice_eq(word, "Proxy") && parse_proxy(rest, &e))
 			break;
-		if (slice_eq(word, "Health") && starts(rest, "check for "))
+		if (slice_eq(word, "Health") && slice_starts(rest, "check for "))
 			break;
 		parse_dropped(word, rest, &e);
 	}

@@ -18,16 +18,6 @@ bool haproxy_stat_complete(const struct haproxy_stat *p, uint32_t commands)
 	return p->blocks == commands && !p->in_table && p->len == 0;
 }
 
-static bool is(struct slice s, const char *text)
-{
-	return s.len == strlen(text) && memcmp(s.p, text, s.len) == 0;
-}
-
-static bool starts(struct slice s, const char *text)
-{
-	return s.len >= strlen(text) && memcmp(s.p, text, strlen(text)) == 0;
-}
-
 enum slo_server_state haproxy_state_parse(struct slice status)
 {
 	static const struct {
@@ -42,7 +32,7 @@ enum slo_server_state haproxy_state_parse(struct slice status)
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		size_t len = strlen(words[i].word);
 
-		if (starts(status, words[i].word) &&
+		if (slice_starts(status, words[i].word) &&
 		    (status.len == len || status.p[len] == ' ' || status.p[len] == '('))
 			return words[i].state;
 	}
@@ -52,16 +42,11 @@ enum slo_server_state haproxy_state_parse(struct slice status)
 /* Counts only: an empty one is 0, one that is too large the largest. */
 static bool number(struct slice s, uint64_t max, uint64_t *out)
 {
-	uint64_t v = 0;
+	uint64_t v;
 
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned digit = (unsigned)s.p[i] - '0';
-
-		if (digit > 9)
-			return false;
-		v = v > (max - digit) / 10 ? max : v * 10 + digit;
-	}
-	*out = v;
+	if (slice_digits(s, &v) != s.len)
+		return false;
+	*out = v < max ? v : max;
 	return true;
 }
 
@@ -125,7 +110,7 @@ static slo_err read_header(struct haproxy_stat *p)
 		struct slice name = next_field(&f);
 
 		for (size_t c = 0; c < HAPROXY_COLS; c++)
-			if (p->at[c] == ABSENT && is(name, names[c]))
+			if (p->at[c] == ABSENT && slice_eq(name, names[c]))
 				p->at[c] = i;
 	}
 	for (size_t c = 0; c < HAPROXY_COLS; c++)
@@ -152,7 +137,7 @@ static slo_err read_row(struct haproxy_stat *p, struct haproxy_item *out)
 	for (size_t c = 0; c < HAPROXY_COLS; c++)
 		if (!field[c].p)
 			return SLO_EPROTO;
-	if (!is(field[HAPROXY_COL_TYPE], "2"))
+	if (!slice_eq(field[HAPROXY_COL_TYPE], "2"))
 		return SLO_ESHORT; /* a frontend, a backend, a listener */
 	out->kind = HAPROXY_SERVER;
 	s->backend = field[HAPROXY_COL_PXNAME];
@@ -188,11 +173,11 @@ static slo_err read_line(struct haproxy_stat *p, struct haproxy_item *out)
 	}
 	if (p->in_table)
 		return read_row(p, out);
-	if (starts(line, "# "))
+	if (slice_starts(line, "# "))
 		return read_header(p);
-	if (starts(line, "Pid: "))
+	if (slice_starts(line, "Pid: "))
 		return read_info(line, "Pid: ", HAPROXY_PID, out);
-	if (starts(line, "Uptime_sec: "))
+	if (slice_starts(line, "Uptime_sec: "))
 		return read_info(line, "Uptime_sec: ", HAPROXY_UPTIME, out);
 	out->kind = HAPROXY_TEXT;
 	out->text = line;

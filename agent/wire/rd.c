@@ -32,19 +32,3 @@ bool rd_item(struct rd *r, char sep, struct slice *item)
 	*item = slice_trim(s);
 	return true;
 }
-
-static bool blank(uint8_t c)
-{
-	return c == ' ' || c == '\t';
-}
-
-struct slice slice_trim(struct slice s)
-{
-	while (s.len > 0 && blank(s.p[s.len - 1]))
-		s.len--;
-	while (s.len > 0 && blank(s.p[0])) {
-		s.p++;
-		s.len--;
-	}
-	return s;
-}

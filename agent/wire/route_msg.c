@@ -25,19 +25,9 @@ static struct slice body_of(const struct spop_value *v)
 /* Digits with blanks around them, as a header has them; -1 for anything else. */
 static int64_t decimal(struct slice s)
 {
-	int64_t n = 0;
+	uint64_t n;
 
-	s = slice_trim(s);
-	if (s.len == 0)
-		return -1;
-	for (size_t i = 0; i < s.len; i++) {
-		int digit = s.p[i] - '0';
-
-		if (digit < 0 || digit > 9 || n > (INT64_MAX - digit) / 10)
-			return -1;
-		n = n * 10 + digit;
-	}
-	return n;
+	return slice_decimal(slice_trim(s), INT64_MAX, &n) ? (int64_t)n : -1;
 }
 
 static int64_t count_of(const struct spop_value *v)

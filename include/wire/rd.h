@@ -111,33 +111,4 @@ static inline struct slice rd_slice(struct rd *r)
  * "a,,b" has an empty item, "a," has not. */
 bool rd_item(struct rd *r, char sep, struct slice *item);
 
-struct slice slice_trim(struct slice s); /* without blanks and tabs at both ends */
-
-static inline struct slice slice_of(const char *text)
-{
-	return (struct slice){ .p = (const uint8_t *)text, .len = strlen(text) };
-}
-
-/* The initializer of a slice of a literal, for tables. */
-#define SLICE(text)                                                   \
-	{                                                             \
-		.p = (const uint8_t *)(text), .len = sizeof(text) - 1 \
-	}
-
-static inline bool slice_same(struct slice a, struct slice b)
-{
-	if (a.len != b.len || a.len == 0)
-		return a.len == b.len;
-	/* Most that are as long as each other differ at once, without a call. */
-	return a.p[0] == b.p[0] && memcmp(a.p, b.p, a.len) == 0;
-}
-
-/* Lengths first: memcmp over the peer's length would read past a short key. */
-static inline bool slice_eq(struct slice s, const char *text)
-{
-	size_t len = strlen(text); /* of a literal it is constant: no call, neither below */
-
-	return s.len == len && (len == 0 || memcmp(s.p, text, len) == 0);
-}
-
 #endif

@@ -58,7 +58,7 @@ struct roster_backend *roster_backend_find(const struct roster *f, struct slice 
 
 struct roster_backend *roster_backend_get(struct roster *f, const char *name)
 {
-	struct slice key = roster_slice(name);
+	struct slice key = slice_of(name);
 	struct roster_backend *b = roster_backend_find(f, key);
 
 	if (b)
@@ -93,7 +93,7 @@ struct roster_server *roster_server_find(const struct roster *f, struct slice ba
 
 const char *roster_backend_name(const struct agent *a, const char *backend)
 {
-	const struct roster_backend *b = roster_backend_find(&a->roster, roster_slice(backend));
+	const struct roster_backend *b = roster_backend_find(&a->roster, slice_of(backend));
 
 	return b ? b->name : NULL;
 }
@@ -101,7 +101,7 @@ const char *roster_backend_name(const struct agent *a, const char *backend)
 struct server *roster_find(struct agent *a, const char *backend, const char *server)
 {
 	struct roster_server *s =
-	    roster_server_find(&a->roster, roster_slice(backend), roster_slice(server));
+	    roster_server_find(&a->roster, slice_of(backend), slice_of(server));
 
 	return s ? s->server : NULL;
 }
@@ -340,7 +340,7 @@ static void take_row(struct agent *a, slo_nsec now, struct roster_server *s,
 static void told(struct agent *a, slo_nsec now, struct roster_backend *b, struct slice name,
                  enum slo_server_state state, bool row)
 {
-	struct roster_server *s = roster_server_find(&a->roster, roster_slice(b->name), name);
+	struct roster_server *s = roster_server_find(&a->roster, slice_of(b->name), name);
 
 	if (!s && (row || !is_polled(a)))
 		s = discover(a, now, b, name);
@@ -355,10 +355,10 @@ static void told(struct agent *a, slo_nsec now, struct roster_backend *b, struct
 void roster_server_seen(struct agent *a, slo_nsec now, const char *backend, const char *server,
                         enum slo_server_state state)
 {
-	struct roster_backend *b = roster_backend_find(&a->roster, roster_slice(backend));
+	struct roster_backend *b = roster_backend_find(&a->roster, slice_of(backend));
 
 	if (b)
-		told(a, now, b, roster_slice(server), state, a->roster.viewing);
+		told(a, now, b, slice_of(server), state, a->roster.viewing);
 }
 
 void roster_server_told(struct agent *a, slo_nsec now, struct slice backend, struct slice server,

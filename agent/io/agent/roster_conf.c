@@ -37,12 +37,12 @@ static bool register_names(struct agent *a, struct agent_model *m)
 		const struct config_deployment *d = &m->conf->deployments[i];
 
 		for (size_t k = 0; k < d->server_count; k++) {
-			struct slice name = roster_slice(d->servers[k]);
+			struct slice name = slice_of(d->servers[k]);
 			struct roster_server *s;
 
 			if (config_is_pattern(d->servers[k]))
 				continue;
-			s = roster_server_find(&a->roster, roster_slice(b->name), name);
+			s = roster_server_find(&a->roster, slice_of(b->name), name);
 			if (!s)
 				s = roster_server_register(a, b, name);
 			if (!s) {
@@ -112,7 +112,7 @@ static bool place(struct agent *a, struct agent_model *m, struct deployment *d,
 static bool place_matching(struct agent *a, struct agent_model *m, struct deployment *d,
                            const char *pattern, uint64_t placed_from)
 {
-	struct roster_backend *b = roster_backend_find(&a->roster, roster_slice(m->conf->backend));
+	struct roster_backend *b = roster_backend_find(&a->roster, slice_of(m->conf->backend));
 	struct roster_server *s;
 	bool ok = true;
 
@@ -145,8 +145,8 @@ static bool arrange_servers(struct agent *a, struct agent_model *m)
 				ok &= place_matching(a, m, d, conf->servers[k], from);
 				continue;
 			}
-			s = roster_server_find(&a->roster, roster_slice(m->conf->backend),
-			                       roster_slice(conf->servers[k]));
+			s = roster_server_find(&a->roster, slice_of(m->conf->backend),
+			                       slice_of(conf->servers[k]));
 			ok &= s && place(a, m, d, s);
 		}
 	}

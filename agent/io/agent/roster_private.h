@@ -14,11 +14,6 @@ struct roster_backend {
 	char name[];
 };
 
-static inline struct slice roster_slice(const char *s)
-{
-	return (struct slice){ (const uint8_t *)s, strlen(s) };
-}
-
 /* HAProxy has it. */
 static inline bool roster_is_told(const struct roster_server *s)
 {

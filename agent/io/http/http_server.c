@@ -28,7 +28,7 @@
 #define PAUSE        0.1 /* seconds, after running out of descriptors */
 #define LOOK         1.0 /* seconds between looks for peers that take too long */
 #define SEND_BUFFER  65536
-#define SLICE        SLO_NSEC_PER_MSEC
+#define TURN_MAX     SLO_NSEC_PER_MSEC
 #define ASK_TIME     (10 * SLO_NSEC_PER_SEC)   /* for a request to come in whole */
 #define READ_TIME    (30 * SLO_NSEC_PER_SEC)   /* for a reply to be taken */
 #define GRACE        (50 * SLO_NSEC_PER_MSEC)  /* in which nobody is called silent */
@@ -293,7 +293,7 @@ static void on_turn(struct ev_loop *loop, ev_timer *w, int revents)
 		j->round++;
 		j->render = render_new(&j->server->sources, j->page);
 	}
-	if (!j->render || render_run(j->render, SLICE))
+	if (!j->render || render_run(j->render, TURN_MAX))
 		finish(j);
 	else
 		start_turn(j);

@@ -7,11 +7,6 @@
 #include "core/lease.h"
 #include "io/base/clock.h"
 
-static struct slice text(const char *s)
-{
-	return (struct slice){ (const uint8_t *)s, strlen(s) };
-}
-
 /* A server's key is BACKEND/SERVER, and no backend has a '/'. */
 static struct slice backend_of(const struct roster_server *s)
 {
@@ -43,7 +38,7 @@ static void write_model(struct snapshot_writer *w, slo_nsec now, const struct sc
                         struct learned *learned)
 {
 	struct snapshot_model out = {
-		.name = text(m->fleet.name),
+		.name = slice_of(m->fleet.name),
 		.input = mean_of(&m->estimator.input),
 		.json = mean_of(&m->estimator.json),
 		.stream = mean_of(&m->estimator.stream),
@@ -61,9 +56,9 @@ static void write_lease(struct snapshot_writer *w, slo_nsec to_unix, const struc
 	struct sched_lease l = lease_of(r);
 	struct snapshot_lease out = {
 		.id = { (const uint8_t *)l.id, l.id_len },
-		.model = text(l.model->fleet.name),
+		.model = slice_of(l.model->fleet.name),
 		.backend = backend_of(roster_server(l.server)),
-		.server = text(l.server->name),
+		.server = slice_of(l.server->name),
 		.load = l.load,
 		.created = l.created + to_unix,
 		.arrived = l.arrived + to_unix,
@@ -71,7 +66,7 @@ static void write_lease(struct snapshot_writer *w, slo_nsec to_unix, const struc
 		.input = l.input,
 		.output = l.output,
 		.estimate = l.estimate,
-		.strategy = text(policy_strategy_name(l.strategy)),
+		.strategy = slice_of(policy_strategy_name(l.strategy)),
 		.flags = (l.stream ? SNAPSHOT_STREAM : 0) |
 		         (l.stream_guessed ? SNAPSHOT_STREAM_GUESSED : 0) |
 		         (l.fallback ? SNAPSHOT_FALLBACK : 0),
@@ -95,7 +90,7 @@ struct snapshot_writer *agent_snapshot_write(struct agent *a, slo_nsec now, stru
 	TAILQ_FOREACH (m, sched_models(a->sched), link)
 		write_model(w, now, m, learned);
 	for (const struct roster_server *s = a->roster.servers; s; s = s->hh.next) {
-		struct snapshot_server server = { backend_of(s), text(s->server->name),
+		struct snapshot_server server = { backend_of(s), slice_of(s->server->name),
 			                          (uint32_t)s->state };
 
 		if (!s->configured && !roster_is_leaving(s))

@@ -14,7 +14,7 @@
 #include "io/redis/redis_tls.h"
 
 #define PATIENCE     10.0 /* seconds to be up, and for a reply */
-#define SLICE        SLO_NSEC_PER_MSEC
+#define TURN_MAX     SLO_NSEC_PER_MSEC
 #define CHUNK        16384
 #define ELEMENTS_MAX 20000 /* of one array */
 #define WHY_MAX      256
@@ -261,7 +261,7 @@ static void take_replies(struct redis_link *l)
 		if (!hand_on(l) && !read_some(l))
 			break;
 		took = clock_nsec() - began;
-	} while (l->reader && l->opened == opened && took < SLICE);
+	} while (l->reader && l->opened == opened && took < TURN_MAX);
 	took = clock_nsec() - began;
 	if (took > l->longest)
 		l->longest = took;

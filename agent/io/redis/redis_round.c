@@ -7,10 +7,10 @@
 #include "redis_private.h"
 #include "wire/profdoc.h"
 
-#define PATTERN "aibrix:profile_*"
-#define COUNT   "500"   /* keys that one SCAN looks at, more or less */
-#define PAGES   1000000 /* of one scan: some 500 million keys, or a cursor that never comes round */
-#define SLICE   SLO_NSEC_PER_MSEC
+#define PATTERN  "aibrix:profile_*"
+#define COUNT    "500"   /* keys that one SCAN looks at, more or less */
+#define PAGES    1000000 /* of one scan: some 500 million keys, or a cursor that never comes round */
+#define TURN_MAX SLO_NSEC_PER_MSEC
 
 #define STRINGIFY_(x) #x
 #define STRINGIFY(x)  STRINGIFY_(x)
@@ -204,7 +204,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 
 	while (r->swept < c->profiles.count) {
 		sweep_one(c, c->profiles.entry[r->swept++]);
-		if (clock_nsec() - began > SLICE) {
+		if (clock_nsec() - began > TURN_MAX) {
 			ev_timer_set(w, 0., 0.);
 			ev_timer_start(loop, w);
 			return;

@@ -1,6 +1,7 @@
 #include "wire/json/json_scan.h"
 
 #include <endian.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { CH_QUOTE = '"', CH_BACKSLASH = '\\' };
@@ -314,79 +315,65 @@ bool json_decode(struct slice raw, uint8_t *out, size_t cap, size_t *len)
 	return true;
 }
 
-/* mantissa x 10^exp10, both as far as they matter to an int64. */
-struct decimal {
-	int64_t mantissa;
-	int64_t exp10;
-};
-
-/* Takes digits; frac: they stand behind the point. false: there is none. */
-static bool take_digits(struct json_cursor *c, struct decimal *d, bool frac)
+/* How many digits s starts with. */
+static size_t digits(struct slice s)
 {
-	const uint8_t *start = c->p;
+	uint64_t unused;
 
-	for (; c->p < c->end && *c->p >= '0' && *c->p <= '9'; c->p++) {
-		bool room = d->mantissa < INT64_MAX / 10 - 1;
+	return slice_digits(s, &unused);
+}
 
-		if (room)
-			d->mantissa = d->mantissa * 10 + (*c->p - '0');
-		if (room == frac)
-			d->exp10 += frac ? -1 : 1;
+/* The length of the number that s starts with, 0: it does not start with one. *whole is how much
+ * of it stands before the point or exponent, *exponent whether it has one. */
+static size_t number_length(struct slice s, size_t *whole, bool *exponent)
+{
+	size_t at = s.len > 0 && s.p[0] == '-', n = digits(slice_behind(s, at));
+
+	if (n == 0 || (n > 1 && s.p[at] == '0'))
+		return 0;
+	*whole = at += n;
+	if (at < s.len && s.p[at] == '.') {
+		n = digits(slice_behind(s, at + 1));
+		if (n == 0)
+			return 0;
+		at += 1 + n;
 	}
-	return c->p > start;
+	*exponent = at < s.len && (s.p[at] | 0x20) == 'e';
+	if (!*exponent)
+		return at;
+	at++;
+	at += at < s.len && (s.p[at] == '+' || s.p[at] == '-');
+	n = digits(slice_behind(s, at));
+	return n > 0 ? at + n : 0;
 }
 
-static bool take_one(struct json_cursor *c, uint8_t a, uint8_t b)
+static int64_t clamped(double d)
 {
-	if (c->p == c->end || (*c->p != a && *c->p != b))
-		return false;
-	c->p++;
-	return true;
+	return d >= 0x1p63 ? INT64_MAX : d <= -0x1p63 ? -INT64_MAX : (int64_t)d;
 }
 
-static int64_t decimal_value(struct decimal d)
-{
-	for (; d.exp10 < 0 && d.mantissa > 0; d.exp10++)
-		d.mantissa /= 10;
-	for (; d.exp10 > 0 && d.mantissa > 0; d.exp10--) {
-		if (d.mantissa > INT64_MAX / 10)
-			return INT64_MAX;
-		d.mantissa *= 10;
-	}
-	return d.mantissa;
-}
+/* Who writes a count with an exponent writes it short: a longer one is as good as endless. */
+#define EXPONENT_NUMBER_MAX 63
 
 bool json_number(struct slice word, int64_t *value)
 {
-	struct json_cursor c = { .p = word.p, .end = word.p + word.len };
-	struct decimal d = { 0, 0 };
-	struct decimal e = { 0, 0 };
-	bool negative = take_one(&c, '-', '-');
+	bool negative = word.len > 0 && word.p[0] == '-', exponent = false;
+	char copy[EXPONENT_NUMBER_MAX + 1];
+	size_t whole = 0;
+	uint64_t v;
 
-	if (take_one(&c, '0', '0')) {
-		if (c.p < c.end && *c.p >= '0' && *c.p <= '9')
-			return false;
-	} else if (!take_digits(&c, &d, false)) {
+	if (word.len == 0 || number_length(word, &whole, &exponent) != word.len)
 		return false;
+	if (exponent && word.len <= EXPONENT_NUMBER_MAX) {
+		memcpy(copy, word.p, word.len);
+		copy[word.len] = '\0';
+		*value = clamped(strtod(copy, NULL));
+		return true;
 	}
-	if (take_one(&c, '.', '.') && !take_digits(&c, &d, true))
-		return false;
-	if (take_one(&c, 'e', 'E')) {
-		bool down = take_one(&c, '-', '-');
-
-		if (!down)
-			(void)take_one(&c, '+', '+');
-		if (!take_digits(&c, &e, false))
-			return false;
-		/* Beyond this the value is 0 or clamped, unless a mantissa makes up for it that
-		 * long: then it is wrong, but harmless. */
-		if (e.exp10 > 0 || e.mantissa > 1000000)
-			e.mantissa = 1000000;
-		d.exp10 += down ? -e.mantissa : e.mantissa;
-	}
-	if (c.p != c.end)
-		return false;
-	*value = negative ? -decimal_value(d) : decimal_value(d);
+	(void)slice_digits((struct slice){ word.p + negative, whole - negative }, &v);
+	if (v > INT64_MAX || exponent)
+		v = INT64_MAX;
+	*value = negative ? -(int64_t)v : (int64_t)v;
 	return true;
 }
 

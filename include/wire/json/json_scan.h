@@ -32,7 +32,7 @@ int json_peek_far(struct json_cursor *c); /* json_peek() where there may be whit
 static inline int json_peek(struct json_cursor *c)
 {
 	/* White space is at most a blank, and mostly there is none. */
-	return c->p<c->end && * c->p> ' ' ? *c->p : json_peek_far(c);
+	return (c->p < c->end) && (*c->p > ' ') ? *c->p : json_peek_far(c);
 }
 
 /* Takes the byte that json_peek() has just shown. */
@@ -58,8 +58,8 @@ bool json_skip(struct json_cursor *c);
 bool json_piece(struct slice *rest, uint8_t buf[JSON_PIECE_MAX], struct slice *piece);
 /* The decoded string into at most cap bytes. false: it does not fit, out is undefined. */
 MUSTCHECK bool json_decode(struct slice raw, uint8_t *out, size_t cap, size_t *len);
-/* The number that word is, its fraction cut off, clamped to +-INT64_MAX. false: not a JSON number.
- */
+/* The number that word is, its fraction cut off, clamped to +-INT64_MAX; one with an exponent is
+ * as exact as a double, and clamped if it has more than 63 bytes. false: not a JSON number. */
 MUSTCHECK bool json_number(struct slice word, int64_t *value);
 /* Whether word is true, false or null; when cut, whether it could become one of them. */
 bool json_literal(struct slice word, bool cut);

@@ -11,11 +11,6 @@
 
 #include "wire/file/record.h"
 
-static struct slice text(const char *s)
-{
-	return (struct slice){ (const uint8_t *)s, strlen(s) };
-}
-
 static const int64_t numbers[] = { 0, -1, INT64_MAX, INT64_MIN, 127, 128, 65536 };
 
 /* One of a kind with something in every member. */
@@ -29,7 +24,7 @@ static struct slo_event an_event(enum slo_event_kind kind)
 		.now = 1000000 + (slo_nsec)kind,
 		.created = -5,
 		.arrived = INT64_MAX,
-		.text = text("7F000001:1 \xff\"\\"),
+		.text = slice_of("7F000001:1 \xff\"\\"),
 		.model = 1,
 		.deployment = 31,
 		.server = UINT64_MAX,
@@ -226,11 +221,11 @@ static void another_head_is_told_from_another_layout(void **state)
 	bool known = true;
 
 	(void)state;
-	assert_false(record_is_head(text("SLOREC1"), &known));
-	assert_false(record_is_head(text("SLOSNAP1"), &known));
-	assert_true(record_is_head(text("SLOREC2\n"), &known));
+	assert_false(record_is_head(slice_of("SLOREC1"), &known));
+	assert_false(record_is_head(slice_of("SLOSNAP1"), &known));
+	assert_true(record_is_head(slice_of("SLOREC2\n"), &known));
 	assert_false(known);
-	assert_true(record_is_head(text("SLOREC1\nmore"), &known));
+	assert_true(record_is_head(slice_of("SLOREC1\nmore"), &known));
 	assert_true(known);
 }
 

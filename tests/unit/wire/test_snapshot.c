@@ -13,11 +13,6 @@
 
 #define WRITTEN INT64_C(1764000000123456789)
 
-static struct slice text(const char *s)
-{
-	return (struct slice){ (const uint8_t *)s, strlen(s) };
-}
-
 static bool is(struct slice s, const char *want)
 {
 	return s.len == strlen(want) && memcmp(s.p, want, s.len) == 0;
@@ -27,7 +22,7 @@ static const struct snapshot_count counts[] = { { 0, 9, 6, 12 }, { 23, 0, 20, UI
 
 static struct snapshot_model a_model(void)
 {
-	return (struct snapshot_model){ .name = text("org/model"),
+	return (struct snapshot_model){ .name = slice_of("org/model"),
 		                        .input = { -0.25, 64 },
 		                        .json = { 4.5, 1 },
 		                        .stream = { 0, 0 },
@@ -37,10 +32,10 @@ static struct snapshot_model a_model(void)
 
 static struct snapshot_lease a_lease(void)
 {
-	return (struct snapshot_lease){ .id = text("7F000001:1"),
-		                        .model = text("org/model"),
-		                        .backend = text("be"),
-		                        .server = text("l20-3"),
+	return (struct snapshot_lease){ .id = slice_of("7F000001:1"),
+		                        .model = slice_of("org/model"),
+		                        .backend = slice_of("be"),
+		                        .server = slice_of("l20-3"),
 		                        .load = UINT64_C(1) << 32,
 		                        .created = WRITTEN - 5,
 		                        .arrived = -7,
@@ -48,7 +43,7 @@ static struct snapshot_lease a_lease(void)
 		                        .input = 512,
 		                        .output = 64,
 		                        .estimate = -1,
-		                        .strategy = text("slo-pack-load"),
+		                        .strategy = slice_of("slo-pack-load"),
 		                        .flags = SNAPSHOT_STREAM | SNAPSHOT_FALLBACK,
 		                        .goal = 3,
 		                        .per_token = 0.05,
@@ -61,7 +56,7 @@ static struct slice a_file(void)
 	struct snapshot_writer *w = snapshot_begin(WRITTEN);
 	struct snapshot_model m = a_model();
 	struct snapshot_lease l = a_lease();
-	const struct snapshot_server s = { text("be"), text("l20-3"), 2 };
+	const struct snapshot_server s = { slice_of("be"), slice_of("l20-3"), 2 };
 	struct slice out;
 	uint8_t *copy;
 
