@@ -42,8 +42,14 @@ enum slo_event_kind {
 	SLO_EVENT_DECISION, /* a step's answer */
 	SLO_EVENT_LET_GO,   /* the answer of a waiting request that was let go */
 	SLO_EVENT_PASS,     /* an answer without the scheduler */
+	/* The fleet, since times are learned */
+	SLO_EVENT_PROMISE, /* count: the goal's kind; real: per token, fixed */
+	SLO_EVENT_SOURCE,  /* count: where a deployment's times come from; order: the state of what
+	                    * was  learned; real: the six rates of core/latency/rates.h, in their
+	                    * order */
+	SLO_EVENT_SLOWER,  /* real: how much more a request weighs on that server */
 };
-#define SLO_EVENT_KINDS 27
+#define SLO_EVENT_KINDS 30
 
 #define SLO_EVENT_OPTIONS 10
 
@@ -64,7 +70,7 @@ struct slo_event {
 	int64_t count;
 	uint64_t order, turn;
 	slo_nsec waited;
-	double real[4]; /* of a profile */
+	double real[6];
 	const int64_t *list;
 	size_t list_n;
 };

@@ -22,6 +22,16 @@ void decide_refuse(struct sched *s, slo_nsec now, struct request *r, enum slo_ve
 	answer(now, r, verdict, reason, out);
 }
 
+/* What r weighs on that server. */
+static slo_load load_on(const struct seat *seat, slo_load load)
+{
+	double more = (double)load * seat->slower;
+
+	if (!(seat->slower > 1) || !fleet_learned(seat->deployment))
+		return load;
+	return more < (double)SLO_LOAD_MAX ? (slo_load)more : SLO_LOAD_MAX;
+}
+
 static void place(struct sched *s, slo_nsec now, struct request *r, struct seat *seat,
                   slo_load load, enum slo_verdict verdict, enum slo_reason reason,
                   struct sched_action *out)
@@ -29,7 +39,7 @@ static void place(struct sched *s, slo_nsec now, struct request *r, struct seat 
 	sched_leave_queue(s, r);
 	requests_move(&s->requests, r, REQUEST_DISPATCHED, now);
 	r->goal = rank_goal(seat->deployment, r);
-	sched_lease_open(s, r, seat, load);
+	sched_lease_open(s, r, seat, load_on(seat, load));
 	answer(now, r, verdict, reason, out);
 	out->seat = seat;
 }
@@ -40,11 +50,36 @@ static struct seat *pick_any(struct sched *s, const struct model *m, enum slo_st
 	                                       : policy_least_request(m);
 }
 
+/* While nothing is known of a model that promises something: the server with the least tokens, for
+ * its size as far as that is known. What was charged is such a share. */
+static struct seat *pick_cold(const struct model *m)
+{
+	struct seat *best = NULL;
+
+	if (m->promise.kind == GOAL_NONE)
+		return NULL;
+	for (size_t i = 0; i < m->deployments; i++) {
+		const struct deployment *d = m->deployment[i];
+		struct seat *seat = fleet_emptiest_seat(d);
+
+		if (!seat)
+			continue;
+		if (!fleet_learned(d) || d->force.state != LATENCY_COLD)
+			return NULL;
+		if (!best || seat->server->ledger.used < best->server->ledger.used ||
+		    (seat->server->ledger.used == best->server->ledger.used &&
+		     seat->turn < best->turn))
+			best = seat;
+	}
+	return best;
+}
+
 /* To any usable server of the model, without a test of capacity. */
 static void fall_back(struct sched *s, slo_nsec now, struct request *r, enum slo_reason reason,
                       struct sched_action *out)
 {
-	struct seat *seat = pick_any(s, &r->model->fleet, s->conf.fallback);
+	struct seat *cold = pick_cold(&r->model->fleet);
+	struct seat *seat = cold ? cold : pick_any(s, &r->model->fleet, s->conf.fallback);
 
 	if (!seat) {
 		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_NO_SERVER, out);
@@ -52,7 +87,46 @@ static void fall_back(struct sched *s, slo_nsec now, struct request *r, enum slo
 	}
 	r->fallback = true;
 	place(s, now, r, seat, rank_load(seat->deployment, r), SLO_FALLBACK, reason, out);
-	out->strategy = s->conf.fallback;
+	out->strategy = cold ? SLO_STRATEGY_LEAST_LOAD : s->conf.fallback;
+}
+
+/* Whether r may have waited for that server in vain: what is known of it may be wrong, and it is
+ * not so full that r would only wait inside the engine, where nothing is learned from its time. */
+static bool is_doubted(const struct deployment *d, const struct server *server,
+                       const struct request *r)
+{
+	const struct latency_force *f = &d->force;
+
+	if (!fleet_learned(d) || f->state == LATENCY_HOT)
+		return false;
+	if (f->rates.kv > 0)
+		return latency_flow_held(&server->flow) + r->input + r->output <= f->rates.kv;
+	return server->ledger.used + rank_load(d, r) <= 2 * SLO_LOAD_ONE;
+}
+
+static struct seat *pick_doubted(const struct model *m, const struct request *r)
+{
+	for (size_t i = 0; i < m->deployments; i++) {
+		struct seat *seat = fleet_emptiest_seat(m->deployment[i]);
+
+		if (seat && is_doubted(m->deployment[i], seat->server, r))
+			return seat;
+	}
+	return NULL;
+}
+
+void decide_timeout(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out)
+{
+	struct seat *seat = pick_doubted(&r->model->fleet, r);
+
+	if (!seat) {
+		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_QUEUE_TIMEOUT, out);
+		return;
+	}
+	r->fallback = true;
+	place(s, now, r, seat, rank_load(seat->deployment, r), SLO_FALLBACK,
+	      SLO_REASON_QUEUE_TIMEOUT, out);
+	out->strategy = SLO_STRATEGY_LEAST_LOAD;
 }
 
 void decide_let_go(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out)

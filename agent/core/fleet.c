@@ -106,6 +106,7 @@ void fleet_deployment_free(struct deployment *d)
 		m->deployment[i]->index = (uint32_t)i;
 	}
 	profile_free(d->profile);
+	free(d->learner);
 	free(d->name);
 	free(d);
 }
@@ -221,6 +222,7 @@ slo_err fleet_seat(struct deployment *d, struct server *s)
 	if (!seat)
 		return SLO_ENOMEM;
 	seat->server = s;
+	seat->slower = 1;
 	seat->next_of_server = s->seats;
 	s->seats = seat;
 	m->seats++;

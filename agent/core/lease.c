@@ -76,6 +76,7 @@ static void fill(struct sched *s, struct request *r, const struct sched_lease *l
 	r->stream = l->stream;
 	r->stream_guessed = l->stream_guessed;
 	r->fallback = l->fallback;
+	r->untaught = true;
 	r->goal = l->goal;
 	r->seq = ++s->seq;
 	r->generation = s->generation;

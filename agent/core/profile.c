@@ -184,7 +184,7 @@ struct goal profile_goal(const struct profile *p, const struct slo_target *own)
 	if (own->tpot > 0 || own->ttft > 0 || own->e2e > 0)
 		return goal_of((double)own->tpot / 1e9, (double)own->ttft / 1e9, 0,
 		               (double)own->e2e / 1e9);
-	return p->goal;
+	return p ? p->goal : goal_of(0, 0, 0, 0);
 }
 
 slo_nsec goal_span(const struct goal *g, int64_t input, int64_t output)
@@ -218,6 +218,11 @@ bool profile_rank(const struct profile *p, size_t cell, const struct goal *g, in
 bool profile_infeasible(const struct profile *p, size_t cell)
 {
 	return p->cell[cell].infeasible;
+}
+
+double profile_e2e(const struct profile *p, size_t cell)
+{
+	return p->cell[cell].e2e == NO_DATA ? 0 : (double)p->cell[cell].e2e / 1e9;
 }
 
 slo_load profile_load(const struct profile *p, size_t cell)

@@ -1,33 +1,99 @@
 #include "core/rank.h"
 
-static bool rank_in(const struct deployment *d, const struct request *r, struct rank_option *out)
-{
-	struct goal goal;
-	slo_nsec rank;
-	size_t cell;
+#include <math.h>
 
-	if (!d->profile || d->usable == 0)
+#define KV_COMPARED   8192.0
+#define EXPECTED_MOST 1e9 /* seconds */
+
+static bool has_target(const struct slo_target *t)
+{
+	return t->tpot > 0 || t->ttft > 0 || t->e2e > 0;
+}
+
+/* What a deployment says of a request with a goal. */
+struct view {
+	slo_nsec rank; /* of one that was created just now */
+	slo_load load;
+	bool infeasible;
+};
+
+static bool view_given(const struct profile *p, const struct request *r, const struct goal *goal,
+                       struct view *out)
+{
+	size_t cell = profile_cell(p, r->input, r->output);
+
+	out->load = profile_load(p, cell);
+	out->infeasible = profile_infeasible(p, cell);
+	return profile_rank(p, cell, goal, r->input, r->output, &out->rank);
+}
+
+static struct latency_target rank_target(const struct goal *goal, const struct request *r)
+{
+	double seconds = (double)goal_span(goal, r->input, r->output) / 1e9;
+
+	return goal->kind == GOAL_TTFT ? (struct latency_target){ .ttft = seconds }
+	                               : (struct latency_target){ .e2e = seconds };
+}
+
+/* Nobody is refused by rates that may be wrong, or for a target of his own. */
+static bool view_learned(const struct latency_force *f, const struct request *r,
+                         const struct goal *goal, struct view *out)
+{
+	struct latency_target target = rank_target(goal, r);
+	struct latency_cell c = latency_cell(&f->rates, r->input, r->output, &target);
+	double expected = goal->kind == GOAL_TTFT ? c.ttft : c.e2e;
+	double alone = goal->kind == GOAL_TTFT ? c.first : c.own + c.others;
+
+	out->load = latency_load(&c);
+	out->infeasible =
+	    f->state == LATENCY_HOT && !has_target(&r->own) && alone > target.e2e + target.ttft;
+	out->rank =
+	    (slo_nsec)(fmin(expected, EXPECTED_MOST) * 1e9) - goal_span(goal, r->input, r->output);
+	return goal->kind != GOAL_NONE;
+}
+
+static bool rank_in(const struct deployment *d, const struct request *r, bool warm,
+                    struct rank_option *out)
+{
+	struct goal goal = rank_goal(d, r);
+	struct view v;
+
+	if (d->usable == 0)
 		return false;
-	goal = profile_goal(d->profile, &r->own);
-	cell = profile_cell(d->profile, r->input, r->output);
-	if (!profile_rank(d->profile, cell, &goal, r->input, r->output, &rank))
+	if (fleet_learned(d) ? !warm || !view_learned(&d->force, r, &goal, &v)
+	                     : !d->profile || !view_given(d->profile, r, &goal, &v))
 		return false;
-	out->start = r->created - rank;
-	out->load = profile_load(d->profile, cell);
+	out->start = r->created - v.rank;
+	out->load = v.load;
 	out->deployment = d->index;
-	out->infeasible = profile_infeasible(d->profile, cell);
+	out->infeasible = v.infeasible;
 	return true;
+}
+
+/* Whether anything is known of a deployment with a usable server. Where nothing is, a guess would
+ * decide; beside one that is known, a deployment that is still cold may be tried. */
+static bool is_warm(const struct model *m)
+{
+	for (size_t i = 0; i < m->deployments; i++) {
+		const struct deployment *d = m->deployment[i];
+
+		if (d->usable > 0 &&
+		    (fleet_learned(d) ? d->force.state != LATENCY_COLD : d->profile != NULL))
+			return true;
+	}
+	return false;
 }
 
 size_t rank_options(const struct model *m, const struct request *r, struct rank_option *options)
 {
+	bool warm = is_warm(m);
 	size_t n = 0;
 
 	for (size_t i = 0; i < m->deployments; i++) {
 		struct rank_option o;
 		size_t at;
 
-		if (!rank_in(m->deployment[i], r, &o))
+		if (!rank_in(m->deployment[i], r, warm, &o))
 			continue;
 		/* The latest start is the lowest rank; equal ones stay in order. */
 		for (at = n; at > 0 && options[at - 1].start < o.start; at--)
@@ -43,23 +109,48 @@ bool rank_infeasible(const struct model *m, const struct request *r)
 	for (size_t i = 0; i < m->deployments; i++) {
 		const struct deployment *d = m->deployment[i];
 
-		if (d->profile && d->usable > 0 &&
-		    profile_goal(d->profile, &r->own).kind != GOAL_NONE &&
+		if (!fleet_learned(d) && d->profile && d->usable > 0 &&
+		    rank_goal(d, r).kind != GOAL_NONE &&
 		    profile_infeasible(d->profile, profile_cell(d->profile, r->input, r->output)))
 			return true;
 	}
 	return false;
 }
 
+/* The share of its tokens in the cache, or in one of a size that serves to compare. */
+static slo_load load_cold(const struct latency_force *f, const struct request *r)
+{
+	double tokens = (double)r->input + (double)r->output + 1;
+
+	return (slo_load)((double)SLO_LOAD_ONE *
+	                  fmin(tokens / (f->rates.kv > 0 ? f->rates.kv : KV_COMPARED), 1));
+}
+
 slo_load rank_load(const struct deployment *d, const struct request *r)
 {
-	return d->profile ? profile_load(d->profile, profile_cell(d->profile, r->input, r->output))
-	                  : 0;
+	struct goal goal = rank_goal(d, r);
+	struct latency_target target;
+	struct latency_cell c;
+
+	if (!fleet_learned(d))
+		return d->profile
+		           ? profile_load(d->profile, profile_cell(d->profile, r->input, r->output))
+		           : 0;
+	if (d->force.state == LATENCY_COLD)
+		/* A model that promises nothing is left alone until something is known. */
+		return d->model->promise.kind == GOAL_NONE ? 0 : load_cold(&d->force, r);
+	target = rank_target(&goal, r);
+	c = latency_cell(&d->force.rates, r->input, r->output, &target);
+	return latency_load(&c);
 }
 
 struct goal rank_goal(const struct deployment *d, const struct request *r)
 {
-	if (!d->profile)
-		return (struct goal){ GOAL_NONE, 0, 0 };
-	return profile_goal(d->profile, &r->own);
+	const struct goal none = { GOAL_NONE, 0, 0 };
+
+	if (has_target(&r->own))
+		return profile_goal(NULL, &r->own);
+	if (d->model->promise.kind != GOAL_NONE)
+		return d->model->promise;
+	return d->profile ? profile_goal(d->profile, &r->own) : none;
 }

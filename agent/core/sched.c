@@ -256,7 +256,7 @@ static bool step_timeout(struct sched *s, slo_nsec now, struct sched_action *out
 
 	if (!r || later(r->arrived, s->conf.queue_timeout) > now)
 		return false;
-	decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_QUEUE_TIMEOUT, out);
+	decide_timeout(s, now, r, out);
 	return true;
 }
 
@@ -392,7 +392,8 @@ static void cancel(struct sched *s, slo_nsec now, struct request *r)
 	r->ended = true;
 }
 
-static void learn(slo_nsec now, const struct request *r, const struct sched_outcome *outcome,
+/* Whether the real size of the answer is known. */
+static bool learn(slo_nsec now, const struct request *r, const struct sched_outcome *outcome,
                   struct sched_end *out)
 {
 	struct sched_model *m = r->model;
@@ -402,27 +403,30 @@ static void learn(slo_nsec now, const struct request *r, const struct sched_outc
 	if (outcome->output >= 0)
 		out->output = tokens_clamp(outcome->output);
 	if (!outcome->completed || !m)
-		return;
+		return false;
 	if (outcome->input >= 0 && r->estimate >= 0)
 		estimator_learn_input(&m->estimator, r->estimate, out->input);
 	if (outcome->output >= 0 && outcome->bytes >= 0 && !r->stream_guessed)
 		estimator_learn_output(&m->estimator, r->stream, outcome->bytes, out->output);
 	if (outcome->output < 0 && outcome->bytes >= 0)
 		out->output = estimator_output(&m->estimator, r->stream, outcome->bytes);
-	if (outcome->output >= 0 || outcome->bytes >= 0)
-		predictor_learn(m->predictor, now, out->input, out->output);
+	if (outcome->output < 0 && outcome->bytes < 0)
+		return false;
+	predictor_learn(m->predictor, now, out->input, out->output);
+	return true;
 }
 
 static void close_lease(struct sched *s, slo_nsec now, struct request *r,
                         const struct sched_outcome *outcome, struct sched_end *out)
 {
 	out->server = fleet_server_of(&r->charge);
-	sched_lease_close(s, r);
 	out->waited = r->since - r->arrived;
 	out->request = r;
 	out->input = r->input;
 	out->output = r->output;
-	learn(now, r, outcome, out);
+	if (learn(now, r, outcome, out))
+		sched_stay_end(s, now, r, out->output);
+	sched_lease_close(s, now, r);
 	r->ended = true;
 	sched_over(s, now, r);
 }

@@ -243,6 +243,7 @@ slo_err sched_profile_set(struct sched *s, struct deployment *d, struct profile 
 		return SLO_ESTALE;
 	profile_free(d->profile);
 	d->profile = p;
+	sched_trust_again(s, d);
 	queue_refresh(&m->queue);
 	sched_mark_dirty(s, m);
 	if (tapped(s))
@@ -256,6 +257,7 @@ void sched_profile_drop(struct sched *s, struct deployment *d)
 
 	profile_free(d->profile);
 	d->profile = NULL;
+	sched_trust_again(s, d);
 	queue_refresh(&m->queue);
 	sched_mark_dirty(s, m);
 	if (tapped(s))

@@ -19,8 +19,8 @@ struct sched {
 	struct sched_models dirty; /* something changed since their last decision round */
 	struct servers servers;
 	uint64_t seq;
-	uint32_t settled; /* rounds of decisions that came to their end; a request that came since was
-	                   * not refused a place yet */
+	uint32_t settled; /* rounds of decisions that came to their end; a request that came since
+	                   * was not refused a place yet */
 	slo_nsec stepped; /* when sched_step() was called last */
 	uint64_t leases_expired;
 	uint32_t generation;           /* changes of HAProxy's processes */
@@ -46,7 +46,18 @@ void sched_over(struct sched *s, slo_nsec now, struct request *r);
 /* Charges the seat's server; r is DISPATCHED. */
 void sched_lease_open(struct sched *s, struct request *r, struct seat *seat, slo_load load);
 /* Gives the charge back: every model of the server has new room. */
-void sched_lease_close(struct sched *s, struct request *r);
+void sched_lease_close(struct sched *s, slo_nsec now, struct request *r);
+
+/* r, which was charged just now, is a part of what goes through its server. */
+void sched_stay_begin(struct request *r, const struct deployment *d);
+/* It ended after `output` tokens, and completed if a deployment is to learn from that. */
+void sched_stay_end(struct sched *s, slo_nsec now, struct request *r, int64_t output);
+/* Its profile is another one. */
+void sched_trust_again(struct sched *s, struct deployment *d);
+/* Of what another scheduler learned: other rates are in force in d, another weight on a server. */
+void sched_force(struct sched *s, struct deployment *d, enum fleet_source source,
+                 const struct latency_force *force);
+void sched_slower(struct sched *s, struct seat *seat, double slower);
 /* The same where the model, if it is still there, has no seat on the server. */
 void sched_lease_open_unseated(struct sched *s, struct request *r, struct server *server,
                                slo_load load);
@@ -65,6 +76,9 @@ COLD void tap_model(struct sched *s, enum slo_event_kind kind, const struct sche
 COLD void tap_deployment(struct sched *s, enum slo_event_kind kind, const struct deployment *d);
 COLD void tap_server(struct sched *s, enum slo_event_kind kind, const struct server *server);
 COLD void tap_seat(struct sched *s, enum slo_event_kind kind, const struct seat *seat);
+COLD void tap_promise(struct sched *s, const struct sched_model *m);
+COLD void tap_source(struct sched *s, const struct deployment *d);
+COLD void tap_slower(struct sched *s, const struct seat *seat);
 COLD void tap_order(struct sched *s, const struct sched_model *m, struct deployment *const *order);
 COLD void tap_request(struct sched *s, enum slo_event_kind kind, slo_nsec now,
                       const struct request *r);
@@ -82,6 +96,8 @@ bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
 void decide_at_once(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out);
 /* Sends r to any usable server of its model, or lets HAProxy do that. */
 void decide_let_go(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out);
+/* r waited as long as it may. */
+void decide_timeout(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out);
 /* Answers r without a server. */
 void decide_refuse(struct sched *s, slo_nsec now, struct request *r, enum slo_verdict verdict,
                    enum slo_reason reason, struct sched_action *out);

@@ -23,6 +23,7 @@ static void hold(struct sched *s, struct request *r, struct server *server)
 void sched_lease_open(struct sched *s, struct request *r, struct seat *seat, slo_load load)
 {
 	fleet_charge(seat, load, &r->charge);
+	sched_stay_begin(r, seat->deployment);
 	hold(s, r, seat->server);
 }
 
@@ -30,6 +31,7 @@ void sched_lease_open_unseated(struct sched *s, struct request *r, struct server
                                slo_load load)
 {
 	fleet_charge_unseated(server, load, &r->charge);
+	sched_stay_begin(r, NULL);
 	hold(s, r, server);
 }
 
@@ -43,11 +45,13 @@ static void room_on(struct sched *s, const struct server *server)
 	}
 }
 
-void sched_lease_close(struct sched *s, struct request *r)
+void sched_lease_close(struct sched *s, slo_nsec now, struct request *r)
 {
 	struct server *server = fleet_server_of(&r->charge);
+	struct latency_features unused;
 	slo_err err = fleet_release(server, &r->charge);
 
+	(void)latency_flow_leave(&server->flow, now, r->since, r->output, &r->stay, &unused);
 	assert(err == SLO_OK);
 	(void)err;
 	if (r->model)
@@ -66,7 +70,7 @@ void sched_lease_close(struct sched *s, struct request *r)
 void sched_lease_expire(struct sched *s, slo_nsec now, struct request *r, enum fleet_repair cause)
 {
 	fleet_server_of(&r->charge)->repairs[cause]++;
-	sched_lease_close(s, r);
+	sched_lease_close(s, now, r);
 	sched_over(s, now, r);
 	s->leases_expired++;
 	if (tapped(s) && cause != FLEET_REPAIR_MAX_AGE) /* that a step does by itself */

@@ -70,6 +70,40 @@ static struct slo_event seat_event(enum slo_event_kind kind, const struct seat *
 		                   .count = seat->server->usable ? (int64_t)seat->index : 0 };
 }
 
+static struct slo_event promise_event(const struct sched_model *m)
+{
+	const struct goal *g = &m->fleet.promise;
+
+	return (struct slo_event){ .kind = SLO_EVENT_PROMISE,
+		                   .model = m->number,
+		                   .count = (int64_t)g->kind,
+		                   .real = { g->per_token, g->fixed } };
+}
+
+static struct slo_event source_event(const struct deployment *d)
+{
+	const struct latency_rates *r = &d->force.rates;
+	struct slo_event e = deployment_event(SLO_EVENT_SOURCE, d);
+
+	e.count = (int64_t)d->source;
+	e.order = (uint64_t)d->force.state;
+	e.real[0] = r->step;
+	e.real[1] = r->prompt;
+	e.real[2] = r->cached;
+	e.real[3] = r->kv;
+	e.real[4] = r->safety;
+	e.real[5] = r->crowd;
+	return e;
+}
+
+static struct slo_event slower_event(const struct seat *seat)
+{
+	struct slo_event e = seat_event(SLO_EVENT_SLOWER, seat);
+
+	e.real[0] = seat->slower;
+	return e;
+}
+
 static struct slo_event request_event(enum slo_event_kind kind, slo_nsec now,
                                       const struct request *r)
 {
@@ -119,6 +153,27 @@ void tap_config(struct sched *s)
 void tap_model(struct sched *s, enum slo_event_kind kind, const struct sched_model *m)
 {
 	struct slo_event e = model_event(kind, m);
+
+	tap_tell(s, &e);
+}
+
+void tap_promise(struct sched *s, const struct sched_model *m)
+{
+	struct slo_event e = promise_event(m);
+
+	tap_tell(s, &e);
+}
+
+void tap_source(struct sched *s, const struct deployment *d)
+{
+	struct slo_event e = source_event(d);
+
+	tap_tell(s, &e);
+}
+
+void tap_slower(struct sched *s, const struct seat *seat)
+{
+	struct slo_event e = slower_event(seat);
 
 	tap_tell(s, &e);
 }
@@ -258,6 +313,8 @@ static void tell_seats(const struct sched_tap *tap, const struct model *m)
 		if (first == m->deployments)
 			return;
 		tell(tap, seat_event(SLO_EVENT_SEAT, next[first]));
+		if (next[first]->slower > 1)
+			tell(tap, slower_event(next[first]));
 		next[first] = next[first]->next;
 	}
 }
@@ -289,12 +346,16 @@ static void tell_fleet(const struct sched *s, const struct sched_tap *tap)
 	}
 	TAILQ_FOREACH (m, &s->models, link) {
 		tell(tap, model_event(SLO_EVENT_MODEL, m));
+		if (m->fleet.promise.kind != GOAL_NONE)
+			tell(tap, promise_event(m));
 		for (size_t i = 0; i < m->fleet.deployments; i++) {
 			const struct deployment *d = m->fleet.deployment[i];
 
 			tell(tap, deployment_event(SLO_EVENT_DEPLOYMENT, d));
 			if (d->profile)
 				tell_profile(tap, d);
+			if (d->source != FLEET_GIVEN)
+				tell(tap, source_event(d));
 		}
 		tell_seats(tap, &m->fleet);
 	}

@@ -23,6 +23,8 @@
 #include <sys/queue.h>
 
 #include "core/heal_types.h"
+#include "core/latency/flow.h"
+#include "core/latency/learner.h"
 #include "core/ledger.h"
 #include "core/profile.h"
 
@@ -58,6 +60,7 @@ struct server {
 	uint32_t round, released; /* leases, since that round of questions began */
 	uint64_t repairs[FLEET_REPAIRS];
 	struct heal_view view; /* heal.h */
+	struct latency_flow flow;
 	bool usable;
 	struct seat *seats;      /* one per model, linked by next_of_server */
 	LIST_ENTRY(server) link; /* of the fleet */
@@ -77,14 +80,29 @@ struct seat {
 	uint64_t turn;           /* when least-request chose it last, in choices */
 	uint64_t order;          /* in the model's configuration */
 	size_t index;            /* in usable_seat[], while usable */
+	struct latency_speed speed;
+	double slower; /* so many times a request weighs as much here as on the others; >= 1 */
 };
 
 RB_HEAD(seats_by_load, seat);
 RB_HEAD(seats_by_count, seat);
 
+/* What tells how long the servers of a deployment take. */
+enum fleet_source {
+	FLEET_GIVEN,   /* its profile, if it has one */
+	FLEET_AUTO,    /* its profile, else what was learned */
+	FLEET_LEARNED, /* what was learned; a profile is not looked at */
+	FLEET_REFUTED, /* what was learned, as the profile is wrong beyond doubt */
+};
+#define FLEET_SOURCES 4
+
 struct deployment {
 	struct model *model;
-	struct profile *profile;      /* NULL: none yet */
+	struct profile *profile; /* NULL: none yet */
+	enum fleet_source source;
+	struct latency_learner *learner; /* NULL: it does not learn */
+	struct latency_force force;      /* what was learned, if source is not FLEET_GIVEN */
+	uint32_t refuting;               /* ends that speak against its profile, more than for it */
 	struct seats_by_load by_load; /* smallest load first, last configured first among equals */
 	struct seat *seats, **seats_end;
 	size_t usable;
@@ -96,6 +114,7 @@ struct deployment {
 };
 
 struct model {
+	struct goal promise; /* of all its requests that bring no target; GOAL_NONE: none */
 	struct deployment *deployment[SLO_DEPLOYMENTS_MAX];
 	size_t deployments;
 	struct seats_by_count by_count; /* fewest in flight first, longest not chosen first */
@@ -115,6 +134,12 @@ void fleet_deployment_free(struct deployment *d);
 void fleet_order(struct model *m, struct deployment *const *order);
 struct server *fleet_server_new(const char *name);
 void fleet_server_free(struct server *s); /* it has no seat */
+
+/* Whether what was learned is used in d. */
+static inline bool fleet_learned(const struct deployment *d)
+{
+	return d->source >= FLEET_LEARNED || (d->source == FLEET_AUTO && !d->profile);
+}
 
 /* Seats s in d, behind all others. SLO_EINVAL: it has a seat in this model already; SLO_ENOMEM. */
 MUSTCHECK slo_err fleet_seat(struct deployment *d, struct server *s);

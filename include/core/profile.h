@@ -43,7 +43,8 @@ size_t profile_zero_cells(const struct profile *p); /* cells with throughput 0 *
  * outside of the axis its first or last. */
 size_t profile_cell(const struct profile *p, int64_t input, int64_t output);
 
-/* The goal of a request; own replaces the profile's targets as a group if any of it is set. */
+/* The goal of a request; own replaces the profile's targets as a group if any of it is set.
+ * NULL: there is no profile. */
 struct goal profile_goal(const struct profile *p, const struct slo_target *own);
 
 /* The time that a goal allows a request of this size, cut to about 31 years. */
@@ -56,6 +57,9 @@ bool profile_rank(const struct profile *p, size_t cell, const struct goal *g, in
 
 /* Whether the profile says that the target cannot be met in this cell (throughput 0). */
 bool profile_infeasible(const struct profile *p, size_t cell);
+
+/* Mean seconds end to end at the throughput of that cell; 0 when it cannot tell. */
+double profile_e2e(const struct profile *p, size_t cell);
 
 /* Share of a server that one request occupies, by Little's law: a server that sustains tput
  * requests/s at a mean latency of e2e holds tput * e2e of them. 0 when the cell cannot tell. */

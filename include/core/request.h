@@ -20,6 +20,7 @@
 #include <sys/queue.h>
 
 #include "core/id_table.h"
+#include "core/latency/flow.h"
 #include "core/ledger.h"
 #include "core/policy.h"
 #include "core/profile.h"
@@ -54,6 +55,7 @@ struct request {
 		struct {                  /* since DISPATCHED */
 			struct goal goal; /* what it was placed by; GOAL_NONE without a target */
 			struct charge charge;       /* closed when it is over */
+			struct latency_stay stay;   /* on its server */
 			TAILQ_ENTRY(request) lease; /* the server's, while the charge is open */
 		};
 	};
@@ -68,6 +70,7 @@ struct request {
 	bool stream : 1; /* the answer is an event stream */
 	bool stream_guessed : 1;
 	bool ended : 1;    /* its end line came */
+	bool untaught : 1; /* its dispatch was not seen: nothing is learned from its time */
 	bool fallback : 1; /* least-request or random chose in place of its strategy */
 	char id[];         /* id_len bytes, then 0 */
 };

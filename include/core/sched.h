@@ -119,6 +119,13 @@ void sched_server_usable(struct sched *s, struct server *server, bool usable);
 /* Takes p over on SLO_OK. SLO_ESTALE: it is not newer than the one in force. */
 MUSTCHECK slo_err sched_profile_set(struct sched *s, struct deployment *d, struct profile *p);
 /* From now on d has no profile, so any that comes is new. */
+/* What requests of the model are measured against if they bring no target of their own; it
+ * replaces the profiles'. GOAL_NONE: the profiles' hold. */
+void sched_promise(struct sched *s, struct sched_model *m, const struct goal *promise);
+/* Where d's times come from; new ones come from their profile. kv: tokens that the KV cache of a
+ * server of it holds, 0: unknown. What was learned stays. */
+MUSTCHECK slo_err sched_source_set(struct sched *s, struct deployment *d, enum fleet_source source,
+                                   double kv);
 void sched_profile_drop(struct sched *s, struct deployment *d);
 
 struct sched_request {

@@ -295,7 +295,7 @@ void report_table_row(FILE *f, const char *strategy, const json_t *runs)
 void report_dump_head(FILE *f)
 {
 	fputs("strategy,seed,t,workload,input,output,seen_input,seen_output,end,reason,gpu,server,"
-	      "load,wait,ttft,e2e,tpat,met\n",
+	      "load,wait,ttft,e2e,tpat,met,ends,ratio\n",
 	      f);
 }
 
@@ -321,6 +321,6 @@ void report_dump(FILE *f, const struct sim_conf *conf, const struct sim_result *
 			        seconds_of(r->last - r->arrival.t), report_tpat(r));
 		else
 			fputs(",,,", f);
-		fprintf(f, "%d\n", report_met(slo, r));
+		fprintf(f, "%d,%u,%.4f\n", report_met(slo, r), r->ends, (double)r->ratio);
 	}
 }

@@ -45,6 +45,7 @@ struct sim {
 	struct sched_model *models[WORKLOADS_MAX]; /* by workload; mostly all the same */
 	struct sim_server *servers;
 	size_t server_count;
+	struct deployment *learning[SIM_TYPES_MAX]; /* by type, the last one that was added */
 	struct rng errors;
 	size_t turn;                 /* of round-robin */
 	size_t arrived;              /* requests[] before it were submitted */
@@ -155,6 +156,17 @@ static bool give_profile(struct sim *s, struct deployment *d, const struct slo_p
 	return p && sched_profile_set(s->sched, d, p) == SLO_OK;
 }
 
+static bool let_learn(struct sim *s, struct sched_model *m, struct deployment *d, uint32_t type)
+{
+	const struct engine_gpu *gpu = engine_gpu_find(s->out->types[type].gpu);
+	const struct engine_model *model = engine_model_find(s->conf->engine.model);
+	double kv = (double)engine_kv_limit(gpu, model) * s->conf->kv_factor;
+
+	sched_promise(s->sched, m, &s->conf->slo);
+	s->learning[type] = d;
+	return sched_source_set(s->sched, d, FLEET_LEARNED, kv) == SLO_OK;
+}
+
 /* All servers as one deployment, each request 1/maxconn of any of them. With one far target for
  * all, the latest start orders the queue by arrival. */
 static struct sched_model *add_maxconn_model(struct sim *s)
@@ -203,6 +215,8 @@ static struct sched_model *add_model(struct sim *s, const char *name, const char
 			continue;
 		d = sched_deployment_add(m, out->types[t].gpu);
 		if (!d || (out->types[t].profile && !give_profile(s, d, out->types[t].profile)))
+			return NULL;
+		if (s->conf->learned && !let_learn(s, m, d, (uint32_t)t))
 			return NULL;
 		for (size_t i = 0; i < s->server_count; i++)
 			if (s->servers[i].type == t &&
@@ -273,9 +287,19 @@ static size_t make_id(char id[ID_MAX], size_t i)
 	return (size_t)snprintf(id, ID_MAX, "%zx", i);
 }
 
+static void note_lesson(struct sim_request *r, const struct deployment *d, uint64_t before)
+{
+	if (!d || d->learner->ends == before)
+		return;
+	r->ends = (uint32_t)d->learner->ends;
+	r->ratio = (float)d->learner->ratio;
+}
+
 static void tell_end(struct sim *s, slo_nsec now, size_t i)
 {
-	const struct sim_request *r = &s->out->requests[i];
+	struct sim_request *r = &s->out->requests[i];
+	const struct deployment *d = s->learning[r->type];
+	uint64_t before = d ? d->learner->ends : 0;
 	struct sched_outcome outcome = { .completed = r->end == SIM_SERVED,
 		                         .input = r->arrival.input,
 		                         .output = r->arrival.output,
@@ -289,6 +313,7 @@ static void tell_end(struct sim *s, slo_nsec now, size_t i)
 	/* Under an overload without end it may have been given up before (lease_max_age). */
 	sched_end(s->sched, now, id, len, &outcome, &ended);
 	assert(ended.result == SCHED_END_CLOSED || ended.result == SCHED_END_UNKNOWN);
+	note_lesson(r, d, before);
 }
 
 static bool serve(struct sim *s, slo_nsec now, size_t i, const struct sim_server *server)
@@ -509,6 +534,9 @@ static void sum_up(struct sim *s)
 			.idle = (double)u->idle * SAMPLE_EVERY / 1e9,
 		};
 	}
+	for (size_t t = 0; t < s->out->type_count; t++)
+		if (s->learning[t])
+			s->out->learned[t] = *s->learning[t]->learner;
 	for (size_t i = 0; i < s->server_count; i++) {
 		struct engine_stats stats;
 

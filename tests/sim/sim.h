@@ -70,7 +70,9 @@ struct sim_conf {
 	double input_error;        /* sd of the logarithm of estimated / real prompt tokens */
 	double optimism;           /* multiplies the throughput of all profiles */
 	uint32_t maxconn;          /* of SIM_MAXCONN and SIM_MAXCONN_SLACK */
-	struct goal slo;           /* of SIM_MAXCONN_SLACK */
+	struct goal slo;           /* of SIM_MAXCONN_SLACK, and the promise of models that learn */
+	bool learned;              /* times are learned; types have no profile */
+	double kv_factor; /* what learning is told of the KV cache, of the truth; 0: nothing */
 };
 
 enum sim_end {
@@ -89,6 +91,9 @@ struct sim_request {
 	float load;             /* charged */
 	slo_nsec waited;        /* in the queue */
 	slo_nsec first, last;   /* the moments of those tokens; of a served one */
+	/* Where times are learned: */
+	uint32_t ends; /* that had taught its type before it ended, itself too; 0: it did not */
+	float ratio;   /* of its time and what was predicted before it taught */
 };
 
 /* Means over [from, seconds] of conf. */
@@ -106,6 +111,7 @@ struct sim_result {
 	struct sim_request *requests; /* in order of arrival */
 	size_t count;
 	uint64_t evictions;
+	struct latency_learner learned[SIM_TYPES_MAX]; /* at the end; where times are learned */
 };
 
 /* `from` seconds on, usage is measured. False: see error; out is then empty. */

@@ -31,6 +31,7 @@ enum {
 	OPT_DUMP,
 	OPT_WRITE_TRACE,
 	OPT_JSON,
+	OPT_KV,
 };
 
 struct options {
@@ -69,7 +70,9 @@ static const struct argp_option option_list[] = {
 	  "round-robin, "
 	  "random, or all (all)",
 	  2 },
-	{ "profiles", 'p', "DIR", 0, "profiles as DIR/MODEL/GPU.json", 2 },
+	{ "profiles", 'p', "DIR", 0, "profiles as DIR/MODEL/GPU.json; learned: there are none", 2 },
+	{ "kv", OPT_KV, "HOW", 0,
+	  "what learning is told of the KV cache: told, learned (nothing) or xFACTOR (told)", 2 },
 	{ "headroom", OPT_HEADROOM, "H", 0, "take those of DIR/hNN, as slo-profile writes them",
 	  2 },
 	{ "optimism", OPT_OPTIMISM, "F", 0, "the profiles promise F times the throughput (1)", 2 },
@@ -119,6 +122,17 @@ static void parse_workloads(struct argp_state *state, struct options *o, const c
 		argp_error(state, "%s", error);
 }
 
+static double option_kv(struct argp_state *state, const char *arg)
+{
+	if (strcmp(arg, "told") == 0)
+		return 1;
+	if (strcmp(arg, "learned") == 0)
+		return 0;
+	if (arg[0] != 'x')
+		argp_error(state, "%s: must be told, learned or like x0.5", arg);
+	return option_number(state, arg + 1, 0.01, 100);
+}
+
 static error_t parse_router(int key, char *arg, struct argp_state *state, struct options *o)
 {
 	static const char *const predict[] = { "sample", "p50", "p90", "truth", NULL };
@@ -135,6 +149,9 @@ static error_t parse_router(int key, char *arg, struct argp_state *state, struct
 		return 0;
 	case OPT_HEADROOM:
 		o->headroom = option_number(state, arg, 0.01, 1);
+		return 0;
+	case OPT_KV:
+		o->sim.kv_factor = option_kv(state, arg);
 		return 0;
 	case OPT_OPTIMISM:
 		o->sim.optimism = option_number(state, arg, 0.01, 100);
@@ -367,7 +384,8 @@ int main(int argc, char **argv)
 		         .sched = sched_conf_default(),
 		         .max_output = -1,
 		         .optimism = 1,
-		         .maxconn = 16 },
+		         .maxconn = 16,
+		         .kv_factor = 1 },
 		.slo = { .kind = GOAL_TPAT, .per_token = 0.05 },
 		.seed = 1,
 		.runs = 1,
@@ -385,7 +403,10 @@ int main(int argc, char **argv)
 	argp_parse(&parser, argc, argv, 0, NULL, &o);
 	if (o.trace)
 		return write_trace(&o) ? EXIT_SUCCESS : EXIT_FAILURE;
-	if (o.profiles)
+	o.sim.learned = o.profiles && strcmp(o.profiles, "learned") == 0;
+	if (o.sim.learned)
+		ok = true;
+	else if (o.profiles)
 		ok = files_profiles(o.profiles, o.headroom, &o.sim, docs);
 	else
 		ok = needs_none(&o);

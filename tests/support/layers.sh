@@ -23,7 +23,8 @@ address='inet_pton'              # text to address; it asks nobody
 # A room, and the rooms that it may call; every room may call itself. In the order of the layers:
 # nobody calls what stands below itself.
 arrows='
-core:
+core/latency:
+core:         core/latency
 core/record:  core
 wire/json:
 wire:         wire/json

@@ -6,6 +6,7 @@
 #include "core/sizes.h"
 #include "core/rank.h"
 #include "../sched_private.h"
+#include "player_private.h"
 
 /* Points in time beyond that would overflow when spans are added. */
 #define TIME_MAX (INT64_C(1) << 60)
@@ -516,6 +517,12 @@ static slo_err change(struct player *p, const struct slo_event *e)
 	case SLO_EVENT_SEAT_TURN:
 	case SLO_EVENT_MODEL_TURN:
 		return turn(p, e);
+	case SLO_EVENT_PROMISE:
+		return player_promise(p->sched, player_model(p, e->model), e);
+	case SLO_EVENT_SOURCE:
+		return player_source(p->sched, deployment_of(p, e), e);
+	case SLO_EVENT_SLOWER:
+		return player_slower(p->sched, seat_of(p, e), e);
 	default:
 		return begin(p, e);
 	}
@@ -524,7 +531,8 @@ static slo_err change(struct player *p, const struct slo_event *e)
 /* Events of the fleet have no time of their own. */
 static bool has_time(const struct slo_event *e)
 {
-	return e->kind <= SLO_EVENT_QUIET || e->kind >= SLO_EVENT_SUBMIT;
+	return e->kind <= SLO_EVENT_QUIET ||
+	       (e->kind >= SLO_EVENT_SUBMIT && e->kind <= SLO_EVENT_PASS);
 }
 
 /* NULL: it may be applied. */

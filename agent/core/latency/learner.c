@@ -1,0 +1,199 @@
+#include "core/latency/learner.h"
+
+#include <math.h>
+#include <string.h>
+
+#define COLD_ENDS   30
+#define WARM_ENDS   100
+#define SURE_ENDS   200 /* before, the tail of the errors is unknown */
+#define DOUBT_ERROR 0.35
+#define DOUBT_TAIL  2.5
+#define CUSUM_SLACK 0.2
+#define CUSUM_ALARM 4.0
+
+#define SAFETY_FIRST 0.5
+#define SAFETY_LEAST 0.4
+#define SAFETY_MOST  0.9
+
+#define CROWD_MEMORY 200.0 /* ends */
+#define CROWD_MOST   4.0
+
+#define FORCE_MOVED  0.05
+#define FORCE_OFTEN  (SLO_NSEC_PER_SEC / 5)
+#define FORCE_SELDOM (10 * SLO_NSEC_PER_SEC)
+
+const char *latency_state_name(enum latency_state s)
+{
+	static const char *const names[] = { "cold", "warm", "hot" };
+
+	return names[s];
+}
+
+const char *latency_doubt_name(enum latency_doubt d)
+{
+	static const char *const names[] = { "", "error", "tail", "drift" };
+
+	return names[d];
+}
+
+/* What is predicted is forgotten too early: a request that turns out long stays while short ones
+ * go, so what is there is more than what the predictions add up to. */
+static double crowd_now(const struct latency_learner *l)
+{
+	return l->expected > 0 ? fmin(fmax(l->there / l->expected, 1), CROWD_MOST) : 1;
+}
+
+static void note_crowd(struct latency_learner *l, const struct latency_lesson *lesson)
+{
+	l->there += (lesson->tokens * lesson->stay.seconds - l->there) / CROWD_MEMORY;
+	l->expected += (lesson->expected * lesson->stay.seconds - l->expected) / CROWD_MEMORY;
+}
+
+static double safety_now(const struct latency_learner *l)
+{
+	double s;
+
+	if (l->ends < SURE_ENDS || l->doubt != LATENCY_DOUBT_NONE)
+		return SAFETY_FIRST;
+	s = 1 / latency_errors_quantile(&l->errors, 0.99);
+	return fmin(fmax(s, SAFETY_LEAST), SAFETY_MOST);
+}
+
+static enum latency_doubt doubt_now(const struct latency_learner *l)
+{
+	if (l->ends >= WARM_ENDS && l->trusted < WARM_ENDS)
+		return LATENCY_DOUBT_DRIFT;
+	if (latency_errors_median(&l->errors) > DOUBT_ERROR)
+		return LATENCY_DOUBT_ERROR;
+	if (latency_errors_quantile(&l->errors, 0.95) > DOUBT_TAIL)
+		return LATENCY_DOUBT_TAIL;
+	return LATENCY_DOUBT_NONE;
+}
+
+static enum latency_state state_now(const struct latency_learner *l)
+{
+	if (l->ends + l->passed / 2 < COLD_ENDS)
+		return LATENCY_COLD;
+	if (l->ends < WARM_ENDS || l->doubt != LATENCY_DOUBT_NONE)
+		return LATENCY_WARM;
+	return LATENCY_HOT;
+}
+
+static void enforce(struct latency_learner *l, slo_nsec now)
+{
+	l->force = (struct latency_force){
+		.state = state_now(l),
+		.rates = { .step = latency_fit_rate(&l->fit, 0),
+		           .prompt = latency_fit_rate(&l->fit, 1),
+		           .cached = latency_fit_rate(&l->fit, 2),
+		           .kv = l->kv,
+		           .safety = safety_now(l),
+		           .crowd = crowd_now(l) },
+	};
+	l->forced = now;
+}
+
+void latency_learner_init(struct latency_learner *l, double kv)
+{
+	memset(l, 0, sizeof(*l));
+	latency_fit_init(&l->fit);
+	l->kv = kv;
+	enforce(l, 0);
+}
+
+void latency_learner_kv(struct latency_learner *l, double kv)
+{
+	l->kv = kv;
+	enforce(l, l->forced);
+}
+
+static bool moved(double a, double b)
+{
+	return fabs(a - b) > FORCE_MOVED * b;
+}
+
+/* Whether what was learned differs enough from what is in force. */
+static bool outdated(const struct latency_learner *l, slo_nsec now,
+                     const struct latency_features *x)
+{
+	const struct latency_rates *r = &l->force.rates;
+	double forced = r->step * x->steps + r->prompt * x->prompts + r->cached * x->reads;
+
+	if (state_now(l) != l->force.state)
+		return true;
+	if (now - l->forced < FORCE_OFTEN)
+		return false;
+	return now - l->forced >= FORCE_SELDOM || moved(latency_fit_predict(&l->fit, x), forced) ||
+	       moved(safety_now(l), r->safety) || moved(crowd_now(l), r->crowd);
+}
+
+/* How late this server is beside the others. */
+static double own_lateness(const struct latency_learner *l, const struct latency_speed *speed,
+                           bool several)
+{
+	return several ? speed->late - l->usual : 0;
+}
+
+static void note_speed(struct latency_learner *l, struct latency_speed *speed, double late)
+{
+	double weight = 1.0 / (10 + (speed->ends < 10 ? speed->ends : 10));
+
+	late = fmin(fmax(late, -2), 2);
+	speed->ends++;
+	speed->late += (late - speed->late) * weight;
+	/* A step towards it at each end: where it rests, as many are above as below. */
+	l->usual += speed->late > l->usual ? 0.01 : -0.01;
+}
+
+/* Sums up what is beyond the usual error, until it is too much for chance. */
+static void watch_drift(struct latency_learner *l, double late)
+{
+	late = fmin(fmax(late, -1), 1);
+	l->slow = fmax(l->slow + late - CUSUM_SLACK, 0);
+	l->fast = fmax(l->fast - late - CUSUM_SLACK, 0);
+	if (l->slow < CUSUM_ALARM && l->fast < CUSUM_ALARM)
+		return;
+	latency_fit_doubt(&l->fit);
+	l->slow = l->fast = 0;
+	l->trusted = 0;
+}
+
+static bool believable(const struct latency_features *x)
+{
+	return x->seconds > 0 && x->steps >= 1 && x->prompts > 0 && x->reads >= 0;
+}
+
+bool latency_learn(struct latency_learner *l, slo_nsec now, const struct latency_lesson *lesson,
+                   struct latency_speed *speed)
+{
+	struct latency_features x = lesson->stay;
+	double own = own_lateness(l, speed, lesson->several), predicted;
+
+	if (!believable(&x)) {
+		l->passed++;
+		return false;
+	}
+	note_crowd(l, lesson);
+	x.reads *= crowd_now(l);
+	predicted = latency_fit_predict(&l->fit, &x);
+	l->ratio = x.seconds / (predicted * exp(own));
+	if (l->kv > 0 && lesson->held * crowd_now(l) > l->kv) {
+		l->passed++;
+		return outdated(l, now, &x) ? (enforce(l, now), true) : false;
+	}
+	note_speed(l, speed, log(x.seconds / predicted));
+	if (l->ends >= COLD_ENDS) {
+		latency_errors_add(&l->errors, l->ratio, 1);
+		watch_drift(l, log(l->ratio));
+	}
+	x.seconds *= exp(-own);
+	latency_fit_teach(&l->fit, &x);
+	l->ends++;
+	if (l->trusted < UINT32_MAX)
+		l->trusted++;
+	l->doubt = doubt_now(l);
+	if (!outdated(l, now, &x))
+		return false;
+	enforce(l, now);
+	return true;
+}

@@ -1,0 +1,57 @@
+#include "core/latency/rates.h"
+
+#include <math.h>
+
+/* With so many times n = A / W at once a server does 1 - 1/(KNEE + 1) of all it can do; more would
+ * only wait for each other. */
+#define KNEE_TOLD   14.0
+#define KNEE_UNTOLD 8.0
+
+#define BUSY_MOST 0.95 /* of a server's time in prompts: beyond, no queue of them is stable */
+
+/* How many may run so that the first token comes within `target` in the mean. With a share r of the
+ * time in prompts a prompt waits for others so long that it takes 1 + r / (2 - 2r) times its own.
+ */
+static double at_once_by_ttft(double own, double others, double prompt, double step, double target)
+{
+	double most = (target - step) / prompt - 1, r;
+
+	if (!(most > 0))
+		return 1;
+	r = fmin(2 * most / (1 + 2 * most), BUSY_MOST);
+	/* r = n * prompt / (own + n * others) */
+	return prompt > r * others ? r * own / (prompt - r * others) : INFINITY;
+}
+
+struct latency_cell latency_cell(const struct latency_rates *r, int64_t input, int64_t output,
+                                 const struct latency_target *target)
+{
+	double p = input > 0 ? (double)input : 1, o = output > 0 ? (double)output : 1;
+	double own = r->step * o, prompt = r->prompt * p;
+	double others = prompt + r->cached * o * (p + o / 2);
+	double n = INFINITY, busy;
+
+	if (target->e2e > 0)
+		n = (target->e2e * r->safety - own) / others;
+	if (target->ttft > 0)
+		n = fmin(n,
+		         at_once_by_ttft(own, others, prompt, r->step, target->ttft * r->safety));
+	if (r->kv > 0)
+		n = fmin(n, r->kv / (p + o));
+	n = fmin(n, 1 + (r->kv > 0 ? KNEE_TOLD : KNEE_UNTOLD) * own / others);
+	n = fmax(n / r->crowd, 1);
+	busy = fmin(n * prompt / (own + n * others), BUSY_MOST);
+	return (struct latency_cell){
+		.e2e = own + n * others,
+		.ttft = prompt * (1 + busy / (2 - 2 * busy)) + r->step,
+		.at_once = n,
+		.first = prompt + r->step,
+		.own = own,
+		.others = others,
+	};
+}
+
+slo_load latency_load(const struct latency_cell *c)
+{
+	return (slo_load)((double)SLO_LOAD_ONE / c->at_once);
+}

@@ -1,0 +1,14 @@
+/* player_private.h - what the files of the player share. */
+#ifndef SLO_CORE_RECORD_PLAYER_PRIVATE_H
+#define SLO_CORE_RECORD_PLAYER_PRIVATE_H
+
+#include "core/sched.h"
+#include "slo_event.h"
+
+/* Events about what a model promises and its deployments learned. The model, deployment and seat
+ * are those that e names; NULL: there is none. SLO_EINVAL: e makes no sense. */
+MUSTCHECK slo_err player_promise(struct sched *s, struct sched_model *m, const struct slo_event *e);
+MUSTCHECK slo_err player_source(struct sched *s, struct deployment *d, const struct slo_event *e);
+MUSTCHECK slo_err player_slower(struct sched *s, struct seat *seat, const struct slo_event *e);
+
+#endif

@@ -1,0 +1,142 @@
+/* What a model promises, and what its deployments learn from the ends of requests. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "sched_private.h"
+
+#define REFUTED       2.0 /* times as long, or as short */
+#define REFUTED_AFTER 500 /* ends */
+#define REFUTED_BY    400
+
+#define SLOWER_MOST  16.0
+#define SLOWER_MOVED 0.1 /* less than that changes nothing */
+
+static void changed(struct sched *s, struct sched_model *m)
+{
+	queue_refresh(&m->queue);
+	sched_mark_dirty(s, m);
+}
+
+void sched_promise(struct sched *s, struct sched_model *m, const struct goal *promise)
+{
+	m->fleet.promise = *promise;
+	changed(s, m);
+	if (tapped(s))
+		tap_promise(s, m);
+}
+
+void sched_force(struct sched *s, struct deployment *d, enum fleet_source source,
+                 const struct latency_force *force)
+{
+	d->source = source;
+	d->force = *force;
+	d->freed = true;
+	changed(s, sched_model_of(d));
+	if (tapped(s))
+		tap_source(s, d);
+}
+
+void sched_slower(struct sched *s, struct seat *seat, double slower)
+{
+	seat->slower = slower;
+	if (tapped(s))
+		tap_slower(s, seat);
+}
+
+slo_err sched_source_set(struct sched *s, struct deployment *d, enum fleet_source source, double kv)
+{
+	bool same = d->source == source || (d->source == FLEET_REFUTED && source == FLEET_AUTO);
+
+	if (d->learner && same && !(fabs(d->learner->kv - kv) > 0))
+		return SLO_OK;
+	if (!d->learner && source == FLEET_GIVEN)
+		return SLO_OK;
+	if (!d->learner) {
+		d->learner = malloc(sizeof(*d->learner));
+		if (!d->learner)
+			return SLO_ENOMEM;
+		latency_learner_init(d->learner, kv);
+	}
+	latency_learner_kv(d->learner, kv);
+	sched_force(s, d, source, &d->learner->force);
+	return SLO_OK;
+}
+
+void sched_stay_begin(struct request *r, const struct deployment *d)
+{
+	latency_flow_enter(&fleet_server_of(&r->charge)->flow, r->since, r->input, r->output,
+	                   d ? d->force.rates.prompt : 0, &r->stay);
+}
+
+/* How much slower than the others of its deployment a server is. */
+static void note_slower(struct sched *s, struct seat *seat)
+{
+	const struct deployment *d = seat->deployment;
+	double late = d->usable > 1 ? seat->speed.late - d->learner->usual : 0;
+	double slower = fmin(fmax(exp(late), 1), SLOWER_MOST);
+
+	if (slower < 1 + SLOWER_MOVED)
+		slower = 1;
+	if (fabs(slower - seat->slower) > SLOWER_MOVED * seat->slower ||
+	    (slower < seat->slower && !(slower > 1)))
+		sched_slower(s, seat, slower);
+}
+
+void sched_trust_again(struct sched *s, struct deployment *d)
+{
+	d->refuting = 0;
+	if (d->source == FLEET_REFUTED)
+		sched_force(s, d, FLEET_AUTO, &d->force);
+}
+
+/* Whether the times of d's profile for this size are out of all proportion to what was learned:
+ * what its throughput means by Little's law takes more than twice as long as it says, or less than
+ * half, and that counts only where the cache is known to hold it. */
+static bool speaks_against(const struct deployment *d, int64_t input, int64_t output)
+{
+	const struct latency_target none = { 0, 0 };
+	size_t cell = profile_cell(d->profile, input, output);
+	struct latency_cell c = latency_cell(&d->force.rates, input, output, &none);
+	double load = load_to_double(profile_load(d->profile, cell));
+	double told = profile_e2e(d->profile, cell), learned;
+
+	if (!(load > 0) || !(told > 0))
+		return false;
+	learned = c.own + c.others / load;
+	return learned > REFUTED * told || (d->force.rates.kv > 0 && REFUTED * learned < told);
+}
+
+/* Beyond doubt: for long, and two of three ends. */
+static void weigh_profile(struct sched *s, struct deployment *d, int64_t input, int64_t output)
+{
+	if (d->source != FLEET_AUTO || !d->profile || d->force.state != LATENCY_HOT ||
+	    d->learner->ends < REFUTED_AFTER)
+		return;
+	if (speaks_against(d, input, output))
+		d->refuting++;
+	else
+		d->refuting -= d->refuting < 2 ? d->refuting : 2;
+	if (d->refuting >= REFUTED_BY)
+		sched_force(s, d, FLEET_REFUTED, &d->force);
+}
+
+void sched_stay_end(struct sched *s, slo_nsec now, struct request *r, int64_t output)
+{
+	struct server *server = fleet_server_of(&r->charge);
+	struct seat *seat = sched_seat_find(r->model, server);
+	struct deployment *d = seat ? seat->deployment : NULL;
+	struct latency_lesson lesson;
+
+	if (!d || !d->learner || r->untaught)
+		return;
+	lesson.held = (double)(r->stay.before + r->stay.own) / 2;
+	lesson.tokens = (double)r->input + (double)output;
+	lesson.expected = (double)r->input + (double)r->output;
+	lesson.several = d->usable > 1;
+	if (!latency_flow_leave(&server->flow, now, r->since, output, &r->stay, &lesson.stay))
+		return;
+	if (latency_learn(d->learner, now, &lesson, &seat->speed))
+		sched_force(s, d, d->source, &d->learner->force);
+	note_slower(s, seat);
+	weigh_profile(s, d, r->input, output);
+}

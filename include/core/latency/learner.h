@@ -1,0 +1,70 @@
+/* learner.h - what the ends of requests teach about the servers of one deployment.
+ *
+ *   COLD  too few ends: nothing is predicted
+ *   WARM  what is predicted may be wrong: nobody is refused because of it
+ *   HOT   predictions hold
+ *
+ * Rates are in force until others differ enough, so that queues are seldom ranked anew. Nothing is
+ * allocated; the same ends teach the same. */
+#ifndef SLO_CORE_LATENCY_LEARNER_H
+#define SLO_CORE_LATENCY_LEARNER_H
+
+#include "core/latency/errors.h"
+#include "core/latency/fit.h"
+#include "core/latency/rates.h"
+
+enum latency_state { LATENCY_COLD, LATENCY_WARM, LATENCY_HOT };
+enum latency_doubt {
+	LATENCY_DOUBT_NONE,
+	LATENCY_DOUBT_ERROR, /* the median prediction is off */
+	LATENCY_DOUBT_TAIL,  /* many predictions are far too short */
+	LATENCY_DOUBT_DRIFT, /* servers became faster or slower lately */
+};
+
+const char *latency_state_name(enum latency_state s); /* "cold", "warm", "hot" */
+const char *latency_doubt_name(enum latency_doubt d); /* "", "error", "tail", "drift" */
+
+/* One server's own share: log of actual / predicted. */
+struct latency_speed {
+	double late;
+	uint32_t ends;
+};
+
+/* What decisions are made by. */
+struct latency_force {
+	enum latency_state state;
+	struct latency_rates rates;
+};
+
+struct latency_learner {
+	struct latency_fit fit;
+	struct latency_errors errors;
+	double usual;      /* median of what servers are late, log */
+	double slow, fast; /* CUSUM of log(actual / predicted), both ways */
+	double kv;         /* tokens; 0: nobody told */
+	double there,
+	    expected;     /* tokens x seconds of the last ends, by their real and predicted size */
+	double ratio;     /* actual / predicted of the last end, by what was known before */
+	uint64_t ends;    /* that taught */
+	uint64_t passed;  /* that could not */
+	uint32_t trusted; /* ends since the last drift */
+	enum latency_doubt doubt;
+	struct latency_force force;
+	slo_nsec forced; /* when that was set */
+};
+
+struct latency_lesson {
+	struct latency_features stay;
+	double held;             /* tokens on the server at dispatch, its own too */
+	double tokens, expected; /* its own, and as predicted at dispatch */
+	bool several;            /* the deployment has several servers */
+};
+
+/* kv: tokens that the KV cache of a server holds; 0: unknown. */
+void latency_learner_init(struct latency_learner *l, double kv);
+void latency_learner_kv(struct latency_learner *l, double kv);
+/* True if other rates, or another state, are in force now. */
+bool latency_learn(struct latency_learner *l, slo_nsec now, const struct latency_lesson *lesson,
+                   struct latency_speed *speed);
+
+#endif

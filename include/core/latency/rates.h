@@ -1,0 +1,44 @@
+/* rates.h - how long an LLM server takes for a request, in closed form.
+ *
+ * A server works in steps. A step takes `step` seconds, and `cached` more for each token that it
+ * reads from the KV cache; each token of a prompt takes `prompt` seconds once. So a request of P
+ * prompt tokens and O output tokens
+ *     takes for itself    A = step * O
+ *     and from the others W = prompt * P + cached * O * (P + O/2).
+ * n like it at once end after A + n * W. As many may run as the KV cache holds and the target
+ * allows. Pure: doubles in, doubles out. */
+#ifndef SLO_CORE_LATENCY_RATES_H
+#define SLO_CORE_LATENCY_RATES_H
+
+#include <stdint.h>
+
+#include "core/ledger.h"
+
+struct latency_rates {
+	double step, prompt, cached; /* seconds, > 0 */
+	double kv;                   /* tokens that the KV cache holds; 0: unknown */
+	double safety;               /* share of a target that is planned with; > 0, at most 1 */
+	double crowd;                /* tokens that are there / that were expected; >= 1 */
+};
+
+/* What a request is to meet, in seconds; 0: nothing. */
+struct latency_target {
+	double e2e, ttft;
+};
+
+/* What a server does for requests of one size while as many of them run on it as may. */
+struct latency_cell {
+	double e2e, ttft; /* seconds, mean */
+	double at_once;   /* requests on one server, at least 1 */
+	double first;     /* seconds to the first token on an idle server */
+	double own;       /* A: seconds for itself */
+	double others;    /* W: seconds taken from the others */
+};
+
+struct latency_cell latency_cell(const struct latency_rates *r, int64_t input, int64_t output,
+                                 const struct latency_target *target);
+
+/* The share of a server that one of them occupies. */
+slo_load latency_load(const struct latency_cell *c);
+
+#endif

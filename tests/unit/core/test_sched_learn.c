@@ -1,0 +1,471 @@
+/* A scheduler that learns: the promise of a model, and what becomes of requests while its servers
+ * are unknown, while they are doubted, and when they are known. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/lease.h"
+#include "core/record/player.h"
+#include "core/rng.h"
+#include "core/tap.h"
+#include "sched_build.h"
+
+static const struct goal five_seconds = { GOAL_E2E, 0, 5 };
+
+static void learn(struct rig *r, enum fleet_source source, double kv)
+{
+	assert_int_equal(sched_source_set(r->s, r->d, source, kv), SLO_OK);
+}
+
+static struct sched_end serve(struct rig *r, slo_nsec from, slo_nsec to, const char *id)
+{
+	struct sched_action act;
+
+	submit(r, from, id);
+	assert_true(sched_step(r->s, from, &act));
+	return end_with(
+	    r, to, id,
+	    (struct sched_outcome){ .completed = true, .input = 512, .output = 64, .bytes = -1 });
+}
+
+/* n requests one after the other, each of so many seconds; returns when the last ended. */
+static slo_nsec serve_many(struct rig *r, slo_nsec now, int n, double seconds)
+{
+	static int number;
+	char id[16];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(id, sizeof(id), "n%d", number++);
+		(void)serve(r, now, now + SEC(seconds), id);
+		now += SEC(seconds);
+	}
+	return now;
+}
+
+static void a_promise_replaces_the_profiles_target(void **state)
+{
+	struct rig *r = *state;
+	struct request *a;
+
+	sched_promise(r->s, r->m, &(struct goal){ GOAL_E2E, 0, 3 });
+	a = submit(r, SEC(1), "a");
+	routed(r, SEC(1), "a", "s1");
+	assert_true(a->goal.kind == GOAL_E2E && a->goal.fixed == 3);
+	sched_promise(r->s, r->m, &(struct goal){ GOAL_NONE, 0, 0 });
+	a = submit(r, SEC(1), "b");
+	routed(r, SEC(1), "b", "s0");
+	assert_true(a->goal.kind == GOAL_E2E && a->goal.fixed == 5);
+}
+
+static void a_requests_own_target_wins(void **state)
+{
+	struct rig *r = *state;
+	struct sched_request req = ask(r, "a", SEC(1));
+	struct request *a;
+
+	sched_promise(r->s, r->m, &five_seconds);
+	req.own.ttft = SEC(2);
+	assert_int_equal(sched_submit(r->s, SEC(1), &req, &a), SLO_OK);
+	(void)answer(r, SEC(1), "a", SLO_FALLBACK, SLO_REASON_NO_SLO); /* it has no ttft table */
+	assert_true(a->goal.kind == GOAL_TTFT && a->goal.fixed == 2);
+}
+
+static void a_promise_needs_no_profile_to_be_measured(void **state)
+{
+	struct rig *r = *state;
+	struct request *a;
+
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &five_seconds);
+	a = submit(r, SEC(1), "a");
+	(void)answer(r, SEC(1), "a", SLO_FALLBACK, SLO_REASON_NO_PROFILE);
+	assert_true(a->goal.kind == GOAL_E2E && a->goal.fixed == 5);
+}
+
+static void without_a_promise_a_cold_model_is_left_alone(void **state)
+{
+	struct sched_action act;
+	struct rig *r = *state;
+
+	sched_profile_drop(r->s, r->d);
+	learn(r, FLEET_AUTO, 0);
+	submit(r, SEC(1), "a");
+	act = answer(r, SEC(1), "a", SLO_FALLBACK, SLO_REASON_NO_PROFILE);
+	assert_int_equal(act.strategy, SLO_STRATEGY_LEAST_REQUEST);
+	assert_int_equal(act.seat->server->ledger.used, 0);
+}
+
+static void a_cold_model_spreads_tokens(void **state)
+{
+	struct sched_request big = { 0 };
+	struct sched_action act;
+	struct rig *r = *state;
+
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &five_seconds);
+	learn(r, FLEET_AUTO, 8192);
+	big = ask(r, "big", SEC(1));
+	big.input = 4096;
+	assert_int_equal(sched_submit(r->s, SEC(1), &big, NULL), SLO_OK);
+	act = answer(r, SEC(1), "big", SLO_FALLBACK, SLO_REASON_NO_PROFILE);
+	assert_int_equal(act.strategy, SLO_STRATEGY_LEAST_LOAD);
+	assert_string_equal(act.seat->server->name, "s1");
+	for (int i = 0; i < 7; i++) { /* of 577 tokens each */
+		char id[8];
+
+		snprintf(id, sizeof(id), "s%d", i);
+		submit(r, SEC(1), id);
+		act = answer(r, SEC(1), id, SLO_FALLBACK, SLO_REASON_NO_PROFILE);
+		assert_string_equal(act.seat->server->name, "s0");
+	}
+	/* Nobody waits, however much there is. */
+	for (int i = 0; i < 100; i++) {
+		char id[8];
+
+		snprintf(id, sizeof(id), "m%d", i);
+		submit(r, SEC(1), id);
+		(void)answer(r, SEC(1), id, SLO_FALLBACK, SLO_REASON_NO_PROFILE);
+	}
+}
+
+static void after_few_ends_it_routes(void **state)
+{
+	struct rig *r = *state;
+	slo_nsec now;
+
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &five_seconds);
+	learn(r, FLEET_AUTO, 8192);
+	now = serve_many(r, SEC(1), 30, 1);
+	assert_int_equal(r->d->force.state, LATENCY_WARM);
+	submit(r, now, "a");
+	(void)answer(r, now, "a", SLO_ROUTE, SLO_REASON_NONE);
+	assert_true(r->d->learner->ends == 30);
+}
+
+static void only_ends_that_completed_with_known_size_teach(void **state)
+{
+	static const struct sched_outcome useless[] = {
+		{ .completed = false, .input = 512, .output = 64, .bytes = 900 },
+		{ .completed = true, .input = 512, .output = -1, .bytes = -1 },
+	};
+	struct rig *r = *state;
+	char id[8];
+
+	learn(r, FLEET_AUTO, 0);
+	for (int i = 0; i < 2; i++) {
+		snprintf(id, sizeof(id), "u%d", i);
+		submit(r, SEC(i), id);
+		routed(r, SEC(i), id, "s1");
+		(void)end_with(r, SEC(i) + 1, id, useless[i]);
+	}
+	assert_true(r->d->learner->ends == 0);
+	assert_true(latency_flow_held(&r->server[1]->flow) == 0);
+	(void)serve(r, SEC(5), SEC(6), "a");
+	assert_true(r->d->learner->ends == 1);
+}
+
+static void leases_of_another_process_teach_nothing(void **state)
+{
+	struct rig *r = *state;
+	struct sched_lease l = { .id = "a",
+		                 .id_len = 1,
+		                 .model = r->m,
+		                 .server = r->server[0],
+		                 .dispatched = -SEC(5),
+		                 .created = -SEC(5),
+		                 .arrived = -SEC(5),
+		                 .input = 512,
+		                 .output = 64,
+		                 .estimate = -1,
+		                 .strategy = SLO_STRATEGY_SLO };
+
+	learn(r, FLEET_AUTO, 0);
+	assert_int_equal(lease_restore(r->s, &l), SLO_OK);
+	assert_true(latency_flow_held(&r->server[0]->flow) > 0);
+	(void)end_with(
+	    r, SEC(1), "a",
+	    (struct sched_outcome){ .completed = true, .input = 512, .output = 64, .bytes = -1 });
+	assert_true(r->d->learner->ends == 0);
+	assert_true(latency_flow_held(&r->server[0]->flow) == 0);
+}
+
+/* The sole server is full with requests that do not end. */
+static slo_nsec fill_learned(struct rig *r, slo_nsec now)
+{
+	struct sched_action act;
+	char id[16];
+
+	for (int i = 0; i < 1000; i++) {
+		snprintf(id, sizeof(id), "l%d", i);
+		submit(r, now, id);
+		if (!sched_step(r->s, now, &act))
+			return now;
+		assert_int_equal(act.verdict, SLO_ROUTE);
+	}
+	fail();
+	return now;
+}
+
+static void one_that_waited_for_a_doubted_server_is_not_refused(void **state)
+{
+	struct sched_action act;
+	struct rig *r = *state;
+	slo_nsec now;
+
+	sched_server_usable(r->s, r->server[0], false);
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &five_seconds);
+	learn(r, FLEET_AUTO, 1e6); /* so that not the cache is full */
+	now = serve_many(r, SEC(1), 40, 1);
+	assert_int_equal(r->d->force.state, LATENCY_WARM);
+	now = fill_learned(r, now) + r->conf.queue_timeout;
+	assert_true(sched_step(r->s, now, &act));
+	assert_int_equal(act.verdict, SLO_FALLBACK);
+	assert_int_equal(act.reason, SLO_REASON_QUEUE_TIMEOUT);
+}
+
+static void one_that_waited_for_a_known_server_is_refused(void **state)
+{
+	struct sched_action act;
+	struct rig *r = *state;
+	slo_nsec now;
+
+	sched_server_usable(r->s, r->server[0], false);
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &five_seconds);
+	learn(r, FLEET_AUTO, 1e6);
+	now = serve_many(r, SEC(1), 300, 1);
+	assert_int_equal(r->d->force.state, LATENCY_HOT);
+	now = fill_learned(r, now) + r->conf.queue_timeout;
+	assert_true(sched_step(r->s, now, &act));
+	assert_int_equal(act.verdict, SLO_REJECT);
+	assert_int_equal(act.reason, SLO_REASON_QUEUE_TIMEOUT);
+}
+
+static void a_slow_server_gets_less(void **state)
+{
+	struct rig *r = *state;
+	slo_nsec now = SEC(1);
+
+	sched_promise(r->s, r->m, &five_seconds);
+	learn(r, FLEET_LEARNED, 8192);
+	now = serve_many(r, now, 400, 0.5);
+	assert_true(sched_seat_find(r->m, r->server[0])->slower == 1);
+	for (int i = 0; i < 200; i++) {
+		struct sched_action act;
+		bool slow;
+
+		submit(r, now, "x");
+		assert_true(sched_step(r->s, now, &act));
+		slow = act.seat->server == r->server[0];
+		submit(r, now, "y"); /* the other server */
+		assert_true(sched_step(r->s, now, &act));
+		(void)end_with(r, now + SEC(slow ? 1 : 0.5), "x",
+		               (struct sched_outcome){ true, 512, 64, -1 });
+		(void)end_with(r, now + SEC(1), "y",
+		               (struct sched_outcome){ slow ? false : true, 512, 64, -1 });
+		now += r->conf.remember_ended + SEC(2);
+	}
+	assert_true(sched_seat_find(r->m, r->server[0])->slower > 1.5);
+	assert_true(sched_seat_find(r->m, r->server[1])->slower == 1);
+}
+
+static void a_right_profile_is_not_overruled(void **state)
+{
+	struct rig *r = *state;
+
+	learn(r, FLEET_AUTO, 8192);
+	(void)serve_many(r, SEC(1), 2000, 0.9);
+	assert_int_equal(r->d->source, FLEET_AUTO);
+	assert_false(fleet_learned(r->d));
+}
+
+static void a_profile_that_is_wrong_beyond_doubt_is_overruled(void **state)
+{
+	struct rig *r = *state;
+	slo_nsec now;
+
+	/* It says 1 s with two at once; one alone takes 4. */
+	learn(r, FLEET_AUTO, 8192);
+	now = serve_many(r, SEC(1), 898, 4);
+	assert_int_equal(r->d->source, FLEET_AUTO);
+	now = serve_many(r, now, 2, 4);
+	assert_int_equal(r->d->source, FLEET_REFUTED);
+	assert_true(fleet_learned(r->d));
+	/* A newer one is believed again. */
+	rig_profile(r, r->d,
+	            &(struct one_cell){ .tput = 0.4, .e2e = 4, .slo_e2e = 5, .created = 2 });
+	assert_int_equal(r->d->source, FLEET_AUTO);
+	(void)serve_many(r, now, 100, 4);
+	assert_int_equal(r->d->source, FLEET_AUTO);
+}
+
+static void a_given_profile_stays_whatever_happens(void **state)
+{
+	struct rig *r = *state;
+
+	learn(r, FLEET_GIVEN, 8192);
+	assert_null(r->d->learner);
+	(void)serve_many(r, SEC(1), 1000, 4);
+	assert_int_equal(r->d->source, FLEET_GIVEN);
+	assert_int_equal(r->d->force.state, LATENCY_COLD);
+}
+
+/* A long random run with a player beside it, which learns nothing by itself. */
+
+static struct player *player;
+static size_t decisions;
+
+static void play(void *arg, const struct slo_event *e)
+{
+	bool decision = e->kind == SLO_EVENT_DECISION || e->kind == SLO_EVENT_LET_GO, acted;
+	struct sched_action act;
+	const char *why;
+
+	(void)arg;
+	assert_int_equal(player_apply(player, e, &act, &acted, &why), SLO_OK);
+	assert_int_equal(acted, decision);
+	if (!acted)
+		return;
+	decisions++;
+	assert_memory_equal(act.request->id, e->text.p, e->text.len);
+	assert_int_equal(act.verdict, e->verdict);
+	assert_int_equal(act.reason, e->reason);
+	assert_ptr_equal(act.seat ? act.seat->server : NULL, player_server(player, e->server));
+}
+
+static void record(struct rig *r, slo_nsec now)
+{
+	const struct sched_tap tap = { play, NULL };
+
+	sched_listen(r->s, NULL);
+	player_free(player);
+	player = player_new();
+	assert_non_null(player);
+	sched_tell_state(r->s, &tap, now, 0);
+	sched_listen(r->s, &tap);
+}
+
+#define AT_ONCE 64
+
+struct toy {
+	struct rng rng;
+	slo_nsec ends[AT_ONCE]; /* 0: free */
+	int output[AT_ONCE];
+	int number[AT_ONCE];
+	int started;
+};
+
+static void toy_obey(struct toy *t, struct rig *r, slo_nsec now)
+{
+	struct sched_action act;
+
+	while (sched_step(r->s, now, &act)) {
+		int i = atoi(act.request->id) % AT_ONCE;
+		double each;
+
+		if (!act.seat) {
+			t->ends[i] = 0;
+			continue;
+		}
+		each = 0.02 + 0.002 * act.seat->server->ledger.inflight +
+		       (act.seat->server == r->server[0] ? 0.02 : 0);
+		t->ends[i] = now + SEC(0.05 + each * t->output[i]);
+	}
+}
+
+static void toy_arrive(struct toy *t, struct rig *r, slo_nsec now)
+{
+	struct sched_request req;
+	int i = t->started % AT_ONCE;
+	char id[16];
+
+	if (t->ends[i] != 0)
+		return;
+	snprintf(id, sizeof(id), "%d", t->started);
+	t->output[i] = (int)(8 + rng_below(&t->rng, 100));
+	t->number[i] = t->started++;
+	t->ends[i] = SLO_NEVER; /* until it is placed */
+	req = ask(r, id, now);
+	req.output = -1;
+	req.input = (int64_t)(50 + rng_below(&t->rng, 1000));
+	req.own.e2e = rng_below(&t->rng, 5) ? 0 : SEC(4);
+	assert_int_equal(sched_submit(r->s, now, &req, NULL), SLO_OK);
+}
+
+static void toy_end(struct toy *t, struct rig *r, slo_nsec now)
+{
+	for (int i = 0; i < AT_ONCE; i++) {
+		struct sched_end out;
+		char id[16];
+
+		if (t->ends[i] == 0 || t->ends[i] > now)
+			continue;
+		snprintf(id, sizeof(id), "%d", t->number[i]);
+		sched_end(r->s, now, id, strlen(id),
+		          &(struct sched_outcome){ true, 512, t->output[i], -1 }, &out);
+		t->ends[i] = 0;
+	}
+}
+
+static void what_was_learned_replays(void **state)
+{
+	struct rig *r = *state;
+	struct toy t = { .started = 0 };
+	slo_nsec now = SEC(1);
+
+	rng_init(&t.rng, 5);
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &five_seconds);
+	learn(r, FLEET_AUTO, 0);
+	while (sched_step(r->s, now, &(struct sched_action){ 0 }))
+		;
+	record(r, now);
+	decisions = 0;
+	for (int i = 0; i < 20000; i++) {
+		now += MSEC(20);
+		if (rng_below(&t.rng, 2))
+			toy_arrive(&t, r, now);
+		toy_end(&t, r, now);
+		toy_obey(&t, r, now);
+		if (i % 1000 == 999) {
+			sched_check(r->s);
+			sched_check(player_sched(player));
+			record(r, now);
+		}
+	}
+	assert_true(decisions > 1000);
+	assert_true(r->d->learner->ends > 1000);
+	assert_true(sched_seat_find(r->m, r->server[0])->slower > 1);
+	player_free(player);
+	player = NULL;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_promise_replaces_the_profiles_target),
+		TEST(a_requests_own_target_wins),
+		TEST(a_promise_needs_no_profile_to_be_measured),
+		TEST(without_a_promise_a_cold_model_is_left_alone),
+		TEST(a_cold_model_spreads_tokens),
+		TEST(after_few_ends_it_routes),
+		TEST(only_ends_that_completed_with_known_size_teach),
+		TEST(leases_of_another_process_teach_nothing),
+		TEST(one_that_waited_for_a_doubted_server_is_not_refused),
+		TEST(one_that_waited_for_a_known_server_is_refused),
+		TEST(a_slow_server_gets_less),
+		TEST(a_right_profile_is_not_overruled),
+		TEST(a_profile_that_is_wrong_beyond_doubt_is_overruled),
+		TEST(a_given_profile_stays_whatever_happens),
+		TEST(what_was_learned_replays),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
