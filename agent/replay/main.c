@@ -127,7 +127,10 @@ static bool read_flags(int argc, char **argv, struct replay_options *opt, int *s
 			break;
 		case 'v':
 		case 'h':
-			fputs(c == 'v' ? "slo-replay " SLO_VERSION "\n" : usage, stdout);
+			if (c == 'v')
+				printf("slo-replay %s\n", SLO_VERSION);
+			else
+				fputs(usage, stdout);
 			*status = EXIT_SUCCESS;
 			return false;
 		default:
