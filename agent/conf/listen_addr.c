@@ -35,7 +35,6 @@ static const char *parse_unix(const char *s, const char *dir, struct listen_addr
 	n = snprintf(a->path, sizeof(a->path), "%s%s%s", dir, sep, s);
 	if (n < 0 || (size_t)n >= sizeof(a->path))
 		return "has a path longer than 107 bytes, more than a unix socket can have";
-	a->kind = LISTEN_UNIX;
 	return NULL;
 }
 
@@ -75,8 +74,14 @@ static const char *parse(const char *s, const char *dir, struct listen_addr *a)
 {
 	const char *colon, *why;
 
-	if (strncmp(s, "unix:", 5) == 0)
+	if (strncmp(s, "unix:", 5) == 0) {
+		a->kind = LISTEN_UNIX;
 		return parse_unix(s + 5, dir, a);
+	}
+	if (strncmp(s, "unixgram:", 9) == 0) {
+		a->kind = LISTEN_UNIXGRAM;
+		return parse_unix(s + 9, dir, a);
+	}
 	a->kind = LISTEN_TCP;
 	if (strncmp(s, "udp:", 4) == 0) {
 		a->kind = LISTEN_UDP;
@@ -108,11 +113,31 @@ bool listen_addr_parse(const char *s, const char *dir, struct listen_addr *out, 
 	return true;
 }
 
+void listen_addr_print(const struct listen_addr *a, char *out, size_t cap)
+{
+	const char *kind = a->kind == LISTEN_UDP        ? "udp:"
+	                   : a->kind == LISTEN_UNIX     ? "unix:"
+	                   : a->kind == LISTEN_UNIXGRAM ? "unixgram:"
+	                                                : "";
+
+	if (listen_addr_is_unix(a))
+		snprintf(out, cap, "%s%s", kind, a->path);
+	else
+		snprintf(out, cap, strchr(a->host, ':') ? "%s[%s]:%u" : "%s%s:%u", kind, a->host,
+		         a->port);
+}
+
 bool listen_addr_equal(const struct listen_addr *a, const struct listen_addr *b)
 {
 	if (a->kind != b->kind)
 		return false;
-	if (a->kind == LISTEN_UNIX)
+	if (listen_addr_is_unix(a))
 		return strcmp(a->path, b->path) == 0;
 	return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+bool listen_access_equal(const struct listen_access *a, const struct listen_access *b)
+{
+	return a->set == b->set && a->has_mode == b->has_mode && a->mode == b->mode &&
+	       strcmp(a->user, b->user) == 0 && strcmp(a->group, b->group) == 0;
 }

@@ -25,15 +25,6 @@
 
 /* Configuration */
 
-static bool same_listeners(const struct config_listen *a, const struct config_listen *b)
-{
-	bool same = a->count == b->count;
-
-	for (size_t i = 0; same && i < a->count; i++)
-		same = listen_addr_equal(&a->addr[i], &b->addr[i]);
-	return same;
-}
-
 /* False: they differ; the old one stays in force. */
 static bool keep(size_t *new, size_t old)
 {
@@ -67,9 +58,9 @@ static bool is_applicable(struct daemon *d, struct config *conf)
 {
 	const struct config *old = d->conf;
 
-	if (!same_listeners(&old->spop, &conf->spop) ||
-	    !same_listeners(&old->events, &conf->events) ||
-	    !same_listeners(&old->http, &conf->http)) {
+	if (!config_listen_equal(&old->spop, &conf->spop) ||
+	    !config_listen_equal(&old->events, &conf->events) ||
+	    !config_listen_equal(&old->http, &conf->http)) {
 		log_write(d->log, LOG_WARNING,
 		          "reload: listeners differ; that takes SIGUSR2 or a restart, "
 		          "the old configuration stays");

@@ -76,6 +76,7 @@ static const struct field {
 	{ "ts=", { BYTES3 }, 2, false, offsetof(struct endline, ts) },
 	{ "in=", { BYTES3 }, 2, true, offsetof(struct endline, in) },
 	{ "out=", { BYTES4 }, 3, true, offsetof(struct endline, out) },
+	{ "key=", { BYTES4 }, 3, false, offsetof(struct endline, key) },
 };
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
 

@@ -69,6 +69,10 @@ static void take(struct route_msg *m, struct slice name, const struct spop_value
 		if (slice_eq(name, "model"))
 			m->model = str_of(v);
 		break;
+	case sizeof("secret") - 1:
+		if (slice_eq(name, "secret"))
+			m->secret = str_of(v);
+		break;
 	case sizeof("strategy") - 1:
 		if (slice_eq(name, "strategy"))
 			m->strategy = str_of(v);

@@ -28,6 +28,9 @@
 
 #define CONFIG_FILE_MAX   ((size_t)16 << 20) /* bytes */
 #define CONFIG_LISTEN_MAX 16                 /* addresses of one listener */
+#define CONFIG_PEERS_MAX  16                 /* users of one listener */
+#define CONFIG_SECRET_MIN 16                 /* bytes */
+#define CONFIG_SECRET_MAX 128                /* bytes */
 #define CONFIG_NAME_MAX   255                /* bytes */
 
 struct json_t; /* <jansson.h> */
@@ -40,10 +43,18 @@ struct config_error {
 	char message[256];
 };
 
+/* A listener, and who may speak to it. */
 struct config_listen {
 	struct listen_addr addr[CONFIG_LISTEN_MAX];
 	size_t count;
+	/* Whose processes may connect to unix sockets; none: whoever the socket's mode lets. */
+	char peer[CONFIG_PEERS_MAX][LISTEN_ACCOUNT_MAX + 1]; /* [peers], user names or numbers */
+	size_t peers;
+	const char *secret; /* that comes with what is told over TCP and UDP; NULL: none is asked */
 };
+
+/* The same addresses, in the same order, for the same peers. Secrets may differ. */
+bool config_listen_equal(const struct config_listen *a, const struct config_listen *b);
 
 struct config_deployment {
 	const char *name;

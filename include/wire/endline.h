@@ -31,6 +31,7 @@ struct endline {
 	struct slice be;  /* on ENDLINE_END, ENDLINE_SERVER and ENDLINE_STOPPED */
 	struct slice srv; /* on the first two; absent also when HAProxy says <NOSRV> */
 	struct slice ts;
+	struct slice key; /* the secret of events.secret */
 	int64_t st;
 	int64_t tr_ms;
 	int64_t ta_ms;

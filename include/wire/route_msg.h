@@ -17,8 +17,9 @@ struct route_msg {
 	struct slice model;
 	struct slice strategy;
 	struct slice path;
-	struct slice body; /* the body or its first bytes */
-	int64_t size;      /* bytes the body has at least: the largest of size, clen, body.len */
+	struct slice secret; /* of spop.secret */
+	struct slice body;   /* the body or its first bytes */
+	int64_t size;        /* bytes the body has at least: the largest of size, clen, body.len */
 
 	/* -1 when absent, negative, not a number or beyond int64. */
 	int64_t prompt_tokens;

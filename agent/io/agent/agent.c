@@ -7,6 +7,7 @@
 
 #include "core/tap.h"
 #include "io/base/clock.h"
+#include "io/base/secret.h"
 #include "wire/body.h"
 
 /* vLLM and OpenAI: /v1/completions answers 16 tokens unless told otherwise. */
@@ -161,6 +162,16 @@ static COLD bool pass(struct agent *a, slo_nsec now, struct agent_model *m,
 void agent_pass(struct agent *a, slo_nsec now, const struct route_msg *msg, struct answer *out)
 {
 	(void)pass(a, now, NULL, msg, a->conf->routing.strategy, SLO_REASON_QUEUE_FULL, out);
+}
+
+void agent_pass_stranger(struct agent *a, struct answer *out)
+{
+	enum slo_strategy strategy = a->conf->routing.strategy;
+
+	*out = (struct answer){ .verdict = SLO_PASS,
+		                .reason = SLO_REASON_BAD_REQUEST,
+		                .strategy = strategy };
+	decisions_of(a, NULL)->requests[strategy][SLO_PASS][SLO_REASON_BAD_REQUEST]++;
 }
 
 static struct agent_model *find_model(struct agent *a, struct slice name)
@@ -535,7 +546,21 @@ static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
 		roster_server_idle(a, end.server);
 }
 
-bool agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
+/* HAProxy's own notices cannot carry a secret. With one they count by unix sockets only, and the
+ * runtime API tells what they would. */
+static bool is_trusted(struct agent *a, slo_nsec now, const struct endline *e, bool local,
+                       const char *peer)
+{
+	if (local || secret_is_told(a->conf->events.secret, e->key))
+		return true;
+	a->stats.unauthorized_lines++;
+	log_limited(a->log, now, LOG_CAUSE_SECRET, LOG_WARNING,
+	            "events: %s sent %s without the secret of events.secret; it is dropped", peer,
+	            e->kind == ENDLINE_END ? "an end line" : "a notice");
+	return false;
+}
+
+bool agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, bool local,
                       const char *peer)
 {
 	struct endline e;
@@ -547,6 +572,8 @@ bool agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t
 		            len > 200 ? 200 : (int)len, (const char *)line);
 		return false;
 	}
+	if (e.kind != ENDLINE_OTHER && !is_trusted(a, now, &e, local, peer))
+		return false;
 	switch (e.kind) {
 	case ENDLINE_END:
 		end_request(a, now, &e);

@@ -355,6 +355,7 @@ static void conn_start(struct acceptor *a, int fd, const struct sockaddr_storage
 	c->counter = a->counter;
 	c->fd = fd;
 	c->out_max = a->out_max;
+	c->local = sa->ss_family == AF_UNIX;
 	snprintf(c->peer, sizeof(c->peer), "%.*s", (int)sizeof(c->peer) - 1, name);
 	ev_io_init(&c->readable, on_readable, fd, EV_READ);
 	ev_io_init(&c->writable, on_writable, fd, EV_WRITE);
@@ -401,6 +402,19 @@ static void refuse(struct acceptor *a, int fd, const struct sockaddr_storage *sa
 	close(fd);
 }
 
+static bool is_allowed(struct acceptor *a, int fd)
+{
+	char who[64];
+
+	if (socket_peer_allowed(a->peers, fd, who, sizeof(who)))
+		return true;
+	log_limited(a->set->log, clock_nsec(), LOG_CAUSE_PEER_USER, LOG_WARNING,
+	            "%s: %s on %s is not among peers, its connection is refused", a->protocol->name,
+	            who, a->name);
+	close(fd);
+	return false;
+}
+
 static void on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct acceptor *a = w->data;
@@ -414,6 +428,8 @@ static void on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
 			accept_failed(a, errno);
 			return;
 		}
+		if (!is_allowed(a, fd))
+			continue;
 		if (*a->counter >= a->limit && !make_room(a))
 			refuse(a, fd, &sa, len);
 		else

@@ -100,11 +100,11 @@ static int claim_inherited(struct listeners *l, const struct listen_addr *a)
 
 	if (l->count == 0)
 		return -1;
-	if (a->kind == LISTEN_UNIX) {
+	hints.ai_socktype = listen_addr_is_datagram(a) ? SOCK_DGRAM : SOCK_STREAM;
+	if (listen_addr_is_unix(a)) {
 		memcpy(un.sun_path, a->path, sizeof(un.sun_path));
-		return claim(l, (const struct sockaddr *)&un, SOCK_STREAM);
+		return claim(l, (const struct sockaddr *)&un, hints.ai_socktype);
 	}
-	hints.ai_socktype = a->kind == LISTEN_UDP ? SOCK_DGRAM : SOCK_STREAM;
 	snprintf(port, sizeof(port), "%u", a->port);
 	if (getaddrinfo(a->host, port, &hints, &found) != 0)
 		return -1;

@@ -1,9 +1,12 @@
 #include "io/base/socket.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -51,14 +54,14 @@ static int fail(int fd, char *why, size_t cap, const char *what)
 }
 
 /* A socket file that a dead process left behind refuses connections. */
-static void remove_stale(const struct sockaddr_un *un)
+static void remove_stale(const struct sockaddr_un *un, int type)
 {
 	struct stat st;
 	int fd;
 
 	if (lstat(un->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
 		return;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return;
 	if (connect(fd, (const struct sockaddr *)un, sizeof(*un)) != 0 && errno == ECONNREFUSED)
@@ -66,19 +69,73 @@ static void remove_stale(const struct sockaddr_un *un)
 	close(fd);
 }
 
-static int listen_unix(const char *path, char *why, size_t cap)
+/* A user's or group's number, from its name or from digits. */
+static bool number_of(const char *text, bool group, unsigned *out)
+{
+	const struct passwd *pw = group ? NULL : getpwnam(text);
+	const struct group *gr = group ? getgrnam(text) : NULL;
+	char *end;
+	unsigned long n;
+
+	if (pw || gr) {
+		*out = pw ? pw->pw_uid : gr->gr_gid;
+		return true;
+	}
+	n = strtoul(text, &end, 10);
+	*out = (unsigned)n;
+	return *text >= '0' && *text <= '9' && *end == '\0' && n < UINT32_MAX;
+}
+
+/* The kernel makes the file when it binds, and only then it can be given away: until it has its
+ * owner nobody can open it. */
+static int bind_guarded(int fd, const struct sockaddr_un *un, const struct listen_access *access,
+                        char *why, size_t cap)
+{
+	unsigned user = UINT32_MAX, group = UINT32_MAX; /* as it is */
+	mode_t mask, mode;
+	int bound;
+
+	if ((access->user[0] && !number_of(access->user, false, &user)) ||
+	    (access->group[0] && !number_of(access->group, true, &group))) {
+		snprintf(why, cap, "there is no %s \"%s\"",
+		         user == UINT32_MAX && access->user[0] ? "user" : "group",
+		         user == UINT32_MAX && access->user[0] ? access->user : access->group);
+		close(fd);
+		return -1;
+	}
+	mask = umask(0777);
+	bound = bind(fd, (const struct sockaddr *)un, sizeof(*un));
+	umask(mask);
+	if (bound != 0)
+		return fail(fd, why, cap, "bind");
+	mode = access->has_mode ? access->mode : 0777 & ~mask;
+	if (lchown(un->sun_path, user, group) != 0)
+		return fail(fd, why, cap, "chown");
+	if (chmod(un->sun_path, mode) != 0)
+		return fail(fd, why, cap, "chmod");
+	return fd;
+}
+
+static int listen_unix(const struct listen_addr *a, int buffer, char *why, size_t cap)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int type = a->kind == LISTEN_UNIX ? SOCK_STREAM : SOCK_DGRAM;
 	int fd;
 
-	memcpy(un.sun_path, path, strlen(path) + 1); /* listen_addr has checked the length */
-	remove_stale(&un);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	memcpy(un.sun_path, a->path, strlen(a->path) + 1); /* listen_addr has checked the length */
+	remove_stale(&un, type);
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return fail(fd, why, cap, "socket");
-	if (bind(fd, (const struct sockaddr *)&un, sizeof(un)) != 0)
+	if (type == SOCK_DGRAM)
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	if (a->access.set) {
+		if (bind_guarded(fd, &un, &a->access, why, cap) < 0)
+			return -1;
+	} else if (bind(fd, (const struct sockaddr *)&un, sizeof(un)) != 0) {
 		return fail(fd, why, cap, "bind");
-	if (listen(fd, BACKLOG) != 0)
+	}
+	if (type == SOCK_STREAM && listen(fd, BACKLOG) != 0)
 		return fail(fd, why, cap, "listen");
 	return fd;
 }
@@ -111,8 +168,8 @@ int socket_listen(const struct listen_addr *a, int udp_buffer, char *why, size_t
 	char port[8];
 	int fd, err;
 
-	if (a->kind == LISTEN_UNIX)
-		return listen_unix(a->path, why, cap);
+	if (listen_addr_is_unix(a))
+		return listen_unix(a, udp_buffer, why, cap);
 	hints.ai_socktype = a->kind == LISTEN_UDP ? SOCK_DGRAM : SOCK_STREAM;
 	snprintf(port, sizeof(port), "%u", a->port);
 	err = getaddrinfo(a->host, port, &hints, &found);
@@ -125,13 +182,43 @@ int socket_listen(const struct listen_addr *a, int udp_buffer, char *why, size_t
 	return fd;
 }
 
+bool socket_peers_find(const struct config_listen *l, struct socket_peers *out, char *why,
+                       size_t cap)
+{
+	out->count = 0;
+	for (size_t i = 0; i < l->peers; i++) {
+		unsigned user;
+
+		if (!number_of(l->peer[i], false, &user)) {
+			snprintf(why, cap, "peers: there is no user \"%s\"", l->peer[i]);
+			return false;
+		}
+		out->user[out->count++] = user;
+	}
+	return true;
+}
+
+bool socket_peer_allowed(const struct socket_peers *p, int fd, char *why, size_t cap)
+{
+	struct ucred peer = { .uid = (uid_t)-1 };
+	socklen_t len = sizeof(peer), domain_len = sizeof(int);
+	int domain = 0;
+
+	if (p->count == 0 || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_len) != 0 ||
+	    domain != AF_UNIX)
+		return true;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
+		for (size_t i = 0; i < p->count; i++)
+			if (p->user[i] == peer.uid)
+				return true;
+	snprintf(why, cap, "user %ld (pid %ld)", (long)(int)peer.uid, (long)peer.pid);
+	return false;
+}
+
 void socket_log(struct log *l, const struct listen_addr *a, const char *key, const char *why)
 {
-	const char *udp = a->kind == LISTEN_UDP ? "udp:" : "";
+	char name[sizeof(a->host) + 32];
 
-	if (a->kind == LISTEN_UNIX)
-		log_write(l, LOG_ERR, "%s: cannot listen on unix:%s: %s", key, a->path, why);
-	else
-		log_write(l, LOG_ERR, "%s: cannot listen on %s%s:%u: %s", key, udp, a->host,
-		          a->port, why);
+	listen_addr_print(a, name, sizeof(name));
+	log_write(l, LOG_ERR, "%s: cannot listen on %s: %s", key, name, why);
 }

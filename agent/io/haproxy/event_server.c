@@ -24,6 +24,7 @@ struct udp {
 	ev_io readable;
 	ev_timer pause; /* runs while `readable` does not */
 	int fd;
+	bool local; /* a unix socket */
 	struct mmsghdr message[UDP_BATCH];
 	struct iovec iov[UDP_BATCH];
 	struct sockaddr_storage from[UDP_BATCH];
@@ -36,6 +37,7 @@ struct event_server {
 	size_t acceptors;
 	struct udp *udp[CONFIG_LISTEN_MAX];
 	size_t udps;
+	struct socket_peers peers;
 	struct patience strangers; /* connections without a good line so far, for ever */
 	bool lines_over_tcp;       /* good ones, since datagrams were last looked at */
 };
@@ -46,10 +48,10 @@ struct event_conn {
 };
 
 /* True: it made sense. */
-static bool one_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
+static bool one_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, bool local,
                      const char *peer)
 {
-	return len > 0 && agent_event_line(a, now, line, len, peer);
+	return len > 0 && agent_event_line(a, now, line, len, local, peer);
 }
 
 static void too_long(struct agent *a, slo_nsec now, const char *peer)
@@ -97,7 +99,7 @@ static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_n
 			c->skipping = false;
 		} else if (line > a->conf->limits.end_line_length) {
 			too_long(a, now, conn->peer);
-		} else if (one_line(a, now, data + used, line, conn->peer)) {
+		} else if (one_line(a, now, data + used, line, conn->local, conn->peer)) {
 			conn_wait(conn, NULL, now); /* no stranger any more */
 			s->lines_over_tcp = true;
 		}
@@ -181,7 +183,7 @@ static void read_batch(struct udp *u, slo_nsec now, int n)
 		if (cut)
 			too_long(a, now, peer);
 		else
-			one_line(a, now, line, len, peer);
+			one_line(a, now, line, len, u->local, peer);
 	}
 }
 
@@ -221,7 +223,7 @@ static void on_datagrams(struct ev_loop *loop, ev_io *w, int revents)
 		pause_udp(u);
 }
 
-static bool start_udp(struct event_server *s, int fd)
+static bool start_udp(struct event_server *s, int fd, bool local)
 {
 	struct udp *u = calloc(1, sizeof(*u));
 
@@ -231,6 +233,7 @@ static bool start_udp(struct event_server *s, int fd)
 	}
 	u->server = s;
 	u->fd = fd;
+	u->local = local;
 	for (int i = 0; i < UDP_BATCH; i++) {
 		u->iov[i] = (struct iovec){ u->data[i], DATAGRAM_MAX };
 		u->message[i].msg_hdr.msg_iov = &u->iov[i];
@@ -260,6 +263,7 @@ static void start_tcp(struct event_server *s, struct conns *conns, int fd)
 		.counter = &a->stats.event_connections,
 		.out_max = 0,
 		.strangers = &s->strangers,
+		.peers = &s->peers,
 		.accepted = accepted,
 		.fd = fd,
 	};
@@ -275,6 +279,10 @@ struct event_server *event_server_new(struct agent *a, struct conns *conns)
 		return NULL;
 	s->agent = a;
 	patience_init(&s->strangers, a->loop, 0, NULL);
+	if (!socket_peers_find(&a->conf->events, &s->peers, why, sizeof(why))) {
+		log_write(a->log, LOG_ERR, "events: %s", why);
+		goto err;
+	}
 	for (size_t i = 0; i < a->conf->events.count; i++) {
 		const struct listen_addr *addr = &a->conf->events.addr[i];
 		int fd = listeners_open(&a->listeners, addr, UDP_BUFFER, why, sizeof(why));
@@ -284,16 +292,17 @@ struct event_server *event_server_new(struct agent *a, struct conns *conns)
 			goto err;
 		}
 		socket_local_name(fd, name, sizeof(name));
-		if (addr->kind == LISTEN_UDP) {
-			if (!start_udp(s, fd)) {
+		if (listen_addr_is_datagram(addr)) {
+			if (!start_udp(s, fd, listen_addr_is_unix(addr))) {
 				log_write(a->log, LOG_ERR, "events: out of memory");
 				goto err;
 			}
 		} else {
 			start_tcp(s, conns, fd);
 		}
-		log_write(a->log, LOG_NOTICE, "events: listening on %s%s",
-		          addr->kind == LISTEN_UDP ? "udp:" : "", name);
+		log_write(a->log, LOG_NOTICE, "events: listening on %s%s%s",
+		          addr->kind == LISTEN_UDP ? "udp:" : "", name,
+		          addr->kind == LISTEN_UNIXGRAM ? " (datagrams)" : "");
 	}
 	return s;
 

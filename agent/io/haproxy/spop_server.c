@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "io/base/clock.h"
+#include "io/base/secret.h"
 #include "wire/spop.h"
 #include "wire/spop_hello.h"
 
@@ -37,6 +38,7 @@ struct spop_server {
 	struct held_list spare; /* to spare malloc */
 	size_t spares, spares_low;
 	struct patience hello, idle;
+	struct socket_peers peers;
 	slo_nsec settled; /* in this wake-up, up to here time is counted as some frame's */
 	size_t undecided; /* taken in since then */
 	bool draining;
@@ -265,6 +267,20 @@ static struct held *held_place(struct spop_conn *c, slo_nsec now)
 	return h;
 }
 
+static bool is_trusted(struct spop_conn *c, slo_nsec now, const struct route_msg *msg)
+{
+	struct agent *a = agent_of(c);
+
+	if (c->conn.local || secret_is_told(a->conf->spop.secret, msg->secret))
+		return true;
+	a->stats.unauthorized_requests++;
+	log_limited(
+	    a->log, now, LOG_CAUSE_SECRET, LOG_WARNING,
+	    "spop: %s asks without the secret of spop.secret; the request is left to HAProxy",
+	    c->conn.peer);
+	return false;
+}
+
 static void on_notify(struct spop_conn *c, slo_nsec now, const struct spop_frame *f)
 {
 	struct spop_server *s = c->conn.owner;
@@ -286,6 +302,11 @@ static void on_notify(struct spop_conn *c, slo_nsec now, const struct spop_frame
 	count_frame(c, FRAME_NOTIFY, FRAME_OK);
 	if (!msg.found) {
 		send_ack(c, &held, NULL);
+		return;
+	}
+	if (!is_trusted(c, now, &msg)) {
+		agent_pass_stranger(s->agent, &answer);
+		send_ack(c, &held, &answer);
 		return;
 	}
 	h = held_place(c, now);
@@ -453,6 +474,11 @@ struct spop_server *spop_server_new(struct agent *a, struct conns *conns)
 	TAILQ_INIT(&s->spare);
 	patience_init(&s->hello, conns->loop, a->conf->limits.hello_timeout, hello_over);
 	patience_init(&s->idle, conns->loop, a->conf->limits.idle_timeout, idle_over);
+	if (!socket_peers_find(&a->conf->spop, &s->peers, why, sizeof(why))) {
+		log_write(a->log, LOG_ERR, "spop: %s", why);
+		spop_server_free(s);
+		return NULL;
+	}
 	for (size_t i = 0; i < a->conf->spop.count; i++) {
 		struct acceptor *ac = &s->acceptor[i];
 
@@ -466,6 +492,7 @@ struct spop_server *spop_server_new(struct agent *a, struct conns *conns)
 			.counter = &a->stats.spop_connections,
 			.out_max = a->conf->limits.output_buffer,
 			.strangers = &s->hello,
+			.peers = &s->peers,
 			.accepted = accepted,
 			.fd = listeners_open(&a->listeners, &a->conf->spop.addr[i], 0, why,
 			                     sizeof(why)),

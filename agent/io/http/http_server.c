@@ -68,6 +68,7 @@ struct http_server {
 	struct http_sources sources;
 	struct MHD_Daemon *daemon;
 	int fd;
+	struct socket_peers users;       /* who may come by a unix socket */
 	struct peers peers[PEER_STATES]; /* of each state, in the order in which they entered it */
 	size_t count;
 	struct job job[RENDER_PAGES];
@@ -386,6 +387,12 @@ static void add(struct http_server *s, int fd, const struct sockaddr_storage *sa
 	size_t limit = s->agent->conf->limits.http_connections;
 	char name[SOCKET_NAME_MAX];
 
+	if (!socket_peer_allowed(&s->users, fd, name, sizeof(name))) {
+		log_limited(s->agent->log, clock_nsec(), LOG_CAUSE_PEER_USER, LOG_WARNING,
+		            "http: %s is not among peers, its connection is refused", name);
+		close(fd);
+		return;
+	}
 	/* What a socket takes at once is copied in one turn of the loop, for each that has room. */
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){ SEND_BUFFER }, sizeof(int));
 	if (s->count >= limit && !make_room(s)) {
@@ -503,6 +510,11 @@ struct http_server *http_server_new(struct agent *a, const struct http_sources *
 	for (int i = 0; i < PEER_STATES; i++)
 		TAILQ_INIT(&s->peers[i]);
 	start_jobs(s);
+	if (!socket_peers_find(&a->conf->http, &s->users, why, sizeof(why))) {
+		log_write(a->log, LOG_ERR, "http: %s", why);
+		free(s);
+		return NULL;
+	}
 	s->fd = listeners_open(&a->listeners, &a->conf->http.addr[0], 0, why, sizeof(why));
 	if (s->fd < 0) {
 		socket_log(a->log, &a->conf->http.addr[0], "http.listen", why);

@@ -292,6 +292,12 @@ static void of_peers(FILE *f, const struct agent *a)
 	render_simple(f, "notices_ignored_total", "counter",
 	              "Messages about servers that HAProxy's runtime API contradicts.",
 	              (double)a->stats.notices_ignored);
+	render_family(f, "unauthorized_total", "counter",
+	              "Lines and requests without the secret of their listener.");
+	fprintf(f,
+	        "slo_spoa_unauthorized_total{listener=\"events\"} %" PRIu64 "\n"
+	        "slo_spoa_unauthorized_total{listener=\"spop\"} %" PRIu64 "\n",
+	        a->stats.unauthorized_lines, a->stats.unauthorized_requests);
 	render_simple(f, "spop_connections", "gauge", "Open SPOP connections.",
 	              (double)a->stats.spop_connections);
 	render_simple(f, "event_connections", "gauge", "Open connections of HAProxy rings.",

@@ -100,10 +100,13 @@ bool agent_must_decide(const struct agent *a, const struct request *request);
 /* The answer to a message that there is no room to look at: HAProxy goes on as if there were no
  * agent. */
 void agent_pass(struct agent *a, slo_nsec now, const struct route_msg *msg, struct answer *out);
+/* The answer to who does not tell the secret. The id is not remembered: it may be another's. */
+void agent_pass_stranger(struct agent *a, struct answer *out);
 /* Nobody waits for this request's answer any more. */
 void agent_abandon(struct agent *a, slo_nsec now, struct request *request);
-/* A line on the event listeners, end line or notice; peer is for the log. False: neither. */
-bool agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len,
+/* A line on the event listeners, end line or notice; peer is for the log. `local`: it came by a
+ * unix socket, so no secret is asked for. False: neither, or the secret is wrong. */
+bool agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, bool local,
                       const char *peer);
 /* Whether the end line about that id is but a copy of one that came before; it is counted then, and
  * need not be read. */

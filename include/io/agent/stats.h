@@ -104,8 +104,9 @@ struct stats {
 	uint64_t end_lines[END_KINDS];
 	uint64_t notices;         /* HAProxy's own lines, of servers and proxies */
 	uint64_t notices_ignored; /* of servers about which a view contradicted one */
-	uint64_t snapshots;       /* written */
-	bool reload_failed;       /* the last one */
+	uint64_t unauthorized_lines, unauthorized_requests; /* without the listener's secret */
+	uint64_t snapshots;                                 /* written */
+	bool reload_failed;                                 /* the last one */
 	size_t spop_connections, event_connections;
 };
 

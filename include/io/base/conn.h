@@ -72,6 +72,7 @@ struct conn {
 	bool writing;   /* on set->writing */
 	bool closing;   /* on set->closing instead of set->open */
 	bool finishing; /* closes when its output is written; input is ignored */
+	bool local;     /* by a unix socket, so that its mode and peers guard it */
 	uint8_t *left;  /* start of an incomplete message */
 	size_t left_len;
 	uint8_t *out; /* [out_sent, out_len) is still to be written */
@@ -111,6 +112,7 @@ struct acceptor {
 	/* Who has not shown yet who it is. When all connections are in use, the first of them
 	 * makes room: silent peers cannot keep HAProxy out. */
 	struct patience *strangers;
+	const struct socket_peers *peers; /* who may come by unix sockets */
 	void (*accepted)(struct conn *c, slo_nsec now);
 	int fd;
 	ev_io readable;

@@ -34,6 +34,8 @@
 	X(EVENT_OTHER, "lines that are no end lines")                         \
 	X(EVENT_LOST, "rings that overflowed")                                \
 	X(EVENT_READ, "datagrams that could not be read")                     \
+	X(PEER_USER, "connections of users that are not among peers")         \
+	X(SECRET, "what came without the secret")                             \
 	X(REQUEST, "unique-ids in use")                                       \
 	X(REQUEST_ID, "requests without a valid unique-id")                   \
 	X(MEMORY, "memory running out")                                       \
