@@ -124,8 +124,11 @@ static void a_new_one_that_hangs_is_ended(void **state)
 	start(r, "printf x >&4; exec sleep 100");
 	wake_up_late(r);
 	assert_int_equal(r->handed_over, 0);
-	assert_int_equal(waitpid(r->child, &status, 0), r->child);
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	/* libev reaps a child that is dead before its turn ends. */
+	if (waitpid(r->child, &status, 0) == r->child)
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	else
+		assert_int_equal(errno, ECHILD);
 	r->child = 0;
 }
 
