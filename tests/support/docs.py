@@ -2,7 +2,7 @@
 """Checks that the documentation speaks of what exists.
 
 In every README.md and man page: a linked file exists; `some/file.c` is a file of the project, as far as
-its path is given; `some_function()` is a function of agent/ or include/; a metric slo_spoa_... is one that
+its path is given; some_function() is a function of agent/ or include/; a metric slo_spoa_... is one that
 these print. The first two commands of the README are `make run` and `make test`, and it has at most 190
 lines. Exit 1 with the place of each fault.
 """
@@ -16,6 +16,7 @@ LINES = 190
 SUFFIXES = r"\.(?:c|h|py|sh|cfg|md|scd)"
 # What the user or the build makes, or another program's.
 FOREIGN = ("build/", "HAProxy src/")
+LIBC = ("recv", "send")
 
 
 def files():
@@ -35,8 +36,8 @@ def faults_of(doc, text, names, code):
             if not path.startswith(FOREIGN) and "*" not in path \
                     and not any(n == path or n.endswith("/" + path) for n in names):
                 yield f"{where} there is no such file: {path}"
-        for function in re.findall(r"`(\w+)\(\)`", line):
-            if not re.search(rf"\b{function}\(", code):
+        for function in re.findall(r"\b(\w+)\(\)", line):
+            if function not in LIBC and not re.search(rf"^\w[^\n;=]*\b{function}\(", code, re.M):
                 yield f"{where} there is no such function: {function}()"
 
 
