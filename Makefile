@@ -117,7 +117,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 .SECONDARY:
 .DEFAULT_GOAL := all
 .PHONY: all run test unit integration engine asan valgrind coverage bench pgo experiment experiment-real mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
-	format install clean deps-run deps-test newer-haproxy llama build-tests test-binaries help
+	format install clean deps-run deps-test newer-haproxy llama sdks build-tests test-binaries help
 
 all: $(progs) $(man_pages) ## Build the daemon, slo-replay and the man pages (VARIANT=release|debug|asan|cov)
 
@@ -143,7 +143,7 @@ run-llama = sh tests/engine/get-llama.sh $(BUILD)/llama && \
 test: deps-test ## All tests; ends with "N passed, M failed, K skipped"
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all build-tests
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=asan all build-tests
-	@$(MAKE) --no-print-directory newer-haproxy
+	@$(MAKE) --no-print-directory newer-haproxy llama sdks
 	@$(PYTHON) tests/support/run_tests.py --build $(BUILD)
 
 unit: ## Unit tests of one VARIANT (T=test_queue: of one file)
@@ -155,9 +155,9 @@ integration: newer-haproxy ## Tests with the system's HAProxy and a newer one, o
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release test-binaries
 	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant $(VARIANT) $(if $(T),--only $(T)) integration
 
-engine: newer-haproxy llama ## Tests with a real LLM engine, llama.cpp, of one VARIANT
+engine: newer-haproxy llama sdks ## Tests with a real LLM engine, llama.cpp, and real SDKs, of one VARIANT (T=test_sdks)
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$(VARIANT) all
-	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant $(VARIANT) engine
+	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant $(VARIANT) $(if $(T),--only $(T)) engine
 
 asan: ## Unit, property and corpus tests under ASan and UBSan
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=asan all build-tests
@@ -170,6 +170,10 @@ valgrind: newer-haproxy ## Unit tests and a part of the integration tests under 
 # A real LLM engine. Where Debian's mirror does not have it (exit status 3) its tests are skipped.
 llama:
 	@sh tests/engine/get-llama.sh $(BUILD)/llama || [ $$? -eq 3 ]
+
+# What people call HAProxy with. In the same way.
+sdks:
+	@sh tests/clients/get-sdks.sh $(BUILD)/clients || [ $$? -eq 3 ]
 
 newer-haproxy:
 	@sh tests/support/get-haproxy.sh $(BUILD)/hap

@@ -11,24 +11,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "support"), str(HERE)]
 
 import engines  # noqa: E402
-import model  # noqa: E402
 from client import Broken, Http1, Http2  # noqa: E402
-from lab import Lab  # noqa: E402
-from stack import wait_for  # noqa: E402
+from engine_case import (CHAT, CONTEXT, JSON, LONG, PATIENCE_S, SAY, SLOTS, TEXT,  # noqa: E402
+                         TOOLS, EngineCase)
 
-CHAT, TEXT, MESSAGES, RESPONSES, EMBEDDINGS = (
-    "/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/responses", "/v1/embeddings")
-PATIENCE_S = 60
-SLOTS = 4
-CONTEXT = 2048
-LONG = {"fast": 8192, "slow": CONTEXT}  # contexts whose streams last for many seconds
-JSON = {"content-type": "application/json"}
-SAY = [{"role": "user", "content": "babe bido bola"}]
-WEATHER = {"name": "weather", "description": "Tells the weather.", "parameters": {
-    "type": "object", "properties": {"unit": {"type": "string", "enum": ["c", "f"]}},
-    "required": ["unit"], "additionalProperties": False}}
-TOOLS = {"tools": [{"type": "function", "function": WEATHER}], "tool_choice": "required",
-         "parallel_tool_calls": False, "logit_bias": model.CALL_BIAS, "max_tokens": 400}
+MESSAGES, RESPONSES, EMBEDDINGS = "/v1/messages", "/v1/responses", "/v1/embeddings"
 USAGE = {"stream": True, "stream_options": {"include_usage": True}}
 
 
@@ -45,75 +32,6 @@ def chunks(answer):
     data = events(answer)
     assert data.pop() == "[DONE]", data
     return [json.loads(d) for d in data]
-
-
-class EngineLab(Lab, engines.EngineStack):
-    """Engines whose profiles have room for as many requests as they have slots."""
-
-
-@unittest.skipUnless(engines.available(), engines.WHY_NOT)
-class EngineCase(unittest.IsolatedAsyncioTestCase):
-    options = {}
-
-    @classmethod
-    def setUpClass(cls):
-        cls.lab = cls.enterClassContext(
-            EngineLab(**{"room": SLOTS, "slots": SLOTS, "context": CONTEXT, **cls.options}))
-
-    async def asyncSetUp(self):
-        asyncio.get_running_loop().set_debug(False)  # unittest turns it on
-        self.tasks, self.clients = [], []
-
-    async def asyncTearDown(self):
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        for client in self.clients:
-            await client.close()
-        await self.until(self.lab.idle, "every load 0, nothing queued, nothing in flight")
-        await self.until(lambda: all(e.busy() == 0 for e in self.lab.engines.values()), "idle engines")
-        self.assertTrue(self.lab.agent.alive())
-
-    async def until(self, condition, what):
-        return await asyncio.to_thread(wait_for, condition, what, PATIENCE_S)
-
-    def client(self, kind=Http1, port=None):
-        self.clients.append(kind("127.0.0.1", port or self.lab.port))
-        return self.clients[-1]
-
-    async def ask(self, path, body, client=None, headers=None):
-        data = body if isinstance(body, bytes) else json.dumps({"model": engines.MODEL, **body}).encode()
-        client = client or self.client()
-        return await asyncio.wait_for(
-            client.request("POST", path, {**JSON, **(headers or {})}, data), PATIENCE_S)
-
-    def spawn(self, awaitable):
-        self.tasks.append(asyncio.create_task(awaitable))
-        return self.tasks[-1]
-
-    async def good(self, path, body, **kw):
-        answer = await self.ask(path, body, **kw)
-        self.assertEqual((200, "route"), (answer.status, answer.headers.get("x-slo-verdict")), answer)
-        self.assertIn(answer.headers["x-slo-server"], self.lab.fleet)
-        return answer
-
-    async def stream(self, tokens=LONG["fast"], **more):
-        """A stream that has begun: its answer, of which the first event was read."""
-        body = {"model": engines.MODEL, "messages": SAY, "max_tokens": tokens, "stream": True,
-                "ignore_eos": True, **more}
-        answer = await self.client().start("POST", CHAT, JSON, json.dumps(body).encode())
-        self.assertEqual(200, answer.status, answer)
-        await anext(answer)
-        return answer
-
-    def inflight(self):
-        return {name: s["inflight"] for name, s in self.lab.ledger().items()}
-
-    async def fill(self):
-        """Long streams on all slots."""
-        streams = [await self.stream() for _ in range(SLOTS * len(self.lab.fleet))]
-        await self.until(lambda: set(self.inflight().values()) == {SLOTS}, "full servers")
-        return streams
 
 
 class Answers(EngineCase):

@@ -7,6 +7,7 @@
 set -eu
 
 # One package or several in a line. a|b: the first of these names that this release has.
+# a|cmd:b: also satisfied by a program b on the path.
 RUN='
 gcc libc6-dev make      # the compiler of all targets
 pkg-config|pkgconf      # how to link the libraries
@@ -38,6 +39,7 @@ llvm                    # llvm-symbolizer: function names in the reports of fuzz
 clang-format clang-tidy # make lint, make format
 cppcheck                # make lint
 gcovr                   # make coverage
+nodejs|cmd:node npm|cmd:npm # the SDKs of OpenAI, Anthropic and Vercel, in tests
 '
 
 say() { echo "install-deps: $*" >&2; }
@@ -58,14 +60,18 @@ if ! command -v dpkg-query >/dev/null; then
 	exit 1
 fi
 
-# The words of $wanted of which no name is installed. dpkg-query prints no line for a package that
-# it does not know, and fails.
+# The words of $wanted of which no name is installed.
+# dpkg-query prints no line for a package that it does not know, and fails.
 missing() {
 	# shellcheck disable=SC2016,SC2046 # the format is dpkg-query's; one word per package
-	have=" $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $(echo "$wanted" | tr '|' ' ') \
-		2>/dev/null | sed -n 's/^installed //p' | tr '\n' ' ')"
+	have=" $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' \
+		$(echo "$wanted" | tr '|' ' ' | sed 's/cmd:[^ ]*//g') 2>/dev/null |
+		sed -n 's/^installed //p' | tr '\n' ' ')"
 	for word in $wanted; do
 		for p in $(echo "$word" | tr '|' ' '); do
+			case $p in
+			cmd:*) command -v "${p#cmd:}" >/dev/null && continue 2 ;;
+			esac
 			case $have in
 			*" $p "*) continue 2 ;;
 			esac

@@ -138,7 +138,7 @@ def experiment(build):
 def python_tests(label, build, demo, haproxy, env=None, folder="integration", timeout=1500):
     """A job for each file."""
     env = dict(sanitizers(), HAPROXY=str(haproxy), BUILD_DIR=str(build), DEMO_DIR=str(demo),
-               LLAMA_DIR=str(build.parent / "llama"),
+               LLAMA_DIR=str(build.parent / "llama"), SDKS_DIR=str(build.parent / "clients"),
                PYTHONPATH=str(ROOT / "tests/support"), **(env or {}))
     return [(python_test, f"{test.stem} ({label})", test, env, timeout)
             for test in chosen((ROOT / "tests" / folder).glob("test_*.py"))]
@@ -201,6 +201,7 @@ def everything(root):
     side_by_side(with_haproxy("integration", root, release, [old, new]) +
                  with_haproxy("integration", root, asan, [old]) +
                  with_haproxy("engine", root, release, [old, new]) +
+                 with_haproxy("clients", root, release, [old, new]) +
                  with_haproxy("endurance", root, release, [new]) +
                  with_haproxy("endurance", root, asan, [old]) + under_valgrind(root))
 
@@ -220,7 +221,8 @@ def main():
               "scenarios": lambda: scenarios(build), "prop": lambda: prop(build),
               "experiment": lambda: experiment(build),
               "integration": lambda: side_by_side(with_haproxy("integration", root, build)),
-              "engine": lambda: side_by_side(with_haproxy("engine", root, build)),
+              "engine": lambda: side_by_side(with_haproxy("engine", root, build) +
+                                             with_haproxy("clients", root, build)),
               "endurance": lambda: side_by_side(with_haproxy("endurance", root, build)),
               "valgrind": lambda: valgrind(root)}
     began = time.monotonic()
