@@ -3,8 +3,8 @@
 
 In every README.md and man page: a linked file exists; `some/file.c` is a file of the project, as far as
 its path is given; some_function() is a function of agent/ or include/; a metric slo_spoa_... is one that
-these print. The first two commands of the README are `make run` and `make test`, and it has at most 190
-lines. Exit 1 with the place of each fault.
+these print; a man page has the options of its program. The first two commands of the README are
+`make run` and `make test`, and it has at most 190 lines. Exit 1 with the place of each fault.
 """
 import pathlib
 import re
@@ -47,6 +47,13 @@ def metrics_of(doc, text, code):
             yield f"{doc}: there is no such metric: slo_spoa_{name}"
 
 
+def options(program, manual):
+    known = set(re.findall(r'\{ "([\w-]+)", \w+_argument', (ROOT / program).read_text()))
+    told = set(re.findall(r"\*--([\w-]+)\*", (ROOT / manual).read_text()))
+    for name in known ^ told:
+        yield f"{manual}: --{name} is {'not described' if name in known else 'no option of ' + program}"
+
+
 def front_page(text):
     commands = re.findall(r"^    (\S.*)$", text, re.M)[:2]
     if commands != ["make run", "make test"]:
@@ -62,6 +69,8 @@ def main():
     code = "\n".join((ROOT / n).read_text() for n in names
                      if n.startswith(("agent/", "include/")) and n.endswith((".c", ".h")))
     faults = list(front_page((ROOT / "README.md").read_text()))
+    faults += options("agent/main.c", "agent/man/slo-spoa.8.scd")
+    faults += options("agent/replay/main.c", "agent/man/slo-replay.1.scd")
     for doc in (n for n in names if n.endswith(("README.md", ".scd"))):
         text = (ROOT / doc).read_text()
         faults += [*faults_of(doc, text, names, code), *metrics_of(doc, text, code)]
