@@ -116,7 +116,7 @@ static void a_cold_model_spreads_tokens(void **state)
 	assert_int_equal(act.strategy, SLO_STRATEGY_LEAST_LOAD);
 	assert_string_equal(act.seat->server->name, "s1");
 	for (int i = 0; i < 7; i++) { /* of 577 tokens each */
-		char id[8];
+		char id[16];
 
 		snprintf(id, sizeof(id), "s%d", i);
 		submit(r, SEC(1), id);
@@ -125,7 +125,7 @@ static void a_cold_model_spreads_tokens(void **state)
 	}
 	/* Nobody waits, however much there is. */
 	for (int i = 0; i < 100; i++) {
-		char id[8];
+		char id[16];
 
 		snprintf(id, sizeof(id), "m%d", i);
 		submit(r, SEC(1), id);
@@ -155,7 +155,7 @@ static void only_ends_that_completed_with_known_size_teach(void **state)
 		{ .completed = true, .input = 512, .output = -1, .bytes = -1 },
 	};
 	struct rig *r = *state;
-	char id[8];
+	char id[16];
 
 	learn(r, FLEET_AUTO, 0);
 	for (int i = 0; i < 2; i++) {
