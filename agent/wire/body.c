@@ -1,126 +1,40 @@
-/* A value means something by where it stands: its role. The scanner keeps a stack of the
- * containers it is in; each has a role, and gives one to every member (by name) or element. */
+/* One pass over the JSON with a stack of the containers it is in, each with its role. Only when a
+ * member of the root comes twice there is a second pass: engines take the last one. */
 #include "wire/body.h"
 
 #include <string.h>
 
+#include "body_private.h"
 #include "slice.h"
 #include "wire/json/json_scan.h"
 
 enum {
 	DEPTH_MAX = 24,
-	KEY_MAX = 32,     /* longer than every name we know, decoded */
 	OPAQUE_MIN = 512, /* bytes of a passed-over string that make it a blob */
-};
-
-enum role {
-	R_SKIP,
-	R_ROOT,
-	R_MODEL,
-	R_STREAM,
-	R_N,
-	R_BEST_OF,
-	R_LIMIT, /* the output limits, best first */
-	R_LIMIT_OLD,
-	R_LIMIT_RESPONSES,
-	R_LIMIT_TGI,
-	R_LIMIT_SGLANG,
-	R_LIMIT_END,
-	R_PARAMETERS, /* objects around the last two */
-	R_SAMPLING,
-	R_RAW,   /* prompt as it is written, JSON and all */
-	R_WORDS, /* a string is prompt, a container is R_RAW */
-	R_PARTS, /* a string is prompt, an array has R_PARTs */
-	R_PART,
-	R_MESSAGES,
-	R_MESSAGE,
-	R_OWN_TEXT, /* like R_PARTS, but the type of the part or message must agree */
-	R_TYPE,
-	R_INPUT,  /* one prompt, or an array of R_PROMPT */
-	R_PROMPT, /* a string, a number (one id of the prompt), an array of R_ID, an item */
-	R_ID,
-	R_CALLS,
-	R_CALL,
-	R_FUNCTION,
-	R_FORMAT,
-	ROLES
-};
-
-struct member {
-	struct slice name;
-	enum role role;
-};
-
-/* At most 32 each: struct frame has a bit for every member seen. */
-static const struct member root_members[] = {
-	{ SLICE("model"), R_MODEL },
-	{ SLICE("messages"), R_MESSAGES },
-	{ SLICE("prompt"), R_INPUT },
-	{ SLICE("input"), R_INPUT },
-	{ SLICE("inputs"), R_INPUT },
-	{ SLICE("text"), R_INPUT },
-	{ SLICE("input_ids"), R_INPUT },
-	{ SLICE("system"), R_PARTS },
-	{ SLICE("instructions"), R_PARTS },
-	{ SLICE("suffix"), R_WORDS },
-	{ SLICE("tools"), R_RAW },
-	{ SLICE("functions"), R_RAW },
-	{ SLICE("documents"), R_RAW },
-	{ SLICE("response_format"), R_FORMAT },
-	{ SLICE("stream"), R_STREAM },
-	{ SLICE("n"), R_N },
-	{ SLICE("best_of"), R_BEST_OF },
-	{ SLICE("max_completion_tokens"), R_LIMIT },
-	{ SLICE("max_tokens"), R_LIMIT_OLD },
-	{ SLICE("max_output_tokens"), R_LIMIT_RESPONSES },
-	{ SLICE("parameters"), R_PARAMETERS },
-	{ SLICE("sampling_params"), R_SAMPLING },
-};
-
-/* A message, a part of one, or an input item: they share names and never disagree. */
-static const struct member item_members[] = {
-	{ SLICE("type"), R_TYPE },        { SLICE("text"), R_OWN_TEXT },
-	{ SLICE("content"), R_OWN_TEXT }, { SLICE("output"), R_OWN_TEXT },
-	{ SLICE("tool_calls"), R_CALLS }, { SLICE("function_call"), R_FUNCTION },
-	{ SLICE("name"), R_SKIP },        { SLICE("arguments"), R_WORDS },
-	{ SLICE("input"), R_RAW }, /* of a tool_use */
-};
-
-static const struct member call_members[] = { { SLICE("function"), R_FUNCTION } };
-static const struct member function_members[] = { { SLICE("name"), R_WORDS },
-	                                          { SLICE("arguments"), R_WORDS } };
-static const struct member format_members[] = { { SLICE("json_schema"), R_RAW } };
-static const struct member parameters_members[] = { { SLICE("max_new_tokens"), R_LIMIT_TGI } };
-static const struct member sampling_members[] = { { SLICE("max_new_tokens"), R_LIMIT_SGLANG },
-	                                          { SLICE("n"), R_N } };
-
-/* What an object or array in this role is made of; nothing where it would be of the wrong type. */
-#define MEMBERS(table) .members = (table), .nmembers = sizeof(table) / sizeof((table)[0])
-static const struct shape {
-	const struct member *members;
-	size_t nmembers;
-	enum role element;
-} shapes[ROLES] = {
-	[R_ROOT] = { MEMBERS(root_members) },
-	[R_PARAMETERS] = { MEMBERS(parameters_members) },
-	[R_SAMPLING] = { MEMBERS(sampling_members) },
-	[R_PARTS] = { .element = R_PART },
-	[R_PART] = { MEMBERS(item_members) },
-	[R_MESSAGES] = { .element = R_MESSAGE },
-	[R_MESSAGE] = { MEMBERS(item_members) },
-	[R_OWN_TEXT] = { .element = R_PART },
-	[R_INPUT] = { .element = R_PROMPT },
-	[R_PROMPT] = { MEMBERS(item_members), .element = R_ID },
-	[R_CALLS] = { .element = R_CALL },
-	[R_CALL] = { MEMBERS(call_members) },
-	[R_FUNCTION] = { MEMBERS(function_members) },
-	[R_FORMAT] = { MEMBERS(format_members) },
 };
 
 /* Types whose own text is prompt. Without a type it is, too. */
 static const struct slice text_types[] = {
-	SLICE("text"),    SLICE("input_text"),  SLICE("output_text"),
-	SLICE("message"), SLICE("tool_result"), SLICE("function_call_output"),
+	SLICE("text"),
+	SLICE("input_text"),
+	SLICE("output_text"),
+	SLICE("message"),
+	SLICE("tool_result"),
+	SLICE("function_call_output"),
+	SLICE("custom_tool_call_output"),
+	SLICE("reasoning_text"),
+	SLICE("summary_text"),
+	SLICE("reasoning.text"),
+	SLICE("reasoning.summary"),
+	SLICE("search_result"),
+};
+
+/* Types whose text, if any, stands elsewhere in the part. All other types are images and the like.
+ */
+static const struct slice plain_types[] = {
+	SLICE("thinking"),  SLICE("redacted_thinking"),   SLICE("reasoning"),
+	SLICE("tool_use"),  SLICE("reasoning.encrypted"), SLICE("function_call"),
+	SLICE("tool_call"), SLICE("custom_tool_call"),    SLICE("refusal"),
 };
 
 enum place { AT_FIRST, AT_NEXT, AFTER_ONE };
@@ -130,8 +44,9 @@ struct frame {
 	enum place place;
 	bool object;
 	bool blob;            /* it has a type, which is not of text */
-	uint32_t seen;        /* members, by their index in the shape */
+	bool thought;         /* the reasoning of this message was there */
 	const uint8_t *raw;   /* where the container starts, when it is R_RAW, else NULL */
+	size_t own_member;    /* which one `own` is of */
 	struct json_text own; /* waits for the type; raw.p NULL = none */
 };
 
@@ -142,6 +57,10 @@ struct scan {
 	int64_t best_of;
 	size_t depth;
 	bool bad;
+	bool twice;                    /* a member of the root came again */
+	bool last;                     /* the second pass: of those only the last counts */
+	size_t member;                 /* the one that was entered last, by its index */
+	uint32_t times[BODY_ROOT_MAX]; /* members of the root; in the second pass: still to come */
 	struct frame stack[DEPTH_MAX];
 };
 
@@ -202,50 +121,59 @@ static void set_model(struct body_info *out, struct json_text t)
 		out->model = (struct slice){ .p = t.raw.p, .len = len };
 }
 
-static bool is_blob(struct json_text type)
+static bool is_one_of(struct slice s, const struct slice *list, size_t n)
 {
-	if (!type.closed)
-		return false;
-	for (size_t i = 0; i < sizeof(text_types) / sizeof(text_types[0]); i++) {
-		if (slice_same(type.raw, text_types[i]))
-			return false;
+	for (size_t i = 0; i < n; i++) {
+		if (slice_same(s, list[i]))
+			return true;
 	}
-	return true;
+	return false;
 }
 
-static void on_string(struct scan *s, enum role role, struct json_text t)
+#define IS_ONE_OF(s, list) is_one_of(s, list, sizeof(list) / sizeof((list)[0]))
+
+static void set_type(struct scan *s, struct json_text type)
 {
-	switch (role) {
-	case R_MODEL:
-		set_model(s->out, t);
-		break;
-	case R_TYPE:
-		top(s)->blob = is_blob(t);
-		break;
-	case R_OWN_TEXT:
-		if (top(s)->own.raw.p)
-			pass_over(s, t);
-		else
-			top(s)->own = t;
-		break;
-	case R_PROMPT:
-	case R_INPUT:
-		s->out->prompts++;
-		feed(s, t);
-		break;
-	case R_WORDS:
-	case R_PARTS:
-	case R_PART:
-	case R_RAW:
-		feed(s, t);
-		break;
-	default:
+	top(s)->blob = type.closed && !IS_ONE_OF(type.raw, text_types);
+	if (top(s)->blob && !IS_ONE_OF(type.raw, plain_types))
+		s->out->opaque = true;
+}
+
+/* Of one member given twice the last text counts, of several members the longest. */
+static void set_own(struct scan *s, struct json_text t)
+{
+	struct frame *f = top(s);
+
+	if (f->own.raw.p && f->own_member != s->member && f->own.raw.len >= t.raw.len) {
 		pass_over(s, t);
+		return;
+	}
+	f->own = t;
+	f->own_member = s->member;
+}
+
+static void on_bool(struct scan *s, enum role role, bool value)
+{
+	struct body_info *out = s->out;
+
+	if (role == R_STREAM) {
+		out->has_stream = true;
+		out->stream = value;
+	} else if (role == R_IGNORE_EOS) {
+		out->ignore_eos = value;
+	} else if (role == R_BULKY) {
+		out->bulky |= value;
+	} else if (role == R_OPAQUE) {
+		out->opaque |= value;
 	}
 }
 
 static void on_number(struct scan *s, enum role role, int64_t value)
 {
+	struct body_info *out = s->out;
+
+	if (role == R_OPAQUE)
+		out->opaque = true;
 	if (value < 0)
 		return;
 	if (value > INT32_MAX)
@@ -253,12 +181,110 @@ static void on_number(struct scan *s, enum role role, int64_t value)
 	if (role >= R_LIMIT && role < R_LIMIT_END)
 		s->limits[role - R_LIMIT] = value;
 	else if (role == R_N && value > 0)
-		s->out->n = value;
+		out->n = value;
 	else if (role == R_BEST_OF)
 		s->best_of = value;
+	else if (role == R_MIN)
+		out->min_tokens = value;
+	else if (role == R_BULKY && value > 0)
+		out->bulky = true;
+	else if (role == R_STREAM && value <= 1)
+		on_bool(s, role, value == 1);
 }
 
-/* A number, true, false or null. false: stop. */
+/* Engines read "12" as 12 and "true" as true. */
+static void on_quoted_scalar(struct scan *s, enum role role, struct json_text t)
+{
+	struct slice word = slice_trim(t.raw);
+	int64_t n;
+
+	if (!t.closed || t.escaped)
+		return;
+	if (json_number(word, &n))
+		on_number(s, role, n);
+	else if (slice_eq(word, "true") || slice_eq(word, "True"))
+		on_bool(s, role, true);
+	else if (slice_eq(word, "false") || slice_eq(word, "False"))
+		on_bool(s, role, false);
+}
+
+/* A string that is prompt, or else says something of it. false: neither. */
+static bool on_text(struct scan *s, enum role role, struct json_text t)
+{
+	switch (role) {
+	case R_PROMPT:
+	case R_INPUT:
+	case R_STORED:
+	case R_TEXT:
+		s->out->prompts++;
+		break;
+	case R_TEXTS:
+		s->out->asks = true;
+		break;
+	case R_WORDS:
+	case R_PARTS:
+	case R_PART:
+	case R_RAW:
+	case R_TOOLS:
+		break;
+	case R_THOUGHT:
+		if (top(s)->thought)
+			return false;
+		top(s)->thought = t.raw.len > 0;
+		break;
+	default:
+		return false;
+	}
+	feed(s, t);
+	return true;
+}
+
+static void on_string(struct scan *s, enum role role, struct json_text t)
+{
+	if (on_text(s, role, t))
+		return;
+	switch (role) {
+	case R_MODEL:
+		set_model(s->out, t);
+		break;
+	case R_TYPE:
+		set_type(s, t);
+		break;
+	case R_OWN_TEXT:
+		set_own(s, t);
+		break;
+	case R_FORMAT_TYPE:
+		s->out->schema |= slice_eq(t.raw, "json_schema") || slice_eq(t.raw, "json_object");
+		break;
+	case R_SCHEMA:
+		s->out->schema |= t.raw.len > 0;
+		break;
+	case R_OPAQUE:
+		s->out->opaque |= t.raw.len > 0;
+		pass_over(s, t);
+		break;
+	default:
+		if (role >= R_STREAM && role <= R_IGNORE_EOS)
+			on_quoted_scalar(s, role, t);
+		else
+			pass_over(s, t);
+	}
+}
+
+/* Python's json knows these as numbers. */
+static bool is_no_number(struct slice word, bool cut)
+{
+	static const struct slice names[] = { SLICE("NaN"), SLICE("Infinity"), SLICE("-Infinity") };
+
+	for (size_t i = 0; i < 3; i++) {
+		if ((word.len == names[i].len || (cut && word.len < names[i].len)) &&
+		    memcmp(word.p, names[i].p, word.len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A number, true, false, null or what Python takes for a number. false: stop. */
 static bool scalar(struct scan *s, enum role role)
 {
 	struct slice word = json_word(&s->at);
@@ -266,9 +292,11 @@ static bool scalar(struct scan *s, enum role role)
 	bool numeric = word.len > 0 && (word.p[0] == '-' || (word.p[0] >= '0' && word.p[0] <= '9'));
 	int64_t n;
 
+	if (word.len > 0 && is_no_number(word, cut))
+		return !cut;
 	if (numeric) {
 		/* An id is one token whatever it is, even when it is cut. */
-		if (role == R_ID || role == R_PROMPT)
+		if (role == R_ID || role == R_PROMPT || role == R_TEXTS)
 			s->out->ids++;
 		if (cut)
 			return false;
@@ -278,38 +306,80 @@ static bool scalar(struct scan *s, enum role role)
 		return !s->bad;
 	}
 	s->bad = word.len == 0 || !json_literal(word, cut);
-	if (!s->bad && role == R_STREAM && !slice_eq(word, "null")) {
-		s->out->stream = slice_eq(word, "true");
-		s->out->has_stream = s->out->stream || slice_eq(word, "false");
+	if (s->bad)
+		return false;
+	if (slice_eq(word, "true") || slice_eq(word, "false"))
+		on_bool(s, role, word.p[0] == 't');
+	return !cut;
+}
+
+/* What an object or array of that role says by being there. Returns the role it has then. */
+static enum role container_role(struct scan *s, enum role role, bool object)
+{
+	struct body_info *out = s->out;
+	bool empty = json_peek(&s->at) == (object ? '}' : ']');
+
+	switch (role) {
+	case R_MESSAGE:
+		out->messages += object;
+		break;
+	case R_PROMPT:
+		out->messages += object;
+		out->prompts += !object;
+		break;
+	case R_STORED:
+		out->opaque |= object;
+		return object ? R_SKIP : R_INPUT;
+	case R_TEXT:
+		return object ? R_TEXT : R_INPUT;
+	case R_PARTS: /* a single part, not in an array */
+	case R_OWN_TEXT:
+		return object ? R_PART : role;
+	case R_THOUGHT:
+		if (top(s)->thought)
+			return R_SKIP;
+		top(s)->thought = !empty;
+		return object ? R_PART : role;
+	case R_OPAQUE:
+		out->opaque |= !empty;
+		break;
+	case R_SCHEMA:
+		out->schema = true;
+		break;
+	case R_BULKY:
+		out->bulky |= !empty;
+		break;
+	case R_TOOLS:
+		out->tools |= !empty;
+		return R_RAW;
+	case R_TEXTS:
+		return object ? R_RAW : role;
+	case R_WORDS:
+		return R_RAW;
+	default:
+		break;
 	}
-	return !s->bad && !cut;
+	return role;
 }
 
 /* A container starts. false: it was too deep and the text ended in it. */
 static bool push(struct scan *s, enum role role, bool object)
 {
 	const uint8_t *start = s->at.p;
-	bool raw = role == R_RAW || role == R_WORDS;
 
-	if (role == R_MESSAGE || (role == R_PROMPT && object))
-		s->out->messages += object;
-	if (role == R_PROMPT && !object)
-		s->out->prompts++;
-	/* A single part, not in an array. */
-	if (object && (role == R_PARTS || role == R_OWN_TEXT))
-		role = R_PART;
 	json_take(&s->at);
+	role = container_role(s, role, object);
 	if (s->depth == DEPTH_MAX) {
 		bool closed = json_skip(&s->at);
 
-		if (raw)
+		if (role == R_RAW)
 			feed_raw(s, start);
 		return closed;
 	}
 	s->stack[s->depth++] = (struct frame){
-		.role = raw ? R_SKIP : role,
+		.role = role == R_RAW ? R_SKIP : role,
 		.object = object,
-		.raw = raw ? start : NULL,
+		.raw = role == R_RAW ? start : NULL,
 	};
 	return true;
 }
@@ -348,34 +418,51 @@ static bool value(struct scan *s, enum role role)
 	return scalar(s, role);
 }
 
-/* The role of the member called key, R_SKIP if it is unknown or was there before. */
-static enum role member_role(struct frame *f, struct json_text key)
+/* The role of the root's member. */
+static enum role root_role(struct scan *s, size_t i)
 {
-	const struct shape *shape = &shapes[f->role];
-	struct slice name = key.raw;
-	uint8_t buf[KEY_MAX];
+	if (s->last) /* 0 times: the last one was cut */
+		return s->times[i]-- == 1 ? body_shapes[R_ROOT].members[i].role : R_SKIP;
+	s->twice |= ++s->times[i] > 1;
+	return body_shapes[R_ROOT].members[i].role;
+}
 
+/* The role of the member called key, R_SKIP if it is unknown. */
+static enum role member_role(struct scan *s, const struct frame *f, struct json_text key)
+{
+	const struct shape *shape = &body_shapes[f->role];
+	struct slice name = key.raw;
+	uint8_t buf[BODY_KEY_MAX];
+
+	s->member = shape->nmembers;
 	if (key.escaped) {
 		if (!json_decode(key.raw, buf, sizeof(buf), &name.len))
 			return R_SKIP;
 		name.p = buf;
 	}
 	for (size_t i = 0; i < shape->nmembers; i++) {
-		uint32_t bit = UINT32_C(1) << i;
-
 		if (!slice_same(name, shape->members[i].name))
 			continue;
-		if (f->seen & bit)
-			return R_SKIP;
-		f->seen |= bit;
-		return shape->members[i].role;
+		s->member = i;
+		return f->role == R_ROOT ? root_role(s, i) : shape->members[i].role;
 	}
 	return R_SKIP;
+}
+
+/* A member whose value was cut is as if it was not there, unless it is a text, which goes on. */
+static void forget_cut(struct scan *s, const struct frame *f, size_t i)
+{
+	if (f->role == R_ROOT && f == top(s) && !s->bad && !s->last &&
+	    i < body_shapes[R_ROOT].nmembers && body_shapes[R_ROOT].members[i].role < R_PARAMETERS)
+		s->times[i]--;
 }
 
 static bool member(struct scan *s, struct frame *f)
 {
 	struct json_text key;
+	enum role role;
+	size_t i;
+	bool ok;
 	int b = json_peek(&s->at);
 
 	if (b != '"') {
@@ -391,7 +478,12 @@ static bool member(struct scan *s, struct frame *f)
 		return false;
 	}
 	json_take(&s->at);
-	return value(s, member_role(f, key));
+	role = member_role(s, f, key);
+	i = s->member;
+	ok = value(s, role);
+	if (!ok)
+		forget_cut(s, f, i);
+	return ok;
 }
 
 /* One member or element, or the end of the container on top. false: stop. */
@@ -417,7 +509,7 @@ static bool step(struct scan *s)
 		return true;
 	}
 	f->place = AFTER_ONE;
-	return f->object ? member(s, f) : value(s, shapes[f->role].element);
+	return f->object ? member(s, f) : value(s, body_shapes[f->role].element);
 }
 
 static void conclude(struct scan *s)
@@ -428,6 +520,7 @@ static void conclude(struct scan *s)
 		out->max_tokens = s->limits[i];
 	if (s->best_of > out->n)
 		out->n = s->best_of;
+	out->asks |= out->prompts > 0 || out->messages > 0 || out->ids > 0 || out->opaque;
 	if (out->prompts < 1)
 		out->prompts = 1;
 	/* Both are below 2^31 unless the sample is larger than memory: no overflow. */
@@ -436,47 +529,58 @@ static void conclude(struct scan *s)
 		out->sequences = INT32_MAX;
 }
 
-void body_scan(struct slice sample, struct body_info *out)
+static void reset(struct body_info *out)
 {
-	struct scan s;
-
 	memset(out, 0, offsetof(struct body_info, model_buf));
 	tokens_init(&out->text);
 	out->max_tokens = -1;
 	out->n = 1;
 	out->prompts = 1;
 	out->sequences = 1;
-	if (sample.len == 0)
-		return;
-	s.at = (struct json_cursor){ .p = sample.p, .end = sample.p + sample.len };
-	s.out = out;
-	s.depth = 0;
-	s.best_of = 0;
-	s.bad = false;
-	for (size_t i = 0; i < sizeof(s.limits) / sizeof(s.limits[0]); i++)
-		s.limits[i] = -1;
-	if (json_peek(&s.at) == '{' && push(&s, R_ROOT, true)) {
-		out->prompts = 0;
-		while (s.depth > 0 && step(&s))
-			;
-		out->complete = s.depth == 0;
-		while (s.depth > 0)
-			pop(&s);
-		out->is_json = !s.bad && (!out->complete || json_peek(&s.at) == JSON_CUT);
-		conclude(&s);
-	}
-	out->scanned = (size_t)(s.at.p - sample.p);
 }
 
-int64_t body_prompt_tokens(const struct body_info *b, const struct token_weights *w, int64_t size)
+/* One pass over the document, which starts at s->at. */
+static void pass(struct scan *s)
 {
-	int64_t counted =
-	    tokens_total(&b->text, w) + b->ids + b->messages * BODY_TOKENS_PER_MESSAGE;
-	double tokens = (double)counted;
+	struct body_info *out = s->out;
 
-	if (!b->complete && !b->opaque_tail && b->scanned > 0 && size > (int64_t)b->scanned)
-		tokens *= (double)size / (double)b->scanned;
-	if (b->messages > 0)
-		tokens += BODY_TOKENS_PER_CHAT;
-	return tokens < (double)INT32_MAX ? (int64_t)(tokens + 0.5) : INT32_MAX;
+	s->depth = 0;
+	s->best_of = 0;
+	s->bad = false;
+	for (size_t i = 0; i < sizeof(s->limits) / sizeof(s->limits[0]); i++)
+		s->limits[i] = -1;
+	if (json_peek(&s->at) != '{' || !push(s, R_ROOT, true))
+		return;
+	out->prompts = 0;
+	while (s->depth > 0 && step(s))
+		;
+	out->complete = s->depth == 0;
+	while (s->depth > 0)
+		pop(s);
+	out->is_json = !s->bad && (!out->complete || json_peek(&s->at) == JSON_CUT);
+	conclude(s);
+}
+
+void body_scan(struct slice sample, struct body_info *out)
+{
+	struct scan s;
+	size_t mark = body_mark(sample);
+
+	reset(out);
+	if (sample.len == 0)
+		return;
+	s.out = out;
+	s.twice = false;
+	s.last = false;
+	memset(s.times, 0, sizeof(s.times));
+	s.at = (struct json_cursor){ .p = sample.p + mark, .end = sample.p + sample.len };
+	pass(&s);
+	if (s.twice) {
+		reset(out);
+		s.last = true;
+		s.at.p = sample.p + mark;
+		pass(&s);
+	}
+	out->scanned = (size_t)(s.at.p - sample.p);
+	out->form = out->is_json ? BODY_JSON : BODY_BROKEN;
 }

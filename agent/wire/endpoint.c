@@ -1,0 +1,274 @@
+/* The last segment tells most paths apart, so rows are compared from their end and the first that
+ * fits counts: of two rows with the same end the longer stands first. */
+#include "wire/endpoint.h"
+
+#include <string.h>
+
+#include "wire/rd.h"
+
+enum {
+	CHAT = 1,
+	MEDIA = 2,
+	SHORT = 4,
+	VERB = 8, /* a colon parts the model from what to do */
+};
+
+/* vLLM and OpenAI: /v1/completions answers 16 tokens unless told otherwise. */
+#define SHORT_MAX 16
+
+#define G ENDPOINT_GENERATE
+#define R ENDPOINT_READ
+#define I ENDPOINT_IDLE
+#define U ENDPOINT_UNKNOWN
+
+/* A star is one segment, whatever it is. */
+static const struct row {
+	struct slice tail;
+	enum endpoint_kind kind;
+	unsigned flags;
+} rows[] = {
+	/* Answers. */
+	{ SLICE("chat/completions"), G, CHAT },
+	{ SLICE("completions"), G, SHORT },
+	{ SLICE("threads/*/messages"), I, 0 },
+	{ SLICE("messages"), G, CHAT },
+	{ SLICE("responses"), G, CHAT },
+	{ SLICE("responses/compact"), G, CHAT },
+	{ SLICE("generate"), G, 0 },
+	{ SLICE("generate_stream"), G, 0 },
+	{ SLICE("complete"), G, 0 },   /* Anthropic's old one */
+	{ SLICE("completion"), G, 0 }, /* llama.cpp */
+	{ SLICE("infill"), G, 0 },
+	{ SLICE("api/chat"), G, CHAT }, /* Ollama; Cohere: v1/chat, v2/chat */
+	{ SLICE("v1/chat"), G, CHAT },
+	{ SLICE("v2/chat"), G, CHAT },
+	{ SLICE("edits"), G, MEDIA },
+	{ SLICE("threads/runs"), G, MEDIA }, /* what it reads lies on the server */
+	{ SLICE("threads/*/runs"), G, MEDIA },
+	{ SLICE("audio/transcriptions"), G, MEDIA },
+	{ SLICE("audio/translations"), G, MEDIA },
+	{ SLICE("audio/speech"), G, MEDIA },
+	{ SLICE("images/generations"), G, MEDIA },
+	{ SLICE("images/edits"), G, MEDIA },
+	{ SLICE("images/variations"), G, MEDIA },
+	{ SLICE("videos"), G, MEDIA },
+	{ SLICE("videos/*/remix"), G, MEDIA },
+	{ SLICE("models/*/infer"), G, MEDIA }, /* KServe, Triton: tensors, of an LLM perhaps */
+	{ SLICE("models/*/versions/*/infer"), G, MEDIA },
+	{ SLICE("models/*:generateContent"), G, CHAT | VERB }, /* Gemini */
+	{ SLICE("models/*:streamGenerateContent"), G, CHAT | VERB },
+	/* Nothing but prompts. */
+	{ SLICE("embeddings"), R, 0 },
+	{ SLICE("embeddings/multimodal"), R, 0 },
+	{ SLICE("embedding"), R, 0 },
+	{ SLICE("embed"), R, 0 },
+	{ SLICE("embed_all"), R, 0 },
+	{ SLICE("embed_sparse"), R, 0 },
+	{ SLICE("encode"), R, 0 },
+	{ SLICE("rerank"), R, 0 },
+	{ SLICE("reranking"), R, 0 },
+	{ SLICE("score"), R, 0 },
+	{ SLICE("classify"), R, 0 },
+	{ SLICE("pooling"), R, 0 },
+	{ SLICE("similarity"), R, 0 },
+	{ SLICE("predict"), R, 0 }, /* TEI */
+	{ SLICE("moderations"), R, 0 },
+	{ SLICE("models/*:predict"), R, VERB }, /* KServe's first protocol */
+	{ SLICE("models/*:embedContent"), R, VERB },
+	{ SLICE("models/*:batchEmbedContents"), R, VERB },
+	/* No work. */
+	{ SLICE("messages/count_tokens"), I, 0 },
+	{ SLICE("count_tokens"), I, 0 },
+	{ SLICE("responses/input_tokens"), I, 0 },
+	{ SLICE("input_tokens"), I, 0 },
+	{ SLICE("responses/*/cancel"), I, 0 },
+	{ SLICE("responses/*"), I, 0 },
+	{ SLICE("chat/completions/*"), I, 0 }, /* of a stored one, render */
+	{ SLICE("completions/render"), I, 0 },
+	{ SLICE("render"), I, 0 },
+	{ SLICE("derender"), I, 0 },
+	{ SLICE("tokenize"), I, 0 },
+	{ SLICE("detokenize"), I, 0 },
+	{ SLICE("chat_tokenize"), I, 0 },
+	{ SLICE("apply-template"), I, 0 },
+	{ SLICE("decode"), I, 0 },
+	{ SLICE("parse_function_call"), I, 0 },
+	{ SLICE("separate_reasoning"), I, 0 },
+	{ SLICE("load_lora_adapter"), I, 0 },
+	{ SLICE("unload_lora_adapter"), I, 0 },
+	{ SLICE("lora-adapters"), I, 0 },
+	{ SLICE("models/*:countTokens"), I, VERB },
+	{ SLICE("models"), I, 0 },
+	{ SLICE("models/*"), I, 0 }, /* load, unload */
+	{ SLICE("models/*/load"), I, 0 },
+	{ SLICE("models/*/unload"), I, 0 },
+	{ SLICE("repository/index"), I, 0 },
+	{ SLICE("files"), I, 0 },
+	{ SLICE("files/*"), I, 0 },
+	{ SLICE("uploads"), I, 0 },
+	{ SLICE("uploads/*/parts"), I, 0 },
+	{ SLICE("uploads/*/complete"), I, 0 },
+	{ SLICE("uploads/*/cancel"), I, 0 },
+	{ SLICE("batches"), I, 0 },
+	{ SLICE("batches/*"), I, 0 },
+	{ SLICE("batches/*/cancel"), I, 0 },
+	{ SLICE("fine_tuning/jobs"), I, 0 },
+	{ SLICE("jobs/*/cancel"), I, 0 },
+	{ SLICE("assistants"), I, 0 },
+	{ SLICE("threads"), I, 0 },
+	{ SLICE("runs/*/cancel"), I, 0 },
+	{ SLICE("conversations"), I, 0 },
+	{ SLICE("conversations/*"), I, 0 },
+	{ SLICE("conversations/*/items"), I, 0 },
+	{ SLICE("vector_stores"), I, 0 },
+	{ SLICE("vector_stores/*"), I, 0 },
+	{ SLICE("vector_stores/*/search"), I, 0 },
+	{ SLICE("realtime/sessions"), I, 0 },
+	{ SLICE("realtime/client_secrets"), I, 0 },
+	{ SLICE("cancel"), I, 0 },
+	{ SLICE("abort"), I, 0 },
+	{ SLICE("abort_request"), I, 0 },
+	{ SLICE("abort_requests"), I, 0 },
+	{ SLICE("health"), I, 0 },
+	{ SLICE("health_generate"), I, 0 },
+	{ SLICE("healthz"), I, 0 },
+	{ SLICE("ready"), I, 0 },
+	{ SLICE("live"), I, 0 },
+	{ SLICE("ping"), I, 0 },
+	{ SLICE("metrics"), I, 0 },
+	{ SLICE("version"), I, 0 },
+	{ SLICE("info"), I, 0 },
+	{ SLICE("props"), I, 0 },
+	{ SLICE("slots"), I, 0 },
+	{ SLICE("slots/*"), I, 0 },
+	{ SLICE("reset_prefix_cache"), I, 0 },
+	{ SLICE("reset_mm_cache"), I, 0 },
+	{ SLICE("flush_cache"), I, 0 },
+	{ SLICE("sleep"), I, 0 },
+	{ SLICE("wake_up"), I, 0 },
+	{ SLICE("pause"), I, 0 },
+	{ SLICE("pause_generation"), I, 0 },
+	{ SLICE("resume"), I, 0 },
+	{ SLICE("continue_generation"), I, 0 },
+	{ SLICE("start_profile"), I, 0 },
+	{ SLICE("stop_profile"), I, 0 },
+	{ SLICE("collective_rpc"), I, 0 },
+	{ SLICE("scale_elastic_ep"), I, 0 },
+	{ SLICE("update_weights_from_disk"), I, 0 },
+	{ SLICE("release_memory_occupation"), I, 0 },
+	{ SLICE("resume_memory_occupation"), I, 0 },
+	{ SLICE("open_session"), I, 0 },
+	{ SLICE("close_session"), I, 0 },
+	{ SLICE("configure_logging"), I, 0 },
+	{ SLICE("api/show"), I, 0 },
+	{ SLICE("api/pull"), I, 0 },
+	{ SLICE("api/push"), I, 0 },
+	{ SLICE("api/create"), I, 0 },
+	{ SLICE("api/copy"), I, 0 },
+	/* Whatever the body is. */
+	{ SLICE("invocations"), U, 0 }, /* SageMaker */
+};
+
+#undef G
+#undef R
+#undef I
+#undef U
+
+/* Without its query, and without slashes at its end. */
+static struct slice trim(struct slice path)
+{
+	for (size_t i = 0; i < path.len; i++) {
+		if (path.p[i] == '?' || path.p[i] == '#')
+			path.len = i;
+	}
+	while (path.len > 0 && path.p[path.len - 1] == '/')
+		path.len--;
+	return path;
+}
+
+/* Whether path ends with the segments of tail. */
+static bool ends_with(struct slice path, struct slice tail)
+{
+	size_t at = path.len;
+
+	for (size_t i = tail.len; i-- > 0;) {
+		uint8_t want = tail.p[i];
+
+		if (at == 0)
+			return false;
+		if (want == '*') {
+			size_t end = at;
+
+			while (at > 0 && path.p[at - 1] != '/')
+				at--;
+			if (at == end)
+				return false;
+			continue;
+		}
+		if (path.p[--at] != want)
+			return false;
+		while (want == '/' && at > 0 && path.p[at - 1] == '/')
+			at--;
+	}
+	return at == 0 || path.p[at - 1] == '/';
+}
+
+static struct slice before_verb(struct slice model)
+{
+	size_t len = model.len;
+
+	while (len > 0 && model.p[len - 1] != ':')
+		len--;
+	return (struct slice){ .p = model.p, .len = len > 0 ? len - 1 : 0 };
+}
+
+/* The last segment that follows one which names a collection of models. */
+static struct slice model_in(struct slice path)
+{
+	static const struct slice before[] = { SLICE("models"), SLICE("deployments"),
+		                               SLICE("engines") };
+	struct slice last = { .p = NULL, .len = 0 }, got = last;
+	size_t start = 0;
+
+	for (size_t i = 0; i <= path.len; i++) {
+		struct slice segment = { .p = path.p + start, .len = i - start };
+
+		if (i < path.len && path.p[i] != '/')
+			continue;
+		start = i + 1;
+		if (segment.len == 0)
+			continue;
+		for (size_t k = 0; k < sizeof(before) / sizeof(before[0]); k++) {
+			if (last.p && slice_same(last, before[k]))
+				got = segment;
+		}
+		last = segment;
+	}
+	return got;
+}
+
+struct endpoint endpoint_of(struct slice path)
+{
+	struct endpoint e = { .kind = ENDPOINT_UNKNOWN, .default_max = -1 };
+
+	if (!path.p) {
+		e.kind = ENDPOINT_GENERATE;
+		return e;
+	}
+	path = trim(path);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (!ends_with(path, rows[i].tail))
+			continue;
+		e.kind = rows[i].kind;
+		e.chat = (rows[i].flags & CHAT) != 0;
+		e.media = (rows[i].flags & MEDIA) != 0;
+		if (rows[i].flags & SHORT)
+			e.default_max = SHORT_MAX;
+		e.model = model_in(path);
+		if (rows[i].flags & VERB)
+			e.model = before_verb(e.model);
+		return e;
+	}
+	e.model = model_in(path);
+	return e;
+}

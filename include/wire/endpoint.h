@@ -1,0 +1,32 @@
+/* endpoint.h - what a request's path says about the work behind it.
+ * The table knows the paths of OpenAI, Anthropic, vLLM, SGLang, TGI, llama.cpp, Triton, KServe,
+ * Ollama, Jina and Cohere by their last segments, so any base path may stand before them. A query,
+ * doubled slashes and one at the end change nothing; upper case does, as for the servers. */
+#ifndef SLO_WIRE_ENDPOINT_H
+#define SLO_WIRE_ENDPOINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "slo.h"
+
+enum endpoint_kind {
+	ENDPOINT_UNKNOWN,  /* not in the table, or it takes requests of all kinds: the body decides
+	                    */
+	ENDPOINT_GENERATE, /* a GPU reads a prompt and writes an answer */
+	ENDPOINT_READ,     /* a GPU reads a prompt; the answer has no tokens */
+	ENDPOINT_IDLE,     /* no GPU works for it */
+};
+
+struct endpoint {
+	enum endpoint_kind kind;
+	bool chat;           /* what is asked are messages or items, not a bare prompt */
+	bool media;          /* tokens are not what it takes or gives: sound, images, tensors */
+	int32_t default_max; /* output tokens of a request that sets no limit; -1: no limit */
+	struct slice model;  /* named by the path (/v2/models/NAME/infer); p NULL: none; borrows */
+};
+
+/* path.p may be NULL: then it is a request to generate, as of a HAProxy that tells no path. */
+struct endpoint endpoint_of(struct slice path);
+
+#endif
