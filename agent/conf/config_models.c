@@ -162,12 +162,41 @@ static void read_deployments(struct cfg_doc *d, const struct config *c,
 	json_decref(seen);
 }
 
+/* Other names that clients may use: adapters, cases of letters. */
+static void read_aliases(struct cfg_doc *d, const struct cfg_node *model, struct config_model *out)
+{
+	struct cfg_node n = cfg_member(model, "aliases");
+	size_t count = json_array_size(n.value);
+
+	if (!n.value || !cfg_want_array(d, &n))
+		return;
+	if (count > CONFIG_ALIAS_MAX) {
+		cfg_fail(d, &n, JSONPOS_VALUE, "has %zu aliases, at most %d are allowed", count,
+		         CONFIG_ALIAS_MAX);
+		return;
+	}
+	out->aliases = calloc(count + 1, sizeof(*out->aliases));
+	if (!out->aliases) {
+		cfg_no_memory(d);
+		return;
+	}
+	for (size_t i = 0; i < count && !d->failed; i++) {
+		struct cfg_node e = cfg_element(&n, i);
+
+		if (!cfg_want_string(d, &e, CONFIG_NAME_MAX, &out->aliases[i]))
+			return;
+		if (out->aliases[i][0] == '\0')
+			cfg_fail(d, &e, JSONPOS_VALUE, "is empty");
+		out->alias_count = i + 1;
+	}
+}
+
 static void read_model(struct cfg_doc *d, const struct config *c, const struct cfg_node *n,
                        struct config_model *out)
 {
 	static const struct cfg_field fields[] = {
-		{ .name = "backend" }, { .name = "strategy" },    { .name = "tokens" },
-		{ .name = "limits" },  { .name = "deployments" },
+		{ .name = "backend" }, { .name = "aliases" }, { .name = "strategy" },
+		{ .name = "tokens" },  { .name = "limits" },  { .name = "deployments" },
 	};
 	struct cfg_node backend = cfg_member(n, "backend");
 
@@ -188,6 +217,7 @@ static void read_model(struct cfg_doc *d, const struct config *c, const struct c
 	}
 	if (backend.value)
 		(void)want_name(d, &backend, false, &out->backend);
+	read_aliases(d, n, out);
 	config_routing_strategy(d, n, &out->strategy);
 	config_routing_weights(d, n, &out->weights);
 	config_routing_limits(d, n, &out->limits);
@@ -243,6 +273,7 @@ void config_models_fini(struct config *c)
 		for (size_t d = 0; d < c->models[m].deployment_count; d++)
 			free(c->models[m].deployments[d].servers);
 		free(c->models[m].deployments);
+		free(c->models[m].aliases);
 	}
 	free(c->models);
 }

@@ -15,6 +15,7 @@
 #define MIN_OUTPUT    8
 #define MEMORY        64.0 /* samples after which the mean forgets */
 #define PER_TOKEN_MAX 65536.0
+#define PER_TOKEN_MIN 0.5 /* fewer are hidden ones, of reasoning that is not shown */
 
 static void learn(struct running_mean *m, double x)
 {
@@ -93,7 +94,7 @@ void estimator_learn_output(struct estimator *e, bool stream, int64_t bytes, int
 {
 	double text = (double)bytes - ESTIMATOR_FIXED;
 
-	if (real < MIN_OUTPUT || !(text > 0))
+	if (real < MIN_OUTPUT || !(text >= PER_TOKEN_MIN * (double)real))
 		return;
 	learn(stream ? &e->stream : &e->json, fmin(PER_TOKEN_MAX, fmax(1.0, text / (double)real)));
 }

@@ -39,6 +39,7 @@ struct sched_lease lease_of(const struct request *r)
 		.strategy = (enum slo_strategy)r->strategy,
 		.stream = r->stream,
 		.stream_guessed = r->stream_guessed,
+		.mute = r->mute | (r->sequences > 1 ? LESSON_NO_OUTPUT : 0u),
 		.fallback = r->fallback,
 		.goal = r->goal,
 	};
@@ -75,6 +76,7 @@ static void fill(struct sched *s, struct request *r, const struct sched_lease *l
 	r->strategy = (uint8_t)l->strategy;
 	r->stream = l->stream;
 	r->stream_guessed = l->stream_guessed;
+	r->mute = (uint8_t)l->mute;
 	r->fallback = l->fallback;
 	r->untaught = true;
 	r->goal = l->goal;

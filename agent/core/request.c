@@ -96,6 +96,8 @@ struct request *requests_new(struct requests *t, uint64_t hash, const char *id, 
 		return NULL;
 	}
 	r->state = REQUEST_READY;
+	r->limit = -1;
+	r->sequences = 1;
 	r->since = now;
 	TAILQ_INSERT_TAIL(&t->list[REQUEST_READY], r, link);
 	t->count[REQUEST_READY]++;

@@ -31,6 +31,7 @@ const char *sched_reason_name(enum slo_reason r)
 		[SLO_REASON_BAD_REQUEST] = "bad-request",
 		[SLO_REASON_DRAINING] = "draining",
 		[SLO_REASON_ENDED] = "ended",
+		[SLO_REASON_NO_WORK] = "no-work",
 	};
 
 	return names[r];
@@ -159,21 +160,44 @@ static void expire_leases(struct sched *s, slo_nsec now)
 
 /* submit */
 
+/* Output tokens of all its sequences: each is predicted by itself. */
+static int64_t predict_output(struct sched *s, slo_nsec now, const struct request *r,
+                              const struct sched_request *req)
+{
+	int64_t limit = req->max_output, output;
+
+	if (limit > 0)
+		limit = (limit + r->sequences - 1) / r->sequences;
+	output = predictor_guess(req->model->predictor, now, r->input, limit, s->conf.predict,
+	                         s->conf.cold, &s->guesses) *
+	         r->sequences;
+	if (output < req->min_output)
+		output = req->min_output;
+	return req->max_output >= 0 && output > req->max_output ? req->max_output : output;
+}
+
+static uint16_t sequences_of(const struct sched_request *req)
+{
+	if (req->sequences < 1)
+		return 1;
+	return req->sequences < UINT16_MAX ? (uint16_t)req->sequences : UINT16_MAX;
+}
+
 static void fill(struct sched *s, slo_nsec now, struct request *r, const struct sched_request *req)
 {
 	struct sched_model *m = req->model;
 	int64_t input = tokens_clamp(req->input);
-	int64_t output = req->output;
 
 	r->model = m;
 	r->estimate = req->input_told ? -1 : (int32_t)input;
 	if (!req->input_told)
 		input = estimator_input(&m->estimator, input);
-	if (output < 0)
-		output = predictor_guess(m->predictor, now, input, req->max_output, s->conf.predict,
-		                         s->conf.cold, &s->guesses);
 	r->input = (int32_t)input;
-	r->output = (int32_t)tokens_clamp(output);
+	r->sequences = sequences_of(req);
+	r->limit = req->max_output < 0 ? -1 : (int32_t)tokens_clamp(req->max_output);
+	r->mute = (uint8_t)req->mute;
+	r->output =
+	    (int32_t)tokens_clamp(req->output < 0 ? predict_output(s, now, r, req) : req->output);
 	r->strategy = (uint8_t)req->strategy;
 	r->stream = req->stream;
 	r->stream_guessed = req->stream_guessed;
@@ -392,28 +416,26 @@ static void cancel(struct sched *s, slo_nsec now, struct request *r)
 	r->ended = true;
 }
 
-/* Whether the real size of the answer is known. */
+/* Whether its time says something of the server. */
 static bool learn(slo_nsec now, const struct request *r, const struct sched_outcome *outcome,
                   struct sched_end *out)
 {
+	static const struct estimator nothing;
 	struct sched_model *m = r->model;
+	struct lesson l = lesson_of(r, outcome, m ? &m->estimator : &nothing);
 
-	if (outcome->input >= 0)
-		out->input = tokens_clamp(outcome->input);
-	if (outcome->output >= 0)
-		out->output = tokens_clamp(outcome->output);
-	if (!outcome->completed || !m)
+	out->outcome = l.outcome;
+	out->input = l.input;
+	out->output = l.output;
+	if (!m)
 		return false;
-	if (outcome->input >= 0 && r->estimate >= 0)
-		estimator_learn_input(&m->estimator, r->estimate, out->input);
-	if (outcome->output >= 0 && outcome->bytes >= 0 && !r->stream_guessed)
-		estimator_learn_output(&m->estimator, r->stream, outcome->bytes, out->output);
-	if (outcome->output < 0 && outcome->bytes >= 0)
-		out->output = estimator_output(&m->estimator, r->stream, outcome->bytes);
-	if (outcome->output < 0 && outcome->bytes < 0)
-		return false;
-	predictor_learn(m->predictor, now, out->input, out->output);
-	return true;
+	if (l.prompt)
+		estimator_learn_input(&m->estimator, r->estimate, l.input);
+	if (l.size)
+		estimator_learn_output(&m->estimator, r->stream, outcome->bytes, l.output);
+	if (l.answer)
+		predictor_learn(m->predictor, now, l.input, l.each);
+	return l.latency;
 }
 
 static void close_lease(struct sched *s, slo_nsec now, struct request *r,
@@ -422,8 +444,6 @@ static void close_lease(struct sched *s, slo_nsec now, struct request *r,
 	out->server = fleet_server_of(&r->charge);
 	out->waited = r->since - r->arrived;
 	out->request = r;
-	out->input = r->input;
-	out->output = r->output;
 	if (learn(now, r, outcome, out))
 		sched_stay_end(s, now, r, out->output);
 	sched_lease_close(s, now, r);

@@ -243,7 +243,7 @@ void tap_end(struct sched *s, slo_nsec now, const struct request *r,
 		               .output = -1 };
 
 	if (outcome) {
-		e.count = outcome->completed ? SLO_END_COMPLETED : SLO_END_LINE;
+		e.count = outcome->outcome == LESSON_ANSWERED ? SLO_END_COMPLETED : SLO_END_LINE;
 		e.input = outcome->input;
 		e.output = outcome->output;
 	}

@@ -269,7 +269,7 @@ static bool arrive(struct replay *r, const struct scenario_line *line)
 static void end(struct replay *r, const struct scenario_line *line)
 {
 	const struct sched_outcome outcome = {
-		.completed = line->kind == SCENARIO_DONE,
+		.outcome = line->kind == SCENARIO_DONE ? LESSON_ANSWERED : LESSON_LEFT,
 		.input = -1,
 		.output = -1,
 		.bytes = -1,

@@ -66,6 +66,7 @@ static const struct field {
 #define BYTES3 0xff, 0xff, 0xff
 #define BYTES4 BYTES3, 0xff
 #define BYTES6 BYTES3, BYTES3
+#define BYTES7 BYTES3, BYTES4
 	{ "id=", { BYTES3 }, 2, false, offsetof(struct endline, id) },
 	{ "be=", { BYTES3 }, 2, false, offsetof(struct endline, be) },
 	{ "srv=", { BYTES4 }, 3, false, offsetof(struct endline, srv) },
@@ -76,6 +77,11 @@ static const struct field {
 	{ "ts=", { BYTES3 }, 2, false, offsetof(struct endline, ts) },
 	{ "in=", { BYTES3 }, 2, true, offsetof(struct endline, in) },
 	{ "out=", { BYTES4 }, 3, true, offsetof(struct endline, out) },
+	{ "tf=", { BYTES3 }, 2, true, offsetof(struct endline, tf_ms) },
+	{ "cached=", { BYTES7 }, 6, true, offsetof(struct endline, cached) },
+	{ "err=", { BYTES4 }, 3, true, offsetof(struct endline, err) },
+	{ "ptime=", { BYTES6 }, 5, true, offsetof(struct endline, ptime_ms) },
+	{ "enc=", { BYTES4 }, 3, false, offsetof(struct endline, enc) },
 	{ "key=", { BYTES4 }, 3, false, offsetof(struct endline, key) },
 };
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
@@ -235,7 +241,11 @@ slo_err endline_parse(const uint8_t *line, size_t len, struct endline *out)
 		             .ta_ms = -1,
 		             .bytes = -1,
 		             .in = -1,
-		             .out = -1 };
+		             .out = -1,
+		             .cached = -1,
+		             .tf_ms = -1,
+		             .err = -1,
+		             .ptime_ms = -1 };
 
 	while (rest.len > 0 && e.kind == ENDLINE_OTHER) {
 		struct slice word = take_until(&rest, ' ');

@@ -11,6 +11,7 @@ enum {
 	MEDIA = 2,
 	SHORT = 4,
 	VERB = 8, /* a colon parts the model from what to do */
+	STREAM = 16,
 };
 
 /* vLLM and OpenAI: /v1/completions answers 16 tokens unless told otherwise. */
@@ -35,7 +36,7 @@ static const struct row {
 	{ SLICE("responses"), G, CHAT },
 	{ SLICE("responses/compact"), G, CHAT },
 	{ SLICE("generate"), G, 0 },
-	{ SLICE("generate_stream"), G, 0 },
+	{ SLICE("generate_stream"), G, STREAM },
 	{ SLICE("complete"), G, 0 },   /* Anthropic's old one */
 	{ SLICE("completion"), G, 0 }, /* llama.cpp */
 	{ SLICE("infill"), G, 0 },
@@ -56,7 +57,7 @@ static const struct row {
 	{ SLICE("models/*/infer"), G, MEDIA }, /* KServe, Triton: tensors, of an LLM perhaps */
 	{ SLICE("models/*/versions/*/infer"), G, MEDIA },
 	{ SLICE("models/*:generateContent"), G, CHAT | VERB }, /* Gemini */
-	{ SLICE("models/*:streamGenerateContent"), G, CHAT | VERB },
+	{ SLICE("models/*:streamGenerateContent"), G, CHAT | VERB | STREAM },
 	/* Nothing but prompts. */
 	{ SLICE("embeddings"), R, 0 },
 	{ SLICE("embeddings/multimodal"), R, 0 },
@@ -262,6 +263,7 @@ struct endpoint endpoint_of(struct slice path)
 		e.kind = rows[i].kind;
 		e.chat = (rows[i].flags & CHAT) != 0;
 		e.media = (rows[i].flags & MEDIA) != 0;
+		e.stream = (rows[i].flags & STREAM) != 0;
 		if (rows[i].flags & SHORT)
 			e.default_max = SHORT_MAX;
 		e.model = model_in(path);

@@ -39,6 +39,19 @@ static int64_t count_of(const struct spop_value *v)
 	return spop_value_count(v, &n) ? n : -1;
 }
 
+/* A header that a client wrote: what is no number is told. */
+static int64_t hint_of(struct route_msg *m, struct slice name, const struct spop_value *v)
+{
+	int64_t n = count_of(v);
+
+	if (n < 0 && v->type == SPOP_T_STR && v->s.len > 0) {
+		m->bad = v->s;
+		m->bad_name = name;
+		m->bad_count++;
+	}
+	return n;
+}
+
 static int64_t larger(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
@@ -68,6 +81,8 @@ static void take(struct route_msg *m, struct slice name, const struct spop_value
 	case sizeof("model") - 1:
 		if (slice_eq(name, "model"))
 			m->model = str_of(v);
+		else if (slice_eq(name, "ctype"))
+			m->ctype = str_of(v);
 		break;
 	case sizeof("secret") - 1:
 		if (slice_eq(name, "secret"))
@@ -76,22 +91,24 @@ static void take(struct route_msg *m, struct slice name, const struct spop_value
 	case sizeof("strategy") - 1:
 		if (slice_eq(name, "strategy"))
 			m->strategy = str_of(v);
+		else if (slice_eq(name, "encoding"))
+			m->encoding = str_of(v);
 		break;
 	case sizeof("max_tokens") - 1:
 		if (slice_eq(name, "max_tokens"))
-			m->max_tokens = count_of(v);
+			m->max_tokens = hint_of(m, name, v);
 		else if (slice_eq(name, "slo_e2e_ms"))
-			m->slo_e2e_ms = count_of(v);
+			m->slo_e2e_ms = hint_of(m, name, v);
 		break;
 	case sizeof("slo_ttft_ms") - 1:
 		if (slice_eq(name, "slo_ttft_ms"))
-			m->slo_ttft_ms = count_of(v);
+			m->slo_ttft_ms = hint_of(m, name, v);
 		else if (slice_eq(name, "slo_tpot_ms"))
-			m->slo_tpot_ms = count_of(v);
+			m->slo_tpot_ms = hint_of(m, name, v);
 		break;
 	case sizeof("prompt_tokens") - 1:
 		if (slice_eq(name, "prompt_tokens"))
-			m->prompt_tokens = count_of(v);
+			m->prompt_tokens = hint_of(m, name, v);
 		break;
 	default:
 		break;

@@ -32,6 +32,7 @@
 #define CONFIG_SECRET_MIN 16                 /* bytes */
 #define CONFIG_SECRET_MAX 128                /* bytes */
 #define CONFIG_NAME_MAX   255                /* bytes */
+#define CONFIG_ALIAS_MAX  256                /* of one model */
 
 struct json_t; /* <jansson.h> */
 
@@ -74,8 +75,10 @@ struct config_client_limits {
 
 struct config_model {
 	const char *name;
-	const char *backend;        /* HAProxy's; models with the same one share its servers */
-	enum slo_strategy strategy; /* its own, or else routing's */
+	const char *backend;  /* HAProxy's; models with the same one share its servers */
+	const char **aliases; /* [alias_count], patterns of fnmatch() for other names of it */
+	size_t alias_count;
+	enum slo_strategy strategy;            /* its own, or else routing's */
 	const struct token_weights *weights;   /* likewise: "tokens": {"weights": "avg"} */
 	struct config_client_limits limits;    /* likewise, each */
 	struct config_deployment *deployments; /* [deployment_count] */

@@ -18,6 +18,7 @@ struct sched_lease {
 	int64_t input, output, estimate; /* tokens; estimate -1: input was told */
 	enum slo_strategy strategy;
 	bool stream, stream_guessed, fallback;
+	unsigned mute; /* LESSON_NO_...; its limit and sequences are not kept */
 	struct goal goal;
 };
 

@@ -62,7 +62,10 @@ struct request {
 	int32_t input;       /* prompt tokens */
 	int32_t output;      /* predicted output tokens */
 	int32_t estimate;    /* prompt tokens before correction, -1: `input` was told */
+	int32_t limit;       /* of its output tokens, all sequences together; -1: none */
 	uint32_t generation; /* of HAProxy's processes, when it arrived */
+	uint16_t sequences;  /* at least 1: what is decoded for it in parallel */
+	uint8_t mute;        /* LESSON_NO_... */
 	uint8_t state;       /* enum request_state */
 	uint8_t strategy;    /* enum slo_strategy */
 	uint8_t reason;      /* enum slo_reason: its answer, when READY and not to be decided */

@@ -18,6 +18,7 @@
 
 #include "core/estimator.h"
 #include "core/fleet.h"
+#include "core/lesson.h"
 #include "core/policy.h"
 #include "core/predictor.h"
 #include "core/queue.h"
@@ -41,9 +42,10 @@ enum slo_reason {
 	SLO_REASON_UNKNOWN_MODEL,
 	SLO_REASON_BAD_REQUEST,
 	SLO_REASON_DRAINING,
-	SLO_REASON_ENDED, /* its stream was over before it was answered */
+	SLO_REASON_ENDED,   /* its stream was over before it was answered */
+	SLO_REASON_NO_WORK, /* no GPU works for it */
 };
-#define SLO_REASONS 11
+#define SLO_REASONS 12
 
 const char *sched_verdict_name(enum slo_verdict v);
 const char *sched_reason_name(enum slo_reason r); /* "" for SLO_REASON_NONE */
@@ -74,6 +76,7 @@ struct sched_model {
 	size_t dispatched;          /* its requests on servers */
 	enum slo_strategy strategy; /* of requests that name none */
 	void *owner;                /* the shell's; the core does not look at it */
+	const char *backend;        /* where its servers are; set by the shell, NULL: not known */
 	struct sched *sched;
 	uint64_t number; /* never given twice, not to a server either */
 	bool dirty;
@@ -137,6 +140,10 @@ struct sched_request {
 	bool input_told;     /* not an estimate, so nothing corrects it or learns from it */
 	int64_t output;      /* output tokens, or -1: predict */
 	int64_t max_output;  /* limit of the prediction; -1: none */
+	int64_t min_output;  /* it will be no shorter, if max_output lets it; 0: no matter */
+	int64_t sequences;   /* answers that are decoded in parallel; 0 is 1. Output tokens are those
+	                      * of all together */
+	unsigned mute;       /* LESSON_NO_...: what its end cannot teach */
 	bool stream;         /* the answer is an event stream */
 	bool stream_guessed; /* that was not seen: an answer that tells its tokens is none */
 	slo_nsec created;    /* its clock for the SLO; usually now */
@@ -196,9 +203,12 @@ enum sched_end_result {
 };
 
 struct sched_outcome {
-	bool completed;        /* as the server meant it: the only ends that are learned from */
-	int64_t input, output; /* real token counts, -1: not told */
-	int64_t bytes;         /* of the answer, -1: unknown */
+	enum lesson_outcome outcome; /* LESSON_EMPTY is found out, see lesson.h */
+	int64_t input, output;       /* real token counts, -1: not told */
+	int64_t bytes;               /* of the answer, -1: unknown */
+	int64_t cached;              /* input tokens that the server had in its cache, 0: not told */
+	bool encoded;                /* the answer is compressed: its bytes say nothing */
+	struct slice backend;        /* that answered; p NULL: not told */
 };
 
 struct sched_end {
@@ -206,6 +216,7 @@ struct sched_end {
 	/* The rest only if a dispatched request was released: */
 	const struct request *request; /* else NULL; valid until the next call */
 	struct server *server;         /* that it ran on */
+	enum lesson_outcome outcome;   /* whether it was served at all */
 	int64_t input, output;         /* the best known counts */
 	slo_nsec waited;               /* from its arrival to its dispatch */
 };

@@ -36,8 +36,13 @@ struct endline {
 	int64_t tr_ms;
 	int64_t ta_ms;
 	int64_t bytes;
-	int64_t in;  /* tokens */
-	int64_t out; /* tokens */
+	int64_t in;       /* tokens */
+	int64_t out;      /* tokens */
+	int64_t cached;   /* of `in`, tokens that the server had in its cache */
+	int64_t tf_ms;    /* from the dispatch to the first byte of the answer's body */
+	int64_t err;      /* SPOE's error of the question; 0 or absent: it was answered */
+	int64_t ptime_ms; /* that the agent took, as HAProxy saw it */
+	struct slice enc; /* content-encoding of the answer */
 	uint64_t dropped;
 	enum slo_server_state state; /* ENDLINE_SERVER: up, down, maint or drain */
 };

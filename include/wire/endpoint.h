@@ -21,6 +21,7 @@ enum endpoint_kind {
 struct endpoint {
 	enum endpoint_kind kind;
 	bool chat;           /* what is asked are messages or items, not a bare prompt */
+	bool stream;         /* the answer is an event stream, whatever the body says */
 	bool media;          /* tokens are not what it takes or gives: sound, images, tensors */
 	int32_t default_max; /* output tokens of a request that sets no limit; -1: no limit */
 	struct slice model;  /* named by the path (/v2/models/NAME/infer); p NULL: none; borrows */

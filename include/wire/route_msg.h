@@ -17,9 +17,11 @@ struct route_msg {
 	struct slice model;
 	struct slice strategy;
 	struct slice path;
-	struct slice secret; /* of spop.secret */
-	struct slice body;   /* the body or its first bytes */
-	int64_t size;        /* bytes the body has at least: the largest of size, clen, body.len */
+	struct slice secret;   /* of spop.secret */
+	struct slice body;     /* the body or its first bytes */
+	struct slice encoding; /* content-encoding of the body */
+	struct slice ctype;    /* its content-type */
+	int64_t size; /* bytes the body has at least: the largest of size, clen, body.len */
 
 	/* -1 when absent, negative, not a number or beyond int64. */
 	int64_t prompt_tokens;
@@ -27,6 +29,9 @@ struct route_msg {
 	int64_t slo_e2e_ms;
 	int64_t slo_ttft_ms;
 	int64_t slo_tpot_ms;
+	struct slice bad;      /* one of those that was there and no number, and its name */
+	struct slice bad_name; /* p NULL: none was */
+	unsigned bad_count;
 };
 
 /* Reads the whole payload of a NOTIFY. Of several slo-route messages the first counts, of an

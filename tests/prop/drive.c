@@ -346,7 +346,7 @@ static bool end(struct world *w, const struct op *op)
 		[SCHED_END_UNKNOWN] = NAIVE_UNKNOWN,
 	};
 	struct sched_outcome outcome = {
-		.completed = true, .input = -1, .output = -1, .bytes = -1
+		.outcome = LESSON_ANSWERED, .input = -1, .output = -1, .bytes = -1
 	};
 	struct sched_end core = { .result = SCHED_END_UNKNOWN };
 	enum naive_end model;

@@ -300,7 +300,8 @@ static void tell_end(struct sim *s, slo_nsec now, size_t i)
 	struct sim_request *r = &s->out->requests[i];
 	const struct deployment *d = s->learning[r->type];
 	uint64_t before = d ? d->learner->ends : 0;
-	struct sched_outcome outcome = { .completed = r->end == SIM_SERVED,
+	struct sched_outcome outcome = { .outcome =
+		                             r->end == SIM_SERVED ? LESSON_ANSWERED : LESSON_LEFT,
 		                         .input = r->arrival.input,
 		                         .output = r->arrival.output,
 		                         .bytes = -1 };

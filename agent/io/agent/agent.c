@@ -6,19 +6,17 @@
 #include <sys/random.h>
 
 #include "core/tap.h"
+#include "io/agent/ask.h"
 #include "io/base/clock.h"
 #include "io/base/secret.h"
-#include "wire/body.h"
 
-/* vLLM and OpenAI: /v1/completions answers 16 tokens unless told otherwise. */
-#define COMPLETIONS_DEFAULT_MAX 16
 /* Without a server an operator has to do something, or a health check to pass. */
-#define NO_SERVER_RETRY         5 /* s */
+#define NO_SERVER_RETRY 5 /* s */
 /* 30 days: an end line that tells of more is wrong, and teaches no latency. */
-#define LATENCY_MAX_MS          INT64_C(2592000000)
+#define LATENCY_MAX_MS  INT64_C(2592000000)
 /* Builds with SLO_CHECK look at all of the scheduler in every so manieth pump: a check takes time
  * in proportion to what waits and runs. */
-#define PUMPS_PER_CHECK         16
+#define PUMPS_PER_CHECK 16
 
 /* Set-up */
 
@@ -59,6 +57,7 @@ static void set_options(struct agent *a)
 		struct agent_model *m = a->models[i];
 
 		m->sched->strategy = m->conf->strategy;
+		m->sched->backend = m->conf->backend;
 		if (a->conf->routing.default_model == m->conf)
 			a->default_model = m;
 	}
@@ -174,105 +173,6 @@ void agent_pass_stranger(struct agent *a, struct answer *out)
 	decisions_of(a, NULL)->requests[strategy][SLO_PASS][SLO_REASON_BAD_REQUEST]++;
 }
 
-static struct agent_model *find_model(struct agent *a, struct slice name)
-{
-	struct sched_model *m = sched_model_find(a->sched, (const char *)name.p, name.len);
-
-	return m ? m->owner : NULL;
-}
-
-/* A client's target, no tighter than the model allows; 0: none. */
-static slo_nsec target_of(struct agent *a, int64_t ms, slo_nsec least)
-{
-	const int64_t longest = 86400 * INT64_C(1000);
-	slo_nsec target = (ms < longest ? ms : longest) * SLO_NSEC_PER_MSEC;
-
-	if (ms <= 0)
-		return 0;
-	if (target >= least)
-		return target;
-	a->stats.limited_targets++;
-	return least;
-}
-
-static struct slo_target targets_of(struct agent *a, const struct config_client_limits *l,
-                                    const struct route_msg *msg)
-{
-	return (struct slo_target){ .e2e = target_of(a, msg->slo_e2e_ms, l->e2e_min),
-		                    .ttft = target_of(a, msg->slo_ttft_ms, l->ttft_min),
-		                    .tpot = target_of(a, msg->slo_tpot_ms, l->tpot_min) };
-}
-
-static bool starts(const uint8_t *p, const uint8_t *end, const char *text)
-{
-	size_t len = strlen(text);
-
-	return (size_t)(end - p) >= len && memcmp(p, text, len) == 0;
-}
-
-/* What the path says about the answer. */
-struct endpoint {
-	bool embeddings;  /* has no output tokens */
-	bool completions; /* not of a chat */
-};
-
-static struct endpoint endpoint_of(struct slice path)
-{
-	struct endpoint e = { false, false };
-	const uint8_t *p = path.p, *end = path.p ? path.p + path.len : NULL;
-	bool chat = false;
-
-	for (; p < end && (p = memchr(p, '/', (size_t)(end - p))); p++) {
-		e.embeddings |= starts(p, end, "/embeddings");
-		e.completions |= starts(p, end, "/completions");
-		chat |= starts(p, end, "/chat/completions");
-	}
-	e.completions &= !chat;
-	return e;
-}
-
-/* The request's own limit of output tokens over all its sequences; -1: none. */
-static int64_t output_limit(const struct route_msg *msg, const struct body_info *body)
-{
-	struct endpoint e = endpoint_of(msg->path);
-	int64_t max = msg->max_tokens >= 0 ? msg->max_tokens : body->max_tokens;
-
-	if (e.embeddings)
-		return 0;
-	if (max < 0 && e.completions)
-		max = COMPLETIONS_DEFAULT_MAX;
-	if (max < 0)
-		return -1;
-	return max > INT32_MAX / body->sequences ? INT32_MAX : max * body->sequences;
-}
-
-static struct sched_request request_of(struct agent *a, const struct agent_model *m, slo_nsec now,
-                                       const struct route_msg *msg, const struct body_info *body,
-                                       enum slo_strategy strategy, void *user)
-{
-	bool told = msg->prompt_tokens >= 0;
-	/* OpenAI's clients write "stream" behind the messages, where a long body is cut. Taken for
-	 * whole answers, the bytes of streams would teach fifty times their tokens. */
-	bool unseen = body->is_json && !body->complete && !body->has_stream;
-
-	return (struct sched_request){
-		.id = (const char *)msg->id.p,
-		.id_len = msg->id.len,
-		.model = m->sched,
-		.strategy = strategy,
-		.input = told ? msg->prompt_tokens
-		              : body_prompt_tokens(body, m->conf->weights, msg->size),
-		.input_told = told,
-		.output = -1,
-		.max_output = output_limit(msg, body),
-		.stream = body->stream || unseen,
-		.stream_guessed = unseen,
-		.created = now,
-		.own = targets_of(a, &m->conf->limits, msg),
-		.user = user,
-	};
-}
-
 static bool may_ask_for(const struct config_client_limits *l, enum slo_strategy s)
 {
 	return l->strategies == CONFIG_STRATEGIES_ALL ||
@@ -296,21 +196,50 @@ static enum slo_strategy strategy_of(struct agent *a, const struct agent_model *
 	return s;
 }
 
-/* The model named by the message, else by the body, else the default one. */
-static struct agent_model *choose_model(struct agent *a, const struct route_msg *msg,
-                                        const struct body_info *body)
-{
-	if (msg->model.len > 0)
-		return find_model(a, msg->model);
-	if (body->model.len > 0)
-		return find_model(a, body->model);
-	return a->default_model;
-}
-
 void agent_expect(const struct agent *a, struct slice id)
 {
 	if (id.p)
 		sched_expect(a->sched, (const char *)id.p, id.len);
+}
+
+/* A name that nobody serves, and a header that is no number: HAProxy and the client go on as if
+ * nothing was wrong, so it is told here. */
+static COLD void tell_odd(struct agent *a, slo_nsec now, const struct ask *ask)
+{
+	const struct route_msg *msg = ask->msg;
+	const struct unknown_model *unknown;
+
+	if (ask->name.len > 0 && !ask->model && ask->endpoint.kind != ENDPOINT_IDLE &&
+	    unknown_models_add(&a->unknown, ask->name, &unknown))
+		log_limited(a->log, now, LOG_CAUSE_MODEL, LOG_WARNING,
+		            "the model \"%s\" is asked for and not configured: HAProxy balances "
+		            "these requests. Add it to \"models\", or to the \"aliases\" of one",
+		            unknown->name);
+	if (msg->bad_name.p) {
+		a->stats.bad_arguments += msg->bad_count;
+		log_limited(a->log, now, LOG_CAUSE_ARGUMENT, LOG_WARNING,
+		            "%.*s is \"%.*s\", which is no whole number: it is ignored",
+		            (int)msg->bad_name.len, (const char *)msg->bad_name.p,
+		            msg->bad.len > 64 ? 64 : (int)msg->bad.len, (const char *)msg->bad.p);
+	}
+}
+
+/* Why this request needs no decision; SLO_REASON_NONE: it needs one. */
+static enum slo_reason pass_reason(struct agent *a, slo_nsec now, const struct ask *ask)
+{
+	enum slo_reason reason = ask_is_idle(ask);
+
+	if (!has_id(a, ask->msg)) {
+		log_limited(a->log, now, LOG_CAUSE_REQUEST_ID, LOG_WARNING,
+		            "a request without a unique-id of 1 to %zu bytes is left to HAProxy",
+		            a->conf->limits.id_length);
+		return SLO_REASON_BAD_REQUEST;
+	}
+	if (reason == SLO_REASON_BAD_REQUEST && log_wants(a->log, LOG_DEBUG))
+		log_write(a->log, LOG_DEBUG, "%.*s: the body is %s and names no model we can see",
+		          (int)ask->msg->id.len, (const char *)ask->msg->id.p,
+		          body_form_name(ask->body.form));
+	return reason == SLO_REASON_NONE && a->draining ? SLO_REASON_DRAINING : reason;
 }
 
 bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, void *user,
@@ -318,25 +247,25 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, voi
 {
 	struct sched_request req;
 	struct agent_model *m;
-	struct body_info body;
+	struct ask ask;
 	enum slo_strategy strategy;
+	enum slo_reason reason;
 
 	*request = NULL;
 	agent_expect(a, msg->id);
-	body_scan(msg->body, &body);
-	m = choose_model(a, msg, &body);
+	ask_read(a, msg, &ask);
+	m = ask.model;
 	strategy = strategy_of(a, m, msg->strategy);
-	if (!has_id(a, msg))
-		log_limited(a->log, now, LOG_CAUSE_REQUEST_ID, LOG_WARNING,
-		            "a request without a unique-id of 1 to %zu bytes is left to HAProxy",
-		            a->conf->limits.id_length);
-	if (!has_id(a, msg) || (msg->body.len > 0 && !body.is_json))
-		return pass(a, now, m, msg, strategy, SLO_REASON_BAD_REQUEST, out);
-	if (!m)
-		return pass(a, now, m, msg, strategy, SLO_REASON_UNKNOWN_MODEL, out);
-	if (a->draining)
-		return pass(a, now, m, msg, strategy, SLO_REASON_DRAINING, out);
-	req = request_of(a, m, now, msg, &body, strategy, user);
+	if (SELDOM(!m || msg->bad_name.p))
+		tell_odd(a, now, &ask);
+	reason = pass_reason(a, now, &ask);
+	if (reason != SLO_REASON_NONE) {
+		(void)pass(a, now, m, msg, strategy, reason, out);
+		if (reason == SLO_REASON_NO_WORK && m) /* not the default backend's */
+			out->backend = m->conf->backend;
+		return true;
+	}
+	req = ask_request(a, &ask, now, strategy, user);
 	switch (sched_submit(a->sched, now, &req, request)) {
 	case SLO_OK:
 		if (a->conf->redis.trace)
@@ -466,14 +395,19 @@ void agent_give_back(struct agent *a)
 
 static struct sched_outcome outcome_of(const struct endline *e)
 {
-	/* "--": neither side, nor a timeout, ended it early. */
-	bool normal = e->ts.len >= 2 && e->ts.p[0] == '-' && e->ts.p[1] == '-';
+	enum lesson_outcome outcome = lesson_outcome_of(e->st, e->ts);
 
+	/* HAProxy did not hear the agent and balanced. */
+	if (e->err > 0 && outcome == LESSON_ANSWERED)
+		outcome = LESSON_ELSEWHERE;
 	return (struct sched_outcome){
-		.completed = e->st == 200 && normal,
+		.outcome = outcome,
 		.input = e->in,
 		.output = e->out,
 		.bytes = e->bytes,
+		.cached = e->cached > 0 ? e->cached : 0,
+		.backend = e->be,
+		.encoded = e->enc.p && !slice_eq(e->enc, "identity"),
 	};
 }
 
@@ -523,6 +457,15 @@ static void note_completed(const struct agent *a, const struct endline *e,
 		note_latency(a, e, end);
 }
 
+static void note_outcome(const struct sched_end *end)
+{
+	const struct sched_model *model = end->request->model;
+
+	roster_server(end->server)->stats.ends[end->outcome]++;
+	if (model)
+		((struct agent_model *)model->owner)->stats.ends[end->outcome]++;
+}
+
 /* How the scheduler closes a request is how its line is counted. */
 _Static_assert((int)END_CLOSED == SCHED_END_CLOSED && (int)END_CANCELLED == SCHED_END_CANCELLED &&
                    (int)END_DUPLICATE == SCHED_END_DUPLICATE &&
@@ -536,11 +479,14 @@ static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
 
 	sched_end(a->sched, now, (const char *)e->id.p, e->id.len, &outcome, &end);
 	a->stats.end_lines[end.result]++;
-	if (end.request && end.request->model && outcome.completed && a->conf->redis.trace)
+	if (end.request)
+		note_outcome(&end);
+	if (end.request && end.request->model && end.outcome == LESSON_ANSWERED &&
+	    a->conf->redis.trace)
 		reqtrace_finished(&((struct agent_model *)end.request->model->owner)->trace,
 		                  end.input, end.output);
-	if (end.request && outcome.completed && e->ta_ms >= 0 && e->ta_ms <= LATENCY_MAX_MS &&
-	    e->tr_ms <= LATENCY_MAX_MS)
+	if (end.request && end.outcome == LESSON_ANSWERED && e->ta_ms >= 0 &&
+	    e->ta_ms <= LATENCY_MAX_MS && e->tr_ms <= LATENCY_MAX_MS)
 		note_completed(a, e, &end);
 	if (end.server)
 		roster_server_idle(a, end.server);

@@ -69,7 +69,7 @@ static void write_lease(struct snapshot_writer *w, slo_nsec to_unix, const struc
 		.strategy = slice_of(policy_strategy_name(l.strategy)),
 		.flags = (l.stream ? SNAPSHOT_STREAM : 0) |
 		         (l.stream_guessed ? SNAPSHOT_STREAM_GUESSED : 0) |
-		         (l.fallback ? SNAPSHOT_FALLBACK : 0),
+		         (l.fallback ? SNAPSHOT_FALLBACK : 0) | l.mute << 8,
 		.goal = (uint32_t)l.goal.kind,
 		.per_token = l.goal.per_token,
 		.fixed = l.goal.fixed,
@@ -186,6 +186,7 @@ static bool read_lease(struct agent *a, slo_nsec now, int64_t to_mono,
 		.estimate = in->estimate,
 		.stream = in->flags & SNAPSHOT_STREAM,
 		.stream_guessed = in->flags & SNAPSHOT_STREAM_GUESSED,
+		.mute = SNAPSHOT_MUTE(in->flags) & 0xff,
 		.fallback = in->flags & SNAPSHOT_FALLBACK,
 		.goal = { (enum goal_kind)in->goal, in->per_token, in->fixed },
 	};

@@ -24,6 +24,7 @@
 #include "io/base/listeners.h"
 #include "io/base/log.h"
 #include "io/agent/stats.h"
+#include "io/agent/unknown.h"
 #include "slo.h"
 #include "wire/endline.h"
 #include "wire/file/reqtrace.h"
@@ -64,6 +65,7 @@ struct agent {
 	size_t model_count;
 	struct profile_file *files; /* those that were put in force, see agent_load_profiles() */
 	struct agent_model *default_model; /* NULL: none */
+	struct unknown_models unknown;     /* models that were asked for in vain */
 	struct roster roster;              /* servers by backend and name */
 	struct stats stats;
 	struct listeners listeners; /* of all servers of this agent */

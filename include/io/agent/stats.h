@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "core/sched.h"
+#include "wire/body.h"
 #include "slo.h"
 
 #define HISTOGRAM_BUCKETS_MAX 48
@@ -50,11 +51,13 @@ struct model_stats {
 	struct decision_stats decisions;
 	struct outcome_stats outcome[SLO_STRATEGIES][SLO_VERDICTS];
 	struct histogram queue, e2e, ttft;
+	uint64_t ends[LESSON_OUTCOME_COUNT];
 };
 
 /* What ended on a server, and how full it ever was. */
 struct server_stats {
 	uint64_t requests, tokens; /* finished; prompt and output */
+	uint64_t ends[LESSON_OUTCOME_COUNT];
 	uint32_t peak_inflight;
 	slo_load peak_load;
 };
@@ -97,6 +100,8 @@ struct stats {
 	struct decision_stats no_model; /* requests of no model that we know */
 	uint64_t unknown_strategy;
 	uint64_t limited_strategies, limited_targets; /* of clients, by the model's "limits" */
+	uint64_t bad_arguments;                       /* numbers in headers that are none */
+	uint64_t bodies[BODY_FORMS];                  /* by what they were */
 	struct histogram decision;
 	struct histogram lag; /* of the loop, loop_lag.h */
 	slo_nsec longest_lag; /* since the start */

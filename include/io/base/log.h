@@ -38,6 +38,8 @@
 	X(SECRET, "what came without the secret")                             \
 	X(REQUEST, "unique-ids in use")                                       \
 	X(REQUEST_ID, "requests without a valid unique-id")                   \
+	X(MODEL, "models that are not configured")                            \
+	X(ARGUMENT, "headers that are no numbers")                            \
 	X(MEMORY, "memory running out")                                       \
 	X(FLEET, "servers that come, go and change")                          \
 	X(NOTICE_DOUBTED, "notices that HAProxy contradicts")                 \

@@ -45,6 +45,7 @@ struct snapshot_server {
 #define SNAPSHOT_STREAM         1u
 #define SNAPSHOT_STREAM_GUESSED 2u
 #define SNAPSHOT_FALLBACK       4u
+#define SNAPSHOT_MUTE(flags)    ((flags) >> 8) /* what its end cannot teach */
 
 struct snapshot_lease {
 	struct slice id, model, backend, server;

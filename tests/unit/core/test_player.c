@@ -113,7 +113,9 @@ static void several_requests_before_a_step(void **state)
 
 static void guesses_are_told_and_random_servers_stay_the_same(void **state)
 {
-	const struct sched_outcome done = { true, 500, 90, 900 };
+	const struct sched_outcome done = {
+		.outcome = LESSON_ANSWERED, .input = 500, .output = 90, .bytes = 900
+	};
 	struct rig *r = *state;
 	char id[16];
 

@@ -281,16 +281,22 @@ static void an_end_tells_the_best_known_counts(void **state)
 
 	submit(r, 0, "r1");
 	routed(r, 0, "r1", "s1");
-	e = end_with(r, 0, "r1", (struct sched_outcome){ true, 500, -1, -1 });
+	e = end_with(r, 0, "r1",
+	             (struct sched_outcome){
+			 .outcome = LESSON_ANSWERED, .input = 500, .output = -1, .bytes = -1 });
 	assert_string_equal(e.request->id, "r1");
 	assert_int_equal(e.input, 500);
 	assert_int_equal(e.output, 64); /* as predicted */
 	submit(r, 0, "r2");
 	routed(r, 0, "r2", "s1");
-	e = end_with(r, 0, "r2", (struct sched_outcome){ true, -1, 7, -1 });
+	e = end_with(r, 0, "r2",
+	             (struct sched_outcome){
+			 .outcome = LESSON_ANSWERED, .input = -1, .output = 7, .bytes = -1 });
 	assert_int_equal(e.input, 512);
 	assert_int_equal(e.output, 7);
-	e = end_with(r, 0, "r2", (struct sched_outcome){ true, -1, 7, -1 });
+	e = end_with(r, 0, "r2",
+	             (struct sched_outcome){
+			 .outcome = LESSON_ANSWERED, .input = -1, .output = 7, .bytes = -1 });
 	assert_null(e.request);
 }
 
@@ -313,10 +319,15 @@ static void completed_answers_are_what_predictions_learn_from(void **state)
 {
 	struct rig *r = *state;
 
-	assert_int_equal(prediction(r, 0, "r1", -1), 1);                    /* optimistic */
-	end_with(r, 0, "r1", (struct sched_outcome){ false, -1, 256, -1 }); /* was cut */
+	assert_int_equal(prediction(r, 0, "r1", -1), 1); /* optimistic */
+	end_with(
+	    r, 0, "r1",
+	    (struct sched_outcome){
+		.outcome = LESSON_LEFT, .input = -1, .output = 256, .bytes = -1 }); /* was cut */
 	assert_int_equal(prediction(r, 0, "r2", -1), 1);
-	end_with(r, 0, "r2", (struct sched_outcome){ true, -1, 256, -1 });
+	end_with(r, 0, "r2",
+	         (struct sched_outcome){
+		     .outcome = LESSON_ANSWERED, .input = -1, .output = 256, .bytes = -1 });
 	assert_int_equal(prediction(r, 0, "r3", -1), 256);
 	end(r, 0, "r3");
 	assert_int_equal(prediction(r, 0, "r4", 100), 100); /* its limit */
@@ -359,7 +370,10 @@ static void real_counts_correct_later_estimates_of_the_prompt(void **state)
 	for (int i = 0; i < 50; i++) {
 		snprintf(id, sizeof(id), "r%d", i);
 		input_of(r, id, 1000, false);
-		end_with(r, 0, id, (struct sched_outcome){ true, 2000, 10, -1 });
+		end_with(
+		    r, 0, id,
+		    (struct sched_outcome){
+			.outcome = LESSON_ANSWERED, .input = 2000, .output = 10, .bytes = -1 });
 	}
 	assert_in_range(input_of(r, "estimated", 1000, false), 1999, 2001);
 	end(r, 0, "estimated");
@@ -371,7 +385,9 @@ static void told_prompts_teach_nothing(void **state)
 	struct rig *r = *state;
 
 	input_of(r, "r1", 1000, true);
-	end_with(r, 0, "r1", (struct sched_outcome){ true, 4000, 10, -1 });
+	end_with(r, 0, "r1",
+	         (struct sched_outcome){
+		     .outcome = LESSON_ANSWERED, .input = 4000, .output = 10, .bytes = -1 });
 	assert_true(estimator_factor(&r->m->estimator) == 1);
 }
 
@@ -384,11 +400,18 @@ static void the_size_of_an_answer_stands_in_for_its_tokens(void **state)
 	for (int i = 0; i < 50; i++) {
 		snprintf(id, sizeof(id), "r%d", i);
 		input_of(r, id, 512, true);
-		end_with(r, 0, id, (struct sched_outcome){ true, -1, 100, ESTIMATOR_FIXED + 700 });
+		end_with(r, 0, id,
+		         (struct sched_outcome){ .outcome = LESSON_ANSWERED,
+		                                 .input = -1,
+		                                 .output = 100,
+		                                 .bytes = ESTIMATOR_FIXED + 700 });
 	}
 	input_of(r, "bytes", 512, true);
 	e = end_with(r, 0, "bytes",
-	             (struct sched_outcome){ true, -1, -1, ESTIMATOR_FIXED + 7 * 300 });
+	             (struct sched_outcome){ .outcome = LESSON_ANSWERED,
+	                                     .input = -1,
+	                                     .output = -1,
+	                                     .bytes = ESTIMATOR_FIXED + 7 * 300 });
 	assert_in_range(e.output, 299, 301);
 }
 
@@ -411,12 +434,18 @@ static void an_answer_that_was_only_guessed_to_be_a_stream_teaches_no_size(void 
 	double before = estimator_bytes_per_token(&r->m->estimator, true);
 
 	unseen(r, "whole");
-	end_with(r, 0, "whole", (struct sched_outcome){ true, -1, 100, ESTIMATOR_FIXED + 500 });
+	end_with(r, 0, "whole",
+	         (struct sched_outcome){ .outcome = LESSON_ANSWERED,
+	                                 .input = -1,
+	                                 .output = 100,
+	                                 .bytes = ESTIMATOR_FIXED + 500 });
 	assert_true(estimator_bytes_per_token(&r->m->estimator, true) == before);
 	unseen(r, "stream");
-	e = end_with(
-	    r, 0, "stream",
-	    (struct sched_outcome){ true, -1, -1, ESTIMATOR_FIXED + (int64_t)(before * 40) });
+	e = end_with(r, 0, "stream",
+	             (struct sched_outcome){ .outcome = LESSON_ANSWERED,
+	                                     .input = -1,
+	                                     .output = -1,
+	                                     .bytes = ESTIMATOR_FIXED + (int64_t)(before * 40) });
 	assert_in_range(e.output, 39, 41);
 }
 

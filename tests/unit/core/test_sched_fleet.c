@@ -41,7 +41,10 @@ static void a_server_that_left_keeps_its_ledger_until_its_last_request_ends(void
 	assert_int_equal(end(r, SEC(1), "f1"), SCHED_END_CLOSED);
 	assert_false(sched_server_free(r->server[0]));
 	assert_ptr_equal(
-	    end_with(r, SEC(1), "f3", (struct sched_outcome){ true, -1, -1, -1 }).server,
+	    end_with(r, SEC(1), "f3",
+	             (struct sched_outcome){
+			 .outcome = LESSON_ANSWERED, .input = -1, .output = -1, .bytes = -1 })
+		.server,
 	    r->server[0]);
 	assert_true(sched_server_free(r->server[0]));
 	sched_check(r->s);
@@ -231,7 +234,9 @@ static void what_runs_for_a_model_that_went_is_released_at_its_end(void **state)
 	r->m = n;
 	submit(r, 0, "w");
 	quiet(r, 0);
-	e = end_with(r, SEC(1), "f1", (struct sched_outcome){ true, 100, 200, 4000 });
+	e = end_with(r, SEC(1), "f1",
+	             (struct sched_outcome){
+			 .outcome = LESSON_ANSWERED, .input = 100, .output = 200, .bytes = 4000 });
 	assert_int_equal(e.result, SCHED_END_CLOSED);
 	assert_ptr_equal(e.server, r->server[0]);
 	assert_null(e.request->model);

@@ -28,9 +28,9 @@ static struct sched_end serve(struct rig *r, slo_nsec from, slo_nsec to, const c
 
 	submit(r, from, id);
 	assert_true(sched_step(r->s, from, &act));
-	return end_with(
-	    r, to, id,
-	    (struct sched_outcome){ .completed = true, .input = 512, .output = 64, .bytes = -1 });
+	return end_with(r, to, id,
+	                (struct sched_outcome){
+			    .outcome = LESSON_ANSWERED, .input = 512, .output = 64, .bytes = -1 });
 }
 
 /* n requests one after the other, each of so many seconds; returns when the last ended. */
@@ -151,8 +151,8 @@ static void after_few_ends_it_routes(void **state)
 static void only_ends_that_completed_with_known_size_teach(void **state)
 {
 	static const struct sched_outcome useless[] = {
-		{ .completed = false, .input = 512, .output = 64, .bytes = 900 },
-		{ .completed = true, .input = 512, .output = -1, .bytes = -1 },
+		{ .outcome = LESSON_LEFT, .input = 512, .output = 64, .bytes = 900 },
+		{ .outcome = LESSON_ANSWERED, .input = 512, .output = -1, .bytes = -1 },
 	};
 	struct rig *r = *state;
 	char id[16];
@@ -188,9 +188,9 @@ static void leases_of_another_process_teach_nothing(void **state)
 	learn(r, FLEET_AUTO, 0);
 	assert_int_equal(lease_restore(r->s, &l), SLO_OK);
 	assert_true(latency_flow_held(&r->server[0]->flow) > 0);
-	(void)end_with(
-	    r, SEC(1), "a",
-	    (struct sched_outcome){ .completed = true, .input = 512, .output = 64, .bytes = -1 });
+	(void)end_with(r, SEC(1), "a",
+	               (struct sched_outcome){
+			   .outcome = LESSON_ANSWERED, .input = 512, .output = 64, .bytes = -1 });
 	assert_true(r->d->learner->ends == 0);
 	assert_true(latency_flow_held(&r->server[0]->flow) == 0);
 }
@@ -266,10 +266,16 @@ static void a_slow_server_gets_less(void **state)
 		slow = act.seat->server == r->server[0];
 		submit(r, now, "y"); /* the other server */
 		assert_true(sched_step(r->s, now, &act));
-		(void)end_with(r, now + SEC(slow ? 1 : 0.5), "x",
-		               (struct sched_outcome){ true, 512, 64, -1 });
-		(void)end_with(r, now + SEC(1), "y",
-		               (struct sched_outcome){ slow ? false : true, 512, 64, -1 });
+		(void)end_with(
+		    r, now + SEC(slow ? 1 : 0.5), "x",
+		    (struct sched_outcome){
+			.outcome = LESSON_ANSWERED, .input = 512, .output = 64, .bytes = -1 });
+		(void)end_with(
+		    r, now + SEC(1), "y",
+		    (struct sched_outcome){ .outcome = slow ? LESSON_LEFT : LESSON_ANSWERED,
+		                            .input = 512,
+		                            .output = 64,
+		                            .bytes = -1 });
 		now += r->conf.remember_ended + SEC(2);
 	}
 	assert_true(sched_seat_find(r->m, r->server[0])->slower > 1.5);
@@ -409,7 +415,11 @@ static void toy_end(struct toy *t, struct rig *r, slo_nsec now)
 			continue;
 		snprintf(id, sizeof(id), "%d", t->number[i]);
 		sched_end(r->s, now, id, strlen(id),
-		          &(struct sched_outcome){ true, 512, t->output[i], -1 }, &out);
+		          &(struct sched_outcome){ .outcome = LESSON_ANSWERED,
+		                                   .input = 512,
+		                                   .output = t->output[i],
+		                                   .bytes = -1 },
+		          &out);
 		t->ends[i] = 0;
 	}
 }

@@ -250,6 +250,22 @@ static void every_key_is_read(void **state)
 	config_free(c);
 }
 
+static void a_model_may_have_other_names(void **state)
+{
+	struct config *c =
+	    parse(SPOP EVENTS
+	          "\"models\":{\"m\":{\"aliases\":[\"m-*\",\"base:*\"],\"deployments\":{"
+	          "\"x\":{\"servers\":[\"s\"]}}},\"n\":{\"aliases\":[],\"deployments\":{\"x\":{"
+	          "\"servers\":[\"t\"]}}}}}");
+
+	(void)state;
+	assert_int_equal(c->models[0].alias_count, 2);
+	assert_string_equal(c->models[0].aliases[0], "m-*");
+	assert_string_equal(c->models[0].aliases[1], "base:*");
+	assert_int_equal(c->models[1].alias_count, 0);
+	config_free(c);
+}
+
 static void models_deployments_and_servers_keep_the_files_order(void **state)
 {
 	struct config *c = parse(
@@ -674,6 +690,10 @@ static void a_wrong_choice_is_told_with_the_right_ones(void **state)
 		  "llama3, qwen2, dsv3 or llama2" },
 		{ PLUS("\"routing\":{\"default_model\":\"M\"}"),
 		  "f:5:28: key \"routing.default_model\": is \"M\", which is none of the models" },
+		{ SPOP EVENTS "\"models\":{\"m\":{\"aliases\":[\"\"]}}}",
+		  "f:4:27: key \"models.m.aliases[0]\": is empty" },
+		{ SPOP EVENTS "\"models\":{\"m\":{\"aliases\":[7]}}}",
+		  "f:4:27: key \"models.m.aliases[0]\": is a number, must be a string" },
 		{ SPOP EVENTS "\"models\":{\"m\":{\"strategy\":\"x\"}}}",
 		  "f:4:27: key \"models.m.strategy\": is \"x\", must be slo, slo-least-load, "
 		  "slo-least-load-pulling, slo-pack-load, least-request or random" },
@@ -925,6 +945,7 @@ int main(void)
 		cmocka_unit_test(the_minimal_file_gets_every_default),
 		cmocka_unit_test(a_model_has_limits_of_its_own_beside_those_of_routing),
 		cmocka_unit_test(every_key_is_read),
+		cmocka_unit_test(a_model_may_have_other_names),
 		cmocka_unit_test(models_deployments_and_servers_keep_the_files_order),
 		cmocka_unit_test(servers_may_be_patterns_or_left_out_with_a_runtime_api),
 		cmocka_unit_test(a_pattern_is_refused_where_it_cannot_work),

@@ -398,10 +398,34 @@ static void a_line_may_be_cut_anywhere(void **state)
 	}
 }
 
+static void further_keys_tell_more_of_the_answer(void **state)
+{
+	struct parsed r;
+
+	(void)state;
+	parse(&r, FULL " tf=5001 cached=80 err=257 ptime=3 enc=gzip");
+	assert_full(&r.e);
+	assert_int_equal(r.e.tf_ms, 5001);
+	assert_int_equal(r.e.cached, 80);
+	assert_int_equal(r.e.err, 257);
+	assert_int_equal(r.e.ptime_ms, 3);
+	assert_slice(r.e.enc, "gzip");
+	free(r.line);
+	parse(&r, "slo1 enc=- ptime= cached=x err=- tf=-7 id=a tfx=1 encoding=br");
+	assert_int_equal(r.err, SLO_OK);
+	assert_int_equal(r.e.tf_ms, -1);
+	assert_int_equal(r.e.cached, -1);
+	assert_int_equal(r.e.err, -1);
+	assert_int_equal(r.e.ptime_ms, -1);
+	assert_absent(r.e.enc);
+	free(r.line);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_full_line_gives_every_field),
+		cmocka_unit_test(further_keys_tell_more_of_the_answer),
 		cmocka_unit_test(nuls_behind_the_line_are_not_part_of_it),
 		cmocka_unit_test(dash_and_empty_and_garbage_are_absent),
 		cmocka_unit_test(a_key_without_a_value_is_the_first_of_its_name),

@@ -339,6 +339,44 @@ static void malformed_bytes_behind_the_message_are_refused(void **state)
 	}
 }
 
+/* A target such as "5s" would else be as if the client had none, and nobody knew why. */
+static void hints_that_are_no_numbers_are_told(void **state)
+{
+	static const struct {
+		const char *name, *text;
+		unsigned bad;
+	} cases[] = {
+		{ "slo_ttft_ms", "5s", 1 },   { "slo_tpot_ms", "0.05", 1 },
+		{ "slo_e2e_ms", "-1", 1 },    { "max_tokens", "many", 1 },
+		{ "prompt_tokens", "1k", 1 }, { "slo_ttft_ms", " 500 ", 0 },
+		{ "slo_ttft_ms", "", 0 },     { "slo_ttft_ms", "0", 0 },
+		{ "size", "x", 0 },           { "slo_ttft", "5s", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct route_msg m = with_str(cases[i].name, cases[i].text);
+
+		assert_int_equal(m.bad_count, cases[i].bad);
+		assert_int_equal(slice_eq(m.bad_name, cases[i].name), cases[i].bad);
+		assert_int_equal(slice_eq(m.bad, cases[i].text), cases[i].bad || !cases[i].text[0]);
+	}
+	assert_int_equal(with("slo_ttft_ms", int64(-5)).bad_count, 0);
+}
+
+static void what_the_body_is_may_be_told(void **state)
+{
+	struct route_msg m = with_str("encoding", "zstd");
+
+	(void)state;
+	assert_true(slice_eq(m.encoding, "zstd"));
+	assert_null(m.ctype.p);
+	m = with_str("ctype", "multipart/form-data; boundary=x");
+	assert_true(slice_eq(m.ctype, "multipart/form-data; boundary=x"));
+	m = with("encoding", int64(1));
+	assert_null(m.encoding.p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -351,6 +389,8 @@ int main(void)
 		cmocka_unit_test(names_are_compared_whole),
 		cmocka_unit_test(an_id_has_1_to_255_bytes),
 		cmocka_unit_test(numbers_come_as_integers_or_decimal_text),
+		cmocka_unit_test(hints_that_are_no_numbers_are_told),
+		cmocka_unit_test(what_the_body_is_may_be_told),
 		cmocka_unit_test(the_size_is_the_largest_that_anybody_tells),
 		cmocka_unit_test(an_empty_body_is_there),
 		cmocka_unit_test(the_first_of_several_messages_counts),
