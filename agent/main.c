@@ -55,7 +55,7 @@ int main(int argc, char **argv)
 {
 	bool check = false, to_syslog = false;
 	const char *path = NULL;
-	struct config_error err;
+	struct doc_error err;
 	struct config *conf;
 	char text[1024];
 	int opt;
@@ -88,7 +88,7 @@ int main(int argc, char **argv)
 	}
 	conf = config_load(path, &err);
 	if (!conf) {
-		config_error_format(&err, text, sizeof(text));
+		doc_error_format(&err, text, sizeof(text));
 		fprintf(stderr, "[ALERT] (%ld) : %s\n", (long)getpid(), text);
 		return EXIT_FAILURE;
 	}

@@ -8,6 +8,9 @@
 
 #include <stddef.h>
 
+#define PROFILE_AXIS_MAX  1024  /* indexes on one axis */
+#define PROFILE_CELLS_MAX 16384 /* rows x cols: what is read in one go */
+
 struct slo_profile_doc {
 	size_t rows;         /* output-token axis, >= 1 */
 	size_t cols;         /* input-token axis, >= 1 */

@@ -18,13 +18,13 @@
 #define HOUR     (3600 * SEC)
 #define DAY      (24 * HOUR)
 
-struct reader {
-	struct cfg_doc doc;
+struct loading {
+	struct reader doc;
 	struct config *c;
 	char *dir; /* of the configuration file; "": it was named without one */
 };
 
-static void read_profiles(struct reader *r, const struct cfg_node *root)
+static void read_profiles(struct loading *r, const struct cfg_node *root)
 {
 	static const struct cfg_field fields[] = { { .name = "dir" }, { .name = "redis" } };
 	struct cfg_node n = cfg_member(root, "profiles");
@@ -35,7 +35,7 @@ static void read_profiles(struct reader *r, const struct cfg_node *root)
 }
 
 /* The "file" of a section that is of no use without one. */
-static void want_file(struct reader *r, const struct cfg_node *section, char **out)
+static void want_file(struct loading *r, const struct cfg_node *section, char **out)
 {
 	struct cfg_node n = cfg_member(section, "file");
 	const char *file;
@@ -44,7 +44,7 @@ static void want_file(struct reader *r, const struct cfg_node *section, char **o
 		(void)cfg_path(&r->doc, section, "file", r->dir, out);
 }
 
-static void read_snapshot(struct reader *r, const struct cfg_node *root)
+static void read_snapshot(struct loading *r, const struct cfg_node *root)
 {
 	static const struct cfg_field fields[] = {
 		{ .name = "file" },
@@ -59,7 +59,7 @@ static void read_snapshot(struct reader *r, const struct cfg_node *root)
 	want_file(r, &n, &r->c->snapshot.file);
 }
 
-static void read_recorder(struct reader *r, const struct cfg_node *root)
+static void read_recorder(struct loading *r, const struct cfg_node *root)
 {
 	static const struct cfg_field fields[] = {
 		{ .name = "file" },
@@ -76,7 +76,7 @@ static void read_recorder(struct reader *r, const struct cfg_node *root)
 }
 
 /* Each is replaced by a new file again and again. */
-static void check_files(struct reader *r, const struct cfg_node *root)
+static void check_files(struct loading *r, const struct cfg_node *root)
 {
 	static const char *const sections[] = { "snapshot", "recorder" };
 	const char *const files[] = { r->c->snapshot.file, r->c->recorder.file };
@@ -87,14 +87,14 @@ static void check_files(struct reader *r, const struct cfg_node *root)
 
 		if (r->doc.failed || !files[i])
 			continue;
-		if (strcmp(files[i], r->doc.err->file) == 0)
+		if (strcmp(files[i], r->doc.error->file) == 0)
 			cfg_fail(&r->doc, &n, JSONPOS_VALUE, "is the configuration");
 		else if (i > 0 && files[0] && strcmp(files[i], files[0]) == 0)
 			cfg_fail(&r->doc, &n, JSONPOS_VALUE, "is \"snapshot.file\" too");
 	}
 }
 
-static void read_log(struct reader *r, const struct cfg_node *root)
+static void read_log(struct loading *r, const struct cfg_node *root)
 {
 	static const struct cfg_field fields[] = { { .name = "level" } };
 	static const struct cfg_choice levels[] = {
@@ -107,7 +107,7 @@ static void read_log(struct reader *r, const struct cfg_node *root)
 	(void)cfg_choice(&r->doc, &n, "level", levels, COUNT(levels), &r->c->log_level);
 }
 
-static void read_limits(struct reader *r, const struct cfg_node *root)
+static void read_limits(struct loading *r, const struct cfg_node *root)
 {
 #define LIMIT(type, name, min, max)                                         \
 	{                                                                   \
@@ -183,7 +183,7 @@ static void set_defaults(struct config *c)
 	};
 }
 
-static void read_config(struct reader *r)
+static void read_config(struct loading *r)
 {
 	static const struct cfg_field fields[] = {
 		{ .name = "spop" },     { .name = "events" },   { .name = "http" },
@@ -191,7 +191,7 @@ static void read_config(struct reader *r)
 		{ .name = "limits" },   { .name = "log" },      { .name = "haproxy" },
 		{ .name = "snapshot" }, { .name = "recorder" },
 	};
-	struct cfg_node root = { .value = r->c->dom };
+	struct cfg_node root = reader_root(&r->doc);
 
 	if (!cfg_want_object(&r->doc, &root))
 		return;
@@ -216,43 +216,18 @@ static char *directory_of(const char *path)
 	return strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
 }
 
-static void fail_syntax(struct reader *r, const json_error_t *json_err)
+struct config *config_parse(const char *text, size_t len, const char *path, struct doc_error *err)
 {
-	struct config_error *err = r->doc.err;
-	struct jsonpos pos;
+	struct loading r = { .c = calloc(1, sizeof(*r.c)), .dir = directory_of(path) };
 
-	/* Without memory jansson often says nothing at all. */
-	if (json_err->text[0] == '\0' || json_error_code(json_err) == json_error_out_of_memory) {
-		cfg_no_memory(&r->doc);
-		return;
-	}
-	pos = jsonpos_at(r->doc.text, r->doc.len,
-	                 jsonpos_syntax_error(r->doc.text, r->doc.len, json_err));
-	r->doc.failed = true;
-	err->line = pos.line;
-	err->column = pos.column;
-	snprintf(err->message, sizeof(err->message), "%s", json_err->text);
-	cfg_printable(err->message);
-}
-
-struct config *config_parse(const char *text, size_t len, const char *path,
-                            struct config_error *err)
-{
-	struct reader r = { .doc = { .text = text, .len = len, .err = err } };
-	json_error_t json_err;
-
-	*err = (struct config_error){ .file = path };
-	r.c = calloc(1, sizeof(*r.c));
-	r.dir = directory_of(path);
+	reader_open(&r.doc, path, text, len, READER_UNIQUE, err);
 	if (!r.c || !r.dir) {
-		cfg_no_memory(&r.doc);
+		reader_no_memory(&r.doc);
+		reader_close(&r.doc);
 	} else {
 		set_defaults(r.c);
-		r.c->dom = json_loadb(text, len, JSON_REJECT_DUPLICATES, &json_err);
-		if (r.c->dom)
-			read_config(&r);
-		else
-			fail_syntax(&r, &json_err);
+		r.c->dom = r.doc.root;
+		read_config(&r);
 	}
 	free(r.dir);
 	if (!r.doc.failed)
@@ -272,17 +247,6 @@ void config_free(struct config *c)
 	free(c->recorder.file);
 	json_decref(c->dom);
 	free(c);
-}
-
-void config_error_format(const struct config_error *err, char *out, size_t cap)
-{
-	char place[64] = "", key[sizeof(err->key) + 16] = "";
-
-	if (err->line > 0)
-		snprintf(place, sizeof(place), "%zu:%zu:", err->line, err->column);
-	if (err->key[0] != '\0')
-		snprintf(key, sizeof(key), "key \"%s\": ", err->key);
-	snprintf(out, cap, "%s:%s %s%s", err->file, place, key, err->message);
 }
 
 bool config_is_name(struct slice name)

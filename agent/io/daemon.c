@@ -97,13 +97,13 @@ static bool daemon_apply(struct daemon *d, struct config *conf)
 
 bool daemon_reload(struct daemon *d)
 {
-	struct config_error err;
+	struct doc_error err;
 	struct config *conf = config_load(d->path, &err);
 	char text[1024];
 
 	d->agent->stats.reload_failed = true;
 	if (!conf) {
-		config_error_format(&err, text, sizeof(text));
+		doc_error_format(&err, text, sizeof(text));
 		log_write(d->log, LOG_ERR, "reload: %s; the old configuration stays", text);
 		return false;
 	}

@@ -32,6 +32,17 @@ static bool complain(const struct replay *r, const char *what, const char *name)
 	return false;
 }
 
+static bool malformed(const struct replay *r, struct doc_error *e)
+{
+	char text[1024];
+
+	e->line = 0; /* it is told with the file's */
+	doc_error_format(e, text, sizeof(text));
+	fflush(stdout);
+	fprintf(stderr, "%s:%lu: column %zu: %s\n", r->path, r->line, e->column, text);
+	return false;
+}
+
 static void passed(struct replay *r, const char *id, enum slo_reason reason)
 {
 	r->totals->verdicts[SLO_PASS]++;
@@ -320,7 +331,7 @@ static bool play(struct replay *r, const struct scenario_line *line)
 
 static bool play_lines(struct replay *r, FILE *in)
 {
-	char error[SCENARIO_ERROR_SIZE];
+	struct doc_error error;
 	struct scenario_line line;
 	char *text = NULL;
 	size_t cap = 0;
@@ -328,14 +339,14 @@ static bool play_lines(struct replay *r, FILE *in)
 	ssize_t len;
 
 	while (ok && (len = getline(&text, &cap, in)) >= 0) {
-		slo_err err = scenario_parse(text, (size_t)len, &line, error);
+		slo_err err = scenario_parse(text, (size_t)len, &line, &error);
 
 		r->line++;
 		if (err == SLO_OK) {
 			ok = play(r, &line);
 			scenario_line_fini(&line);
 		} else {
-			ok = err == SLO_ENOMEM ? out_of_memory(r) : complain(r, error, "");
+			ok = err == SLO_ENOMEM ? out_of_memory(r) : malformed(r, &error);
 		}
 	}
 	free(text);

@@ -24,6 +24,7 @@
 #include "conf/listen_addr.h"
 #include "slo.h"
 #include "conf/redis_url.h"
+#include "wire/json/doc_error.h"
 #include "wire/tokens.h"
 
 #define CONFIG_FILE_MAX   ((size_t)16 << 20) /* bytes */
@@ -35,14 +36,6 @@
 #define CONFIG_ALIAS_MAX  256                /* of one model */
 
 struct json_t; /* <jansson.h> */
-
-struct config_error {
-	const char *file; /* the path given to config_parse(), not a copy */
-	size_t line;      /* from 1; 0: the error has no place in the file */
-	size_t column;    /* from 1, in bytes */
-	char key[600];    /* "models.M.deployments.D.servers[2]", cut to fit; "": none */
-	char message[256];
-};
 
 /* A listener, and who may speak to it. */
 struct config_listen {
@@ -164,16 +157,12 @@ struct config {
 
 /* NULL: *err says why. It touches no file: `path` is only for messages and for relative paths. */
 MUSTCHECK struct config *config_parse(const char *text, size_t len, const char *path,
-                                      struct config_error *err);
+                                      struct doc_error *err);
 /* Whether HAProxy could call a proxy or server so: 1 to CONFIG_NAME_MAX bytes of letters, digits
  * and _ . : -. Names that come from outside pass the same rule as those of the configuration. */
 bool config_is_name(struct slice name);
 /* Whether the name of a server is a pattern. */
 bool config_is_pattern(const char *server);
 void config_free(struct config *c); /* NULL is accepted */
-
-/* FILE:LINE:COLUMN: key "routing.queu_limit": unknown key (did you mean "queue_limit"?)
- * on one line, without newline, cut to fit and terminated. Parts that err lacks are left out. */
-void config_error_format(const struct config_error *err, char *out, size_t cap);
 
 #endif

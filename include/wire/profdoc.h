@@ -16,31 +16,21 @@
 
 #include "slo.h"
 #include "slo_profile.h"
+#include "wire/json/doc_error.h"
 
-#define PROFDOC_AXIS_MAX 64                /* indexes on one axis */
 #define PROFDOC_TEXT_MAX ((size_t)1 << 20) /* bytes */
 
-struct doc_error {
-	size_t line;       /* from 1; 0: the error has no place in the text */
-	size_t column;     /* from 1, in bytes */
-	char field[64];    /* "tputs[2][3]", as the text spells it; "" for the whole text */
-	char message[160]; /* "is -1, must be a finite number >= 0" */
-};
+struct reader; /* wire/json/reader.h */
+struct node;
 
 /* On SLO_OK *out is the caller's, for profdoc_free(); *err is written on any other result:
- * SLO_EPROTO: not JSON. SLO_EINVAL: it is, but no profile. SLO_ETOOBIG: over a limit above.
- * SLO_ENOMEM. */
+ * SLO_EPROTO: not JSON. SLO_EINVAL: it is, but no profile. SLO_ETOOBIG: over PROFDOC_TEXT_MAX,
+ * PROFILE_AXIS_MAX or PROFILE_CELLS_MAX. SLO_ENOMEM. */
 MUSTCHECK slo_err profdoc_parse(const char *text, size_t len, struct slo_profile_doc **out,
                                 struct doc_error *err);
 void profdoc_free(struct slo_profile_doc *doc); /* NULL is accepted */
 
-/* Tells two versions of one profile's text apart. */
-uint64_t profdoc_hash(const char *text, size_t len);
-
-/* The path of a profile below the profile directory, MODEL/DEPLOYMENT.json, terminated. A '/'
- * in either name becomes %2F, so the path never has more than one. SLO_EINVAL: a name is empty,
- * or the model is "." or "..". SLO_ETOOBIG: it does not fit into cap bytes, and out
- * holds some part of it. */
-MUSTCHECK slo_err profdoc_key(const char *model, const char *deployment, char *out, size_t cap);
+/* The same from a node of a tree that was opened with READER_NAN; NULL: the reader has an error. */
+struct slo_profile_doc *profdoc_read(struct reader *r, const struct node *n);
 
 #endif

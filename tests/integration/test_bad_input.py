@@ -648,8 +648,8 @@ class Profiles(unittest.TestCase):
         place = f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
         for gpu in ("a10", "l20"):
             path = self.lab.dir / "profiles" / MODEL / f"{gpu}.json"
-            self.lab.logged(rf"\[ALERT\] .* {re.escape(str(path))}:{place}: tputs\[0\] has 2 "
-                            r"columns, must have 1 like indexes\[1\]\n")
+            self.lab.logged(rf"\[ALERT\] .* {re.escape(str(path))}:{place}: "
+                            r"key \"tputs\[0\]\": has 2 columns, must have 1 like indexes\[1\]\n")
         answer = self.answer("without-profile")
         self.assertEqual(("fallback", "no-profile", "least-request"),
                          (answer["verdict"], answer["reason"], answer["strategy"]))

@@ -260,9 +260,9 @@ class AgentReload(WithStack):
         column = len('  "tputs": ') + 1
         for gpu in ("a10", "l20"):
             lab.profile(gpu, text)
-        await hup(rf"\[ALERT\] .*/profiles/{MODEL}/l20\.json:{line}:{column}: tputs has 2 rows, "
-                  r"must have 1 like indexes\[0\]; the previous profile stays\n")
-        lab.logged(rf"a10\.json:{line}:{column}: tputs has 2 rows")
+        await hup(rf"\[ALERT\] .*/profiles/{MODEL}/l20\.json:{line}:{column}: "
+                  r"key \"tputs\": has 2 rows, must have 1 like indexes\[0\]; the previous profile stays\n")
+        lab.logged(rf"a10\.json:{line}:{column}: key \"tputs\": has 2 rows")
         self.assertEqual({1.81e9}, self.created(lab))
 
         # A broken configuration, and one that takes a restart: the old one stays.

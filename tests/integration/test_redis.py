@@ -128,8 +128,8 @@ class Profiles(WithRedis):
         key = rf"redis aibrix:profile_{MODEL}_"
         self.agent.logged(key + r"garbage:2:11: ")
         self.agent.logged(key + r"broken:1:\d+: ")
-        self.agent.logged(key + r"negative:1:\d+: tputs\[0\]\[0\] is -1")
-        self.agent.logged(key + r"ragged:1:\d+: e2e")
+        self.agent.logged(key + r"negative:1:\d+: key \"tputs\[0\]\[0\]\": is -1")
+        self.agent.logged(key + r"ragged:1:\d+: key \"e2e")
         self.agent.logged(key + r"big: is longer than 1 MiB")
         self.agent.logged(key + r"binary:3:1: ")
         self.agent.logged(key + r"nothing: is empty")

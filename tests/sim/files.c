@@ -7,13 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/profile_name.h"
+
 bool files_profile_path(const char *dir, double headroom, const char *model, const char *gpu,
                         char *out, size_t cap)
 {
 	char key[512], part[24] = "";
 	int n;
 
-	if (profdoc_key(model, gpu, key, sizeof(key)) != SLO_OK)
+	if (profile_name(model, gpu, key, sizeof(key)) != SLO_OK)
 		return false;
 	if (headroom > 0)
 		snprintf(part, sizeof(part), "h%ld/", lround(headroom * 100));
@@ -25,6 +27,15 @@ static bool complain(const char *path, const char *what)
 {
 	fprintf(stderr, "%s: %s\n", path, what);
 	return false;
+}
+
+static void complain_at(const char *path, struct doc_error *why)
+{
+	char text[1024];
+
+	why->file = path;
+	doc_error_format(why, text, sizeof(text));
+	fprintf(stderr, "%s\n", text);
 }
 
 /* One byte more than a profile may have shows that it is too long. */
@@ -49,8 +60,7 @@ static bool read_profile(const char *path, struct slo_profile_doc **out)
 	else if (profdoc_parse(text, len, out, &why) == SLO_OK)
 		ok = true;
 	else
-		fprintf(stderr, "%s:%zu:%zu: %s %s\n", path, why.line, why.column, why.field,
-		        why.message);
+		complain_at(path, &why);
 	free(text);
 	fclose(f);
 	return ok;

@@ -115,7 +115,7 @@ static inline void inproc_open(struct inproc *p)
 /* After inproc_open() and inproc_write_conf(). */
 static inline void inproc_start(struct inproc *p)
 {
-	struct config_error err;
+	struct doc_error err;
 	struct config *conf = config_load(p->conf_path, &err);
 
 	if (!conf)

@@ -10,6 +10,7 @@
 #include "io/base/clock.h"
 #include "io/base/file.h"
 #include "wire/profdoc.h"
+#include "wire/profile_name.h"
 
 /* What Redis holds can be much, and others write there; a file is the operator's own. */
 static void say(struct agent *a, bool limited, enum log_cause cause, int level, const char *fmt,
@@ -17,7 +18,7 @@ static void say(struct agent *a, bool limited, enum log_cause cause, int level, 
 static void say(struct agent *a, bool limited, enum log_cause cause, int level, const char *fmt,
                 ...)
 {
-	char line[1024];
+	char line[1100];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -54,15 +55,14 @@ slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *wh
                            const char *text, size_t len, bool limited)
 {
 	struct slo_profile_doc *doc;
-	char place[48] = "";
+	char why[1024];
 	struct doc_error e;
 	slo_err err = profdoc_parse(text, len, &doc, &e);
 
 	if (err != SLO_OK) {
-		if (e.line > 0)
-			snprintf(place, sizeof(place), ":%zu:%zu", e.line, e.column);
-		say(a, limited, LOG_CAUSE_PROFILE_REFUSED, LOG_ERR, "%s%s: %s%s%s%s", where, place,
-		    e.field, e.field[0] ? " " : "", e.message,
+		e.file = where;
+		doc_error_format(&e, why, sizeof(why));
+		say(a, limited, LOG_CAUSE_PROFILE_REFUSED, LOG_ERR, "%s%s", why,
 		    d->profile ? "; the previous profile stays" : "");
 		return err;
 	}
@@ -89,7 +89,7 @@ struct profile_file {
 	UT_hash_handle hh;
 	uint64_t hash;
 	bool wanted; /* its deployment is still there */
-	char key[];  /* of profdoc_key(), terminated */
+	char key[];  /* of profile_name(), terminated */
 };
 
 static void file_forget(struct agent *a, struct profile_file *f)
@@ -145,7 +145,7 @@ bool agent_load_profile(struct agent *a, struct agent_model *m, struct deploymen
 
 	if (!a->conf->profile_dir)
 		return true;
-	if (profdoc_key(m->conf->name, d->name, key, sizeof(key)) != SLO_OK ||
+	if (profile_name(m->conf->name, d->name, key, sizeof(key)) != SLO_OK ||
 	    snprintf(path, sizeof(path), "%s/%s", a->conf->profile_dir, key) >= (int)sizeof(path)) {
 		log_write(a->log, LOG_ERR, "profile of %s/%s: its path is too long", m->conf->name,
 		          d->name);
@@ -160,7 +160,7 @@ bool agent_load_profile(struct agent *a, struct agent_model *m, struct deploymen
 		                     : "; without one its servers get only what falls back");
 		return errno == ENOENT;
 	}
-	hash = profdoc_hash(text, len);
+	hash = profile_text_hash(text, len);
 	/* As it was, it is what is in force, or older than that. */
 	if (!known || known->hash != hash)
 		err = agent_take_profile(a, d, path, text, len, false);

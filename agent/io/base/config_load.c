@@ -6,14 +6,14 @@
 
 #include "io/base/file.h"
 
-struct config *config_load(const char *path, struct config_error *err)
+struct config *config_load(const char *path, struct doc_error *err)
 {
 	struct config *c;
 	size_t len;
 	char *text = file_read(path, CONFIG_FILE_MAX, &len);
 
 	if (!text) {
-		*err = (struct config_error){ .file = path };
+		*err = (struct doc_error){ .file = path };
 		snprintf(err->message, sizeof(err->message), "cannot read: %s", file_why(errno));
 		return NULL;
 	}

@@ -6,7 +6,7 @@
 #include <uthash.h>
 
 #include "io/base/clock.h"
-#include "wire/profdoc.h"
+#include "wire/profile_name.h"
 
 void redis_profiles_key(const char *model, const char *deployment, char out[REDIS_KEY_MAX])
 {
@@ -118,7 +118,7 @@ slo_err redis_profiles_build(struct redis_profiles *t, struct agent *a)
 
 void redis_profiles_value(struct agent *a, struct redis_entry *e, const char *text, size_t len)
 {
-	uint64_t hash = profdoc_hash(text, len);
+	uint64_t hash = profile_text_hash(text, len);
 	char where[REDIS_KEY_MAX + 8];
 	slo_err err;
 

@@ -5,6 +5,6 @@
 #include "conf/config.h"
 
 /* Reads the file at `path`, which must outlive the result. NULL: *err says why. */
-MUSTCHECK struct config *config_load(const char *path, struct config_error *err);
+MUSTCHECK struct config *config_load(const char *path, struct doc_error *err);
 
 #endif

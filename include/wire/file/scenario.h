@@ -20,9 +20,10 @@
 
 #include "slo.h"
 #include "slo_profile.h"
+#include "wire/json/doc_error.h"
 
-#define SCENARIO_ID_MAX     255
-#define SCENARIO_ERROR_SIZE 256
+#define SCENARIO_ID_MAX      255
+#define SCENARIO_REFUSED_MAX 512
 
 struct json_t; /* <jansson.h> */
 
@@ -69,15 +70,15 @@ struct scenario_line {
 	slo_nsec created;       /* t unless told */
 	struct slo_target own;
 	struct slo_profile_doc *profile; /* NULL: profile_text was refused, see `refused` */
-	char refused[SCENARIO_ERROR_SIZE];
+	char refused[SCENARIO_REFUSED_MAX];
 	struct scenario_config config;
 	struct json_t *root; /* owns the strings */
 };
 
 /* Reads one line, with or without its newline. On SLO_OK *out is for scenario_line_fini().
- * SLO_EINVAL: it is malformed, `error` says how. SLO_ENOMEM. */
+ * SLO_EINVAL: it is malformed, *error says how, as if it were line 1. SLO_ENOMEM. */
 MUSTCHECK slo_err scenario_parse(const char *text, size_t len, struct scenario_line *out,
-                                 char error[SCENARIO_ERROR_SIZE]);
+                                 struct doc_error *error);
 void scenario_line_fini(struct scenario_line *line);
 
 #endif

@@ -14,14 +14,14 @@
 #define EVENTS "\"events\":{\"listen\":[\"unixgram:e\"]},"
 #define SPOP   "\"spop\":{\"listen\":[\"h:1\"]},"
 
-static struct config *parse(const char *text, struct config_error *err)
+static struct config *parse(const char *text, struct doc_error *err)
 {
 	return config_parse(text, strlen(text), "dir/f", err);
 }
 
 static struct config *parse_good(const char *text)
 {
-	struct config_error err;
+	struct doc_error err;
 	struct config *c = parse(text, &err);
 
 	if (!c)
@@ -31,7 +31,7 @@ static struct config *parse_good(const char *text)
 
 static void expect_error(const char *text, const char *key, const char *message)
 {
-	struct config_error err;
+	struct doc_error err;
 	struct config *c = parse(text, &err);
 
 	if (c)

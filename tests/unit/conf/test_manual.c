@@ -121,7 +121,7 @@ static json_t *object_at(json_t *conf, const char *name)
 static bool is_unknown(const char *section, const char *key)
 {
 	json_t *conf = json_loads(least, 0, NULL);
-	struct config_error err;
+	struct doc_error err;
 	struct config *c;
 	bool unknown;
 	char *text;

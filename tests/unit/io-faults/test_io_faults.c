@@ -445,7 +445,7 @@ static void an_accept_that_others_made_fail_is_just_tried_again(void **state)
 static void files_without_descriptors_are_refused_and_the_old_ones_stay(void **state)
 {
 	struct fixture *f = *state;
-	struct config_error err;
+	struct doc_error err;
 	struct rlimit old, none;
 	struct talk want, got;
 	int next;

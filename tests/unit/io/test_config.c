@@ -64,7 +64,7 @@ static void write_file(const struct dir *d, const char *text, size_t len)
 }
 
 static struct config *parse_bytes(const char *s, size_t len, const char *path,
-                                  struct config_error *err)
+                                  struct doc_error *err)
 {
 	char *text = malloc(len > 0 ? len : 1); /* of exactly its size */
 	struct config *c;
@@ -76,19 +76,19 @@ static struct config *parse_bytes(const char *s, size_t len, const char *path,
 	return c;
 }
 
-static struct config *parse_at(const char *s, const char *path, struct config_error *err)
+static struct config *parse_at(const char *s, const char *path, struct doc_error *err)
 {
 	return parse_bytes(s, strlen(s), path, err);
 }
 
 static struct config *parse(const char *s)
 {
-	static struct config_error err;
+	static struct doc_error err;
 	struct config *c = parse_at(s, "dir/slo.json", &err);
 	char line[1024];
 
 	if (!c) {
-		config_error_format(&err, line, sizeof(line));
+		doc_error_format(&err, line, sizeof(line));
 		fail_msg("%s", line);
 	}
 	return c;
@@ -96,11 +96,11 @@ static struct config *parse(const char *s)
 
 static void expect_error(const char *text, const char *want)
 {
-	static struct config_error err;
+	static struct doc_error err;
 	char line[1024];
 
 	assert_null(parse_at(text, "f", &err));
-	config_error_format(&err, line, sizeof(line));
+	doc_error_format(&err, line, sizeof(line));
 	assert_string_equal(line, want);
 }
 
@@ -334,7 +334,7 @@ static void paths_are_relative_to_the_file(void **state)
 		{ "/etc/slo/f.json", "../p", "/etc/slo/../p" },
 		{ "/etc/f.json", "/var/p", "/var/p" },
 	};
-	static struct config_error err;
+	static struct doc_error err;
 	char text[512];
 
 	(void)state;
@@ -352,7 +352,7 @@ static void paths_are_relative_to_the_file(void **state)
 static void a_file_is_loaded(void **state)
 {
 	const struct dir *d = *state;
-	static struct config_error err;
+	static struct doc_error err;
 	char want[256];
 	struct config *c;
 
@@ -368,7 +368,7 @@ static void a_file_is_loaded(void **state)
 static void an_error_in_a_file_names_it(void **state)
 {
 	const struct dir *d = *state;
-	static struct config_error err;
+	static struct doc_error err;
 	char line[512], want[512];
 
 	write_file(d, "{\n  \"spob\": 1}", strlen("{\n  \"spob\": 1}"));
@@ -376,7 +376,7 @@ static void an_error_in_a_file_names_it(void **state)
 	assert_int_equal(err.line, 2);
 	assert_int_equal(err.column, 3);
 	assert_string_equal(err.key, "spob");
-	config_error_format(&err, line, sizeof(line));
+	doc_error_format(&err, line, sizeof(line));
 	snprintf(want, sizeof(want), "%s:2:3: key \"spob\": unknown key (did you mean \"spop\"?)",
 	         d->file);
 	assert_string_equal(line, want);
@@ -385,15 +385,15 @@ static void an_error_in_a_file_names_it(void **state)
 static void an_unreadable_file_is_told_without_a_place(void **state)
 {
 	const struct dir *d = *state;
-	static struct config_error err;
+	static struct doc_error err;
 	char line[512], want[512];
 
 	assert_null(config_load(d->file, &err));
-	config_error_format(&err, line, sizeof(line));
+	doc_error_format(&err, line, sizeof(line));
 	snprintf(want, sizeof(want), "%s: cannot read: No such file or directory", d->file);
 	assert_string_equal(line, want);
 	assert_null(config_load(d->path, &err));
-	config_error_format(&err, line, sizeof(line));
+	doc_error_format(&err, line, sizeof(line));
 	snprintf(want, sizeof(want), "%s: cannot read: Is a directory", d->path);
 	assert_string_equal(line, want);
 }
@@ -402,7 +402,7 @@ static void an_unreadable_file_is_told_without_a_place(void **state)
 static void a_fifo_is_refused_at_once(void **state)
 {
 	const struct dir *d = *state;
-	static struct config_error err;
+	static struct doc_error err;
 
 	assert_int_equal(mkfifo(d->file, 0600), 0);
 	assert_null(config_load(d->file, &err));
@@ -413,7 +413,7 @@ static void a_fifo_is_refused_at_once(void **state)
 static void a_file_has_16_mib_at_most(void **state)
 {
 	const struct dir *d = *state;
-	static struct config_error err;
+	static struct doc_error err;
 	char *text = malloc(CONFIG_FILE_MAX + 1);
 	struct config *c;
 
@@ -742,7 +742,7 @@ static void a_bad_address_is_told_at_the_value(void **state)
 
 static void a_unix_path_fits_with_its_directory_or_is_refused(void **state)
 {
-	static struct config_error err;
+	static struct doc_error err;
 	char text[512], path[128];
 	struct config *c;
 
@@ -852,7 +852,7 @@ static void a_server_stands_only_once_in_a_model(void **state)
 
 static void escaped_and_long_keys_are_placed_and_cut(void **state)
 {
-	static struct config_error err;
+	static struct doc_error err;
 	char text[2048], name[1001], line[64];
 
 	(void)state;
@@ -864,13 +864,13 @@ static void escaped_and_long_keys_are_placed_and_cut(void **state)
 	assert_null(parse_at(text, "f", &err));
 	assert_int_equal(strlen(err.key), sizeof(err.key) - 1);
 	assert_int_equal(err.line, 5);
-	config_error_format(&err, line, sizeof(line));
+	doc_error_format(&err, line, sizeof(line));
 	assert_int_equal(strlen(line), sizeof(line) - 1);
 }
 
 static void every_proper_prefix_is_refused(void **state)
 {
-	static struct config_error err;
+	static struct doc_error err;
 	const char *text = PLUS("\"log\":{\"level\":\"error\"}");
 
 	(void)state;

@@ -28,7 +28,7 @@ struct rig {
 
 static struct config *parse(const char *text)
 {
-	struct config_error err;
+	struct doc_error err;
 	struct config *c = config_parse(text, strlen(text), "f", &err);
 
 	assert_non_null(c);

@@ -30,7 +30,7 @@ struct rig {
 static struct config *parse(const char *models, bool polled)
 {
 	char text[2000];
-	struct config_error err;
+	struct doc_error err;
 	struct config *c;
 
 	snprintf(text, sizeof(text), "{" SPOP_EVENTS "%s\"models\":%s}", polled ? HAPROXY : "",

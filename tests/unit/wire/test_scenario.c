@@ -11,16 +11,16 @@
 #include "exact.h"
 #include "wire/file/scenario.h"
 
-static char error[SCENARIO_ERROR_SIZE];
+static char error[1024];
 
 /* Parses from a copy of exact size. */
 static slo_err parse_n(const char *text, size_t len, struct scenario_line *out)
 {
 	uint8_t *copy = exact(text, len);
-	slo_err rc;
+	struct doc_error e = { .line = 0 };
+	slo_err rc = scenario_parse((const char *)copy, len, out, &e);
 
-	error[0] = '\0';
-	rc = scenario_parse((const char *)copy, len, out, error);
+	doc_error_format(&e, error, sizeof(error));
 	free(copy); /* the line keeps nothing of it */
 	return rc;
 }
@@ -80,12 +80,15 @@ static void what_an_arrival_leaves_out_has_a_default(void **state)
 static void an_arrival_needs_time_id_model_and_tokens(void **state)
 {
 	(void)state;
-	refused("{\"arrive\":\"r\",\"model\":\"m\",\"input\":1,\"output\":1}", "t is missing");
+	refused("{\"arrive\":\"r\",\"model\":\"m\",\"input\":1,\"output\":1}",
+	        "key \"t\": is missing");
 	refused("{\"t\":1,\"arrive\":\"\",\"model\":\"m\",\"input\":1,\"output\":1}", "arrive");
 	refused("{\"t\":1,\"arrive\":7,\"model\":\"m\",\"input\":1,\"output\":1}", "arrive");
-	refused("{\"t\":1,\"arrive\":\"r\",\"input\":1,\"output\":1}", "model is missing");
-	refused("{\"t\":1,\"arrive\":\"r\",\"model\":\"m\",\"output\":1}", "input is missing");
-	refused("{\"t\":1,\"arrive\":\"r\",\"model\":\"m\",\"input\":1}", "output is missing");
+	refused("{\"t\":1,\"arrive\":\"r\",\"input\":1,\"output\":1}", "key \"model\": is missing");
+	refused("{\"t\":1,\"arrive\":\"r\",\"model\":\"m\",\"output\":1}",
+	        "key \"input\": is missing");
+	refused("{\"t\":1,\"arrive\":\"r\",\"model\":\"m\",\"input\":1}",
+	        "key \"output\": is missing");
 }
 
 static void numbers_out_of_range_are_refused(void **state)
@@ -98,9 +101,9 @@ static void numbers_out_of_range_are_refused(void **state)
 	refused("{\"t\":1,\"arrive\":\"r\",\"model\":\"m\",\"input\":1,\"output\":1,"
 	        "\"slo_e2e_ms\":-1}",
 	        "slo_e2e_ms");
-	refused("{\"t\":1e12,\"done\":\"r\"}", "t must be");
-	refused("{\"t\":\"1\",\"done\":\"r\"}", "t must be");
-	refused("{\"t\":NaN,\"done\":\"r\"}", "t is missing");
+	refused("{\"t\":1e12,\"done\":\"r\"}", "key \"t\": is ");
+	refused("{\"t\":\"1\",\"done\":\"r\"}", "key \"t\": is ");
+	refused("{\"t\":NaN,\"done\":\"r\"}", "key \"t\": is missing");
 }
 
 static void an_id_is_at_most_as_long_as_the_wire_allows(void **state)
@@ -113,7 +116,7 @@ static void an_id_is_at_most_as_long_as_the_wire_allows(void **state)
 	read_line(text, &l);
 	scenario_line_fini(&l);
 	snprintf(text, sizeof(text), "{\"t\":1,\"cancel\":\"%0256d\"}", 0);
-	refused(text, "longer than 255");
+	refused(text, "has 256 bytes, at most 255");
 }
 
 static void ends_are_told_apart(void **state)
@@ -148,8 +151,8 @@ static void a_server_is_introduced_or_changes(void **state)
 	read_line("{\"t\":0,\"server\":\"s\",\"ready\":true}", &l);
 	assert_int_equal(l.ready, SCENARIO_ON);
 	scenario_line_fini(&l);
-	refused("{\"server\":\"s\",\"deployment\":\"d\"}", "model is missing");
-	refused("{\"server\":\"s\",\"model\":\"m\"}", "deployment is missing");
+	refused("{\"server\":\"s\",\"deployment\":\"d\"}", "key \"model\": is missing");
+	refused("{\"server\":\"s\",\"model\":\"m\"}", "key \"deployment\": is missing");
 	refused("{\"server\":\"s\",\"ready\":1}", "ready");
 }
 
@@ -173,11 +176,11 @@ static void a_profile_names_its_deployment_or_is_named_by_its_gpu(void **state)
 	assert_string_equal(l.deployment, "b");
 	scenario_line_fini(&l);
 	refused("{\"profile\":{\"tputs\":[[2]],\"indexes\":[[64],[8]]},\"model\":\"m\"}",
-	        "neither a deployment nor a gpu");
+	        "key \"deployment\": is missing, and the profile has no gpu");
 	refused("{\"profile\":{\"gpu\":\"a\",\"tputs\":[[2]],\"indexes\":[[64],[8]]}}", "model");
 	refused("{\"profile\":{\"gpu\":\"a\",\"tputs\":[[-2]],\"indexes\":[[64],[8]]},"
 	        "\"model\":\"m\"}",
-	        "profile: tputs[0][0]");
+	        "1:33: key \"profile.tputs[0][0]\": is -2");
 	refused("{\"profile\":7,\"model\":\"m\"}", "profile");
 }
 
@@ -232,7 +235,8 @@ static void a_config_changes_what_it_names(void **state)
 	scenario_line_fini(&l);
 	refused("{\"config\":{\"late\":\"never\"}}", "late");
 	refused("{\"config\":{\"late\":1}}", "late");
-	refused("{\"config\":{\"queue_timeout\":5}}", "no option queue_timeout");
+	refused("{\"config\":{\"queue_timeout\":5}}",
+	        "unknown key (did you mean \"queue_timeout_s\"?)");
 	refused("{\"config\":{\"queue_limit\":-5}}", "queue_limit");
 	refused("{\"config\":[]}", "object");
 }
@@ -259,10 +263,10 @@ static void a_line_says_exactly_one_thing(void **state)
 	refused("{}", "must have one of");
 	refused("{\"t\":1,\"model\":\"m\"}", "must have one of");
 	refused("{\"t\":1,\"done\":\"r\",\"cancel\":\"r\"}", "must have one of");
-	refused("[1]", "no JSON object");
-	refused("\"arrive\"", "JSON");
-	refused("{\"t\":1,\"done\":\"r\"} x", "no JSON");
-	refused("{\"t\":1,\"done\":\"r\\u0000s\"}", "no JSON");
+	refused("[1]", "is an array, must be an object");
+	refused("\"arrive\"", "1:1: '[' or '{' expected");
+	refused("{\"t\":1,\"done\":\"r\"} x", "1:20: end of file expected");
+	refused("{\"t\":1,\"done\":\"r\\u0000s\"}", "\\u0000");
 }
 
 static void every_proper_prefix_is_refused(void **state)
