@@ -293,6 +293,37 @@ class Connections(WithRedis):
         self.assertLess(self.agent.counter("redis_success_age_seconds"), 30)
         self.agent.until(self.agent.idle, "idle")
 
+    def test_who_is_no_primary_any_more_is_left_and_looked_up_again(self):
+        key = b"aibrix:profile_llama2-7b_l20"
+        scan = b"*2\r\n$1\r\n0\r\n*1\r\n$%d\r\n%s\r\n" % (len(key), key)
+        for word in (b"MOVED 1234 10.0.0.2:6379", b"MASTERDOWN Link with MASTER is down",
+                     b"READONLY You can't write against a read only replica.",
+                     b"CLUSTERDOWN Hash slot not served", b"LOADING Valkey is loading"):
+            with self.subTest(word=word), socket.create_server(("127.0.0.1", 0)) as listener:
+                seen = threading.Semaphore(0)
+
+                def serve_all():
+                    with contextlib.suppress(OSError):
+                        while True:
+                            s, _ = listener.accept()
+                            seen.release()
+                            with s:
+                                s.settimeout(60)
+                                while data := s.recv(65536):
+                                    if b"SCAN" in data:
+                                        s.sendall(scan)
+                                    if b"GETRANGE" in data:
+                                        s.sendall(b"-" + word + b"\r\n")
+                server = threading.Thread(target=serve_all, daemon=True)
+                server.start()
+                self.start(f"redis://127.0.0.1:{listener.getsockname()[1]}")
+                for _ in range(4):  # each time a connection of its own
+                    self.assertTrue(seen.acquire(timeout=60))
+                self.assertIn(word.decode(), self.agent.agent.text())
+                self.has(1.8e9, "file")  # the profile in force stays
+                self.assertEqual("route", self.routes("r"))
+                listener.shutdown(socket.SHUT_RDWR)
+
     def test_a_reload_changes_the_place_and_without_one_files_count(self):
         one, two = self.redis().start(), self.redis().start()
         two.put("l20", room_for(7, created=2e9))

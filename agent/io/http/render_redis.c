@@ -29,7 +29,7 @@ void render_redis_metrics(FILE *f, const struct redis_client *c)
 	        "slo_spoa_redis_keys{kind=\"in_force\"} %zu\n"
 	        "slo_spoa_redis_keys{kind=\"refused\"} %zu\n"
 	        "slo_spoa_redis_keys{kind=\"unknown\"} %zu\n",
-	        s.keys, s.in_force, s.refused, s.unknown);
+	        s.found.keys, s.found.in_force, s.found.refused, s.found.unknown);
 	render_simple(f, "redis_slice_max_seconds", "gauge",
 	              "The longest work on replies in one turn of the loop.",
 	              (double)s.longest / 1e9);
@@ -51,7 +51,7 @@ json_t *render_redis_state(const struct redis_client *c)
 	    "connected", s.connected, "error", s.error[0] ? s.error : NULL, "success_age_seconds",
 	    s.success_age < 0 ? json_null() : json_real(s.success_age), "scans",
 	    (json_int_t)s.scans, "connections", (json_int_t)s.connections, "keys",
-	    (json_int_t)s.keys, "keys_in_force", (json_int_t)s.in_force, "keys_refused",
-	    (json_int_t)s.refused, "keys_unknown", (json_int_t)s.unknown, "traces",
+	    (json_int_t)s.found.keys, "keys_in_force", (json_int_t)s.found.in_force, "keys_refused",
+	    (json_int_t)s.found.refused, "keys_unknown", (json_int_t)s.found.unknown, "traces",
 	    (json_int_t)s.traces, "traces_lost", (json_int_t)s.trace_errors);
 }

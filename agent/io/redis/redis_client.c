@@ -1,3 +1,5 @@
+#include "io/redis/redis_client.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -5,31 +7,33 @@
 
 #include "io/base/clock.h"
 #include "conf/config_redis.h"
+#include "core/rng.h"
+#include "io/redis/redis_link.h"
 #include "io/redis/redis_tls.h"
-#include "redis_private.h"
+#include "io/redis/redis_trace.h"
 
 #define RETRY_FIRST 0.1 /* seconds */
 #define RETRY_LAST  5.0
 
-/* Commands */
-
-bool redis_has_room(const struct redis_client *c)
-{
-	return c->ready && c->commands < REDIS_WINDOW;
-}
-
-void redis_send(struct redis_client *c, struct command command, int argc, const char **argv,
-                const size_t *len)
-{
-	c->command[(c->first + c->commands++) % REDIS_WINDOW] = command;
-	redis_link_command(&c->link, argc, argv, len);
-}
-
-void redis_advance(struct redis_client *c)
-{
-	redis_round_advance(c);
-	redis_trace_advance(c);
-}
+struct redis_client {
+	struct agent *agent;
+	const struct config_redis *conf;
+	struct redis_url url;                     /* of the link */
+	char server_name[REDIS_URL_HOST_MAX + 1]; /* in its certificate */
+	struct redis_link_user link_user;
+	struct redis_link link;
+	struct redis_window window;
+	struct redis_profiles profiles;
+	struct redis_round round;
+	struct redis_trace trace;
+	SSL_CTX *tls;
+	struct rng rng; /* jitter */
+	unsigned failures;
+	bool news; /* the next complete scan is worth a line */
+	ev_timer retry;
+	slo_nsec succeeded; /* 0: never */
+	struct redis_status status;
+};
 
 /* Up and down */
 
@@ -60,15 +64,14 @@ static double retry_delay(struct redis_client *c)
 static void lose(struct redis_client *c)
 {
 	redis_link_close(&c->link);
-	c->ready = false;
-	c->commands = 0;
-	c->trace_next = c->agent->model_count;
-	redis_round_abandon(c);
-	ev_timer_stop(c->agent->loop, &c->refresh);
+	redis_window_clear(&c->window);
+	redis_trace_abandon(&c->trace);
+	redis_round_abandon(&c->round);
 	ev_timer_stop(c->agent->loop, &c->retry);
 }
 
-void redis_down(struct redis_client *c, const char *why)
+/* Closes, says why, and tries again later; why may belong to a reply that goes with the link. */
+static void down(struct redis_client *c, const char *why)
 {
 	double delay = retry_delay(c);
 
@@ -86,18 +89,13 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
 	open_link(w->data);
 }
 
-static void on_refresh(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	redis_round_begin(w->data);
-}
-
 static void greeted(struct redis_client *c)
 {
-	c->ready = c->news = true;
+	c->window.ready = c->news = true;
 	c->status.connections++;
 	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_REDIS_UP, LOG_NOTICE,
 	            "redis: connected to %s", c->status.url);
-	redis_round_begin(c);
+	redis_round_begin(&c->round);
 }
 
 static void on_up(void *user)
@@ -112,12 +110,12 @@ static void on_up(void *user)
 
 	snprintf(db, sizeof(db), "%u", (unsigned)url->db);
 	if (url->user[0])
-		redis_send(c, greeting, 3, auth, NULL);
+		redis_window_send(&c->window, greeting, 3, auth, NULL);
 	else if (url->password[0])
-		redis_send(c, greeting, 2, plain, NULL);
+		redis_window_send(&c->window, greeting, 2, plain, NULL);
 	if (url->db != 0)
-		redis_send(c, greeting, 2, select, NULL);
-	if (c->commands == 0)
+		redis_window_send(&c->window, greeting, 2, select, NULL);
+	if (c->window.count == 0)
 		greeted(c);
 }
 
@@ -127,8 +125,8 @@ static void take_greeting(struct redis_client *c, const redisReply *reply)
 
 	if (reply->type == REDIS_REPLY_ERROR) {
 		snprintf(why, sizeof(why), "it refuses us: %s", reply->str);
-		redis_down(c, why);
-	} else if (c->commands == 0) {
+		down(c, why);
+	} else if (c->window.count == 0) {
 		greeted(c);
 	}
 }
@@ -136,32 +134,56 @@ static void take_greeting(struct redis_client *c, const redisReply *reply)
 static void on_reply(void *user, const redisReply *reply)
 {
 	struct redis_client *c = user;
-	struct command command = c->command[c->first]; /* the link counts: there is one */
+	struct command command = redis_window_take(&c->window); /* the link counts: there is one */
+	const char *useless = NULL;
 
-	c->first = (c->first + 1) % REDIS_WINDOW;
-	c->commands--;
 	switch (command.kind) {
 	case COMMAND_GREETING:
 		take_greeting(c, reply);
-		break;
+		return;
 	case COMMAND_SCAN:
-		redis_round_keys(c, reply);
+		useless = redis_round_keys(&c->round, reply);
 		break;
 	case COMMAND_VALUE:
-		redis_round_value(c, command.entry, reply);
+		useless = redis_round_value(&c->round, command.entry, reply);
 		break;
 	case COMMAND_TRACE:
-		redis_trace_written(c, reply);
+		useless = redis_trace_written(&c->trace, reply);
 		break;
 	case COMMAND_FORGOTTEN:
 		break;
 	}
-	redis_advance(c);
+	if (useless) {
+		down(c, useless);
+		return;
+	}
+	redis_round_advance(&c->round);
+	redis_trace_advance(&c->trace);
 }
 
 static void on_down(void *user, const char *why)
 {
-	redis_down(user, why);
+	down(user, why);
+}
+
+/* What a round found is worth a line when it is something else than before. */
+static slo_nsec on_finished(void *user, const struct redis_found *found, slo_nsec took)
+{
+	struct redis_client *c = user;
+	struct redis_status *s = &c->status;
+
+	if (c->news || memcmp(&s->found, found, sizeof(*found)) != 0)
+		log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_REDIS_SCAN, LOG_NOTICE,
+		            "redis: %zu keys of ours, %zu in force, %zu refused; %zu keys of "
+		            "others; in %.3f s",
+		            found->keys, found->in_force, found->refused, found->unknown,
+		            (double)took / 1e9);
+	c->news = false;
+	s->found = *found;
+	s->scans++;
+	c->succeeded = clock_nsec();
+	c->failures = 0;
+	return c->conf->refresh - took;
 }
 
 /* Life */
@@ -207,10 +229,15 @@ struct redis_client *redis_client_new(struct agent *a)
 	redis_link_init(&c->link, a->loop, &c->link_user);
 	rng_init(&c->rng, a->seed);
 	ev_init(&c->retry, on_retry);
-	ev_init(&c->refresh, on_refresh);
-	c->retry.data = c->refresh.data = c;
-	redis_round_init(c);
-	redis_trace_init(c);
+	c->retry.data = c;
+	c->window.link = &c->link;
+	c->round = (struct redis_round){ .agent = a,
+		                         .window = &c->window,
+		                         .profiles = &c->profiles,
+		                         .finished = on_finished,
+		                         .user = c };
+	redis_round_init(&c->round);
+	redis_trace_init(&c->trace, a, &c->window);
 	return c;
 }
 
@@ -226,7 +253,7 @@ void redis_client_free(struct redis_client *c)
 	if (!c)
 		return;
 	stop(c);
-	ev_periodic_stop(c->agent->loop, &c->trace_tick);
+	redis_trace_stop(&c->trace);
 	redis_profiles_fini(&c->profiles);
 	free(c);
 }
@@ -245,18 +272,18 @@ void redis_client_configure(struct redis_client *c)
 	bool same = config_redis_same_peer(old, &c->agent->conf->redis);
 
 	c->conf = &c->agent->conf->redis;
-	redis_round_abandon(c);
+	redis_round_abandon(&c->round);
 	if (!same)
 		stop(c);
 	if (c->profiles.count > 0 || c->conf->url.kind != REDIS_URL_NONE)
 		build_table(c); /* the old one may know deployments that are gone */
 	if (c->conf->url.kind == REDIS_URL_NONE)
 		drop_all(c);
-	redis_trace_configure(c);
+	redis_trace_configure(&c->trace, c->conf->url.kind != REDIS_URL_NONE && c->conf->trace);
 	if (!same || (c->conf->url.kind == REDIS_URL_TLS && !c->tls))
 		start(c);
-	else if (c->ready)
-		redis_round_begin(c);
+	else if (c->window.ready)
+		redis_round_begin(&c->round);
 }
 
 /* Status */
@@ -264,8 +291,10 @@ void redis_client_configure(struct redis_client *c)
 void redis_client_status(const struct redis_client *c, struct redis_status *out)
 {
 	*out = c->status;
-	out->connected = c->ready;
-	if (c->ready)
+	out->connected = c->window.ready;
+	out->traces = c->trace.written;
+	out->trace_errors = c->trace.lost;
+	if (out->connected)
 		out->error[0] = '\0';
 	out->success_age = c->succeeded ? (double)(clock_nsec() - c->succeeded) / 1e9 : -1;
 	out->longest = c->link.longest;

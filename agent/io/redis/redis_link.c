@@ -1,13 +1,10 @@
 #include "io/redis/redis_link.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 #include "io/base/clock.h"
 #include "io/base/socket.h"
@@ -15,6 +12,7 @@
 
 #define PATIENCE     10.0 /* seconds to be up, and for a reply */
 #define TURN_MAX     SLO_NSEC_PER_MSEC
+#define REST         0.001 /* seconds until the next turn */
 #define CHUNK        16384
 #define ELEMENTS_MAX 20000 /* of one array */
 #define WHY_MAX      256
@@ -27,38 +25,40 @@ typedef int element_count;
 
 /* Closing */
 
-void redis_link_close(struct redis_link *l)
+/* All but the connection itself, which may be closed already. */
+static void clear(struct redis_link *l)
 {
-	ev_io_stop(l->loop, &l->readable);
-	ev_io_stop(l->loop, &l->writable);
-	ev_timer_stop(l->loop, &l->more);
-	ev_timer_stop(l->loop, &l->deadline);
-	lookup_cancel(l->lookup);
-	l->lookup = NULL;
+	ev_timer_stop(l->to.loop, &l->more);
 	SSL_free(l->ssl);
 	l->ssl = NULL;
 	if (l->reader)
 		redisReaderFree(l->reader);
 	l->reader = NULL;
-	if (l->fd >= 0)
-		close(l->fd);
-	l->fd = -1;
 	free(l->out);
 	l->out = NULL;
 	l->out_at = l->out_len = l->out_cap = 0;
 	l->unanswered = l->in_reply = 0;
 	l->starved = false;
 	l->state = LINK_CLOSED;
-	l->opened++;
+}
+
+void redis_link_close(struct redis_link *l)
+{
+	clear(l);
+	outbound_close(&l->to);
+}
+
+static void on_down(void *user, const char *why)
+{
+	struct redis_link *l = user;
+
+	clear(l);
+	l->user->down(l->user->user, why);
 }
 
 static void fail(struct redis_link *l, const char *why)
 {
-	char copy[WHY_MAX];
-
-	snprintf(copy, sizeof(copy), "%s", why);
-	redis_link_close(l);
-	l->user->down(l->user->user, copy);
+	outbound_fail(&l->to, why);
 }
 
 /* Bytes */
@@ -71,7 +71,7 @@ static enum moved by_tls(struct redis_link *l, enum tls_result result, char *why
 	case TLS_DONE:
 		return MOVED_SOME;
 	case TLS_WANT_WRITE:
-		ev_io_start(l->loop, &l->writable);
+		ev_io_start(l->to.loop, &l->to.writable);
 		return MOVED_NONE;
 	case TLS_WANT_READ:
 		return MOVED_NONE;
@@ -100,7 +100,7 @@ static enum moved receive(struct redis_link *l, char *buf, size_t *done, char *w
 {
 	if (l->ssl)
 		return by_tls(l, redis_tls_read(l->ssl, buf, CHUNK, done, why, WHY_MAX), why);
-	return by_socket(recv(l->fd, buf, CHUNK, 0), done, why);
+	return by_socket(recv(l->to.fd, buf, CHUNK, 0), done, why);
 }
 
 static enum moved transmit(struct redis_link *l, size_t *done, char *why)
@@ -110,7 +110,7 @@ static enum moved transmit(struct redis_link *l, size_t *done, char *why)
 
 	if (l->ssl)
 		return by_tls(l, redis_tls_write(l->ssl, p, len, done, why, WHY_MAX), why);
-	return by_socket(send(l->fd, p, len, MSG_NOSIGNAL), done, why);
+	return by_socket(send(l->to.fd, p, len, MSG_NOSIGNAL), done, why);
 }
 
 /* False: the link is closed. */
@@ -123,7 +123,7 @@ static bool flush(struct redis_link *l)
 		fail(l, "out of memory");
 		return false;
 	}
-	ev_io_stop(l->loop, &l->writable);
+	ev_io_stop(l->to.loop, &l->to.writable);
 	while (l->out_at < l->out_len) {
 		switch (transmit(l, &n, why)) {
 		case MOVED_SOME:
@@ -131,7 +131,7 @@ static bool flush(struct redis_link *l)
 			break;
 		case MOVED_NONE:
 			if (!l->ssl)
-				ev_io_start(l->loop, &l->writable);
+				ev_io_start(l->to.loop, &l->to.writable);
 			return true;
 		case MOVED_FAILED:
 			fail(l, why);
@@ -176,8 +176,21 @@ void redis_link_command(struct redis_link *l, int argc, const char **argv, const
 	if (n >= 0)
 		redisFreeCommand(text);
 	if (l->unanswered++ == 0)
-		ev_timer_again(l->loop, &l->deadline);
-	ev_io_start(l->loop, &l->writable);
+		outbound_wait(&l->to, true);
+	ev_io_start(l->to.loop, &l->to.writable);
+}
+
+bool redis_link_is_elsewhere(const redisReply *reply)
+{
+	static const char *const words[] = { "READONLY ", "MASTERDOWN ", "MOVED ", "CLUSTERDOWN ",
+		                             "LOADING " };
+
+	if (reply->type != REDIS_REPLY_ERROR)
+		return false;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strncmp(reply->str, words[i], strlen(words[i])) == 0)
+			return true;
+	return false;
 }
 
 /* hiredis believes any number of elements. */
@@ -218,10 +231,8 @@ static bool hand_on(struct redis_link *l)
 		fail(l, "it speaks without being asked");
 		return true;
 	}
-	if (--l->unanswered == 0)
-		ev_timer_stop(l->loop, &l->deadline);
-	else
-		ev_timer_again(l->loop, &l->deadline);
+	l->unanswered--;
+	outbound_wait(&l->to, l->unanswered > 0);
 	l->user->reply(l->user->user, reply);
 	freeReplyObject(reply);
 	return true;
@@ -235,7 +246,7 @@ static bool read_some(struct redis_link *l)
 
 	switch (receive(l, buf, &n, why)) {
 	case MOVED_NONE:
-		ev_io_start(l->loop, &l->readable);
+		ev_io_start(l->to.loop, &l->to.readable);
 		return false;
 	case MOVED_FAILED:
 		fail(l, why);
@@ -252,23 +263,25 @@ static bool read_some(struct redis_link *l)
 	return true;
 }
 
+/* hand_on() and read_some() may close the link, or open it again: then nothing here is of this
+ * connection any more. Each opening and closing counts `opened` on, which is how that is seen. */
 static void take_replies(struct redis_link *l)
 {
 	slo_nsec began = clock_nsec(), took = 0;
-	uint64_t opened = l->opened;
+	uint64_t opened = l->to.opened;
 
 	do {
 		if (!hand_on(l) && !read_some(l))
 			break;
 		took = clock_nsec() - began;
-	} while (l->reader && l->opened == opened && took < TURN_MAX);
+	} while (l->reader && l->to.opened == opened && took < TURN_MAX);
 	took = clock_nsec() - began;
 	if (took > l->longest)
 		l->longest = took;
-	if (l->opened != opened || ev_is_active(&l->readable))
+	if (l->to.opened != opened || ev_is_active(&l->to.readable))
 		return;
-	ev_timer_set(&l->more, 0., 0.);
-	ev_timer_start(l->loop, &l->more);
+	ev_timer_set(&l->more, REST, 0.);
+	ev_timer_start(l->to.loop, &l->more);
 }
 
 /* Opening */
@@ -280,9 +293,8 @@ static void up(struct redis_link *l)
 		fail(l, "out of memory");
 		return;
 	}
-	ev_timer_stop(l->loop, &l->deadline);
-	ev_io_stop(l->loop, &l->writable);
-	ev_io_start(l->loop, &l->readable);
+	outbound_wait(&l->to, false);
+	outbound_watch(&l->to, true, false);
 	l->user->up(l->user->user);
 }
 
@@ -290,13 +302,13 @@ static void greet(struct redis_link *l)
 {
 	char why[WHY_MAX] = "";
 
-	ev_io_stop(l->loop, &l->writable);
+	ev_io_stop(l->to.loop, &l->to.writable);
 	switch (by_tls(l, redis_tls_handshake(l->ssl, why, sizeof(why)), why)) {
 	case MOVED_SOME:
 		up(l);
 		break;
 	case MOVED_NONE:
-		ev_io_start(l->loop, &l->readable);
+		ev_io_start(l->to.loop, &l->to.readable);
 		break;
 	case MOVED_FAILED:
 		fail(l, why);
@@ -304,13 +316,15 @@ static void greet(struct redis_link *l)
 	}
 }
 
-static void connected(struct redis_link *l)
+static void on_connected(void *user)
 {
+	struct redis_link *l = user;
+
 	if (!l->tls) {
 		up(l);
 		return;
 	}
-	l->ssl = redis_tls_start(l->tls, l->fd, l->tls_name);
+	l->ssl = redis_tls_start(l->tls, l->to.fd, l->tls_name);
 	l->state = LINK_GREETING;
 	if (l->ssl)
 		greet(l);
@@ -318,70 +332,28 @@ static void connected(struct redis_link *l)
 		fail(l, "TLS: out of memory");
 }
 
-/* The next address that does not fail at once. */
-static void connect_next(struct redis_link *l, const char *why)
-{
-	int error = 0, one = 1;
-
-	ev_io_stop(l->loop, &l->writable);
-	while (l->next_address < l->addresses.count) {
-		size_t i = l->next_address++;
-		const struct sockaddr_storage *sa = &l->addresses.sa[i];
-
-		if (l->fd >= 0)
-			close(l->fd);
-		l->fd = socket(sa->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		if (l->fd >= 0 && sa->ss_family != AF_UNIX)
-			setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		error = 0;
-		if (l->fd < 0 || connect(l->fd, (const struct sockaddr *)sa, l->addresses.len[i]))
-			error = errno;
-		if (error != 0 && error != EINPROGRESS) {
-			why = strerror(error);
-			continue;
-		}
-		l->state = LINK_CONNECTING;
-		ev_io_set(&l->readable, l->fd, EV_READ);
-		ev_io_set(&l->writable, l->fd, EV_WRITE);
-		ev_io_start(l->loop, &l->writable); /* at once, if it is connected */
-		ev_timer_again(l->loop, &l->deadline);
-		return;
-	}
-	fail(l, why);
-}
-
+/* Its turn of the loop, in any state. fail() may free all that belongs to the connection. */
 static void on_turn(struct redis_link *l)
 {
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	ev_timer_stop(l->loop, &l->more); /* one slice in a turn of the loop */
-	switch (l->state) {
-	case LINK_CLOSED:
-		break;
-	case LINK_LOOKING_UP:
-		connect_next(l, "no address");
-		break;
-	case LINK_CONNECTING:
-		if (getsockopt(l->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0)
-			connect_next(l, strerror(error ? error : errno));
-		else
-			connected(l);
-		break;
-	case LINK_GREETING:
+	ev_timer_stop(l->to.loop, &l->more); /* one slice in a turn of the loop */
+	if (l->state == LINK_GREETING) {
 		greet(l);
-		break;
-	case LINK_UP:
-		ev_io_stop(l->loop, &l->readable);
+	} else if (l->state == LINK_UP) {
+		ev_io_stop(l->to.loop, &l->to.readable);
 		if (flush(l))
 			take_replies(l);
-		break;
 	}
 }
 
-static void on_io(struct ev_loop *loop, ev_io *w, int revents)
+/* While replies rest, only commands go out. */
+static void on_ready(void *user, int revents)
 {
-	on_turn(w->data);
+	struct redis_link *l = user;
+
+	if (l->state == LINK_UP && ev_is_active(&l->more))
+		(void)flush(l);
+	else
+		on_turn(l);
 }
 
 static void on_more(struct ev_loop *loop, ev_timer *w, int revents)
@@ -389,65 +361,27 @@ static void on_more(struct ev_loop *loop, ev_timer *w, int revents)
 	on_turn(w->data);
 }
 
-static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	struct redis_link *l = w->data;
-
-	fail(l, l->state == LINK_UP ? "it does not reply" : "it does not answer");
-}
-
-static void on_found(void *user, const struct lookup_addresses *found, const char *why)
-{
-	struct redis_link *l = user;
-
-	l->lookup = NULL;
-	if (found)
-		l->addresses = *found;
-	connect_next(l, why);
-}
-
 void redis_link_init(struct redis_link *l, struct ev_loop *loop, const struct redis_link_user *user)
 {
+	const struct outbound_user ours = { l, on_connected, on_ready, on_down };
+
 	memset(l, 0, sizeof(*l));
-	l->loop = loop;
 	l->user = user;
-	l->fd = -1;
-	ev_init(&l->readable, on_io);
-	ev_init(&l->writable, on_io);
+	outbound_init(&l->to, loop, &ours, PATIENCE);
 	ev_init(&l->more, on_more);
-	ev_timer_init(&l->deadline, on_deadline, 0., PATIENCE);
-	l->readable.data = l->writable.data = l->more.data = l->deadline.data = l;
-}
-
-static void address_of_path(const char *path, struct lookup_addresses *out)
-{
-	struct sockaddr_un *un = (struct sockaddr_un *)&out->sa[0];
-
-	memset(un, 0, sizeof(*un));
-	un->sun_family = AF_UNIX;
-	memcpy(un->sun_path, path, strlen(path) + 1); /* redis_url has checked the length */
-	out->len[0] = sizeof(*un);
-	out->count = 1;
+	l->more.data = l;
 }
 
 void redis_link_open(struct redis_link *l, const struct redis_url *url, SSL_CTX *tls,
                      const char *tls_name)
 {
-	bool known = true;
+	const struct outbound_peer peer = { url->kind == REDIS_URL_UNIX ? url->path : NULL,
+		                            url->host, url->port };
 
-	l->opened++;
-	l->state = LINK_LOOKING_UP;
+	l->state = LINK_OPENING;
 	l->tls = tls;
 	l->tls_name = tls_name;
-	l->addresses.count = l->next_address = 0;
-	if (url->kind == REDIS_URL_UNIX)
-		address_of_path(url->path, &l->addresses);
-	else
-		known = lookup_at_once(url->host, url->port, &l->addresses);
-	if (!known)
-		l->lookup = lookup_start(l->loop, url->host, url->port, on_found, l);
-	if (l->lookup)
-		return;
-	ev_timer_set(&l->more, 0., 0.); /* no callback before this returns */
-	ev_timer_start(l->loop, &l->more);
+	/* After a failover the name is another server's. */
+	outbound_forget(&l->to);
+	outbound_open(&l->to, &peer);
 }

@@ -1,56 +1,65 @@
-/* The request trace: every 10 s of wall clock, one key for each model that was asked for. */
+#include "io/redis/redis_trace.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "io/base/clock.h"
-#include "redis_private.h"
 
-static void reset_all(struct redis_client *c)
+static void reset_all(struct redis_trace *t)
 {
-	for (size_t i = 0; i < c->agent->model_count; i++)
-		reqtrace_reset(&c->agent->models[i]->trace);
+	for (size_t i = 0; i < t->agent->model_count; i++)
+		reqtrace_reset(&t->agent->models[i]->trace);
 }
 
 /* What cannot be written when it is due is left out: a later key would tell of another time. */
 static void on_tick(struct ev_loop *loop, ev_periodic *w, int revents)
 {
-	struct redis_client *c = w->data;
+	struct redis_trace *t = w->data;
 
-	if (c->trace_next < c->agent->model_count)
-		c->status.trace_errors += c->agent->model_count - c->trace_next;
-	if (!c->ready) {
-		reset_all(c);
-		c->trace_next = c->agent->model_count;
+	if (t->next < t->agent->model_count)
+		t->lost += t->agent->model_count - t->next;
+	if (!t->window->ready) {
+		reset_all(t);
+		t->next = t->agent->model_count;
 		return;
 	}
-	c->trace_next = 0;
-	c->trace_time = (long long)(ev_now(loop) / REQTRACE_INTERVAL) * REQTRACE_INTERVAL;
-	redis_advance(c);
+	t->next = 0;
+	t->time = (long long)(ev_now(loop) / REQTRACE_INTERVAL) * REQTRACE_INTERVAL;
+	redis_trace_advance(t);
 }
 
-void redis_trace_init(struct redis_client *c)
+void redis_trace_init(struct redis_trace *t, struct agent *a, struct redis_window *window)
 {
-	ev_periodic_init(&c->trace_tick, on_tick, 0., REQTRACE_INTERVAL, NULL);
-	c->trace_tick.data = c;
+	*t = (struct redis_trace){ .agent = a, .window = window };
+	ev_periodic_init(&t->tick, on_tick, 0., REQTRACE_INTERVAL, NULL);
+	t->tick.data = t;
 }
 
-void redis_trace_configure(struct redis_client *c)
+void redis_trace_configure(struct redis_trace *t, bool on)
 {
-	bool on = c->conf->url.kind != REDIS_URL_NONE && c->conf->trace;
-
-	c->trace_next = c->agent->model_count;
-	if (on == (ev_is_active(&c->trace_tick) != 0))
+	t->next = t->agent->model_count;
+	if (on == (ev_is_active(&t->tick) != 0))
 		return;
-	reset_all(c);
+	reset_all(t);
 	if (on)
-		ev_periodic_start(c->agent->loop, &c->trace_tick);
+		ev_periodic_start(t->agent->loop, &t->tick);
 	else
-		ev_periodic_stop(c->agent->loop, &c->trace_tick);
+		ev_periodic_stop(t->agent->loop, &t->tick);
 }
 
-static void write_trace(struct redis_client *c, struct agent_model *m)
+void redis_trace_stop(struct redis_trace *t)
+{
+	ev_periodic_stop(t->agent->loop, &t->tick);
+}
+
+void redis_trace_abandon(struct redis_trace *t)
+{
+	t->next = t->agent->model_count;
+}
+
+static void write_trace(struct redis_trace *t, struct agent_model *m)
 {
 	size_t queued = m->sched->queue.length, len = 0;
 	char *text = reqtrace_text(&m->trace, m->sched->dispatched + queued, queued, &len);
@@ -60,32 +69,35 @@ static void write_trace(struct redis_client *c, struct agent_model *m)
 
 	reqtrace_reset(&m->trace);
 	if (!text) {
-		c->status.trace_errors++;
+		t->lost++;
 		return;
 	}
 	lens[1] = (size_t)snprintf(key, sizeof(key), "aibrix:%s_request_trace_%lld", m->conf->name,
-	                           c->trace_time);
-	redis_send(c, (struct command){ COMMAND_TRACE, NULL }, 5, argv, lens);
+	                           t->time);
+	redis_window_send(t->window, (struct command){ COMMAND_TRACE, NULL }, 5, argv, lens);
 	free(text);
 }
 
-void redis_trace_advance(struct redis_client *c)
+void redis_trace_advance(struct redis_trace *t)
 {
-	while (c->trace_next < c->agent->model_count && redis_has_room(c)) {
-		struct agent_model *m = c->agent->models[c->trace_next++];
+	while (t->next < t->agent->model_count && redis_window_has_room(t->window)) {
+		struct agent_model *m = t->agent->models[t->next++];
 
 		if (m->trace.seen)
-			write_trace(c, m);
+			write_trace(t, m);
 	}
 }
 
-void redis_trace_written(struct redis_client *c, const redisReply *reply)
+const char *redis_trace_written(struct redis_trace *t, const redisReply *reply)
 {
 	if (reply->type != REDIS_REPLY_ERROR) {
-		c->status.traces++;
-		return;
+		t->written++;
+		return NULL;
 	}
-	c->status.trace_errors++;
-	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_REDIS_TRACE, LOG_WARNING,
+	t->lost++;
+	if (redis_link_is_elsewhere(reply))
+		return reply->str;
+	log_limited(t->agent->log, clock_nsec(), LOG_CAUSE_REDIS_TRACE, LOG_WARNING,
 	            "redis: a request trace is not taken: %s", reply->str);
+	return NULL;
 }

@@ -10,6 +10,7 @@
 #define SLO_IO_REDIS_REDIS_CLIENT_H
 
 #include "io/agent/agent.h"
+#include "io/redis/redis_round.h"
 
 struct redis_client;
 
@@ -24,17 +25,14 @@ void redis_client_configure(struct redis_client *c);
 struct redis_status {
 	char url[REDIS_URL_TEXT_MAX]; /* without user and password; "": not configured */
 	bool connected;
-	char error[256];       /* why not; "": nothing is wrong */
-	double success_age;    /* seconds since a complete scan; -1: none yet */
-	uint64_t scans;        /* complete ones */
-	uint64_t connections;  /* that were up */
-	uint64_t traces;       /* request traces written */
-	uint64_t trace_errors; /* not written */
-	size_t keys;           /* of ours, in the last scan */
-	size_t in_force;       /* of their profiles */
-	size_t refused;        /* of their values */
-	size_t unknown;        /* keys of profiles that are not ours */
-	slo_nsec longest;      /* slice since the start */
+	char error[256];          /* why not; "": nothing is wrong */
+	double success_age;       /* seconds since a complete scan; -1: none yet */
+	uint64_t scans;           /* complete ones */
+	uint64_t connections;     /* that were up */
+	uint64_t traces;          /* request traces written */
+	uint64_t trace_errors;    /* not written */
+	struct redis_found found; /* by the last complete scan */
+	slo_nsec longest;         /* slice since the start */
 };
 
 void redis_client_status(const struct redis_client *c, struct redis_status *out);

@@ -4,11 +4,12 @@
  * socket is ours. Debian 12's hiredis 0.14 has no TLS, waits for name servers while it connects,
  * and takes a reply of any size; this does not.
  *
- *   CLOSED -> LOOKING_UP -> CONNECTING -> [GREETING (TLS)] -> UP -> CLOSED
+ *   CLOSED -> OPENING (base/outbound.h) -> [GREETING (TLS)] -> UP -> CLOSED
  *
- * Replies are handed on for SLICE of time, then the rest of the loop has its turn, and the server
- * waits meanwhile. A reply of more than REDIS_REPLY_MAX bytes, a reply that was not asked for and
- * a server that is silent for too long end the connection. */
+ * Replies are handed on for TURN_MAX of time. Then the rest of the loop has its turn for as long at
+ * least, while the server waits: a Redis that never ends takes no more than half of the loop. A
+ * reply of more than REDIS_REPLY_MAX bytes, a reply that was not asked for and a server that is
+ * silent for too long end the connection. */
 #ifndef SLO_IO_REDIS_REDIS_LINK_H
 #define SLO_IO_REDIS_REDIS_LINK_H
 
@@ -17,13 +18,13 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 
-#include "io/base/lookup.h"
+#include "io/base/outbound.h"
 #include "slo.h"
 #include "conf/redis_url.h"
 
 #define REDIS_REPLY_MAX ((size_t)2 << 20) /* bytes of one reply, all in all */
 
-enum redis_link_state { LINK_CLOSED, LINK_LOOKING_UP, LINK_CONNECTING, LINK_GREETING, LINK_UP };
+enum redis_link_state { LINK_CLOSED, LINK_OPENING, LINK_GREETING, LINK_UP };
 
 /* Called from the loop. Each may close or open the link. */
 struct redis_link_user {
@@ -34,14 +35,10 @@ struct redis_link_user {
 };
 
 struct redis_link {
-	struct ev_loop *loop;
+	struct outbound to;
 	const struct redis_link_user *user;
 	enum redis_link_state state;
-	int fd; /* -1: none */
-	struct lookup *lookup;
-	struct lookup_addresses addresses;
-	size_t next_address; /* to try when this one fails */
-	SSL_CTX *tls;        /* borrowed; NULL: none */
+	SSL_CTX *tls; /* borrowed; NULL: none */
 	SSL *ssl;
 	const char *tls_name; /* borrowed */
 	redisReader *reader;
@@ -49,14 +46,11 @@ struct redis_link {
 	__typeof__(((redisReplyObjectFunctions *)0)->createArray) make_array; /* hiredis' */
 	size_t unanswered;                                                    /* commands */
 	size_t in_reply;  /* bytes that came since a reply was complete */
-	uint64_t opened;  /* how often; tells one connection from the next */
 	slo_nsec longest; /* slice, since the start */
 	char *out;        /* [out_len] to be sent from out_at on */
 	size_t out_at, out_len, out_cap;
-	bool starved; /* a command found no memory */
-	ev_io readable, writable;
-	ev_timer more;     /* the next slice */
-	ev_timer deadline; /* to be up, or of the next reply */
+	bool starved;  /* a command found no memory */
+	ev_timer more; /* the next slice */
 };
 
 /* user must outlive l. */
@@ -68,6 +62,11 @@ void redis_link_open(struct redis_link *l, const struct redis_url *url, SSL_CTX 
                      const char *tls_name);
 /* No callback follows; also for a closed link. */
 void redis_link_close(struct redis_link *l);
+
+/* Whether an error reply says that another server, or this one later, has to be asked: READONLY and
+ * MASTERDOWN after a failover, MOVED and CLUSTERDOWN of a cluster, LOADING at its start. Then the
+ * connection is of no use, and the name has to be looked up again. */
+bool redis_link_is_elsewhere(const redisReply *reply);
 
 /* On a link that is UP. A failure closes it later, by down(). */
 void redis_link_command(struct redis_link *l, int argc, const char **argv, const size_t *len);
