@@ -1,0 +1,133 @@
+#include "io/haproxy/haproxy_question.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Questions */
+
+static bool add_backend(struct haproxy_question *q, const struct agent *a, const char *backend)
+{
+	size_t room = sizeof(q->text) - q->len;
+	int n;
+
+	backend = roster_backend_name(a, backend);
+	if (!backend) /* there was no memory for it: no server of it is known either */
+		return true;
+	for (size_t i = 0; i < q->backends; i++)
+		if (q->backend[i] == backend)
+			return true;
+	if (q->backends == QUESTION_BACKENDS_MAX)
+		return false;
+	n = snprintf(q->text + q->len, room, ";show stat %s 4 -1", backend);
+	if (n < 0 || (size_t)n + 1 >= room)
+		return false;
+	q->backend[q->backends++] = backend;
+	q->len += (size_t)n;
+	return true;
+}
+
+/* 4 stands for servers, -1 for whatever id. */
+void haproxy_question_write(struct haproxy_question *q, const struct agent *a)
+{
+	static const char process[] = "show info", all[] = "show info;show stat -1 4 -1";
+	bool fits = true;
+
+	q->backends = 0;
+	q->len = sizeof(process) - 1;
+	memcpy(q->text, process, sizeof(process));
+	for (size_t i = 0; fits && i < a->model_count; i++)
+		fits = add_backend(q, a, a->models[i]->conf->backend);
+	if (!fits) {
+		q->backends = 0;
+		q->len = sizeof(all) - 1;
+		memcpy(q->text, all, sizeof(all));
+	}
+	q->text[q->len++] = '\n';
+	q->commands = 1 + (fits ? (uint32_t)q->backends : 1);
+}
+
+/* Answers */
+
+void haproxy_answer_begin(struct haproxy_answer *x)
+{
+	x->process = (struct haproxy_process){ 0, 0 };
+	x->unknown = 0;
+	haproxy_stat_init(&x->parser);
+}
+
+/* False: nothing that the configuration can have. */
+static bool copy_name(char out[CONFIG_NAME_MAX + 1], struct slice name)
+{
+	if (!config_is_name(name))
+		return false;
+	memcpy(out, name.p, name.len);
+	out[name.len] = '\0';
+	return true;
+}
+
+static void see_server(struct haproxy_answer *x, slo_nsec now, const struct haproxy_server *row)
+{
+	char backend[CONFIG_NAME_MAX + 1], name[CONFIG_NAME_MAX + 1];
+	uint32_t all = row->sessions + row->queued;
+	struct server *server;
+
+	if (!copy_name(backend, row->backend) || !copy_name(name, row->name))
+		return;
+	roster_server_seen(x->agent, now, backend, name, row->state);
+	server = roster_find(x->agent, backend, name);
+	if (server)
+		heal_count(x->heal, server, all < row->sessions ? UINT32_MAX : all);
+}
+
+/* Instead of a table: this process has no such backend, which is told once. Any other word makes
+ * the answer worthless. */
+static void see_text(struct haproxy_answer *x, slo_nsec now, struct slice text)
+{
+	const struct haproxy_question *q = x->question;
+	uint32_t block = x->parser.blocks;
+
+	if (block == 0)
+		return; /* of "show info" */
+	if (slice_eq(text, "No such proxy."))
+		x->unknown++;
+	if (x->unknown > x->told_unknown)
+		log_limited(x->agent->log, now, LOG_CAUSE_HAPROXY_BACKEND, LOG_WARNING,
+		            "haproxy: %s does not know backend %s", x->name,
+		            block <= q->backends ? q->backend[block - 1] : "-1");
+}
+
+const char *haproxy_answer_take(struct haproxy_answer *x, slo_nsec now, struct slice bytes)
+{
+	struct haproxy_item item;
+	slo_err err;
+
+	while ((err = haproxy_stat_next(&x->parser, &bytes, &item)) == SLO_OK) {
+		if (x->parser.blocks >= x->question->commands)
+			break; /* more answers than questions */
+		switch (item.kind) {
+		case HAPROXY_SERVER:
+			see_server(x, now, &item.server);
+			break;
+		case HAPROXY_PID:
+			x->process.pid = item.number;
+			break;
+		case HAPROXY_UPTIME:
+			x->process.uptime = item.number;
+			break;
+		case HAPROXY_TEXT:
+			see_text(x, now, item.text);
+			break;
+		}
+	}
+	return err == SLO_ESHORT ? NULL : "the answer makes no sense";
+}
+
+const char *haproxy_answer_end(const struct haproxy_answer *x)
+{
+	uint32_t commands = x->question->commands;
+
+	if (!haproxy_stat_complete(&x->parser, commands) ||
+	    x->parser.tables + x->unknown != commands - 1)
+		return "the answer is not whole";
+	return x->process.pid == 0 ? "it does not tell its process" : NULL;
+}
