@@ -91,6 +91,8 @@ io_lib   := $(OUT)/libio.a
 daemon_libs := $(io_lib) $(base_lib) $(conf_lib) $(wire_lib) $(core_lib)
 # HAProxy's side of SPOP, for tests and load generators.
 spop_client := $(OUT)/tests/support/spop_client.o
+# Configurations as texts, for the tests of agent/conf.
+config_case := $(OUT)/tests/support/config_case.o
 sim_lib  := $(OUT)/libsim.a
 
 unit_src  := $(wildcard tests/unit/*/test_*.c)
@@ -332,7 +334,7 @@ UNIT_LAYERS := $(sort $(patsubst tests/unit/%/,%,$(dir $(unit_src))))
 core_test         := $(core_lib) $(CORE_LIBS)
 core-failing_test := $(core_test) $(FAILING)
 wire_test         := $(spop_client) $(wire_lib) $(WIRE_LIBS)
-conf_test         := $(conf_lib) $(wire_lib) $(core_lib) $(WIRE_LIBS)
+conf_test         := $(config_case) $(conf_lib) $(wire_lib) $(core_lib) $(WIRE_LIBS)
 io_test           := $(spop_client) $(daemon_libs) $(IO_LIBS)
 io-failing_test   := $(io_test) $(FAILING)
 io-faults_test    := $(io_test) $(FAILING_IO)

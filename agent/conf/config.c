@@ -24,10 +24,10 @@ struct loading {
 	char *dir; /* of the configuration file; "": it was named without one */
 };
 
-static void read_profiles(struct loading *r, const struct cfg_node *root)
+static void read_profiles(struct loading *r, const struct node *root)
 {
 	static const struct cfg_field fields[] = { { .name = "dir" }, { .name = "redis" } };
-	struct cfg_node n = cfg_member(root, "profiles");
+	struct node n = node_member(root, "profiles");
 
 	cfg_section(&r->doc, &n, fields, COUNT(fields), NULL);
 	(void)cfg_path(&r->doc, &n, "dir", r->dir, &r->c->profile_dir);
@@ -35,23 +35,23 @@ static void read_profiles(struct loading *r, const struct cfg_node *root)
 }
 
 /* The "file" of a section that is of no use without one. */
-static void want_file(struct loading *r, const struct cfg_node *section, char **out)
+static void want_file(struct loading *r, const struct node *section, char **out)
 {
-	struct cfg_node n = cfg_member(section, "file");
+	struct node n = node_member(section, "file");
 	const char *file;
 
-	if (cfg_want_string(&r->doc, &n, SIZE_MAX, &file))
+	if (reader_want_string(&r->doc, &n, SIZE_MAX, &file))
 		(void)cfg_path(&r->doc, section, "file", r->dir, out);
 }
 
-static void read_snapshot(struct loading *r, const struct cfg_node *root)
+static void read_snapshot(struct loading *r, const struct node *root)
 {
 	static const struct cfg_field fields[] = {
 		{ .name = "file" },
 		{ "every", CFG_TIME, offsetof(struct config_snapshot, every), 100 * MSEC, HOUR },
 		{ "max_age", CFG_TIME, offsetof(struct config_snapshot, max_age), 0, DAY },
 	};
-	struct cfg_node n = cfg_member(root, "snapshot");
+	struct node n = node_member(root, "snapshot");
 
 	if (!n.value)
 		return;
@@ -59,7 +59,7 @@ static void read_snapshot(struct loading *r, const struct cfg_node *root)
 	want_file(r, &n, &r->c->snapshot.file);
 }
 
-static void read_recorder(struct loading *r, const struct cfg_node *root)
+static void read_recorder(struct loading *r, const struct node *root)
 {
 	static const struct cfg_field fields[] = {
 		{ .name = "file" },
@@ -67,7 +67,7 @@ static void read_recorder(struct loading *r, const struct cfg_node *root)
 		  INT64_C(1) << 40 },
 		{ "keep", CFG_COUNT, offsetof(struct config_recorder, keep), 0, 1000 },
 	};
-	struct cfg_node n = cfg_member(root, "recorder");
+	struct node n = node_member(root, "recorder");
 
 	if (!n.value)
 		return;
@@ -76,38 +76,38 @@ static void read_recorder(struct loading *r, const struct cfg_node *root)
 }
 
 /* Each is replaced by a new file again and again. */
-static void check_files(struct loading *r, const struct cfg_node *root)
+static void check_files(struct loading *r, const struct node *root)
 {
 	static const char *const sections[] = { "snapshot", "recorder" };
 	const char *const files[] = { r->c->snapshot.file, r->c->recorder.file };
 
 	for (size_t i = 0; i < COUNT(files); i++) {
-		struct cfg_node section = cfg_member(root, sections[i]);
-		struct cfg_node n = cfg_member(&section, "file");
+		struct node section = node_member(root, sections[i]);
+		struct node n = node_member(&section, "file");
 
 		if (r->doc.failed || !files[i])
 			continue;
 		if (strcmp(files[i], r->doc.error->file) == 0)
-			cfg_fail(&r->doc, &n, JSONPOS_VALUE, "is the configuration");
+			reader_fail(&r->doc, &n, JSONPOS_VALUE, "is the configuration");
 		else if (i > 0 && files[0] && strcmp(files[i], files[0]) == 0)
-			cfg_fail(&r->doc, &n, JSONPOS_VALUE, "is \"snapshot.file\" too");
+			reader_fail(&r->doc, &n, JSONPOS_VALUE, "is \"snapshot.file\" too");
 	}
 }
 
-static void read_log(struct loading *r, const struct cfg_node *root)
+static void read_log(struct loading *r, const struct node *root)
 {
 	static const struct cfg_field fields[] = { { .name = "level" } };
-	static const struct cfg_choice levels[] = {
+	static const struct reader_choice levels[] = {
 		{ "debug", LOG_DEBUG },     { "info", LOG_INFO }, { "notice", LOG_NOTICE },
 		{ "warning", LOG_WARNING }, { "error", LOG_ERR },
 	};
-	struct cfg_node n = cfg_member(root, "log");
+	struct node n = node_member(root, "log");
 
 	cfg_section(&r->doc, &n, fields, COUNT(fields), NULL);
-	(void)cfg_choice(&r->doc, &n, "level", levels, COUNT(levels), &r->c->log_level);
+	(void)reader_choice(&r->doc, &n, "level", levels, COUNT(levels), &r->c->log_level);
 }
 
-static void read_limits(struct loading *r, const struct cfg_node *root)
+static void read_limits(struct loading *r, const struct node *root)
 {
 #define LIMIT(type, name, min, max)                                         \
 	{                                                                   \
@@ -130,18 +130,18 @@ static void read_limits(struct loading *r, const struct cfg_node *root)
 	};
 #undef LIMIT
 	struct config_limits *limits = &r->c->limits;
-	struct cfg_node n = cfg_member(root, "limits"), culprit;
+	struct node n = node_member(root, "limits"), culprit;
 
 	cfg_section(&r->doc, &n, fields, COUNT(fields), limits);
 	/* A frame leaves whole, with its length before it. */
 	if (r->doc.failed || limits->output_buffer >= limits->spop_frame_size + 4)
 		return;
-	culprit = cfg_member(&n, "output_buffer");
+	culprit = node_member(&n, "output_buffer");
 	if (!culprit.value)
-		culprit = cfg_member(&n, "spop_frame_size");
-	cfg_fail(&r->doc, &culprit, JSONPOS_VALUE,
-	         "an output_buffer of %zu bytes cannot hold a spop_frame_size of %zu and 4 more",
-	         limits->output_buffer, limits->spop_frame_size);
+		culprit = node_member(&n, "spop_frame_size");
+	reader_fail(&r->doc, &culprit, JSONPOS_VALUE,
+	            "an output_buffer of %zu bytes cannot hold a spop_frame_size of %zu and 4 more",
+	            limits->output_buffer, limits->spop_frame_size);
 }
 
 /* The whole file */
@@ -191,9 +191,9 @@ static void read_config(struct loading *r)
 		{ .name = "limits" },   { .name = "log" },      { .name = "haproxy" },
 		{ .name = "snapshot" }, { .name = "recorder" },
 	};
-	struct cfg_node root = reader_root(&r->doc);
+	struct node root = reader_root(&r->doc);
 
-	if (!cfg_want_object(&r->doc, &root))
+	if (!reader_want_object(&r->doc, &root))
 		return;
 	cfg_section(&r->doc, &root, fields, COUNT(fields), NULL);
 	config_addresses_read(&r->doc, &root, r->dir, r->c);

@@ -28,18 +28,19 @@ enum { DATAGRAMS = 1, ACCESS = 2 };
 	}
 
 /* "660": octal, as chmod(1) takes it. */
-static void read_mode(struct cfg_doc *d, const struct cfg_node *object, struct listen_access *out)
+static void read_mode(struct reader *r, const struct node *object, struct listen_access *out)
 {
-	struct cfg_node n = cfg_member(object, "mode");
+	struct node n = node_member(object, "mode");
 	const char *s;
 	size_t len;
 
-	if (!cfg_string(d, object, "mode", SIZE_MAX, &s))
+	if (!reader_string(r, object, "mode", SIZE_MAX, &s))
 		return;
 	len = strlen(s);
 	if (len < 3 || len > 4 || s[strspn(s, "01234567")] != '\0' || (len == 4 && s[0] != '0')) {
-		cfg_fail(d, &n, JSONPOS_VALUE,
-		         "is \"%s\", must be three octal digits such as \"660\"", cfg_quote(s).s);
+		reader_fail(r, &n, JSONPOS_VALUE,
+		            "is \"%s\", must be three octal digits such as \"660\"",
+		            reader_quote(s).s);
 		return;
 	}
 	out->mode = 0;
@@ -48,167 +49,164 @@ static void read_mode(struct cfg_doc *d, const struct cfg_node *object, struct l
 	out->set = out->has_mode = true;
 }
 
-static bool want_account(struct cfg_doc *d, const struct cfg_node *n,
-                         char out[LISTEN_ACCOUNT_MAX + 1])
+static bool want_account(struct reader *r, const struct node *n, char out[LISTEN_ACCOUNT_MAX + 1])
 {
 	const char *s;
 
-	if (!cfg_want_string(d, n, LISTEN_ACCOUNT_MAX, &s))
+	if (!reader_want_string(r, n, LISTEN_ACCOUNT_MAX, &s))
 		return false;
 	if (s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-$")]) {
-		cfg_fail(d, n, JSONPOS_VALUE, "is \"%s\", which no user or group is called",
-		         cfg_quote(s).s);
+		reader_fail(r, n, JSONPOS_VALUE, "is \"%s\", which no user or group is called",
+		            reader_quote(s).s);
 		return false;
 	}
 	memcpy(out, s, strlen(s) + 1);
 	return true;
 }
 
-static void read_account(struct cfg_doc *d, const struct cfg_node *object, const char *key,
+static void read_account(struct reader *r, const struct node *object, const char *key,
                          char out[LISTEN_ACCOUNT_MAX + 1], bool *set)
 {
-	struct cfg_node n = cfg_member(object, key);
+	struct node n = node_member(object, key);
 
-	if (n.value && want_account(d, &n, out))
+	if (n.value && want_account(r, &n, out))
 		*set = true;
 }
 
-static void read_access(struct cfg_doc *d, const struct cfg_node *object, struct listen_access *out)
+static void read_access(struct reader *r, const struct node *object, struct listen_access *out)
 {
-	read_mode(d, object, out);
-	read_account(d, object, "user", out->user, &out->set);
-	read_account(d, object, "group", out->group, &out->set);
+	read_mode(r, object, out);
+	read_account(r, object, "user", out->user, &out->set);
+	read_account(r, object, "group", out->group, &out->set);
 }
 
 /* Addresses */
 
-static void take_address(struct cfg_doc *d, const struct cfg_node *n, const char *dir, int may,
+static void take_address(struct reader *r, const struct node *n, const char *dir, int may,
                          struct config_listen *out)
 {
 	struct listen_addr *addr = &out->addr[out->count];
 	const char *s, *why;
 
-	if (!cfg_want_string(d, n, SIZE_MAX, &s))
+	if (!reader_want_string(r, n, SIZE_MAX, &s))
 		return;
 	if (!listen_addr_parse(s, dir, addr, &why))
-		cfg_fail(d, n, JSONPOS_VALUE, "address \"%s\" %s", cfg_quote(s).s, why);
+		reader_fail(r, n, JSONPOS_VALUE, "address \"%s\" %s", reader_quote(s).s, why);
 	else if (listen_addr_is_datagram(addr) && !(may & DATAGRAMS))
-		cfg_fail(d, n, JSONPOS_VALUE,
-		         "address \"%s\" is %s, which only events.listen can have", cfg_quote(s).s,
-		         addr->kind == LISTEN_UDP ? "UDP" : "for datagrams");
+		reader_fail(r, n, JSONPOS_VALUE,
+		            "address \"%s\" is %s, which only events.listen can have",
+		            reader_quote(s).s, addr->kind == LISTEN_UDP ? "UDP" : "for datagrams");
 	else if (is_listed(out, addr))
-		cfg_fail(d, n, JSONPOS_VALUE, "address \"%s\" is in this list already",
-		         cfg_quote(s).s);
+		reader_fail(r, n, JSONPOS_VALUE, "address \"%s\" is in this list already",
+		            reader_quote(s).s);
 	else
 		out->count++;
 }
 
 /* An address as a string, or as an object with what the section says for all of its addresses. */
-static void read_address(struct cfg_doc *d, const struct cfg_node *n, const char *dir, int may,
+static void read_address(struct reader *r, const struct node *n, const char *dir, int may,
                          const struct listen_access *access, struct config_listen *out)
 {
 	static const struct cfg_field fields[] = { { .name = "address" }, ACCESS_FIELDS };
 	struct listen_access own = *access;
-	struct cfg_node address = cfg_member(n, "address");
+	struct node address = node_member(n, "address");
 	size_t at = out->count;
 	bool detailed = (may & ACCESS) && json_is_object(n->value);
 
 	if (detailed) {
 		own.set = false;
-		cfg_section(d, n, fields, COUNT(fields), NULL);
-		read_access(d, n, &own);
+		cfg_section(r, n, fields, COUNT(fields), NULL);
+		read_access(r, n, &own);
 	}
-	take_address(d, detailed ? &address : n, dir, may, out);
-	if (d->failed)
+	take_address(r, detailed ? &address : n, dir, may, out);
+	if (r->failed)
 		return;
 	if (detailed && own.set && !listen_addr_is_unix(&out->addr[at]))
-		cfg_fail(d, n, JSONPOS_VALUE,
-		         "has no unix socket, which mode, user and group are of");
+		reader_fail(r, n, JSONPOS_VALUE,
+		            "has no unix socket, which mode, user and group are of");
 	own.set |= access->set;
 	if (listen_addr_is_unix(&out->addr[at]))
 		out->addr[at].access = own;
 }
 
-static void read_list(struct cfg_doc *d, const struct cfg_node *list, const char *dir, int may,
+static void read_list(struct reader *r, const struct node *list, const char *dir, int may,
                       const struct listen_access *access, struct config_listen *out)
 {
 	size_t count = json_array_size(list->value);
 
-	if (!cfg_want_array(d, list))
+	if (!reader_want_array(r, list))
 		return;
 	if (count < 1 || count > CONFIG_LISTEN_MAX)
-		cfg_fail(d, list, JSONPOS_VALUE, "has %zu addresses, must have 1 to %d", count,
-		         CONFIG_LISTEN_MAX);
-	for (size_t i = 0; i < count && !d->failed; i++) {
-		struct cfg_node e = cfg_element(list, i);
+		reader_fail(r, list, JSONPOS_VALUE, "has %zu addresses, must have 1 to %d", count,
+		            CONFIG_LISTEN_MAX);
+	for (size_t i = 0; i < count && !r->failed; i++) {
+		struct node e = node_element(list, i);
 
-		read_address(d, &e, dir, may, access, out);
+		read_address(r, &e, dir, may, access, out);
 	}
 }
 
 /* Who may speak */
 
-static void read_peers(struct cfg_doc *d, const struct cfg_node *section, struct config_listen *out)
+static void read_peers(struct reader *r, const struct node *section, struct config_listen *out)
 {
-	struct cfg_node list = cfg_member(section, "peers");
+	struct node list = node_member(section, "peers");
 	size_t count = json_array_size(list.value);
 
-	if (!list.value || !cfg_want_array(d, &list))
+	if (!list.value || !reader_want_array(r, &list))
 		return;
 	if (count < 1 || count > CONFIG_PEERS_MAX)
-		cfg_fail(d, &list, JSONPOS_VALUE, "has %zu users, must have 1 to %d", count,
-		         CONFIG_PEERS_MAX);
-	for (size_t i = 0; i < count && !d->failed; i++) {
-		struct cfg_node e = cfg_element(&list, i);
+		reader_fail(r, &list, JSONPOS_VALUE, "has %zu users, must have 1 to %d", count,
+		            CONFIG_PEERS_MAX);
+	for (size_t i = 0; i < count && !r->failed; i++) {
+		struct node e = node_element(&list, i);
 
-		out->peers += want_account(d, &e, out->peer[out->peers]);
+		out->peers += want_account(r, &e, out->peer[out->peers]);
 	}
 }
 
 /* HAProxy writes it into log lines and SPOE arguments, so it has no quotes and no blanks. */
-static void read_secret(struct cfg_doc *d, const struct cfg_node *section,
-                        struct config_listen *out)
+static void read_secret(struct reader *r, const struct node *section, struct config_listen *out)
 {
-	struct cfg_node n = cfg_member(section, "secret");
+	struct node n = node_member(section, "secret");
 	const char *s;
 
-	if (!cfg_string(d, section, "secret", CONFIG_SECRET_MAX, &s))
+	if (!reader_string(r, section, "secret", CONFIG_SECRET_MAX, &s))
 		return;
 	if (strlen(s) < CONFIG_SECRET_MIN ||
 	    s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")])
-		cfg_fail(d, &n, JSONPOS_VALUE,
-		         "must have %d to %d bytes, letters, digits and _ . - only",
-		         CONFIG_SECRET_MIN, CONFIG_SECRET_MAX);
+		reader_fail(r, &n, JSONPOS_VALUE,
+		            "must have %d to %d bytes, letters, digits and _ . - only",
+		            CONFIG_SECRET_MIN, CONFIG_SECRET_MAX);
 	else
 		out->secret = s;
 }
 
 /* What is said of unix sockets where there are none would be taken for protection. */
-static void want_unix(struct cfg_doc *d, const struct cfg_node *section, const char *key,
-                      bool streams, const struct config_listen *l)
+static void want_unix(struct reader *r, const struct node *section, const char *key, bool streams,
+                      const struct config_listen *l)
 {
-	struct cfg_node n = cfg_member(section, key);
+	struct node n = node_member(section, key);
 
 	for (size_t i = 0; i < l->count; i++)
 		if (l->addr[i].kind == LISTEN_UNIX ||
 		    (!streams && l->addr[i].kind == LISTEN_UNIXGRAM))
 			return;
 	if (n.value)
-		cfg_fail(d, &n, JSONPOS_VALUE,
-		         "is about unix sockets, but no \"unix:\" address is listed");
+		reader_fail(r, &n, JSONPOS_VALUE,
+		            "is about unix sockets, but no \"unix:\" address is listed");
 }
 
-static void read_guards(struct cfg_doc *d, const struct cfg_node *section,
-                        struct config_listen *out)
+static void read_guards(struct reader *r, const struct node *section, struct config_listen *out)
 {
-	read_peers(d, section, out);
-	want_unix(d, section, "mode", false, out);
-	want_unix(d, section, "user", false, out);
-	want_unix(d, section, "group", false, out);
-	want_unix(d, section, "peers", true, out);
+	read_peers(r, section, out);
+	want_unix(r, section, "mode", false, out);
+	want_unix(r, section, "user", false, out);
+	want_unix(r, section, "group", false, out);
+	want_unix(r, section, "peers", true, out);
 }
 
-static void read_listener(struct cfg_doc *d, const struct cfg_node *root, const char *dir,
+static void read_listener(struct reader *r, const struct node *root, const char *dir,
                           const char *key, int may, struct config_listen *out)
 {
 	static const struct cfg_field fields[] = {
@@ -217,53 +215,53 @@ static void read_listener(struct cfg_doc *d, const struct cfg_node *root, const 
 		{ .name = "peers" },
 		{ .name = "secret" },
 	};
-	struct cfg_node n = cfg_member(root, key), list;
+	struct node n = node_member(root, key), list;
 	struct listen_access access = { .set = false };
 
-	if (!cfg_want_object(d, &n))
+	if (!reader_want_object(r, &n))
 		return;
-	cfg_section(d, &n, fields, COUNT(fields), NULL);
-	read_access(d, &n, &access);
-	list = cfg_member(&n, "listen");
-	read_list(d, &list, dir, may | ACCESS, &access, out);
-	read_guards(d, &n, out);
-	read_secret(d, &n, out);
+	cfg_section(r, &n, fields, COUNT(fields), NULL);
+	read_access(r, &n, &access);
+	list = node_member(&n, "listen");
+	read_list(r, &list, dir, may | ACCESS, &access, out);
+	read_guards(r, &n, out);
+	read_secret(r, &n, out);
 }
 
-static void read_http(struct cfg_doc *d, const struct cfg_node *root, const char *dir,
+static void read_http(struct reader *r, const struct node *root, const char *dir,
                       struct config_listen *out)
 {
 	static const struct cfg_field fields[] = { { .name = "listen" },
 		                                   ACCESS_FIELDS,
 		                                   { .name = "peers" } };
-	struct cfg_node n = cfg_member(root, "http"), listen;
+	struct node n = node_member(root, "http"), listen;
 	struct listen_access access = { .set = false };
 
 	if (!n.value)
 		return;
-	cfg_section(d, &n, fields, COUNT(fields), NULL);
-	read_access(d, &n, &access);
-	listen = cfg_member(&n, "listen");
-	read_address(d, &listen, dir, 0, &access, out);
-	read_guards(d, &n, out);
+	cfg_section(r, &n, fields, COUNT(fields), NULL);
+	read_access(r, &n, &access);
+	listen = node_member(&n, "listen");
+	read_address(r, &listen, dir, 0, &access, out);
+	read_guards(r, &n, out);
 }
 
 /* A difference is seen from one poll to the next at the soonest. */
-static void read_grace(struct cfg_doc *d, const struct cfg_node *haproxy, struct config *c)
+static void read_grace(struct reader *r, const struct node *haproxy, struct config *c)
 {
-	struct cfg_node grace = cfg_member(haproxy, "grace");
+	struct node grace = node_member(haproxy, "grace");
 
 	if (c->haproxy_grace >= c->haproxy_poll)
 		return;
 	if (grace.value)
-		cfg_fail(d, &grace, JSONPOS_VALUE,
-		         "is shorter than \"haproxy.poll\", which is %g ms",
-		         (double)c->haproxy_poll / (double)SLO_NSEC_PER_MSEC);
+		reader_fail(r, &grace, JSONPOS_VALUE,
+		            "is shorter than \"haproxy.poll\", which is %g ms",
+		            (double)c->haproxy_poll / (double)SLO_NSEC_PER_MSEC);
 	else
 		c->haproxy_grace = c->haproxy_poll;
 }
 
-static void read_haproxy(struct cfg_doc *d, const struct cfg_node *root, const char *dir,
+static void read_haproxy(struct reader *r, const struct node *root, const char *dir,
                          struct config *c)
 {
 	static const struct cfg_field fields[] = {
@@ -273,13 +271,13 @@ static void read_haproxy(struct cfg_doc *d, const struct cfg_node *root, const c
 		{ "grace", CFG_TIME, offsetof(struct config, haproxy_grace), 0, HOUR },
 	};
 	const struct listen_access nobody = { .set = false }; /* these are others' sockets */
-	struct cfg_node n = cfg_member(root, "haproxy"), list = cfg_member(&n, "runtime_api");
+	struct node n = node_member(root, "haproxy"), list = node_member(&n, "runtime_api");
 
 	if (!n.value)
 		return;
-	cfg_section(d, &n, fields, COUNT(fields), c);
-	read_grace(d, &n, c);
-	read_list(d, &list, dir, 0, &nobody, &c->runtime_api);
+	cfg_section(r, &n, fields, COUNT(fields), c);
+	read_grace(r, &n, c);
+	read_list(r, &list, dir, 0, &nobody, &c->runtime_api);
 }
 
 bool config_listen_equal(const struct config_listen *a, const struct config_listen *b)
@@ -296,11 +294,11 @@ bool config_listen_equal(const struct config_listen *a, const struct config_list
 	return true;
 }
 
-void config_addresses_read(struct cfg_doc *d, const struct cfg_node *root, const char *dir,
+void config_addresses_read(struct reader *r, const struct node *root, const char *dir,
                            struct config *c)
 {
-	read_listener(d, root, dir, "spop", 0, &c->spop);
-	read_listener(d, root, dir, "events", DATAGRAMS, &c->events);
-	read_http(d, root, dir, &c->http);
-	read_haproxy(d, root, dir, c);
+	read_listener(r, root, dir, "spop", 0, &c->spop);
+	read_listener(r, root, dir, "events", DATAGRAMS, &c->events);
+	read_http(r, root, dir, &c->http);
+	read_haproxy(r, root, dir, c);
 }

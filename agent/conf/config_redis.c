@@ -8,35 +8,35 @@
 #define NAME_MAX 253
 #define DAY      (86400 * SLO_NSEC_PER_SEC)
 
-static void read_url(struct cfg_doc *d, const struct cfg_node *redis, struct config_redis *out)
+static void read_url(struct reader *r, const struct node *redis, struct config_redis *out)
 {
-	struct cfg_node url = cfg_member(redis, "url");
+	struct node url = node_member(redis, "url");
 	const char *text, *why;
 
-	if (!cfg_want_string(d, &url, URL_MAX, &text))
+	if (!reader_want_string(r, &url, URL_MAX, &text))
 		return;
 	/* The value is not quoted: it may have a password. */
 	if (redis_url_parse(text, strlen(text), &out->url, &why) != SLO_OK)
-		cfg_fail(d, &url, JSONPOS_VALUE, "%s", why);
+		reader_fail(r, &url, JSONPOS_VALUE, "%s", why);
 }
 
 /* What only TLS can use is a mistake without it. */
-static void check_tls(struct cfg_doc *d, const struct cfg_node *redis, struct config_redis *out)
+static void check_tls(struct reader *r, const struct node *redis, struct config_redis *out)
 {
 	static const char *const keys[] = { "ca_file", "cert_file", "key_file", "server_name" };
-	struct cfg_node key = cfg_member(redis, "key_file");
+	struct node key = node_member(redis, "key_file");
 
 	for (size_t i = 0; i < COUNT(keys); i++) {
-		struct cfg_node n = cfg_member(redis, keys[i]);
+		struct node n = node_member(redis, keys[i]);
 
 		if (n.value && out->url.kind != REDIS_URL_TLS)
-			cfg_fail(d, &n, JSONPOS_KEY, "needs an url with rediss://");
+			reader_fail(r, &n, JSONPOS_KEY, "needs an url with rediss://");
 	}
 	if (out->key_file && !out->cert_file)
-		cfg_fail(d, &key, JSONPOS_KEY, "needs a cert_file");
+		reader_fail(r, &key, JSONPOS_KEY, "needs a cert_file");
 }
 
-void config_redis_read(struct cfg_doc *d, const struct cfg_node *profiles, const char *dir,
+void config_redis_read(struct reader *r, const struct node *profiles, const char *dir,
                        struct config_redis *out)
 {
 	static const struct cfg_field fields[] = {
@@ -49,18 +49,18 @@ void config_redis_read(struct cfg_doc *d, const struct cfg_node *profiles, const
 		{ .name = "key_file" },
 		{ .name = "server_name" },
 	};
-	struct cfg_node redis = cfg_member(profiles, "redis");
+	struct node redis = node_member(profiles, "redis");
 
 	if (!redis.value)
 		return;
-	cfg_section(d, &redis, fields, COUNT(fields), out);
-	read_url(d, &redis, out);
-	(void)cfg_bool(d, &redis, "trace", &out->trace);
-	(void)cfg_path(d, &redis, "ca_file", dir, &out->ca_file);
-	(void)cfg_path(d, &redis, "cert_file", dir, &out->cert_file);
-	(void)cfg_path(d, &redis, "key_file", dir, &out->key_file);
-	(void)cfg_string(d, &redis, "server_name", NAME_MAX, &out->server_name);
-	check_tls(d, &redis, out);
+	cfg_section(r, &redis, fields, COUNT(fields), out);
+	read_url(r, &redis, out);
+	(void)reader_bool(r, &redis, "trace", &out->trace);
+	(void)cfg_path(r, &redis, "ca_file", dir, &out->ca_file);
+	(void)cfg_path(r, &redis, "cert_file", dir, &out->cert_file);
+	(void)cfg_path(r, &redis, "key_file", dir, &out->key_file);
+	(void)reader_string(r, &redis, "server_name", NAME_MAX, &out->server_name);
+	check_tls(r, &redis, out);
 }
 
 void config_redis_fini(struct config_redis *r)

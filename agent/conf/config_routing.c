@@ -3,38 +3,38 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define DAY      (86400 * SLO_NSEC_PER_SEC)
 
-void config_routing_strategy(struct cfg_doc *d, const struct cfg_node *n, enum slo_strategy *out)
+void config_routing_strategy(struct reader *r, const struct node *n, enum slo_strategy *out)
 {
-	struct cfg_choice names[SLO_STRATEGIES];
+	struct reader_choice names[SLO_STRATEGIES];
 	int v;
 
 	for (int i = 0; i < SLO_STRATEGIES; i++)
-		names[i] = (struct cfg_choice){ policy_strategy_name((enum slo_strategy)i), i };
-	if (cfg_choice(d, n, "strategy", names, SLO_STRATEGIES, &v))
+		names[i] = (struct reader_choice){ policy_strategy_name((enum slo_strategy)i), i };
+	if (reader_choice(r, n, "strategy", names, SLO_STRATEGIES, &v))
 		*out = (enum slo_strategy)v;
 }
 
-void config_routing_weights(struct cfg_doc *d, const struct cfg_node *section,
+void config_routing_weights(struct reader *r, const struct node *section,
                             const struct token_weights **out)
 {
 	static const struct cfg_field fields[] = { { .name = "weights" } };
-	struct cfg_node n = cfg_member(section, "tokens"), weights = cfg_member(&n, "weights");
+	struct node n = node_member(section, "tokens"), weights = node_member(&n, "weights");
 	const struct token_weights *found;
 	const char *name;
 
-	cfg_section(d, &n, fields, COUNT(fields), NULL);
-	if (!cfg_string(d, &n, "weights", SIZE_MAX, &name))
+	cfg_section(r, &n, fields, COUNT(fields), NULL);
+	if (!reader_string(r, &n, "weights", SIZE_MAX, &name))
 		return;
 	found = tokens_weights(name);
 	if (found)
 		*out = found;
 	else
-		cfg_fail(d, &weights, JSONPOS_VALUE,
-		         "is \"%s\", must be avg, cl100k, o200k, llama3, qwen2, dsv3 or llama2",
-		         cfg_quote(name).s);
+		reader_fail(r, &weights, JSONPOS_VALUE,
+		            "is \"%s\", must be avg, cl100k, o200k, llama3, qwen2, dsv3 or llama2",
+		            reader_quote(name).s);
 }
 
-void config_routing_limits(struct cfg_doc *d, const struct cfg_node *section,
+void config_routing_limits(struct reader *r, const struct node *section,
                            struct config_client_limits *out)
 {
 	static const struct cfg_field fields[] = {
@@ -43,59 +43,59 @@ void config_routing_limits(struct cfg_doc *d, const struct cfg_node *section,
 		{ "tpot_min", CFG_TIME, offsetof(struct config_client_limits, tpot_min), 0, DAY },
 		{ .name = "strategies" },
 	};
-	static const struct cfg_choice strategies[] = {
+	static const struct reader_choice strategies[] = {
 		{ "all", CONFIG_STRATEGIES_ALL },
 		{ "waiting", CONFIG_STRATEGIES_WAITING },
 		{ "none", CONFIG_STRATEGIES_NONE },
 	};
-	struct cfg_node n = cfg_member(section, "limits");
+	struct node n = node_member(section, "limits");
 	int v;
 
-	cfg_section(d, &n, fields, COUNT(fields), out);
-	if (cfg_choice(d, &n, "strategies", strategies, COUNT(strategies), &v))
+	cfg_section(r, &n, fields, COUNT(fields), out);
+	if (reader_choice(r, &n, "strategies", strategies, COUNT(strategies), &v))
 		out->strategies = (enum config_client_strategies)v;
 }
 
-static void read_choices(struct cfg_doc *d, const struct cfg_node *n, struct config_routing *to)
+static void read_choices(struct reader *r, const struct node *n, struct config_routing *to)
 {
-	static const struct cfg_choice fallback[] = {
+	static const struct reader_choice fallback[] = {
 		{ "least-request", SLO_STRATEGY_LEAST_REQUEST },
 		{ "random", SLO_STRATEGY_RANDOM },
 	};
-	static const struct cfg_choice late[] = {
+	static const struct reader_choice late[] = {
 		{ "serve", SLO_LATE_SERVE },
 		{ "hold", SLO_LATE_HOLD },
 		{ "reject", SLO_LATE_REJECT },
 	};
-	static const struct cfg_choice infeasible[] = {
+	static const struct reader_choice infeasible[] = {
 		{ "reject", SLO_INFEASIBLE_REJECT },
 		{ "fallback", SLO_INFEASIBLE_FALLBACK },
 	};
-	static const struct cfg_choice predict[] = {
+	static const struct reader_choice predict[] = {
 		{ "sample", SLO_PREDICT_SAMPLE },
 		{ "p50", SLO_PREDICT_P50 },
 		{ "p90", SLO_PREDICT_P90 },
 	};
-	static const struct cfg_choice cold[] = {
+	static const struct reader_choice cold[] = {
 		{ "optimistic", SLO_COLD_OPTIMISTIC },
 		{ "input", SLO_COLD_INPUT },
 		{ "max", SLO_COLD_MAX },
 	};
 	int v;
 
-	if (cfg_choice(d, n, "fallback", fallback, COUNT(fallback), &v))
+	if (reader_choice(r, n, "fallback", fallback, COUNT(fallback), &v))
 		to->fallback = (enum slo_strategy)v;
-	if (cfg_choice(d, n, "late", late, COUNT(late), &v))
+	if (reader_choice(r, n, "late", late, COUNT(late), &v))
 		to->late = (enum slo_late)v;
-	if (cfg_choice(d, n, "infeasible", infeasible, COUNT(infeasible), &v))
+	if (reader_choice(r, n, "infeasible", infeasible, COUNT(infeasible), &v))
 		to->infeasible = (enum slo_infeasible)v;
-	if (cfg_choice(d, n, "predict", predict, COUNT(predict), &v))
+	if (reader_choice(r, n, "predict", predict, COUNT(predict), &v))
 		to->predict = (enum slo_predict)v;
-	if (cfg_choice(d, n, "cold", cold, COUNT(cold), &v))
+	if (reader_choice(r, n, "cold", cold, COUNT(cold), &v))
 		to->cold = (enum slo_cold)v;
 }
 
-void config_routing_read(struct cfg_doc *d, const struct cfg_node *root, struct config_routing *out)
+void config_routing_read(struct reader *r, const struct node *root, struct config_routing *out)
 {
 #define ROUTING(type, name, min, max)                                        \
 	{                                                                    \
@@ -117,11 +117,11 @@ void config_routing_read(struct cfg_doc *d, const struct cfg_node *root, struct 
 		{ .name = "limits" },
 	};
 #undef ROUTING
-	struct cfg_node n = cfg_member(root, "routing");
+	struct node n = node_member(root, "routing");
 
-	cfg_section(d, &n, fields, COUNT(fields), out);
-	config_routing_strategy(d, &n, &out->strategy);
-	read_choices(d, &n, out);
-	config_routing_weights(d, &n, &out->weights);
-	config_routing_limits(d, &n, &out->limits);
+	cfg_section(r, &n, fields, COUNT(fields), out);
+	config_routing_strategy(r, &n, &out->strategy);
+	read_choices(r, &n, out);
+	config_routing_weights(r, &n, &out->weights);
+	config_routing_limits(r, &n, &out->limits);
 }

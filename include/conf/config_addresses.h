@@ -6,7 +6,7 @@
 #include "conf/config_json.h"
 
 /* c has the defaults. dir: of the configuration file, with its slash; "": the current one. */
-void config_addresses_read(struct cfg_doc *d, const struct cfg_node *root, const char *dir,
+void config_addresses_read(struct reader *r, const struct node *root, const char *dir,
                            struct config *c);
 
 #endif

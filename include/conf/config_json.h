@@ -7,21 +7,6 @@
 #include "conf/config.h"
 #include "wire/json/reader.h"
 
-/* XXX-transition */
-#define cfg_doc         reader
-#define cfg_node        node
-#define cfg_member      node_member
-#define cfg_element     node_element
-#define cfg_fail        reader_fail
-#define cfg_no_memory   reader_no_memory
-#define cfg_quote       reader_quote
-#define cfg_string      reader_string
-#define cfg_bool        reader_bool
-#define cfg_choice      reader_choice
-#define cfg_want_object reader_want_object
-#define cfg_want_array  reader_want_array
-#define cfg_want_string reader_want_string
-
 enum cfg_type {
 	CFG_ELSEWHERE, /* known, but read by the caller */
 	CFG_COUNT,     /* size_t, from an integer */

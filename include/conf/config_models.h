@@ -5,9 +5,9 @@
 #include "conf/config_json.h"
 
 /* c has the addresses and the routing already: patterns need a runtime API, and models inherit. */
-void config_models_read(struct cfg_doc *d, const struct cfg_node *root, struct config *c);
+void config_models_read(struct reader *r, const struct node *root, struct config *c);
 /* routing.default_model, which is one of them. */
-void config_models_default(struct cfg_doc *d, const struct cfg_node *root, struct config *c);
+void config_models_default(struct reader *r, const struct node *root, struct config *c);
 void config_models_fini(struct config *c);
 
 #endif

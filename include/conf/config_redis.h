@@ -5,7 +5,7 @@
 #include "conf/config_json.h"
 
 /* out has the defaults; it stays as it is when the section is absent. */
-void config_redis_read(struct cfg_doc *d, const struct cfg_node *profiles, const char *dir,
+void config_redis_read(struct reader *r, const struct node *profiles, const char *dir,
                        struct config_redis *out);
 void config_redis_fini(struct config_redis *r);
 /* Whether both mean the same server and us as the same client. */

@@ -5,16 +5,14 @@
 #include "conf/config_json.h"
 
 /* All but the default model (config_models.h). out has the defaults. */
-void config_routing_read(struct cfg_doc *d, const struct cfg_node *root,
-                         struct config_routing *out);
+void config_routing_read(struct reader *r, const struct node *root, struct config_routing *out);
 
 /* "strategy", "tokens" and "limits" of the section or of a model; what they lack stays as it is in
  * *out. */
-void config_routing_strategy(struct cfg_doc *d, const struct cfg_node *section,
-                             enum slo_strategy *out);
-void config_routing_weights(struct cfg_doc *d, const struct cfg_node *section,
+void config_routing_strategy(struct reader *r, const struct node *section, enum slo_strategy *out);
+void config_routing_weights(struct reader *r, const struct node *section,
                             const struct token_weights **out);
-void config_routing_limits(struct cfg_doc *d, const struct cfg_node *section,
+void config_routing_limits(struct reader *r, const struct node *section,
                            struct config_client_limits *out);
 
 #endif
