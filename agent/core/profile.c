@@ -99,15 +99,33 @@ static size_t axis_cell(const struct axis *x, int64_t tokens)
 /* The first target that is set decides. */
 static struct goal goal_of(double tpot, double ttft, double tpat, double e2e)
 {
-	if (tpot > 0)
-		return (struct goal){ GOAL_TPOT, tpot, ttft > 0 ? ttft : 0 };
-	if (ttft > 0)
-		return (struct goal){ GOAL_TTFT, 0, ttft };
-	if (tpat > 0)
-		return (struct goal){ GOAL_TPAT, tpat, 0 };
-	if (e2e > 0)
-		return (struct goal){ GOAL_E2E, 0, e2e };
-	return (struct goal){ GOAL_NONE, 0, 0 };
+	struct goal g = { .tpat = tpat > 0 ? tpat : 0, .e2e = e2e > 0 ? e2e : 0 };
+
+	if (tpot > 0) {
+		g.kind = GOAL_TPOT;
+		g.per_token = tpot;
+		g.fixed = ttft > 0 ? ttft : 0;
+	} else if (ttft > 0) {
+		g.kind = GOAL_TTFT;
+		g.fixed = ttft;
+	} else if (tpat > 0) {
+		g.kind = GOAL_TPAT;
+		g.per_token = tpat;
+		g.tpat = 0;
+	} else if (e2e > 0) {
+		g.kind = GOAL_E2E;
+		g.fixed = e2e;
+		g.e2e = 0;
+	}
+	return g;
+}
+
+const char *goal_name(enum goal_kind k)
+{
+	static const char *const names[] = { "", "tpot", "ttft", "tpat", "e2e" };
+
+	_Static_assert(sizeof(names) / sizeof(names[0]) == GOAL_KINDS, "a name for each");
+	return names[k];
 }
 
 struct profile *profile_new(const struct slo_profile_doc *doc)
@@ -201,6 +219,36 @@ slo_nsec goal_span(const struct goal *g, int64_t input, int64_t output)
 		break;
 	}
 	return 0;
+}
+
+struct goal goal_part(const struct goal *g, enum goal_kind kind)
+{
+	struct goal none = { .kind = GOAL_NONE };
+
+	if (kind == g->kind)
+		return (struct goal){ .kind = kind, .per_token = g->per_token, .fixed = g->fixed };
+	if (kind == GOAL_TTFT && g->kind == GOAL_TPOT && g->fixed > 0)
+		return (struct goal){ .kind = kind, .fixed = g->fixed };
+	if (kind == GOAL_TPAT && g->tpat > 0)
+		return (struct goal){ .kind = kind, .per_token = g->tpat };
+	if (kind == GOAL_E2E && g->e2e > 0)
+		return (struct goal){ .kind = kind, .fixed = g->e2e };
+	return none;
+}
+
+unsigned goal_missed(const struct goal *g, int64_t input, int64_t output, slo_nsec e2e,
+                     slo_nsec ttft)
+{
+	unsigned missed = 0;
+
+	for (int k = GOAL_TPOT; k < GOAL_KINDS; k++) {
+		struct goal part = goal_part(g, (enum goal_kind)k);
+		slo_nsec took = k == GOAL_TTFT ? ttft : e2e;
+
+		if (part.kind != GOAL_NONE && took > goal_span(&part, input, output))
+			missed |= 1u << k;
+	}
+	return missed;
 }
 
 bool profile_rank(const struct profile *p, size_t cell, const struct goal *g, int64_t input,
@@ -316,7 +364,9 @@ slo_err profile_from_event(const struct slo_event *e, struct profile **out)
 		profile_free(p);
 		return SLO_ENOMEM;
 	}
-	p->goal = (struct goal){ (enum goal_kind)at[0], e->real[2], e->real[3] };
+	p->goal = (struct goal){ .kind = (enum goal_kind)at[0],
+		                 .per_token = e->real[2],
+		                 .fixed = e->real[3] };
 	p->created = e->real[0];
 	p->cost = e->real[1];
 	p->cells = rows * cols;

@@ -146,7 +146,7 @@ slo_load rank_load(const struct deployment *d, const struct request *r)
 
 struct goal rank_goal(const struct deployment *d, const struct request *r)
 {
-	const struct goal none = { GOAL_NONE, 0, 0 };
+	const struct goal none = { .kind = GOAL_NONE };
 
 	if (has_target(&r->own))
 		return profile_goal(NULL, &r->own);

@@ -438,13 +438,19 @@ static bool learn(slo_nsec now, const struct request *r, const struct sched_outc
 	return l.latency;
 }
 
+/* Whether the answer may be that of the server that was charged. */
+static bool is_by(const struct sched_outcome *outcome, const struct server *server)
+{
+	return !outcome->server.p || slice_eq(outcome->server, server->name);
+}
+
 static void close_lease(struct sched *s, slo_nsec now, struct request *r,
                         const struct sched_outcome *outcome, struct sched_end *out)
 {
 	out->server = fleet_server_of(&r->charge);
 	out->waited = r->since - r->arrived;
 	out->request = r;
-	if (learn(now, r, outcome, out))
+	if (learn(now, r, outcome, out) && is_by(outcome, out->server))
 		sched_stay_end(s, now, r, out->output);
 	sched_lease_close(s, now, r);
 	r->ended = true;

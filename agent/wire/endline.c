@@ -82,6 +82,7 @@ static const struct field {
 	{ "err=", { BYTES4 }, 3, true, offsetof(struct endline, err) },
 	{ "ptime=", { BYTES6 }, 5, true, offsetof(struct endline, ptime_ms) },
 	{ "enc=", { BYTES4 }, 3, false, offsetof(struct endline, enc) },
+	{ "rc=", { BYTES3 }, 2, false, offsetof(struct endline, rc) },
 	{ "key=", { BYTES4 }, 3, false, offsetof(struct endline, key) },
 };
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))

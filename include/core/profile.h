@@ -23,11 +23,19 @@ enum goal_kind {
 	GOAL_E2E,  /* end to end */
 };
 
+#define GOAL_KINDS 5
+
+/* All targets that hold for a request. The first one by the order above is its goal: order, rank
+ * and load follow it alone, as in AIBrix. Whether a promise was kept is judged by all,
+ * goal_missed(). */
 struct goal {
 	enum goal_kind kind;
 	double per_token; /* seconds, of TPOT and TPAT */
 	double fixed;     /* seconds, of the others and the ttft part of TPOT */
+	double tpat, e2e; /* seconds; those behind the first, 0: not set */
 };
+
+const char *goal_name(enum goal_kind k); /* "" for GOAL_NONE */
 
 /* NULL: out of memory, or doc has no cell. The doc stays the caller's. */
 struct profile *profile_new(const struct slo_profile_doc *doc);
@@ -49,6 +57,12 @@ struct goal profile_goal(const struct profile *p, const struct slo_target *own);
 
 /* The time that a goal allows a request of this size, cut to about 31 years. */
 slo_nsec goal_span(const struct goal *g, int64_t input, int64_t output);
+/* The target of one kind that g contains, whichever its goal; GOAL_NONE if it has none. */
+struct goal goal_part(const struct goal *g, enum goal_kind kind);
+/* The targets that a request missed, a bit 1 << enum goal_kind for each. ttft -1: it has none, as
+ * its answer was no stream. */
+unsigned goal_missed(const struct goal *g, int64_t input, int64_t output, slo_nsec e2e,
+                     slo_nsec ttft);
 
 /* expected - target: the rank of a request that was created just now. False: the goal is
  * GOAL_NONE or the cell lacks the value, so there is no rank. */

@@ -136,15 +136,15 @@ struct sched_request {
 	size_t id_len;
 	struct sched_model *model;
 	enum slo_strategy strategy;
-	int64_t input;       /* prompt tokens */
-	bool input_told;     /* not an estimate, so nothing corrects it or learns from it */
-	int64_t output;      /* output tokens, or -1: predict */
-	int64_t max_output;  /* limit of the prediction; -1: none */
-	int64_t min_output;  /* it will be no shorter, if max_output lets it; 0: no matter */
-	int64_t sequences;   /* answers that are decoded in parallel; 0 is 1. Output tokens are those
-	                      * of all together */
-	unsigned mute;       /* LESSON_NO_...: what its end cannot teach */
-	bool stream;         /* the answer is an event stream */
+	int64_t input;      /* prompt tokens */
+	bool input_told;    /* not an estimate, so nothing corrects it or learns from it */
+	int64_t output;     /* output tokens, or -1: predict */
+	int64_t max_output; /* limit of the prediction; -1: none */
+	int64_t min_output; /* it will be no shorter, if max_output lets it; 0: no matter */
+	int64_t sequences;  /* answers that are decoded in parallel; 0 is 1. Output tokens are those
+	                     * of all together */
+	unsigned mute;      /* LESSON_NO_...: what its end cannot teach */
+	bool stream;        /* the answer is an event stream */
 	bool stream_guessed; /* that was not seen: an answer that tells its tokens is none */
 	slo_nsec created;    /* its clock for the SLO; usually now */
 	struct slo_target own;
@@ -206,9 +206,10 @@ struct sched_outcome {
 	enum lesson_outcome outcome; /* LESSON_EMPTY is found out, see lesson.h */
 	int64_t input, output;       /* real token counts, -1: not told */
 	int64_t bytes;               /* of the answer, -1: unknown */
-	int64_t cached;              /* input tokens that the server had in its cache, 0: not told */
-	bool encoded;                /* the answer is compressed: its bytes say nothing */
-	struct slice backend;        /* that answered; p NULL: not told */
+	int64_t cached;       /* input tokens that the server had in its cache, 0: not told */
+	bool encoded;         /* the answer is compressed: its bytes say nothing */
+	struct slice backend; /* that answered; p NULL: not told */
+	struct slice server;  /* likewise; another one's time says nothing of this one */
 };
 
 struct sched_end {

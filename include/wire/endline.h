@@ -42,6 +42,7 @@ struct endline {
 	int64_t tf_ms;    /* from the dispatch to the first byte of the answer's body */
 	int64_t err;      /* SPOE's error of the question; 0 or absent: it was answered */
 	int64_t ptime_ms; /* that the agent took, as HAProxy saw it */
+	struct slice rc;  /* retries; "+" before the number: another server was tried */
 	struct slice enc; /* content-encoding of the answer */
 	uint64_t dropped;
 	enum slo_server_state state; /* ENDLINE_SERVER: up, down, maint or drain */

@@ -349,8 +349,8 @@ static inline size_t say_notify(uint8_t *out, size_t cap, uint64_t stream, const
 
 static inline size_t say_end(uint8_t *out, size_t cap, const char *id)
 {
-	return (size_t)snprintf((char *)out, cap, "slo1 id=%s be=b srv=s1 st=200 tr=1 ta=2 ts=--\n",
-	                        id);
+	return (size_t)snprintf((char *)out, cap,
+	                        "slo1 id=%s be=b st=200 tr=1 ta=2 ts=-- rc=0 err=-\n", id);
 }
 
 #endif

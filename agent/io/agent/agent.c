@@ -11,12 +11,13 @@
 #include "io/base/secret.h"
 
 /* Without a server an operator has to do something, or a health check to pass. */
-#define NO_SERVER_RETRY 5 /* s */
-/* 30 days: an end line that tells of more is wrong, and teaches no latency. */
-#define LATENCY_MAX_MS  INT64_C(2592000000)
+#define NO_SERVER_RETRY   5 /* s */
+/* So many dispatches, over such a time, and no end line at all: HAProxy writes them elsewhere. */
+#define SILENT_DISPATCHES 5
+#define SILENT_SPAN       (30 * SLO_NSEC_PER_SEC)
 /* Builds with SLO_CHECK look at all of the scheduler in every so manieth pump: a check takes time
  * in proportion to what waits and runs. */
-#define PUMPS_PER_CHECK 16
+#define PUMPS_PER_CHECK   16
 
 /* Set-up */
 
@@ -97,6 +98,7 @@ struct agent *agent_new(struct ev_loop *loop, struct log *log, uint64_t seed,
 	a->seed = options.seed = seed ? seed : choose_seed();
 	stats_init(&a->stats, clock_nsec());
 	roster_init(&a->roster);
+	failing_init(a);
 	ev_init(&a->wakeup, on_wakeup);
 	a->wakeup_at = SLO_NEVER;
 	ev_prepare_init(&a->before_sleep, on_before_sleep);
@@ -117,6 +119,7 @@ void agent_free(struct agent *a)
 		return;
 	ev_timer_stop(a->loop, &a->wakeup);
 	ev_prepare_stop(a->loop, &a->before_sleep);
+	failing_fini(a);
 	roster_fini(&a->roster);
 	agent_forget_profiles(a);
 	sched_free(a->sched);
@@ -327,6 +330,47 @@ static void note_peak(const struct seat *seat)
 		s->peak_load = l->used;
 }
 
+/* The target that a refusal of the model's requests for it follows: the first that is set. */
+static enum goal_kind deciding_target(const struct sched_model *m, const struct request *r)
+{
+	enum goal_kind kind = GOAL_NONE;
+
+	for (size_t i = 0; i < m->fleet.deployments && kind == GOAL_NONE; i++)
+		kind = rank_goal(m->fleet.deployment[i], r).kind;
+	return kind;
+}
+
+static void log_answer(struct agent *a, const struct sched_action *act, const struct answer *answer)
+{
+	const struct sched_model *m = act->request->model;
+
+	log_write(a->log, LOG_DEBUG, "%s: %s %s server=%s reason=%s target=%s wait=%" PRId64 "ms",
+	          act->request->id, policy_strategy_name(act->strategy),
+	          sched_verdict_name(act->verdict), answer->server ? answer->server : "-",
+	          sched_reason_name(act->reason),
+	          m ? goal_name(deciding_target(m, act->request)) : "", answer->wait_ms);
+}
+
+/* Without end lines what was dispatched stays charged, and the fleet fills up for good. */
+static void note_dispatch(struct agent *a, slo_nsec now, const struct seat *seat)
+{
+	note_peak(seat);
+	failing_dispatched(a, now, roster_server(seat->server));
+	if (a->ends_told)
+		return;
+	if (a->dispatches++ == 0)
+		a->first_dispatch = now;
+	if (a->dispatches < SILENT_DISPATCHES || now - a->first_dispatch < SILENT_SPAN ||
+	    a->stats.event_connections > 0)
+		return;
+	a->ends_told = true;
+	log_write(a->log, LOG_WARNING,
+	          "%zu requests went to servers since %" PRId64
+	          " s ago, and HAProxy sent no end line: "
+	          "their load stays; do its \"log\" lines and its ring name our events.listen?",
+	          a->dispatches, (now - a->first_dispatch) / SLO_NSEC_PER_SEC);
+}
+
 static void give_answer(struct agent *a, slo_nsec now, const struct sched_action *act)
 {
 	struct sched_model *model = act->request->model;
@@ -343,18 +387,17 @@ static void give_answer(struct agent *a, slo_nsec now, const struct sched_action
 
 	if (act->seat) {
 		answer.server = act->seat->server->name;
-		note_peak(act->seat);
+		note_dispatch(a, now, act->seat);
 	}
 	decisions_of(a, m)->requests[act->strategy][act->verdict][act->reason]++;
 	if (m && act->seat)
 		pace_left(&m->pace, now);
 	if (m)
 		histogram_add(&m->stats.queue, (double)act->waited / 1e9, 1);
+	if (m && act->reason == SLO_REASON_SLO_FAILURE)
+		m->stats.refused[deciding_target(model, act->request)]++;
 	if (log_wants(a->log, LOG_DEBUG))
-		log_write(a->log, LOG_DEBUG, "%s: %s %s server=%s reason=%s wait=%" PRId64 "ms",
-		          act->request->id, policy_strategy_name(act->strategy),
-		          sched_verdict_name(act->verdict), answer.server ? answer.server : "-",
-		          sched_reason_name(act->reason), answer.wait_ms);
+		log_answer(a, act, &answer);
 	a->deliver(act->user, &answer, now);
 }
 
@@ -376,6 +419,7 @@ void agent_pump(struct agent *a, slo_nsec now)
 {
 	struct sched_action act;
 
+	failing_relieve(a);
 	while (sched_step(a->sched, now, &act))
 		give_answer(a, now, &act);
 	roster_leases_expired(a, sched_counts(a->sched).leases_expired);
@@ -389,171 +433,6 @@ void agent_pump(struct agent *a, slo_nsec now)
 void agent_give_back(struct agent *a)
 {
 	sched_give_back(a->sched);
-}
-
-/* End lines */
-
-static struct sched_outcome outcome_of(const struct endline *e)
-{
-	enum lesson_outcome outcome = lesson_outcome_of(e->st, e->ts);
-
-	/* HAProxy did not hear the agent and balanced. */
-	if (e->err > 0 && outcome == LESSON_ANSWERED)
-		outcome = LESSON_ELSEWHERE;
-	return (struct sched_outcome){
-		.outcome = outcome,
-		.input = e->in,
-		.output = e->out,
-		.bytes = e->bytes,
-		.cached = e->cached > 0 ? e->cached : 0,
-		.backend = e->be,
-		.encoded = e->enc.p && !slice_eq(e->enc, "identity"),
-	};
-}
-
-static bool goal_met(const struct goal *g, const struct sched_end *end, slo_nsec e2e, slo_nsec ttft)
-{
-	slo_nsec took = g->kind == GOAL_TTFT ? ttft : e2e;
-
-	return took <= goal_span(g, end->input, end->output);
-}
-
-/* What a finished request tells about latency and its target. %Ta counts the time that the
- * request was held, %Tr does not. */
-static void note_latency(const struct agent *a, const struct endline *e,
-                         const struct sched_end *end)
-{
-	const struct request *r = end->request;
-	struct agent_model *m = r->model->owner;
-	enum slo_verdict verdict = r->fallback ? SLO_FALLBACK : SLO_ROUTE;
-	enum slo_strategy decided =
-	    r->fallback ? a->conf->routing.fallback : (enum slo_strategy)r->strategy;
-	struct outcome_stats *o = &m->stats.outcome[decided][verdict];
-	slo_nsec e2e = e->ta_ms * SLO_NSEC_PER_MSEC;
-	slo_nsec ttft = e->tr_ms * SLO_NSEC_PER_MSEC + end->waited;
-	int64_t tokens = end->input + end->output;
-
-	histogram_add(&m->stats.e2e, (double)e2e / 1e9, 1);
-	if (e->tr_ms >= 0)
-		histogram_add(&m->stats.ttft, (double)ttft / 1e9, 1);
-	if (tokens > 0)
-		histogram_add(&o->per_token, (double)e2e / 1e9 / (double)tokens, 1);
-	if (r->goal.kind == GOAL_NONE)
-		return;
-	if (goal_met(&r->goal, end, e2e, ttft))
-		o->met++;
-	else
-		o->missed++;
-}
-
-static void note_completed(const struct agent *a, const struct endline *e,
-                           const struct sched_end *end)
-{
-	struct server_stats *s = &roster_server(end->server)->stats;
-
-	s->requests++;
-	s->tokens += (uint64_t)(end->input + end->output);
-	if (end->request->model)
-		note_latency(a, e, end);
-}
-
-static void note_outcome(const struct sched_end *end)
-{
-	const struct sched_model *model = end->request->model;
-
-	roster_server(end->server)->stats.ends[end->outcome]++;
-	if (model)
-		((struct agent_model *)model->owner)->stats.ends[end->outcome]++;
-}
-
-/* How the scheduler closes a request is how its line is counted. */
-_Static_assert((int)END_CLOSED == SCHED_END_CLOSED && (int)END_CANCELLED == SCHED_END_CANCELLED &&
-                   (int)END_DUPLICATE == SCHED_END_DUPLICATE &&
-                   (int)END_UNKNOWN == SCHED_END_UNKNOWN,
-               "enum end_kind begins like enum sched_end_result");
-
-static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
-{
-	struct sched_outcome outcome = outcome_of(e);
-	struct sched_end end;
-
-	sched_end(a->sched, now, (const char *)e->id.p, e->id.len, &outcome, &end);
-	a->stats.end_lines[end.result]++;
-	if (end.request)
-		note_outcome(&end);
-	if (end.request && end.request->model && end.outcome == LESSON_ANSWERED &&
-	    a->conf->redis.trace)
-		reqtrace_finished(&((struct agent_model *)end.request->model->owner)->trace,
-		                  end.input, end.output);
-	if (end.request && end.outcome == LESSON_ANSWERED && e->ta_ms >= 0 &&
-	    e->ta_ms <= LATENCY_MAX_MS && e->tr_ms <= LATENCY_MAX_MS)
-		note_completed(a, e, &end);
-	if (end.server)
-		roster_server_idle(a, end.server);
-}
-
-/* HAProxy's own notices cannot carry a secret. With one they count by unix sockets only, and the
- * runtime API tells what they would. */
-static bool is_trusted(struct agent *a, slo_nsec now, const struct endline *e, bool local,
-                       const char *peer)
-{
-	if (local || secret_is_told(a->conf->events.secret, e->key))
-		return true;
-	a->stats.unauthorized_lines++;
-	log_limited(a->log, now, LOG_CAUSE_SECRET, LOG_WARNING,
-	            "events: %s sent %s without the secret of events.secret; it is dropped", peer,
-	            e->kind == ENDLINE_END ? "an end line" : "a notice");
-	return false;
-}
-
-bool agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, bool local,
-                      const char *peer)
-{
-	struct endline e;
-
-	if (endline_parse(line, len, &e) != SLO_OK || e.id.len > a->conf->limits.id_length) {
-		a->stats.end_lines[END_MALFORMED]++;
-		log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_WARNING,
-		            "events: %s sent an end line without a valid id: %.*s", peer,
-		            len > 200 ? 200 : (int)len, (const char *)line);
-		return false;
-	}
-	if (e.kind != ENDLINE_OTHER && !is_trusted(a, now, &e, local, peer))
-		return false;
-	switch (e.kind) {
-	case ENDLINE_END:
-		end_request(a, now, &e);
-		break;
-	case ENDLINE_DROPPED:
-		a->stats.end_lines[END_DROPPED] += e.dropped;
-		log_limited(a->log, now, LOG_CAUSE_EVENT_LOST, LOG_WARNING,
-		            "events: the ring of %s overflowed, %" PRIu64 " lines were lost", peer,
-		            e.dropped);
-		break;
-	case ENDLINE_SERVER:
-		a->stats.notices++;
-		roster_server_told(a, now, e.be, e.srv, e.state);
-		break;
-	case ENDLINE_STOPPED:
-		a->stats.notices++;
-		roster_backend_stopped(a, now, e.be);
-		break;
-	case ENDLINE_OTHER:
-		a->stats.end_lines[END_MALFORMED]++;
-		log_limited(a->log, now, LOG_CAUSE_EVENT_OTHER, LOG_INFO,
-		            "events: %s sent a line that is no end line: %.*s", peer,
-		            len > 200 ? 200 : (int)len, (const char *)line);
-		return false;
-	}
-	return true;
-}
-
-bool agent_event_copy(struct agent *a, struct slice id)
-{
-	if (!sched_ended(a->sched, (const char *)id.p, id.len))
-		return false;
-	a->stats.end_lines[END_DUPLICATE]++;
-	return true;
 }
 
 void agent_drain(struct agent *a)

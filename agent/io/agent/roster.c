@@ -24,6 +24,52 @@ bool roster_is_leaving(const struct roster_server *s)
 	return !s->server->seats;
 }
 
+/* What servers did */
+
+struct served *roster_served(const struct roster_server *s, const struct agent_model *m)
+{
+	struct served *served;
+
+	SLIST_FOREACH(served, &s->served, link)
+	if (served->model == m)
+		return served;
+	return NULL;
+}
+
+/* False: out of memory. */
+static bool remember_served(struct roster_server *s, const struct agent_model *m)
+{
+	struct served *served;
+
+	if (roster_served(s, m))
+		return true;
+	served = calloc(1, sizeof(*served));
+	if (!served)
+		return false;
+	served->model = m;
+	SLIST_INSERT_HEAD(&s->served, served, link);
+	return true;
+}
+
+static void forget_served(struct roster_server *s, const struct agent_model *m)
+{
+	struct served *served, *next;
+
+	for (served = SLIST_FIRST(&s->served); served; served = next) {
+		next = SLIST_NEXT(served, link);
+		if (m && served->model != m)
+			continue;
+		SLIST_REMOVE(&s->served, served, served, link);
+		free(served);
+	}
+}
+
+void roster_forget_model(struct roster *f, const struct agent_model *m)
+{
+	for (struct roster_server *s = f->servers; s; s = s->hh.next)
+		forget_served(s, m);
+}
+
 /* The roster */
 
 void roster_init(struct roster *f)
@@ -39,6 +85,7 @@ void roster_fini(struct roster *f)
 	HASH_CLEAR(hh, f->servers);
 	for (; s; s = next_server) {
 		next_server = s->hh.next;
+		forget_served(s, NULL);
 		free(s);
 	}
 	HASH_CLEAR(hh, f->backends);
@@ -142,6 +189,8 @@ static void server_free(struct agent *a, struct roster_server *s)
 		return;
 	TAILQ_REMOVE(&s->backend->servers, s, link);
 	HASH_DEL(a->roster.servers, s);
+	failing_forgive(a, s);
+	forget_served(s, NULL);
 	free(s);
 }
 
@@ -176,12 +225,16 @@ void roster_apply(struct agent *a, struct roster_server *s)
 {
 	bool usable = s->state == SLO_SERVER_UP || (s->state == SLO_SERVER_UNTOLD && s->configured);
 
+	usable = usable && failing_may_serve(s);
+
 	sched_server_usable(a->sched, s->server, usable);
 }
 
-bool roster_seat_give(struct agent *a, struct deployment *d, struct roster_server *s)
+bool roster_seat_give(struct agent *a, const struct agent_model *m, struct deployment *d,
+                      struct roster_server *s)
 {
-	slo_err err = sched_server_seat(a->sched, d, s->server);
+	slo_err err =
+	    remember_served(s, m) ? sched_server_seat(a->sched, d, s->server) : SLO_ENOMEM;
 
 	if (err == SLO_ENOMEM)
 		log_write(a->log, LOG_ERR, "out of memory: server %s has no place in %s/%s", s->key,
@@ -223,7 +276,7 @@ static void claim(struct agent *a, slo_nsec now, struct roster_server *s)
 		    sched_seat_find(m->sched, s->server))
 			continue;
 		d = pattern_place(m, s->server->name);
-		if (d && roster_seat_give(a, d, s))
+		if (d && roster_seat_give(a, m, d, s))
 			log_limited(a->log, now, LOG_CAUSE_FLEET_JOIN, LOG_INFO,
 			            "server %s joins %s/%s", s->key, m->conf->name, d->name);
 	}
@@ -244,6 +297,8 @@ static void set_state(struct agent *a, slo_nsec now, struct roster_server *s,
 		log_limited(a->log, now, LOG_CAUSE_FLEET, LOG_NOTICE, "server %s is %s", s->key,
 		            roster_state_name(state));
 	s->state = state;
+	if (state == SLO_SERVER_UP && was_told) /* it was restarted, as likely as not */
+		failing_forgive(a, s);
 	roster_apply(a, s);
 	if (!was_told && roster_is_told(s))
 		claim(a, now, s);

@@ -104,7 +104,7 @@ static bool place(struct agent *a, struct agent_model *m, struct deployment *d,
 	struct seat *there = sched_seat_find(m->sched, s->server);
 
 	if (!there)
-		return roster_seat_give(a, d, s);
+		return roster_seat_give(a, m, d, s);
 	sched_seat_move(a->sched, there, d);
 	return true;
 }
@@ -196,6 +196,7 @@ static bool arrange_models(struct agent *a, struct agent_model **models)
 		log_write(a->log, LOG_NOTICE, "model %s leaves, %zu requests are held for it",
 		          m->sched->fleet.name, m->sched->queue.length);
 		sched_model_remove(a->sched, m->sched);
+		roster_forget_model(&a->roster, m);
 		reqtrace_fini(&m->trace);
 		free(m);
 	}

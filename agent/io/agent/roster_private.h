@@ -30,6 +30,7 @@ struct roster_server *roster_server_register(struct agent *a, struct roster_back
 /* Whether it is used follows from its state and its configuration. */
 void roster_apply(struct agent *a, struct roster_server *s);
 /* False: there is no memory, which is logged. */
-bool roster_seat_give(struct agent *a, struct deployment *d, struct roster_server *s);
+bool roster_seat_give(struct agent *a, const struct agent_model *m, struct deployment *d,
+                      struct roster_server *s);
 
 #endif

@@ -101,6 +101,28 @@ const char *stats_end_kind(enum end_kind k)
 	return names[k];
 }
 
+const char *stats_response(enum response r)
+{
+	static const char *const names[] = {
+#define NAME(name, text) [RESPONSE_##name] = text,
+		RESPONSE_LIST(NAME)
+#undef NAME
+	};
+
+	return names[r];
+}
+
+const char *stats_elsewhere(enum elsewhere e)
+{
+	static const char *const names[] = {
+#define NAME(name, text) [ELSEWHERE_##name] = text,
+		ELSEWHERE_LIST(NAME)
+#undef NAME
+	};
+
+	return names[e];
+}
+
 void stats_init(struct stats *s, slo_nsec now)
 {
 	memset(s, 0, sizeof(*s));

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io/agent/ends.h"
 #include "io/base/clock.h"
 #include "wire/endline.h"
 
@@ -51,7 +52,7 @@ struct event_conn {
 static bool one_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, bool local,
                      const char *peer)
 {
-	return len > 0 && agent_event_line(a, now, line, len, local, peer);
+	return len > 0 && ends_line(a, now, line, len, local, peer);
 }
 
 static void too_long(struct agent *a, slo_nsec now, const char *peer)
@@ -161,7 +162,7 @@ static bool is_copy(const struct udp *u, const uint8_t *line, size_t len)
 
 	if (u->server->lines_over_tcp)
 		id = leading_id(line, line + len);
-	return id.p && agent_event_copy(u->server->agent, id);
+	return id.p && ends_copy(u->server->agent, id);
 }
 
 static void read_batch(struct udp *u, slo_nsec now, int n)

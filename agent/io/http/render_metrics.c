@@ -146,6 +146,26 @@ static void slo_total(struct page *p, const struct agent_model *m)
 	fprintf(p->f, ",met=\"false\"} %" PRIu64 "\n", missed);
 }
 
+/* A request that misses several targets counts for each. */
+static void missed(struct page *p, const struct agent_model *m)
+{
+	for (int k = 0; k < GOAL_KINDS; k++) {
+		open_labels(p->f, "missed_total", m->conf->name);
+		fprintf(p->f, ",target=\"%s\"} %" PRIu64 "\n",
+		        k == GOAL_NONE ? "failure" : goal_name((enum goal_kind)k),
+		        m->stats.missed[k]);
+	}
+}
+
+static void refused(struct page *p, const struct agent_model *m)
+{
+	for (int k = GOAL_NONE + 1; k < GOAL_KINDS; k++) {
+		open_labels(p->f, "refused_total", m->conf->name);
+		fprintf(p->f, ",target=\"%s\"} %" PRIu64 "\n", goal_name((enum goal_kind)k),
+		        m->stats.refused[k]);
+	}
+}
+
 static void prompt_factor(struct page *p, const struct agent_model *m)
 {
 	open_labels(p->f, "prompt_factor", m->conf->name);
@@ -206,6 +226,36 @@ static void server_info(struct page *p, const struct agent_model *m, const struc
 	fprintf(p->f, ",server=\"%s\",backend=\"%s\",", seat->server->name, m->conf->backend);
 	render_label(p->f, "deployment", seat->deployment->name);
 	fputs("} 1\n", p->f);
+}
+
+static void responses(struct page *p, const struct agent_model *m, const struct seat *seat)
+{
+	const struct served *s = roster_served(roster_server(seat->server), m);
+
+	for (int r = 0; r < RESPONSES; r++) {
+		open_labels(p->f, "responses_total", m->conf->name);
+		fprintf(p->f, ",server=\"%s\",", seat->server->name);
+		render_label(p->f, "deployment", seat->deployment->name);
+		fprintf(p->f, ",class=\"%s\"} %" PRIu64 "\n", stats_response((enum response)r),
+		        s->responses[r]);
+	}
+}
+
+static void elsewhere(struct page *p, const struct agent_model *m, const struct seat *seat)
+{
+	const struct served *s = roster_served(roster_server(seat->server), m);
+
+	for (int e = 0; e < ELSEWHERES; e++) {
+		open_labels(p->f, "elsewhere_total", m->conf->name);
+		fprintf(p->f, ",server=\"%s\",cause=\"%s\"} %" PRIu64 "\n", seat->server->name,
+		        stats_elsewhere((enum elsewhere)e), s->elsewhere[e]);
+	}
+}
+
+static void set_aside(struct page *p, const struct agent_model *m, const struct seat *seat)
+{
+	of_server(p, "server_set_aside_total", m, seat,
+	          (double)roster_server(seat->server)->failing.times);
 }
 
 static void ledger_repairs(struct page *p, const struct agent_model *m, const struct seat *seat)
@@ -354,12 +404,17 @@ const struct render_part render_metrics_parts[] = {
 	{ "queue_seconds", "histogram", "Time that requests were held.", .model = queue_seconds },
 	{ "e2e_seconds", "histogram", "End-to-end latency of completed requests.",
 	  .model = e2e_seconds },
-	{ "ttft_seconds", "histogram", "Hold and time to the response headers.",
+	{ "ttft_seconds", "histogram", "From the arrival to the first byte of a stream's body.",
 	  .model = ttft_seconds },
 	{ "token_latency_seconds", "histogram", "End-to-end latency over prompt and output tokens.",
 	  .model = token_latency },
-	{ "slo_total", "counter", "Completed requests by whether they met their target.",
+	{ "slo_total", "counter", "Ended requests with targets by whether they met all.",
 	  .model = slo_total },
+	{ "missed_total", "counter",
+	  "Missed targets of completed requests, and requests with a target that a server failed.",
+	  .model = missed },
+	{ "refused_total", "counter", "Refusals with slo-failure by the target that decided.",
+	  .model = refused },
 	{ "prompt_factor", "gauge", "Learned correction of estimated prompt tokens.",
 	  .model = prompt_factor },
 	{ "server_load", "gauge", "Share of a server in use; 1 is full.", .seat = server_load },
@@ -369,6 +424,13 @@ const struct render_part render_metrics_parts[] = {
 	  .seat = server_state },
 	{ "server_info", "gauge", "Where a server belongs.", .seat = server_info },
 	{ .once = servers_leaving },
+	{ "responses_total", "counter", "Requests by the server that answered and how.",
+	  .seat = responses },
+	{ "elsewhere_total", "counter",
+	  "Requests for which this server was chosen and another one answered.",
+	  .seat = elsewhere },
+	{ "server_set_aside_total", "counter", "How often a server was set aside for failing.",
+	  .seat = set_aside },
 	{ "server_drift", "gauge", "What HAProxy counted more than the leases here.",
 	  .seat = server_drift },
 	{ "server_surplus", "gauge", "Requests charged that were not placed here.",

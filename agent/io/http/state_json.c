@@ -29,6 +29,7 @@ static json_t *server_state(const struct seat *seat)
 	    (json_int_t)stats->tokens, "peak_load", load_to_double(stats->peak_load),
 	    "peak_inflight", (json_int_t)stats->peak_inflight);
 
+	json_object_set_new(state, "set_aside", json_boolean(!failing_may_serve(known)));
 	json_object_set_new(state, "drift", json_integer(s->view.drift));
 	json_object_set_new(state, "surplus", json_integer(s->surplus_count));
 	json_object_set_new(state, "repairs", repairs_state(s));
@@ -62,6 +63,31 @@ static json_t *profile_state(const struct redis_client *redis, const struct agen
 	    redis_client_gave(redis, m, d) ? "redis" : "file", "created", profile_created(p),
 	    "cost", profile_cost(p), "cells", (json_int_t)profile_cells(p), "zero_cells",
 	    (json_int_t)profile_zero_cells(p), "no_data_cells", (json_int_t)profile_no_data(p));
+}
+
+static void target(json_t *targets, const char *name, double seconds)
+{
+	if (seconds > 0)
+		json_object_set_new(targets, name, json_real(seconds));
+}
+
+/* What a request that brings no targets is held to there, in seconds; null: nothing. */
+static json_t *targets_state(const struct deployment *d)
+{
+	static const struct request bare;
+	const struct goal goal = rank_goal(d, &bare);
+	json_t *targets;
+
+	if (goal.kind == GOAL_NONE)
+		return json_null();
+	targets = json_pack("{s:s}", "decides", goal_name(goal.kind));
+	for (int k = GOAL_NONE + 1; k < GOAL_KINDS; k++) {
+		struct goal part = goal_part(&goal, (enum goal_kind)k);
+
+		target(targets, goal_name((enum goal_kind)k),
+		       k == GOAL_TPOT || k == GOAL_TPAT ? part.per_token : part.fixed);
+	}
+	return targets;
 }
 
 /* What ended, by the strategy and verdict that placed it. */
@@ -194,21 +220,24 @@ static void open_state(struct page *p)
 static void open_model(struct page *p, const struct agent_model *m)
 {
 	const struct model *fleet = &m->sched->fleet;
-	json_t *profiles = json_object(), *name = json_string(m->conf->name);
+	json_t *profiles = json_object(), *targets = json_object(),
+	       *name = json_string(m->conf->name);
 	json_t *state;
 
 	for (size_t i = 0; i < fleet->deployments; i++) {
 		const struct deployment *d = fleet->deployment[i];
 
 		json_object_set_new(profiles, d->name, profile_state(p->sources->redis, m, d));
+		json_object_set_new(targets, d->name, targets_state(d));
 	}
-	state = json_pack(
-	    "{s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:I}", "queued",
-	    (json_int_t)m->sched->queue.length, "queued_sizes", (json_int_t)m->sched->queue.heads,
-	    "backend", m->conf->backend, "strategy", policy_strategy_name(m->conf->strategy),
-	    "profiles", profiles, "decisions", decisions_state(&m->stats.decisions), "outcomes",
-	    outcomes_state(m), "estimator", estimator_state(&m->sched->estimator),
-	    "predictor_samples", (json_int_t)predictor_samples(m->sched->predictor, clock_nsec()));
+	state = json_pack("{s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "queued",
+	                  (json_int_t)m->sched->queue.length, "queued_sizes",
+	                  (json_int_t)m->sched->queue.heads, "backend", m->conf->backend,
+	                  "strategy", policy_strategy_name(m->conf->strategy), "profiles", profiles,
+	                  "targets", targets, "decisions", decisions_state(&m->stats.decisions),
+	                  "outcomes", outcomes_state(m), "estimator",
+	                  estimator_state(&m->sched->estimator), "predictor_samples",
+	                  (json_int_t)predictor_samples(m->sched->predictor, clock_nsec()));
 	fputs(p->model > 0 ? "," : "", p->f);
 	p->failed |= !name || json_dumpf(name, p->f, JSON_ENCODE_ANY) != 0;
 	json_decref(name);

@@ -188,7 +188,10 @@ static bool read_lease(struct agent *a, slo_nsec now, int64_t to_mono,
 		.stream_guessed = in->flags & SNAPSHOT_STREAM_GUESSED,
 		.mute = SNAPSHOT_MUTE(in->flags) & 0xff,
 		.fallback = in->flags & SNAPSHOT_FALLBACK,
-		.goal = { (enum goal_kind)in->goal, in->per_token, in->fixed },
+		/* Of several targets the snapshot keeps the one that decides. */
+		.goal = { .kind = (enum goal_kind)in->goal,
+		          .per_token = in->per_token,
+		          .fixed = in->fixed },
 	};
 
 	if (!l.model || !copy_name(in->backend, backend) || !copy_name(in->server, server) ||

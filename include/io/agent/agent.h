@@ -20,13 +20,13 @@
 #include "core/pace.h"
 #include "core/sched.h"
 #include "conf/config.h"
+#include "io/agent/failing.h"
 #include "io/agent/roster.h"
 #include "io/base/listeners.h"
 #include "io/base/log.h"
 #include "io/agent/stats.h"
 #include "io/agent/unknown.h"
 #include "slo.h"
-#include "wire/endline.h"
 #include "wire/file/reqtrace.h"
 #include "wire/route_msg.h"
 
@@ -67,9 +67,14 @@ struct agent {
 	struct agent_model *default_model; /* NULL: none */
 	struct unknown_models unknown;     /* models that were asked for in vain */
 	struct roster roster;              /* servers by backend and name */
+	struct failing_list failing;       /* those of them that are set aside */
 	struct stats stats;
 	struct listeners listeners; /* of all servers of this agent */
 	bool draining;
+	slo_nsec first_dispatch; /* since the start; 0: none yet */
+	size_t dispatches;       /* until the first end line */
+	bool ends_told;          /* an end line came, or that none does was logged */
+	bool first_bytes_told;   /* HAProxy's lines say when the body of a stream began */
 	unsigned pumps;          /* so far, in builds with SLO_CHECK */
 	ev_prepare before_sleep; /* pumps */
 	ev_timer wakeup;         /* so that there is a sleep to pump before */
@@ -106,13 +111,6 @@ void agent_pass(struct agent *a, slo_nsec now, const struct route_msg *msg, stru
 void agent_pass_stranger(struct agent *a, struct answer *out);
 /* Nobody waits for this request's answer any more. */
 void agent_abandon(struct agent *a, slo_nsec now, struct request *request);
-/* A line on the event listeners, end line or notice; peer is for the log. `local`: it came by a
- * unix socket, so no secret is asked for. False: neither, or the secret is wrong. */
-bool agent_event_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, bool local,
-                      const char *peer);
-/* Whether the end line about that id is but a copy of one that came before; it is counted then, and
- * need not be read. */
-bool agent_event_copy(struct agent *a, struct slice id);
 /* Has the scheduler decide, delivers its answers and sets the timer for what comes; see above for
  * who calls it. */
 void agent_pump(struct agent *a, slo_nsec now);

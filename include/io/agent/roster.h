@@ -22,6 +22,7 @@
 
 #include "core/request.h" /* uthash, as it is to be configured */
 #include "conf/config.h"
+#include "io/agent/failing.h"
 #include "io/agent/stats.h"
 #include "slo.h"
 #include "slo_server_state.h"
@@ -30,7 +31,16 @@
 #define ROSTER_DOUBT (60 * SLO_NSEC_PER_SEC)
 
 struct agent;
+struct agent_model;
 struct roster_backend;
+
+/* What a server did for one model. */
+struct served {
+	SLIST_ENTRY(served) link; /* of its server */
+	const struct agent_model *model;
+	uint64_t responses[RESPONSES];
+	uint64_t elsewhere[ELSEWHERES]; /* it was chosen, and another one answered */
+};
 
 /* server.owner */
 struct roster_server {
@@ -39,6 +49,8 @@ struct roster_server {
 	struct roster_backend *backend;
 	struct server *server;
 	struct server_stats stats;
+	SLIST_HEAD(, served) served; /* by model */
+	struct failing failing;
 	enum slo_server_state state;
 	enum slo_server_state best; /* in the present view, if seen_in is its number */
 	uint64_t seen_in;           /* the last view that named it */
@@ -69,6 +81,11 @@ static inline struct roster_server *roster_server(const struct server *s)
 const char *roster_state_name(enum slo_server_state s);
 /* It has lost its seats, but not its last request. */
 bool roster_is_leaving(const struct roster_server *s);
+
+/* What s did for m. NULL: it never had a seat there. */
+struct served *roster_served(const struct roster_server *s, const struct agent_model *m);
+/* m leaves. */
+void roster_forget_model(struct roster *f, const struct agent_model *m);
 
 void roster_init(struct roster *f);
 void roster_fini(struct roster *f);

@@ -52,6 +52,9 @@ struct model_stats {
 	struct outcome_stats outcome[SLO_STRATEGIES][SLO_VERDICTS];
 	struct histogram queue, e2e, ttft;
 	uint64_t ends[LESSON_OUTCOME_COUNT];
+	/* By the target that was missed, all of them; GOAL_NONE: the server failed. */
+	uint64_t missed[GOAL_KINDS];
+	uint64_t refused[GOAL_KINDS]; /* slo-failure, by the target that decided */
 };
 
 /* What ended on a server, and how full it ever was. */
@@ -63,6 +66,37 @@ struct server_stats {
 };
 
 /* X(NAME, label value): enum and text come from one list. */
+#define RESPONSE_LIST(X)                                                  \
+	X(2XX, "2xx")                                                     \
+	X(3XX, "3xx")                                                     \
+	X(4XX, "4xx")                                                     \
+	X(5XX, "5xx")       /* HAProxy's own in its place included */     \
+	X(BROKEN, "broken") /* began well, and the server broke it off */ \
+	X(NONE, "none")                                                   \
+	X(LEFT, "left") /* the client did */
+
+/* How a server answered. */
+enum response {
+#define RESPONSE_MEMBER(name, text) RESPONSE_##name,
+	RESPONSE_LIST(RESPONSE_MEMBER)
+#undef RESPONSE_MEMBER
+	    RESPONSES, /* how many there are */
+};
+
+#define ELSEWHERE_LIST(X)               \
+	X(REDISPATCHED, "redispatched") \
+	X(SKIPPED, "skipped")           \
+	X(UNKNOWN, "unknown")           \
+	X(UNHEARD, "unheard")
+
+/* Why another server than the chosen one answered. */
+enum elsewhere {
+#define ELSEWHERE_MEMBER(name, text) ELSEWHERE_##name,
+	ELSEWHERE_LIST(ELSEWHERE_MEMBER)
+#undef ELSEWHERE_MEMBER
+	    ELSEWHERES, /* how many there are */
+};
+
 #define FRAME_KIND_LIST(X)            \
 	X(HELLO, "hello")             \
 	X(HEALTHCHECK, "healthcheck") \
@@ -117,6 +151,8 @@ struct stats {
 
 const char *stats_frame_kind(enum frame_kind k);
 const char *stats_end_kind(enum end_kind k);
+const char *stats_response(enum response r);
+const char *stats_elsewhere(enum elsewhere e);
 
 void stats_init(struct stats *s, slo_nsec now);
 void model_stats_init(struct model_stats *m);

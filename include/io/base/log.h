@@ -44,6 +44,11 @@
 	X(FLEET, "servers that come, go and change")                          \
 	X(NOTICE_DOUBTED, "notices that HAProxy contradicts")                 \
 	X(FLEET_JOIN, "servers that join by a pattern")                       \
+	X(FAILING, "servers that fail")                                       \
+	X(MOVED, "requests that HAProxy redispatched")                        \
+	X(SKIPPED, "requests that HAProxy sent elsewhere")                    \
+	X(MISNAMED, "requests that HAProxy sent to unknown servers")          \
+	X(UNHEARD, "requests of which HAProxy heard no answer")               \
 	X(HTTP, "http errors")                                                \
 	X(HTTP_FULL, "http connections that were refused")                    \
 	X(HTTP_PEER, "http connections without a request")                    \

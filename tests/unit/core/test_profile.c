@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <string.h>
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -253,6 +255,53 @@ static void the_own_targets_replace_the_profiles_as_a_group(void **state)
 	profile_free(p);
 }
 
+#define MISSED(kind) (1u << (kind))
+
+/* What 32 prompt and 16 output tokens missed of all targets but those without their letter. */
+static unsigned missed(const char *set, double e2e, double ttft)
+{
+	struct one_cell c = every_target;
+	struct profile *p;
+	unsigned bits;
+	struct goal goal;
+
+	c.slo_tpot = strchr(set, 'o') ? c.slo_tpot : 0;
+	c.slo_ttft = strchr(set, 'f') ? c.slo_ttft : 0;
+	c.slo_tpat = strchr(set, 'a') ? c.slo_tpat : 0;
+	c.slo_e2e = strchr(set, 'e') ? c.slo_e2e : 0;
+	p = profile_of(&c);
+	goal = profile_goal(p, &(struct slo_target){ 0 });
+	bits = goal_missed(&goal, 32, 16, SEC(e2e), ttft < 0 ? -1 : SEC(ttft));
+	profile_free(p);
+	return bits;
+}
+
+static void a_promise_is_kept_if_all_targets_are_met(void **state)
+{
+	(void)state;
+	/* tpot allows 0.25 * 16 + 2 s, tpat 0.125 * 48 s */
+	assert_int_equal(missed("ofae", 6, 2), 0);
+	assert_int_equal(missed("ofae", 6, 2.001), MISSED(GOAL_TTFT));
+	assert_int_equal(missed("ofae", 6.001, 2), MISSED(GOAL_TPOT) | MISSED(GOAL_TPAT));
+	assert_int_equal(missed("ofae", 10.001, 3), MISSED(GOAL_TPOT) | MISSED(GOAL_TPAT) |
+	                                                MISSED(GOAL_E2E) | MISSED(GOAL_TTFT));
+	assert_int_equal(missed("oe", 4.001, 9), MISSED(GOAL_TPOT));
+	assert_int_equal(missed("fe", 10.001, 2), MISSED(GOAL_E2E));
+	assert_int_equal(missed("fe", 10, 2.001), MISSED(GOAL_TTFT));
+	assert_int_equal(missed("ae", 10.001, 9), MISSED(GOAL_TPAT) | MISSED(GOAL_E2E));
+	assert_int_equal(missed("a", 6.001, 9), MISSED(GOAL_TPAT));
+	assert_int_equal(missed("e", 10.001, 9), MISSED(GOAL_E2E));
+	assert_int_equal(missed("", 1e6, 1e6), 0);
+}
+
+static void a_whole_answer_is_not_judged_by_its_first_token(void **state)
+{
+	(void)state;
+	assert_int_equal(missed("f", 1e6, -1), 0);
+	assert_int_equal(missed("fe", 10.001, -1), MISSED(GOAL_E2E));
+	assert_int_equal(missed("of", 6.001, -1), MISSED(GOAL_TPOT));
+}
+
 static bool has_rank(const struct one_cell *c)
 {
 	struct profile *p = profile_of(c);
@@ -339,6 +388,8 @@ int main(void)
 		cmocka_unit_test(tpot_without_ttft_has_no_fixed_part),
 		cmocka_unit_test(without_a_target_there_is_no_rank),
 		cmocka_unit_test(the_own_targets_replace_the_profiles_as_a_group),
+		cmocka_unit_test(a_promise_is_kept_if_all_targets_are_met),
+		cmocka_unit_test(a_whole_answer_is_not_judged_by_its_first_token),
 		cmocka_unit_test(a_rank_needs_the_value_that_its_goal_compares),
 		cmocka_unit_test(huge_times_are_cut_and_do_not_overflow),
 		cmocka_unit_test(throughput_zero_is_infeasible_and_counted),

@@ -15,7 +15,7 @@
 #include "core/tap.h"
 #include "sched_build.h"
 
-static const struct goal five_seconds = { GOAL_E2E, 0, 5 };
+static const struct goal five_seconds = { .kind = GOAL_E2E, .fixed = 5 };
 
 static void learn(struct rig *r, enum fleet_source source, double kv)
 {
@@ -52,11 +52,11 @@ static void a_promise_replaces_the_profiles_target(void **state)
 	struct rig *r = *state;
 	struct request *a;
 
-	sched_promise(r->s, r->m, &(struct goal){ GOAL_E2E, 0, 3 });
+	sched_promise(r->s, r->m, &(struct goal){ .kind = GOAL_E2E, .fixed = 3 });
 	a = submit(r, SEC(1), "a");
 	routed(r, SEC(1), "a", "s1");
 	assert_true(a->goal.kind == GOAL_E2E && a->goal.fixed == 3);
-	sched_promise(r->s, r->m, &(struct goal){ GOAL_NONE, 0, 0 });
+	sched_promise(r->s, r->m, &(struct goal){ .kind = GOAL_NONE });
 	a = submit(r, SEC(1), "b");
 	routed(r, SEC(1), "b", "s0");
 	assert_true(a->goal.kind == GOAL_E2E && a->goal.fixed == 5);

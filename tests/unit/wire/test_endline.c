@@ -403,10 +403,11 @@ static void further_keys_tell_more_of_the_answer(void **state)
 	struct parsed r;
 
 	(void)state;
-	parse(&r, FULL " tf=5001 cached=80 err=257 ptime=3 enc=gzip");
+	parse(&r, FULL " tf=5001 cached=80 rc=+1 err=257 ptime=3 enc=gzip");
 	assert_full(&r.e);
 	assert_int_equal(r.e.tf_ms, 5001);
 	assert_int_equal(r.e.cached, 80);
+	assert_slice(r.e.rc, "+1");
 	assert_int_equal(r.e.err, 257);
 	assert_int_equal(r.e.ptime_ms, 3);
 	assert_slice(r.e.enc, "gzip");

@@ -1,0 +1,317 @@
+#include "io/agent/ends.h"
+
+#include <inttypes.h>
+
+#include "io/agent/failing.h"
+#include "io/base/secret.h"
+#include "roster_private.h"
+#include "wire/endline.h"
+
+/* 30 days: an end line that tells of more is wrong, and teaches no latency. */
+#define LATENCY_MAX_MS INT64_C(2592000000)
+
+/* The answer */
+
+/* How HAProxy saw the stream end: the first letter says who ended it, the second where it was. */
+static int termination(const struct endline *e, size_t i)
+{
+	return e->ts.len > i ? e->ts.p[i] : '-';
+}
+
+static enum response response_of(const struct endline *e)
+{
+	int who = termination(e, 0);
+
+	if (who == 'C' || who == 'c')
+		return RESPONSE_LEFT;
+	if (e->st < 100 || e->st > 599)
+		return RESPONSE_NONE;
+	if (e->st < 500 && (who == 'S' || who == 's'))
+		return RESPONSE_BROKEN;
+	return e->st < 300   ? RESPONSE_2XX
+	       : e->st < 400 ? RESPONSE_3XX
+	       : e->st < 500 ? RESPONSE_4XX
+	                     : RESPONSE_5XX;
+}
+
+/* Whether the server is to blame. It is not for what it does not know (501, 505), nor for a
+ * client's wait in HAProxy's own queue. */
+static bool is_failure(const struct endline *e, enum response r)
+{
+	if (termination(e, 1) == 'Q' || e->st == 501 || e->st == 505)
+		return false;
+	return r == RESPONSE_5XX || r == RESPONSE_BROKEN ||
+	       (r == RESPONSE_NONE && (termination(e, 0) == 'S' || termination(e, 0) == 's'));
+}
+
+static struct sched_outcome outcome_of(const struct endline *e)
+{
+	enum lesson_outcome outcome = lesson_outcome_of(e->st, e->ts);
+
+	/* HAProxy did not hear the agent and balanced. */
+	if (e->err > 0 && outcome == LESSON_ANSWERED)
+		outcome = LESSON_ELSEWHERE;
+	return (struct sched_outcome){
+		.outcome = outcome,
+		.input = e->in,
+		.output = e->out,
+		.bytes = e->bytes,
+		.cached = e->cached > 0 ? e->cached : 0,
+		.backend = e->be,
+		.server = e->srv,
+		.encoded = e->enc.p && !slice_eq(e->enc, "identity"),
+	};
+}
+
+/* The server */
+
+static bool is_named(const struct endline *e, const struct roster_server *s)
+{
+	return slice_eq(e->srv, s->server->name) && (!e->be.p || slice_eq(e->be, s->backend->name));
+}
+
+static void log_elsewhere(struct agent *a, slo_nsec now, const struct endline *e,
+                          const struct roster_server *chosen, enum elsewhere why)
+{
+	static const enum log_cause causes[ELSEWHERES] = {
+		[ELSEWHERE_REDISPATCHED] = LOG_CAUSE_MOVED,
+		[ELSEWHERE_SKIPPED] = LOG_CAUSE_SKIPPED,
+		[ELSEWHERE_UNKNOWN] = LOG_CAUSE_MISNAMED,
+		[ELSEWHERE_UNHEARD] = LOG_CAUSE_UNHEARD,
+	};
+	static const char *const hints[ELSEWHERES] = {
+		[ELSEWHERE_REDISPATCHED] = "the chosen one refused the connection",
+		[ELSEWHERE_SKIPPED] =
+		    "HAProxy thinks that the chosen one is down, or its use-server "
+		    "rule is missing",
+		[ELSEWHERE_UNKNOWN] =
+		    "no model has a server of that name: are backends and servers "
+		    "named alike in both configurations?",
+		[ELSEWHERE_UNHEARD] =
+		    "it did not hear the agent's answer (txn.slo.error is set): is "
+		    "timeout processing longer than queue_timeout?",
+	};
+
+	log_limited(a->log, now, causes[why], LOG_WARNING,
+	            "HAProxy sent a request to %.*s/%.*s instead of %s: %s", (int)e->be.len,
+	            (const char *)e->be.p, (int)e->srv.len, (const char *)e->srv.p, chosen->key,
+	            hints[why]);
+}
+
+/* Who answered in the place of the chosen one. NULL: nobody that we know. */
+static struct roster_server *other_server(struct agent *a, slo_nsec now, const struct endline *e,
+                                          struct roster_server *chosen, struct served *served)
+{
+	struct slice be = e->be.p ? e->be : slice_of(chosen->backend->name);
+	struct roster_server *real = roster_server_find(&a->roster, be, e->srv);
+	enum elsewhere why = ELSEWHERE_SKIPPED;
+
+	if (e->err > 0)
+		why = ELSEWHERE_UNHEARD;
+	else if (!real)
+		why = ELSEWHERE_UNKNOWN;
+	else if (e->rc.len > 0 && e->rc.p[0] == '+')
+		why = ELSEWHERE_REDISPATCHED;
+	if (served)
+		served->elsewhere[why]++;
+	log_elsewhere(a, now, e, chosen, why);
+	return real;
+}
+
+/* Counts the answer for the server that gave it, and returns that. NULL: none did that we know. */
+static struct roster_server *note_answer(struct agent *a, slo_nsec now, const struct endline *e,
+                                         const struct sched_end *end)
+{
+	struct agent_model *m = end->request->model ? end->request->model->owner : NULL;
+	struct roster_server *s = roster_server(end->server);
+	struct served *served = m ? roster_served(s, m) : NULL;
+	enum response r = response_of(e);
+
+	if (!e->srv.p) { /* it came to no server, or the line does not tell it */
+		s = end->outcome == LESSON_ANSWERED || end->outcome == LESSON_EMPTY ? s : NULL;
+	} else if (!is_named(e, s)) {
+		s = other_server(a, now, e, s, served);
+		served = s && m ? roster_served(s, m) : NULL;
+	}
+	if (served)
+		served->responses[r]++;
+	if (s && is_failure(e, r))
+		failing_failed(a, now, s, e->st);
+	else if (s && end->outcome == LESSON_ANSWERED)
+		failing_answered(a, now, s);
+	if (s)
+		s->stats.ends[end->outcome]++;
+	if (m)
+		m->stats.ends[end->outcome]++;
+	return s;
+}
+
+/* Time */
+
+/* From the arrival to the first token; -1: the answer was no stream. HAProxy tells when the body
+ * began. Where its configuration does not say so, the headers of a stream are the next best. */
+static slo_nsec ttft_of(struct agent *a, const struct endline *e, const struct sched_end *end)
+{
+	const struct request *r = end->request;
+
+	if (e->tf_ms >= 0) {
+		a->first_bytes_told = true;
+		return e->tf_ms <= LATENCY_MAX_MS ? e->tf_ms * SLO_NSEC_PER_MSEC + end->waited : -1;
+	}
+	if (a->first_bytes_told || !r->stream || r->stream_guessed || e->tr_ms < 0)
+		return -1;
+	return e->tr_ms * SLO_NSEC_PER_MSEC + end->waited;
+}
+
+static struct outcome_stats *outcomes_of(const struct agent *a, const struct request *r)
+{
+	struct agent_model *m = r->model->owner;
+	enum slo_strategy decided =
+	    r->fallback ? a->conf->routing.fallback : (enum slo_strategy)r->strategy;
+
+	return &m->stats.outcome[decided][r->fallback ? SLO_FALLBACK : SLO_ROUTE];
+}
+
+static void note_missed(struct agent *a, const struct request *r, unsigned missed)
+{
+	struct agent_model *m = r->model->owner;
+
+	outcomes_of(a, r)->missed++;
+	for (int k = 0; k < GOAL_KINDS; k++)
+		m->stats.missed[k] += missed >> k & 1;
+}
+
+/* What a finished request tells about latency and its targets. %Ta counts the time that the
+ * request was held, %Tr and the time to the first byte do not. */
+static void note_latency(struct agent *a, const struct endline *e, const struct sched_end *end)
+{
+	const struct request *r = end->request;
+	struct agent_model *m = r->model->owner;
+	struct outcome_stats *o = outcomes_of(a, r);
+	slo_nsec e2e = e->ta_ms * SLO_NSEC_PER_MSEC, ttft = ttft_of(a, e, end);
+	int64_t tokens = end->input + end->output;
+	unsigned missed = goal_missed(&r->goal, end->input, end->output, e2e, ttft);
+
+	histogram_add(&m->stats.e2e, (double)e2e / 1e9, 1);
+	if (ttft >= 0)
+		histogram_add(&m->stats.ttft, (double)ttft / 1e9, 1);
+	if (tokens > 0)
+		histogram_add(&o->per_token, (double)e2e / 1e9 / (double)tokens, 1);
+	if (missed)
+		note_missed(a, r, missed);
+	else
+		o->met += r->goal.kind != GOAL_NONE;
+}
+
+static void note_completed(struct agent *a, const struct endline *e, const struct sched_end *end,
+                           struct roster_server *s)
+{
+	if (s) {
+		s->stats.requests++;
+		s->stats.tokens += (uint64_t)(end->input + end->output);
+	}
+	if (end->request->model)
+		note_latency(a, e, end);
+}
+
+/* End lines */
+
+/* How the scheduler closes a request is how its line is counted. */
+_Static_assert((int)END_CLOSED == SCHED_END_CLOSED && (int)END_CANCELLED == SCHED_END_CANCELLED &&
+                   (int)END_DUPLICATE == SCHED_END_DUPLICATE &&
+                   (int)END_UNKNOWN == SCHED_END_UNKNOWN,
+               "enum end_kind begins like enum sched_end_result");
+
+/* The line of a request that ran on a server. */
+static void end_dispatched(struct agent *a, slo_nsec now, const struct endline *e,
+                           const struct sched_end *end)
+{
+	const struct request *r = end->request;
+	struct roster_server *s = note_answer(a, now, e, end);
+	bool completed = end->outcome == LESSON_ANSWERED;
+
+	if (r->model && completed && a->conf->redis.trace)
+		reqtrace_finished(&((struct agent_model *)r->model->owner)->trace, end->input,
+		                  end->output);
+	if (completed && e->ta_ms >= 0 && e->ta_ms <= LATENCY_MAX_MS && e->tr_ms <= LATENCY_MAX_MS)
+		note_completed(a, e, end, s);
+	else if (r->model && r->goal.kind != GOAL_NONE && end->outcome == LESSON_FAILED)
+		note_missed(a, r, 1u << GOAL_NONE);
+	roster_server_idle(a, end->server);
+}
+
+static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
+{
+	struct sched_outcome outcome = outcome_of(e);
+	struct sched_end end;
+
+	sched_end(a->sched, now, (const char *)e->id.p, e->id.len, &outcome, &end);
+	a->stats.end_lines[end.result]++;
+	a->ends_told = true;
+	if (end.request)
+		end_dispatched(a, now, e, &end);
+}
+
+/* HAProxy's own notices cannot carry a secret. With one they count by unix sockets only, and the
+ * runtime API tells what they would. */
+static bool is_trusted(struct agent *a, slo_nsec now, const struct endline *e, bool local,
+                       const char *peer)
+{
+	if (local || secret_is_told(a->conf->events.secret, e->key))
+		return true;
+	a->stats.unauthorized_lines++;
+	log_limited(a->log, now, LOG_CAUSE_SECRET, LOG_WARNING,
+	            "events: %s sent %s without the secret of events.secret; it is dropped", peer,
+	            e->kind == ENDLINE_END ? "an end line" : "a notice");
+	return false;
+}
+
+bool ends_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, bool local,
+               const char *peer)
+{
+	struct endline e;
+
+	if (endline_parse(line, len, &e) != SLO_OK || e.id.len > a->conf->limits.id_length) {
+		a->stats.end_lines[END_MALFORMED]++;
+		log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_WARNING,
+		            "events: %s sent an end line without a valid id: %.*s", peer,
+		            len > 200 ? 200 : (int)len, (const char *)line);
+		return false;
+	}
+	if (e.kind != ENDLINE_OTHER && !is_trusted(a, now, &e, local, peer))
+		return false;
+	switch (e.kind) {
+	case ENDLINE_END:
+		end_request(a, now, &e);
+		break;
+	case ENDLINE_DROPPED:
+		a->stats.end_lines[END_DROPPED] += e.dropped;
+		log_limited(a->log, now, LOG_CAUSE_EVENT_LOST, LOG_WARNING,
+		            "events: the ring of %s overflowed, %" PRIu64 " lines were lost", peer,
+		            e.dropped);
+		break;
+	case ENDLINE_SERVER:
+		a->stats.notices++;
+		roster_server_told(a, now, e.be, e.srv, e.state);
+		break;
+	case ENDLINE_STOPPED:
+		a->stats.notices++;
+		roster_backend_stopped(a, now, e.be);
+		break;
+	case ENDLINE_OTHER:
+		a->stats.end_lines[END_MALFORMED]++;
+		log_limited(a->log, now, LOG_CAUSE_EVENT_OTHER, LOG_INFO,
+		            "events: %s sent a line that is no end line: %.*s", peer,
+		            len > 200 ? 200 : (int)len, (const char *)line);
+		return false;
+	}
+	return true;
+}
+
+bool ends_copy(struct agent *a, struct slice id)
+{
+	if (!sched_ended(a->sched, (const char *)id.p, id.len))
+		return false;
+	a->stats.end_lines[END_DUPLICATE]++;
+	return true;
+}
