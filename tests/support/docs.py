@@ -3,7 +3,8 @@
 
 In every README.md and man page: a linked file exists; `some/file.c` is a file of the project, as far as
 its path is given; some_function() is a function of agent/ or include/; a metric slo_spoa_... is one that
-these print; a man page has the options of its program. The first two commands of the README are
+these print; a man page has the options of its program,
+slo-spoa(8) the reasons. The first two commands of the README are
 `make run` and `make test`, and it has at most 190 lines. Exit 1 with the place of each fault.
 """
 import pathlib
@@ -54,6 +55,14 @@ def options(program, manual):
         yield f"{manual}: --{name} is {'not described' if name in known else 'no option of ' + program}"
 
 
+def reasons(manual):
+    table = (ROOT / "agent/core/sched.c").read_text()
+    text = (ROOT / manual).read_text()
+    for reason in re.findall(r'\[SLO_REASON_\w+\] = "([\w-]+)"', table):
+        if f"*{reason}*" not in text:
+            yield f"{manual}: the reason {reason} is not described"
+
+
 def front_page(text):
     commands = re.findall(r"^    (\S.*)$", text, re.M)[:2]
     if commands != ["make run", "make test"]:
@@ -70,6 +79,7 @@ def main():
                      if n.startswith(("agent/", "include/")) and n.endswith((".c", ".h")))
     faults = list(front_page((ROOT / "README.md").read_text()))
     faults += options("agent/main.c", "agent/man/slo-spoa.8.scd")
+    faults += reasons("agent/man/slo-spoa.8.scd")
     faults += options("agent/replay/main.c", "agent/man/slo-replay.1.scd")
     for doc in (n for n in names if n.endswith(("README.md", ".scd"))):
         text = (ROOT / doc).read_text()
