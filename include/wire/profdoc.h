@@ -8,7 +8,8 @@
  * NaN, Infinity, -Infinity and null mean "no data": NAN in the tables e2e, ttft and tpot, 0 in
  * tputs, both counted in no_data; elsewhere they mean "not set", but not in indexes, which must
  * be numbers. tputs and indexes are required. All numbers but slos.percentile must be >= 0, and
- * e2e > 0 where tputs > 0. Finite is all that is asked of large ones: 1e300 passes. */
+ * e2e > 0 where tputs > 0. Finite is all that is asked of large ones: 1e300 passes. Only created
+ * must be a Unix time in seconds, before the year 10000. */
 #ifndef SLO_WIRE_PROFDOC_H
 #define SLO_WIRE_PROFDOC_H
 
@@ -25,7 +26,7 @@ struct node;
 
 /* On SLO_OK *out is the caller's, for profdoc_free(); *err is written on any other result:
  * SLO_EPROTO: not JSON. SLO_EINVAL: it is, but no profile. SLO_ETOOBIG: over PROFDOC_TEXT_MAX,
- * PROFILE_AXIS_MAX or PROFILE_CELLS_MAX. SLO_ENOMEM. */
+ * PROFILE_AXIS_MAX or PROFILE_CELLS_MAX, or with more values than these allow. SLO_ENOMEM. */
 MUSTCHECK slo_err profdoc_parse(const char *text, size_t len, struct slo_profile_doc **out,
                                 struct doc_error *err);
 void profdoc_free(struct slo_profile_doc *doc); /* NULL is accepted */

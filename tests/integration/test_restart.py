@@ -368,6 +368,14 @@ class Snapshots(OneServer):
         self.end()
         self.assertEqual(1, self.lab.end_lines("closed"))
 
+    def test_that_others_may_have_written_is_not_taken_up(self):
+        self.one_lease()
+        self.file.chmod(0o666)
+        self.again()
+        self.lab.logged(r"state\.snap: another user owns it or may write to it, so this start knows "
+                        "nothing of before")
+        self.assertEqual(0, self.lab.dispatched())
+
     def test_torn(self):
         self.one_lease()
         self.lab.agent.child.kill()

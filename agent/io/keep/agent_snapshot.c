@@ -211,10 +211,9 @@ static bool times_sane(const struct snapshot_lease *l)
 	       l->dispatched > -most && l->dispatched < most;
 }
 
-static slo_err read_all(struct agent *a, slo_nsec now, slo_nsec age, struct snapshot_reader *r,
-                        struct restored *sum)
+static slo_err read_all(struct agent *a, slo_nsec now, slo_nsec age, int64_t to_mono,
+                        struct snapshot_reader *r, struct restored *sum)
 {
-	int64_t to_mono = now - clock_unix_nsec();
 	struct snapshot_record rec;
 	slo_err err;
 
@@ -243,7 +242,7 @@ void agent_snapshot_restore(struct agent *a, slo_nsec now, struct slice file, sl
 	struct restored sum = { 0 };
 	struct snapshot_reader *r;
 	const char *why;
-	int64_t written;
+	int64_t written, unix_now;
 	slo_nsec age;
 
 	r = snapshot_open(file, &written, &why);
@@ -252,14 +251,18 @@ void agent_snapshot_restore(struct agent *a, slo_nsec now, struct slice file, sl
 		          source, why);
 		return;
 	}
-	/* A clock that was set back makes it come from the future. */
-	age = written < 0 || written > clock_unix_nsec() ? 0 : clock_unix_nsec() - written;
+	/* A clock that was set back makes it come from the future. It was written just now then, as
+	 * far as we know, and its times count back from there. */
+	unix_now = clock_unix_nsec();
+	if (written > unix_now)
+		unix_now = written;
+	age = written < 0 ? 0 : unix_now - written;
 	if (age > max_age) {
 		log_write(a->log, LOG_NOTICE,
 		          "%s: it is %" PRId64 " s old, so this start knows nothing of before",
 		          source, age / SLO_NSEC_PER_SEC);
 	} else {
-		if (read_all(a, now, age, r, &sum) != SLO_OK)
+		if (read_all(a, now, age, now - unix_now, r, &sum) != SLO_OK)
 			log_write(a->log, LOG_WARNING,
 			          "%s: malformed or no memory; it is read in part", source);
 		log_write(a->log, LOG_NOTICE,

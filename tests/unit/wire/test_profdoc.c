@@ -284,6 +284,10 @@ static void a_number_out_of_range_is_refused_with_its_place(void **state)
 		  "is -0.5, must be a finite number >= 0" },
 		{ "{\"created\": -1," TPUTS "," AXES "}", SLO_EINVAL, 1, 13, "created",
 		  "is -1, must be a finite number >= 0" },
+		{ "{\"created\": 1700000000000," TPUTS "," AXES "}", SLO_EINVAL, 1, 13, "created",
+		  "is 1.7e+12, must be a Unix time in seconds" },
+		{ "{\"created\": 1e308," TPUTS "," AXES "}", SLO_EINVAL, 1, 13, "created",
+		  "is 1e+308, must be a Unix time in seconds" },
 		{ "{\"indexes\": [[0, 1], [1, 2]]," TPUTS "}", SLO_EINVAL, 1, 15, "indexes[0][0]",
 		  "is 0, must be > 0" },
 		{ "{\"indexes\": [[1, 2], [8, 8]]," TPUTS "}", SLO_EINVAL, 1, 26, "indexes[1][1]",
@@ -392,6 +396,29 @@ static void a_text_has_1_mib_at_most(void **state)
 	free(text);
 }
 
+/* jansson takes up to a microsecond for each. */
+static void what_no_profile_has_is_refused_before_it_is_parsed(void **state)
+{
+	static const char *const heads[] = { "{\"x\":[", "{" }, *const units[] = { "1,",
+		                                                                   "\"k\":1," };
+	char *text = malloc(PROFDOC_TEXT_MAX);
+	struct slo_profile_doc *doc = NULL;
+	struct doc_error err;
+
+	(void)state;
+	assert_non_null(text);
+	for (size_t i = 0; i < 2; i++) {
+		size_t len = strlen(heads[i]), unit = strlen(units[i]);
+
+		memcpy(text, heads[i], len);
+		for (; len + unit < PROFDOC_TEXT_MAX; len += unit)
+			memcpy(text + len, units[i], unit);
+		assert_int_equal(profdoc_parse(text, len, &doc, &err), SLO_ETOOBIG);
+		assert_string_equal(err.message, "has more values than any profile");
+	}
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -410,6 +437,7 @@ int main(void)
 		cmocka_unit_test(an_axis_has_1024_indexes_at_most),
 		cmocka_unit_test(a_profile_has_16384_cells_at_most),
 		cmocka_unit_test(a_text_has_1_mib_at_most),
+		cmocka_unit_test(what_no_profile_has_is_refused_before_it_is_parsed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
