@@ -44,7 +44,7 @@ static void place(struct sched *s, slo_nsec now, struct request *r, struct seat 
 	out->seat = seat;
 }
 
-static struct seat *pick_any(struct sched *s, const struct model *m, enum slo_strategy strategy)
+static struct seat *pick_any(struct sched *s, struct model *m, enum slo_strategy strategy)
 {
 	return strategy == SLO_STRATEGY_RANDOM ? policy_random(m, &s->rng)
 	                                       : policy_least_request(m);
@@ -179,7 +179,7 @@ bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
 		return true;
 	}
 	for (size_t i = 0; i < n && rank_open(options, i, now, s->conf.late); i++) {
-		const struct deployment *d = r->model->fleet.deployment[options[i].deployment];
+		struct deployment *d = r->model->fleet.deployment[options[i].deployment];
 		struct seat *seat;
 
 		if (options[i].infeasible)
@@ -200,7 +200,7 @@ bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
 void decide_at_once(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out)
 {
 	enum slo_strategy strategy = (enum slo_strategy)r->strategy;
-	const struct model *m = &r->model->fleet;
+	struct model *m = &r->model->fleet;
 	struct rank_option options[SLO_DEPLOYMENTS_MAX];
 	struct seat *seat;
 

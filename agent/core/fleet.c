@@ -145,13 +145,74 @@ void fleet_server_free(struct server *s)
 	free(s);
 }
 
+/* orders */
+
+static void tell(struct seat *seat)
+{
+	if (!seat->is_told)
+		LIST_INSERT_HEAD(&seat->server->told, seat, told);
+	seat->is_told = true;
+}
+
+static void sort(struct seat *seat)
+{
+	LIST_REMOVE(seat, unsorted);
+	RB_INSERT(seats_by_load, &seat->deployment->by_load, seat);
+	RB_INSERT(seats_by_count, &seat->deployment->model->by_count, seat);
+	seat->is_sorted = true;
+	tell(seat);
+}
+
+static void unsort(struct seat *seat)
+{
+	if (!seat->is_sorted)
+		return;
+	RB_REMOVE(seats_by_load, &seat->deployment->by_load, seat);
+	RB_REMOVE(seats_by_count, &seat->deployment->model->by_count, seat);
+	LIST_INSERT_HEAD(&seat->deployment->unsorted, seat, unsorted);
+	seat->is_sorted = false;
+}
+
+static void tell_no_more(struct seat *seat)
+{
+	if (seat->is_told)
+		LIST_REMOVE(seat, told);
+	seat->is_told = false;
+}
+
+/* The ledger of s is about to change. */
+static void changes(struct server *s)
+{
+	struct seat *seat, *next;
+
+	for (seat = LIST_FIRST(&s->told); seat; seat = next) {
+		next = LIST_NEXT(seat, told);
+		unsort(seat);
+		if (!seat->deployment->model->waiting)
+			tell_no_more(seat);
+	}
+}
+
+static void sort_all(struct deployment *d)
+{
+	while (!LIST_EMPTY(&d->unsorted))
+		sort(LIST_FIRST(&d->unsorted));
+}
+
+void fleet_watch(struct model *m)
+{
+	for (size_t i = 0; i < m->deployments; i++)
+		sort_all(m->deployment[i]);
+}
+
 static void enter(struct seat *seat)
 {
 	struct deployment *d = seat->deployment;
 	struct model *m = d->model;
 
-	RB_INSERT(seats_by_load, &d->by_load, seat);
-	RB_INSERT(seats_by_count, &m->by_count, seat);
+	LIST_INSERT_HEAD(&d->unsorted, seat, unsorted);
+	if (m->waiting)
+		tell(seat);
 	seat->index = m->usable;
 	m->usable_seat[m->usable++] = seat;
 	d->usable++;
@@ -162,8 +223,9 @@ static void leave(struct seat *seat)
 	struct deployment *d = seat->deployment;
 	struct model *m = d->model;
 
-	RB_REMOVE(seats_by_load, &d->by_load, seat);
-	RB_REMOVE(seats_by_count, &m->by_count, seat);
+	unsort(seat);
+	tell_no_more(seat);
+	LIST_REMOVE(seat, unsorted);
 	m->usable_seat[seat->index] = m->usable_seat[--m->usable];
 	m->usable_seat[seat->index]->index = seat->index;
 	d->usable--;
@@ -259,27 +321,6 @@ bool fleet_set_usable(struct server *s, bool usable)
 	return true;
 }
 
-/* The ordered trees are keyed by the ledger: a seat is taken out while that changes. */
-static void unsort(struct server *s)
-{
-	if (!s->usable)
-		return;
-	for (struct seat *seat = s->seats; seat; seat = seat->next_of_server) {
-		RB_REMOVE(seats_by_load, &seat->deployment->by_load, seat);
-		RB_REMOVE(seats_by_count, &seat->deployment->model->by_count, seat);
-	}
-}
-
-static void resort(struct server *s)
-{
-	if (!s->usable)
-		return;
-	for (struct seat *seat = s->seats; seat; seat = seat->next_of_server) {
-		RB_INSERT(seats_by_load, &seat->deployment->by_load, seat);
-		RB_INSERT(seats_by_count, &seat->deployment->model->by_count, seat);
-	}
-}
-
 /* Each of the last ten or so counts. Unsigned: a mean never leaves the range of what it is of. */
 static void note_recent(struct deployment *d, slo_load load)
 {
@@ -295,29 +336,23 @@ static void note_recent(struct deployment *d, slo_load load)
 void fleet_charge(struct seat *seat, slo_load load, struct charge *out)
 {
 	note_recent(seat->deployment, load);
-	unsort(seat->server);
+	changes(seat->server);
 	ledger_charge(&seat->server->ledger, load, out);
 	seat->turn = ++seat->deployment->model->turns;
-	resort(seat->server);
 }
 
 void fleet_charge_unseated(struct server *s, slo_load load, struct charge *out)
 {
-	unsort(s);
+	changes(s);
 	ledger_charge(&s->ledger, load, out);
-	resort(s);
 }
 
 slo_err fleet_release(struct server *s, struct charge *c)
 {
-	slo_err err;
-
 	if (c->ledger != &s->ledger)
 		return SLO_ESTALE;
-	unsort(s);
-	err = ledger_release(c);
-	resort(s);
-	return err;
+	changes(s);
+	return ledger_release(c);
 }
 
 /* What one request that we know nothing of weighs on s. */
@@ -351,9 +386,8 @@ void fleet_surplus_of(struct server *s, uint32_t n, slo_load load)
 		return;
 	if (n > s->surplus_count)
 		s->repairs[FLEET_REPAIR_SURPLUS] += n - s->surplus_count;
-	unsort(s);
+	changes(s);
 	ledger_adjust(&s->ledger, s->surplus_load, load, s->surplus_count, n);
-	resort(s);
 	s->surplus_count = n;
 	s->surplus_load = load;
 }
@@ -362,9 +396,8 @@ void fleet_seat_restore(struct seat *seat, uint64_t turn, size_t index)
 {
 	struct seat **usable_seat = seat->deployment->model->usable_seat;
 
-	unsort(seat->server);
+	unsort(seat);
 	seat->turn = turn;
-	resort(seat->server);
 	if (!seat->server->usable)
 		return;
 	usable_seat[seat->index] = usable_seat[index];
@@ -373,17 +406,18 @@ void fleet_seat_restore(struct seat *seat, uint64_t turn, size_t index)
 	seat->index = index;
 }
 
-struct seat *fleet_emptiest_seat(const struct deployment *d)
+struct seat *fleet_emptiest_seat(struct deployment *d)
 {
-	struct seats_by_load *tree = (struct seats_by_load *)&d->by_load;
-
-	return RB_MIN(seats_by_load, tree);
+	sort_all(d);
+	return RB_MIN(seats_by_load, &d->by_load);
 }
 
-struct seat *fleet_fullest_seat(const struct deployment *d, slo_load most)
+struct seat *fleet_fullest_seat(struct deployment *d, slo_load most)
 {
-	struct seat *found = NULL, *at = RB_ROOT(&d->by_load);
+	struct seat *found = NULL, *at;
 
+	sort_all(d);
+	at = RB_ROOT(&d->by_load);
 	while (at) {
 		if (at->server->ledger.used <= most) {
 			found = at;
@@ -395,11 +429,10 @@ struct seat *fleet_fullest_seat(const struct deployment *d, slo_load most)
 	return found;
 }
 
-struct seat *fleet_fewest_requests(const struct model *m)
+struct seat *fleet_fewest_requests(struct model *m)
 {
-	struct seats_by_count *tree = (struct seats_by_count *)&m->by_count;
-
-	return RB_MIN(seats_by_count, tree);
+	fleet_watch(m);
+	return RB_MIN(seats_by_count, &m->by_count);
 }
 
 static void check_order(const struct deployment *d)
@@ -410,7 +443,12 @@ static void check_order(const struct deployment *d)
 	RB_FOREACH (seat, seats_by_load, (struct seats_by_load *)&d->by_load) {
 		assert(seat->deployment == d && seat->server->usable);
 		assert(!before || compare_load(before, seat) < 0);
+		assert(seat->is_sorted && seat->is_told);
 		before = seat;
+		n++;
+	}
+	LIST_FOREACH (seat, &d->unsorted, unsorted) {
+		assert(seat->deployment == d && seat->server->usable && !seat->is_sorted);
 		n++;
 	}
 	assert(n == d->usable);
@@ -436,11 +474,11 @@ void fleet_check(const struct model *m)
 	assert(seats == m->seats && seats <= m->seats_cap);
 	RB_FOREACH (seat, seats_by_count, (struct seats_by_count *)&m->by_count) {
 		assert(!before || compare_count(before, seat) < 0);
-		assert(m->usable_seat[seat->index] == seat);
+		assert(m->usable_seat[seat->index] == seat && seat->is_sorted);
 		before = seat;
 		n++;
 	}
-	assert(n == m->usable && n == usable);
+	assert(n <= m->usable && m->usable == usable);
 	(void)before;
 	(void)n;
 	(void)usable;

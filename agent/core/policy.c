@@ -41,7 +41,7 @@ bool policy_ranks(enum slo_strategy s)
 	return strategies[s].ranks;
 }
 
-struct seat *policy_pick(enum slo_strategy s, const struct deployment *d, slo_load load)
+struct seat *policy_pick(enum slo_strategy s, struct deployment *d, slo_load load)
 {
 	struct seat *seat;
 
@@ -56,7 +56,7 @@ struct seat *policy_pick(enum slo_strategy s, const struct deployment *d, slo_lo
 	return seat;
 }
 
-struct seat *policy_least_request(const struct model *m)
+struct seat *policy_least_request(struct model *m)
 {
 	return fleet_fewest_requests(m);
 }

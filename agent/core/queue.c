@@ -365,6 +365,7 @@ slo_err queue_push(struct queue *q, slo_nsec now, struct request *r)
 	queue_look(q, now); /* whether r is a head counts at once */
 	enter(q, r);
 	q->length++;
+	q->model->waiting = true;
 	return SLO_OK;
 }
 
@@ -373,6 +374,7 @@ void queue_remove(struct queue *q, struct request *r)
 	leave(q, r);
 	r->bucket = NULL;
 	q->length--;
+	q->model->waiting = q->length > 0;
 }
 
 void queue_refresh(struct queue *q)
@@ -394,7 +396,7 @@ void queue_deployment_removed(struct queue *q)
 	queue_refresh(q);
 }
 
-static slo_load room_in(const struct deployment *d)
+static slo_load room_in(struct deployment *d)
 {
 	const struct seat *seat = fleet_emptiest_seat(d);
 	slo_load used;
@@ -407,7 +409,7 @@ static slo_load room_in(const struct deployment *d)
 	return used <= SLO_LOAD_ONE ? SLO_LOAD_ONE - used : 0;
 }
 
-static bool has_room(const struct deployment *d)
+static bool has_room(struct deployment *d)
 {
 	const struct seat *seat = fleet_emptiest_seat(d);
 
@@ -415,7 +417,7 @@ static bool has_room(const struct deployment *d)
 }
 
 /* The first blocked head before `end` that fits into the new room of d, or end. */
-static size_t first_fitting(const struct queue *q, const struct deployment *d, size_t end)
+static size_t first_fitting(const struct queue *q, struct deployment *d, size_t end)
 {
 	const slo_load *need = q->need[d->index];
 	slo_load room = room_in(d);
@@ -459,6 +461,7 @@ void queue_block(struct queue *q, struct bucket *b, slo_nsec now)
 	assert(at < q->heads && q->head[at].bucket == b);
 	q->untested[at] = 0;
 	b->tried = now;
+	fleet_watch(q->model);
 	for (size_t d = 0; d < q->model->deployments; d++)
 		q->need[d][b->slot] = NEED_NONE;
 	for (size_t i = 0; i < b->open; i++)

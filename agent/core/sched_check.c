@@ -46,6 +46,23 @@ static void check_leases(const struct sched *s, const struct server *server)
 	(void)n;
 }
 
+/* Whether a request of that load could be placed in d. */
+static bool has_place(const struct deployment *d, slo_load load)
+{
+	for (const struct seat *seat = d->seats; seat; seat = seat->next)
+		if (seat->server->usable && ledger_fits(seat->server->ledger.used, load))
+			return true;
+	return false;
+}
+
+/* Who waits hears of every change. */
+static void check_told(const struct model *m)
+{
+	for (size_t i = 0; m->waiting && i < m->deployments; i++)
+		for (const struct seat *seat = m->deployment[i]->seats; seat; seat = seat->next)
+			assert(seat->is_told == seat->server->usable);
+}
+
 /* After a decision round no head is left that could be placed. */
 static void check_settled(const struct sched *s, const struct sched_model *m)
 {
@@ -61,9 +78,7 @@ static void check_settled(const struct sched *s, const struct sched_model *m)
 		     o++) {
 			const struct deployment *d = m->fleet.deployment[options[o].deployment];
 
-			assert(options[o].infeasible ||
-			       !policy_pick((enum slo_strategy)r->strategy, d, options[o].load));
-			(void)d;
+			assert(options[o].infeasible || !has_place(d, options[o].load));
 		}
 		(void)n;
 	}
@@ -108,8 +123,11 @@ void sched_check(const struct sched *s)
 		queue_check(&m->queue);
 		queued += m->queue.length;
 		dispatched += m->dispatched;
-		if (!m->dirty)
+		assert(m->fleet.waiting == (m->queue.length > 0));
+		if (!m->dirty) {
 			check_settled(s, m);
+			check_told(&m->fleet);
+		}
 	}
 	assert(queued == s->requests.count[REQUEST_QUEUED]);
 	TAILQ_FOREACH (r, &s->requests.list[REQUEST_DISPATCHED], link)

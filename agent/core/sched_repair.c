@@ -35,14 +35,24 @@ void sched_lease_open_unseated(struct sched *s, struct request *r, struct server
 	hold(s, r, server);
 }
 
+static void room_in(struct sched *s, const struct seat *seat)
+{
+	seat->deployment->freed = true;
+	sched_mark_dirty(s, sched_model_of(seat->deployment));
+}
+
+/* There is room for those who wait for it. The others are not even looked at: models that share
+ * the server may be thousands. While it is not usable its seats are told nothing, but an end is
+ * an end, after which every model that waits decides anew. */
 static void room_on(struct sched *s, const struct server *server)
 {
-	for (const struct seat *seat = server->seats; seat; seat = seat->next_of_server) {
-		struct deployment *d = seat->deployment;
+	const struct seat *seat;
 
-		d->freed = true;
-		sched_mark_dirty(s, sched_model_of(d));
-	}
+	LIST_FOREACH (seat, &server->told, told)
+		room_in(s, seat);
+	for (seat = server->usable ? NULL : server->seats; seat; seat = seat->next_of_server)
+		if (seat->deployment->model->waiting)
+			room_in(s, seat);
 }
 
 void sched_lease_close(struct sched *s, slo_nsec now, struct request *r)

@@ -9,10 +9,20 @@
  * Everything comes and goes at run time. Only seats, deployments and models point to a seat; a
  * request points to its server's ledger, so whoever frees a server waits until it is idle.
  *
+ * The orders of seats are keyed by ledgers, and a server that thousands of models share changes
+ * with every request of any of them. So a change takes the server's seats out of the orders, and
+ * each goes back when its deployment is asked next: a model that nobody asks costs nothing.
+ *
+ *   ledger changes:  sorted --> unsorted      deployment is asked:  unsorted --> sorted
+ *
+ * `told` of a server are the seats that its next change concerns: the sorted ones, and those of
+ * models in which requests wait, for room may appear that they wait for.
+ *
  * Invariants (fleet_check):
- *  - a seat is in its deployment's load order, its model's count order and usable_seat[] if
- *    and only if its server is usable;
- *  - deployment.usable and model.usable count those seats, model.seats all;
+ *  - a seat is in usable_seat[] if and only if its server is usable; then it is either in its
+ *    deployment's load order and its model's count order, or on its deployment's `unsorted`;
+ *  - a sorted seat is told;
+ *  - deployment.usable and model.usable count usable seats, model.seats all;
  *  - the seats of a deployment are listed in ascending `order`. */
 #ifndef SLO_CORE_FLEET_H
 #define SLO_CORE_FLEET_H
@@ -33,6 +43,9 @@
 struct deployment;
 struct model;
 struct request;
+struct seat;
+LIST_HEAD(told_seats, seat);
+LIST_HEAD(unsorted_seats, seat);
 TAILQ_HEAD(leases, request);
 
 /* Why the ledger was put right without an end line. */
@@ -62,7 +75,8 @@ struct server {
 	struct heal_view view; /* heal.h */
 	struct latency_flow flow;
 	bool usable;
-	struct seat *seats;      /* one per model, linked by next_of_server */
+	struct seat *seats; /* one per model, linked by next_of_server */
+	struct told_seats told;
 	LIST_ENTRY(server) link; /* of the fleet */
 	void *owner;             /* the shell's; the core does not look at it */
 	uint64_t number;         /* the scheduler's, never given twice */
@@ -73,6 +87,9 @@ LIST_HEAD(servers, server);
 struct seat {
 	RB_ENTRY(seat) by_load;
 	RB_ENTRY(seat) by_count;
+	LIST_ENTRY(seat) unsorted; /* the deployment's, while usable and not in the orders */
+	LIST_ENTRY(seat) told;     /* the server's */
+	bool is_sorted, is_told;
 	struct server *server;
 	struct deployment *deployment;
 	struct seat *next_of_server;
@@ -104,6 +121,7 @@ struct deployment {
 	struct latency_force force;      /* what was learned, if source is not FLEET_GIVEN */
 	uint32_t refuting;               /* ends that speak against its profile, more than for it */
 	struct seats_by_load by_load; /* smallest load first, last configured first among equals */
+	struct unsorted_seats unsorted;
 	struct seat *seats, **seats_end;
 	size_t usable;
 	slo_load recent; /* running mean of what its requests weigh */
@@ -120,6 +138,7 @@ struct model {
 	struct seats_by_count by_count; /* fewest in flight first, longest not chosen first */
 	struct seat **usable_seat;      /* [usable], in no order */
 	size_t usable, seats, seats_cap;
+	bool waiting;           /* requests wait: its seats stay told */
 	uint64_t turns, orders; /* given out so far */
 	char *name;
 };
@@ -173,12 +192,14 @@ static inline uint32_t fleet_leases(const struct server *s)
 	return s->ledger.inflight - s->surplus_count;
 }
 
+/* What is told of changes from now on: every seat of the model. */
+void fleet_watch(struct model *m);
 /* The least loaded usable server; NULL: none. */
-struct seat *fleet_emptiest_seat(const struct deployment *d);
+struct seat *fleet_emptiest_seat(struct deployment *d);
 /* The most loaded usable one with at most `most`, first configured among equals; or NULL. */
-struct seat *fleet_fullest_seat(const struct deployment *d, slo_load most);
+struct seat *fleet_fullest_seat(struct deployment *d, slo_load most);
 /* The usable one with the fewest requests in flight; NULL: none. */
-struct seat *fleet_fewest_requests(const struct model *m);
+struct seat *fleet_fewest_requests(struct model *m);
 
 /* Aborts when an invariant is broken; for tests and debug builds. */
 void fleet_check(const struct model *m);

@@ -34,11 +34,11 @@ bool policy_ranks(enum slo_strategy s);
  *   slo, slo-least-load-pulling: smallest load, if it fits; a tie goes to the last configured
  *   slo-least-load:              smallest load, fitting or not; the same tie
  *   slo-pack-load:               largest load that fits; a tie goes to the first configured */
-struct seat *policy_pick(enum slo_strategy s, const struct deployment *d, slo_load load);
+struct seat *policy_pick(enum slo_strategy s, struct deployment *d, slo_load load);
 
 /* The server of all deployments with the fewest requests in flight, equal ones in turn; NULL:
  * none is usable. */
-struct seat *policy_least_request(const struct model *m);
+struct seat *policy_least_request(struct model *m);
 /* Any usable server of the model, all equally likely; NULL: none is usable. */
 struct seat *policy_random(const struct model *m, struct rng *rng);
 

@@ -216,6 +216,52 @@ static struct figures empty_queue(size_t servers, enum slo_strategy strategy, do
 	return figures_of(samples, SAMPLES);
 }
 
+/* As many models over the same eight servers, as LoRA adapters are: arrival, decision and end of a
+ * request for any of them. */
+static struct figures shared(size_t models)
+{
+	static int64_t samples[SAMPLES];
+	struct sched_model **all = calloc(models, sizeof(struct sched_model *));
+	struct rig r;
+
+	rig_init(&r, DEPLOYMENTS);
+	if (!all)
+		die("out of memory");
+	all[0] = r.m;
+	for (size_t i = 1; i < models; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "m%zu", i);
+		all[i] = sched_model_add(r.s, name, SLO_STRATEGY_SLO);
+		for (size_t d = 0; all[i] && d < DEPLOYMENTS; d++) {
+			struct deployment *dep = sched_deployment_add(all[i], "gpu");
+			struct server *server = all[0]->fleet.deployment[d]->seats->server;
+
+			if (!dep || sched_profile_set(r.s, dep, profile_of(d, PER_SERVER)) ||
+			    sched_server_seat(r.s, dep, server) != SLO_OK)
+				die("out of memory");
+		}
+		if (!all[i])
+			die("out of memory");
+	}
+	for (size_t i = 0; i < SAMPLES; i++) {
+		int64_t t;
+
+		r.now += 1000;
+		r.m = all[rng_below(&r.rng, models)];
+		t = clock_ns();
+		submit(&r, SLO_STRATEGY_SLO);
+		drain(&r);
+		if (r.count > 30)
+			end(&r, rng_below(&r.rng, r.count));
+		drain(&r);
+		samples[i] = clock_ns() - t;
+	}
+	rig_fini(&r);
+	free(all);
+	return figures_of(samples, SAMPLES);
+}
+
 static void fill(struct rig *r)
 {
 	while (r->m->queue.length < QUEUED) {
@@ -310,7 +356,8 @@ static struct figures in_vain(size_t servers)
 
 int main(void)
 {
-	struct figures f[2][STRATEGIES][FLEETS], vain;
+	static const size_t models[] = { 1, 5, 1000, 5000 };
+	struct figures f[2][STRATEGIES][FLEETS], vain, many[4];
 	double server_bytes = 0, request_bytes = 0, unused;
 
 	make_ids();
@@ -321,6 +368,8 @@ int main(void)
 			                        n + 1 == FLEETS ? &request_bytes : &unused);
 		}
 	vain = in_vain(1000);
+	for (size_t i = 0; i < 4; i++)
+		many[i] = shared(models[i]);
 	for (int q = 0; q < 2; q++) {
 		printf("\nns per decision, median / p99, %d deployments, %s\n%-16s", DEPLOYMENTS,
 		       q ? "100,000 waiting in 400 buckets" : "queue empty", "servers");
@@ -336,6 +385,9 @@ int main(void)
 	}
 	printf("\n10,000 servers with 100,000 waiting against 10 with none, slo: %.2f\n",
 	       f[1][0][FLEETS - 1].median / f[0][0][0].median);
+	for (size_t i = 0; i < 4; i++)
+		printf("a request and an end, 8 servers, %zu models on them: %.0f / %.0f ns\n",
+		       models[i], many[i].median, many[i].p99);
 	printf("a wake-up in vain, 1,000 full servers, 10 waiting heads: %.0f / %.0f ns\n",
 	       vain.median, vain.p99);
 	printf("memory: %.0f bytes per queued request with its id of %d, %.0f per server\n",

@@ -452,7 +452,7 @@ static void weigh(void *arg, const struct request *r)
 }
 
 /* Whether the deployment has room for a request that waits, in time or not. */
-static bool is_idle(const struct sched_model *m, const struct deployment *d)
+static bool is_idle(const struct sched_model *m, struct deployment *d)
 {
 	struct smallest least = { d, UINT64_MAX };
 

@@ -72,7 +72,7 @@ static int number(const struct seat *seat)
 	return seat ? seat->server->name[1] - '0' : -1;
 }
 
-static int pick(enum slo_strategy s, const struct deployment *d, slo_load load)
+static int pick(enum slo_strategy s, struct deployment *d, slo_load load)
 {
 	return number(policy_pick(s, d, load));
 }
