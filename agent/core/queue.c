@@ -31,12 +31,15 @@ void queue_init(struct queue *q, struct model *model, enum slo_late late)
 	q->model = model;
 	q->late = late;
 	q->looked = INT64_MIN;
+	LIST_INIT(&q->spare);
 }
 
 static void size_free(struct size *z)
 {
-	for (size_t k = 0; z && k < z->levels; k++)
+	for (size_t k = 0; z && k < z->levels; k++) {
+		free(z->level[k]->option);
 		free(z->level[k]);
+	}
 	free(z);
 }
 
@@ -44,6 +47,10 @@ void queue_fini(struct queue *q)
 {
 	for (size_t i = 0; i < QUEUE_BUCKETS; i++)
 		size_free(q->size[i]);
+	for (struct size *z; (z = LIST_FIRST(&q->spare));) {
+		LIST_REMOVE(z, spare);
+		size_free(z);
+	}
 	for (size_t d = 0; d < SLO_DEPLOYMENTS_MAX; d++)
 		free(q->need[d]);
 	free(q->head);
@@ -227,10 +234,12 @@ static bool reserve_expiry(struct queue *q, size_t count)
 	return true;
 }
 
-/* A bucket for each level that a request may come to. */
+/* A bucket for each level that a request may come to, with room for as many options. */
 static bool reserve_levels(struct queue *q, struct size *z)
 {
-	while (z->levels <= q->model->deployments) {
+	size_t levels = q->model->deployments + 1;
+
+	while (z->levels < levels) {
 		struct bucket *b;
 
 		if (!reserve_heads(q, q->buckets + 1))
@@ -241,15 +250,23 @@ static bool reserve_levels(struct queue *q, struct size *z)
 		b->slot = (uint32_t)q->buckets++;
 		z->level[z->levels++] = b;
 	}
+	for (size_t k = 0; k < z->levels; k++)
+		if (!grow_array((void **)&z->level[k]->option, levels, sizeof(struct rank_option)))
+			return false;
 	return true;
 }
 
 slo_err queue_deployment_added(struct queue *q)
 {
+	struct size *z;
+
 	if (q->cap > 0 && !reserve_heads(q, q->cap))
 		return SLO_ENOMEM;
 	for (size_t i = 0; i < QUEUE_BUCKETS; i++)
 		if (q->size[i] && !reserve_levels(q, q->size[i]))
+			return SLO_ENOMEM;
+	LIST_FOREACH (z, &q->spare, spare)
+		if (!reserve_levels(q, z))
 			return SLO_ENOMEM;
 	return SLO_OK;
 }
@@ -262,11 +279,43 @@ static size_t size_index(const struct request *r)
 /* Whether there is all that r, and what becomes of it, needs. */
 static bool reserve(struct queue *q, const struct request *r)
 {
+	struct size *z;
+
+	if (!reserve_expiry(q, q->length + 1))
+		return false;
+	if (q->size[size_index(r)] || !LIST_EMPTY(&q->spare))
+		return true;
+	z = calloc(1, sizeof(*z));
+	if (!z)
+		return false;
+	if (!reserve_levels(q, z)) {
+		q->buckets -= z->levels; /* their slots were the last ones */
+		size_free(z);
+		return false;
+	}
+	LIST_INSERT_HEAD(&q->spare, z, spare);
+	return true;
+}
+
+static struct size *size_of(struct queue *q, const struct request *r)
+{
 	struct size **z = &q->size[size_index(r)];
 
-	if (!*z)
-		*z = calloc(1, sizeof(**z));
-	return *z && reserve_levels(q, *z) && reserve_expiry(q, q->length + 1);
+	if (!*z) {
+		*z = LIST_FIRST(&q->spare);
+		LIST_REMOVE(*z, spare);
+	}
+	return *z;
+}
+
+static void size_left(struct queue *q, const struct request *r)
+{
+	struct size **z = &q->size[size_index(r)];
+
+	if (--(*z)->count > 0)
+		return;
+	LIST_INSERT_HEAD(&q->spare, *z, spare);
+	*z = NULL;
 }
 
 /* Gives r its place by what is known at q->looked. */
@@ -276,8 +325,10 @@ static void enter(struct queue *q, struct request *r)
 	size_t options = rank_options(q->model, r, option);
 	uint32_t level = level_of(option, options, q->looked);
 	bool serve = q->late == SLO_LATE_SERVE, leads;
-	struct bucket *b = q->size[size_index(r)]->level[serve ? level : 0];
+	struct size *z = size_of(q, r);
+	struct bucket *b = z->level[serve ? level : 0];
 
+	z->count++;
 	r->start = options == 0 ? INT64_MIN : level == 0 && serve ? SLO_NEVER : option[0].start;
 	r->bucket = b;
 	r->expiry = UINT32_MAX;
@@ -306,6 +357,7 @@ static void leave(struct queue *q, struct request *r)
 		b->first = RB_NEXT(waiting, &b->waiting, r);
 	}
 	RB_REMOVE(waiting, &b->waiting, r);
+	size_left(q, r);
 	if (!head || !b->first)
 		return;
 	b->options = (uint32_t)rank_options(q->model, b->first, b->option);
@@ -327,6 +379,8 @@ static struct request *take_all(struct queue *q)
 		}
 		b->first = NULL;
 	}
+	for (r = chain; r; r = RB_LEFT(r, place))
+		size_left(q, r);
 	q->heads = 0;
 	q->expiring = 0;
 	return chain;
@@ -507,12 +561,16 @@ void queue_check(const struct queue *q)
 	size_t length = 0, heads = 0;
 
 	for (size_t i = 0; i < QUEUE_BUCKETS; i++) {
+		size_t count = 0;
+
 		for (size_t k = 0; q->size[i] && k < q->size[i]->levels; k++) {
 			size_t n = check_bucket(q, q->size[i]->level[k], k);
 
-			length += n;
+			count += n;
 			heads += n > 0;
 		}
+		assert(q->size[i] ? count > 0 && count == q->size[i]->count : count == 0);
+		length += count;
 	}
 	for (size_t i = 1; i < q->heads; i++)
 		assert(stands_before(&q->head[i - 1], q->head[i].bucket));

@@ -50,16 +50,19 @@ struct bucket {
 	/* Of the head, as of when it became that: */
 	slo_nsec
 	    start; /* of its most relaxed option; INT64_MIN without any, SLO_NEVER behind all */
-	slo_nsec tried;         /* when it was blocked */
-	uint32_t options, open; /* open: the first of them that it may go to now */
-	struct rank_option option[SLO_DEPLOYMENTS_MAX];
+	slo_nsec tried;             /* when it was blocked */
+	uint32_t options, open;     /* open: the first of them that it may go to now */
+	struct rank_option *option; /* [levels of the size - 1] */
 };
 
 /* The buckets of one size: all that its requests can come to, so that none is missing then. */
 struct size {
+	size_t count; /* requests */
 	size_t levels;
 	struct bucket *level[SLO_DEPLOYMENTS_MAX + 1];
+	LIST_ENTRY(size) spare;
 };
+LIST_HEAD(sizes, size);
 
 struct expiry {
 	slo_nsec at; /* after that the request has one option less */
@@ -74,8 +77,9 @@ struct head {
 struct queue {
 	struct model *model;
 	enum slo_late late;
-	struct size *size[QUEUE_BUCKETS];    /* NULL until used */
-	size_t buckets;                      /* allocated */
+	struct size *size[QUEUE_BUCKETS];    /* NULL: no request has that size */
+	struct sizes spare;                  /* of no size now */
+	size_t buckets;                      /* allocated, spare ones included */
 	size_t length;                       /* requests */
 	struct head *head;                   /* [cap], `heads` used, sorted */
 	uint16_t *slot;                      /* [cap], beside head */
