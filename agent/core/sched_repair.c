@@ -117,6 +117,23 @@ bool sched_expire_oldest(struct sched *s, slo_nsec now, struct server *server)
 	return r != NULL;
 }
 
+/* Each list is in order of dispatch. */
+static size_t expire_until(struct sched *s, slo_nsec now, const struct leases *list, slo_nsec until)
+{
+	struct request *r;
+	size_t n = 0;
+
+	for (; (r = TAILQ_FIRST(list)) && r->since <= until; n++)
+		sched_lease_expire(s, now, r, FLEET_REPAIR_EXPIRED);
+	return n;
+}
+
+size_t sched_expire_until(struct sched *s, slo_nsec now, struct server *server, slo_nsec until)
+{
+	return expire_until(s, now, &server->departed, until) +
+	       expire_until(s, now, &server->leases, until);
+}
+
 void sched_process_changed(struct sched *s, slo_nsec now)
 {
 	struct server *server;

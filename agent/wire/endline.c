@@ -177,6 +177,11 @@ static const struct {
 	{ "is stopping", SLO_SERVER_DRAIN },
 };
 
+/* What a check says where nobody listens; in other reasons there may be words of the server. */
+static const char refused[] =
+    "is DOWN, reason: Layer4 connection problem, info: \"Connection refused";
+static const char idle[] = " 0 sessions active,";
+
 /* rest is what stands behind "Server ". Whether this is a message about a server, if only one that
  * changes nothing. */
 static bool parse_server(struct slice rest, struct endline *e)
@@ -193,6 +198,8 @@ static bool parse_server(struct slice rest, struct endline *e)
 		e->state = changes[i].state;
 		e->be = be;
 		e->srv = srv;
+		e->refused = slice_starts(rest, refused);
+		e->idle = e->refused && memmem(rest.p, rest.len, idle, sizeof(idle) - 1);
 		break;
 	}
 	return true;

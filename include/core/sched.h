@@ -235,6 +235,9 @@ void sched_give_back(struct sched *s);
 void sched_server_surplus(struct sched *s, struct server *server, uint32_t count);
 /* Gives up the lease that was dispatched first, departed ones aside. False: there is none. */
 bool sched_expire_oldest(struct sched *s, slo_nsec now, struct server *server);
+/* Gives up all leases that were dispatched until then: the server's process has ended. Returns how
+ * many. */
+size_t sched_expire_until(struct sched *s, slo_nsec now, struct server *server, slo_nsec until);
 /* A HAProxy process took the place of another: what it was asked to serve so far, and what arrived
  * at it, may still run there unseen. All leases are departed ones. */
 void sched_process_changed(struct sched *s, slo_nsec now);

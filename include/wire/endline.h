@@ -7,6 +7,7 @@
 #ifndef SLO_WIRE_ENDLINE_H
 #define SLO_WIRE_ENDLINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,6 +47,9 @@ struct endline {
 	struct slice enc; /* content-encoding of the answer */
 	uint64_t dropped;
 	enum slo_server_state state; /* ENDLINE_SERVER: up, down, maint or drain */
+	/* Down because nobody listens there: its process has ended, or ends. `idle`: and HAProxy
+	 * has nothing open there any more. */
+	bool refused, idle;
 };
 
 /* One line or datagram, with or without its line end. Fields that the kind does not have are

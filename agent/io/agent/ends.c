@@ -292,6 +292,8 @@ bool ends_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, b
 		break;
 	case ENDLINE_SERVER:
 		a->stats.notices++;
+		if (e.refused)
+			roster_server_ended(a, now, e.be, e.srv, e.idle);
 		roster_server_told(a, now, e.be, e.srv, e.state);
 		break;
 	case ENDLINE_STOPPED:

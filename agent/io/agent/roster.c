@@ -416,13 +416,43 @@ void roster_server_seen(struct agent *a, slo_nsec now, const char *backend, cons
 		told(a, now, b, slice_of(server), state, a->roster.viewing);
 }
 
+/* HAProxy may have written no end line for what the process left unanswered. */
+static void give_up(struct agent *a, slo_nsec now, struct roster_server *s)
+{
+	size_t n = sched_expire_until(a->sched, now, s->server, s->ended);
+
+	s->ended = 0;
+	if (n > 0)
+		log_limited(
+		    a->log, now, LOG_CAUSE_FLEET, LOG_NOTICE,
+		    "server %s: its process has ended, so %zu requests that have no end line "
+		    "are over",
+		    s->key, n);
+}
+
+void roster_server_ended(struct agent *a, slo_nsec now, struct slice backend, struct slice server,
+                         bool idle)
+{
+	struct roster_server *s = roster_server_find(&a->roster, backend, server);
+
+	if (!s || is_polled(a))
+		return;
+	s->ended = now;
+	if (idle)
+		give_up(a, now, s);
+}
+
 void roster_server_told(struct agent *a, slo_nsec now, struct slice backend, struct slice server,
                         enum slo_server_state state)
 {
 	struct roster_backend *b = roster_backend_find(&a->roster, backend);
+	struct roster_server *s;
 
 	if (b)
 		told(a, now, b, server, state, false);
+	if (b && state == SLO_SERVER_UP && (s = roster_server_find(&a->roster, backend, server)) &&
+	    s->ended)
+		give_up(a, now, s);
 }
 
 void roster_backend_stopped(struct agent *a, slo_nsec now, struct slice backend)

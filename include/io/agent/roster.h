@@ -51,6 +51,7 @@ struct roster_server {
 	struct server_stats stats;
 	SLIST_HEAD(, served) served; /* by model */
 	struct failing failing;
+	slo_nsec ended; /* its process, as a notice told; 0: none did since it was up */
 	enum slo_server_state state;
 	enum slo_server_state best; /* in the present view, if seen_in is its number */
 	uint64_t seen_in;           /* the last view that named it */
@@ -109,6 +110,11 @@ void roster_server_seen(struct agent *a, slo_nsec now, const char *backend, cons
 /* A notice. It makes no server known where polls do. */
 void roster_server_told(struct agent *a, slo_nsec now, struct slice backend, struct slice server,
                         enum slo_server_state state);
+/* A pushed message says that nobody listens there, so the server's process has ended: what was sent
+ * to it until now is over, at once if HAProxy has nothing open there, else when it is up again.
+ * With the runtime API polls tell that better. roster_server_told() follows. */
+void roster_server_ended(struct agent *a, slo_nsec now, struct slice backend, struct slice server,
+                         bool idle);
 /* A process that served the backend has stopped. The one in its place begins with all servers UP
  * and is silent about those that stay so: without polls to tell, what the old one said is void. */
 void roster_backend_stopped(struct agent *a, slo_nsec now, struct slice backend);

@@ -1,0 +1,294 @@
+/* What end lines and notices make the agent count and say. Each of two servers holds one request;
+ * of idle ones the last, s2, is chosen. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "inproc.h"
+#include "io/agent/ends.h"
+
+#define SECOND SLO_NSEC_PER_SEC
+
+struct fixture {
+	struct inproc p;
+	struct peer spop;
+	unsigned int asked;
+};
+
+static int make(void **state)
+{
+	static struct fixture f;
+	uint8_t hello[256], room[512];
+	struct spop_frame frame;
+
+	memset(&f, 0, sizeof(f));
+	inproc_open(&f.p);
+	inproc_write_conf(&f.p, "", "", "");
+	inproc_start(&f.p);
+	peer_open(&f.spop, &f.p, "spop");
+	peer_send(&f.spop, hello, say_hello(hello, sizeof(hello), false));
+	inproc_turn(&f.p, 4);
+	assert_true(peer_frame(&f.spop, room, &frame));
+	*state = &f;
+	return 0;
+}
+
+static int drop(void **state)
+{
+	struct fixture *f = *state;
+
+	peer_close(&f->spop);
+	inproc_turn(&f->p, 3);
+	inproc_stop(&f->p);
+	inproc_close(&f->p);
+	return 0;
+}
+
+static void goes_to(struct fixture *f, const char *server)
+{
+	uint8_t data[512], room[512];
+	struct spop_frame frame;
+	char id[16], text[32] = "";
+
+	snprintf(id, sizeof(id), "r%u", ++f->asked);
+	peer_send(&f->spop, data, say_notify(data, sizeof(data), f->asked, id, "m"));
+	inproc_turn(&f->p, 3);
+	assert_true(peer_frame(&f->spop, room, &frame));
+	assert_true(ack_text(&frame, "server", text, sizeof(text)));
+	assert_string_equal(text, server);
+}
+
+static void line(struct fixture *f, const char *text)
+{
+	assert_true(
+	    ends_line(f->p.agent, inproc_clock, (const uint8_t *)text, strlen(text), true, "test"));
+	inproc_turn(&f->p, 2);
+}
+
+/* The last request ends. */
+static void ends(struct fixture *f, const char *rest)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "slo1 id=r%u %s", f->asked, rest);
+	line(f, text);
+}
+
+static const struct roster_server *server(struct fixture *f, const char *name)
+{
+	return roster_server(roster_find(f->p.agent, "b", name));
+}
+
+static const struct served *served(struct fixture *f, const char *name)
+{
+	return roster_served(server(f, name), f->p.agent->models[0]);
+}
+
+static void an_answer_counts_for_the_server_that_gave_it(void **state)
+{
+	static const struct {
+		const char *rest;
+		enum elsewhere why;
+		const char *said;
+	} cases[] = {
+		{ "be=b srv=s1 st=200 ts=---- ta=5 bytes=900 rc=+1", ELSEWHERE_REDISPATCHED,
+		  "refused the connection" },
+		{ "be=b srv=s1 st=200 ts=---- ta=5 bytes=900 rc=0", ELSEWHERE_SKIPPED,
+		  "use-server" },
+		{ "be=b srv=s1 st=200 ts=---- ta=5 bytes=900", ELSEWHERE_SKIPPED, "use-server" },
+		{ "be=b srv=s9 st=200 ts=---- ta=5 bytes=900 rc=0", ELSEWHERE_UNKNOWN,
+		  "named alike" },
+		{ "be=c srv=s2 st=200 ts=---- ta=5 bytes=900 rc=0", ELSEWHERE_UNKNOWN,
+		  "named alike" },
+		{ "be=b srv=s1 st=200 ts=---- ta=5 bytes=900 rc=0 err=1", ELSEWHERE_UNHEARD,
+		  "timeout processing" },
+	};
+	struct fixture *f = *state;
+	uint64_t counted[ELSEWHERES] = { 0 };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		goes_to(f, "s2");
+		(void)inproc_log(&f->p);
+		ends(f, cases[i].rest);
+		assert_true(inproc_logged(&f->p, cases[i].said));
+		counted[cases[i].why]++;
+		assert_memory_equal(counted, served(f, "s2")->elsewhere, sizeof(counted));
+	}
+	assert_int_equal(served(f, "s1")->responses[RESPONSE_2XX], 4);
+	assert_int_equal(served(f, "s2")->responses[RESPONSE_2XX], 0);
+	assert_int_equal(server(f, "s1")->stats.requests, 3); /* not the one without a decision */
+	goes_to(f, "s2");
+	ends(f, "be=b srv=s2 st=200 ts=---- ta=5 bytes=900");
+	assert_memory_equal(counted, served(f, "s2")->elsewhere, sizeof(counted));
+	assert_int_equal(server(f, "s2")->stats.requests, 1);
+}
+
+static void answers_are_counted_by_class(void **state)
+{
+	/* No three failures in a row, or s2 were set aside. */
+	static const struct {
+		const char *rest;
+		enum response r;
+	} cases[] = {
+		{ "srv=s2 st=204 ts=----", RESPONSE_2XX },
+		{ "srv=s2 st=307 ts=----", RESPONSE_3XX },
+		{ "srv=s2 st=404 ts=----", RESPONSE_4XX },
+		{ "srv=s2 st=200 ts=SD--", RESPONSE_BROKEN },
+		{ "srv=s2 st=200 ts=sD--", RESPONSE_BROKEN },
+		{ "srv=s2 st=200 ts=----", RESPONSE_2XX },
+		{ "srv=s2 st=502 ts=SH--", RESPONSE_5XX },
+		{ "srv=s2 st=-1 ts=SD--", RESPONSE_NONE },
+		{ "srv=s2 st=200 ts=----", RESPONSE_2XX },
+		{ "srv=s2 st=200 ts=CD--", RESPONSE_LEFT },
+		{ "srv=s2 st=-1 ts=CC--", RESPONSE_LEFT },
+	};
+	struct fixture *f = *state;
+	uint64_t counted[RESPONSES] = { 0 };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		goes_to(f, "s2");
+		ends(f, cases[i].rest);
+		counted[cases[i].r]++;
+		assert_memory_equal(counted, served(f, "s2")->responses, sizeof(counted));
+	}
+}
+
+static uint64_t first_tokens(const struct fixture *f)
+{
+	return f->p.agent->models[0]->stats.ttft.total;
+}
+
+/* The clients of this test ask for whole answers; that HAProxy saw a stream is said by tf=. */
+static void the_first_token_is_told_by_the_first_byte_of_a_stream(void **state)
+{
+	struct fixture *f = *state;
+
+	goes_to(f, "s2");
+	ends(f, "be=b srv=s2 st=200 ts=---- tr=3 ta=900 bytes=900");
+	assert_int_equal(first_tokens(f), 0);
+	goes_to(f, "s2");
+	ends(f, "be=b srv=s2 st=200 ts=---- tr=3 ta=900 bytes=900 tf=700");
+	assert_int_equal(first_tokens(f), 1);
+	assert_true(f->p.agent->models[0]->stats.ttft.sum >= 0.7);
+	goes_to(f, "s2");
+	ends(f, "be=b srv=s2 st=200 ts=---- tr=3 ta=900 bytes=900 tf=-");
+	assert_int_equal(first_tokens(f), 1);
+}
+
+static size_t dispatched(const struct fixture *f)
+{
+	return sched_counts(f->p.agent->sched).dispatched;
+}
+
+#define REFUSED                                                                                  \
+	"Server b/s2 is DOWN, reason: Layer4 connection problem, info: \"Connection refused\", " \
+	"check duration: 0ms. 1 active and 0 backup servers left. "
+
+static void requests_of_a_process_that_has_ended_are_over(void **state)
+{
+	struct fixture *f = *state;
+
+	goes_to(f, "s2");
+	goes_to(f, "s1");
+	line(f, REFUSED "0 sessions active, 0 requeued, 0 remaining in queue.");
+	assert_int_equal(dispatched(f), 1);
+	assert_true(inproc_logged(&f->p, "server b/s2: its process has ended, so 1 requests"));
+	line(f, "Server b/s2 is UP, reason: Layer7 check passed.");
+	goes_to(f, "s2");
+	assert_int_equal(dispatched(f), 2);
+}
+
+/* It closed its socket and finishes what it has. What it left undone is over when another process
+ * is there. */
+static void requests_of_a_process_that_ends_are_over_when_the_next_one_is_up(void **state)
+{
+	struct fixture *f = *state;
+
+	goes_to(f, "s2");
+	line(f, REFUSED "1 sessions active, 0 requeued, 0 remaining in queue.");
+	assert_int_equal(dispatched(f), 1);
+	line(f, "Server b/s2 is UP, reason: Layer7 check passed.");
+	assert_int_equal(dispatched(f), 0);
+}
+
+static void a_server_that_is_only_slow_keeps_its_requests(void **state)
+{
+	static const char *const reasons[] = {
+		"Layer4 timeout, check duration: 1001ms. 1 active and 0 backup servers left. 0 "
+		"sessions active, 0 requeued, 0 remaining in queue.",
+		"Layer7 wrong status, code: 503, info: \"Connection refused 0 sessions active,\"",
+		"Layer7 timeout, check duration: 1001ms.",
+	};
+	struct fixture *f = *state;
+	char text[300];
+
+	goes_to(f, "s2");
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		snprintf(text, sizeof(text), "Server b/s2 is DOWN, reason: %s", reasons[i]);
+		line(f, text);
+		line(f, "Server b/s2 is UP, reason: Layer7 check passed.");
+		assert_int_equal(dispatched(f), 1);
+	}
+}
+
+static void ask_in_vain(struct fixture *f, const char *server)
+{
+	goes_to(f, server);
+	/* Its end is not told: the lease is given up, so that there is room for the next. */
+	while (sched_expire_oldest(f->p.agent->sched, inproc_clock,
+	                           roster_find(f->p.agent, "b", server)))
+		;
+}
+
+static void that_no_end_line_ever_comes_is_told_once(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 8; i++)
+		ask_in_vain(f, "s2");
+	assert_false(inproc_logged(&f->p, "no end line"));
+	inproc_pass(&f->p, 30 * SECOND);
+	ask_in_vain(f, "s2");
+	assert_true(inproc_logged(&f->p, "9 requests went to servers"));
+	ask_in_vain(f, "s2");
+	assert_false(inproc_logged(&f->p, "no end line"));
+}
+
+static void end_lines_or_a_ring_are_no_silence(void **state)
+{
+	struct fixture *f = *state;
+	struct peer ring;
+
+	peer_open(&ring, &f->p, "events");
+	inproc_turn(&f->p, 2);
+	for (int i = 0; i < 8; i++)
+		ask_in_vain(f, "s2");
+	inproc_pass(&f->p, 31 * SECOND);
+	ask_in_vain(f, "s2");
+	assert_false(inproc_logged(&f->p, "no end line"));
+	ends(f, "be=b srv=s2 st=200 ts=----");
+	peer_close(&ring);
+	inproc_turn(&f->p, 3);
+	ask_in_vain(f, "s2");
+	assert_false(inproc_logged(&f->p, "no end line"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(an_answer_counts_for_the_server_that_gave_it),
+		TEST(answers_are_counted_by_class),
+		TEST(the_first_token_is_told_by_the_first_byte_of_a_stream),
+		TEST(requests_of_a_process_that_has_ended_are_over),
+		TEST(requests_of_a_process_that_ends_are_over_when_the_next_one_is_up),
+		TEST(a_server_that_is_only_slow_keeps_its_requests),
+		TEST(that_no_end_line_ever_comes_is_told_once),
+		TEST(end_lines_or_a_ring_are_no_silence),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
