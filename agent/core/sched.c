@@ -196,6 +196,7 @@ static void fill(struct sched *s, slo_nsec now, struct request *r, const struct 
 	r->sequences = sequences_of(req);
 	r->limit = req->max_output < 0 ? -1 : (int32_t)tokens_clamp(req->max_output);
 	r->mute = (uint8_t)req->mute;
+	r->class = (uint8_t)req->class;
 	r->output =
 	    (int32_t)tokens_clamp(req->output < 0 ? predict_output(s, now, r, req) : req->output);
 	r->strategy = (uint8_t)req->strategy;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "io/agent/agent.h"
+#include "wire/body_class.h"
 
 static struct agent_model *exact_model(const struct agent *a, struct slice name)
 {
@@ -113,10 +114,16 @@ static int64_t times(int64_t each, int64_t sequences)
 	return each > INT32_MAX / sequences ? INT32_MAX : each * sequences;
 }
 
-/* The request's own limit; -1: none. */
+/* The limit of each answer, as the client set it; -1: none. */
+static int64_t stated_limit(const struct ask *ask)
+{
+	return ask->msg->max_tokens >= 0 ? ask->msg->max_tokens : ask->body.max_tokens;
+}
+
+/* The limit of all together; -1: none. */
 static int64_t output_limit(const struct ask *ask)
 {
-	int64_t max = ask->msg->max_tokens >= 0 ? ask->msg->max_tokens : ask->body.max_tokens;
+	int64_t max = stated_limit(ask);
 
 	if (ask->endpoint.kind == ENDPOINT_READ)
 		return 0;
@@ -136,7 +143,7 @@ static unsigned mute_of(const struct ask *ask)
 		mute |= LESSON_NO_OUTPUT | LESSON_NO_SIZE;
 	if (ask->endpoint.kind == ENDPOINT_READ)
 		mute |= LESSON_NO_ANSWER;
-	if (ask->msg->max_tokens < 0 && b->max_tokens < 0)
+	if (stated_limit(ask) < 0)
 		mute |= LESSON_NO_LIMIT;
 	if (b->bulky)
 		mute |= LESSON_NO_SIZE;
@@ -169,6 +176,7 @@ struct sched_request ask_request(struct agent *a, const struct ask *ask, slo_nse
 		.min_output = times(body->min_tokens, body->sequences),
 		.sequences = body->sequences,
 		.mute = mute_of(ask),
+		.class = body_class(body, &ask->endpoint, stated_limit(ask)),
 		.stream = body->stream || unseen || ask->endpoint.stream,
 		.stream_guessed = unseen && !ask->endpoint.stream,
 		.created = now,

@@ -11,6 +11,7 @@
 
 #include "exact.h"
 #include "scanned.h"
+#include "wire/body_class.h"
 
 static const char long_text[] =
     "The scheduler holds a request until a server has room for it, and then it names that server. ";
@@ -465,6 +466,42 @@ static void a_form_may_be_cut_at_every_byte(void **state)
 	}
 }
 
+static void what_is_answered_alike_is_of_one_class(void **state)
+{
+	static const struct {
+		const char *path, *body;
+		int64_t limit;
+		unsigned class;
+	} cases[] = {
+		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", -1, 0 },
+		{ "/v1/chat/completions", "{'messages':[{'content':'x'}],'stream':true}", -1, 1 },
+		{ "/v1/completions", "{'prompt':'x'}", -1, 2 },
+		{ "/generate_stream", "{'inputs':'x'}", -1, 3 },
+		{ "/v1/chat/completions", "{'response_format':{'type':'json_object'}}", -1, 4 },
+		{ "/v1/responses", "{'tools':[{'a':1}],'input':'x','stream':true}", -1, 7 },
+		{ "/v1/responses", "{'tools':[{'a':1}],'text':{'format':{'type':'json_schema'}}}",
+		  -1, 4 },
+		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", 1, 8 },
+		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", 16, 8 },
+		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", 17, 16 },
+		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", 256, 16 },
+		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", 257, 24 },
+		{ "/v1/messages", "{'tools':[{'a':1}],'stream':true}", INT32_MAX, 31 },
+		{ "/unheard/of", "{'messages':[{'content':'x'}]}", -1, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct endpoint e = endpoint_of(words(cases[i].path));
+		struct scanned s;
+
+		scan_quoted(&s, cases[i].body);
+		assert_int_equal(body_class(&s.b, &e, cases[i].limit), cases[i].class);
+		assert_true(cases[i].class < BODY_CLASSES);
+		done(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -478,6 +515,7 @@ int main(void)
 		cmocka_unit_test(of_prompts_given_twice_the_last_counts),
 		cmocka_unit_test(a_member_may_come_many_times),
 		cmocka_unit_test(what_kind_of_answer_is_asked_for),
+		cmocka_unit_test(what_is_answered_alike_is_of_one_class),
 		cmocka_unit_test(a_body_that_cannot_be_read_is_told_by_its_bytes_or_headers),
 		cmocka_unit_test(tokens_of_what_cannot_be_read_follow_from_its_size),
 		cmocka_unit_test(a_form_names_its_model),
