@@ -166,6 +166,15 @@ static void refused(struct page *p, const struct agent_model *m)
 	}
 }
 
+static void ends_total(struct page *p, const struct agent_model *m)
+{
+	for (int o = 0; o < LESSON_OUTCOME_COUNT; o++) {
+		open_labels(p->f, "ends_total", m->conf->name);
+		fprintf(p->f, ",outcome=\"%s\"} %" PRIu64 "\n",
+		        lesson_outcome_name((enum lesson_outcome)o), m->stats.ends[o]);
+	}
+}
+
 static void prompt_factor(struct page *p, const struct agent_model *m)
 {
 	open_labels(p->f, "prompt_factor", m->conf->name);
@@ -362,6 +371,13 @@ static void of_peers(FILE *f, const struct agent *a)
 			        r == FRAME_OK ? "ok" : "error", a->stats.frames[k][r]);
 	render_simple(f, "unknown_strategy_total", "counter",
 	              "Requests that name an unknown strategy.", (double)a->stats.unknown_strategy);
+	render_simple(f, "bad_arguments_total", "counter",
+	              "Numbers in headers of clients that are none.",
+	              (double)a->stats.bad_arguments);
+	render_family(f, "bodies_total", "counter", "Request bodies by what they were.");
+	for (int i = 0; i < BODY_FORMS; i++)
+		fprintf(f, "slo_spoa_bodies_total{form=\"%s\"} %" PRIu64 "\n",
+		        body_form_name((enum body_form)i), a->stats.bodies[i]);
 	render_family(f, "client_limits_total", "counter",
 	              "Requests whose client asked for more than the model's limits allow.");
 	fprintf(f,
@@ -415,6 +431,8 @@ const struct render_part render_metrics_parts[] = {
 	  .model = missed },
 	{ "refused_total", "counter", "Refusals with slo-failure by the target that decided.",
 	  .model = refused },
+	{ "ends_total", "counter", "Requests that were on a server, by how they ended.",
+	  .model = ends_total },
 	{ "prompt_factor", "gauge", "Learned correction of estimated prompt tokens.",
 	  .model = prompt_factor },
 	{ "server_load", "gauge", "Share of a server in use; 1 is full.", .seat = server_load },

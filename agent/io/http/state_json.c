@@ -134,6 +134,28 @@ static json_t *decisions_state(const struct decision_stats *d)
 	return list;
 }
 
+/* Names that clients ask for in vain. */
+static json_t *unknown_state(const struct unknown_models *u)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < u->count; i++)
+		json_array_append_new(list,
+		                      json_pack("{s:s, s:I}", "model", u->model[i].name, "requests",
+		                                (json_int_t)u->model[i].requests));
+	return list;
+}
+
+static json_t *ends_state(const uint64_t ends[LESSON_OUTCOME_COUNT])
+{
+	json_t *object = json_object();
+
+	for (int o = 0; o < LESSON_OUTCOME_COUNT; o++)
+		json_object_set_new(object, lesson_outcome_name((enum lesson_outcome)o),
+		                    json_integer((json_int_t)ends[o]));
+	return object;
+}
+
 static json_t *estimator_state(const struct estimator *e)
 {
 	return json_pack("{s:f, s:I, s:f, s:f}", "prompt_factor", estimator_factor(e),
@@ -211,6 +233,7 @@ static void open_state(struct page *p)
 	    (json_int_t)a->stats.event_connections, "redis", render_redis_state(p->sources->redis));
 
 	json_object_set_new(state, "pid", json_integer(getpid()));
+	json_object_set_new(state, "unknown_models", unknown_state(&a->unknown));
 	json_object_set_new(state, "haproxy", haproxy_state(p->sources->haproxy, now));
 	fputc('{', p->f);
 	members(p, state);
@@ -238,6 +261,7 @@ static void open_model(struct page *p, const struct agent_model *m)
 	                  "outcomes", outcomes_state(m), "estimator",
 	                  estimator_state(&m->sched->estimator), "predictor_samples",
 	                  (json_int_t)predictor_samples(m->sched->predictor, clock_nsec()));
+	json_object_set_new(state, "ends", ends_state(m->stats.ends));
 	fputs(p->model > 0 ? "," : "", p->f);
 	p->failed |= !name || json_dumpf(name, p->f, JSON_ENCODE_ANY) != 0;
 	json_decref(name);

@@ -1,0 +1,131 @@
+"""Requests as clients of all kinds send them, through HAProxy: which the agent is asked for, what it
+says, and what it counts."""
+import asyncio
+import gzip
+import json
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+from case import CHAT, TEXT, StackCase, body_of, text_of  # noqa: E402
+from client import Http1, Http2  # noqa: E402
+from stack import MODEL  # noqa: E402
+
+ASK = "slo_spoa_spop_frames_total"
+FORM = {"content-type": "multipart/form-data; boundary=XyZ"}
+
+
+def aliases(conf):
+    conf["models"][MODEL]["aliases"] = ["llama2-7b-*", "base:*", "[Ll]lama2"]
+
+
+def form(*fields):
+    text = "".join(f'--XyZ\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields)
+    file = ('--XyZ\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n'
+            'Content-Type: audio/wav\r\n\r\n')
+    return text.encode() + file.encode() + bytes(range(256)) * 40 + b"\r\n--XyZ--\r\n"
+
+
+class Traffic(StackCase):
+    options = {"config": aliases}
+
+    def decided(self, answer):
+        got = answer.headers
+        return got.get("x-slo-verdict"), got.get("x-slo-reason")
+
+    async def test_only_what_may_be_work_is_asked_for_and_what_is_none_passes(self):
+        idle = ["/v1/messages/count_tokens", "/v1/responses/input_tokens", "/v1/tokenize", "/v1/files",
+                "/v1/load_lora_adapter", "/v1/responses/resp_1/cancel", "/gate/v1/chat/completions/render",
+                "/v1/messages/count_tokens/?beta=true"]
+        for kind in (Http1, Http2):
+            for path in idle:
+                with self.subTest(kind=kind.__name__, path=path):
+                    answer = await self.post(body=body_of(CHAT), path=path, client=self.client(kind))
+                    self.assertEqual(self.decided(answer), ("pass", "no-work"))
+                    self.assertIn(answer.headers["x-demo-server"], self.stack.fleet)  # its backend's
+        before = (await self.metrics()).sum(ASK, type="notify")
+        for path in ("/", "/other", "/metrics", "/v10/chats"):
+            answer = await self.post(body=body_of(CHAT), path=path)
+            self.assertEqual(self.decided(answer), (None, None))
+        self.assertEqual((await self.metrics()).sum(ASK, type="notify"), before)
+
+    async def test_any_base_path_may_stand_before_the_work(self):
+        """The demo servers know no such paths: what counts is that the agent decided."""
+        for path in ("/gate/eu/v1/chat/completions", "/openai/deployments/x/chat/completions/",
+                     "/llm/generate_stream", "/v1/rerank", "/rerank", "/base/score", "/api/generate"):
+            with self.subTest(path=path):
+                answer = await self.post(body=body_of(CHAT), path=path)
+                self.assertEqual(self.decided(answer), ("route", None), answer)
+
+    async def test_reading_teaches_no_output(self):
+        samples = (await self.state())["models"][MODEL]["predictor_samples"]
+        for path in ("/v1/embeddings", "/v1/score", "/v1/classify"):
+            await self.post(body=json.dumps({"model": MODEL, "input": "a b c", "text_1": "d"}).encode(), path=path)
+        await self.all_idle()
+        self.assertEqual((await self.state())["models"][MODEL]["predictor_samples"], samples)
+
+    async def test_what_engines_take_for_json_is_routed(self):
+        plain = body_of(TEXT, max_tokens=4)
+        for body in (b"\xef\xbb\xbf" + plain, plain.replace(b"0.7", b"NaN"), plain.replace(b"0.7", b"-Infinity"),
+                     plain.replace(b'"max_tokens": 4', b'"max_tokens": "4"'),
+                     plain.replace(b'{"model"', b'{"model": "none", "model"')):
+            with self.subTest(body=body):
+                answer = await self.post(body=body)
+                self.assertEqual(self.decided(answer), ("route", None), answer)
+
+    async def test_a_body_that_only_the_server_can_read_goes_by_its_header(self):
+        packed = gzip.compress(body_of(CHAT, text=text_of(3000)))
+        before = (await self.metrics()).sum("slo_spoa_bodies_total", form="compressed")
+        for headers in ({"content-encoding": "gzip"}, {}):
+            answer = await self.post(headers, packed, CHAT)
+            self.assertEqual(self.decided(answer), ("pass", "bad-request"))
+            answer = await self.post({"model": MODEL, **headers}, packed, CHAT)
+            self.assertEqual(self.decided(answer), ("route", None))
+        brotli = {"content-encoding": "br", "model": MODEL}
+        self.assertEqual(self.decided(await self.post(brotli, b"\x0b\x02\x80{}\x03", CHAT)), ("route", None))
+        self.assertEqual(self.decided(await self.post({"model": MODEL}, "{}".encode("utf-16"), CHAT)),
+                         ("route", None))
+        after = (await self.metrics()).sum("slo_spoa_bodies_total", form="compressed")
+        self.assertEqual(after - before, 5)
+
+    async def test_a_form_goes_by_its_field_or_header(self):
+        path = "/v1/audio/transcriptions"
+        for headers, body, decided in (
+                (FORM, form(("model", MODEL)), ("route", None)),
+                (FORM, form(("language", "en"), ("model", "base:x")), ("route", None)),
+                ({"model": MODEL, **FORM}, form(), ("route", None)),
+                (FORM, form(("model", "whisper")), ("pass", "unknown-model")),
+                (FORM, form(), ("pass", "bad-request"))):
+            answer = await self.post(headers, body, path)
+            self.assertEqual(self.decided(answer), decided, body[:100])
+
+    async def test_aliases_wait_in_the_models_queue_and_other_names_are_told(self):
+        for name in ("llama2-7b-lora", "base:adapter/x", "Llama2"):
+            answer = await self.post(body=body_of(model=name))
+            self.assert_routed(answer)
+            self.assertEqual(answer.json()["model"], name)
+        for name in ("LLAMA2-7B", "evil\nslo1 id=x", "LLAMA2-7B"):
+            answer = await self.post(body=body_of(model=name))
+            self.assertEqual(self.decided(answer), ("pass", "unknown-model"))
+        told = {m["model"]: m["requests"] for m in (await self.state())["unknown_models"]}
+        self.assertEqual(told["LLAMA2-7B"], 2)
+        self.assertEqual(told["evil?slo1?id=x"], 1)
+        await self.until(lambda: 'model "LLAMA2-7B" is asked for' in self.stack.agent.text(), "a word in the log")
+
+    async def test_a_target_that_is_no_number_is_told(self):
+        answer = await self.post({"x-slo-ttft-ms": "5s", "x-slo-e2e-ms": "1.5"})
+        self.assert_routed(answer)
+        self.assertEqual((await self.metrics()).sum("slo_spoa_bad_arguments_total"), 2)
+        await self.until(lambda: "which is no whole number" in self.stack.agent.text(), "a word in the log")
+
+    async def test_what_clients_send_fits_into_a_frame(self):
+        """Headers of the body, too: long ones are cut, not the question left out."""
+        headers = {"content-type": "application/json; x=" + "y" * 2000, "content-encoding": "identity" + " " * 900}
+        answer = await self.post(headers, body_of(CHAT, text=text_of(20000)), CHAT)
+        self.assertEqual(answer.headers.get("x-slo-verdict"), "route", answer)
+
+
+if __name__ == "__main__":
+    unittest.main()
