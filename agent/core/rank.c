@@ -30,9 +30,13 @@ static bool view_given(const struct profile *p, const struct request *r, const s
 static struct latency_target rank_target(const struct goal *goal, const struct request *r)
 {
 	double seconds = (double)goal_span(goal, r->input, r->output) / 1e9;
+	struct latency_target target = { 0 };
 
-	return goal->kind == GOAL_TTFT ? (struct latency_target){ .ttft = seconds }
-	                               : (struct latency_target){ .e2e = seconds };
+	if (goal->kind == GOAL_TTFT)
+		target.ttft = seconds;
+	else
+		target.e2e = seconds;
+	return target;
 }
 
 /* Nobody is refused by rates that may be wrong, or for a target of his own. */

@@ -179,7 +179,9 @@ static void submit(struct rig *r, enum slo_strategy strategy)
 
 static void end(struct rig *r, size_t i)
 {
-	static const struct sched_outcome outcome = { .outcome = LESSON_ANSWERED, .input = -1, .output = -1, .bytes = -1 };
+	static const struct sched_outcome outcome = {
+		.outcome = LESSON_ANSWERED, .input = -1, .output = -1, .bytes = -1
+	};
 	struct sched_end e;
 	const char *id = id_of(r->running[i]);
 

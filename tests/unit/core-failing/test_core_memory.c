@@ -55,7 +55,9 @@ static bool build(struct sched *s)
 /* Submits them all and ends them all; counts the requests that were refused for memory. */
 static size_t work(struct sched *s)
 {
-	static const struct sched_outcome outcome = { .outcome = LESSON_ANSWERED, .input = -1, .output = -1, .bytes = -1 };
+	static const struct sched_outcome outcome = {
+		.outcome = LESSON_ANSWERED, .input = -1, .output = -1, .bytes = -1
+	};
 	struct sched_model *m = sched_model_find(s, "m", 1);
 	struct sched_action a;
 	struct sched_end e;

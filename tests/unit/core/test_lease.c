@@ -72,9 +72,9 @@ static void a_lease_teaches_its_heir_when_it_ends(void **state)
 	submit(r, SEC(5), "r1");
 	routed(r, SEC(5), "r1", "s1");
 	hand_over(r, heir, 0);
-	e = end_with(
-	    heir, SEC(7), "r1",
-	    (struct sched_outcome){ .outcome = LESSON_ANSWERED, .input = -1, .output = 40, .bytes = -1 });
+	e = end_with(heir, SEC(7), "r1",
+	             (struct sched_outcome){
+			 .outcome = LESSON_ANSWERED, .input = -1, .output = 40, .bytes = -1 });
 	assert_non_null(e.request);
 	assert_int_equal(e.input, 512);
 	assert_int_equal(e.output, 40);

@@ -164,7 +164,9 @@ static struct server *submit(struct rig *r, const char *id)
 
 static void end(struct rig *r, const char *id)
 {
-	struct sched_outcome outcome = { .outcome = LESSON_ANSWERED, .input = -1, .output = -1, .bytes = -1 };
+	struct sched_outcome outcome = {
+		.outcome = LESSON_ANSWERED, .input = -1, .output = -1, .bytes = -1
+	};
 	struct sched_end e;
 
 	sched_end(r->a.sched, 0, id, strlen(id), &outcome, &e);
