@@ -28,5 +28,9 @@ static unsigned kind_of(const struct body_info *b, const struct endpoint *e)
 
 unsigned body_class(const struct body_info *b, const struct endpoint *e, int64_t limit)
 {
-	return limit_group(limit) << 3 | kind_of(b, e) << 1 | (b->stream || e->stream ? 1u : 0u);
+	bool cut = b->is_json && !b->complete;
+
+	if (body_is_foreign(b) || (cut && limit < 0))
+		return BODY_CLASS_UNKNOWN;
+	return 1 + (limit_group(limit) << 2 | kind_of(b, e));
 }

@@ -5,13 +5,12 @@
 #include "wire/body.h"
 #include "wire/endpoint.h"
 
-#define BODY_CLASSES 32
+#define BODY_CLASSES       17
+#define BODY_CLASS_UNKNOWN 0
 
-/* limit: output tokens of one answer, as the client set it; -1: it did not.
- *
- * Bits, from what tells most: 4-3 the limit (none, up to 16, up to 256, more), 2-1 the kind (free
- * text of a chat, of a bare prompt, JSON or a grammar, tools), 0 a stream. So class >> 1 and
- * class >> 3 are coarser classes, for when a class was hardly seen. */
+/* By the limit (none, up to 16, up to 256, more) and by the kind: free text of a chat, of a bare
+ * prompt, JSON or a grammar, tools. Unknown: the body cannot be read, or was cut before a limit was
+ * seen. limit: output tokens of one answer, as the client set it; -1: it did not. */
 unsigned body_class(const struct body_info *b, const struct endpoint *e, int64_t limit);
 
 #endif

@@ -473,21 +473,23 @@ static void what_is_answered_alike_is_of_one_class(void **state)
 		int64_t limit;
 		unsigned class;
 	} cases[] = {
-		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", -1, 0 },
+		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", -1, 1 },
 		{ "/v1/chat/completions", "{'messages':[{'content':'x'}],'stream':true}", -1, 1 },
 		{ "/v1/completions", "{'prompt':'x'}", -1, 2 },
-		{ "/generate_stream", "{'inputs':'x'}", -1, 3 },
-		{ "/v1/chat/completions", "{'response_format':{'type':'json_object'}}", -1, 4 },
-		{ "/v1/responses", "{'tools':[{'a':1}],'input':'x','stream':true}", -1, 7 },
+		{ "/generate_stream", "{'inputs':'x'}", -1, 2 },
+		{ "/v1/chat/completions", "{'response_format':{'type':'json_object'}}", -1, 3 },
+		{ "/v1/responses", "{'tools':[{'a':1}],'input':'x','stream':true}", -1, 4 },
 		{ "/v1/responses", "{'tools':[{'a':1}],'text':{'format':{'type':'json_schema'}}}",
-		  -1, 4 },
-		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", 1, 8 },
-		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", 16, 8 },
-		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", 17, 16 },
-		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", 256, 16 },
-		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", 257, 24 },
-		{ "/v1/messages", "{'tools':[{'a':1}],'stream':true}", INT32_MAX, 31 },
-		{ "/unheard/of", "{'messages':[{'content':'x'}]}", -1, 0 },
+		  -1, 3 },
+		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", 1, 5 },
+		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", 16, 5 },
+		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", 17, 9 },
+		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", 256, 9 },
+		{ "/v1/chat/completions", "{'messages':[{'content':'x'}]}", 257, 13 },
+		{ "/v1/messages", "{'tools':[{'a':1}],'stream':true}", INT32_MAX, 16 },
+		{ "/unheard/of", "{'messages':[{'content':'x'}]}", -1, 1 },
+		{ "/v1/chat/completions", "{'messages':[{'content':'x'", -1, BODY_CLASS_UNKNOWN },
+		{ "/v1/chat/completions", "{'messages':[{'content':'x'", 5, 5 },
 	};
 
 	(void)state;
