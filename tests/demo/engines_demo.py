@@ -4,11 +4,13 @@
 usage: engines_demo.py        (usually by "make run ENGINE=llama"; BUILD_DIR holds slo-spoa)
 
 An open-loop client sends the same requests at the same times, once to HAProxy that balances by
-leastconn, once to HAProxy that asks the agent. On a terminal all stays up until Ctrl-C, unless
-ONCE=1. Exit status 0: every request was answered and the agent's books are at 0 again.
+leastconn, once to HAProxy that asks the agent; ROUNDS=3: three times in turn, with least-request too.
+On a terminal all stays up until Ctrl-C, unless ONCE=1. Exit status 0: every request was answered and
+the agent's books are at 0 again.
 """
 import asyncio
 import json
+import os
 import pathlib
 import random
 import sys
@@ -23,6 +25,8 @@ import stack as harness
 from client import Http1
 from run import say
 
+ROUNDS = int(os.environ.get("ROUNDS", "1"))
+STRATEGIES = ("leastconn", "slo") if ROUNDS == 1 else ("leastconn", "least-request", "slo") * ROUNDS
 SECONDS = 20
 SEED = 7
 LOAD = 0.7  # of what both engines can compute if nothing is ever idle
@@ -93,6 +97,7 @@ class Burst(demo.Burst):
     def __init__(self, stack, strategy, port, requests):
         super().__init__(stack, strategy, [])
         self.port, self.arrivals, self.requests = port, requests, len(requests)
+        self.headers = {**JSON, "routing-strategy": strategy}
         self.served = {}  # verdict -> met or not, of each answer
         self.failed = []
 
@@ -138,7 +143,7 @@ class Burst(demo.Burst):
         try:
             async with Http1("127.0.0.1", self.port) as http:
                 answer = await asyncio.wait_for(
-                    http.request("POST", arrival.path, JSON, arrival.body), LIMIT_S)
+                    http.request("POST", arrival.path, self.headers, arrival.body), LIMIT_S)
             if answer.status != 200:
                 raise demo.Failure(f"{answer}")
         except (OSError, EOFError, ValueError, demo.Failure, asyncio.TimeoutError) as e:
@@ -197,7 +202,8 @@ def show(stack, stop):
     requests = arrivals(stack.rate)
     explain(stack, requests)
     bursts = []
-    for strategy, port in (("leastconn", stack.plain), ("slo", stack.port)):
+    for strategy in STRATEGIES:
+        port = stack.plain if strategy == "leastconn" else stack.port
         burst = Burst(stack, strategy, port, requests)
         burst.run(stop)
         if stop.asked:
