@@ -43,7 +43,7 @@ enum slo_event_kind {
 	SLO_EVENT_LET_GO,   /* the answer of a waiting request that was let go */
 	SLO_EVENT_PASS,     /* an answer without the scheduler */
 	/* The fleet, since times are learned */
-	SLO_EVENT_PROMISE, /* count: the goal's kind; real: per token, fixed */
+	SLO_EVENT_PROMISE, /* count: the goal's kind; real: the numbers of core/profile.h's goal */
 	SLO_EVENT_SOURCE,  /* count: where a deployment's times come from; order: the state of what
 	                    * was  learned; real: the six rates of core/latency/rates.h, in their
 	                    * order */

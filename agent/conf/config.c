@@ -8,6 +8,7 @@
 #include "conf/config_addresses.h"
 #include "conf/config_json.h"
 #include "conf/config_models.h"
+#include "conf/config_promise.h"
 #include "conf/config_redis.h"
 #include "conf/config_routing.h"
 #include "wire/route_msg.h"
@@ -26,11 +27,14 @@ struct loading {
 
 static void read_profiles(struct loading *r, const struct node *root)
 {
-	static const struct cfg_field fields[] = { { .name = "dir" }, { .name = "redis" } };
+	static const struct cfg_field fields[] = { { .name = "dir" },
+		                                   { .name = "redis" },
+		                                   { .name = "export" } };
 	struct node n = node_member(root, "profiles");
 
 	cfg_section(&r->doc, &n, fields, COUNT(fields), NULL);
 	(void)cfg_path(&r->doc, &n, "dir", r->dir, &r->c->profile_dir);
+	config_export_read(&r->doc, &n, r->dir, r->c->profile_dir, &r->c->export);
 	config_redis_read(&r->doc, &n, r->dir, &r->c->redis);
 }
 
@@ -164,6 +168,7 @@ static void set_defaults(struct config *c)
 		.cold = SLO_COLD_OPTIMISTIC,
 		.weights = tokens_weights("avg"),
 	};
+	c->export.every = 60 * SEC;
 	c->snapshot = (struct config_snapshot){ .every = 2 * SEC, .max_age = 600 * SEC };
 	c->recorder = (struct config_recorder){ .max_size = (size_t)64 << 20, .keep = 4 };
 	c->limits = (struct config_limits){
@@ -242,6 +247,7 @@ void config_free(struct config *c)
 		return;
 	config_models_fini(c);
 	free(c->profile_dir);
+	free(c->export.dir);
 	config_redis_fini(&c->redis);
 	free(c->snapshot.file);
 	free(c->recorder.file);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/config_promise.h"
 #include "conf/config_routing.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -104,13 +105,12 @@ static void all_servers(struct reader *r, const struct config *c, const struct n
 static void read_deployment(struct reader *r, const struct config *c, const struct node *n,
                             json_t *seen, struct config_deployment *out)
 {
-	static const struct cfg_field fields[] = { { .name = "servers" } };
 	struct node servers = node_member(n, "servers");
 	size_t count = json_array_size(servers.value);
 
 	if (!check_object_name(r, n) || !reader_want_object(r, n))
 		return;
-	cfg_section(r, n, fields, COUNT(fields), NULL);
+	config_source_read(r, n, out);
 	out->name = n->key;
 	if (!servers.value) {
 		all_servers(r, c, &servers, out);
@@ -198,6 +198,7 @@ static void read_model(struct reader *r, const struct config *c, const struct no
 	static const struct cfg_field fields[] = {
 		{ .name = "backend" }, { .name = "aliases" }, { .name = "strategy" },
 		{ .name = "tokens" },  { .name = "limits" },  { .name = "deployments" },
+		{ .name = "slo" },
 	};
 	struct node backend = node_member(n, "backend");
 
@@ -222,6 +223,7 @@ static void read_model(struct reader *r, const struct config *c, const struct no
 	config_routing_strategy(r, n, &out->strategy);
 	config_routing_weights(r, n, &out->weights);
 	config_routing_limits(r, n, &out->limits);
+	config_promise_read(r, n, out);
 	read_deployments(r, c, n, out);
 }
 

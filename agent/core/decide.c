@@ -87,7 +87,8 @@ static void fall_back(struct sched *s, slo_nsec now, struct request *r, enum slo
 	}
 	r->fallback = true;
 	place(s, now, r, seat, rank_load(seat->deployment, r), SLO_FALLBACK, reason, out);
-	out->strategy = cold ? SLO_STRATEGY_LEAST_LOAD : s->conf.fallback;
+	r->strategy = (uint8_t)(cold ? SLO_STRATEGY_LEAST_LOAD : s->conf.fallback);
+	out->strategy = (enum slo_strategy)r->strategy;
 }
 
 /* Whether r may have waited for that server in vain: what is known of it may be wrong, and it is
@@ -126,6 +127,7 @@ void decide_timeout(struct sched *s, slo_nsec now, struct request *r, struct sch
 	r->fallback = true;
 	place(s, now, r, seat, rank_load(seat->deployment, r), SLO_FALLBACK,
 	      SLO_REASON_QUEUE_TIMEOUT, out);
+	r->strategy = SLO_STRATEGY_LEAST_LOAD;
 	out->strategy = SLO_STRATEGY_LEAST_LOAD;
 }
 

@@ -96,8 +96,7 @@ static size_t axis_cell(const struct axis *x, int64_t tokens)
 	return lo;
 }
 
-/* The first target that is set decides. */
-static struct goal goal_of(double tpot, double ttft, double tpat, double e2e)
+struct goal goal_make(double tpot, double ttft, double tpat, double e2e)
 {
 	struct goal g = { .tpat = tpat > 0 ? tpat : 0, .e2e = e2e > 0 ? e2e : 0 };
 
@@ -143,7 +142,7 @@ struct profile *profile_new(const struct slo_profile_doc *doc)
 		profile_free(p);
 		return NULL;
 	}
-	p->goal = goal_of(doc->slo_tpot, doc->slo_ttft, doc->slo_tpat, doc->slo_e2e);
+	p->goal = goal_make(doc->slo_tpot, doc->slo_ttft, doc->slo_tpat, doc->slo_e2e);
 	p->created = doc->created;
 	p->cost = doc->cost;
 	p->no_data = doc->no_data;
@@ -200,9 +199,9 @@ size_t profile_cell(const struct profile *p, int64_t input, int64_t output)
 struct goal profile_goal(const struct profile *p, const struct slo_target *own)
 {
 	if (own->tpot > 0 || own->ttft > 0 || own->e2e > 0)
-		return goal_of((double)own->tpot / 1e9, (double)own->ttft / 1e9, 0,
-		               (double)own->e2e / 1e9);
-	return p ? p->goal : goal_of(0, 0, 0, 0);
+		return goal_make((double)own->tpot / 1e9, (double)own->ttft / 1e9, 0,
+		                 (double)own->e2e / 1e9);
+	return p ? p->goal : goal_make(0, 0, 0, 0);
 }
 
 slo_nsec goal_span(const struct goal *g, int64_t input, int64_t output)

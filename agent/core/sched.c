@@ -522,5 +522,6 @@ struct sched_counts sched_counts(const struct sched *s)
 		.dispatched = s->requests.count[REQUEST_DISPATCHED],
 		.remembered = s->past.count,
 		.leases_expired = s->leases_expired,
+		.forced = s->forced,
 	};
 }

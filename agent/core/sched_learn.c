@@ -28,6 +28,7 @@ void sched_promise(struct sched *s, struct sched_model *m, const struct goal *pr
 void sched_force(struct sched *s, struct deployment *d, enum fleet_source source,
                  const struct latency_force *force)
 {
+	s->forced++;
 	d->source = source;
 	d->force = *force;
 	d->freed = true;
@@ -62,6 +63,16 @@ slo_err sched_source_set(struct sched *s, struct deployment *d, enum fleet_sourc
 	return SLO_OK;
 }
 
+slo_err sched_recall(struct sched *s, slo_nsec now, struct deployment *d,
+                     const struct latency_memory *m)
+{
+	slo_err err = d->learner ? latency_learner_recall(d->learner, now, m) : SLO_EINVAL;
+
+	if (err == SLO_OK)
+		sched_force(s, d, d->source, &d->learner->force);
+	return err;
+}
+
 void sched_stay_begin(struct request *r, const struct deployment *d)
 {
 	latency_flow_enter(&fleet_server_of(&r->charge)->flow, r->since, r->input, r->output,
@@ -80,6 +91,15 @@ static void note_slower(struct sched *s, struct seat *seat)
 	if (fabs(slower - seat->slower) > SLOWER_MOVED * seat->slower ||
 	    (slower < seat->slower && !(slower > 1)))
 		sched_slower(s, seat, slower);
+}
+
+slo_err sched_recall_speed(struct sched *s, struct seat *seat, const struct latency_speed *speed)
+{
+	if (!seat->deployment->learner || !(fabs(speed->late) <= 2))
+		return SLO_EINVAL;
+	seat->speed = *speed;
+	note_slower(s, seat);
+	return SLO_OK;
 }
 
 void sched_trust_again(struct sched *s, struct deployment *d)

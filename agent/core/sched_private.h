@@ -27,6 +27,7 @@ struct sched {
 	slo_nsec changed[GENERATIONS]; /* when, by generation */
 	uint32_t round;                /* of questions to HAProxy */
 	uint64_t numbers;              /* of models and servers, so far */
+	uint64_t forced;               /* see sched_counts() */
 	struct sched_tap tap;          /* .tell is NULL: nobody listens */
 	bool unstepped;                /* something was told since a step that did not answer */
 };

@@ -77,7 +77,7 @@ static struct slo_event promise_event(const struct sched_model *m)
 	return (struct slo_event){ .kind = SLO_EVENT_PROMISE,
 		                   .model = m->number,
 		                   .count = (int64_t)g->kind,
-		                   .real = { g->per_token, g->fixed } };
+		                   .real = { g->per_token, g->fixed, g->tpat, g->e2e } };
 }
 
 static struct slo_event source_event(const struct deployment *d)

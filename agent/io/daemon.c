@@ -90,6 +90,7 @@ static bool daemon_apply(struct daemon *d, struct config *conf)
 	redis_client_configure(d->redis);
 	snapshot_file_configure(&d->snapshot);
 	recorder_configure(d->recorder);
+	export_configure(&d->export);
 	agent_load_profiles(d->agent);
 	config_free(old);
 	return err == SLO_OK || old;
@@ -193,6 +194,7 @@ static void hand_over(void *user)
 	          agent_held(d->agent));
 	d->parting = true;
 	snapshot_file_stop(&d->snapshot);
+	export_stop(&d->export);
 	http_server_free(d->http);
 	d->http = NULL;
 	event_server_stop(d->events);
@@ -337,6 +339,7 @@ static bool make_parts(struct daemon *d, const struct config *conf)
 	if (!d->haproxy || !d->redis || !d->recorder)
 		return out_of_memory(d);
 	snapshot_file_init(&d->snapshot, d->agent);
+	export_init(&d->export, d->agent);
 	trim_watch(&d->trim, d->loop, give_back, d);
 	loop_lag_start(&d->lag, d->loop, &d->agent->stats);
 	ev_timer_init(&d->tell, on_tell, TELL, TELL);
@@ -409,6 +412,7 @@ void daemon_free(struct daemon *d)
 	if (!d)
 		return;
 	trim_unwatch(&d->trim);
+	export_stop(&d->export);
 	loop_lag_stop(&d->lag, d->loop);
 	ev_timer_stop(d->loop, &d->tell);
 	ev_timer_stop(d->loop, &d->drain);

@@ -52,8 +52,10 @@ bool config_listen_equal(const struct config_listen *a, const struct config_list
 
 struct config_deployment {
 	const char *name;
-	const char **servers; /* [server_count], names and patterns, none twice in one model */
-	size_t server_count;  /* >= 1; left out: the pattern "*" */
+	const char **servers;     /* [server_count], names and patterns, none twice in one model */
+	size_t server_count;      /* >= 1; left out: the pattern "*" */
+	enum fleet_source source; /* "profile": "auto", "given" or "learned" */
+	size_t kv_tokens;         /* 0: not told; 1 to 10^9 */
 };
 
 /* "limits" of a model or of routing: what a client may ask for. */
@@ -76,6 +78,8 @@ struct config_model {
 	struct config_client_limits limits;    /* likewise, each */
 	struct config_deployment *deployments; /* [deployment_count] */
 	size_t deployment_count;               /* 1 to SLO_DEPLOYMENTS_MAX */
+	struct goal promise;                   /* "slo"; GOAL_NONE: not set */
+	double percentile;                     /* 99; of the requests that are to meet it */
 };
 
 /* profiles.redis: profiles come from there too. */
@@ -88,6 +92,12 @@ struct config_redis {
 	char *ca_file;   /* NULL: the system's authorities */
 	char *cert_file; /* ours, with its chain; NULL: none */
 	char *key_file;  /* its key; NULL: in cert_file */
+};
+
+/* profiles.export: what was learned, as profiles. */
+struct config_export {
+	char *dir;      /* NULL: it is not written */
+	slo_nsec every; /* 60s; 1s to 1d */
 };
 
 struct config_routing {
@@ -144,6 +154,7 @@ struct config {
 	slo_nsec haproxy_poll;             /* 1s; 50ms to 1h */
 	slo_nsec haproxy_grace; /* 3s of a difference until the ledger follows; poll to 1h */
 	char *profile_dir;      /* NULL: no profiles from files */
+	struct config_export export;
 	struct config_redis redis;
 	struct config_routing routing;
 	struct config_limits limits;

@@ -127,6 +127,7 @@ struct deployment {
 	slo_load recent; /* running mean of what its requests weigh */
 	bool recent_known;
 	uint32_t index; /* in model.deployment[] */
+	uint32_t said;  /* the shell's; the core does not look at it */
 	bool freed;     /* room appeared since the last decision round of the model */
 	char *name;
 };

@@ -35,6 +35,8 @@ struct goal {
 	double tpat, e2e; /* seconds; those behind the first, 0: not set */
 };
 
+/* The first of these targets that is set decides: > 0, in seconds. */
+struct goal goal_make(double tpot, double ttft, double tpat, double e2e);
 const char *goal_name(enum goal_kind k); /* "" for GOAL_NONE */
 
 /* NULL: out of memory, or doc has no cell. The doc stays the caller's. */

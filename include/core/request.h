@@ -68,7 +68,7 @@ struct request {
 	uint8_t mute;        /* LESSON_NO_... */
 	uint8_t class;       /* see struct sched_request */
 	uint8_t state;       /* enum request_state */
-	uint8_t strategy;    /* enum slo_strategy */
+	uint8_t strategy;    /* enum slo_strategy: it asks for, then the one that decided */
 	uint8_t reason;      /* enum slo_reason: its answer, when READY and not to be decided */
 	uint8_t id_len;
 	bool stream : 1; /* the answer is an event stream */

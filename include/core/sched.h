@@ -129,6 +129,13 @@ void sched_promise(struct sched *s, struct sched_model *m, const struct goal *pr
  * server of it holds, 0: unknown. What was learned stays. */
 MUSTCHECK slo_err sched_source_set(struct sched *s, struct deployment *d, enum fleet_source source,
                                    double kv);
+/* d takes up what another process learned, and a server what it knew of it: the logarithm of how
+ * much later it was than predicted, from so many ends. SLO_EINVAL: that makes no sense, or d does
+ * not learn. */
+MUSTCHECK slo_err sched_recall(struct sched *s, slo_nsec now, struct deployment *d,
+                               const struct latency_memory *m);
+MUSTCHECK slo_err sched_recall_speed(struct sched *s, struct seat *seat,
+                                     const struct latency_speed *speed);
 void sched_profile_drop(struct sched *s, struct deployment *d);
 
 struct sched_request {
@@ -248,6 +255,7 @@ bool sched_expire_departed(struct sched *s, slo_nsec now, struct server *server,
 struct sched_counts {
 	size_t queued, dispatched, remembered;
 	uint64_t leases_expired; /* since the start */
+	uint64_t forced;         /* how often other learned times came into force */
 };
 struct sched_counts sched_counts(const struct sched *s);
 

@@ -20,6 +20,7 @@
 #include "io/haproxy/haproxy_api.h"
 #include "io/haproxy/spop_server.h"
 #include "io/http/http_server.h"
+#include "io/keep/export.h"
 #include "io/keep/recorder.h"
 #include "io/keep/snapshot_file.h"
 #include "io/keep/upgrade.h"
@@ -40,6 +41,7 @@ struct daemon {
 	struct http_server *http; /* NULL: not configured, or handed over */
 	struct recorder *recorder;
 	struct snapshot_file snapshot;
+	struct export export;
 	struct upgrade upgrade;
 	struct trim trim;
 	struct loop_lag lag;

@@ -31,11 +31,11 @@ wire:         wire/json
 wire/file:    wire wire/json
 conf:         core wire wire/json
 io/base:      conf
-io/agent:     core conf wire wire/json wire/file io/base
+io/agent:     core core/latency conf wire wire/json wire/file io/base
 io/haproxy:   core wire conf io/agent io/base
 io/redis:     core conf wire wire/file io/agent io/base
-io/keep:      core wire/file io/agent io/base
-io/http:      core io/agent io/base io/haproxy io/redis io/keep
+io/keep:      core core/latency wire wire/file io/agent io/base
+io/http:      core core/latency io/agent io/base io/haproxy io/redis io/keep
 io:           conf io/agent io/base io/haproxy io/redis io/keep io/http wire/json wire/file
 .:            conf io io/base wire/json
 '

@@ -79,8 +79,9 @@ static enum latency_state state_now(const struct latency_learner *l)
 	return LATENCY_HOT;
 }
 
-static void enforce(struct latency_learner *l, slo_nsec now)
+void latency_learner_enforce(struct latency_learner *l, slo_nsec now)
 {
+	l->doubt = doubt_now(l);
 	l->force = (struct latency_force){
 		.state = state_now(l),
 		.rates = { .step = latency_fit_rate(&l->fit, 0),
@@ -98,13 +99,13 @@ void latency_learner_init(struct latency_learner *l, double kv)
 	memset(l, 0, sizeof(*l));
 	latency_fit_init(&l->fit);
 	l->kv = kv;
-	enforce(l, 0);
+	latency_learner_enforce(l, 0);
 }
 
 void latency_learner_kv(struct latency_learner *l, double kv)
 {
 	l->kv = kv;
-	enforce(l, l->forced);
+	latency_learner_enforce(l, l->forced);
 }
 
 static bool moved(double a, double b)
@@ -179,7 +180,7 @@ bool latency_learn(struct latency_learner *l, slo_nsec now, const struct latency
 	l->ratio = x.seconds / (predicted * exp(own));
 	if (l->kv > 0 && lesson->held * crowd_now(l) > l->kv) {
 		l->passed++;
-		return outdated(l, now, &x) ? (enforce(l, now), true) : false;
+		return outdated(l, now, &x) ? (latency_learner_enforce(l, now), true) : false;
 	}
 	note_speed(l, speed, log(x.seconds / predicted));
 	if (l->ends >= COLD_ENDS) {
@@ -194,6 +195,6 @@ bool latency_learn(struct latency_learner *l, slo_nsec now, const struct latency
 	l->doubt = doubt_now(l);
 	if (!outdated(l, now, &x))
 		return false;
-	enforce(l, now);
+	latency_learner_enforce(l, now);
 	return true;
 }

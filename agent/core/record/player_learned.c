@@ -10,13 +10,17 @@ static bool real_sane(double v)
 
 slo_err player_promise(struct sched *s, struct sched_model *m, const struct slo_event *e)
 {
-	if (!m || e->count < GOAL_NONE || e->count > GOAL_E2E || !real_sane(e->real[0]) ||
-	    !real_sane(e->real[1]))
+	for (int i = 0; i < 4; i++)
+		if (!real_sane(e->real[i]))
+			return SLO_EINVAL;
+	if (!m || e->count < GOAL_NONE || e->count > GOAL_E2E)
 		return SLO_EINVAL;
 	sched_promise(s, m,
 	              &(struct goal){ .kind = (enum goal_kind)e->count,
 	                              .per_token = e->real[0],
-	                              .fixed = e->real[1] });
+	                              .fixed = e->real[1],
+	                              .tpat = e->real[2],
+	                              .e2e = e->real[3] });
 	return SLO_OK;
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/tap.h"
 #include "io/agent/ask.h"
+#include "io/agent/learned.h"
 #include "io/base/clock.h"
 #include "io/base/secret.h"
 
@@ -68,9 +69,10 @@ slo_err agent_configure(struct agent *a, const struct config *conf)
 {
 	slo_err err = roster_configure(a, conf);
 
-	if (err != SLO_ENOMEM)
-		set_options(a);
-	return err;
+	if (err == SLO_ENOMEM)
+		return err;
+	set_options(a);
+	return learned_configure(a) ? err : SLO_EFULL;
 }
 
 /* on_before_sleep() follows. */
@@ -390,6 +392,8 @@ static void give_answer(struct agent *a, slo_nsec now, const struct sched_action
 		note_dispatch(a, now, act->seat);
 	}
 	decisions_of(a, m)->requests[act->strategy][act->verdict][act->reason]++;
+	if (m && (act->reason == SLO_REASON_NO_PROFILE || act->reason == SLO_REASON_NO_SLO))
+		learned_missed_target(a, m);
 	if (m && act->seat)
 		pace_left(&m->pace, now);
 	if (m)
@@ -423,6 +427,7 @@ void agent_pump(struct agent *a, slo_nsec now)
 	while (sched_step(a->sched, now, &act))
 		give_answer(a, now, &act);
 	roster_leases_expired(a, sched_counts(a->sched).leases_expired);
+	learned_watch(a, now);
 	set_wakeup(a, now);
 #ifdef SLO_CHECK
 	if (a->pumps++ % PUMPS_PER_CHECK == 0)

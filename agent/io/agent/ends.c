@@ -163,20 +163,18 @@ static slo_nsec ttft_of(struct agent *a, const struct endline *e, const struct s
 	return e->tr_ms * SLO_NSEC_PER_MSEC + end->waited;
 }
 
-static struct outcome_stats *outcomes_of(const struct agent *a, const struct request *r)
+static struct outcome_stats *outcomes_of(const struct request *r)
 {
 	struct agent_model *m = r->model->owner;
-	enum slo_strategy decided =
-	    r->fallback ? a->conf->routing.fallback : (enum slo_strategy)r->strategy;
 
-	return &m->stats.outcome[decided][r->fallback ? SLO_FALLBACK : SLO_ROUTE];
+	return &m->stats.outcome[r->strategy][r->fallback ? SLO_FALLBACK : SLO_ROUTE];
 }
 
-static void note_missed(struct agent *a, const struct request *r, unsigned missed)
+static void note_missed(const struct request *r, unsigned missed)
 {
 	struct agent_model *m = r->model->owner;
 
-	outcomes_of(a, r)->missed++;
+	outcomes_of(r)->missed++;
 	for (int k = 0; k < GOAL_KINDS; k++)
 		m->stats.missed[k] += missed >> k & 1;
 }
@@ -187,7 +185,7 @@ static void note_latency(struct agent *a, const struct endline *e, const struct 
 {
 	const struct request *r = end->request;
 	struct agent_model *m = r->model->owner;
-	struct outcome_stats *o = outcomes_of(a, r);
+	struct outcome_stats *o = outcomes_of(r);
 	slo_nsec e2e = e->ta_ms * SLO_NSEC_PER_MSEC, ttft = ttft_of(a, e, end);
 	int64_t tokens = end->input + end->output;
 	unsigned missed = goal_missed(&r->goal, end->input, end->output, e2e, ttft);
@@ -198,7 +196,7 @@ static void note_latency(struct agent *a, const struct endline *e, const struct 
 	if (tokens > 0)
 		histogram_add(&o->per_token, (double)e2e / 1e9 / (double)tokens, 1);
 	if (missed)
-		note_missed(a, r, missed);
+		note_missed(r, missed);
 	else
 		o->met += r->goal.kind != GOAL_NONE;
 }
@@ -236,7 +234,7 @@ static void end_dispatched(struct agent *a, slo_nsec now, const struct endline *
 	if (completed && e->ta_ms >= 0 && e->ta_ms <= LATENCY_MAX_MS && e->tr_ms <= LATENCY_MAX_MS)
 		note_completed(a, e, end, s);
 	else if (r->model && r->goal.kind != GOAL_NONE && end->outcome == LESSON_FAILED)
-		note_missed(a, r, 1u << GOAL_NONE);
+		note_missed(r, 1u << GOAL_NONE);
 	roster_server_idle(a, end->server);
 }
 

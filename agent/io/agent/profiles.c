@@ -157,7 +157,9 @@ bool agent_load_profile(struct agent *a, struct agent_model *m, struct deploymen
 		log_write(a->log, errno == ENOENT ? LOG_WARNING : LOG_ERR, "profile %s: %s%s", path,
 		          file_why(errno),
 		          d->profile ? "; the previous profile stays"
-		                     : "; without one its servers get only what falls back");
+		          : d->model->promise.kind != GOAL_NONE && fleet_learned(d)
+		              ? "; its times are learned"
+		              : "; without one its servers get only what falls back");
 		return errno == ENOENT;
 	}
 	hash = profile_text_hash(text, len);

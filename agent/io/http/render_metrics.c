@@ -181,6 +181,87 @@ static void prompt_factor(struct page *p, const struct agent_model *m)
 	fprintf(p->f, "} %.6g\n", estimator_factor(&m->sched->estimator));
 }
 
+/* Of deployments */
+
+static void of_deployment(struct page *p, const char *name, const struct agent_model *m,
+                          const struct deployment *d, const char *more, double value)
+{
+	open_labels(p->f, name, m->conf->name);
+	fputc(',', p->f);
+	render_label(p->f, "deployment", d->name);
+	fprintf(p->f, "%s} %.9g\n", more, value);
+}
+
+static void learned_ends(struct page *p, const struct agent_model *m)
+{
+	for (size_t i = 0; i < m->sched->fleet.deployments; i++) {
+		const struct deployment *d = m->sched->fleet.deployment[i];
+
+		if (!d->learner)
+			continue;
+		of_deployment(p, "learned_ends_total", m, d, ",taught=\"true\"",
+		              (double)d->learner->ends);
+		of_deployment(p, "learned_ends_total", m, d, ",taught=\"false\"",
+		              (double)d->learner->passed);
+	}
+}
+
+/* Each state has its series, which stays. */
+static void learned_state(struct page *p, const struct agent_model *m)
+{
+	for (size_t i = 0; i < m->sched->fleet.deployments; i++) {
+		const struct deployment *d = m->sched->fleet.deployment[i];
+
+		for (int s = LATENCY_COLD; d->learner && s <= LATENCY_HOT; s++) {
+			char more[32];
+
+			snprintf(more, sizeof(more), ",state=\"%s\"",
+			         latency_state_name((enum latency_state)s));
+			of_deployment(p, "learned_state", m, d, more,
+			              d->force.state == (enum latency_state)s);
+		}
+	}
+}
+
+static void learned_error(struct page *p, const struct agent_model *m)
+{
+	for (size_t i = 0; i < m->sched->fleet.deployments; i++) {
+		const struct deployment *d = m->sched->fleet.deployment[i];
+
+		if (!d->learner)
+			continue;
+		of_deployment(p, "learned_error_ratio", m, d, ",quantile=\"0.5\"",
+		              latency_errors_median(&d->learner->errors));
+		of_deployment(p, "learned_error_ratio", m, d, ",quantile=\"0.99\"",
+		              latency_errors_quantile(&d->learner->errors, 0.99) - 1);
+	}
+}
+
+static void learned_seconds(struct page *p, const struct agent_model *m)
+{
+	for (size_t i = 0; i < m->sched->fleet.deployments; i++) {
+		const struct deployment *d = m->sched->fleet.deployment[i];
+
+		if (!d->learner)
+			continue;
+		of_deployment(p, "learned_seconds", m, d, ",of=\"step\"", d->force.rates.step);
+		of_deployment(p, "learned_seconds", m, d, ",of=\"prompt_token\"",
+		              d->force.rates.prompt);
+		of_deployment(p, "learned_seconds", m, d, ",of=\"cached_token\"",
+		              d->force.rates.cached);
+	}
+}
+
+static void learned_headroom(struct page *p, const struct agent_model *m)
+{
+	for (size_t i = 0; i < m->sched->fleet.deployments; i++) {
+		const struct deployment *d = m->sched->fleet.deployment[i];
+
+		if (d->learner)
+			of_deployment(p, "learned_headroom", m, d, "", d->force.rates.safety);
+	}
+}
+
 /* Of servers */
 
 static void of_server(struct page *p, const char *name, const struct agent_model *m,
@@ -193,6 +274,11 @@ static void of_server(struct page *p, const char *name, const struct agent_model
 static void server_load(struct page *p, const struct agent_model *m, const struct seat *seat)
 {
 	of_server(p, "server_load", m, seat, load_to_double(seat->server->ledger.used));
+}
+
+static void server_slower(struct page *p, const struct agent_model *m, const struct seat *seat)
+{
+	of_server(p, "server_slower", m, seat, seat->slower);
 }
 
 static void server_inflight(struct page *p, const struct agent_model *m, const struct seat *seat)
@@ -435,6 +521,18 @@ const struct render_part render_metrics_parts[] = {
 	  .model = ends_total },
 	{ "prompt_factor", "gauge", "Learned correction of estimated prompt tokens.",
 	  .model = prompt_factor },
+	{ "learned_ends_total", "counter", "Ends of requests by whether they taught a latency.",
+	  .model = learned_ends },
+	{ "learned_state", "gauge", "1 for the state of what was learned, 0 for the others.",
+	  .model = learned_state },
+	{ "learned_error_ratio", "gauge", "How far predicted times are off, by quantile.",
+	  .model = learned_error },
+	{ "learned_seconds", "gauge", "Learned time of a step, a prompt token, a cached token.",
+	  .model = learned_seconds },
+	{ "learned_headroom", "gauge", "Share of a target that is planned with.",
+	  .model = learned_headroom },
+	{ "server_slower", "gauge", "Weight of a request here beside its deployment's others.",
+	  .seat = server_slower },
 	{ "server_load", "gauge", "Share of a server in use; 1 is full.", .seat = server_load },
 	{ "server_inflight", "gauge", "Requests on a server.", .seat = server_inflight },
 	{ "server_usable", "gauge", "Whether a server is considered.", .seat = server_usable },

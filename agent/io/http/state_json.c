@@ -2,6 +2,7 @@
 #include <jansson.h>
 #include <unistd.h>
 
+#include "io/agent/learned.h"
 #include "io/base/clock.h"
 #include "render_private.h"
 
@@ -30,6 +31,7 @@ static json_t *server_state(const struct seat *seat)
 	    "peak_inflight", (json_int_t)stats->peak_inflight);
 
 	json_object_set_new(state, "set_aside", json_boolean(!failing_may_serve(known)));
+	json_object_set_new(state, "slower", json_real(seat->slower));
 	json_object_set_new(state, "drift", json_integer(s->view.drift));
 	json_object_set_new(state, "surplus", json_integer(s->surplus_count));
 	json_object_set_new(state, "repairs", repairs_state(s));
@@ -88,6 +90,50 @@ static json_t *targets_state(const struct deployment *d)
 		       k == GOAL_TPOT || k == GOAL_TPAT ? part.per_token : part.fixed);
 	}
 	return targets;
+}
+
+static json_t *rates_state(const struct latency_rates *r)
+{
+	return json_pack("{s:f, s:f, s:f, s:o, s:f, s:f}", "step_seconds", r->step,
+	                 "prompt_seconds_per_token", r->prompt, "cached_seconds_per_token",
+	                 r->cached, "kv_tokens", r->kv > 0 ? json_real(r->kv) : json_null(),
+	                 "headroom", r->safety, "crowd", r->crowd);
+}
+
+/* What was learned of a deployment; null: it does not learn. */
+static json_t *learned_state(const struct deployment *d)
+{
+	const struct latency_learner *l = d->learner;
+	const char *who;
+	struct goal goal = learned_goal(d, &who);
+
+	if (!l)
+		return json_null();
+	return json_pack(
+	    "{s:s, s:s, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:o}", "profile",
+	    learned_source_name(d->source), "in_force", learned_source(d), "profile_overruled",
+	    d->source == FLEET_REFUTED, "state", latency_state_name(d->force.state), "doubt",
+	    latency_doubt_name(l->doubt), "target", goal_name(goal.kind), "target_from", who,
+	    "ends", (json_int_t)l->ends, "ends_left_out", (json_int_t)l->passed, "error_p50",
+	    latency_errors_median(&l->errors), "error_p99",
+	    latency_errors_quantile(&l->errors, 0.99) - 1, "rates", rates_state(&d->force.rates));
+}
+
+/* What a request without a target of its own is to meet; null: nothing. */
+static json_t *target_state(const struct agent_model *m)
+{
+	const struct model *fleet = &m->sched->fleet;
+
+	for (size_t i = 0; i < fleet->deployments; i++) {
+		const char *who;
+		struct goal g = learned_goal(fleet->deployment[i], &who);
+
+		if (g.kind != GOAL_NONE)
+			return json_pack("{s:s, s:f, s:f, s:f, s:s}", "kind", goal_name(g.kind),
+			                 "seconds_per_token", g.per_token, "seconds", g.fixed,
+			                 "percentile", m->conf->percentile, "from", who);
+	}
+	return json_null();
 }
 
 /* What ended, by the strategy and verdict that placed it. */
@@ -243,7 +289,7 @@ static void open_state(struct page *p)
 static void open_model(struct page *p, const struct agent_model *m)
 {
 	const struct model *fleet = &m->sched->fleet;
-	json_t *profiles = json_object(), *targets = json_object(),
+	json_t *profiles = json_object(), *targets = json_object(), *learned = json_object(),
 	       *name = json_string(m->conf->name);
 	json_t *state;
 
@@ -252,6 +298,7 @@ static void open_model(struct page *p, const struct agent_model *m)
 
 		json_object_set_new(profiles, d->name, profile_state(p->sources->redis, m, d));
 		json_object_set_new(targets, d->name, targets_state(d));
+		json_object_set_new(learned, d->name, learned_state(d));
 	}
 	state = json_pack("{s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "queued",
 	                  (json_int_t)m->sched->queue.length, "queued_sizes",
@@ -262,6 +309,8 @@ static void open_model(struct page *p, const struct agent_model *m)
 	                  estimator_state(&m->sched->estimator), "predictor_samples",
 	                  (json_int_t)predictor_samples(m->sched->predictor, clock_nsec()));
 	json_object_set_new(state, "ends", ends_state(m->stats.ends));
+	json_object_set_new(state, "learned", learned);
+	json_object_set_new(state, "target", target_state(m));
 	fputs(p->model > 0 ? "," : "", p->f);
 	p->failed |= !name || json_dumpf(name, p->f, JSON_ENCODE_ANY) != 0;
 	json_decref(name);

@@ -51,6 +51,35 @@ static void write_model(struct snapshot_writer *w, slo_nsec now, const struct sc
 	snapshot_add_model(w, &out);
 }
 
+_Static_assert(SNAPSHOT_NUMBERS == LATENCY_NUMBERS && SNAPSHOT_BINS == LATENCY_ERROR_BINS,
+               "a record holds what was learned");
+
+static void write_times(struct snapshot_writer *w, const struct deployment *d)
+{
+	struct snapshot_learned out = { .model = slice_of(d->model->name),
+		                        .deployment = slice_of(d->name) };
+	struct latency_memory memory = { 0 };
+
+	if (!d->learner || d->learner->ends + d->learner->passed == 0)
+		return;
+	latency_learner_remember(d->learner, &memory);
+	memcpy(out.number, memory.number, sizeof(out.number));
+	memcpy(out.bin, memory.bin, sizeof(out.bin));
+	snapshot_add_learned(w, &out);
+	for (const struct seat *seat = d->seats; seat; seat = seat->next) {
+		struct snapshot_speed speed = {
+			.model = out.model,
+			.backend = backend_of(roster_server(seat->server)),
+			.server = slice_of(seat->server->name),
+			.late = seat->speed.late,
+			.ends = seat->speed.ends,
+		};
+
+		if (speed.ends > 0)
+			snapshot_add_speed(w, &speed);
+	}
+}
+
 static void write_lease(struct snapshot_writer *w, slo_nsec to_unix, const struct request *r)
 {
 	struct sched_lease l = lease_of(r);
@@ -100,6 +129,10 @@ struct snapshot_writer *agent_snapshot_write(struct agent *a, slo_nsec now, stru
 	for (const struct request *r = lease_first(a->sched); r; r = lease_next(r))
 		if (r->model)
 			write_lease(w, written - now, r);
+	/* Last: an agent that does not know these records has read all others then. */
+	TAILQ_FOREACH (m, sched_models(a->sched), link)
+		for (size_t i = 0; i < m->fleet.deployments; i++)
+			write_times(w, m->fleet.deployment[i]);
 	if (snapshot_end(w, out) != SLO_OK)
 		goto err;
 	free(learned);
@@ -202,6 +235,37 @@ static bool read_lease(struct agent *a, slo_nsec now, int64_t to_mono,
 	return l.server && lease_restore(a->sched, &l) == SLO_OK;
 }
 
+static bool read_times(struct agent *a, slo_nsec now, const struct snapshot_learned *in)
+{
+	struct sched_model *m = model_of(a, in->model);
+	struct latency_memory memory;
+
+	memcpy(memory.number, in->number, sizeof(memory.number));
+	memcpy(memory.bin, in->bin, sizeof(memory.bin));
+	for (size_t i = 0; m && i < m->fleet.deployments; i++) {
+		struct deployment *d = m->fleet.deployment[i];
+
+		if (strlen(d->name) == in->deployment.len &&
+		    memcmp(d->name, in->deployment.p, in->deployment.len) == 0)
+			return sched_recall(a->sched, now, d, &memory) == SLO_OK;
+	}
+	return false;
+}
+
+static bool read_speed(struct agent *a, const struct snapshot_speed *in)
+{
+	char backend[CONFIG_NAME_MAX + 1], server[CONFIG_NAME_MAX + 1];
+	const struct latency_speed speed = { .late = in->late, .ends = in->ends };
+	struct sched_model *m = model_of(a, in->model);
+	struct server *s = NULL;
+	struct seat *seat;
+
+	if (m && copy_name(in->backend, backend) && copy_name(in->server, server))
+		s = roster_find(a, backend, server);
+	seat = s ? sched_seat_find(m, s) : NULL;
+	return seat && sched_recall_speed(a->sched, seat, &speed) == SLO_OK;
+}
+
 /* Times beyond this are nonsense, and would overflow. */
 static bool times_sane(const struct snapshot_lease *l)
 {
@@ -230,6 +294,12 @@ static slo_err read_all(struct agent *a, slo_nsec now, slo_nsec age, int64_t to_
 				sum->leases++;
 			else
 				sum->left_out++;
+			break;
+		case SNAPSHOT_LEARNED:
+			sum->left_out += !read_times(a, now, &rec.learned);
+			break;
+		case SNAPSHOT_SPEED:
+			sum->left_out += !read_speed(a, &rec.speed);
 			break;
 		}
 	}

@@ -24,7 +24,6 @@
                     { RECORD_I64, AT(own.tpot) }
 #define REALS       { RECORD_REAL, AT(real[0]) }, { RECORD_REAL, AT(real[1]) }, \
                     { RECORD_REAL, AT(real[2]) }, { RECORD_REAL, AT(real[3]) }
-#define GOAL        { RECORD_REAL, AT(real[0]) }, { RECORD_REAL, AT(real[1]) }
 #define RATES       REALS, { RECORD_REAL, AT(real[4]) }, { RECORD_REAL, AT(real[5]) }
 #define ANSWER      NOW, TEXT, VERDICT, REASON, STRATEGY, SERVER, LOAD, WAITED
 
@@ -57,7 +56,7 @@ static const struct record_member members[SLO_EVENT_KINDS][RECORD_MEMBERS_MAX] =
 	[SLO_EVENT_DECISION] = { ANSWER },
 	[SLO_EVENT_LET_GO] = { ANSWER },
 	[SLO_EVENT_PASS] = { NOW, TEXT, REASON, STRATEGY },
-	[SLO_EVENT_PROMISE] = { MODEL, COUNT, GOAL },
+	[SLO_EVENT_PROMISE] = { MODEL, COUNT, REALS },
 	[SLO_EVENT_SOURCE] = { MODEL, DEPLOYMENT, COUNT, ORDER, RATES },
 	[SLO_EVENT_SLOWER] = { MODEL, SERVER, { RECORD_REAL, AT(real[0]) } },
 };

@@ -131,6 +131,42 @@ static void take_lease(struct fields *f, struct snapshot_lease *l)
 	l->fixed = take_float(f);
 }
 
+/* The array that comes next, of so many elements. */
+static struct fields take_array(struct fields *f, uint32_t elements)
+{
+	const msgpack_object *o = take(f, MSGPACK_OBJECT_ARRAY);
+
+	if (o && o->via.array.size == elements)
+		return (struct fields){ o->via.array.ptr, o->via.array.ptr + elements, false };
+	f->bad = true;
+	return (struct fields){ NULL, NULL, true };
+}
+
+static void take_learned(struct fields *f, struct snapshot_learned *l)
+{
+	struct fields in;
+
+	l->model = take_text(f);
+	l->deployment = take_text(f);
+	in = take_array(f, SNAPSHOT_NUMBERS);
+	for (int i = 0; i < SNAPSHOT_NUMBERS; i++)
+		l->number[i] = take_float(&in);
+	f->bad |= in.bad;
+	in = take_array(f, SNAPSHOT_BINS);
+	for (int i = 0; i < SNAPSHOT_BINS; i++)
+		l->bin[i] = (uint16_t)take_uint(&in, UINT16_MAX);
+	f->bad |= in.bad;
+}
+
+static void take_speed(struct fields *f, struct snapshot_speed *s)
+{
+	s->model = take_text(f);
+	s->backend = take_text(f);
+	s->server = take_text(f);
+	s->late = take_float(f);
+	s->ends = (uint32_t)take_uint(f, UINT32_MAX);
+}
+
 static slo_err unpack(struct snapshot_reader *r, struct fields *f)
 {
 	struct slice rest = { r->records.p + r->at, r->records.len - r->at };
@@ -170,6 +206,14 @@ slo_err snapshot_next(struct snapshot_reader *r, struct snapshot_record *out)
 	case 3:
 		rec.kind = SNAPSHOT_LEASE;
 		take_lease(&f, &rec.lease);
+		break;
+	case 4:
+		rec.kind = SNAPSHOT_LEARNED;
+		take_learned(&f, &rec.learned);
+		break;
+	case 5:
+		rec.kind = SNAPSHOT_SPEED;
+		take_speed(&f, &rec.speed);
 		break;
 	default:
 		return SLO_EPROTO;

@@ -115,6 +115,31 @@ void snapshot_add_lease(struct snapshot_writer *w, const struct snapshot_lease *
 	put_float(w, l->fixed);
 }
 
+void snapshot_add_learned(struct snapshot_writer *w, const struct snapshot_learned *l)
+{
+	put_array(w, 5);
+	put_uint(w, 4);
+	put_text(w, l->model);
+	put_text(w, l->deployment);
+	put_array(w, SNAPSHOT_NUMBERS);
+	for (int i = 0; i < SNAPSHOT_NUMBERS; i++)
+		put_float(w, l->number[i]);
+	put_array(w, SNAPSHOT_BINS);
+	for (int i = 0; i < SNAPSHOT_BINS; i++)
+		put_uint(w, l->bin[i]);
+}
+
+void snapshot_add_speed(struct snapshot_writer *w, const struct snapshot_speed *s)
+{
+	put_array(w, 6);
+	put_uint(w, 5);
+	put_text(w, s->model);
+	put_text(w, s->backend);
+	put_text(w, s->server);
+	put_float(w, s->late);
+	put_uint(w, s->ends);
+}
+
 static void little_endian(uint8_t *p, size_t bytes, uint64_t v)
 {
 	for (size_t i = 0; i < bytes; i++, v >>= 8)

@@ -53,6 +53,21 @@ struct latency_learner {
 	slo_nsec forced; /* when that was set */
 };
 
+/* All that was learned, as numbers and the bins of the errors, to be taken up by another process.
+ * The numbers: three rates and the nine of the spread in units of the first guess, usual lateness,
+ * tokens there and expected, ends that taught, ends left out, ends since the last drift. */
+#define LATENCY_NUMBERS 18
+
+struct latency_memory {
+	double number[LATENCY_NUMBERS];
+	uint16_t bin[LATENCY_ERROR_BINS];
+};
+
+void latency_learner_remember(const struct latency_learner *l, struct latency_memory *out);
+/* SLO_EINVAL: nobody can have learned that, and nothing changed. */
+MUSTCHECK slo_err latency_learner_recall(struct latency_learner *l, slo_nsec now,
+                                         const struct latency_memory *m);
+
 struct latency_lesson {
 	struct latency_features stay;
 	double held;             /* tokens on the server at dispatch, its own too */
@@ -63,6 +78,8 @@ struct latency_lesson {
 /* kv: tokens that the KV cache of a server holds; 0: unknown. */
 void latency_learner_init(struct latency_learner *l, double kv);
 void latency_learner_kv(struct latency_learner *l, double kv);
+/* What is known now comes into force. */
+void latency_learner_enforce(struct latency_learner *l, slo_nsec now);
 /* True if other rates, or another state, are in force now. */
 bool latency_learn(struct latency_learner *l, slo_nsec now, const struct latency_lesson *lesson,
                    struct latency_speed *speed);

@@ -52,6 +52,7 @@ struct agent_model {
 	const struct config_model *conf;
 	struct model_stats stats;
 	struct pace pace;      /* of its queue */
+	bool said_no_target;   /* the log did */
 	struct reqtrace trace; /* counted if the configuration wants it */
 };
 
@@ -70,6 +71,7 @@ struct agent {
 	struct failing_list failing;       /* those of them that are set aside */
 	struct stats stats;
 	struct listeners listeners; /* of all servers of this agent */
+	uint64_t forced;            /* learned times, as far as the log was told */
 	bool draining;
 	slo_nsec first_dispatch; /* since the start; 0: none yet */
 	size_t dispatches;       /* until the first end line */

@@ -61,6 +61,8 @@
 	X(PROFILE_GPU, "profiles from Redis with another gpu")                \
 	X(PROFILE_REFUSED, "profiles from Redis that were refused")           \
 	X(PROFILE_GONE, "profiles that went from Redis")                      \
+	X(LEARNED, "learned times that became better or worse")               \
+	X(EXPORT, "learned profiles that could not be written")               \
 	X(SNAPSHOT, "snapshots that could not be written")                    \
 	X(RECORDER, "recordings that could not be written")                   \
 	X(HAPROXY_SILENT, "HAProxy processes that do not answer")             \

@@ -7,6 +7,8 @@
  *         [2, backend, server, state]
  *         [3, id, model, backend, server, load, created, arrived, dispatched, input, output,
  *             estimate, strategy, flags, goal, per token, fixed]
+ *         [4, model, deployment, [number, ...], [bin, ...]]       what was learned of its times
+ *         [5, model, backend, server, late, ends]                 of a server beside the others
  *
  * Points in time are Unix nanoseconds: another process, or machine start, has another clock.
  * Another layout gets another digit in its first eight bytes. Pure: bytes in, bytes out. */
@@ -58,24 +60,50 @@ struct snapshot_lease {
 	double per_token, fixed;
 };
 
+#define SNAPSHOT_NUMBERS 18
+#define SNAPSHOT_BINS    64
+
+/* See core/latency/learner.h, which says what the numbers are. */
+struct snapshot_learned {
+	struct slice model, deployment;
+	double number[SNAPSHOT_NUMBERS];
+	uint16_t bin[SNAPSHOT_BINS];
+};
+
+struct snapshot_speed {
+	struct slice model, backend, server;
+	double late;
+	uint32_t ends;
+};
+
 /* Writing. Failures are remembered and told by snapshot_end(). */
 struct snapshot_writer;
 struct snapshot_writer *snapshot_begin(int64_t written); /* NULL: out of memory */
 void snapshot_add_model(struct snapshot_writer *w, const struct snapshot_model *m);
 void snapshot_add_server(struct snapshot_writer *w, const struct snapshot_server *s);
+void snapshot_add_learned(struct snapshot_writer *w, const struct snapshot_learned *l);
+void snapshot_add_speed(struct snapshot_writer *w, const struct snapshot_speed *s);
 void snapshot_add_lease(struct snapshot_writer *w, const struct snapshot_lease *l);
 /* The whole file, until snapshot_writer_free(). SLO_ENOMEM. */
 MUSTCHECK slo_err snapshot_end(struct snapshot_writer *w, struct slice *out);
 void snapshot_writer_free(struct snapshot_writer *w); /* NULL is accepted */
 
 /* Reading. */
-enum snapshot_kind { SNAPSHOT_MODEL, SNAPSHOT_SERVER, SNAPSHOT_LEASE };
+enum snapshot_kind {
+	SNAPSHOT_MODEL,
+	SNAPSHOT_SERVER,
+	SNAPSHOT_LEASE,
+	SNAPSHOT_LEARNED,
+	SNAPSHOT_SPEED
+};
 struct snapshot_record {
 	enum snapshot_kind kind;
 	union {
 		struct snapshot_model model;
 		struct snapshot_server server;
 		struct snapshot_lease lease;
+		struct snapshot_learned learned;
+		struct snapshot_speed speed;
 	};
 };
 

@@ -46,6 +46,64 @@ static void models_deployments_and_servers_keep_the_files_order(void **state)
 	config_free(c);
 }
 
+static void promises_and_sources_are_read(void **state)
+{
+	struct config *c = parse(
+	    SPOP EVENTS
+	    "\"models\":{\"m\":{\"slo\":{\"ttft\":\"2s\",\"tpot\":\"50ms\",\"e2e\":\"9s\","
+	    "\"percentile\":97.5},\"deployments\":{"
+	    "\"d\":{\"profile\":\"learned\",\"kv_tokens\":120000,\"servers\":[\"s1\"]},"
+	    "\"e\":{\"profile\":\"given\",\"servers\":[\"s2\"]},\"f\":{\"servers\":[\"s3\"]}}},"
+	    "\"n\":{\"slo\":{\"tpat\":\"500us\"},\"deployments\":{\"d\":{\"servers\":[\"s1\"]}}}},"
+	    "\"profiles\":{\"dir\":\"p\",\"export\":{\"dir\":\"q\",\"every\":\"5s\"}}}");
+	const struct config_model *m = &c->models[0];
+
+	(void)state;
+	assert_int_equal(m->promise.kind, GOAL_TPOT);
+	assert_true(m->promise.per_token == 0.05 && m->promise.fixed == 2);
+	assert_true(m->percentile == 97.5);
+	assert_int_equal(m->deployments[0].source, FLEET_LEARNED);
+	assert_int_equal(m->deployments[0].kv_tokens, 120000);
+	assert_int_equal(m->deployments[1].source, FLEET_GIVEN);
+	assert_int_equal(m->deployments[2].source, FLEET_AUTO);
+	assert_int_equal(m->deployments[2].kv_tokens, 0);
+	assert_int_equal(c->models[1].promise.kind, GOAL_TPAT);
+	assert_true(c->models[1].promise.per_token == 0.0005 && c->models[1].percentile == 99);
+	assert_string_equal(c->export.dir, "dir/q");
+	assert_int_equal(c->export.every, 5 * SEC);
+	config_free(c);
+}
+
+static void a_promise_that_is_none_is_refused(void **state)
+{
+#define SLO(x)                                                          \
+	SPOP EVENTS "\"models\":{\"m\":{\"slo\":" x ",\"deployments\":" \
+		    "{\"d\":{\"servers\":[\"s1\"]}}}}}"
+#define DEPLOYMENT(x) \
+	SPOP EVENTS "\"models\":{\"m\":{\"deployments\":{\"d\":{" x ",\"servers\":[\"s1\"]}}}}}"
+	static const struct bad cases[] = {
+		{ SLO("{}"),
+		  "f:4:22: key \"models.m.slo\": promises nothing, must have ttft, tpot, "
+		  "e2e or tpat" },
+		{ SLO("{\"percentile\":99}"),
+		  "f:4:22: key \"models.m.slo\": promises nothing, must have ttft, tpot, e2e or "
+		  "tpat" },
+		{ SLO("{\"e2e\":\"1s\",\"percentile\":101}"),
+		  "f:4:47: key \"models.m.slo.percentile\": must be a number above 0 and at most "
+		  "100" },
+		{ DEPLOYMENT("\"profile\":\"auto?\""),
+		  "f:4:46: key \"models.m.deployments.d.profile\": is \"auto?\", must be auto, "
+		  "given "
+		  "or learned" },
+		{ PLUS("\"profiles\":{\"dir\":\"p\",\"export\":{\"dir\":\"p\"}}"),
+		  "f:5:39: key \"profiles.export.dir\": is \"profiles.dir\" too: what was learned "
+		  "would be read as given" },
+	};
+
+	(void)state;
+	EXPECT_ERRORS(cases);
+}
+
 static void a_model_may_have_other_names(void **state)
 {
 	struct config *c =
@@ -208,6 +266,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(models_deployments_and_servers_keep_the_files_order),
+		cmocka_unit_test(promises_and_sources_are_read),
+		cmocka_unit_test(a_promise_that_is_none_is_refused),
 		cmocka_unit_test(a_model_may_have_other_names),
 		cmocka_unit_test(a_model_has_limits_of_its_own_beside_those_of_routing),
 		cmocka_unit_test(a_bad_name_is_told),

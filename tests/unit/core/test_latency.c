@@ -468,6 +468,55 @@ static void predictions_that_are_forgotten_too_early(void **state)
 	near(l.force.rates.crowd, (3 * 3000 + 1000.0) / (4 * 2000), 0.06);
 }
 
+static void what_was_learned_outlives_its_learner(void **state)
+{
+	struct latency_learner l, again;
+	struct latency_memory m;
+	struct rng rng;
+	slo_nsec now = 0;
+
+	(void)state;
+	rng_init(&rng, 3);
+	latency_learner_init(&l, 20000);
+	teach(&l, &rng, &now, 500, 1);
+	latency_learner_enforce(&l, now);
+	latency_learner_remember(&l, &m);
+	latency_learner_init(&again, 20000);
+	assert_int_equal(latency_learner_recall(&again, now, &m), SLO_OK);
+	assert_memory_equal(&l.fit, &again.fit, sizeof(l.fit));
+	assert_memory_equal(&l.errors, &again.errors, sizeof(l.errors));
+	assert_memory_equal(&l.force.rates, &again.force.rates, sizeof(l.force.rates));
+	assert_int_equal(again.force.state, LATENCY_HOT);
+	assert_true(l.ends == again.ends && l.trusted == again.trusted);
+}
+
+static void absurd_memories_are_refused(void **state)
+{
+	static const double absurd[] = { NAN, INFINITY, -1e300, -1, 1e300 };
+	struct latency_learner l;
+	struct latency_memory good, m;
+
+	(void)state;
+	latency_learner_init(&l, 0);
+	latency_learner_remember(&l, &good);
+	for (size_t a = 0; a < sizeof(absurd) / sizeof(absurd[0]); a++) {
+		for (int i = 0; i < LATENCY_NUMBERS; i++) {
+			slo_err err;
+
+			m = good;
+			m.number[i] = absurd[a];
+			err = latency_learner_recall(&l, 0, &m);
+			/* Usual lateness and the spread may be below 0, sums may be large. */
+			if (err == SLO_OK)
+				assert_true(isfinite(absurd[a]) && i >= LATENCY_RATES);
+			assert_true(isfinite(l.force.rates.crowd) && l.force.rates.step > 0);
+		}
+	}
+	m = good;
+	m.bin[3] = 60000;
+	assert_int_equal(latency_learner_recall(&l, 0, &m), SLO_EINVAL);
+}
+
 static void the_same_ends_teach_the_same(void **state)
 {
 	struct latency_learner *l = calloc(2, sizeof(*l));
@@ -513,6 +562,8 @@ int main(void)
 		cmocka_unit_test(absurd_lessons_teach_nothing),
 		cmocka_unit_test(a_slow_server_does_not_poison_the_others),
 		cmocka_unit_test(predictions_that_are_forgotten_too_early),
+		cmocka_unit_test(what_was_learned_outlives_its_learner),
+		cmocka_unit_test(absurd_memories_are_refused),
 		cmocka_unit_test(the_same_ends_teach_the_same),
 	};
 

@@ -50,6 +50,18 @@ static struct snapshot_lease a_lease(void)
 		                        .fixed = 0 };
 }
 
+static struct snapshot_learned a_learned(void)
+{
+	struct snapshot_learned l = { .model = slice_of("org/model"),
+		                      .deployment = slice_of("l20") };
+
+	for (int i = 0; i < SNAPSHOT_NUMBERS; i++)
+		l.number[i] = i - 0.5;
+	for (int i = 0; i < SNAPSHOT_BINS; i++)
+		l.bin[i] = (uint16_t)(1000 * i);
+	return l;
+}
+
 /* An exact-size copy of a file with one record of each kind, so that an over-read shows. */
 static struct slice a_file(void)
 {
@@ -57,6 +69,9 @@ static struct slice a_file(void)
 	struct snapshot_model m = a_model();
 	struct snapshot_lease l = a_lease();
 	const struct snapshot_server s = { slice_of("be"), slice_of("l20-3"), 2 };
+	struct snapshot_learned learned = a_learned();
+	const struct snapshot_speed speed = { slice_of("org/model"), slice_of("be"),
+		                              slice_of("l20-3"), -0.25, 77 };
 	struct slice out;
 	uint8_t *copy;
 
@@ -64,6 +79,8 @@ static struct slice a_file(void)
 	snapshot_add_model(w, &m);
 	snapshot_add_server(w, &s);
 	snapshot_add_lease(w, &l);
+	snapshot_add_learned(w, &learned);
+	snapshot_add_speed(w, &speed);
 	assert_int_equal(snapshot_end(w, &out), SLO_OK);
 	copy = malloc(out.len);
 	assert_non_null(copy);
@@ -89,6 +106,7 @@ static void what_was_written_is_read(void **state)
 {
 	struct slice file = a_file();
 	struct snapshot_reader *r = opened(file);
+	const struct snapshot_learned learned = a_learned();
 	struct snapshot_record rec;
 
 	(void)state;
@@ -115,6 +133,15 @@ static void what_was_written_is_read(void **state)
 	assert_int_equal(rec.lease.flags, SNAPSHOT_STREAM | SNAPSHOT_FALLBACK);
 	assert_int_equal(rec.lease.goal, 3);
 	assert_true(rec.lease.per_token == 0.05 && rec.lease.fixed == 0);
+	assert_int_equal(snapshot_next(r, &rec), SLO_OK);
+	assert_int_equal(rec.kind, SNAPSHOT_LEARNED);
+	assert_true(is(rec.learned.model, "org/model") && is(rec.learned.deployment, "l20"));
+	assert_memory_equal(rec.learned.number, learned.number, sizeof(learned.number));
+	assert_memory_equal(rec.learned.bin, learned.bin, sizeof(learned.bin));
+	assert_int_equal(snapshot_next(r, &rec), SLO_OK);
+	assert_int_equal(rec.kind, SNAPSHOT_SPEED);
+	assert_true(is(rec.speed.model, "org/model") && is(rec.speed.server, "l20-3"));
+	assert_true(rec.speed.late == -0.25 && rec.speed.ends == 77);
 	assert_int_equal(snapshot_next(r, &rec), SLO_ENOENT);
 	snapshot_reader_free(r);
 	free((void *)file.p);

@@ -1,0 +1,79 @@
+/* What a learner knows, as plain numbers and back. */
+#include <math.h>
+#include <string.h>
+
+#include "core/latency/learner.h"
+
+_Static_assert(LATENCY_NUMBERS == LATENCY_RATES * (1 + LATENCY_RATES) + 6, "all are told");
+
+#define COUNT_MOST 4503599627370496.0 /* 2^52: a double still counts */
+
+void latency_learner_remember(const struct latency_learner *l, struct latency_memory *out)
+{
+	double *n = out->number;
+
+	for (int i = 0; i < LATENCY_RATES; i++)
+		*n++ = l->fit.rate[i];
+	for (int i = 0; i < LATENCY_RATES; i++)
+		for (int j = 0; j < LATENCY_RATES; j++)
+			*n++ = l->fit.spread[i][j];
+	*n++ = l->usual;
+	*n++ = l->there;
+	*n++ = l->expected;
+	*n++ = (double)l->ends;
+	*n++ = (double)l->passed;
+	*n++ = (double)l->trusted;
+	memcpy(out->bin, l->errors.bin, sizeof(out->bin));
+}
+
+/* Beyond these the fit would leave the range of numbers. */
+static bool fit_sane(const struct latency_fit *f)
+{
+	for (int i = 0; i < LATENCY_RATES; i++) {
+		if (!(f->rate[i] > 0) || f->rate[i] > 1e9 || !(f->spread[i][i] > 0))
+			return false;
+		for (int j = 0; j < LATENCY_RATES; j++)
+			if (!(fabs(f->spread[i][j]) <= 100) ||
+			    fabs(f->spread[i][j] - f->spread[j][i]) > 1e-6)
+				return false;
+	}
+	return true;
+}
+
+static bool count_sane(double v)
+{
+	return v >= 0 && v <= COUNT_MOST;
+}
+
+slo_err latency_learner_recall(struct latency_learner *l, slo_nsec now,
+                               const struct latency_memory *m)
+{
+	const double *n = m->number, *counts = n + LATENCY_NUMBERS - 3;
+	struct latency_learner new;
+	uint32_t total = 0;
+
+	latency_learner_init(&new, l->kv);
+	for (int i = 0; i < LATENCY_RATES; i++)
+		new.fit.rate[i] = *n++;
+	for (int i = 0; i < LATENCY_RATES; i++)
+		for (int j = 0; j < LATENCY_RATES; j++)
+			new.fit.spread[i][j] = *n++;
+	new.usual = *n++;
+	new.there = *n++;
+	new.expected = *n++;
+	for (int i = 0; i < LATENCY_ERROR_BINS; i++)
+		total += m->bin[i];
+	if (!fit_sane(&new.fit) || !(fabs(new.usual) <= 2) || !(new.there >= 0) ||
+	    !(new.expected >= 0) || !isfinite(new.there) || !isfinite(new.expected) ||
+	    !count_sane(counts[0]) || !count_sane(counts[1]) ||
+	    !(counts[2] >= 0 && counts[2] <= UINT32_MAX) || total > 1000)
+		return SLO_EINVAL;
+	memcpy(new.errors.bin, m->bin, sizeof(new.errors.bin));
+	new.errors.total = total;
+	new.ends = (uint64_t)counts[0];
+	new.passed = (uint64_t)counts[1];
+	new.trusted = (uint32_t)counts[2];
+	*l = new;
+	latency_learner_enforce(l, now);
+	return SLO_OK;
+}

@@ -1,0 +1,158 @@
+#include "io/agent/learned.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct config_deployment *config_of(const struct agent_model *m,
+                                                 const struct deployment *d)
+{
+	for (size_t i = 0; i < m->conf->deployment_count; i++)
+		if (strcmp(m->conf->deployments[i].name, d->name) == 0)
+			return &m->conf->deployments[i];
+	return NULL;
+}
+
+static bool same_goal(const struct goal *a, const struct goal *b)
+{
+	const double x[] = { a->per_token, a->fixed, a->tpat, a->e2e };
+	const double y[] = { b->per_token, b->fixed, b->tpat, b->e2e };
+
+	for (int i = 0; i < 4; i++)
+		if (x[i] < y[i] || x[i] > y[i])
+			return false;
+	return a->kind == b->kind;
+}
+
+bool learned_configure(struct agent *a)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < a->model_count; i++) {
+		struct agent_model *m = a->models[i];
+		struct model *fleet = &m->sched->fleet;
+
+		if (!same_goal(&fleet->promise, &m->conf->promise))
+			sched_promise(a->sched, m->sched, &m->conf->promise);
+		for (size_t k = 0; k < fleet->deployments; k++) {
+			struct deployment *d = fleet->deployment[k];
+			const struct config_deployment *conf = config_of(m, d);
+
+			if (conf)
+				ok &= sched_source_set(a->sched, d, conf->source,
+				                       (double)conf->kv_tokens) == SLO_OK;
+		}
+	}
+	if (!ok)
+		log_write(a->log, LOG_ERR, "out of memory: some deployments do not learn");
+	return ok;
+}
+
+const char *learned_source(const struct deployment *d)
+{
+	if (fleet_learned(d))
+		return d->force.state == LATENCY_COLD ? "none" : "learned";
+	return d->profile ? "profile" : "none";
+}
+
+const char *learned_source_name(enum fleet_source s)
+{
+	static const char *const names[FLEET_SOURCES] = { "given", "auto", "learned", "auto" };
+
+	return names[s];
+}
+
+struct goal learned_goal(const struct deployment *d, const char **who)
+{
+	const struct slo_target none = { 0, 0, 0 };
+	struct goal g = d->model->promise;
+
+	*who = "configuration";
+	if (g.kind == GOAL_NONE && d->profile) {
+		*who = "profile";
+		g = profile_goal(d->profile, &none);
+	}
+	if (g.kind == GOAL_NONE)
+		*who = "";
+	return g;
+}
+
+/* What the log says of a deployment, as a number that changes when there is something to say. */
+static uint32_t worth_saying(const struct deployment *d)
+{
+	if (!d->learner || (!fleet_learned(d) && d->source != FLEET_REFUTED))
+		return 0;
+	return 1 + (uint32_t)d->force.state + 4 * (uint32_t)d->learner->doubt +
+	       (d->source == FLEET_REFUTED ? 32 : 0);
+}
+
+static void say(struct agent *a, slo_nsec now, const struct deployment *d)
+{
+	static const char *const why[] = {
+		[LATENCY_DOUBT_NONE] = "",
+		[LATENCY_DOUBT_ERROR] = "half of the times are predicted badly",
+		[LATENCY_DOUBT_TAIL] = "many requests take far longer than predicted",
+		[LATENCY_DOUBT_DRIFT] = "its servers became faster or slower",
+	};
+	const struct latency_learner *l = d->learner;
+	const char *model = d->model->name;
+
+	if (d->source == FLEET_REFUTED && d->said < 32)
+		log_write(a->log, LOG_WARNING,
+		          "%s/%s: its profile is off by more than a factor of two in most of %d "
+		          "requests, so learned times replace it; measure it again",
+		          model, d->name, (int)d->refuting);
+	else if (d->force.state == LATENCY_WARM && l->doubt != LATENCY_DOUBT_NONE)
+		log_limited(a->log, now, LOG_CAUSE_LEARNED, LOG_NOTICE,
+		            "%s/%s: learned times are doubted: %s; nobody is refused for them",
+		            model, d->name, why[l->doubt]);
+	else if (d->force.state == LATENCY_WARM)
+		log_limited(a->log, now, LOG_CAUSE_LEARNED, LOG_INFO,
+		            "%s/%s: %d requests taught enough to route by", model, d->name,
+		            (int)l->ends);
+	else if (d->force.state == LATENCY_HOT)
+		log_limited(a->log, now, LOG_CAUSE_LEARNED, LOG_INFO,
+		            "%s/%s: learned times hold: %.1f ms a step, %.3f ms a prompt token, "
+		            "error %.0f %%",
+		            model, d->name, 1e3 * d->force.rates.step, 1e3 * d->force.rates.prompt,
+		            100 * latency_errors_median(&l->errors));
+}
+
+void learned_watch(struct agent *a, slo_nsec now)
+{
+	uint64_t changes = sched_counts(a->sched).forced;
+
+	if (changes == a->forced)
+		return;
+	a->forced = changes;
+	for (size_t i = 0; i < a->model_count; i++) {
+		const struct model *fleet = &a->models[i]->sched->fleet;
+
+		for (size_t k = 0; k < fleet->deployments; k++) {
+			struct deployment *d = fleet->deployment[k];
+			uint32_t now_said = worth_saying(d);
+
+			if (now_said == d->said)
+				continue;
+			if (now_said)
+				say(a, now, d);
+			d->said = now_said;
+		}
+	}
+}
+
+void learned_missed_target(struct agent *a, struct agent_model *m)
+{
+	const struct model *fleet = &m->sched->fleet;
+	const char *who;
+
+	if (m->said_no_target)
+		return;
+	for (size_t i = 0; i < fleet->deployments; i++)
+		if (learned_goal(fleet->deployment[i], &who).kind != GOAL_NONE)
+			return;
+	m->said_no_target = true;
+	log_write(a->log, LOG_NOTICE,
+	          "model %s has no latency target, so its requests go by %s; state one in "
+	          "models.%s.slo, as {\"e2e\": \"30s\"}",
+	          fleet->name, policy_strategy_name(a->conf->routing.fallback), fleet->name);
+}

@@ -1,0 +1,219 @@
+#include "io/keep/export.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/agent/learned.h"
+#include "io/base/clock.h"
+#include "io/base/file.h"
+#include "wire/profile_name.h"
+
+/* Powers of two. */
+#define OUTPUTS_FROM 2
+#define OUTPUTS      10
+#define INPUTS_FROM  6
+#define INPUTS       9
+
+static double digits(double v)
+{
+	double unit = v > 0 ? pow(10, floor(log10(v)) - 5) : 1;
+
+	return round(v / unit) * unit;
+}
+
+struct tables {
+	json_t *tputs, *e2e, *ttft, *tpot;
+};
+
+static void add_cell(const struct deployment *d, const struct goal *goal, int64_t input,
+                     int64_t output, json_t *row[4])
+{
+	double span = (double)goal_span(goal, input, output) / 1e9;
+	bool first = goal->kind == GOAL_TTFT;
+	const struct latency_target target = { .e2e = first ? 0 : span, .ttft = first ? span : 0 };
+	struct latency_cell c = latency_cell(&d->force.rates, input, output, &target);
+	double alone = first ? c.first : c.own + c.others;
+	bool feasible = goal->kind == GOAL_NONE || alone <= span;
+	double first_token = fmin(c.ttft, c.e2e);
+
+	json_array_append_new(row[0], json_real(digits(feasible ? c.at_once / c.e2e : 0)));
+	json_array_append_new(row[1], json_real(digits(c.e2e)));
+	json_array_append_new(row[2], json_real(digits(first_token)));
+	json_array_append_new(row[3], json_real(digits((c.e2e - first_token) / (double)output)));
+}
+
+static void add_row(const struct deployment *d, const struct goal *goal, int64_t output,
+                    const struct tables *t)
+{
+	json_t *row[4] = { json_array(), json_array(), json_array(), json_array() };
+
+	for (int i = 0; i < INPUTS; i++)
+		add_cell(d, goal, INT64_C(1) << (INPUTS_FROM + i), output, row);
+	json_array_append_new(t->tputs, row[0]);
+	json_array_append_new(t->e2e, row[1]);
+	json_array_append_new(t->ttft, row[2]);
+	json_array_append_new(t->tpot, row[3]);
+}
+
+static json_t *axis(int from, int count)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < count; i++)
+		json_array_append_new(list, json_integer(INT64_C(1) << (from + i)));
+	return list;
+}
+
+static json_t *slos_of(const struct goal *g, double percentile)
+{
+	json_t *slos = json_pack("{s:f}", "percentile", percentile);
+
+	if (g->kind == GOAL_TPOT || g->kind == GOAL_TPAT)
+		json_object_set_new(slos, goal_name(g->kind), json_real(g->per_token));
+	if (g->kind == GOAL_TPOT && g->fixed > 0)
+		json_object_set_new(slos, "ttft", json_real(g->fixed));
+	if (g->kind == GOAL_TTFT || g->kind == GOAL_E2E)
+		json_object_set_new(slos, goal_name(g->kind), json_real(g->fixed));
+	return slos;
+}
+
+/* Other tools pass it over. */
+static json_t *fit_of(const struct deployment *d)
+{
+	const struct latency_rates *r = &d->force.rates;
+	const struct latency_learner *l = d->learner;
+
+	return json_pack("{s:f, s:f, s:f, s:o, s:f, s:I, s:f, s:f}", "step_seconds", r->step,
+	                 "prompt_seconds_per_token", r->prompt, "cached_seconds_per_token",
+	                 r->cached, "kv_tokens", r->kv > 0 ? json_real(r->kv) : json_null(),
+	                 "headroom", r->safety, "requests", (json_int_t)l->ends, "error_p50",
+	                 latency_errors_median(&l->errors), "error_p99",
+	                 latency_errors_quantile(&l->errors, 0.99) - 1);
+}
+
+char *export_text(const struct deployment *d, double percentile, double created)
+{
+	struct tables t = { json_array(), json_array(), json_array(), json_array() };
+	const char *who;
+	struct goal goal = learned_goal(d, &who);
+	json_t *doc;
+	char *text;
+
+	for (int i = 0; i < OUTPUTS; i++)
+		add_row(d, &goal, INT64_C(1) << (OUTPUTS_FROM + i), &t);
+	doc = json_pack("{s:s, s:f, s:o, s:o, s:o, s:o, s:[o, o], s:f, s:o, s:o}", "gpu", d->name,
+	                "cost", d->profile ? profile_cost(d->profile) : 0.0, "tputs", t.tputs,
+	                "e2e", t.e2e, "ttft", t.ttft, "tpot", t.tpot, "indexes",
+	                axis(OUTPUTS_FROM, OUTPUTS), axis(INPUTS_FROM, INPUTS), "created", created,
+	                "slos", slos_of(&goal, percentile), "learned", fit_of(d));
+	text = doc ? json_dumps(doc, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) : NULL;
+	json_decref(doc);
+	return text;
+}
+
+/* 0, or an errno. Not synced: it is written again soon, and disks are slow. */
+static int save(const char *path, const char *text)
+{
+	char new[PATH_MAX];
+	int fd, err = 0;
+
+	if (snprintf(new, sizeof(new), "%s.new", path) >= (int)sizeof(new))
+		return ENAMETOOLONG;
+	fd = file_begin(path, new);
+	if (fd < 0)
+		return errno;
+	if (fchmod(fd, 0644) != 0 || !file_write_all(fd, slice_of(text)))
+		err = errno;
+	if (close(fd) != 0 && !err)
+		err = errno;
+	if (!err && rename(new, path) != 0)
+		err = errno;
+	if (err)
+		unlink(new);
+	return err;
+}
+
+static int save_deployment(const struct export *e, const struct agent_model *m,
+                           const struct deployment *d)
+{
+	char key[2 * CONFIG_NAME_MAX * 3 + 8], path[PATH_MAX], *slash, *text;
+	int err;
+
+	if (profile_name(m->conf->name, d->name, key, sizeof(key)) != SLO_OK ||
+	    snprintf(path, sizeof(path), "%s/%s", e->agent->conf->export.dir, key) >=
+	        (int)sizeof(path))
+		return ENAMETOOLONG;
+	slash = strrchr(path, '/');
+	*slash = '\0';
+	if (mkdir(path, 0755) != 0 && errno != EEXIST)
+		return errno;
+	*slash = '/';
+	text = export_text(d, m->conf->percentile, (double)clock_unix_nsec() / 1e9);
+	err = text ? save(path, text) : ENOMEM;
+	free(text);
+	return err;
+}
+
+size_t export_write(struct export *e, slo_nsec now)
+{
+	struct agent *a = e->agent;
+	size_t written = 0;
+
+	for (size_t i = 0; i < a->model_count; i++) {
+		const struct model *fleet = &a->models[i]->sched->fleet;
+
+		for (size_t k = 0; k < fleet->deployments; k++) {
+			const struct deployment *d = fleet->deployment[k];
+			int err;
+
+			if (!d->learner || d->force.state == LATENCY_COLD)
+				continue;
+			err = save_deployment(e, a->models[i], d);
+			written += err == 0;
+			if (err)
+				log_limited(a->log, now, LOG_CAUSE_EXPORT, LOG_ERR,
+				            "the learned profile of %s/%s cannot be written to %s: "
+				            "%s",
+				            fleet->name, d->name, a->conf->export.dir,
+				            file_why(err));
+		}
+	}
+	return written;
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	(void)export_write(w->data, clock_nsec());
+}
+
+void export_init(struct export *e, struct agent *a)
+{
+	*e = (struct export){ .agent = a };
+	ev_init(&e->timer, on_timer);
+	e->timer.data = e;
+}
+
+void export_configure(struct export *e)
+{
+	const struct config_export *conf = &e->agent->conf->export;
+	double every = (double)conf->every / 1e9;
+
+	ev_timer_stop(e->agent->loop, &e->timer);
+	if (!conf->dir)
+		return;
+	ev_timer_set(&e->timer, every, every);
+	ev_timer_start(e->agent->loop, &e->timer);
+}
+
+void export_stop(struct export *e)
+{
+	if (e->agent)
+		ev_timer_stop(e->agent->loop, &e->timer);
+}
