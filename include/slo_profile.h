@@ -23,12 +23,17 @@ struct slo_profile_doc {
 	double cost;         /* money per time unit, 0 when absent */
 	double created;      /* Unix seconds, 0 when absent */
 	/* Targets, 0 = not set. */
-	double slo_e2e;  /* seconds */
-	double slo_ttft; /* seconds */
-	double slo_tpot; /* seconds per output token */
-	double slo_tpat; /* seconds per token, input and output */
-	size_t no_data;  /* cells that were NaN, Infinity or null, over all tables */
-	char gpu[64];    /* as the file says, cut to fit; "" when absent */
+	double slo_e2e;    /* seconds */
+	double slo_ttft;   /* seconds */
+	double slo_tpot;   /* seconds per output token */
+	double slo_tpat;   /* seconds per token, input and output */
+	double percentile; /* of "slos", NAN when absent; it is told, not used */
+	/* A name in "slos" that is none of a target, or one that "slos" was probably meant by, cut
+	 * to fit; "": none. What was probably meant, or NULL. */
+	char stray[64];
+	const char *stray_meant;
+	size_t no_data; /* cells that were NaN, Infinity or null, over all tables */
+	char gpu[64];   /* as the file says, cut to fit; "" when absent */
 };
 
 #endif

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "wire/json/reader.h"
 
@@ -188,13 +189,51 @@ static void read_tables(struct reader *r, const struct node *root, struct slo_pr
 	check_latencies(r, root, doc);
 }
 
+static void note_stray(struct slo_profile_doc *doc, const char *key, const char *meant)
+{
+	struct reader_quote quote = reader_quote(key);
+
+	_Static_assert(sizeof(quote.s) == sizeof(doc->stray), "a quote is copied whole");
+	if (doc->stray[0] != '\0')
+		return;
+	memcpy(doc->stray, quote.s, sizeof(quote.s));
+	doc->stray_meant = meant;
+}
+
+/* Unknown names are ignored, but one of them may be why there is no target. */
+static void look_for_strays(const struct node *object, const char *const *names, size_t count,
+                            bool all, struct slo_profile_doc *doc)
+{
+	struct reader_names known = { names, count, sizeof(*names) };
+	const char *key, *meant;
+	json_t *value;
+
+	json_object_foreach(object->value, key, value)
+	{
+		size_t i = 0;
+
+		while (i < count && strcasecmp(key, names[i]) != 0)
+			i++;
+		meant = reader_suggest(key, known);
+		if (i == count && (all || meant))
+			note_stray(doc, key, meant);
+	}
+}
+
 static void read_slos(struct reader *r, const struct node *root, struct slo_profile_doc *doc)
 {
+	static const char *const section[] = { "slos" };
+	static const char *const targets[] = { "e2e",  "ttft", "tpot",      "tpat",
+		                               "tput", "tt",   "percentile" };
 	struct node slos = member(root, "slos"), percentile;
 	double unused = 0;
 
+	doc->percentile = NAN;
+	if (!slos.value)
+		look_for_strays(root, section, 1, false, doc);
 	if (!slos.value || !reader_want_object(r, &slos))
 		return;
+	look_for_strays(&slos, targets, sizeof(targets) / sizeof(targets[0]), true, doc);
 	read_amount(r, &slos, "e2e", &doc->slo_e2e);
 	read_amount(r, &slos, "ttft", &doc->slo_ttft);
 	read_amount(r, &slos, "tpot", &doc->slo_tpot);
@@ -203,7 +242,7 @@ static void read_slos(struct reader *r, const struct node *root, struct slo_prof
 	read_amount(r, &slos, "tt", &unused);
 	percentile = member(&slos, "percentile");
 	if (percentile.value)
-		(void)reader_want_number(r, &percentile, -INFINITY, INFINITY, &unused);
+		(void)reader_want_number(r, &percentile, -INFINITY, INFINITY, &doc->percentile);
 }
 
 static void read_gpu(struct reader *r, const struct node *root, struct slo_profile_doc *doc)

@@ -124,6 +124,7 @@ void agent_free(struct agent *a)
 	failing_fini(a);
 	roster_fini(&a->roster);
 	agent_forget_profiles(a);
+	profile_notes_fini(&a->profile_notes);
 	sched_free(a->sched);
 	for (size_t i = 0; i < a->model_count; i++) {
 		reqtrace_fini(&a->models[i]->trace);

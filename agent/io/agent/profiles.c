@@ -40,6 +40,20 @@ static void report_loaded(struct agent *a, const struct deployment *d, const cha
 	    profile_cells(p), profile_zero_cells(p), profile_no_data(p));
 }
 
+/* A reload that finds the same is not told again. */
+static void report_doubts(struct agent *a, const struct deployment *d,
+                          const struct slo_profile_doc *doc, const char *where, bool limited)
+{
+	struct profile_finding found[PROFILE_FINDINGS_MAX];
+	size_t count = profile_check(doc, d->model->promise.kind != GOAL_NONE, found);
+
+	if (!profile_notes_set(&a->profile_notes, d->model->name, d->name, found, count))
+		return;
+	for (size_t i = 0; i < count; i++)
+		say(a, limited, LOG_CAUSE_PROFILE_DOUBT, LOG_WARNING, "profile %s: %s", where,
+		    found[i].text);
+}
+
 static slo_err put_in_force(struct agent *a, struct deployment *d,
                             const struct slo_profile_doc *doc)
 {
@@ -71,10 +85,14 @@ slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *wh
 		    "%s: says gpu \"%s\", but its name makes it a profile of \"%s\"", where,
 		    doc->gpu, d->name);
 	err = put_in_force(a, d, doc);
+	if (err == SLO_OK) {
+		report_loaded(a, d, where, limited);
+		report_doubts(a, d, doc, where, limited);
+	}
 	profdoc_free(doc);
 	if (err == SLO_OK)
-		report_loaded(a, d, where, limited);
-	else if (err == SLO_ESTALE)
+		return SLO_OK;
+	if (err == SLO_ESTALE)
 		say(a, limited, LOG_CAUSE_PROFILE_STALE, LOG_NOTICE,
 		    "%s: its \"created\" is not newer than that in force, so it is ignored", where);
 	else

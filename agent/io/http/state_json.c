@@ -53,18 +53,31 @@ static json_t *leaving_state(const struct roster *f)
 	return servers;
 }
 
-static json_t *profile_state(const struct redis_client *redis, const struct agent_model *m,
-                             const struct deployment *d)
+/* What is probably wrong with a profile. */
+static json_t *doubts_state(const struct profile_note *note)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; note && i < note->count; i++)
+		json_array_append_new(list, json_pack("{s:s, s:s}", "code", note->findings[i].code,
+		                                      "text", note->findings[i].text));
+	return list;
+}
+
+static json_t *profile_state(const struct agent *a, const struct redis_client *redis,
+                             const struct agent_model *m, const struct deployment *d)
 {
 	const struct profile *p = d->profile;
 
 	if (!p)
 		return json_null();
 	return json_pack(
-	    "{s:s, s:f, s:f, s:I, s:I, s:I}", "source",
+	    "{s:s, s:f, s:f, s:I, s:I, s:I, s:o}", "source",
 	    redis_client_gave(redis, m, d) ? "redis" : "file", "created", profile_created(p),
 	    "cost", profile_cost(p), "cells", (json_int_t)profile_cells(p), "zero_cells",
-	    (json_int_t)profile_zero_cells(p), "no_data_cells", (json_int_t)profile_no_data(p));
+	    (json_int_t)profile_zero_cells(p), "no_data_cells", (json_int_t)profile_no_data(p),
+	    "warnings",
+	    doubts_state(profile_notes_find(&a->profile_notes, m->conf->name, d->name)));
 }
 
 static void target(json_t *targets, const char *name, double seconds)
@@ -296,7 +309,8 @@ static void open_model(struct page *p, const struct agent_model *m)
 	for (size_t i = 0; i < fleet->deployments; i++) {
 		const struct deployment *d = fleet->deployment[i];
 
-		json_object_set_new(profiles, d->name, profile_state(p->sources->redis, m, d));
+		json_object_set_new(profiles, d->name,
+		                    profile_state(p->agent, p->sources->redis, m, d));
 		json_object_set_new(targets, d->name, targets_state(d));
 		json_object_set_new(learned, d->name, learned_state(d));
 	}

@@ -21,6 +21,7 @@
 #include "core/sched.h"
 #include "conf/config.h"
 #include "io/agent/failing.h"
+#include "io/agent/profile_notes.h"
 #include "io/agent/roster.h"
 #include "io/base/listeners.h"
 #include "io/base/log.h"
@@ -65,6 +66,7 @@ struct agent {
 	struct agent_model **models; /* [model_count], as configured; each stays where it is */
 	size_t model_count;
 	struct profile_file *files; /* those that were put in force, see agent_load_profiles() */
+	struct profile_notes profile_notes;
 	struct agent_model *default_model; /* NULL: none */
 	struct unknown_models unknown;     /* models that were asked for in vain */
 	struct roster roster;              /* servers by backend and name */

@@ -60,6 +60,7 @@
 	X(PROFILE_STALE, "profiles from Redis that are not newer")            \
 	X(PROFILE_GPU, "profiles from Redis with another gpu")                \
 	X(PROFILE_REFUSED, "profiles from Redis that were refused")           \
+	X(PROFILE_DOUBT, "profiles from Redis that are probably wrong")       \
 	X(PROFILE_GONE, "profiles that went from Redis")                      \
 	X(LEARNED, "learned times that became better or worse")               \
 	X(EXPORT, "learned profiles that could not be written")               \

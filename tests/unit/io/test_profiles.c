@@ -165,6 +165,35 @@ static void after_a_drop_an_unchanged_file_may_be_newer(void **state)
 	is_in_force(p, 5);
 }
 
+/* Of that text; the log is emptied. */
+static const char *said_of(struct inproc *p, const char *text)
+{
+	assert_int_equal(
+	    agent_take_profile(p->agent, deployment(p), "here", text, strlen(text), false), SLO_OK);
+	return inproc_log(p);
+}
+
+#define ONE_CELL(created) \
+	"{\"tputs\":[[2]],\"indexes\":[[16],[64]],\"e2e\":[[1]],\"created\":" #created
+
+static void what_is_probably_wrong_is_told_once(void **state)
+{
+	struct inproc *p = *state;
+	const struct profile_note *note;
+
+	assert_non_null(strstr(said_of(p, ONE_CELL(7) ",\"slos\":{\"e2e\":5000}}"),
+	                       "profile here: slos.e2e is 5000 s, more than"));
+	note = profile_notes_find(&p->agent->profile_notes, "m", "d");
+	assert_non_null(note);
+	assert_int_equal(note->count, 1);
+	assert_string_equal(note->findings[0].code, "profile-target-slack");
+	/* A newer one with the same fault is no news, one with another is. */
+	assert_null(strstr(said_of(p, ONE_CELL(8) ",\"slos\":{\"e2e\":5000}}"), "slos.e2e"));
+	assert_non_null(strstr(said_of(p, ONE_CELL(9) ",\"slos\":{\"e2\":5}}"), "probably means"));
+	assert_null(strstr(said_of(p, ONE_CELL(10) ",\"slos\":{\"e2e\":5}}"), "WARNING"));
+	assert_null(profile_notes_find(&p->agent->profile_notes, "m", "d"));
+}
+
 int main(void)
 {
 #define WITH_AGENT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -176,6 +205,7 @@ int main(void)
 		WITH_AGENT(a_file_that_was_away_is_told_only_while_it_is),
 		WITH_AGENT(an_unchanged_file_gives_way_to_a_newer_profile_from_elsewhere),
 		WITH_AGENT(after_a_drop_an_unchanged_file_may_be_newer),
+		WITH_AGENT(what_is_probably_wrong_is_told_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
