@@ -387,9 +387,8 @@ void fleet_surplus_of(struct server *s, uint32_t n, slo_load load)
 	if (n > s->surplus_count)
 		s->repairs[FLEET_REPAIR_SURPLUS] += n - s->surplus_count;
 	changes(s);
-	ledger_adjust(&s->ledger, s->surplus_load, load, s->surplus_count, n);
+	s->surplus_load = ledger_adjust(&s->ledger, s->surplus_load, load, s->surplus_count, n);
 	s->surplus_count = n;
-	s->surplus_load = load;
 }
 
 void fleet_seat_restore(struct seat *seat, uint64_t turn, size_t index)

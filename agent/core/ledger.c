@@ -4,7 +4,9 @@
 
 void ledger_charge(struct ledger *l, slo_load load, struct charge *out)
 {
-	assert(load <= SLO_LOAD_MAX && l->used <= UINT64_MAX - load && l->inflight < UINT32_MAX);
+	assert(load <= SLO_LOAD_MAX && l->used <= LEDGER_MAX && l->inflight < UINT32_MAX);
+	if (load > LEDGER_MAX - l->used)
+		load = LEDGER_MAX - l->used;
 	l->used += load;
 	l->inflight++;
 	*out = (struct charge){ .ledger = l, .load = load };
@@ -23,12 +25,16 @@ slo_err ledger_release(struct charge *c)
 	return SLO_OK;
 }
 
-void ledger_adjust(struct ledger *l, slo_load old_load, slo_load load, uint32_t old_count,
-                   uint32_t count)
+slo_load ledger_adjust(struct ledger *l, slo_load old_load, slo_load load, uint32_t old_count,
+                       uint32_t count)
 {
+	slo_load others = l->used - old_load;
+
 	assert(l->used >= old_load && l->inflight >= old_count);
-	assert(load <= UINT64_MAX - (l->used - old_load));
 	assert(count <= UINT32_MAX - (l->inflight - old_count));
-	l->used = l->used - old_load + load;
+	if (load > LEDGER_MAX - others)
+		load = LEDGER_MAX - others;
+	l->used = others + load;
 	l->inflight = l->inflight - old_count + count;
+	return load;
 }

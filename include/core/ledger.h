@@ -15,8 +15,11 @@
 typedef uint64_t slo_load;
 
 #define SLO_LOAD_ONE (UINT64_C(1) << 32)
-/* One request never weighs more than this: 2^19 of them still add up without overflow. */
+/* One request never weighs more than this. */
 #define SLO_LOAD_MAX (UINT64_C(4096) * SLO_LOAD_ONE)
+/* Nor all on one server together: what comes on top of that is charged as the rest up to it, or as
+ * nothing. It is full for a long time already, and sums never overflow. */
+#define LEDGER_MAX   (UINT64_MAX / 4)
 
 struct ledger {
 	slo_load used;
@@ -36,14 +39,15 @@ static inline bool ledger_fits(slo_load used, slo_load load)
 	return used == 0 || (used <= SLO_LOAD_ONE && load <= SLO_LOAD_ONE - used);
 }
 
-/* Opens a charge, fitting or not: push goes over. */
+/* Opens a charge, fitting or not: push goes over. out->load may be less: see LEDGER_MAX. */
 void ledger_charge(struct ledger *l, slo_load load, struct charge *out);
 /* Gives back exactly what was charged and closes *c. SLO_ESTALE: it was closed before. */
 MUSTCHECK slo_err ledger_release(struct charge *c);
 
-/* Puts `count` requests of `load` in all in the place of what was charged for others before. */
-void ledger_adjust(struct ledger *l, slo_load old_load, slo_load load, uint32_t old_count,
-                   uint32_t count);
+/* Puts `count` requests of `load` in all in the place of what was charged for others before.
+ * Returns what was charged, which may be less: see LEDGER_MAX. */
+slo_load ledger_adjust(struct ledger *l, slo_load old_load, slo_load load, uint32_t old_count,
+                       uint32_t count);
 
 static inline double load_to_double(slo_load load)
 {

@@ -175,8 +175,7 @@ static slo_err lease(struct player *p, const struct slo_event *e)
 	uint64_t hash;
 
 	if (!id_sane(e) || (e->model && !m) || !server || e->load > SLO_LOAD_MAX ||
-	    server->ledger.used > UINT64_MAX / 2 || e->strategy >= SLO_STRATEGIES ||
-	    request_find(p, e))
+	    e->strategy >= SLO_STRATEGIES || request_find(p, e))
 		return SLO_EINVAL;
 	hash = id_hash(id, e->text.len);
 	if (past_find(&s->past, hash) != PAST_UNKNOWN)
@@ -369,8 +368,7 @@ static slo_err server_changed(struct player *p, const struct slo_event *e)
 		sched_server_usable(p->sched, server, e->count != 0);
 		return SLO_OK;
 	}
-	if (e->count < 0 || e->count > SURPLUS_MAX || e->load > (uint64_t)e->count * SLO_LOAD_MAX ||
-	    server->ledger.used > UINT64_MAX / 2)
+	if (e->count < 0 || e->count > SURPLUS_MAX || e->load > (uint64_t)e->count * SLO_LOAD_MAX)
 		return SLO_EINVAL;
 	sched_surplus_restore(p->sched, server, (uint32_t)e->count, e->load);
 	return SLO_OK;

@@ -45,6 +45,26 @@ static void a_charge_goes_over_when_told_to(void **state)
 	assert_true(l.used == SLO_LOAD_ONE);
 }
 
+/* More of the heaviest than a sum can hold: it stops in time, and all of it comes back. */
+static void no_number_of_charges_overflows(void **state)
+{
+	enum { MANY = 1 << 20 };
+	struct charge *c = calloc(MANY, sizeof(*c));
+	struct ledger l = { 0 };
+
+	(void)state;
+	assert_non_null(c);
+	for (int i = 0; i < MANY; i++)
+		ledger_charge(&l, SLO_LOAD_MAX, &c[i]);
+	assert_true(l.used == LEDGER_MAX && l.inflight == MANY);
+	assert_true(ledger_adjust(&l, 0, UINT64_MAX, 0, 1) == 0);
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(ledger_release(&c[i]), SLO_OK);
+	assert_true(l.used == 0 && l.inflight == 1);
+	assert_true(ledger_adjust(&l, 0, UINT64_MAX, 1, 2) == LEDGER_MAX);
+	free(c);
+}
+
 static void a_charge_is_released_once(void **state)
 {
 	struct ledger l = { 0 };
@@ -115,6 +135,7 @@ int main(void)
 		cmocka_unit_test(an_idle_server_takes_anything),
 		cmocka_unit_test(a_busy_server_takes_up_to_one_whole_and_not_a_grain_more),
 		cmocka_unit_test(a_charge_goes_over_when_told_to),
+		cmocka_unit_test(no_number_of_charges_overflows),
 		cmocka_unit_test(a_charge_is_released_once),
 		cmocka_unit_test(a_charge_of_nothing_still_counts_as_a_request),
 		cmocka_unit_test(n_requests_of_one_nth_always_fit),
