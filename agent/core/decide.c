@@ -59,7 +59,7 @@ static struct seat *pick_cold(const struct model *m)
 	if (m->promise.kind == GOAL_NONE)
 		return NULL;
 	for (size_t i = 0; i < m->deployments; i++) {
-		const struct deployment *d = m->deployment[i];
+		struct deployment *d = m->deployment[i];
 		struct seat *seat = fleet_emptiest_seat(d);
 
 		if (!seat)

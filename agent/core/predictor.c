@@ -11,11 +11,16 @@ struct histogram {
 
 /* interval[current % PREDICTOR_INTERVALS] is being filled; the others are the past.
  * Invariant: sum is the cell-wise sum of all intervals, row[i] the sum of sum.count[i]. */
-struct predictor {
-	int64_t current; /* now / PREDICTOR_INTERVAL of the latest call */
+struct window {
 	struct histogram interval[PREDICTOR_INTERVALS];
 	struct histogram sum;
 	uint64_t row[PREDICTOR_BUCKETS];
+};
+
+/* A window takes some 40 KiB, so there is one only for what was learned from. */
+struct predictor {
+	int64_t current; /* now / PREDICTOR_INTERVAL of the latest call */
+	struct window *all, *of[PREDICTOR_CLASSES];
 };
 
 struct predictor *predictor_new(void)
@@ -29,6 +34,11 @@ struct predictor *predictor_new(void)
 
 void predictor_free(struct predictor *p)
 {
+	if (!p)
+		return;
+	free(p->all);
+	for (size_t i = 0; i < PREDICTOR_CLASSES; i++)
+		free(p->of[i]);
 	free(p);
 }
 
@@ -39,19 +49,21 @@ static unsigned bucket(int64_t tokens)
 	return b < PREDICTOR_BUCKETS ? b : PREDICTOR_BUCKETS - 1;
 }
 
-static struct histogram *interval_at(struct predictor *p, int64_t index)
+static struct histogram *interval_at(struct window *w, int64_t index)
 {
 	int64_t slot = index % PREDICTOR_INTERVALS;
 
-	return &p->interval[slot < 0 ? slot + PREDICTOR_INTERVALS : slot];
+	return &w->interval[slot < 0 ? slot + PREDICTOR_INTERVALS : slot];
 }
 
-static void forget(struct predictor *p, struct histogram *h)
+static void forget(struct window *w, int64_t index)
 {
+	struct histogram *h = interval_at(w, index);
+
 	for (size_t in = 0; in < PREDICTOR_BUCKETS; in++) {
 		for (size_t out = 0; out < PREDICTOR_BUCKETS; out++) {
-			p->sum.count[in][out] -= h->count[in][out];
-			p->row[in] -= h->count[in][out];
+			w->sum.count[in][out] -= h->count[in][out];
+			w->row[in] -= h->count[in][out];
 		}
 	}
 	memset(h, 0, sizeof(*h));
@@ -77,18 +89,59 @@ static void advance(struct predictor *p, slo_nsec now)
 	if (steps > PREDICTOR_INTERVALS)
 		steps = PREDICTOR_INTERVALS;
 	p->current = index;
-	for (int64_t i = 0; i < steps; i++)
-		forget(p, interval_at(p, index - i));
+	for (int64_t i = 0; i < steps; i++) {
+		if (p->all)
+			forget(p->all, index - i);
+		for (size_t k = 0; k < PREDICTOR_CLASSES; k++)
+			if (p->of[k])
+				forget(p->of[k], index - i);
+	}
 }
 
-void predictor_learn(struct predictor *p, slo_nsec now, int64_t input, int64_t output)
+/* Without memory for a window nothing is counted. */
+static void count(struct window **w, int64_t index, uint32_t in, uint32_t out, uint32_t n)
+{
+	if (!*w)
+		*w = calloc(1, sizeof(**w));
+	if (!*w)
+		return;
+	interval_at(*w, index)->count[in][out] += n;
+	(*w)->sum.count[in][out] += n;
+	(*w)->row[in] += n;
+}
+
+static unsigned known_class(unsigned class)
+{
+	return class < PREDICTOR_CLASSES ? class : PREDICTOR_UNKNOWN;
+}
+
+void predictor_learn(struct predictor *p, slo_nsec now, unsigned class, int64_t input,
+                     int64_t output)
 {
 	unsigned in = bucket(input), out = bucket(output);
 
 	advance(p, now);
-	interval_at(p, p->current)->count[in][out]++;
-	p->sum.count[in][out]++;
-	p->row[in]++;
+	count(&p->all, p->current, in, out, 1);
+	count(&p->of[known_class(class)], p->current, in, out, 1);
+}
+
+static uint64_t row_of(const struct window *w, unsigned in)
+{
+	return w ? w->row[in] : 0;
+}
+
+/* What tells most of this class; NULL: nothing is known for prompts of that size. What may be of
+ * the class counts for it as long as nothing is of another one. */
+static const struct window *window_for(const struct predictor *p, unsigned class, unsigned in)
+{
+	uint64_t all = row_of(p->all, in), own, unknown;
+
+	class = known_class(class);
+	own = row_of(p->of[class], in);
+	unknown = class == PREDICTOR_UNKNOWN ? 0 : row_of(p->of[PREDICTOR_UNKNOWN], in);
+	if (all == 0)
+		return NULL;
+	return own > 0 && own + unknown < all ? p->of[class] : p->all;
 }
 
 static int64_t cold_guess(int64_t input, int64_t max_output, enum slo_cold cold)
@@ -104,15 +157,18 @@ static int64_t cold_guess(int64_t input, int64_t max_output, enum slo_cold cold)
 	return 1;
 }
 
-int64_t predictor_guess(struct predictor *p, slo_nsec now, int64_t input, int64_t max_output,
-                        enum slo_predict how, enum slo_cold cold, struct rng *rng)
+int64_t predictor_guess(struct predictor *p, slo_nsec now, unsigned class, int64_t input,
+                        int64_t max_output, enum slo_predict how, enum slo_cold cold,
+                        struct rng *rng)
 {
 	unsigned in = bucket(input), out = 0;
 	uint64_t n, k = 0, running = 0;
+	const struct window *w;
 	int64_t guess;
 
 	advance(p, now);
-	n = p->row[in];
+	w = window_for(p, class, in);
+	n = row_of(w, in);
 	if (n == 0) {
 		guess = cold_guess(tokens_clamp(input), max_output, cold);
 		guess = guess > 0 ? guess : 1;
@@ -128,7 +184,7 @@ int64_t predictor_guess(struct predictor *p, slo_nsec now, int64_t input, int64_
 			k = (9 * n + 9) / 10 - 1;
 			break;
 		}
-		while ((running += p->sum.count[in][out]) <= k)
+		while ((running += w->sum.count[in][out]) <= k)
 			out++;
 		guess = INT64_C(1) << out;
 	}
@@ -140,8 +196,8 @@ uint64_t predictor_samples(struct predictor *p, slo_nsec now)
 	uint64_t n = 0;
 
 	advance(p, now);
-	for (size_t i = 0; i < PREDICTOR_BUCKETS; i++)
-		n += p->row[i];
+	for (unsigned i = 0; i < PREDICTOR_BUCKETS; i++)
+		n += row_of(p->all, i);
 	return n;
 }
 
@@ -151,8 +207,10 @@ void predictor_export(struct predictor *p, slo_nsec now,
 	struct predictor_count c;
 
 	advance(p, now);
+	if (!p->all)
+		return;
 	for (c.age = 0; c.age < PREDICTOR_INTERVALS; c.age++) {
-		const struct histogram *h = interval_at(p, p->current - c.age);
+		const struct histogram *h = interval_at(p->all, p->current - c.age);
 
 		for (c.input = 0; c.input < PREDICTOR_BUCKETS; c.input++) {
 			for (c.output = 0; c.output < PREDICTOR_BUCKETS; c.output++) {
@@ -166,16 +224,15 @@ void predictor_export(struct predictor *p, slo_nsec now,
 
 void predictor_import(struct predictor *p, slo_nsec now, const struct predictor_count *c)
 {
-	uint32_t *sum;
+	int64_t index;
 
 	advance(p, now);
 	if (c->age >= PREDICTOR_INTERVALS || c->input >= PREDICTOR_BUCKETS ||
 	    c->output >= PREDICTOR_BUCKETS)
 		return;
-	sum = &p->sum.count[c->input][c->output];
-	if (c->count > UINT32_MAX - *sum)
+	if (p->all && c->count > UINT32_MAX - p->all->sum.count[c->input][c->output])
 		return;
-	*sum += c->count;
-	interval_at(p, p->current - c->age)->count[c->input][c->output] += c->count;
-	p->row[c->input] += c->count;
+	index = p->current - c->age;
+	count(&p->all, index, c->input, c->output, c->count);
+	count(&p->of[PREDICTOR_UNKNOWN], index, c->input, c->output, c->count);
 }

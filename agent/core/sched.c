@@ -168,8 +168,8 @@ static int64_t predict_output(struct sched *s, slo_nsec now, const struct reques
 
 	if (limit > 0)
 		limit = (limit + r->sequences - 1) / r->sequences;
-	output = predictor_guess(req->model->predictor, now, r->input, limit, s->conf.predict,
-	                         s->conf.cold, &s->guesses) *
+	output = predictor_guess(req->model->predictor, now, r->class, r->input, limit,
+	                         s->conf.predict, s->conf.cold, &s->guesses) *
 	         r->sequences;
 	if (output < req->min_output)
 		output = req->min_output;
@@ -196,7 +196,7 @@ static void fill(struct sched *s, slo_nsec now, struct request *r, const struct 
 	r->sequences = sequences_of(req);
 	r->limit = req->max_output < 0 ? -1 : (int32_t)tokens_clamp(req->max_output);
 	r->mute = (uint8_t)req->mute;
-	r->class = (uint8_t)req->class;
+	r->class = req->class < PREDICTOR_CLASSES ? (uint8_t)req->class : PREDICTOR_UNKNOWN;
 	r->output =
 	    (int32_t)tokens_clamp(req->output < 0 ? predict_output(s, now, r, req) : req->output);
 	r->strategy = (uint8_t)req->strategy;
@@ -435,7 +435,7 @@ static bool learn(slo_nsec now, const struct request *r, const struct sched_outc
 	if (l.size)
 		estimator_learn_output(&m->estimator, r->stream, outcome->bytes, l.output);
 	if (l.answer)
-		predictor_learn(m->predictor, now, l.input, l.each);
+		predictor_learn(m->predictor, now, r->class, l.input, l.each);
 	return l.latency;
 }
 

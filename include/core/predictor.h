@@ -2,6 +2,11 @@
  *
  * Counts of finished requests by (size of prompt, size of answer), both as round(log2 tokens),
  * over a sliding window of PREDICTOR_INTERVALS times PREDICTOR_INTERVAL. One per model.
+ *
+ * What a request says of its answer beforehand (a limit, a stream, a schema) makes its class. Once
+ * there are answers of several classes to prompts of a size, each class is predicted by its own:
+ * a hundred one-word classifications say nothing of a chat. As long as all are of one class, or
+ * of none that is known, or none of the request's is, all count.
  * Pure: time and randomness are passed in. */
 #ifndef SLO_CORE_PREDICTOR_H
 #define SLO_CORE_PREDICTOR_H
@@ -12,6 +17,8 @@
 #define PREDICTOR_BUCKETS   21 /* 2^0 .. 2^20 tokens; larger ones count as the last */
 #define PREDICTOR_INTERVALS 24
 #define PREDICTOR_INTERVAL  (10 * SLO_NSEC_PER_SEC)
+#define PREDICTOR_CLASSES   17 /* what they mean is the caller's */
+#define PREDICTOR_UNKNOWN   0  /* one of them: not known */
 
 /* How one number is taken from the distribution. */
 enum slo_predict {
@@ -33,12 +40,14 @@ struct predictor *predictor_new(void);    /* NULL: out of memory */
 void predictor_free(struct predictor *p); /* NULL is accepted */
 
 /* A request with `input` prompt tokens ended after `output` tokens. Time must not go back. */
-void predictor_learn(struct predictor *p, slo_nsec now, int64_t input, int64_t output);
+void predictor_learn(struct predictor *p, slo_nsec now, unsigned class, int64_t input,
+                     int64_t output);
 
 /* Output tokens to expect, at least 1 unless max_output is 0, never above max_output.
  * max_output < 0: the request sets no limit. */
-int64_t predictor_guess(struct predictor *p, slo_nsec now, int64_t input, int64_t max_output,
-                        enum slo_predict how, enum slo_cold cold, struct rng *rng);
+int64_t predictor_guess(struct predictor *p, slo_nsec now, unsigned class, int64_t input,
+                        int64_t max_output, enum slo_predict how, enum slo_cold cold,
+                        struct rng *rng);
 
 /* Finished requests in the window, all sizes. */
 uint64_t predictor_samples(struct predictor *p, slo_nsec now);
@@ -49,10 +58,10 @@ struct predictor_count {
 	uint32_t age, input, output, count;
 };
 
-/* Tells every count above 0, to be taken up by another predictor. */
+/* Tells every count above 0, of all classes together, to be taken up by another predictor. */
 void predictor_export(struct predictor *p, slo_nsec now,
                       void (*tell)(void *arg, const struct predictor_count *c), void *arg);
-/* Adds a count. What lies outside of the window or of the buckets, or would overflow, is left out.
+/* Adds a count, of no known class. What lies outside of the window or of the buckets, or would overflow, is left out.
  */
 void predictor_import(struct predictor *p, slo_nsec now, const struct predictor_count *c);
 

@@ -66,7 +66,7 @@ struct request {
 	uint32_t generation; /* of HAProxy's processes, when it arrived */
 	uint16_t sequences;  /* at least 1: what is decoded for it in parallel */
 	uint8_t mute;        /* LESSON_NO_... */
-	uint8_t class;       /* see struct sched_request */
+	uint8_t class;       /* of its answer, for the predictor */
 	uint8_t state;       /* enum request_state */
 	uint8_t strategy;    /* enum slo_strategy: it asks for, then the one that decided */
 	uint8_t reason;      /* enum slo_reason: its answer, when READY and not to be decided */

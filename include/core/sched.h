@@ -151,7 +151,7 @@ struct sched_request {
 	int64_t sequences;  /* answers that are decoded in parallel; 0 is 1. Output tokens are those
 	                     * of all together */
 	unsigned mute;      /* LESSON_NO_...: what its end cannot teach */
-	unsigned class;     /* requests of one class, 0..255, have answers of like lengths */
+	unsigned class;     /* below PREDICTOR_CLASSES: those of one class answer at like lengths */
 	bool stream;        /* the answer is an event stream */
 	bool stream_guessed; /* that was not seen: an answer that tells its tokens is none */
 	slo_nsec created;    /* its clock for the SLO; usually now */

@@ -27,13 +27,13 @@ static int64_t guess_as(struct predictor *p, slo_nsec now, int64_t input, enum s
 	struct rng rng;
 
 	rng_init(&rng, 1);
-	return predictor_guess(p, now, input, -1, how, SLO_COLD_OPTIMISTIC, &rng);
+	return predictor_guess(p, now, 0, input, -1, how, SLO_COLD_OPTIMISTIC, &rng);
 }
 
 static void learn_n(struct predictor *p, slo_nsec now, int n, int64_t input, int64_t output)
 {
 	for (int i = 0; i < n; i++)
-		predictor_learn(p, now, input, output);
+		predictor_learn(p, now, 0, input, output);
 }
 
 static int64_t cold(struct predictor *p, int64_t input, int64_t max_output, enum slo_cold how)
@@ -41,7 +41,7 @@ static int64_t cold(struct predictor *p, int64_t input, int64_t max_output, enum
 	struct rng rng;
 
 	rng_init(&rng, 1);
-	return predictor_guess(p, 0, input, max_output, SLO_PREDICT_SAMPLE, how, &rng);
+	return predictor_guess(p, 0, 0, input, max_output, SLO_PREDICT_SAMPLE, how, &rng);
 }
 
 static void without_history_the_cold_option_answers(void **state)
@@ -64,16 +64,16 @@ static void no_guess_is_above_what_the_request_allows(void **state)
 	assert_int_equal(cold(*state, 512, 0, SLO_COLD_OPTIMISTIC), 0);
 	learn_n(*state, 0, 10, 512, 1024);
 	assert_int_equal(
-	    predictor_guess(*state, 0, 512, 1024, SLO_PREDICT_P90, SLO_COLD_OPTIMISTIC, &rng),
+	    predictor_guess(*state, 0, 0, 512, 1024, SLO_PREDICT_P90, SLO_COLD_OPTIMISTIC, &rng),
 	    1024);
 	assert_int_equal(
-	    predictor_guess(*state, 0, 512, 1023, SLO_PREDICT_P90, SLO_COLD_OPTIMISTIC, &rng),
+	    predictor_guess(*state, 0, 0, 512, 1023, SLO_PREDICT_P90, SLO_COLD_OPTIMISTIC, &rng),
 	    1023);
 }
 
 static void history_counts_for_prompts_of_about_the_same_size(void **state)
 {
-	predictor_learn(*state, 0, 512, 64);
+	predictor_learn(*state, 0, 0, 512, 64);
 	assert_int_equal(guess_as(*state, 0, 512, SLO_PREDICT_SAMPLE), 64);
 	assert_int_equal(guess_as(*state, 0, 363, SLO_PREDICT_SAMPLE), 64); /* rounds to 2^9 */
 	assert_int_equal(guess_as(*state, 0, 724, SLO_PREDICT_SAMPLE), 64);
@@ -83,9 +83,9 @@ static void history_counts_for_prompts_of_about_the_same_size(void **state)
 
 static void guesses_are_powers_of_two_of_the_real_size(void **state)
 {
-	predictor_learn(*state, 0, 1, 90);
-	predictor_learn(*state, 0, 4, 91);
-	predictor_learn(*state, 0, 16, 0);
+	predictor_learn(*state, 0, 0, 1, 90);
+	predictor_learn(*state, 0, 0, 4, 91);
+	predictor_learn(*state, 0, 0, 16, 0);
 	assert_int_equal(guess_as(*state, 0, 1, SLO_PREDICT_P50), 64);
 	assert_int_equal(guess_as(*state, 0, 4, SLO_PREDICT_P50), 128);
 	assert_int_equal(guess_as(*state, 0, 16, SLO_PREDICT_P50), 1);
@@ -93,7 +93,7 @@ static void guesses_are_powers_of_two_of_the_real_size(void **state)
 
 static void sizes_beyond_the_last_bucket_count_as_it(void **state)
 {
-	predictor_learn(*state, 0, INT64_MAX, INT64_MAX);
+	predictor_learn(*state, 0, 0, INT64_MAX, INT64_MAX);
 	assert_int_equal(guess_as(*state, 0, INT64_C(1) << 20, SLO_PREDICT_P50), 1 << 20);
 }
 
@@ -119,10 +119,10 @@ static void draws_follow_the_distribution_and_the_seed(void **state)
 	learn_n(*state, 0, 3, 512, 16);
 	learn_n(*state, 0, 1, 512, 256);
 	for (int i = 0; i < 4000; i++) {
-		int64_t x = predictor_guess(*state, 0, 512, -1, SLO_PREDICT_SAMPLE,
+		int64_t x = predictor_guess(*state, 0, 0, 512, -1, SLO_PREDICT_SAMPLE,
 		                            SLO_COLD_OPTIMISTIC, &a);
 
-		assert_int_equal(x, predictor_guess(*state, 0, 512, -1, SLO_PREDICT_SAMPLE,
+		assert_int_equal(x, predictor_guess(*state, 0, 0, 512, -1, SLO_PREDICT_SAMPLE,
 		                                    SLO_COLD_OPTIMISTIC, &b));
 		assert_true(x == 16 || x == 256);
 		low += x == 16;
@@ -135,7 +135,7 @@ static void the_oldest_interval_is_dropped_even_when_nothing_ends(void **state)
 {
 	slo_nsec last = 24 * PREDICTOR_INTERVAL - 1;
 
-	predictor_learn(*state, PREDICTOR_INTERVAL - 1, 512, 64);
+	predictor_learn(*state, PREDICTOR_INTERVAL - 1, 0, 512, 64);
 	assert_int_equal(guess_as(*state, last, 512, SLO_PREDICT_SAMPLE), 64);
 	assert_int_equal(predictor_samples(*state, last), 1);
 	assert_int_equal(guess_as(*state, last + 1, 512, SLO_PREDICT_SAMPLE), 1);
@@ -164,7 +164,7 @@ static void a_long_silence_drops_everything(void **state)
 
 static void time_may_start_below_zero(void **state)
 {
-	predictor_learn(*state, -1, 512, 64); /* interval -1 */
+	predictor_learn(*state, -1, 0, 512, 64); /* interval -1 */
 	assert_int_equal(predictor_samples(*state, 0), 1);
 	assert_int_equal(predictor_samples(*state, 23 * PREDICTOR_INTERVAL - 1), 1);
 	assert_int_equal(predictor_samples(*state, 23 * PREDICTOR_INTERVAL), 0);
@@ -229,9 +229,60 @@ static void answer_sizes_teach_bytes_per_token(void **state)
 	assert_int_equal(estimator_output(&e, false, ESTIMATOR_FIXED + 6 * 200), 200);
 }
 
+static int64_t median_of(struct predictor *p, unsigned class)
+{
+	return predictor_guess(p, 0, class, 512, -1, SLO_PREDICT_P50, SLO_COLD_OPTIMISTIC, NULL);
+}
+
+/* Twenty one-word classifications for each chat, with prompts of the same size. */
+static void a_class_is_predicted_by_its_own(void **state)
+{
+	struct predictor *p = *state;
+
+	for (int i = 0; i < 100; i++)
+		predictor_learn(p, 0, 5, 512, i % 20 == 0 ? 2 : 1);
+	assert_int_equal(median_of(p, 7), 1); /* of chats nothing is known yet */
+	for (int i = 0; i < 5; i++)
+		predictor_learn(p, 0, 7, 512, 500);
+	assert_int_equal(median_of(p, 7), 512);
+	assert_int_equal(median_of(p, 5), 1);
+	assert_int_equal(median_of(p, PREDICTOR_UNKNOWN), 1); /* by all */
+	assert_int_equal(median_of(p, 1000), 1);
+	assert_int_equal(predictor_samples(p, 0), 105);
+}
+
+/* What came without a class, as from a snapshot, counts for one as long as it is the only one. */
+static void the_only_class_is_predicted_by_all(void **state)
+{
+	const struct predictor_count old = { .age = 0, .input = 9, .output = 3, .count = 10 };
+	struct predictor *p = *state;
+
+	predictor_import(p, 0, &old);
+	predictor_learn(p, 0, 3, 512, 64);
+	assert_int_equal(median_of(p, 3), 8);
+	predictor_learn(p, 0, 4, 512, 2);
+	assert_int_equal(median_of(p, 3), 64);
+	assert_int_equal(median_of(p, 4), 2);
+}
+
+static void a_class_is_forgotten_with_its_window(void **state)
+{
+	struct predictor *p = *state;
+
+	predictor_learn(p, 0, 3, 512, 64);
+	predictor_learn(p, 0, 4, 512, 2);
+	predictor_learn(p, SEC(240), 4, 512, 4);
+	assert_int_equal(
+	    predictor_guess(p, SEC(240), 3, 512, -1, SLO_PREDICT_P50, SLO_COLD_OPTIMISTIC, NULL),
+	    4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_class_is_predicted_by_its_own, make, drop),
+		cmocka_unit_test_setup_teardown(the_only_class_is_predicted_by_all, make, drop),
+		cmocka_unit_test_setup_teardown(a_class_is_forgotten_with_its_window, make, drop),
 		cmocka_unit_test_setup_teardown(without_history_the_cold_option_answers, make,
 		                                drop),
 		cmocka_unit_test_setup_teardown(no_guess_is_above_what_the_request_allows, make,
