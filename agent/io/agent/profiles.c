@@ -68,7 +68,7 @@ static slo_err put_in_force(struct agent *a, struct deployment *d,
 slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *where,
                            const char *text, size_t len, bool limited)
 {
-	struct slo_profile_doc *doc;
+	struct slo_profile_doc *doc = NULL;
 	char why[1024];
 	struct doc_error e;
 	slo_err err = profdoc_parse(text, len, &doc, &e);

@@ -328,7 +328,7 @@ bool reader_choice(struct reader *r, const struct node *object, const char *key,
 {
 	struct node n = node_member(object, key);
 	char list[160] = "";
-	const char *s;
+	const char *s = "";
 
 	if (!n.value || !reader_want_string(r, &n, SIZE_MAX, &s))
 		return false;
