@@ -47,6 +47,7 @@ struct sim {
 	size_t server_count;
 	struct deployment *learning[SIM_TYPES_MAX]; /* by type, the last one that was added */
 	struct rng errors;
+	bool slowed[SIM_SLOW_MAX], forgot;
 	size_t turn;                 /* of round-robin */
 	size_t arrived;              /* requests[] before it were submitted */
 	size_t *finished, finishing; /* in the step that is being ended */
@@ -280,6 +281,73 @@ static bool build(struct sim *s, uint64_t seed, char error[WORKLOAD_ERROR])
 	return add_models(s, error);
 }
 
+/* what goes wrong */
+
+bool sim_parse_slow(const char *text, struct sim_slow *out)
+{
+	int used = 0;
+
+	*out = (struct sim_slow){ 0 };
+	if (sscanf(text, "%31[^/:]/%u%n", out->gpu, &out->server, &used) != 2 &&
+	    sscanf(text, "%31[^/:]%n", out->gpu, &used) != 1)
+		return false;
+	text += used;
+	used = 0;
+	return sscanf(text, ":%lf@%lf-%lf%n", &out->speed, &out->from, &out->to, &used) == 3 &&
+	       text[used] == '\0' && out->speed > 0 && out->from < out->to;
+}
+
+static bool is_slow(const struct sim *s, const struct sim_slow *slow,
+                    const struct sim_server *server)
+{
+	uint32_t number = 1;
+
+	for (const struct sim_server *o = s->servers; o < server; o++)
+		number += o->type == server->type;
+	return strcmp(slow->gpu, s->out->types[server->type].gpu) == 0 &&
+	       (slow->server == 0 || slow->server == number);
+}
+
+/* As an agent that starts again without a snapshot knows it. */
+static void forget(struct sim *s, slo_nsec now, struct deployment *d)
+{
+	struct latency_memory nothing;
+	struct latency_learner fresh;
+	slo_err err;
+
+	latency_learner_init(&fresh, d->learner->kv);
+	latency_learner_remember(&fresh, &nothing);
+	err = sched_recall(s->sched, now, d, &nothing);
+	assert(err == SLO_OK);
+	(void)err;
+}
+
+/* Speeds are those of this moment. Called at every event, so a change is never late by more than a
+ * step. */
+static void disturb(struct sim *s, slo_nsec now)
+{
+	double at = (double)now / 1e9;
+	const struct sim_conf *conf = s->conf;
+
+	for (size_t i = 0; i < conf->slow_count; i++) {
+		const struct sim_slow *slow = &conf->slow[i];
+		bool on = at >= slow->from && at < slow->to;
+
+		if (on == s->slowed[i])
+			continue;
+		s->slowed[i] = on;
+		for (size_t k = 0; k < s->server_count; k++)
+			if (is_slow(s, slow, &s->servers[k]))
+				(void)engine_set_speed(s->servers[k].engine, on ? slow->speed : 1);
+	}
+	if (!(conf->forget > 0) || s->forgot || at < conf->forget)
+		return;
+	s->forgot = true;
+	for (size_t t = 0; t < s->out->type_count; t++)
+		if (s->learning[t])
+			forget(s, now, s->learning[t]);
+}
+
 /* requests */
 
 static size_t make_id(char id[ID_MAX], size_t i)
@@ -293,6 +361,12 @@ static void note_lesson(struct sim_request *r, const struct deployment *d, uint6
 		return;
 	r->ends = (uint32_t)d->learner->ends;
 	r->ratio = (float)d->learner->ratio;
+}
+
+/* Of a whole answer in JSON, whose tokens are of different lengths. */
+static int64_t answer_bytes(struct sim *s, uint32_t output)
+{
+	return 700 + llround(output * 4.5 * draw_lognormal(&s->errors, 0, 0.15));
 }
 
 static void tell_end(struct sim *s, slo_nsec now, size_t i)
@@ -311,6 +385,10 @@ static void tell_end(struct sim *s, slo_nsec now, size_t i)
 
 	if (s->conf->strategy->chooser == SIM_ROUND_ROBIN)
 		return;
+	if (s->conf->bytes) {
+		outcome.input = outcome.output = -1;
+		outcome.bytes = answer_bytes(s, r->arrival.output);
+	}
 	/* Under an overload without end it may have been given up before (lease_max_age). */
 	sched_end(s->sched, now, id, len, &outcome, &ended);
 	assert(ended.result == SCHED_END_CLOSED || ended.result == SCHED_END_UNKNOWN);
@@ -321,11 +399,13 @@ static bool serve(struct sim *s, slo_nsec now, size_t i, const struct sim_server
 {
 	struct sim_request *r = &s->out->requests[i];
 	struct engine_handle h;
+	uint32_t input;
 	slo_err err;
 
 	r->type = server->type;
 	r->server = server->index;
-	err = engine_submit(server->engine, now, i, r->arrival.input, r->arrival.output, &h);
+	input = (uint32_t)fmax(1, round(r->arrival.input * (1 - s->conf->cached)));
+	err = engine_submit(server->engine, now, i, input, r->arrival.output, &h);
 	if (err == SLO_ETOOBIG) {
 		r->end = SIM_REFUSED;
 		tell_end(s, now, i);
@@ -507,6 +587,8 @@ static bool run(struct sim *s)
 		now = step < arrival ? step : arrival;
 		now = wakeup < now ? wakeup : now;
 		sample(s, now);
+		if (now != SLO_NEVER)
+			disturb(s, now);
 		if (now == SLO_NEVER) {
 			assert(counts.queued == 0 && counts.dispatched == 0);
 			return true;

@@ -54,6 +54,16 @@ struct sim_type {
 /* TYPE=COUNT,...; false: not like that, or a type twice. */
 bool sim_parse_fleet(const char *text, struct sim_type out[SIM_TYPES_MAX], size_t *count);
 
+/* GPU[/N]:SPEED@FROM-TO: a type, or its N-th server, runs at that share of its speed for a while.
+ */
+#define SIM_SLOW_MAX 8
+struct sim_slow {
+	char gpu[32];
+	uint32_t server; /* from 1; 0: all of the type */
+	double speed, from, to;
+};
+bool sim_parse_slow(const char *text, struct sim_slow *out);
+
 struct sim_conf {
 	struct sim_type types[SIM_TYPES_MAX];
 	size_t type_count;
@@ -72,6 +82,11 @@ struct sim_conf {
 	uint32_t maxconn;          /* of SIM_MAXCONN and SIM_MAXCONN_SLACK */
 	struct goal slo;           /* of SIM_MAXCONN_SLACK, and the promise of models that learn */
 	bool learned;              /* times are learned; types have no profile */
+	struct sim_slow slow[SIM_SLOW_MAX]; /* servers that change their speed */
+	size_t slow_count;
+	double cached;    /* share of every prompt that engines find in a cache */
+	double forget;    /* seconds; then all that was learned is forgotten; 0: never */
+	bool bytes;       /* ends tell the bytes of an answer, and no tokens */
 	double kv_factor; /* what learning is told of the KV cache, of the truth; 0: nothing */
 };
 

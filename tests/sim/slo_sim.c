@@ -32,6 +32,10 @@ enum {
 	OPT_WRITE_TRACE,
 	OPT_JSON,
 	OPT_KV,
+	OPT_SLOW,
+	OPT_CACHED,
+	OPT_BYTES,
+	OPT_FORGET,
 };
 
 struct options {
@@ -64,7 +68,12 @@ static const struct argp_option option_list[] = {
 	{ "seed", 's', "N", 0, "of the first run (1)", 1 },
 	{ "runs", OPT_RUNS, "N", 0, "with seeds N, N+1, ... (1)", 1 },
 	{ "slo", 'g', "KIND=S", 0, "what is measured: tpat, e2e, ttft, tpot (tpat=0.05)", 1 },
+	{ "slow", OPT_SLOW, "GPU[/N]:S@FROM-TO", 0,
+	  "a type, or its N-th server, runs at S of its speed for a while; may be repeated", 1 },
+	{ "cached", OPT_CACHED, "SHARE", 0, "of each prompt, that engines find in a cache (0)", 1 },
 	{ NULL, 0, NULL, 0, "The router:", 2 },
+	{ "bytes", OPT_BYTES, NULL, 0, "ends tell the bytes of an answer and no tokens", 2 },
+	{ "forget", OPT_FORGET, "S", 0, "what was learned is forgotten then (never)", 2 },
 	{ "strategy", 'S', "LIST", 0,
 	  "oracle, scalar, slo, slo-pack-load, slo-least-load, least-request, maxconn, "
 	  "round-robin, "
@@ -153,6 +162,12 @@ static error_t parse_router(int key, char *arg, struct argp_state *state, struct
 	case OPT_KV:
 		o->sim.kv_factor = option_kv(state, arg);
 		return 0;
+	case OPT_BYTES:
+		o->sim.bytes = true;
+		return 0;
+	case OPT_FORGET:
+		o->sim.forget = option_number(state, arg, 0, 1e7);
+		return 0;
 	case OPT_OPTIMISM:
 		o->sim.optimism = option_number(state, arg, 0.01, 100);
 		return 0;
@@ -215,6 +230,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_MODE:
 		o->sim.engine.mode = option_mode(state, arg);
+		return 0;
+	case OPT_SLOW:
+		if (o->sim.slow_count == SIM_SLOW_MAX ||
+		    !sim_parse_slow(arg, &o->sim.slow[o->sim.slow_count++]))
+			argp_error(state, "%s: must be like l20/2:0.5@180-400", arg);
+		return 0;
+	case OPT_CACHED:
+		o->sim.cached = option_number(state, arg, 0, 0.99);
 		return 0;
 	case 't':
 		o->sim.seconds = option_number(state, arg, 1, 1e7);
