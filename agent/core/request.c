@@ -13,7 +13,8 @@ void requests_init(struct requests *t)
 	memset(t, 0, sizeof(*t));
 	for (int i = 0; i < REQUEST_STATES; i++)
 		TAILQ_INIT(&t->list[i]);
-	TAILQ_INIT(&t->spare);
+	t->spare =
+	    (struct spare){ .max = SPARES_MAX, .size = sizeof(struct request) + SHORT_ID + 1 };
 }
 
 static void free_list(struct request_list *list)
@@ -31,7 +32,7 @@ void requests_fini(struct requests *t)
 	id_table_fini(&t->by_id);
 	for (int i = 0; i < REQUEST_STATES; i++)
 		free_list(&t->list[i]);
-	free_list(&t->spare);
+	spare_fini(&t->spare);
 	free(t->over);
 }
 
@@ -42,39 +43,22 @@ struct request *requests_find(const struct requests *t, uint64_t hash, const cha
 
 static struct request *block_get(struct requests *t, size_t id_len)
 {
-	struct request *r = TAILQ_FIRST(&t->spare);
-
 	if (id_len > SHORT_ID)
-		return malloc(sizeof(*r) + id_len + 1);
-	if (!r)
-		return malloc(sizeof(*r) + SHORT_ID + 1);
-	TAILQ_REMOVE(&t->spare, r, link);
-	t->spares--;
-	if (t->spares < t->spares_low)
-		t->spares_low = t->spares;
-	return r;
+		return malloc(sizeof(struct request) + id_len + 1);
+	return spare_get(&t->spare);
 }
 
 static void block_put(struct requests *t, struct request *r)
 {
-	if (r->id_len > SHORT_ID || t->spares == SPARES_MAX) {
+	if (r->id_len > SHORT_ID)
 		free(r);
-		return;
-	}
-	TAILQ_INSERT_HEAD(&t->spare, r, link);
-	t->spares++;
+	else
+		spare_put(&t->spare, r);
 }
 
 void requests_give_back(struct requests *t)
 {
-	for (; t->spares_low > 0; t->spares_low--) {
-		struct request *r = TAILQ_FIRST(&t->spare);
-
-		TAILQ_REMOVE(&t->spare, r, link);
-		t->spares--;
-		free(r);
-	}
-	t->spares_low = t->spares;
+	spare_give_back(&t->spare);
 }
 
 struct request *requests_new(struct requests *t, uint64_t hash, const char *id, size_t len,

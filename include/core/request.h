@@ -25,6 +25,7 @@
 #include "core/policy.h"
 #include "core/profile.h"
 #include "slo.h"
+#include "spare.h"
 
 #define SLO_ID_MAX 255
 
@@ -85,9 +86,8 @@ struct requests {
 	struct id_table by_id;
 	struct request_list list[REQUEST_STATES];
 	size_t count[REQUEST_STATES];
-	struct request *over;      /* the last one that was, for those who still look at it */
-	struct request_list spare; /* blocks for short ids, to spare malloc */
-	size_t spares, spares_low; /* low: least since requests_give_back() */
+	struct request *over; /* the last one that was, for those who still look at it */
+	struct spare spare;   /* blocks for short ids */
 };
 
 void requests_init(struct requests *t);

@@ -1,3 +1,20 @@
+/* Bytes of many peers, and when each thing happens in a turn of the loop.
+ *
+ *     poll -> on_readable, on_writable, timers (in any order) -> before_sleep -> poll ...
+ *
+ * A read goes into one buffer that all share (`scratch`), since the loop reads one peer at a time;
+ * what is left of an incomplete message is copied aside. So 20,000 idle peers own no buffer.
+ *
+ * Output is only gathered while callbacks run, and written in before_sleep(): a burst of answers
+ * for one peer leaves in one send(). Closing is done there too, in ev_prepare and not in ev_check,
+ * because everything that a turn caused must be out before the loop sleeps, and nothing on the
+ * stack points to a connection by then. Each may cause the other (a connection that goes gives back
+ * what was held for it, which lets another's request go), so it loops until both lists are empty.
+ *
+ * A connection is on `open` or on `closing`, and beside that on `writing` while it has output that
+ * no send() was tried for, and on one timeout list while it waits for something. `closing` is set
+ * before its descriptor is closed; `finishing` means: no more input, and closed when its output is
+ * gone or has lingered for too long. */
 #include "io/base/conn.h"
 
 #include <assert.h>
@@ -17,46 +34,23 @@
 #define SPARES_MAX      64
 #define ACCEPT_BATCH    64
 #define READ_ALL_ROUNDS 64                       /* a peer may send as fast as we read */
-#define PAUSE           0.1                      /* seconds, after running out of descriptors */
+#define PAUSE           0.1                      /* seconds without accept(), out of descriptors */
 #define LINGER          (2 * SLO_NSEC_PER_SEC)   /* that a peer has to read our last words */
-#define GRACE           (50 * SLO_NSEC_PER_MSEC) /* in which nobody is called silent */
-
-struct out_block {
-	struct out_block *next;
-};
+#define GRACE           (50 * SLO_NSEC_PER_MSEC) /* younger connections are not called silent */
 
 /* Output blocks */
 
-static uint8_t *out_get(struct conns *set)
-{
-	struct out_block *b = set->spare;
-
-	if (!b)
-		return malloc(OUT_BLOCK);
-	set->spare = b->next;
-	set->spares--;
-	if (set->spares < set->spares_low)
-		set->spares_low = set->spares;
-	return (uint8_t *)b;
-}
-
 static void out_put(struct conn *c)
 {
-	struct conns *set = c->set;
-
-	if (c->out && c->out_cap == OUT_BLOCK && set->spares < SPARES_MAX) {
-		struct out_block *b = (struct out_block *)(void *)c->out;
-
-		b->next = set->spare;
-		set->spare = b;
-		set->spares++;
-	} else {
+	if (c->out && c->out_cap == OUT_BLOCK)
+		spare_put(&c->set->blocks, c->out);
+	else
 		free(c->out);
-	}
 	c->out = NULL;
 	c->out_sent = c->out_len = c->out_cap = 0;
 }
 
+/* Room for len more bytes behind the output that waits, which is moved to the front first. */
 static bool out_grow(struct conn *c, size_t len)
 {
 	size_t pending = c->out_len - c->out_sent, cap = c->out_cap ? c->out_cap : OUT_BLOCK;
@@ -72,7 +66,7 @@ static bool out_grow(struct conn *c, size_t len)
 	if (cap == c->out_cap)
 		return true;
 	if (!c->out && cap == OUT_BLOCK)
-		grown = out_get(c->set);
+		grown = spare_get(&c->set->blocks);
 	else
 		grown = realloc(c->out, cap);
 	if (!grown)
@@ -97,6 +91,7 @@ uint8_t *conn_reserve(struct conn *c, size_t len)
 	return c->out + c->out_len;
 }
 
+/* before_sleep() will try to write its output. */
 static void want_write(struct conn *c)
 {
 	if (!c->writing && !c->closing) {
@@ -114,7 +109,7 @@ void conn_sent(struct conn *c, size_t len)
 
 /* Waiting */
 
-static void patience_arm(struct patience *p, slo_nsec now)
+static void timeout_list_arm(struct timeout_list *p, slo_nsec now)
 {
 	const struct conn *first = TAILQ_FIRST(&p->waiting);
 	slo_nsec left;
@@ -128,9 +123,9 @@ static void patience_arm(struct patience *p, slo_nsec now)
 	ev_timer_start(p->loop, &p->timer);
 }
 
-static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
+static void on_timeout(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	struct patience *p = w->data;
+	struct timeout_list *p = w->data;
 	slo_nsec now = clock_nsec();
 	struct conn *c;
 
@@ -138,37 +133,37 @@ static void on_patience(struct ev_loop *loop, ev_timer *w, int revents)
 		conn_wait(c, NULL, now);
 		p->over(c, now);
 	}
-	patience_arm(p, now);
+	timeout_list_arm(p, now);
 }
 
-void patience_init(struct patience *p, struct ev_loop *loop, slo_nsec span,
-                   void (*over)(struct conn *c, slo_nsec now))
+void timeout_list_init(struct timeout_list *p, struct ev_loop *loop, slo_nsec span,
+                       void (*over)(struct conn *c, slo_nsec now))
 {
 	p->loop = loop;
 	p->span = span;
 	p->over = over;
 	TAILQ_INIT(&p->waiting);
-	ev_init(&p->timer, on_patience);
+	ev_init(&p->timer, on_timeout);
 	p->timer.data = p;
 }
 
-void patience_fini(struct patience *p)
+void timeout_list_fini(struct timeout_list *p)
 {
 	ev_timer_stop(p->loop, &p->timer);
 }
 
 /* The timer is left alone: one that comes too early only looks who is first. */
-void conn_wait(struct conn *c, struct patience *p, slo_nsec now)
+void conn_wait(struct conn *c, struct timeout_list *p, slo_nsec now)
 {
-	if (c->patience)
-		TAILQ_REMOVE(&c->patience->waiting, c, patience_link);
-	c->patience = p;
+	if (c->timeout)
+		TAILQ_REMOVE(&c->timeout->waiting, c, timeout_link);
+	c->timeout = p;
 	c->since = now;
 	if (!p)
 		return;
-	TAILQ_INSERT_TAIL(&p->waiting, c, patience_link);
+	TAILQ_INSERT_TAIL(&p->waiting, c, timeout_link);
 	if (!ev_is_active(&p->timer))
-		patience_arm(p, now);
+		timeout_list_arm(p, now);
 }
 
 /* Closing */
@@ -211,6 +206,7 @@ void conn_close(struct conn *c, slo_nsec now, const char *reason)
 	c->fd = -1;
 }
 
+/* Frees the closed ones. Their owners hear of it last. */
 static void reap(struct conns *set)
 {
 	struct conn *c;
@@ -228,6 +224,7 @@ static void reap(struct conns *set)
 
 /* Writing */
 
+/* One send(). What it leaves waits for the socket. */
 static void flush(struct conn *c)
 {
 	size_t pending = c->out_len - c->out_sent;
@@ -274,6 +271,7 @@ static void before_sleep(struct ev_loop *loop, ev_prepare *w, int revents)
 
 /* Reading */
 
+/* The start of an incomplete message waits with its connection for the rest. */
 static void keep_left(struct conn *c, const uint8_t *data, size_t len)
 {
 	uint8_t *left = NULL;
@@ -291,6 +289,7 @@ static void keep_left(struct conn *c, const uint8_t *data, size_t len)
 	c->left_len = len;
 }
 
+/* One recv(), so that a busy peer cannot keep the others waiting. */
 static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct conn *c = w->data;
@@ -328,6 +327,7 @@ void conn_read_all(struct conn *c)
 
 /* Accepting */
 
+/* From here on the set owns the descriptor. */
 static void conn_start(struct acceptor *a, int fd, const struct sockaddr_storage *sa, socklen_t len)
 {
 	struct conn *c = calloc(1, a->conn_size);
@@ -367,9 +367,11 @@ static void conn_start(struct acceptor *a, int fd, const struct sockaddr_storage
 	a->accepted(c, now);
 }
 
+/* Closes the unproven connection that has waited for longest. False: there is none that is old
+ * enough. */
 static bool make_room(struct acceptor *a)
 {
-	struct conn *first = TAILQ_FIRST(&a->strangers->waiting);
+	struct conn *first = TAILQ_FIRST(&a->unproven->waiting);
 	slo_nsec now = clock_nsec();
 
 	if (!first || first->since + GRACE > now)
@@ -391,6 +393,7 @@ static void accept_failed(struct acceptor *a, int err)
 	ev_timer_start(a->set->loop, &a->pause);
 }
 
+/* All connections are in use, and none makes room. */
 static void refuse(struct acceptor *a, int fd, const struct sockaddr_storage *sa, socklen_t len)
 {
 	char name[SOCKET_NAME_MAX];
@@ -472,31 +475,20 @@ slo_err conns_init(struct conns *set, struct ev_loop *loop, struct log *log, siz
 		return SLO_ENOMEM;
 	set->loop = loop;
 	set->log = log;
+	set->blocks = (struct spare){ .max = SPARES_MAX, .size = OUT_BLOCK };
 	TAILQ_INIT(&set->open);
 	TAILQ_INIT(&set->writing);
 	TAILQ_INIT(&set->closing);
-	patience_init(&set->linger, loop, LINGER, linger_over);
+	timeout_list_init(&set->linger, loop, LINGER, linger_over);
 	ev_prepare_init(&set->prepare, before_sleep);
 	set->prepare.data = set;
 	ev_prepare_start(loop, &set->prepare);
 	return SLO_OK;
 }
 
-static void free_spares(struct conns *set, size_t n)
-{
-	for (; n > 0; n--) {
-		struct out_block *b = set->spare;
-
-		set->spare = b->next;
-		set->spares--;
-		free(b);
-	}
-}
-
 void conns_give_back(struct conns *set)
 {
-	free_spares(set, set->spares_low);
-	set->spares_low = set->spares;
+	spare_give_back(&set->blocks);
 }
 
 void conns_fini(struct conns *set)
@@ -507,8 +499,8 @@ void conns_fini(struct conns *set)
 	while (!TAILQ_EMPTY(&set->open))
 		conn_close(TAILQ_FIRST(&set->open), clock_nsec(), NULL);
 	reap(set);
-	patience_fini(&set->linger);
-	free_spares(set, set->spares);
+	timeout_list_fini(&set->linger);
+	spare_fini(&set->blocks);
 	free(set->scratch);
 	set->scratch = NULL;
 }

@@ -39,8 +39,8 @@ struct event_server {
 	struct udp *udp[CONFIG_LISTEN_MAX];
 	size_t udps;
 	struct socket_peers peers;
-	struct patience strangers; /* connections without a good line so far, for ever */
-	bool lines_over_tcp;       /* good ones, since datagrams were last looked at */
+	struct timeout_list unproven; /* connections without a good line so far, for ever */
+	bool lines_over_tcp;          /* good ones, since datagrams were last looked at */
 };
 
 struct event_conn {
@@ -101,7 +101,7 @@ static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_n
 		} else if (line > a->conf->limits.end_line_length) {
 			too_long(a, now, conn->peer);
 		} else if (one_line(a, now, data + used, line, conn->local, conn->peer)) {
-			conn_wait(conn, NULL, now); /* no stranger any more */
+			conn_wait(conn, NULL, now); /* proven */
 			s->lines_over_tcp = true;
 		}
 		used += line + 1;
@@ -139,7 +139,7 @@ static void accepted(struct conn *conn, slo_nsec now)
 {
 	struct event_server *s = conn->owner;
 
-	conn_wait(conn, &s->strangers, now);
+	conn_wait(conn, &s->unproven, now);
 }
 
 /* UDP */
@@ -263,7 +263,7 @@ static void start_tcp(struct event_server *s, struct conns *conns, int fd)
 		.limit = a->conf->limits.event_connections,
 		.counter = &a->stats.event_connections,
 		.out_max = 0,
-		.strangers = &s->strangers,
+		.unproven = &s->unproven,
 		.peers = &s->peers,
 		.accepted = accepted,
 		.fd = fd,
@@ -279,7 +279,7 @@ struct event_server *event_server_new(struct agent *a, struct conns *conns)
 	if (!s)
 		return NULL;
 	s->agent = a;
-	patience_init(&s->strangers, a->loop, 0, NULL);
+	timeout_list_init(&s->unproven, a->loop, 0, NULL);
 	if (!socket_peers_find(&a->conf->events, &s->peers, why, sizeof(why))) {
 		log_write(a->log, LOG_ERR, "events: %s", why);
 		goto err;

@@ -4,6 +4,7 @@
 
 #include "io/base/clock.h"
 #include "io/base/secret.h"
+#include "spare.h"
 #include "wire/spop.h"
 #include "wire/spop_hello.h"
 
@@ -16,7 +17,7 @@ struct spop_conn;
 
 /* A NOTIFY whose ACK is due. */
 struct held {
-	TAILQ_ENTRY(held) link; /* its connection's, or the spare list */
+	TAILQ_ENTRY(held) link; /* its connection's */
 	struct spop_conn *conn;
 	struct request *request; /* NULL while it is being submitted */
 	uint64_t stream_id, frame_id;
@@ -35,9 +36,8 @@ struct spop_server {
 	struct conns *conns;
 	struct acceptor acceptor[CONFIG_LISTEN_MAX];
 	size_t acceptors;
-	struct held_list spare; /* to spare malloc */
-	size_t spares, spares_low;
-	struct patience hello, idle;
+	struct spare spare; /* of struct held */
+	struct timeout_list hello, idle;
 	struct socket_peers peers;
 	slo_nsec settled; /* in this wake-up, up to here time is counted as some frame's */
 	size_t undecided; /* taken in since then */
@@ -101,36 +101,13 @@ static void send_ack(struct spop_conn *c, const struct held *h, const struct ans
 	count_frame(c, FRAME_ACK, FRAME_OK);
 }
 
-static struct held *held_new(struct spop_server *s)
-{
-	struct held *h = TAILQ_FIRST(&s->spare);
-
-	if (!h)
-		return malloc(sizeof(*h));
-	TAILQ_REMOVE(&s->spare, h, link);
-	s->spares--;
-	if (s->spares < s->spares_low)
-		s->spares_low = s->spares;
-	return h;
-}
-
-static void held_free(struct spop_server *s, struct held *h)
-{
-	if (s->spares == SPARE_HELD_MAX) {
-		free(h);
-		return;
-	}
-	TAILQ_INSERT_HEAD(&s->spare, h, link);
-	s->spares++;
-}
-
 static void held_done(struct held *h)
 {
 	struct spop_conn *c = h->conn;
 
 	TAILQ_REMOVE(&c->held, h, link);
 	c->held_count--;
-	held_free(c->conn.owner, h);
+	spare_put(&((struct spop_server *)c->conn.owner)->spare, h);
 }
 
 void spop_server_deliver(void *user, const struct answer *answer, slo_nsec now)
@@ -259,7 +236,7 @@ static struct held *held_place(struct spop_conn *c, slo_nsec now)
 		            c->conn.peer, c->held_count);
 		return NULL;
 	}
-	h = held_new(c->conn.owner);
+	h = spare_get(&((struct spop_server *)c->conn.owner)->spare);
 	if (!h)
 		log_limited(a->log, now, LOG_CAUSE_MEMORY, LOG_ERR,
 		            "spop: out of memory, a request of %s is left to HAProxy",
@@ -471,9 +448,9 @@ struct spop_server *spop_server_new(struct agent *a, struct conns *conns)
 		return NULL;
 	s->agent = a;
 	s->conns = conns;
-	TAILQ_INIT(&s->spare);
-	patience_init(&s->hello, conns->loop, a->conf->limits.hello_timeout, hello_over);
-	patience_init(&s->idle, conns->loop, a->conf->limits.idle_timeout, idle_over);
+	s->spare = (struct spare){ .max = SPARE_HELD_MAX, .size = sizeof(struct held) };
+	timeout_list_init(&s->hello, conns->loop, a->conf->limits.hello_timeout, hello_over);
+	timeout_list_init(&s->idle, conns->loop, a->conf->limits.idle_timeout, idle_over);
 	if (!socket_peers_find(&a->conf->spop, &s->peers, why, sizeof(why))) {
 		log_write(a->log, LOG_ERR, "spop: %s", why);
 		spop_server_free(s);
@@ -491,7 +468,7 @@ struct spop_server *spop_server_new(struct agent *a, struct conns *conns)
 			.limit = a->conf->limits.spop_connections,
 			.counter = &a->stats.spop_connections,
 			.out_max = a->conf->limits.output_buffer,
-			.strangers = &s->hello,
+			.unproven = &s->hello,
 			.peers = &s->peers,
 			.accepted = accepted,
 			.fd = listeners_open(&a->listeners, &a->conf->spop.addr[i], 0, why,
@@ -509,21 +486,9 @@ struct spop_server *spop_server_new(struct agent *a, struct conns *conns)
 	return s;
 }
 
-static void free_spares(struct spop_server *s, size_t n)
-{
-	for (; n > 0; n--) {
-		struct held *h = TAILQ_FIRST(&s->spare);
-
-		TAILQ_REMOVE(&s->spare, h, link);
-		s->spares--;
-		free(h);
-	}
-}
-
 void spop_server_give_back(struct spop_server *s)
 {
-	free_spares(s, s->spares_low);
-	s->spares_low = s->spares;
+	spare_give_back(&s->spare);
 }
 
 static void stop_accepting(struct spop_server *s)
@@ -536,10 +501,10 @@ void spop_server_free(struct spop_server *s)
 {
 	if (!s)
 		return;
-	patience_fini(&s->hello);
-	patience_fini(&s->idle);
+	timeout_list_fini(&s->hello);
+	timeout_list_fini(&s->idle);
 	stop_accepting(s);
-	free_spares(s, s->spares);
+	spare_fini(&s->spare);
 	free(s);
 }
 

@@ -1,3 +1,15 @@
+/* The scheduler tells of every event by its tap. What it tells is kept as bytes of whole records
+ * and written from the loop, every second or 64 KB: a write to the page cache takes microseconds,
+ * and a thread would need a copy of each event. So nothing is synced either: a power cut may cost
+ * the last seconds, a crash of this process costs one second at most.
+ *
+ * A file must begin with the whole state, so it can begin only between two events: `wanted` says
+ * that a new one is due, and the timer begins it. It is written under another name first, since
+ * until the state is in it the files from before are all there is.
+ *
+ *     begin -> write ... write -> full: wanted -> begin
+ *                \-> cannot be written: give_up, closed, lost records are counted
+ *                                        -> wanted, after RECORDER_RETRY -> begin */
 #include "io/keep/recorder.h"
 
 #include <errno.h>
@@ -77,6 +89,7 @@ static void flush(struct recorder *r)
 		want_new_file(r);
 }
 
+/* What the tap tells. Without a file it is lost, which is counted. */
 static void hear(void *arg, const struct slo_event *e)
 {
 	struct recorder *r = arg;
@@ -94,6 +107,7 @@ static void hear(void *arg, const struct slo_event *e)
 
 /* Files */
 
+/* FILE for 0, FILE.1 for 1. False: the name is too long. */
 static bool numbered(const struct recorder *r, size_t i, char out[PATH_MAX])
 {
 	char suffix[24] = "";
@@ -131,6 +145,7 @@ static bool begin_as(struct recorder *r, const char *new, slo_nsec now)
 	return r->fd >= 0;
 }
 
+/* The next file: the state at its head, then the older ones move on by a number. */
 static void begin(struct recorder *r, slo_nsec now)
 {
 	const struct sched_tap tap = { hear, r };
@@ -177,6 +192,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 
 /* Life */
 
+/* Writes what there is and listens no more. */
 static void turn_off(struct recorder *r)
 {
 	flush(r);

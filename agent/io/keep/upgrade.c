@@ -1,3 +1,11 @@
+/* The two halves of an upgrade: above, what the running process does; below, what the program does
+ * that it started. They share a socket pair for single letters and a memory file for the state,
+ * both passed by number in the environment, as the listening sockets are.
+ *
+ * Nobody may wait here but the new one, which serves nobody yet. The old one learns by watchers
+ * that the new one is ready, dead or late. It hands over in one turn of the loop: between "ready"
+ * and "go" it reads and accepts nothing, so whatever HAProxy sends lies in a socket for the new
+ * one. */
 #include "io/keep/upgrade.h"
 
 #include <errno.h>
@@ -24,6 +32,7 @@
 
 /* Old */
 
+/* The upgrade is over, however it ended. */
 static void forget_child(struct upgrade *u)
 {
 	ev_io_stop(u->loop, &u->ready);
@@ -34,6 +43,7 @@ static void forget_child(struct upgrade *u)
 	u->child = 0;
 }
 
+/* The new program is of no use: it is ended, and this process goes on. */
 static void failed(struct upgrade *u, const char *why)
 {
 	log_write(u->log, LOG_ERR, "upgrade: %s; this process goes on", why);
@@ -54,6 +64,7 @@ static ssize_t hear(struct upgrade *u)
 	return n;
 }
 
+/* The new program waits: from here on nothing stops the upgrade. */
 static void go_on(struct upgrade *u)
 {
 	ev_io_stop(u->loop, &u->ready);
@@ -124,6 +135,7 @@ static void become(const struct listeners *l, int memory, int channel, char **ar
 	_exit(127);
 }
 
+/* Waits for the new program, in the loop. */
 static void watch(struct upgrade *u, pid_t child, int memory, int channel)
 {
 	u->child = child;
@@ -247,6 +259,7 @@ static bool wait_for_go(int channel, int ms, bool *alone)
 	return read(channel, &word, 1) == 1 && word == GO;
 }
 
+/* All of the file, for free(); p NULL: there is nothing in it, or no memory. */
 static struct slice read_memory(int fd)
 {
 	struct stat st;

@@ -1,3 +1,14 @@
+/* All events of a link (readable, writable, the next slice) end in on_turn(), which looks at the
+ * state and does what there is to do. That is simpler than a handler for each: TLS may want to read
+ * in order to write, and a reply may be in the reader's memory while the socket has nothing.
+ *
+ * Every step can end the connection: fail() closes it and tells the user, who may open it again at
+ * once. So whoever called something that may fail must not look at the connection afterwards, but
+ * by `opened`, see take_replies().
+ *
+ * hiredis trusts the server in two ways that this does not: it takes a reply of any size (in_reply
+ * counts the bytes since the last whole one), and an array of any length (make_array() bounds it).
+ */
 #include "io/redis/redis_link.h"
 
 #include <errno.h>
@@ -63,6 +74,7 @@ static void fail(struct redis_link *l, const char *why)
 
 /* Bytes */
 
+/* What became of an attempt to move bytes. */
 enum moved { MOVED_SOME, MOVED_NONE, MOVED_FAILED };
 
 static enum moved by_tls(struct redis_link *l, enum tls_result result, char *why)
@@ -144,6 +156,7 @@ static bool flush(struct redis_link *l)
 
 /* Commands and replies */
 
+/* For len more bytes of commands. */
 static bool make_room(struct redis_link *l, size_t len)
 {
 	size_t cap = l->out_cap ? l->out_cap : 4096;
@@ -201,6 +214,7 @@ static void *make_array(const redisReadTask *task, element_count n)
 	return n <= ELEMENTS_MAX ? l->make_array(task, n) : NULL;
 }
 
+/* hiredis' reader, with our own way to make arrays. */
 static bool reader_new(struct redis_link *l)
 {
 	l->reader = redisReaderCreate();
@@ -286,6 +300,7 @@ static void take_replies(struct redis_link *l)
 
 /* Opening */
 
+/* Commands may be sent from here on. */
 static void up(struct redis_link *l)
 {
 	l->state = LINK_UP;
@@ -298,6 +313,7 @@ static void up(struct redis_link *l)
 	l->user->up(l->user->user);
 }
 
+/* TLS' handshake, as far as it goes now. */
 static void greet(struct redis_link *l)
 {
 	char why[WHY_MAX] = "";

@@ -17,6 +17,7 @@
 #include "io/base/log.h"
 #include "io/base/socket.h"
 #include "slo.h"
+#include "spare.h"
 
 struct conn;
 TAILQ_HEAD(conn_list, conn);
@@ -24,7 +25,8 @@ TAILQ_HEAD(conn_list, conn);
 /* What a protocol does with a connection. */
 struct conn_protocol {
 	/* Takes whole messages from data and returns how many bytes it used. What is left is
-	 * given again in front of the next bytes. May call conn_send() and conn_close(). */
+	 * given again in front of the next bytes. May call conn_reserve(),
+	 * conn_sent(), conn_finish() and conn_close(). */
 	size_t (*received)(struct conn *c, const uint8_t *data, size_t len, slo_nsec now);
 	/* The connection is gone; last call, before it is freed. */
 	void (*closed)(struct conn *c, slo_nsec now);
@@ -34,32 +36,33 @@ struct conn_protocol {
 	const char *name;          /* "spop", for log lines */
 };
 
-/* How long something is waited for, by many connections: they stand in the order in which they
- * began, and one timer serves the first. (A timer each would cost memory that libev keeps.) */
-struct patience {
+/* A timeout that many connections share: a list ordered by when each began to wait, with one timer
+ * for its head. (A timer each would cost memory that libev keeps.) */
+struct timeout_list {
 	struct ev_loop *loop;
 	slo_nsec span; /* may change at any time; 0: for ever */
 	void (*over)(struct conn *c, slo_nsec now);
 	struct conn_list waiting;
 	ev_timer timer;
 };
-void patience_init(struct patience *p, struct ev_loop *loop, slo_nsec span,
-                   void (*over)(struct conn *c, slo_nsec now));
-void patience_fini(struct patience *p); /* of one that no connection waits with */
-/* Begins, or begins anew, from now on; it replaces another one. NULL: for ever. */
-void conn_wait(struct conn *c, struct patience *p, slo_nsec now);
+void timeout_list_init(struct timeout_list *p, struct ev_loop *loop, slo_nsec span,
+                       void (*over)(struct conn *c, slo_nsec now));
+void timeout_list_fini(struct timeout_list *p); /* of one that no connection waits with */
+/* c waits on p from now on, and on no other list. NULL: it waits for nothing. */
+void conn_wait(struct conn *c, struct timeout_list *p, slo_nsec now);
 
-/* What the connections of a loop share. */
+/* What the connections of a loop share. Each is on `open` or on `closing`. */
 struct conns {
 	struct ev_loop *loop;
 	struct log *log;
-	struct conn_list open, writing, closing;
+	struct conn_list open;    /* all that live: their peer may still send or read */
+	struct conn_list writing; /* of these, who has new output since the last send() */
+	struct conn_list closing; /* closed in this turn, freed before the loop sleeps */
 	size_t count;
 	uint8_t *scratch; /* shared input buffer */
 	size_t scratch_size;
-	struct out_block *spare;   /* output blocks, to spare malloc */
-	size_t spares, spares_low; /* low: least since conns_give_back() */
-	struct patience linger;    /* for our last words to be read */
+	struct spare blocks;        /* of output */
+	struct timeout_list linger; /* for our last words to be read */
 	ev_prepare prepare;
 };
 
@@ -70,7 +73,7 @@ struct conn {
 	size_t *counter; /* of connections of this listener's kind */
 	int fd;
 	bool writing;   /* on set->writing */
-	bool closing;   /* on set->closing instead of set->open */
+	bool closing;   /* on set->closing instead of set->open; its descriptor is closed */
 	bool finishing; /* closes when its output is written; input is ignored */
 	bool local;     /* by a unix socket, so that its mode and peers guard it */
 	uint8_t *left;  /* start of an incomplete message */
@@ -78,9 +81,9 @@ struct conn {
 	uint8_t *out; /* [out_sent, out_len) is still to be written */
 	size_t out_sent, out_len, out_cap, out_max;
 	ev_io readable, writable;
-	struct patience *patience; /* what it is waited for with, or NULL */
-	slo_nsec since;            /* when that began */
-	TAILQ_ENTRY(conn) link, writing_link, patience_link;
+	struct timeout_list *timeout; /* the list that it waits on, or NULL */
+	slo_nsec since;               /* when it began to wait */
+	TAILQ_ENTRY(conn) link, writing_link, timeout_link;
 	char peer[48];
 };
 
@@ -109,9 +112,9 @@ struct acceptor {
 	void *owner;
 	size_t conn_size; /* of the protocol's struct, which starts with a struct conn */
 	size_t limit, *counter, out_max;
-	/* Who has not shown yet who it is. When all connections are in use, the first of them
-	 * makes room: silent peers cannot keep HAProxy out. */
-	struct patience *strangers;
+	/* Peers that have sent nothing sensible yet. When all connections are in use, the one that
+	 * came first makes room: silent peers cannot keep HAProxy out. */
+	struct timeout_list *unproven;
 	const struct socket_peers *peers; /* who may come by unix sockets */
 	void (*accepted)(struct conn *c, slo_nsec now);
 	int fd;
