@@ -11,7 +11,7 @@
 const char *roster_state_name(enum slo_server_state s)
 {
 	static const char *const names[] = {
-#define NAME(name, text) [SLO_SERVER_##name] = text,
+#define NAME(name, text) [SLO_SERVER_##name] = (text),
 		SLO_SERVER_STATE_LIST(NAME)
 #undef NAME
 	};

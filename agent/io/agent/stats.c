@@ -82,7 +82,7 @@ double histogram_quantile(const struct histogram *h, double q)
 const char *stats_frame_kind(enum frame_kind k)
 {
 	static const char *const names[] = {
-#define NAME(name, text) [FRAME_##name] = text,
+#define NAME(name, text) [FRAME_##name] = (text),
 		FRAME_KIND_LIST(NAME)
 #undef NAME
 	};
@@ -93,7 +93,7 @@ const char *stats_frame_kind(enum frame_kind k)
 const char *stats_end_kind(enum end_kind k)
 {
 	static const char *const names[] = {
-#define NAME(name, text) [END_##name] = text,
+#define NAME(name, text) [END_##name] = (text),
 		END_KIND_LIST(NAME)
 #undef NAME
 	};
@@ -104,7 +104,7 @@ const char *stats_end_kind(enum end_kind k)
 const char *stats_response(enum response r)
 {
 	static const char *const names[] = {
-#define NAME(name, text) [RESPONSE_##name] = text,
+#define NAME(name, text) [RESPONSE_##name] = (text),
 		RESPONSE_LIST(NAME)
 #undef NAME
 	};
@@ -115,7 +115,7 @@ const char *stats_response(enum response r)
 const char *stats_elsewhere(enum elsewhere e)
 {
 	static const char *const names[] = {
-#define NAME(name, text) [ELSEWHERE_##name] = text,
+#define NAME(name, text) [ELSEWHERE_##name] = (text),
 		ELSEWHERE_LIST(NAME)
 #undef NAME
 	};

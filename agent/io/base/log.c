@@ -17,7 +17,7 @@
 #define HEAD_MAX_BYTES 64
 
 static const char *const about[] = {
-#define ABOUT(name, about) [LOG_CAUSE_##name] = about,
+#define ABOUT(name, about) [LOG_CAUSE_##name] = (about),
 	LOG_CAUSE_LIST(ABOUT)
 #undef ABOUT
 };

@@ -41,7 +41,7 @@ static bool add_piece(struct render_text *t)
 	size_t cap = t->cap ? 2 * t->cap : 16;
 	struct slice *grown;
 
-	if (t->count == t->cap) {
+	if (!t->piece || t->count == t->cap) {
 		grown = realloc(t->piece, cap * sizeof(*grown));
 		if (!grown)
 			return false;
