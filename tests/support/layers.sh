@@ -35,7 +35,7 @@ io/agent:     core core/latency conf wire wire/json wire/file io/base
 io/haproxy:   core wire conf io/agent io/base
 io/redis:     core conf wire wire/file io/agent io/base
 io/keep:      core core/latency wire wire/file io/agent io/base
-io/http:      core core/latency io/agent io/base io/haproxy io/redis io/keep
+io/http:      core core/latency wire io/agent io/base io/haproxy io/redis io/keep
 io:           conf io/agent io/base io/haproxy io/redis io/keep io/http wire/json wire/file
 .:            conf io io/base wire/json
 '
