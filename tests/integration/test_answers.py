@@ -9,7 +9,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
-from client import Http1  # noqa: E402
+from client import Http1, Http2  # noqa: E402
 from lab import PATIENCE, scaled  # noqa: E402
 from rawclient import ask  # noqa: E402
 from stack import MODEL, wait_for  # noqa: E402
@@ -214,6 +214,42 @@ class Questions(AnswersCase):
             return statuses
         self.assertEqual([200] * 20, asyncio.run(run()))
         self.ended(20)
+
+
+class Killed(AnswersCase):
+    """A server dies with requests that it has not answered. HAProxy may be silent about them."""
+
+    async def leave_unanswered(self, kind, n):
+        body = json.dumps({"model": MODEL, "prompt": "say it", "max_tokens": 16}).encode()
+        clients = [kind("127.0.0.1", self.lab.port) for _ in range(n if kind is Http1 else 1)]
+
+        async def one(i):
+            http = clients[i % len(clients)]
+            first = await http.request("POST", "/v1/completions", {}, body)
+            self.assertEqual(200, first.status)
+            await http.request("POST", "/v1/completions", {"x-all-ms": 600000}, body)
+        tasks = [asyncio.create_task(one(i)) for i in range(n)]
+        await asyncio.to_thread(self.until, lambda: self.lab.ledger()["l20-1"]["inflight"] == n,
+                                f"{n} wait for their answers")
+        await asyncio.to_thread(self.lab.origins["l20-1"].kill)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for http in clients:
+            await http.close()
+
+    def check(self, kind, runtime_api):
+        lab = self.start("l20-1", room=100, runtime_api=runtime_api)
+        asyncio.run(self.leave_unanswered(kind, 20))
+        self.until(lab.idle, "nothing is charged any more")
+        self.until(lambda: not lab.ledger()["l20-1"]["usable"], "it is down")
+
+    def test_with_clients_that_keep_their_connections(self):
+        self.check(Http1, False)
+
+    def test_with_http2_clients(self):
+        self.check(Http2, False)
+
+    def test_with_http2_clients_and_the_runtime_api(self):
+        self.check(Http2, True)
 
 
 if __name__ == "__main__":

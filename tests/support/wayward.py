@@ -10,9 +10,11 @@
 
 `do` of a server, if set, wins over x-do. /health is 200 all the time.
 """
+import contextlib
 import http.server
 import json
 import re
+import socket
 import threading
 import time
 
@@ -29,6 +31,7 @@ class Wayward(http.server.ThreadingHTTPServer):
     def __init__(self, name):
         self.name, self.do = name, None
         self.asked = 0
+        self.open = []
         self.left = 0  # clients that were gone before an answer ended
         super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
@@ -40,9 +43,20 @@ class Wayward(http.server.ThreadingHTTPServer):
     def handle_error(self, *_):
         self.left += 1
 
+    def process_request(self, request, client_address):
+        self.open.append(request)
+        super().process_request(request, client_address)
+
     def stop(self):
         self.shutdown()
         self.server_close()
+
+    def kill(self):
+        """As when its process is killed: nobody listens, and what is unanswered stays so."""
+        self.stop()
+        for conn in self.open:
+            with contextlib.suppress(OSError):
+                conn.shutdown(socket.SHUT_RDWR)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -49,7 +49,7 @@ struct roster_server {
 	struct roster_backend *backend;
 	struct server *server;
 	struct server_stats stats;
-	SLIST_HEAD(, served) served; /* by model */
+	SLIST_HEAD(served_list, served) served; /* by model */
 	struct failing failing;
 	slo_nsec ended; /* its process, as a notice told; 0: none did since it was up */
 	enum slo_server_state state;
