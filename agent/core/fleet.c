@@ -10,7 +10,13 @@ _Static_assert(offsetof(struct server, ledger) == 0, "fleet_server_of() relies o
 
 const char *fleet_repair_name(enum fleet_repair r)
 {
-	static const char *const names[FLEET_REPAIRS] = { "surplus", "expired", "max-age" };
+	static const char *const names[] = {
+		[FLEET_REPAIR_SURPLUS] = "surplus",
+		[FLEET_REPAIR_EXPIRED] = "expired",
+		[FLEET_REPAIR_MAX_AGE] = "max-age",
+	};
+
+	_Static_assert(sizeof(names) / sizeof(names[0]) == FLEET_REPAIRS, "a name for each");
 
 	return names[r];
 }

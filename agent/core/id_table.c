@@ -4,42 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "core/request.h"
 
 #define SLOTS_MIN 256
 
-/* For a given word each hash becomes another one, and every bit of the word reaches all of it: what
- * differs in one word can hardly be undone by the next. */
-static uint64_t mix(uint64_t hash, uint64_t word)
+uint64_t id_hash(uint64_t key, const char *id, size_t len)
 {
-	hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-	hash = (hash ^ hash >> 32) * UINT64_C(0xd6e8feb86659fd93);
-	return hash ^ hash >> 32;
-}
-
-static uint64_t word_at(const char *id)
-{
-	uint64_t word;
-
-	memcpy(&word, id, sizeof(word));
-	return word;
-}
-
-/* Eight bytes at a time, the last eight whether some of them were in it before or not. Ids are
- * HAProxy's own, so nobody chooses them to collide. */
-uint64_t id_hash(const char *id, size_t len)
-{
-	uint64_t hash = len, word = 0;
-	const char *last;
-
-	if (len < sizeof(word)) {
-		memcpy(&word, id, len);
-		return mix(hash, word);
-	}
-	last = id + len - sizeof(word);
-	for (; id < last; id += sizeof(word))
-		hash = mix(hash, word_at(id));
-	return mix(hash, word_at(last));
+	return XXH3_64bits_withSeed(id, len, key);
 }
 
 struct request *id_table_find(const struct id_table *t, uint64_t hash, const char *id, size_t len)

@@ -17,7 +17,7 @@ const struct request *lease_next(const struct request *r)
 
 const struct request *lease_find(const struct sched *s, const char *id, size_t len)
 {
-	const struct request *r = requests_find(&s->requests, id_hash(id, len), id, len);
+	const struct request *r = requests_find(&s->requests, sched_hash(s, id, len), id, len);
 
 	return r && r->state == REQUEST_DISPATCHED ? r : NULL;
 }
@@ -98,7 +98,7 @@ slo_err lease_restore(struct sched *s, const struct sched_lease *l)
 	/* The list is in order of time: the oldest lease expires first. */
 	if (youngest && since < youngest->since)
 		since = youngest->since;
-	hash = id_hash(l->id, l->id_len);
+	hash = sched_hash(s, l->id, l->id_len);
 	if (requests_find(&s->requests, hash, l->id, l->id_len) ||
 	    past_find(&s->past, hash) != PAST_UNKNOWN)
 		return SLO_EINVAL;

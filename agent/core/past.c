@@ -11,7 +11,7 @@ static uint32_t tag_of(uint64_t hash)
 	return (uint32_t)hash | 1;
 }
 
-/* The lowest bit is in no tag. */
+/* Bit 0 is set in every tag, which marks the slot as taken, so it is shifted out. */
 static size_t home(const struct past *p, uint32_t tag)
 {
 	return tag >> 1 & (2 * p->mask + 1);
@@ -70,7 +70,7 @@ static void put(struct past *p, struct past_id id)
 	p->count++;
 }
 
-/* Makes the ring anew with room for that many, without the places of those that are elsewhere. */
+/* Makes the ring anew with room for that many, and drops the places of ids that moved on. */
 static COLD slo_err resize(struct past *p, size_t ids)
 {
 	const struct past old = *p;

@@ -1,3 +1,14 @@
+/* One step, in this order, until nothing is left to do:
+ *   1. what time alone ends: ids that need not be remembered, leases that are too old;
+ *   2. a request that waited too long (step_timeout), the first that came;
+ *   3. a request that does not wait (step_ready), in order of arrival: push, least-request and
+ *      random, or an answer that is certain already;
+ *   4. the most urgent head of all queues in which something changed (step_queues). One that can
+ *      be placed or refused is the step's answer; one that cannot is blocked until something it
+ *      waits for changes, and the next is looked at.
+ * Models are `dirty` when something changed for them since their last round came to its end. Each
+ * step gives one answer, so that its caller passes it on before the next is decided, and a charge
+ * is on its ledger before the next choice. */
 #include "core/sched.h"
 
 #include <assert.h>
@@ -10,9 +21,18 @@
 /* Old ids are forgotten in batches of about this span, so that they wake nobody one by one. */
 #define FORGET_SLACK SLO_NSEC_PER_SEC
 
+_Static_assert(SLO_PASS + 1 == SLO_VERDICTS && SLO_REASON_NO_WORK + 1 == SLO_REASONS &&
+                   SLO_LATE_SERVE + 1 == SLO_LATES,
+               "the numbers of names, beside their enums");
+
 const char *sched_verdict_name(enum slo_verdict v)
 {
-	static const char *const names[SLO_VERDICTS] = { "route", "fallback", "reject", "pass" };
+	static const char *const names[SLO_VERDICTS] = {
+		[SLO_ROUTE] = "route",
+		[SLO_FALLBACK] = "fallback",
+		[SLO_REJECT] = "reject",
+		[SLO_PASS] = "pass",
+	};
 
 	return names[v];
 }
@@ -97,11 +117,12 @@ void sched_free(struct sched *s)
 void sched_configure(struct sched *s, const struct sched_conf *conf)
 {
 	enum slo_late late = s->conf.late;
-	uint64_t seed = s->conf.seed;
+	uint64_t seed = s->conf.seed, hash_key = s->conf.hash_key;
 	struct sched_model *m;
 
 	s->conf = *conf;
 	s->conf.seed = seed;
+	s->conf.hash_key = hash_key;
 	for (m = late == conf->late ? NULL : TAILQ_FIRST(&s->models); m; m = TAILQ_NEXT(m, link)) {
 		queue_set_late(&m->queue, conf->late);
 		sched_mark_dirty(s, m);
@@ -231,7 +252,7 @@ static slo_err enqueue(struct sched *s, slo_nsec now, struct request *r)
 
 void sched_expect(const struct sched *s, const char *id, size_t len)
 {
-	uint64_t hash = id_hash(id, len);
+	uint64_t hash = sched_hash(s, id, len);
 
 	id_table_prefetch(&s->requests.by_id, hash);
 	past_expect(&s->past, hash);
@@ -245,7 +266,7 @@ slo_err sched_submit(struct sched *s, slo_nsec now, const struct sched_request *
 	uint64_t hash;
 
 	forget_old(s, now);
-	hash = id_hash(req->id, req->id_len);
+	hash = sched_hash(s, req->id, req->id_len);
 	if (requests_find(&s->requests, hash, req->id, req->id_len))
 		return SLO_EINVAL;
 	past = past_find(&s->past, hash);
@@ -340,11 +361,25 @@ static bool step_queues(struct sched *s, slo_nsec now, struct sched_action *out)
 	return false;
 }
 
+/* Builds with SLO_CHECK look at all invariants every so often: the more there is, the rarer. */
+static void check_at_times(struct sched *s)
+{
+#ifdef SLO_CHECK
+	if (s->unchecked++ < 1000 + 16 * s->requests.by_id.count)
+		return;
+	s->unchecked = 0;
+	sched_check(s);
+#else
+	(void)s;
+#endif
+}
+
 bool sched_step(struct sched *s, slo_nsec now, struct sched_action *out)
 {
 	uint64_t expired = s->leases_expired;
 	bool acted;
 
+	check_at_times(s);
 	s->stepped = now;
 	forget_old(s, now);
 	expire_leases(s, now);
@@ -399,7 +434,7 @@ void sched_abandon(struct sched *s, slo_nsec now, struct request *r)
 
 void sched_note_passed(struct sched *s, slo_nsec now, const char *id, size_t len)
 {
-	uint64_t hash = id_hash(id, len);
+	uint64_t hash = sched_hash(s, id, len);
 
 	forget_old(s, now);
 	if (!requests_find(&s->requests, hash, id, len) &&
@@ -477,7 +512,7 @@ static enum sched_end_result end_past(struct sched *s, slo_nsec now, uint64_t ha
 void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
                const struct sched_outcome *outcome, struct sched_end *out)
 {
-	uint64_t hash = id_hash(id, len);
+	uint64_t hash = sched_hash(s, id, len);
 	struct request *r;
 
 	*out = (struct sched_end){ .result = SCHED_END_CLOSED };
@@ -507,7 +542,7 @@ void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
 
 bool sched_ended(const struct sched *s, const char *id, size_t len)
 {
-	return past_find(&s->past, id_hash(id, len)) == PAST_ENDED;
+	return past_find(&s->past, sched_hash(s, id, len)) == PAST_ENDED;
 }
 
 void sched_give_back(struct sched *s)

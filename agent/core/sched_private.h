@@ -22,6 +22,7 @@ struct sched {
 	uint32_t settled; /* rounds of decisions that came to their end; a request that came since
 	                   * was not refused a place yet */
 	slo_nsec stepped; /* when sched_step() was called last */
+	size_t unchecked; /* steps since sched_check() was called last, with SLO_CHECK */
 	uint64_t leases_expired;
 	uint32_t generation;           /* changes of HAProxy's processes */
 	slo_nsec changed[GENERATIONS]; /* when, by generation */
@@ -35,6 +36,11 @@ struct sched {
 static inline struct sched_model *sched_model_of(const struct deployment *d)
 {
 	return (struct sched_model *)((char *)d->model - offsetof(struct sched_model, fleet));
+}
+
+static inline uint64_t sched_hash(const struct sched *s, const char *id, size_t len)
+{
+	return id_hash(s->conf.hash_key, id, len);
 }
 
 void sched_model_free(struct sched_model *m);

@@ -24,7 +24,9 @@ struct id_table {
 	size_t mask, count;
 };
 
-uint64_t id_hash(const char *id, size_t len);
+/* By a key that nobody outside knows: who may write end lines chooses ids, and could choose
+ * hundreds of thousands that fall on one place. What is decided does not depend on it. */
+uint64_t id_hash(uint64_t key, const char *id, size_t len);
 
 /* Has the CPU fetch what a later call for that hash will look at. */
 static inline void id_table_prefetch(const struct id_table *t, uint64_t hash)

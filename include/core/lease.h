@@ -1,4 +1,4 @@
-/* lease.h - requests in flight and what was learned, as another process can take them up.
+/* lease.h - requests in flight, as another process can take them up.
  *
  * A lease is a dispatched request. Its times count in the clock of the scheduler that has it; who
  * writes them down keeps ages. Taken up, it is as if this scheduler had placed it: its end line

@@ -61,7 +61,8 @@ struct predictor_count {
 /* Tells every count above 0, of all classes together, to be taken up by another predictor. */
 void predictor_export(struct predictor *p, slo_nsec now,
                       void (*tell)(void *arg, const struct predictor_count *c), void *arg);
-/* Adds a count, of no known class. What lies outside of the window or of the buckets, or would overflow, is left out.
+/* Adds a count, of no known class. What lies outside of the window or of the buckets, or would
+ * overflow, is left out.
  */
 void predictor_import(struct predictor *p, slo_nsec now, const struct predictor_count *c);
 

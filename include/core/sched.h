@@ -62,9 +62,10 @@ struct sched_conf {
 	slo_nsec remember_ended; /* how long an id is known after its end */
 	size_t remember_limit;   /* ids known after their end, at most */
 	uint64_t seed;
+	uint64_t hash_key; /* of ids, see id_hash(); a random one for each process */
 };
 
-/* The defaults of the configuration file, seed 0. */
+/* The defaults of the configuration file, seed and hash key 0. */
 struct sched_conf sched_conf_default(void);
 
 /* Owned by the scheduler; others may read it. */
@@ -88,9 +89,10 @@ TAILQ_HEAD(sched_models, sched_model);
 
 struct sched;
 
-struct sched *sched_new(const struct sched_conf *conf);               /* NULL: out of memory */
-void sched_free(struct sched *s);                                     /* NULL is accepted */
-void sched_configure(struct sched *s, const struct sched_conf *conf); /* all but the seed */
+struct sched *sched_new(const struct sched_conf *conf); /* NULL: out of memory */
+void sched_free(struct sched *s);                       /* NULL is accepted */
+void sched_configure(struct sched *s,
+                     const struct sched_conf *conf); /* all but seed and hash key */
 
 /* The fleet. Constructors return NULL when out of memory. All of it may change at any time, while
  * requests wait for it or run on it; step afterwards. Ties go by order: a deployment stands behind
@@ -159,10 +161,10 @@ struct sched_request {
 	void *user; /* comes back in the action */
 };
 
-/* A request or an end with that id will follow soon: has the CPU fetch what it will look at. */
+/* Has the CPU fetch what sched_submit() or sched_end() will look at for that id. */
 void sched_expect(const struct sched *s, const char *id, size_t len);
 
-/* Whether a line on the end of that request came before, as far as that is remembered: another one
+/* Whether the end of that request is known already (within remember_ended): another end line of it
  * changes nothing. */
 bool sched_ended(const struct sched *s, const char *id, size_t len);
 
@@ -184,10 +186,9 @@ struct sched_action {
 	slo_nsec waited;
 };
 
-/* Whether as many as may wait do so where that request is: sched_step() before the next event, or
- * it is refused for want of a place that may be about to become free. Else several events at the
- * same time may come first; what they ask for is then decided in sched_step()'s order:
- * those that never wait, then the most urgent. */
+/* Whether the queue of r is at queue_limit. Then call sched_step() before the next sched_submit():
+ * it may free a place, without which that request would be refused. While it is not full, several
+ * requests may be submitted before the next step; they are decided in the order of a step. */
 bool sched_queue_full(const struct sched *s, const struct request *r);
 
 /* The next answer, if any. */

@@ -19,6 +19,7 @@ libmicrohttpd-dev       # the HTTP listener, the demo servers
 libhiredis-dev          # Redis: its commands and replies
 libssl-dev              # TLS to Redis
 libbsd-dev uthash-dev   # trees and hash tables, headers only
+libxxhash-dev           # the hash of ids, header only
 scdoc                   # the man pages
 haproxy                 # slo-spoa is an agent of HAProxy
 nghttp2-client          # h2load: load over HTTP/1.1 and HTTP/2

@@ -111,7 +111,8 @@ static struct request *request_find(const struct player *p, const struct slo_eve
 
 	if (!id_sane(e))
 		return NULL;
-	return requests_find(&p->sched->requests, id_hash(id, e->text.len), id, e->text.len);
+	return requests_find(&p->sched->requests, sched_hash(p->sched, id, e->text.len), id,
+	                     e->text.len);
 }
 
 /* the state */
@@ -177,7 +178,7 @@ static slo_err lease(struct player *p, const struct slo_event *e)
 	if (!id_sane(e) || (e->model && !m) || !server || e->load > SLO_LOAD_MAX ||
 	    e->strategy >= SLO_STRATEGIES || request_find(p, e))
 		return SLO_EINVAL;
-	hash = id_hash(id, e->text.len);
+	hash = sched_hash(s, id, e->text.len);
 	if (past_find(&s->past, hash) != PAST_UNKNOWN)
 		return SLO_EINVAL;
 	r = requests_new(&s->requests, hash, id, e->text.len, e->now);

@@ -98,6 +98,7 @@ struct agent *agent_new(struct ev_loop *loop, struct log *log, uint64_t seed,
 	a->log = log;
 	a->deliver = deliver;
 	a->seed = options.seed = seed ? seed : choose_seed();
+	options.hash_key = choose_seed(); /* a configured seed is no secret */
 	stats_init(&a->stats, clock_nsec());
 	roster_init(&a->roster);
 	failing_init(a);

@@ -58,11 +58,13 @@ static void churn(uint64_t (*hash_of)(int n), int requests, int steps, int look_
 	free(in);
 }
 
+#define KEY UINT64_C(0x5eed)
+
 static uint64_t hash_of_id(int n)
 {
 	char id[16];
 
-	return id_hash(id, (size_t)snprintf(id, sizeof(id), "id-%d", n));
+	return id_hash(KEY, id, (size_t)snprintf(id, sizeof(id), "id-%d", n));
 }
 
 static uint64_t same_hash(int n)
@@ -133,16 +135,36 @@ static void shrinks_after_a_rush_and_loses_none(void **state)
 static void ids_that_differ_anywhere_hash_apart(void **state)
 {
 	char id[] = "7F000001:C350_7F000001:1F90_6720AAAA_0001:1A2B";
-	uint64_t plain = id_hash(id, sizeof(id) - 1);
+	uint64_t plain = id_hash(KEY, id, sizeof(id) - 1);
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(id) - 1; i++) {
 		id[i] ^= 1;
-		assert_int_not_equal(id_hash(id, sizeof(id) - 1), plain);
+		assert_int_not_equal(id_hash(KEY, id, sizeof(id) - 1), plain);
 		id[i] ^= 1;
-		assert_int_not_equal(id_hash(id, i), plain);
+		assert_int_not_equal(id_hash(KEY, id, i), plain);
 	}
-	assert_int_not_equal(id_hash("a", 1), id_hash("a\0", 2));
+	assert_int_not_equal(id_hash(KEY, "a", 1), id_hash(KEY, "a\0", 2));
+}
+
+/* Ids that fall on one place by one key do not by another. */
+static void what_collides_by_one_key_does_not_by_another(void **state)
+{
+	enum { LOOKED_AT = 20000, MASK = 1023 };
+	size_t found = 0, again = 0;
+
+	(void)state;
+	for (int n = 0; n < LOOKED_AT; n++) {
+		char id[16];
+		size_t len = (size_t)snprintf(id, sizeof(id), "id-%d", n);
+
+		if ((id_hash(KEY, id, len) & MASK) != 0)
+			continue;
+		found++;
+		again += (id_hash(KEY + 1, id, len) & MASK) == 0;
+	}
+	assert_in_range(found, 5, 60);
+	assert_true(again <= 2);
 }
 
 /* A digit of one word is not undone by one of the next: those two were alike once, in all bits. */
@@ -155,11 +177,11 @@ static void ids_that_differ_in_some_digits_hash_apart(void **state)
 	char id[33];
 
 	(void)state;
-	assert_int_not_equal(id_hash(one, 32), id_hash(other, 32));
+	assert_int_not_equal(id_hash(KEY, one, 32), id_hash(KEY, other, 32));
 	for (unsigned int i = 0; i < DIGITS; i++) {
 		snprintf(id, sizeof(id), "0000000%X000%X000%X0000000000000000", i >> 8, i >> 4 & 15,
 		         i & 15);
-		hash[i] = id_hash(id, 32);
+		hash[i] = id_hash(KEY, id, 32);
 		for (unsigned int k = 0; k < i; k++)
 			assert_true(hash[k] != hash[i]);
 	}
@@ -168,6 +190,7 @@ static void ids_that_differ_in_some_digits_hash_apart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_collides_by_one_key_does_not_by_another),
 		cmocka_unit_test(finds_what_was_added_and_not_what_was_removed),
 		cmocka_unit_test(ids_of_one_hash_are_kept_apart),
 		cmocka_unit_test(probing_wraps_around_the_end),
