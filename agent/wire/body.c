@@ -292,7 +292,8 @@ static bool scalar(struct scan *s, enum role role)
 	bool numeric = word.len > 0 && (word.p[0] == '-' || (word.p[0] >= '0' && word.p[0] <= '9'));
 	int64_t n;
 
-	if (word.len > 0 && is_no_number(word, cut))
+	if (word.len > 0 && (word.p[0] == 'N' || word.p[0] == 'I' || word.p[0] == '-') &&
+	    is_no_number(word, cut))
 		return !cut;
 	if (numeric) {
 		/* An id is one token whatever it is, even when it is cut. */
@@ -431,6 +432,7 @@ static enum role root_role(struct scan *s, size_t i)
 static enum role member_role(struct scan *s, const struct frame *f, struct json_text key)
 {
 	const struct shape *shape = &body_shapes[f->role];
+	const struct member *known;
 	struct slice name = key.raw;
 	uint8_t buf[BODY_KEY_MAX];
 
@@ -440,13 +442,11 @@ static enum role member_role(struct scan *s, const struct frame *f, struct json_
 			return R_SKIP;
 		name.p = buf;
 	}
-	for (size_t i = 0; i < shape->nmembers; i++) {
-		if (!slice_same(name, shape->members[i].name))
-			continue;
-		s->member = i;
-		return f->role == R_ROOT ? root_role(s, i) : shape->members[i].role;
-	}
-	return R_SKIP;
+	known = body_member(shape, name);
+	if (!known)
+		return R_SKIP;
+	s->member = (size_t)(known - shape->members);
+	return f->role == R_ROOT ? root_role(s, s->member) : known->role;
 }
 
 /* A member whose value was cut is as if it was not there, unless it is a text, which goes on. */

@@ -70,6 +70,9 @@ struct shape {
 
 extern const struct shape body_shapes[ROLES];
 
+/* The member of that name; NULL: unknown. */
+const struct member *body_member(const struct shape *shape, struct slice name);
+
 #define BODY_ROOT_MAX 80 /* members of R_ROOT, at most */
 
 /* Bytes of the UTF-8 byte order mark that the sample starts with: 3 or 0. */

@@ -10,8 +10,7 @@ enum {
 	CHAT = 1,
 	MEDIA = 2,
 	SHORT = 4,
-	VERB = 8, /* a colon parts the model from what to do */
-	STREAM = 16,
+	STREAM = 8,
 };
 
 /* vLLM and OpenAI: /v1/completions answers 16 tokens unless told otherwise. */
@@ -56,8 +55,8 @@ static const struct row {
 	{ SLICE("videos/*/remix"), G, MEDIA },
 	{ SLICE("models/*/infer"), G, MEDIA }, /* KServe, Triton: tensors, of an LLM perhaps */
 	{ SLICE("models/*/versions/*/infer"), G, MEDIA },
-	{ SLICE("models/*:generateContent"), G, CHAT | VERB }, /* Gemini */
-	{ SLICE("models/*:streamGenerateContent"), G, CHAT | VERB | STREAM },
+	{ SLICE("models/*:generateContent"), G, CHAT }, /* Gemini */
+	{ SLICE("models/*:streamGenerateContent"), G, CHAT | STREAM },
 	/* Nothing but prompts. */
 	{ SLICE("embeddings"), R, 0 },
 	{ SLICE("embeddings/multimodal"), R, 0 },
@@ -74,9 +73,9 @@ static const struct row {
 	{ SLICE("similarity"), R, 0 },
 	{ SLICE("predict"), R, 0 }, /* TEI */
 	{ SLICE("moderations"), R, 0 },
-	{ SLICE("models/*:predict"), R, VERB }, /* KServe's first protocol */
-	{ SLICE("models/*:embedContent"), R, VERB },
-	{ SLICE("models/*:batchEmbedContents"), R, VERB },
+	{ SLICE("models/*:predict"), R, 0 }, /* KServe's first protocol */
+	{ SLICE("models/*:embedContent"), R, 0 },
+	{ SLICE("models/*:batchEmbedContents"), R, 0 },
 	/* No work. */
 	{ SLICE("messages/count_tokens"), I, 0 },
 	{ SLICE("count_tokens"), I, 0 },
@@ -98,7 +97,7 @@ static const struct row {
 	{ SLICE("load_lora_adapter"), I, 0 },
 	{ SLICE("unload_lora_adapter"), I, 0 },
 	{ SLICE("lora-adapters"), I, 0 },
-	{ SLICE("models/*:countTokens"), I, VERB },
+	{ SLICE("models/*:countTokens"), I, 0 },
 	{ SLICE("models"), I, 0 },
 	{ SLICE("models/*"), I, 0 }, /* load, unload */
 	{ SLICE("models/*/load"), I, 0 },
@@ -178,9 +177,13 @@ static const struct row {
 /* Without its query, and without slashes at its end. */
 static struct slice trim(struct slice path)
 {
-	for (size_t i = 0; i < path.len; i++) {
-		if (path.p[i] == '?' || path.p[i] == '#')
-			path.len = i;
+	static const char ends[] = "?#";
+
+	for (size_t i = 0; i < 2 && path.len > 0; i++) {
+		const uint8_t *end = memchr(path.p, ends[i], path.len);
+
+		if (end)
+			path.len = (size_t)(end - path.p);
 	}
 	while (path.len > 0 && path.p[path.len - 1] == '/')
 		path.len--;
@@ -214,24 +217,26 @@ static bool ends_with(struct slice path, struct slice tail)
 	return at == 0 || path.p[at - 1] == '/';
 }
 
+/* NAME of NAME:verb. */
 static struct slice before_verb(struct slice model)
 {
 	size_t len = model.len;
 
 	while (len > 0 && model.p[len - 1] != ':')
 		len--;
-	return (struct slice){ .p = model.p, .len = len > 0 ? len - 1 : 0 };
+	return len > 0 ? (struct slice){ .p = model.p, .len = len - 1 } : model;
 }
 
 /* The last segment that follows one which names a collection of models. */
-static struct slice model_in(struct slice path)
+struct slice endpoint_model(struct slice path)
 {
 	static const struct slice before[] = { SLICE("models"), SLICE("deployments"),
 		                               SLICE("engines") };
 	struct slice last = { .p = NULL, .len = 0 }, got = last;
 	size_t start = 0;
 
-	for (size_t i = 0; i <= path.len; i++) {
+	path = trim(path);
+	for (size_t i = 0; path.p && i <= path.len; i++) {
 		struct slice segment = { .p = path.p + start, .len = i - start };
 
 		if (i < path.len && path.p[i] != '/')
@@ -241,7 +246,7 @@ static struct slice model_in(struct slice path)
 			continue;
 		for (size_t k = 0; k < sizeof(before) / sizeof(before[0]); k++) {
 			if (last.p && slice_same(last, before[k]))
-				got = segment;
+				got = i == path.len ? before_verb(segment) : segment;
 		}
 		last = segment;
 	}
@@ -266,11 +271,7 @@ struct endpoint endpoint_of(struct slice path)
 		e.stream = (rows[i].flags & STREAM) != 0;
 		if (rows[i].flags & SHORT)
 			e.default_max = SHORT_MAX;
-		e.model = model_in(path);
-		if (rows[i].flags & VERB)
-			e.model = before_verb(e.model);
-		return e;
+		break;
 	}
-	e.model = model_in(path);
 	return e;
 }

@@ -24,10 +24,13 @@ struct endpoint {
 	bool stream;         /* the answer is an event stream, whatever the body says */
 	bool media;          /* tokens are not what it takes or gives: sound, images, tensors */
 	int32_t default_max; /* output tokens of a request that sets no limit; -1: no limit */
-	struct slice model;  /* named by the path (/v2/models/NAME/infer); p NULL: none; borrows */
 };
 
 /* path.p may be NULL: then it is a request to generate, as of a HAProxy that tells no path. */
 struct endpoint endpoint_of(struct slice path);
+
+/* The model that the path names (/v2/models/NAME/infer, /openai/deployments/NAME/chat/completions);
+ * p NULL: none. It borrows from path. */
+struct slice endpoint_model(struct slice path);
 
 #endif

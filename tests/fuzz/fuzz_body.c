@@ -27,7 +27,7 @@ static struct endpoint check_path(struct slice path)
 {
 	struct endpoint e = endpoint_of(path);
 
-	if (e.kind > ENDPOINT_IDLE || e.model.len > path.len || e.default_max < -1)
+	if (e.kind > ENDPOINT_IDLE || endpoint_model(path).len > path.len || e.default_max < -1)
 		abort();
 	return e;
 }

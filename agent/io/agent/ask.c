@@ -37,14 +37,19 @@ static struct agent_model *find_model(const struct agent *a, struct slice name)
 /* The model named by the message, else by the body, else by the path, else the default one. */
 static void choose_model(const struct agent *a, struct ask *ask)
 {
+	struct slice in_path;
+
 	ask->name = ask->msg->model.len > 0 ? ask->msg->model : ask->body.model;
 	ask->model = NULL;
-	if (ask->name.len > 0)
+	if (ask->name.len > 0) {
 		ask->model = find_model(a, ask->name);
-	else if (ask->endpoint.model.len > 0)
-		ask->model = find_model(a, ask->endpoint.model);
+		return;
+	}
+	in_path = endpoint_model(ask->msg->path);
+	if (in_path.len > 0)
+		ask->model = find_model(a, in_path);
 	/* A body that cannot be read may name another one. */
-	if (ask->name.len == 0 && !ask->model && !body_is_foreign(&ask->body))
+	if (!ask->model && !body_is_foreign(&ask->body))
 		ask->model = a->default_model;
 }
 
