@@ -540,10 +540,9 @@ static void reset(struct body_info *out)
 }
 
 /* One pass over the document, which starts at s->at. */
-static void pass(struct scan *s)
+static void pass(struct scan *s, struct body_info *out)
 {
-	struct body_info *out = s->out;
-
+	s->out = out;
 	s->depth = 0;
 	s->best_of = 0;
 	s->bad = false;
@@ -569,17 +568,16 @@ void body_scan(struct slice sample, struct body_info *out)
 	reset(out);
 	if (sample.len == 0)
 		return;
-	s.out = out;
 	s.twice = false;
 	s.last = false;
 	memset(s.times, 0, sizeof(s.times));
 	s.at = (struct json_cursor){ .p = sample.p + mark, .end = sample.p + sample.len };
-	pass(&s);
+	pass(&s, out);
 	if (s.twice) {
 		reset(out);
 		s.last = true;
 		s.at.p = sample.p + mark;
-		pass(&s);
+		pass(&s, out);
 	}
 	out->scanned = (size_t)(s.at.p - sample.p);
 	out->form = out->is_json ? BODY_JSON : BODY_BROKEN;

@@ -134,7 +134,7 @@ static struct slice delimiter_of(struct slice s, struct slice ctype,
 	}
 	if (boundary.len == 0 || boundary.len > NAME_MAX_BYTES)
 		return (struct slice){ 0 };
-	memcpy(buf, "--", 2);
+	buf[0] = buf[1] = '-';
 	memcpy(buf + 2, boundary.p, boundary.len);
 	return (struct slice){ .p = buf, .len = 2 + boundary.len };
 }

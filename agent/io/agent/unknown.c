@@ -6,8 +6,11 @@ static void print_name(struct slice name, char out[UNKNOWN_NAME_MAX + 1])
 {
 	size_t len = name.len < UNKNOWN_NAME_MAX ? name.len : UNKNOWN_NAME_MAX;
 
-	for (size_t i = 0; i < len; i++)
-		out[i] = name.p[i] > ' ' && name.p[i] < 0x7f ? (char)name.p[i] : '?';
+	memset(out, '?', len);
+	for (size_t i = 0; i < len; i++) {
+		if (name.p[i] > ' ' && name.p[i] < 0x7f)
+			out[i] = (char)name.p[i];
+	}
 	out[len] = '\0';
 }
 
