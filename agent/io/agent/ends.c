@@ -9,6 +9,8 @@
 
 /* 30 days: an end line that tells of more is wrong, and teaches no latency. */
 #define LATENCY_MAX_MS INT64_C(2592000000)
+/* So many empty answers of a server in a row are worth a word, and so many more again. */
+#define EMPTY_TELL     10
 
 /* The answer */
 
@@ -118,6 +120,22 @@ static struct roster_server *other_server(struct agent *a, slo_nsec now, const s
 	return real;
 }
 
+/* An error inside a stream is a 200 to HAProxy, and no failure that it or failing.c sees. */
+static void note_outcome(struct agent *a, slo_nsec now, struct roster_server *s,
+                         enum lesson_outcome outcome)
+{
+	s->stats.ends[outcome]++;
+	if (outcome == LESSON_ANSWERED)
+		s->stats.empty_row = 0;
+	if (outcome != LESSON_EMPTY || ++s->stats.empty_row % EMPTY_TELL != 0)
+		return;
+	log_limited(
+	    a->log, now, LOG_CAUSE_EMPTY, LOG_WARNING,
+	    "server %s: its last %u answers had status 200 and nothing in them, as of errors "
+	    "inside streams; see its own log",
+	    s->key, s->stats.empty_row);
+}
+
 /* Counts the answer for the server that gave it, and returns that. NULL: none did that we know. */
 static struct roster_server *note_answer(struct agent *a, slo_nsec now, const struct endline *e,
                                          const struct sched_end *end)
@@ -140,7 +158,7 @@ static struct roster_server *note_answer(struct agent *a, slo_nsec now, const st
 	else if (s && end->outcome == LESSON_ANSWERED)
 		failing_answered(a, now, s);
 	if (s)
-		s->stats.ends[end->outcome]++;
+		note_outcome(a, now, s, end->outcome);
 	if (m)
 		m->stats.ends[end->outcome]++;
 	return s;

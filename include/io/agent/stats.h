@@ -61,6 +61,7 @@ struct model_stats {
 struct server_stats {
 	uint64_t requests, tokens; /* finished; prompt and output */
 	uint64_t ends[LESSON_OUTCOME_COUNT];
+	uint32_t empty_row; /* empty answers in a row, the last ones */
 	uint32_t peak_inflight;
 	slo_load peak_load;
 };

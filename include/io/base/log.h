@@ -40,6 +40,7 @@
 	X(REQUEST_ID, "requests without a valid unique-id")                   \
 	X(MODEL, "models that are not configured")                            \
 	X(ARGUMENT, "headers that are no numbers")                            \
+	X(EMPTY, "servers whose answers are empty")                           \
 	X(MEMORY, "memory running out")                                       \
 	X(FLEET, "servers that come, go and change")                          \
 	X(NOTICE_DOUBTED, "notices that HAProxy contradicts")                 \

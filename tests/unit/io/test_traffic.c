@@ -464,6 +464,20 @@ static void errors_inside_streams_teach_and_meet_nothing(void **state)
 	assert_int_equal(m->stats.ends[LESSON_ELSEWHERE], 12);
 }
 
+static void a_server_that_only_sends_errors_inside_streams_is_named(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 19; i++) {
+		ask(f, "/v1/chat/completions", STREAM);
+		end(f, i == 9 ? "be=b" OK " bytes=42000" : "be=b" OK " bytes=420");
+	}
+	assert_false(inproc_logged(&f->p, "nothing in them"));
+	ask(f, "/v1/chat/completions", STREAM);
+	end(f, "be=b" OK " bytes=420");
+	assert_true(inproc_logged(&f->p, "s1: its last 10 answers had status 200"));
+}
+
 static void compressed_answers_have_no_size(void **state)
 {
 	struct fixture *f = *state;
@@ -517,6 +531,7 @@ int main(void)
 		TEST(a_header_that_is_no_number_is_told),
 		TEST(images_do_not_teach_the_text_factor),
 		TEST(errors_inside_streams_teach_and_meet_nothing),
+		TEST(a_server_that_only_sends_errors_inside_streams_is_named),
 		TEST(compressed_answers_have_no_size),
 		TEST(several_answers_are_several_times_as_long),
 	};
