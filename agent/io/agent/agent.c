@@ -137,6 +137,7 @@ void agent_free(struct agent *a)
 
 /* Requests */
 
+/* Where the decisions about requests of m are counted; NULL: of no model that we know. */
 static struct decision_stats *decisions_of(struct agent *a, struct agent_model *m)
 {
 	return m ? &m->stats.decisions : &a->stats.no_model;
@@ -180,6 +181,7 @@ void agent_pass_stranger(struct agent *a, struct answer *out)
 	decisions_of(a, NULL)->requests[strategy][SLO_PASS][SLO_REASON_BAD_REQUEST]++;
 }
 
+/* Whether a client may choose that strategy for this model. */
 static bool may_ask_for(const struct config_client_limits *l, enum slo_strategy s)
 {
 	return l->strategies == CONFIG_STRATEGIES_ALL ||

@@ -54,6 +54,7 @@ static void report_doubts(struct agent *a, const struct deployment *d,
 		    found[i].text);
 }
 
+/* If it is newer than the one in force. */
 static slo_err put_in_force(struct agent *a, struct deployment *d,
                             const struct slo_profile_doc *doc)
 {

@@ -183,6 +183,7 @@ err:
 	return NULL;
 }
 
+/* Unless requests run on it. */
 static void server_free(struct agent *a, struct roster_server *s)
 {
 	if (!sched_server_free(s->server))
@@ -256,6 +257,7 @@ static struct deployment *pattern_place(const struct agent_model *m, const char 
 	return NULL;
 }
 
+/* Whether a pattern of some model on that backend matches the name. */
 static bool is_wanted(const struct agent *a, const struct roster_backend *b, const char *name)
 {
 	for (size_t i = 0; i < a->model_count; i++)
@@ -329,6 +331,7 @@ static struct roster_server *discover(struct agent *a, slo_nsec now, struct rost
 	return s;
 }
 
+/* Whether the runtime API tells; notices are only the faster news then. */
 static bool is_polled(const struct agent *a)
 {
 	return a->conf->runtime_api.count > 0;
@@ -472,6 +475,7 @@ void roster_view_begin(struct agent *a, slo_nsec now)
 	a->roster.viewing = true;
 }
 
+/* A complete view does not have s. */
 static void not_named(struct agent *a, slo_nsec now, struct roster_server *s)
 {
 	if (s->configured) {

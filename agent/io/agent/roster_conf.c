@@ -1,4 +1,18 @@
-/* What the configuration says of the fleet, put in force in place: see roster_configure(). */
+/* How a configuration is put in force while requests wait and run.
+ *
+ * Nothing is torn down: what has the same name stays, with its queue, ledger and learned values. So
+ * a reload that changes nothing changes no decision. In this order, because each step needs the one
+ * before it:
+ *
+ *   models        those that are no more leave, and what waits for them is passed; new ones come
+ *   names         each server that is named by its own name is registered, before patterns match
+ *   deployments   they are put into the configuration's order, which decides ties
+ *   servers       each is moved behind all that the model had, in the new order; those that then
+ * still stand in front were not named and lose their seat. Ties go by this order use whether a
+ * server is used follows from who is configured and what HAProxy said
+ *
+ * Memory may run out on the way. Then what there is stays sound, and the next reload arranges all
+ * of it again (roster.incomplete), however little the configurations differ. */
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +29,7 @@ static bool same_servers(const struct config_deployment *a, const struct config_
 	return true;
 }
 
+/* Whether the fleet of the model is arranged as before. */
 static bool same_model(const struct config_model *a, const struct config_model *b)
 {
 	if (strcmp(a->backend, b->backend) != 0 || a->deployment_count != b->deployment_count)
@@ -109,6 +124,8 @@ static bool place(struct agent *a, struct agent_model *m, struct deployment *d,
 	return true;
 }
 
+/* All servers that HAProxy named and the pattern matches, but for those that have a place already.
+ */
 static bool place_matching(struct agent *a, struct agent_model *m, struct deployment *d,
                            const char *pattern, uint64_t placed_from)
 {

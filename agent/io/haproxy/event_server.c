@@ -1,3 +1,12 @@
+/* The same line mostly comes twice, and why that is cheap.
+ *
+ * HAProxy writes each line to a ring, which comes here over TCP and loses nothing, and over UDP,
+ * which goes on when a reload has cut the old worker off from its ring. The first copy counts.
+ * While lines come over TCP, datagrams are read in batches with a pause between them, and a copy is
+ * known by its id before it is parsed (is_copy()).
+ *
+ * A connection is a stranger (conn.h) until it has sent a line that makes sense: the ports are open
+ * to whoever finds them. */
 #include "io/haproxy/event_server.h"
 
 #include <arpa/inet.h>
@@ -55,6 +64,7 @@ static bool one_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t 
 	return len > 0 && ends_line(a, now, line, len, local, peer);
 }
 
+/* It is dropped to its end, however long that takes to come. */
 static void too_long(struct agent *a, slo_nsec now, const char *peer)
 {
 	a->stats.end_lines[END_MALFORMED]++;

@@ -1,3 +1,22 @@
+/* How a question becomes an answer, and why in this way.
+ *
+ * HAProxy 2.6 and 3.0 send many NOTIFY at once over few connections; since 3.2 each connection
+ * carries one at a time. Both are served well by this:
+ *
+ *   received()  one read: decodes its frames, one after the other
+ *     on_notify() -> take_in()     tells the agent, which answers at once or later. What waits for
+ * its answer is a struct held, on its connection's list settle_batch()               lets the agent
+ * decide, after TOGETHER_MAX requests and at the end of the read. The order of decisions is the
+ * scheduler's, so batches change no decision but where a full queue would refuse a request too
+ * early: then agent_must_decide() says so, and the batch ends there spop_server_deliver() called
+ * from within the pump, for any connection: writes the ACK into its output. conn.c sends that
+ * before the loop sleeps
+ *
+ * An answer finds its way by its struct held, so a held request must leave the queue before its
+ * connection is freed: abandon_held(). HAProxy has balanced such a request itself.
+ *
+ * Nothing may follow a DISCONNECT of ours. So disconnect() first settles the batch, then abandons
+ * what still waits, and the connection ignores input from then on (conn_finish()). */
 #include "io/haproxy/spop_server.h"
 
 #include <stdlib.h>
@@ -58,6 +77,7 @@ static void count_frame(struct spop_conn *c, enum frame_kind kind, enum frame_re
 
 /* Answers out */
 
+/* The variables of the contract; HAProxy puts txn.slo. in front. */
 static void write_answer(struct wr *w, const struct answer *answer)
 {
 	spop_ack_set_str(w, "verdict", slice_of(sched_verdict_name(answer->verdict)));
@@ -101,6 +121,7 @@ static void send_ack(struct spop_conn *c, const struct held *h, const struct ans
 	count_frame(c, FRAME_ACK, FRAME_OK);
 }
 
+/* Its ACK is written, or nobody waits for it. */
 static void held_done(struct held *h)
 {
 	struct spop_conn *c = h->conn;
@@ -167,6 +188,7 @@ static COLD void disconnect(struct spop_conn *c, slo_nsec now, enum spop_status 
 		            spop_status_text(status), (int)status);
 }
 
+/* Of a connection that ends in good order. */
 static void log_closed(struct spop_conn *c, slo_nsec now, const char *why)
 {
 	log_limited(c->conn.set->log, now, LOG_CAUSE_SPOP_CLOSED, LOG_INFO,
@@ -175,6 +197,8 @@ static void log_closed(struct spop_conn *c, slo_nsec now, const char *why)
 
 /* Frames in */
 
+/* A health check is a HELLO too. It is answered and ends, or, while the agent drains, is left
+ * unanswered, so that HAProxy takes the agent for down. */
 static void on_hello(struct spop_conn *c, slo_nsec now, const struct spop_frame *f)
 {
 	struct spop_server *s = c->conn.owner;
