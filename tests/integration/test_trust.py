@@ -11,9 +11,42 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from lab import AgentAlone, end_line, failed  # noqa: E402
+from stack import CONF, Process  # noqa: E402
 
 SECRET = "s3cret-of-this-test"
 NOBODY = 65534
+# A HAProxy that speaks to the agent by unix sockets only, as a user of its own.
+PROXY = """
+global
+    uid {user}
+    gid {user}
+ring slo_events
+    format raw
+    maxlen 1024
+    size 65536
+    timeout connect 1s
+    timeout server 10s
+    server agent unix@{dir}/events.sock
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 60s
+    timeout server 60s
+frontend f
+    bind 127.0.0.1:{port}
+    option http-buffer-request
+    filter spoe engine slo config {spoe}
+    unique-id-format %{{+X}}o\\ %ci:%cp_%rt:%pid
+    log ring@slo_events format raw local0
+    log {dir}/log.sock format raw local0
+    log-format "slo1 id=%ID be=%b srv=%s st=%ST tr=%Tr ta=%Ta bytes=%B ts=%tsc"
+    http-request send-spoe-group slo slo-route
+    http-request return status 200 content-type text/plain lf-string "%[var(txn.slo.verdict)]"
+backend spoa
+    mode tcp
+    option spop-check
+    server agent unix@{dir}/spop.sock check inter 100ms
+"""
 ROOT = os.geteuid() == 0
 
 
@@ -105,6 +138,37 @@ class Trust(unittest.TestCase):
                         "; s.sendall(sys.argv[2].encode())", str(self.path(lab, "e.sock")),
                         end_line("r0").decode()], user=NOBODY, check=True)
         self.closed(lab)
+
+    @unittest.skipUnless(ROOT, "needs another user")
+    def test_haproxy_of_another_user_comes_by_unix_sockets(self):
+        def change(conf):
+            for section in ("spop", "events"):
+                conf[section].update(mode="660", group=str(NOBODY), peers=["root", str(NOBODY)])
+            conf["spop"]["listen"].append("unix:spop.sock")
+            conf["events"]["listen"] += ["unix:events.sock", "unixgram:log.sock"]
+        lab = self.agent(change)
+        directory = self.path(lab, "")
+        directory.chmod(0o755)
+        cfg = directory / "unix.cfg"
+        cfg.write_text(PROXY.format(user=NOBODY, dir=directory, port=lab.port,
+                                    spoe=CONF / "spoe-slo.cfg"))
+        lab.ports.release()
+        lab.proxy = Process([lab.haproxy, "-db", "-f", cfg], directory / "haproxy.log")
+
+        def asked():
+            with socket.create_connection(("127.0.0.1", lab.port), 60) as s:
+                s.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+                          b"Connection: close\r\n\r\n{}")
+                return b"".join(iter(lambda: s.recv(4096), b""))
+
+        def routed():
+            try:
+                return asked().endswith(b"\r\nroute")
+            except OSError:
+                return False  # it does not listen yet
+        lab.until(routed, "a request that was routed")
+        # Its end line came twice, by the ring and as a datagram.
+        lab.until(lambda: lab.end_lines("closed") >= 1 and lab.end_lines("duplicate") >= 1, "both")
 
     def test_without_the_secret_nothing_counts_over_tcp_and_udp(self):
         def change(conf):
