@@ -1,3 +1,23 @@
+/* How the ledger finds back to what HAProxy really serves. A round is one question to all HAProxy
+ * processes and its answers; server 1 has two leases, the end line of one was lost, grace is 3 s:
+ *
+ *   round  asked  leases  HAProxy has  released since  missing  what follows
+ *   1      10 s   2       2            0               0        nothing is wrong
+ *   2      11 s   2       1            0               1        remembered
+ *   3      12 s   2       2            1               0        HAProxy may have counted the one that was
+ *                                                               just released: the round says nothing
+ *   4      13 s   2       1            0               1        remembered
+ *   5      14 s   2       1            0               1        since 11 s, which is the grace: the
+ *                                                               oldest lease is given up
+ *
+ * Had nothing been released before round 3, its 2 would say that nothing is missing: forgotten.
+ * What counts is the least that was missing in all rounds of the grace: a request that ends while
+ * the answers come is missing once, a lost one always. A server that HAProxy says is idle, twice,
+ * needs no grace. What HAProxy has too much is charged at once (surplus): to overload a server
+ * would be worse than to spare it for a second.
+ *
+ * Leases that a process holds which a reload replaced cannot be counted: HAProxy's numbers are of
+ * the new ones. They are `departed`, and are given up some time after the change. */
 #include "core/heal.h"
 
 #include "sched_private.h"
@@ -157,4 +177,81 @@ void heal_stop(struct sched *s)
 		sched_server_surplus(s, server, 0);
 		server->view = (struct heal_view){ 0 };
 	}
+}
+
+/* repairs, also by those who know better than HAProxy */
+
+void sched_server_surplus(struct sched *s, struct server *server, uint32_t count)
+{
+	slo_load before = server->ledger.used;
+	uint32_t count_before = server->surplus_count;
+
+	fleet_surplus(server, count);
+	if (server->ledger.used < before)
+		sched_room_on(s, server);
+	if (tapped(s) && (server->ledger.used != before || server->surplus_count != count_before))
+		tap_server(s, SLO_EVENT_SURPLUS, server);
+}
+
+void sched_surplus_restore(struct sched *s, struct server *server, uint32_t count, slo_load load)
+{
+	slo_load before = server->ledger.used;
+
+	fleet_surplus_of(server, count, load);
+	if (server->ledger.used < before)
+		sched_room_on(s, server);
+}
+
+bool sched_expire_oldest(struct sched *s, slo_nsec now, struct server *server)
+{
+	struct request *r = TAILQ_FIRST(&server->leases);
+
+	if (r)
+		sched_lease_expire(s, now, r, FLEET_REPAIR_EXPIRED);
+	return r != NULL;
+}
+
+/* Each list is in order of dispatch. */
+static size_t expire_until(struct sched *s, slo_nsec now, const struct leases *list, slo_nsec until)
+{
+	struct request *r;
+	size_t n = 0;
+
+	for (; (r = TAILQ_FIRST(list)) && r->since <= until; n++)
+		sched_lease_expire(s, now, r, FLEET_REPAIR_EXPIRED);
+	return n;
+}
+
+size_t sched_expire_until(struct sched *s, slo_nsec now, struct server *server, slo_nsec until)
+{
+	return expire_until(s, now, &server->departed, until) +
+	       expire_until(s, now, &server->leases, until);
+}
+
+void sched_process_changed(struct sched *s, slo_nsec now)
+{
+	struct server *server;
+
+	s->generation++;
+	s->changed[s->generation % GENERATIONS] = now;
+	LIST_FOREACH (server, &s->servers, link) {
+		TAILQ_CONCAT(&server->departed, &server->leases, lease);
+		server->departed_count = fleet_leases(server);
+	}
+}
+
+bool sched_expire_departed(struct sched *s, slo_nsec now, struct server *server, slo_nsec grace)
+{
+	struct request *r = TAILQ_FIRST(&server->departed);
+	uint32_t left, changes;
+
+	if (!r)
+		return false;
+	/* Of what left so long ago that it is not told apart, the oldest change that is known. */
+	changes = s->generation - r->generation;
+	left = changes < GENERATIONS ? r->generation + 1 : s->generation - (GENERATIONS - 1);
+	if (grace > now - s->changed[left % GENERATIONS])
+		return false;
+	sched_lease_expire(s, now, r, FLEET_REPAIR_EXPIRED);
+	return true;
 }

@@ -1,9 +1,98 @@
 #include "core/lease.h"
 
+#include <assert.h>
 #include <math.h>
 
 #include "core/sizes.h"
 #include "sched_private.h"
+
+/* opened and closed */
+
+static bool is_departed(const struct sched *s, const struct request *r)
+{
+	return r->generation != s->generation;
+}
+
+static void hold(struct sched *s, struct request *r, struct server *server)
+{
+	if (r->model)
+		r->model->dispatched++;
+	if (is_departed(s, r)) {
+		TAILQ_INSERT_TAIL(&server->departed, r, lease);
+		server->departed_count++;
+	} else {
+		TAILQ_INSERT_TAIL(&server->leases, r, lease);
+	}
+}
+
+void sched_lease_open(struct sched *s, struct request *r, struct seat *seat, slo_load load)
+{
+	fleet_charge(seat, load, &r->charge);
+	sched_stay_begin(r, seat->deployment);
+	hold(s, r, seat->server);
+}
+
+void sched_lease_open_unseated(struct sched *s, struct request *r, struct server *server,
+                               slo_load load)
+{
+	fleet_charge_unseated(server, load, &r->charge);
+	sched_stay_begin(r, NULL);
+	hold(s, r, server);
+}
+
+static void room_in(struct sched *s, const struct seat *seat)
+{
+	seat->deployment->freed = true;
+	sched_mark_dirty(s, sched_model_of(seat->deployment));
+}
+
+/* There is room for those who wait for it. The others are not even looked at: models that share
+ * the server may be thousands. While it is not usable its seats are told nothing, but an end is
+ * an end, after which every model that waits decides anew. */
+void sched_room_on(struct sched *s, const struct server *server)
+{
+	const struct seat *seat;
+
+	LIST_FOREACH (seat, &server->told, told)
+		room_in(s, seat);
+	for (seat = server->usable ? NULL : server->seats; seat; seat = seat->next_of_server)
+		if (seat->deployment->model->waiting)
+			room_in(s, seat);
+}
+
+void sched_lease_close(struct sched *s, slo_nsec now, struct request *r)
+{
+	struct server *server = fleet_server_of(&r->charge);
+	struct latency_features unused;
+	slo_err err = fleet_release(server, &r->charge);
+
+	(void)latency_flow_leave(&server->flow, now, r->since, r->output, &r->stay, &unused);
+	assert(err == SLO_OK);
+	(void)err;
+	if (r->model)
+		r->model->dispatched--;
+	server->released = server->round == s->round ? server->released + 1 : 1;
+	server->round = s->round;
+	if (is_departed(s, r)) {
+		TAILQ_REMOVE(&server->departed, r, lease);
+		server->departed_count--;
+	} else {
+		TAILQ_REMOVE(&server->leases, r, lease);
+	}
+	sched_room_on(s, server);
+}
+
+void sched_lease_expire(struct sched *s, slo_nsec now, struct request *r, enum fleet_repair cause)
+{
+	fleet_server_of(&r->charge)->repairs[cause]++;
+	sched_lease_close(s, now, r);
+	sched_over(s, now, r);
+	s->leases_expired++;
+	if (tapped(s) && cause != FLEET_REPAIR_MAX_AGE) /* that a step does by itself */
+		tap_end(s, now, r, NULL);
+}
+
+/* handed on to another process */
 
 const struct request *lease_first(const struct sched *s)
 {

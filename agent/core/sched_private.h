@@ -50,6 +50,8 @@ void sched_leave_queue(struct sched *s, struct request *r);
 /* r, which is not in a queue or on a server any more, is over. */
 void sched_over(struct sched *s, slo_nsec now, struct request *r);
 
+/* Room appeared there: those who wait for it are looked at again. */
+void sched_room_on(struct sched *s, const struct server *server);
 /* Charges the seat's server; r is DISPATCHED. */
 void sched_lease_open(struct sched *s, struct request *r, struct seat *seat, slo_load load);
 /* Gives the charge back: every model of the server has new room. */
