@@ -1,6 +1,7 @@
 #include "wire/route_msg.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "wire/rd.h"
 #include "wire/spop.h"
@@ -57,62 +58,117 @@ static int64_t larger(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-static void take_4(struct route_msg *m, struct slice name, const struct spop_value *v)
+enum kind {
+	TEXT,
+	ID,   /* text of 1 to ROUTE_MSG_ID_MAX bytes */
+	BODY, /* text or bytes */
+	SIZE, /* a count; the largest counts */
+	HINT, /* a count that a client wrote */
+	UNKNOWN,
+};
+
+/* In the order of the sample configuration, so that mostly the next one is the one. */
+static const struct argument {
+	struct slice name;
+	enum kind kind;
+	size_t offset;
+} arguments[] = {
+#define ARGUMENT(name, kind, member)                                  \
+	{                                                             \
+		SLICE(name), kind, offsetof(struct route_msg, member) \
+	}
+	ARGUMENT("id", ID, id),
+	ARGUMENT("path", TEXT, path),
+	ARGUMENT("body", BODY, body),
+	ARGUMENT("size", SIZE, size),
+	ARGUMENT("clen", SIZE, size),
+	ARGUMENT("encoding", TEXT, encoding),
+	ARGUMENT("ctype", TEXT, ctype),
+	ARGUMENT("model", TEXT, model),
+	ARGUMENT("strategy", TEXT, strategy),
+	ARGUMENT("slo_e2e_ms", HINT, slo_e2e_ms),
+	ARGUMENT("slo_ttft_ms", HINT, slo_ttft_ms),
+	ARGUMENT("slo_tpot_ms", HINT, slo_tpot_ms),
+	ARGUMENT("prompt_tokens", HINT, prompt_tokens),
+	ARGUMENT("max_tokens", HINT, max_tokens),
+	ARGUMENT("secret", TEXT, secret),
+#undef ARGUMENT
+	{ .kind = UNKNOWN }, /* of no name */
+};
+#define ARGUMENTS (sizeof(arguments) / sizeof(arguments[0]) - 1)
+
+#define NAME_MIN 2 /* bytes */
+
+static inline uint64_t load8(const uint8_t *p)
 {
-	if (slice_eq(name, "body"))
-		m->body = body_of(v);
-	else if (slice_eq(name, "path"))
-		m->path = str_of(v);
-	else if (slice_eq(name, "size") || slice_eq(name, "clen"))
-		m->size = larger(m->size, count_of(v));
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
 }
 
-/* By length, so that a name is compared with at most a few others. */
-static void take(struct route_msg *m, struct slice name, const struct spop_value *v)
+static inline uint32_t load4(const uint8_t *p)
 {
-	switch (name.len) {
-	case sizeof("id") - 1:
-		if (slice_eq(name, "id"))
-			m->id = id_of(v);
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+/* slice_same() without a call, of at most 16 bytes: first and last bytes, which may overlap. */
+static inline bool same_name(struct slice a, struct slice b)
+{
+	if (a.len != b.len || a.len < NAME_MIN)
+		return false;
+	if (a.len >= 8)
+		return load8(a.p) == load8(b.p) &&
+		       load8(a.p + a.len - 8) == load8(b.p + a.len - 8);
+	if (a.len >= 4)
+		return load4(a.p) == load4(b.p) &&
+		       load4(a.p + a.len - 4) == load4(b.p + a.len - 4);
+	return a.p[0] == b.p[0] && a.p[1] == b.p[1] && a.p[a.len - 1] == b.p[a.len - 1];
+}
+
+/* The index of the argument of that name, or ARGUMENTS. */
+static size_t find_argument(struct slice name)
+{
+	size_t i = 0;
+
+	while (i < ARGUMENTS && !same_name(name, arguments[i].name))
+		i++;
+	return i;
+}
+
+/* Returns the argument that probably comes next. */
+static const struct argument *take(struct route_msg *m, const struct spop_arg *arg,
+                                   const struct argument *a)
+{
+	const struct spop_value *v = &arg->value;
+	void *at;
+
+	if (!same_name(arg->name, a->name))
+		a = &arguments[find_argument(arg->name)];
+	at = (uint8_t *)m + a->offset;
+	switch (a->kind) {
+	case TEXT:
+		*(struct slice *)at = str_of(v);
 		break;
-	case sizeof("body") - 1:
-		take_4(m, name, v);
+	case ID:
+		*(struct slice *)at = id_of(v);
 		break;
-	case sizeof("model") - 1:
-		if (slice_eq(name, "model"))
-			m->model = str_of(v);
-		else if (slice_eq(name, "ctype"))
-			m->ctype = str_of(v);
+	case BODY:
+		*(struct slice *)at = body_of(v);
 		break;
-	case sizeof("secret") - 1:
-		if (slice_eq(name, "secret"))
-			m->secret = str_of(v);
+	case SIZE:
+		*(int64_t *)at = larger(*(int64_t *)at, count_of(v));
 		break;
-	case sizeof("strategy") - 1:
-		if (slice_eq(name, "strategy"))
-			m->strategy = str_of(v);
-		else if (slice_eq(name, "encoding"))
-			m->encoding = str_of(v);
+	case HINT:
+		*(int64_t *)at = hint_of(m, arg->name, v);
 		break;
-	case sizeof("max_tokens") - 1:
-		if (slice_eq(name, "max_tokens"))
-			m->max_tokens = hint_of(m, name, v);
-		else if (slice_eq(name, "slo_e2e_ms"))
-			m->slo_e2e_ms = hint_of(m, name, v);
-		break;
-	case sizeof("slo_ttft_ms") - 1:
-		if (slice_eq(name, "slo_ttft_ms"))
-			m->slo_ttft_ms = hint_of(m, name, v);
-		else if (slice_eq(name, "slo_tpot_ms"))
-			m->slo_tpot_ms = hint_of(m, name, v);
-		break;
-	case sizeof("prompt_tokens") - 1:
-		if (slice_eq(name, "prompt_tokens"))
-			m->prompt_tokens = hint_of(m, name, v);
-		break;
-	default:
-		break;
+	case UNKNOWN:
+		return arguments;
 	}
+	return a + 1;
 }
 
 slo_err route_msg_parse(struct slice payload, struct route_msg *out)
@@ -124,6 +180,7 @@ slo_err route_msg_parse(struct slice payload, struct route_msg *out)
 		                 .slo_tpot_ms = -1 };
 	struct spop_msg msg = { .args_left = 0 };
 	struct spop_arg arg;
+	const struct argument *next = arguments;
 	struct rd r;
 
 	rd_init(&r, payload);
@@ -132,7 +189,7 @@ slo_err route_msg_parse(struct slice payload, struct route_msg *out)
 			continue;
 		got.found = true;
 		while (spop_arg_next(&r, &msg, &arg))
-			take(&got, arg.name, &arg.value);
+			next = take(&got, &arg, next);
 	}
 	if (r.bad)
 		return SLO_EPROTO;
