@@ -295,7 +295,7 @@ clean: ## Remove the build folder
 $(base_obj) $(io_obj) $(OUT)/agent/main.o: EXTRA = $(IO_CFLAGS)
 # This file uses AVX2. The program asks at run time whether the CPU has it.
 ifneq ($(findstring x86_64,$(shell $(CC) $(CFLAGS) -dumpmachine)),)
-$(OUT)/agent/wire/tokens_wide.o: EXTRA = -mavx2
+$(OUT)/agent/wire/tokens_avx2.o: EXTRA = -mavx2
 endif
 $(OUT)/tests/demo/%.o $(OUT)/tests/endurance/%.o: EXTRA = $(IO_CFLAGS)
 $(core_obj) $(wire_obj) $(conf_obj) $(base_obj) $(io_obj) $(OUT)/agent/main.o $(OUT)/slo-spoa: LTO = $(WHOLE)

@@ -1,5 +1,13 @@
-/* A recording through the scheduler with another strategy: once as it was, to learn how long its
- * requests lasted, and once as it would have been. */
+/* A recording through the scheduler with another strategy, in two runs.
+ *
+ * The first (learn) plays the recording as it was. It counts what was decided, and notes of each
+ * request when it was dispatched and when it ended. The second (decide_anew) feeds the same
+ * arrivals to a scheduler with the other strategy, which decides for itself: the recorded decisions
+ * and ends are left out. A request that is dispatched there lasts as long as it did in the
+ * recording, one that was not dispatched then as long as the mean of its model, so its end is due
+ * at a time of its own (struct ask, by_due). Clients that left while they waited leave again. Both
+ * runs are counted by the same struct tally, whose two columns are the table that is printed. */
+#include <bsd/sys/tree.h>
 #include <stdlib.h>
 
 #include "core/lease.h"
@@ -17,7 +25,9 @@ struct ask {
 	size_t index; /* in asks[] */
 	uint64_t model;
 	slo_nsec dispatched, ended; /* as recorded; NONE */
-	bool waits;                 /* in the run of the moment */
+	bool waits;                 /* in this run */
+	slo_nsec due;               /* when it ends in this run; NONE: it is not in by_due */
+	RB_ENTRY(ask) by_due;
 };
 
 /* How long the requests of a model lasted. */
@@ -28,10 +38,17 @@ struct span {
 	uint64_t count;
 };
 
-struct due {
-	slo_nsec at;
-	size_t ask;
-};
+RB_HEAD(asks_by_due, ask);
+
+/* The earliest first; of equal ones in the order of the records. */
+static int due_order(const struct ask *a, const struct ask *b)
+{
+	if (a->due != b->due)
+		return a->due < b->due ? -1 : 1;
+	return (a->index > b->index) - (a->index < b->index);
+}
+
+RB_GENERATE_INTERNAL(asks_by_due, ask, by_due, due_order, static inline)
 
 struct what_if {
 	const struct replay_options *opt;
@@ -40,13 +57,12 @@ struct what_if {
 	size_t ask_n, ask_cap, ask_at;
 	struct ask *by_id;
 	struct span *spans;
-	struct due *dues; /* [due_n], a heap: the earliest first; room for all asks */
-	size_t due_n;
+	struct asks_by_due due;
 	struct player *players[2]; /* recorded, what if */
 	struct tally tally[2];
-	struct player *player; /* of the run of the moment */
+	struct player *player; /* of this run */
 	struct tally *run;
-	bool ready; /* the state is complete */
+	bool ready; /* the state at the start is complete */
 	slo_nsec now;
 	uint64_t expired;
 };
@@ -95,7 +111,7 @@ static struct ask *ask_new(struct what_if *w, const struct slo_event *e)
 	a->id = e->text;
 	a->model = e->model;
 	a->dispatched = e->kind == SLO_EVENT_LEASE ? e->now : NONE;
-	a->ended = NONE;
+	a->ended = a->due = NONE;
 	a->index = w->ask_n;
 	w->asks[w->ask_n++] = a;
 	return a;
@@ -130,37 +146,18 @@ static slo_nsec duration(struct what_if *w, const struct ask *a)
 	return s ? (slo_nsec)(s->sum / (double)s->count) : NONE;
 }
 
-/* ends to come */
-
-static bool earlier(const struct due *a, const struct due *b)
+static void ask_due(struct what_if *w, struct ask *a, slo_nsec at)
 {
-	return a->at != b->at ? a->at < b->at : a->ask < b->ask;
+	if (a->due != NONE) /* an id that was used again while it ran */
+		return;
+	a->due = at;
+	RB_INSERT(asks_by_due, &w->due, a);
 }
 
-static void due_push(struct what_if *w, struct due d)
+static void ask_not_due(struct what_if *w, struct ask *a)
 {
-	size_t i = w->due_n++;
-
-	for (; i > 0 && earlier(&d, &w->dues[(i - 1) / 2]); i = (i - 1) / 2)
-		w->dues[i] = w->dues[(i - 1) / 2];
-	w->dues[i] = d;
-}
-
-static struct due due_pop(struct what_if *w)
-{
-	struct due first = w->dues[0], last = w->dues[--w->due_n];
-	size_t i = 0, child;
-
-	while ((child = 2 * i + 1) < w->due_n) {
-		if (child + 1 < w->due_n && earlier(&w->dues[child + 1], &w->dues[child]))
-			child++;
-		if (!earlier(&w->dues[child], &last))
-			break;
-		w->dues[i] = w->dues[child];
-		i = child;
-	}
-	w->dues[i] = last;
-	return first;
+	RB_REMOVE(asks_by_due, &w->due, a);
+	a->due = NONE;
 }
 
 /* both runs */
@@ -181,7 +178,7 @@ static void look_for_expired(struct what_if *w)
 }
 
 /* The state is complete: from now on it counts. */
-static bool begin(struct what_if *w)
+static bool start_counting(struct what_if *w)
 {
 	w->ready = true;
 	w->run->begin = w->now;
@@ -209,7 +206,7 @@ static bool apply(struct what_if *w, const struct slo_event *e, struct sched_act
 	/* Those of the start, and surpluses. */
 	if (!look_at(w, player_server(w->player, e->server)))
 		return no_memory(w);
-	return e->kind != SLO_EVENT_QUIET || begin(w);
+	return e->kind != SLO_EVENT_QUIET || start_counting(w);
 }
 
 static bool passed(struct what_if *w, const struct slo_event *e)
@@ -220,12 +217,48 @@ static bool passed(struct what_if *w, const struct slo_event *e)
 
 /* as it was */
 
+/* Whether `now` of the event is the time of the run: a lease tells its dispatch. */
 static bool is_timed(const struct slo_event *e)
 {
-	return e->kind >= SLO_EVENT_SUBMIT && e->kind != SLO_EVENT_LEASE;
+	return e->kind >= SLO_EVENT_SUBMIT && e->kind <= SLO_EVENT_PASS &&
+	       e->kind != SLO_EVENT_LEASE;
 }
 
-static bool learn_end(struct what_if *w, struct ask *a, slo_nsec now)
+/* Where a request that is about to end runs. */
+static const struct server *server_of(struct what_if *w, struct slice id)
+{
+	struct sched *sched = player_sched(w->player);
+	const struct request *r = sched ? lease_find(sched, (const char *)id.p, id.len) : NULL;
+
+	return r ? fleet_server_of(&r->charge) : NULL;
+}
+
+/* Repeats the event and counts what it decided; *seat is where that placed its request, or NULL. */
+static bool repeat(struct what_if *w, const struct slo_event *e, const struct seat **seat)
+{
+	struct sched_action act = { .seat = NULL };
+	bool acted = false;
+
+	if (!apply(w, e, &act, &acted))
+		return false;
+	look_for_expired(w);
+	*seat = acted ? act.seat : NULL;
+	return !acted || count(w, &act) || no_memory(w);
+}
+
+static bool learn_arrival(struct what_if *w, const struct slo_event *e)
+{
+	const struct seat *unused;
+	struct ask *a;
+
+	if (!repeat(w, e, &unused))
+		return false;
+	a = ask_new(w, e);
+	return (a && ask_name(w, a)) || no_memory(w);
+}
+
+/* How long it lasted. */
+static bool learn_span(struct what_if *w, struct ask *a, slo_nsec now)
 {
 	struct span *s;
 
@@ -240,40 +273,50 @@ static bool learn_end(struct what_if *w, struct ask *a, slo_nsec now)
 	return true;
 }
 
-/* Where a request that is about to end runs. */
-static const struct server *server_of(struct what_if *w, struct slice id)
+static bool learn_end(struct what_if *w, const struct slo_event *e)
 {
-	const struct request *r = lease_find(player_sched(w->player), (const char *)id.p, id.len);
+	/* Once it is over nobody knows where it ran. */
+	const struct server *server = server_of(w, e->text);
+	const struct seat *unused;
 
-	return r ? fleet_server_of(&r->charge) : NULL;
+	if (!repeat(w, e, &unused))
+		return false;
+	return (look_at(w, server) && learn_span(w, ask_find(w, e->text), e->now)) || no_memory(w);
+}
+
+static bool learn_decision(struct what_if *w, const struct slo_event *e)
+{
+	const struct seat *seat;
+	struct ask *a;
+
+	if (!repeat(w, e, &seat))
+		return false;
+	a = e->text.p ? ask_find(w, e->text) : NULL;
+	if (a && seat && a->dispatched == NONE)
+		a->dispatched = e->now;
+	return true;
 }
 
 static bool learn(struct what_if *w, const struct slo_event *e)
 {
-	const struct server *server = NULL;
-	struct sched_action act;
-	struct ask *a;
-	bool acted;
+	const struct seat *unused;
 
 	if (w->ready && is_timed(e) && e->now > w->now)
 		w->now = e->now;
-	if (e->kind == SLO_EVENT_PASS)
+	switch (e->kind) {
+	case SLO_EVENT_PASS:
 		return passed(w, e);
-	if (e->kind == SLO_EVENT_END && player_sched(w->player))
-		server = server_of(w, e->text);
-	if (!apply(w, e, &act, &acted))
-		return false;
-	look_for_expired(w);
-	if (!look_at(w, server) || (acted && !count(w, &act)))
-		return no_memory(w);
-	if (e->kind == SLO_EVENT_SUBMIT || e->kind == SLO_EVENT_LEASE) {
-		a = ask_new(w, e);
-		return (a && ask_name(w, a)) || no_memory(w);
+	case SLO_EVENT_SUBMIT:
+	case SLO_EVENT_LEASE:
+		return learn_arrival(w, e);
+	case SLO_EVENT_END:
+		return learn_end(w, e);
+	case SLO_EVENT_DECISION:
+	case SLO_EVENT_LET_GO:
+		return learn_decision(w, e);
+	default:
+		return repeat(w, e, &unused);
 	}
-	a = e->text.p && e->kind > SLO_EVENT_LEASE ? ask_find(w, e->text) : NULL;
-	if (a && acted && act.seat && a->dispatched == NONE)
-		a->dispatched = e->now;
-	return e->kind != SLO_EVENT_END || learn_end(w, a, e->now) || no_memory(w);
 }
 
 /* as it would have been */
@@ -292,7 +335,7 @@ static bool answer(struct what_if *w, const struct sched_action *act)
 	if (act->seat)
 		lasts = duration(w, a);
 	if (lasts != NONE)
-		due_push(w, (struct due){ w->now + lasts, a->index });
+		ask_due(w, a, w->now + lasts);
 	return true;
 }
 
@@ -325,14 +368,18 @@ static bool advance(struct what_if *w, slo_nsec t)
 
 	for (;;) {
 		slo_nsec wakeup = sched_next_wakeup(s);
-		slo_nsec due = w->due_n > 0 ? w->dues[0].at : NONE;
+		struct ask *first = RB_MIN(asks_by_due, &w->due);
+		slo_nsec due = first ? first->due : NONE;
 		slo_nsec next = due < wakeup ? due : wakeup;
 
 		if (next > t || next == NONE)
 			break;
 		w->now = next > w->now ? next : w->now;
-		if (due <= wakeup && !end(w, w->asks[due_pop(w).ask]))
-			return false;
+		if (due <= wakeup) {
+			ask_not_due(w, first);
+			if (!end(w, first))
+				return false;
+		}
 		if (!step(w))
 			return false;
 	}
@@ -403,11 +450,11 @@ static bool arrive(struct what_if *w, const struct slo_event *e)
 	if (w->ready && e->kind == SLO_EVENT_SUBMIT)
 		return submit(w, e, a);
 	if (e->kind == SLO_EVENT_LEASE && a->ended != NONE)
-		due_push(w, (struct due){ a->ended, a->index });
+		ask_due(w, a, a->ended);
 	return apply(w, e, &act, &acted);
 }
 
-static bool imagine(struct what_if *w, const struct slo_event *e)
+static bool decide_anew(struct what_if *w, const struct slo_event *e)
 {
 	struct sched_action act;
 	bool acted;
@@ -456,7 +503,7 @@ static bool play_once(struct what_if *w, int run,
 	if (!ok)
 		return false;
 	if (!w->ready)
-		return source_complain(&w->source, "its state at the begin is not complete");
+		return source_complain(&w->source, "its state at the start is not complete");
 	w->run->queued = sched_counts(player_sched(w->player)).queued;
 	tally_loads(w->run, w->now);
 	return true;
@@ -466,11 +513,7 @@ static bool compare(struct what_if *w)
 {
 	if (!play_once(w, 0, learn))
 		return false;
-	/* Each request ends once at most. */
-	w->dues = calloc(w->ask_n + 1, sizeof(*w->dues));
-	if (!w->dues)
-		return no_memory(w);
-	if (!play_once(w, 1, imagine))
+	if (!play_once(w, 1, decide_anew))
 		return false;
 	if (!w->opt->quiet)
 		tally_print(w->source.path, &w->tally[0], &w->tally[1],
@@ -491,7 +534,6 @@ static void what_if_fini(struct what_if *w)
 	for (size_t i = 0; i < w->ask_n; i++)
 		free(w->asks[i]);
 	free(w->asks);
-	free(w->dues);
 	for (int i = 0; i < 2; i++) {
 		tally_fini(&w->tally[i]);
 		player_free(w->players[i]);

@@ -85,7 +85,7 @@ static const struct token_weights sets[] = {
 static const struct {
 	uint8_t width;
 	uint8_t feature;
-} wide[CLASSES] = {
+} multibyte[CLASSES] = {
 	[AC] = { 2, TOKEN_LAT2 }, [L2] = { 2, TOKEN_LAT2 },  [C2] = { 2, TOKEN_CYR2 },
 	[A2] = { 2, TOKEN_AR2 },  [O2] = { 2, TOKEN_OTH2 },  [I3] = { 3, TOKEN_IND3 },
 	[T3] = { 3, TOKEN_E1_3 }, [Q3] = { 3, TOKEN_E2_3 },  [J3] = { 3, TOKEN_CJK3 },
@@ -184,12 +184,12 @@ static void note_last(struct tokens *t, const uint8_t *p)
 #define SHORT_MIN  16   /* from here on they pay at the start of a text */
 #define FILLER     0x80 /* of no class: adds nothing itself, and what follows stands at a start */
 
-bool tokens_narrow;
+bool tokens_without_avx2;
 
-static bool is_wide(void)
+static bool has_avx2(void)
 {
 #if defined(__x86_64__)
-	return tokens_wide && !tokens_narrow && __builtin_cpu_supports("avx2");
+	return tokens_built_for_avx2 && !tokens_without_avx2 && __builtin_cpu_supports("avx2");
 #else
 	return false;
 #endif
@@ -199,8 +199,8 @@ static const uint8_t *feed_blocks(struct tokens *t, const uint8_t *p, const uint
 {
 	const uint8_t *start = p;
 
-	if (is_wide())
-		p = tokens_feed_wide(t, p, end);
+	if (has_avx2())
+		p = tokens_feed_avx2(t, p, end);
 	p = feed_whole_blocks(t, p, end);
 	if (p > start)
 		note_last(t, p);
@@ -282,17 +282,17 @@ static const uint8_t *feed_owed(struct tokens *t, const uint8_t *p, const uint8_
 }
 
 /* The lead byte at p and what is here of the rest. */
-static const uint8_t *feed_wide(struct tokens *t, const uint8_t *p, const uint8_t *end)
+static const uint8_t *feed_multibyte(struct tokens *t, const uint8_t *p, const uint8_t *end)
 {
 	unsigned now = class_of[*p];
 
-	t->count[wide[now].feature]++;
+	t->count[multibyte[now].feature]++;
 	if (now == AC)
 		grow_word(t, true);
 	else if (now != T3) /* the second byte will tell */
 		end_word(t);
 	t->lead = now == T3 || now == J3 ? *p : 0;
-	t->owed = (uint8_t)(wide[now].width - 1);
+	t->owed = (uint8_t)(multibyte[now].width - 1);
 	p++;
 	return p < end ? feed_owed(t, p, end) : p;
 }
@@ -311,7 +311,7 @@ void tokens_feed(struct tokens *t, const uint8_t *bytes, size_t len)
 		if (*p < 0x80)
 			p = feed_ascii(t, p, end);
 		else
-			p = feed_wide(t, p, end);
+			p = feed_multibyte(t, p, end);
 	}
 }
 

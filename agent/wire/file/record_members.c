@@ -62,6 +62,8 @@ static const struct record_member members[SLO_EVENT_KINDS][RECORD_MEMBERS_MAX] =
 };
 /* clang-format on */
 
+_Static_assert(SLO_EVENT_SLOWER + 1 == SLO_EVENT_KINDS, "each kind has its members");
+
 const struct record_member *record_members(enum slo_event_kind kind)
 {
 	return members[kind];

@@ -332,11 +332,11 @@ static void any_bytes_in_any_pieces_count_as_the_definition_says(void **state)
 			memset(p, "x1 .\n"[round % 5], len);
 		reference_count(p, len, &want);
 		for (int narrow = 0; narrow < 2; narrow++) {
-			tokens_narrow = narrow;
+			tokens_without_avx2 = narrow;
 			feed_in_pieces(&t, p, len, round % 3 == 0 ? 4 : 30000, &seed);
 			assert_memory_equal(t.count, want.count, sizeof(t.count));
 		}
-		tokens_narrow = false;
+		tokens_without_avx2 = false;
 		free(p);
 	}
 }

@@ -6,18 +6,18 @@
 #define BLOCK_BYTES 32
 #include "tokens_blocks.h"
 
-const bool tokens_wide = true;
+const bool tokens_built_for_avx2 = true;
 
-const uint8_t *tokens_feed_wide(struct tokens *t, const uint8_t *p, const uint8_t *end)
+const uint8_t *tokens_feed_avx2(struct tokens *t, const uint8_t *p, const uint8_t *end)
 {
 	return feed_whole_blocks(t, p, end);
 }
 
 #else
 
-const bool tokens_wide = false;
+const bool tokens_built_for_avx2 = false;
 
-const uint8_t *tokens_feed_wide(struct tokens *t, const uint8_t *p, const uint8_t *end)
+const uint8_t *tokens_feed_avx2(struct tokens *t, const uint8_t *p, const uint8_t *end)
 {
 	(void)t;
 	(void)end;
