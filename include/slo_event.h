@@ -45,8 +45,8 @@ enum slo_event_kind {
 	/* The fleet, since times are learned */
 	SLO_EVENT_PROMISE, /* count: the goal's kind; real: the numbers of core/profile.h's goal */
 	SLO_EVENT_SOURCE,  /* count: where a deployment's times come from; order: the state of what
-	                    * was  learned; real: the six rates of core/latency/rates.h, in their
-	                    * order */
+	                    * was learned; load: 1 if the cache's size was told; real: the six
+	                    * rates of core/latency/rates.h, in their order */
 	SLO_EVENT_SLOWER,  /* real: how much more a request weighs on that server */
 };
 #define SLO_EVENT_KINDS 30

@@ -100,7 +100,7 @@ static bool is_doubted(const struct deployment *d, const struct server *server,
 
 	if (!fleet_learned(d) || f->state == LATENCY_HOT)
 		return false;
-	if (f->rates.kv > 0)
+	if (f->rates.kv_told)
 		return latency_flow_held(&server->flow) + r->input + r->output <= f->rates.kv;
 	return server->ledger.used + rank_load(d, r) <= 2 * SLO_LOAD_ONE;
 }

@@ -127,7 +127,7 @@ static slo_load load_cold(const struct latency_force *f, const struct request *r
 	double tokens = (double)r->input + (double)r->output + 1;
 
 	return (slo_load)((double)SLO_LOAD_ONE *
-	                  fmin(tokens / (f->rates.kv > 0 ? f->rates.kv : KV_COMPARED), 1));
+	                  fmin(tokens / (f->rates.kv_told ? f->rates.kv : KV_COMPARED), 1));
 }
 
 slo_load rank_load(const struct deployment *d, const struct request *r)

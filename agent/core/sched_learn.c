@@ -123,7 +123,7 @@ static bool speaks_against(const struct deployment *d, int64_t input, int64_t ou
 	if (!(load > 0) || !(told > 0))
 		return false;
 	learned = c.own + c.others / load;
-	return learned > REFUTED * told || (d->force.rates.kv > 0 && REFUTED * learned < told);
+	return learned > REFUTED * told || (d->force.rates.kv_told && REFUTED * learned < told);
 }
 
 /* Beyond doubt: for long, and two of three ends. */

@@ -87,6 +87,7 @@ static struct slo_event source_event(const struct deployment *d)
 
 	e.count = (int64_t)d->source;
 	e.order = (uint64_t)d->force.state;
+	e.load = r->kv_told;
 	e.real[0] = r->step;
 	e.real[1] = r->prompt;
 	e.real[2] = r->cached;

@@ -15,6 +15,8 @@
 #define SAFETY_LEAST 0.4
 #define SAFETY_MOST  0.9
 
+#define LIMIT_SHARE 0.7 /* of a limit that is only being found: above, the engine may be full */
+
 #define CROWD_MEMORY 200.0 /* ends */
 #define CROWD_MOST   4.0
 
@@ -47,6 +49,11 @@ static void note_crowd(struct latency_learner *l, const struct latency_lesson *l
 {
 	l->there += (lesson->tokens * lesson->stay.seconds - l->there) / CROWD_MEMORY;
 	l->expected += (lesson->expected * lesson->stay.seconds - l->expected) / CROWD_MEMORY;
+}
+
+static double kv_now(const struct latency_learner *l)
+{
+	return l->kv > 0 ? l->kv : l->room.limit;
 }
 
 static double safety_now(const struct latency_learner *l)
@@ -87,7 +94,8 @@ void latency_learner_enforce(struct latency_learner *l, slo_nsec now)
 		.rates = { .step = latency_fit_rate(&l->fit, 0),
 		           .prompt = latency_fit_rate(&l->fit, 1),
 		           .cached = latency_fit_rate(&l->fit, 2),
-		           .kv = l->kv,
+		           .kv = kv_now(l),
+		           .kv_told = l->kv > 0,
 		           .safety = safety_now(l),
 		           .crowd = crowd_now(l) },
 	};
@@ -98,6 +106,7 @@ void latency_learner_init(struct latency_learner *l, double kv)
 {
 	memset(l, 0, sizeof(*l));
 	latency_fit_init(&l->fit);
+	latency_room_init(&l->room);
 	l->kv = kv;
 	latency_learner_enforce(l, 0);
 }
@@ -125,7 +134,8 @@ static bool outdated(const struct latency_learner *l, slo_nsec now,
 	if (now - l->forced < FORCE_OFTEN)
 		return false;
 	return now - l->forced >= FORCE_SELDOM || moved(latency_fit_predict(&l->fit, x), forced) ||
-	       moved(safety_now(l), r->safety) || moved(crowd_now(l), r->crowd);
+	       moved(kv_now(l), r->kv) || moved(safety_now(l), r->safety) ||
+	       moved(crowd_now(l), r->crowd);
 }
 
 /* How late this server is beside the others. */
@@ -159,16 +169,58 @@ static void watch_drift(struct latency_learner *l, double late)
 	l->trusted = 0;
 }
 
+/* Whether a request may have waited inside the engine, which is not speed. */
+static bool may_have_waited(const struct latency_learner *l, double held)
+{
+	if (l->kv > 0)
+		return held > l->kv;
+	return l->force.state != LATENCY_COLD && held > LIMIT_SHARE * l->room.limit;
+}
+
+static void note_room(struct latency_learner *l, slo_nsec now, const struct latency_lesson *lesson,
+                      double held)
+{
+	const struct latency_guest guest = {
+		.held = held,
+		.tokens = lesson->tokens,
+		.ratio = l->ratio,
+		.seconds = lesson->stay.seconds,
+	};
+
+	if (l->kv > 0)
+		return;
+	if (l->force.state == LATENCY_COLD)
+		latency_room_saw(&l->room, held);
+	else
+		latency_room_note(&l->room, now, &guest);
+}
+
 static bool believable(const struct latency_features *x)
 {
 	return x->seconds > 0 && x->steps >= 1 && x->prompts > 0 && x->reads >= 0;
+}
+
+static void teach(struct latency_learner *l, struct latency_features *x, double predicted,
+                  double own, struct latency_speed *speed)
+{
+	note_speed(l, speed, log(x->seconds / predicted));
+	if (l->ends >= COLD_ENDS) {
+		latency_errors_add(&l->errors, l->ratio, 1);
+		watch_drift(l, log(l->ratio));
+	}
+	x->seconds *= exp(-own);
+	latency_fit_teach(&l->fit, x);
+	l->ends++;
+	if (l->trusted < UINT32_MAX)
+		l->trusted++;
+	l->doubt = doubt_now(l);
 }
 
 bool latency_learn(struct latency_learner *l, slo_nsec now, const struct latency_lesson *lesson,
                    struct latency_speed *speed)
 {
 	struct latency_features x = lesson->stay;
-	double own = own_lateness(l, speed, lesson->several), predicted;
+	double own = own_lateness(l, speed, lesson->several), predicted, held;
 
 	if (!believable(&x)) {
 		l->passed++;
@@ -176,23 +228,14 @@ bool latency_learn(struct latency_learner *l, slo_nsec now, const struct latency
 	}
 	note_crowd(l, lesson);
 	x.reads *= crowd_now(l);
+	held = lesson->held * crowd_now(l);
 	predicted = latency_fit_predict(&l->fit, &x);
 	l->ratio = x.seconds / (predicted * exp(own));
-	if (l->kv > 0 && lesson->held * crowd_now(l) > l->kv) {
+	note_room(l, now, lesson, held);
+	if (may_have_waited(l, held))
 		l->passed++;
-		return outdated(l, now, &x) ? (latency_learner_enforce(l, now), true) : false;
-	}
-	note_speed(l, speed, log(x.seconds / predicted));
-	if (l->ends >= COLD_ENDS) {
-		latency_errors_add(&l->errors, l->ratio, 1);
-		watch_drift(l, log(l->ratio));
-	}
-	x.seconds *= exp(-own);
-	latency_fit_teach(&l->fit, &x);
-	l->ends++;
-	if (l->trusted < UINT32_MAX)
-		l->trusted++;
-	l->doubt = doubt_now(l);
+	else
+		teach(l, &x, predicted, own, speed);
 	if (!outdated(l, now, &x))
 		return false;
 	latency_learner_enforce(l, now);

@@ -4,7 +4,7 @@
 
 #include "core/latency/learner.h"
 
-_Static_assert(LATENCY_NUMBERS == LATENCY_RATES * (1 + LATENCY_RATES) + 6, "all are told");
+_Static_assert(LATENCY_NUMBERS == LATENCY_RATES * (1 + LATENCY_RATES) + 8, "all are told");
 
 #define COUNT_MOST 4503599627370496.0 /* 2^52: a double still counts */
 
@@ -20,6 +20,8 @@ void latency_learner_remember(const struct latency_learner *l, struct latency_me
 	*n++ = l->usual;
 	*n++ = l->there;
 	*n++ = l->expected;
+	*n++ = l->room.limit;
+	*n++ = l->room.found;
 	*n++ = (double)l->ends;
 	*n++ = (double)l->passed;
 	*n++ = (double)l->trusted;
@@ -51,6 +53,7 @@ slo_err latency_learner_recall(struct latency_learner *l, slo_nsec now,
 	const double *n = m->number, *counts = n + LATENCY_NUMBERS - 3;
 	struct latency_learner new;
 	uint32_t total = 0;
+	bool sane = true;
 
 	latency_learner_init(&new, l->kv);
 	for (int i = 0; i < LATENCY_RATES; i++)
@@ -61,12 +64,15 @@ slo_err latency_learner_recall(struct latency_learner *l, slo_nsec now,
 	new.usual = *n++;
 	new.there = *n++;
 	new.expected = *n++;
+	new.room.limit = *n++;
+	new.room.found = *n > 0;
+	sane &= *n >= 0 && *n <= 1;
 	for (int i = 0; i < LATENCY_ERROR_BINS; i++)
 		total += m->bin[i];
-	if (!fit_sane(&new.fit) || !(fabs(new.usual) <= 2) || !(new.there >= 0) ||
-	    !(new.expected >= 0) || !isfinite(new.there) || !isfinite(new.expected) ||
-	    !count_sane(counts[0]) || !count_sane(counts[1]) ||
-	    !(counts[2] >= 0 && counts[2] <= UINT32_MAX) || total > 1000)
+	if (!sane || !fit_sane(&new.fit) || !(fabs(new.usual) <= 2) || !(new.there >= 0) ||
+	    !(new.room.limit >= 1 && new.room.limit <= 1e9) || !(new.expected >= 0) ||
+	    !isfinite(new.there) || !isfinite(new.expected) || !count_sane(counts[0]) ||
+	    !count_sane(counts[1]) || !(counts[2] >= 0 && counts[2] <= UINT32_MAX) || total > 1000)
 		return SLO_EINVAL;
 	memcpy(new.errors.bin, m->bin, sizeof(new.errors.bin));
 	new.errors.total = total;

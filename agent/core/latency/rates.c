@@ -2,10 +2,11 @@
 
 #include <math.h>
 
-/* With so many times n = A / W at once a server does 1 - 1/(KNEE + 1) of all it can do; more would
- * only wait for each other. */
+/* With 1 + KNEE * A / W at once a server does 1 - 1/(KNEE + 1) of all it can do; more would only
+ * wait for each other. Where the cache's size is not known they might do so inside the engine, so
+ * less is risked. */
 #define KNEE_TOLD   14.0
-#define KNEE_UNTOLD 8.0
+#define KNEE_UNTOLD 10.0
 
 #define BUSY_MOST 0.95 /* of a server's time in prompts: beyond, no queue of them is stable */
 
@@ -36,9 +37,8 @@ struct latency_cell latency_cell(const struct latency_rates *r, int64_t input, i
 	if (target->ttft > 0)
 		n = fmin(n,
 		         at_once_by_ttft(own, others, prompt, r->step, target->ttft * r->safety));
-	if (r->kv > 0)
-		n = fmin(n, r->kv / (p + o));
-	n = fmin(n, 1 + (r->kv > 0 ? KNEE_TOLD : KNEE_UNTOLD) * own / others);
+	n = fmin(n, r->kv / (p + o));
+	n = fmin(n, 1 + (r->kv_told ? KNEE_TOLD : KNEE_UNTOLD) * own / others);
 	n = fmax(n / r->crowd, 1);
 	busy = fmin(n * prompt / (own + n * others), BUSY_MOST);
 	return (struct latency_cell){

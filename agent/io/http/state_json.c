@@ -107,10 +107,11 @@ static json_t *targets_state(const struct deployment *d)
 
 static json_t *rates_state(const struct latency_rates *r)
 {
-	return json_pack("{s:f, s:f, s:f, s:o, s:f, s:f}", "step_seconds", r->step,
+	return json_pack("{s:f, s:f, s:f, s:f, s:s, s:f, s:f}", "step_seconds", r->step,
 	                 "prompt_seconds_per_token", r->prompt, "cached_seconds_per_token",
-	                 r->cached, "kv_tokens", r->kv > 0 ? json_real(r->kv) : json_null(),
-	                 "headroom", r->safety, "crowd", r->crowd);
+	                 r->cached, "kv_tokens", r->kv, "kv_tokens_from",
+	                 r->kv_told ? "configuration" : "found", "headroom", r->safety, "crowd",
+	                 r->crowd);
 }
 
 /* What was learned of a deployment; null: it does not learn. */

@@ -12,6 +12,7 @@
 #include "core/latency/errors.h"
 #include "core/latency/fit.h"
 #include "core/latency/rates.h"
+#include "core/latency/room.h"
 
 enum latency_state { LATENCY_COLD, LATENCY_WARM, LATENCY_HOT };
 enum latency_doubt {
@@ -39,9 +40,10 @@ struct latency_force {
 struct latency_learner {
 	struct latency_fit fit;
 	struct latency_errors errors;
-	double usual;      /* median of what servers are late, log */
-	double slow, fast; /* CUSUM of log(actual / predicted), both ways */
-	double kv;         /* tokens; 0: nobody told */
+	struct latency_room room; /* while nobody tells */
+	double usual;             /* median of what servers are late, log */
+	double slow, fast;        /* CUSUM of log(actual / predicted), both ways */
+	double kv;                /* tokens; 0: nobody told */
 	double there,
 	    expected;     /* tokens x seconds of the last ends, by their real and predicted size */
 	double ratio;     /* actual / predicted of the last end, by what was known before */
@@ -55,8 +57,9 @@ struct latency_learner {
 
 /* All that was learned, as numbers and the bins of the errors, to be taken up by another process.
  * The numbers: three rates and the nine of the spread in units of the first guess, usual lateness,
- * tokens there and expected, ends that taught, ends left out, ends since the last drift. */
-#define LATENCY_NUMBERS 18
+ * tokens there and expected, the limit of tokens and whether it was found, ends that taught, ends
+ * left out, ends since the last drift. */
+#define LATENCY_NUMBERS 20
 
 struct latency_memory {
 	double number[LATENCY_NUMBERS];

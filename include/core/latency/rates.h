@@ -10,13 +10,15 @@
 #ifndef SLO_CORE_LATENCY_RATES_H
 #define SLO_CORE_LATENCY_RATES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/ledger.h"
 
 struct latency_rates {
 	double step, prompt, cached; /* seconds, > 0 */
-	double kv;                   /* tokens that the KV cache holds; 0: unknown */
+	double kv;                   /* tokens that a server is to hold; > 0 */
+	bool kv_told;                /* that is the size of its KV cache; else it was found */
 	double safety;               /* share of a target that is planned with; > 0, at most 1 */
 	double crowd;                /* tokens that are there / that were expected; >= 1 */
 };

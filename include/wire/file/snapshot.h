@@ -60,7 +60,7 @@ struct snapshot_lease {
 	double per_token, fixed;
 };
 
-#define SNAPSHOT_NUMBERS 18
+#define SNAPSHOT_NUMBERS 20
 #define SNAPSHOT_BINS    64
 
 /* See core/latency/learner.h, which says what the numbers are. */

@@ -23,9 +23,13 @@ static void near(double is, double want, double share)
 
 /* rates */
 
-static const struct latency_rates rates = {
-	.step = 0.01, .prompt = 0.0001, .cached = 1e-6, .kv = 10000, .safety = 0.5, .crowd = 1
-};
+static const struct latency_rates rates = { .step = 0.01,
+	                                    .prompt = 0.0001,
+	                                    .cached = 1e-6,
+	                                    .kv = 10000,
+	                                    .kv_told = true,
+	                                    .safety = 0.5,
+	                                    .crowd = 1 };
 static const struct latency_target none = { 0, 0 };
 
 static void a_cell_is_what_the_formula_says(void **state)
@@ -74,9 +78,9 @@ static void beyond_the_knee_requests_wait_for_each_other(void **state)
 	r.kv = 1e9;
 	c = latency_cell(&r, 1000, 100, &none);
 	near(c.at_once, 1 + 14 * 1.0 / 0.205, 1e-9);
-	r.kv = 0; /* unknown: they might wait inside the engine, so fewer */
+	r.kv_told = false; /* they might wait inside the engine, so fewer */
 	c = latency_cell(&r, 1000, 100, &none);
-	near(c.at_once, 1 + 8 * 1.0 / 0.205, 1e-9);
+	near(c.at_once, 1 + 10 * 1.0 / 0.205, 1e-9);
 	r.crowd = 2;
 	near(latency_cell(&r, 1000, 100, &none).at_once, c.at_once / 2, 1e-9);
 }
@@ -84,7 +88,7 @@ static void beyond_the_knee_requests_wait_for_each_other(void **state)
 static void any_size_has_a_cell(void **state)
 {
 	static const int64_t sizes[] = { -1, 0, 1, 2, 100000, INT32_MAX };
-	static const double kvs[] = { 0, 1, 1e12 };
+	static const double kvs[] = { 1e-300, 1, 1e12 };
 
 	(void)state;
 	for (size_t k = 0; k < 3; k++) {
@@ -517,6 +521,64 @@ static void absurd_memories_are_refused(void **state)
 	assert_int_equal(latency_learner_recall(&l, 0, &m), SLO_EINVAL);
 }
 
+/* room */
+
+static struct latency_guest guest_of(double held, double ratio)
+{
+	return (struct latency_guest){ .held = held, .tokens = 1000, .ratio = ratio, .seconds = 1 };
+}
+
+static void a_limit_grows_while_it_is_used(void **state)
+{
+	struct latency_room r;
+	struct latency_guest low = guest_of(1000, 1), full = guest_of(8000, 1.1);
+
+	(void)state;
+	latency_room_init(&r);
+	for (int i = 0; i < 20; i++)
+		latency_room_note(&r, SEC(i), &low);
+	assert_true(r.limit == LATENCY_ROOM_FIRST);
+	for (int i = 0; i < 6; i++)
+		latency_room_note(&r, SEC(i), &full);
+	assert_true(r.limit == LATENCY_ROOM_FIRST + 1000); /* the sixth tells */
+	latency_room_saw(&r, 50000);
+	assert_true(r.limit == 50000);
+	latency_room_saw(&r, 40000);
+	assert_true(r.limit == 50000);
+}
+
+static void a_limit_shrinks_where_requests_are_late(void **state)
+{
+	struct latency_room r;
+	struct latency_guest low = guest_of(1000, 0.9), full = guest_of(8000, 1.3);
+	double before;
+
+	(void)state;
+	latency_room_init(&r);
+	for (int i = 0; i < 6; i++)
+		latency_room_note(&r, SEC(1), &low);
+	for (int i = 0; i < 6; i++)
+		latency_room_note(&r, SEC(10), &full);
+	near(r.limit, LATENCY_ROOM_FIRST * 0.8, 1e-12);
+	assert_true(r.found);
+	/* Not again until the cut can show. */
+	for (int i = 0; i < 12; i++)
+		latency_room_note(&r, SEC(11.9), &full);
+	near(r.limit, LATENCY_ROOM_FIRST * 0.8, 1e-12);
+	latency_room_note(&r, SEC(12), &full);
+	near(r.limit, LATENCY_ROOM_FIRST * 0.64, 1e-12);
+	/* What is a little late neither cuts nor grows; then it grows slowly. */
+	before = r.limit;
+	full.ratio = 0.9 * 1.2;
+	for (int i = 0; i < 12; i++)
+		latency_room_note(&r, SEC(30), &full);
+	near(r.limit, before, 1e-12);
+	full.ratio = 0.9;
+	for (int i = 0; i < 12; i++)
+		latency_room_note(&r, SEC(30), &full);
+	assert_true(r.limit > before && r.limit <= before + 12 * 100);
+}
+
 static void the_same_ends_teach_the_same(void **state)
 {
 	struct latency_learner *l = calloc(2, sizeof(*l));
@@ -564,6 +626,8 @@ int main(void)
 		cmocka_unit_test(predictions_that_are_forgotten_too_early),
 		cmocka_unit_test(what_was_learned_outlives_its_learner),
 		cmocka_unit_test(absurd_memories_are_refused),
+		cmocka_unit_test(a_limit_grows_while_it_is_used),
+		cmocka_unit_test(a_limit_shrinks_where_requests_are_late),
 		cmocka_unit_test(the_same_ends_teach_the_same),
 	};
 
