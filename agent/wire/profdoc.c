@@ -2,6 +2,7 @@
  * for the tables must have their shape. */
 #include "wire/profdoc.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +152,7 @@ static void read_table(struct reader *r, const struct node *root, const char *na
 		            json_array_size(n.value), doc->rows);
 		return;
 	}
+	assert(doc->rows > 0 && doc->cols > 0); /* read_axis() */
 	*out = calloc(doc->rows * doc->cols, sizeof(**out));
 	if (!*out)
 		reader_no_memory(r);

@@ -198,9 +198,9 @@ static void learned_counts_age_on(void **state)
 	assert_int_equal(predictor_samples(old, SEC(1000)), PREDICTOR_INTERVALS);
 	predictor_export(old, SEC(1000), take_up, heir);
 	assert_int_equal(predictor_samples(heir, SEC(1020)), PREDICTOR_INTERVALS - 2);
-	assert_int_equal(
-	    predictor_guess(heir, SEC(1020), 0, 100, -1, SLO_PREDICT_P50, SLO_COLD_OPTIMISTIC, NULL),
-	    64);
+	assert_int_equal(predictor_guess(heir, SEC(1020), 0, 100, -1, SLO_PREDICT_P50,
+	                                 SLO_COLD_OPTIMISTIC, NULL),
+	                 64);
 	assert_int_equal(predictor_samples(heir, SEC(1040)), PREDICTOR_INTERVALS - 4);
 	assert_int_equal(predictor_samples(heir, SEC(2000)), 0);
 	predictor_free(old);
