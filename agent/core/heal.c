@@ -4,11 +4,11 @@
  *   round  asked  leases  HAProxy has  released since  missing  what follows
  *   1      10 s   2       2            0               0        nothing is wrong
  *   2      11 s   2       1            0               1        remembered
- *   3      12 s   2       2            1               0        HAProxy may have counted the one that was
- *                                                               just released: the round says nothing
+ *   3      12 s   2       2            1               0        HAProxy may have counted the one
+ *                                                               just released: it says nothing
  *   4      13 s   2       1            0               1        remembered
- *   5      14 s   2       1            0               1        since 11 s, which is the grace: the
- *                                                               oldest lease is given up
+ *   5      14 s   2       1            0               1        since 11 s, which is the grace:
+ *                                                               the oldest lease is given up
  *
  * Had nothing been released before round 3, its 2 would say that nothing is missing: forgotten.
  * What counts is the least that was missing in all rounds of the grace: a request that ends while

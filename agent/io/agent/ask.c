@@ -157,6 +157,9 @@ static unsigned mute_of(const struct ask *ask)
 	return mute;
 }
 
+_Static_assert(BODY_CLASSES <= PREDICTOR_CLASSES && BODY_CLASS_UNKNOWN == PREDICTOR_UNKNOWN,
+               "the predictor knows all classes");
+
 struct sched_request ask_request(struct agent *a, const struct ask *ask, slo_nsec now,
                                  enum slo_strategy strategy, void *user)
 {
