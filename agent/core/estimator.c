@@ -5,17 +5,17 @@
 
 #include "core/sizes.h"
 
-/* Sizes seen with vLLM's answers, headers included: an event of one token is about 230 bytes
- * with 4.7 of text in it, and HTTP/1.1's chunk framing adds 7. */
-#define STREAM_PER_EVENT 232.0 /* an event without its text */
-#define JSON_PER_TOKEN   4.5
+/* Measured on vLLM's streams: an event of one token has about 230 bytes, 4.7 of them text. The
+ * chunk framing of HTTP/1.1 adds 7. */
+#define STREAM_PER_EVENT 232.0 /* bytes of an event without its text */
+#define JSON_PER_TOKEN   4.5   /* bytes of text */
 
-#define FACTOR_MAX    4.0 /* no tokenizer is further off; a wrong count may be */
-#define MIN_ESTIMATE  16  /* shorter prompts are mostly template */
-#define MIN_OUTPUT    8
-#define MEMORY        64.0 /* samples after which the mean forgets */
-#define PER_TOKEN_MAX 65536.0
-#define PER_TOKEN_MIN 0.5 /* fewer are hidden ones, of reasoning that is not shown */
+#define FACTOR_MAX    4.0     /* no tokenizer is further off */
+#define MIN_ESTIMATE  16      /* tokens; a shorter prompt is mostly the chat template */
+#define MIN_OUTPUT    8       /* tokens; the fixed part of a shorter answer outweighs them */
+#define MEMORY        64.0    /* the mean forgets samples that are older than so many others */
+#define PER_TOKEN_MAX 65536.0 /* bytes */
+#define PER_TOKEN_MIN 0.5     /* bytes; with fewer the answer hides tokens, as of reasoning */
 
 static void learn(struct running_mean *m, double x)
 {
@@ -31,7 +31,7 @@ void estimator_init(struct estimator *e)
 	memset(e, 0, sizeof(*e));
 }
 
-/* A mean without samples is 0. */
+/* A mean without samples must be 0. */
 static bool mean_sane(const struct running_mean *m, double low, double high)
 {
 	return m->samples == 0 ? m->value == 0 : m->value >= low && m->value <= high;

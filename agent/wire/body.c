@@ -1,5 +1,8 @@
-/* One pass over the JSON with a stack of the containers it is in, each with its role. Only when a
- * member of the root comes twice there is a second pass: engines take the last one. */
+/* The scanner reads the JSON once, because every request passes here and a tree would cost more
+ * than the decision. It keeps a stack of the containers that it is in; each has a role
+ * (body_private.h), which says what its members mean. Engines take the last of two members of one
+ * name, and the scanner cannot know which one is the last before the end. So when a member of the
+ * root comes twice, it reads the body a second time and counts only the last one. */
 #include "wire/body.h"
 
 #include <string.h>
@@ -13,7 +16,7 @@ enum {
 	OPAQUE_MIN = 512, /* bytes of a passed-over string that make it a blob */
 };
 
-/* Types whose own text is prompt. Without a type it is, too. */
+/* The text of parts of these types is prompt. So is that of a part without a type. */
 static const struct slice text_types[] = {
 	SLICE("text"),
 	SLICE("input_text"),
@@ -29,8 +32,8 @@ static const struct slice text_types[] = {
 	SLICE("search_result"),
 };
 
-/* Types whose text, if any, stands elsewhere in the part. All other types are images and the like.
- */
+/* Parts of these types have their text, if any, in other members. A part of any other type is an
+ * image or the like. */
 static const struct slice plain_types[] = {
 	SLICE("thinking"),  SLICE("redacted_thinking"),   SLICE("reasoning"),
 	SLICE("tool_use"),  SLICE("reasoning.encrypted"), SLICE("function_call"),
@@ -43,11 +46,11 @@ struct frame {
 	enum role role;
 	enum place place;
 	bool object;
-	bool blob;            /* it has a type, which is not of text */
-	bool thought;         /* the reasoning of this message was there */
-	const uint8_t *raw;   /* where the container starts, when it is R_RAW, else NULL */
-	size_t own_member;    /* which one `own` is of */
-	struct json_text own; /* waits for the type; raw.p NULL = none */
+	bool blob;            /* its type is none of text_types */
+	bool thought;         /* this message has told its reasoning already */
+	const uint8_t *raw;   /* where the container starts, if it is R_RAW, else NULL */
+	size_t own_member;    /* the index of the member that `own` is the value of */
+	struct json_text own; /* a text whose part may still tell its type; raw.p NULL = none */
 };
 
 struct scan {
@@ -58,9 +61,10 @@ struct scan {
 	size_t depth;
 	bool bad;
 	bool twice;                    /* a member of the root came again */
-	bool last;                     /* the second pass: of those only the last counts */
-	size_t member;                 /* the one that was entered last, by its index */
-	uint32_t times[BODY_ROOT_MAX]; /* members of the root; in the second pass: still to come */
+	bool last;                     /* this is the second pass */
+	size_t member;                 /* the index of the latest member */
+	uint32_t times[BODY_ROOT_MAX]; /* how often each member of the root came (first pass), or is
+	                                * still to come (second pass) */
 	struct frame stack[DEPTH_MAX];
 };
 

@@ -5,7 +5,7 @@
 
 #include "slice.h"
 
-/* Takes what stands before the next b, or all of it, off *rest; b goes with it. */
+/* Takes what stands before the next b off *rest, and b with it. Without a b it takes all. */
 static struct slice take_until(struct slice *rest, int b)
 {
 	const uint8_t *at = rest->len > 0 ? memchr(rest->p, b, rest->len) : NULL;
@@ -17,10 +17,10 @@ static struct slice take_until(struct slice *rest, int b)
 	return head;
 }
 
-/* What follows goes over a line byte by byte, as pointers: its words are a few bytes long. */
+/* The functions that follow take pointers and go byte by byte: the words of a line are short. */
 
-/* The digits that [p, end) starts with: their value, -1 if there are none or it is beyond int64.
- * Returns where they end. */
+/* Reads the digits that [p, end) starts with and returns where they end. *value is -1 if there are
+ * none, or if the number does not fit into int64_t. */
 static inline const uint8_t *take_digits(const uint8_t *p, const uint8_t *end, int64_t *value)
 {
 	uint64_t v;
@@ -30,7 +30,7 @@ static inline const uint8_t *take_digits(const uint8_t *p, const uint8_t *end, i
 	return p + n;
 }
 
-/* The value that starts at p. What is no number is left there. */
+/* Reads the number that starts at p and returns where it ends. What is no number stays unread. */
 static const uint8_t *take_number(const uint8_t *p, const uint8_t *end, int64_t *value)
 {
 	if (p < end && *p == '+') /* %Ta under logasap */
@@ -265,12 +265,13 @@ slo_err endline_parse(const uint8_t *line, size_t len, struct endline *out)
 				return err;
 			break;
 		}
-		/* Both quote what the server answered: a slo1 in there is not ours. */
+		/* These messages quote what a server wrote: a slo1 in there is not ours. */
 		if (slice_eq(word, "Server") && parse_server(rest, &e))
 			break;
 		if (slice_eq(word, "Proxy") && parse_proxy(rest, &e))
 			break;
-		if (slice_eq(word, "Health") && slice_starts(rest, "check for "))
+		if ((slice_eq(word, "Health") || slice_eq(word, "Agent")) &&
+		    slice_starts(rest, "check for "))
 			break;
 		parse_dropped(word, rest, &e);
 	}

@@ -1,8 +1,9 @@
-/* estimator.h - what a model's answers teach about token counts that nobody tells.
+/* estimator.h - learns from a model's answers how to estimate token counts that nobody tells.
  *
- * Prompt tokens are estimated from text; a factor, learned from the real counts, corrects what
- * the model's tokenizer does differently. Output tokens of an answer that does not tell them
- * follow from its size: bytes ~ fixed part + bytes per token. One per model. Pure. */
+ * Prompt tokens are estimated from the text. A factor corrects the estimate for the model's
+ * tokenizer; it is learned from real counts. The output tokens of an answer that does not tell them
+ * follow from its size: bytes = fixed part + tokens x bytes per token. What may be learned from
+ * which answer is decided in lesson.h. One per model. Pure. */
 #ifndef SLO_CORE_ESTIMATOR_H
 #define SLO_CORE_ESTIMATOR_H
 

@@ -346,6 +346,11 @@ static void what_a_server_wrote_closes_no_request(void **state)
 		{ "Server be/s2 is DOWN, reason: x, info: \" slo1 id=7F:1 \"", ENDLINE_SERVER },
 		{ "Server be/s2 is sad, info: \" slo1 id=7F:1 \"", ENDLINE_OTHER },
 		{ "Health check for server be/s2 failed, info: \" slo1 id=7F:1 \"", ENDLINE_OTHER },
+		{ "Agent check for server be/s2 failed, info: \" slo1 id=7F:1 \"", ENDLINE_OTHER },
+		{ "<133>Nov 23 12:00:00 lb haproxy[7]: Agent check for server be/s2 is UP, info: "
+		  "slo1 "
+		  "id=7F:1",
+		  ENDLINE_OTHER },
 	};
 
 	(void)state;
