@@ -56,6 +56,7 @@ struct event_conn {
 	struct conn conn;
 	bool skipping; /* the rest of a line that was too long */
 };
+_Static_assert(offsetof(struct event_conn, conn) == 0, "a struct conn is cast to it");
 
 /* True: it made sense. */
 static bool one_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, bool local,

@@ -49,6 +49,7 @@ struct spop_conn {
 	size_t held_count;
 	uint32_t max_frame; /* agreed; 0: no HELLO yet */
 };
+_Static_assert(offsetof(struct spop_conn, conn) == 0, "a struct conn is cast to it");
 
 struct spop_server {
 	struct agent *agent;
