@@ -206,7 +206,7 @@ class Deaths(SdkCase):
     options = {"context": LONG}
 
     async def asyncTearDown(self):
-        await self.until(self.lab.idle, "every load 0, nothing queued, nothing in flight")
+        await self.books_closed()
 
     async def test_engines_die_before_and_within_their_answers(self):
         whole = [(sdk, self.call(sdk, "chat", ENDLESS, retries=0, **more)) for sdk, more in ALL]

@@ -46,9 +46,17 @@ class EngineCase(unittest.IsolatedAsyncioTestCase):
         await asyncio.gather(*self.tasks, return_exceptions=True)
         for client in self.clients:
             await client.close()
-        await self.until(self.lab.idle, "every load 0, nothing queued, nothing in flight")
+        await self.books_closed()
         await self.until(lambda: all(e.busy() == 0 for e in self.lab.engines.values()), "idle engines")
         self.assertTrue(self.lab.agent.alive())
+
+    async def books_closed(self):
+        try:
+            await self.until(self.lab.idle, "every load 0, nothing queued, nothing in flight")
+        except TimeoutError:
+            self.fail("\n".join(["the books are open:", json.dumps(self.lab.ledger()),
+                                 self.lab.agent.text()[-3000:], self.lab.proxy.text()[-1500:],
+                                 self.lab.runtime("show sess all")[:6000]]))
 
     async def until(self, condition, what):
         return await asyncio.to_thread(wait_for, condition, what, PATIENCE_S)
