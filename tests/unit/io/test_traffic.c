@@ -492,6 +492,31 @@ static void compressed_answers_have_no_size(void **state)
 	assert_int_equal(predicted(f), 512);
 }
 
+/* Labels, judgements and probes stand beside chats of the same size of prompt. */
+static void short_answers_do_not_make_long_ones_look_short(void **state)
+{
+	static const char *const more[] = {
+		"\"max_tokens\":16,",
+		"\"max_tokens\":1,",
+		"\"response_format\":{\"type\":\"json_object\"},",
+		"\"max_tokens\":8,\"tools\":[{\"type\":\"function\"}],",
+	};
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 5; i++) {
+		ask(f, "/v1/chat/completions", STREAM);
+		end(f, "be=b" OK " bytes=61372");
+	}
+	for (int i = 0; i < 100; i++) {
+		char body[512];
+
+		snprintf(body, sizeof(body), "{%s%s", more[i % 4], STREAM + 1);
+		ask(f, "/v1/chat/completions", body);
+		end(f, "be=b" OK " bytes=1100 in=40 out=1");
+	}
+	assert_int_equal(predicted(f), 256);
+}
+
 static void several_answers_are_several_times_as_long(void **state)
 {
 	struct fixture *f = *state;
@@ -533,6 +558,7 @@ int main(void)
 		TEST(errors_inside_streams_teach_and_meet_nothing),
 		TEST(a_server_that_only_sends_errors_inside_streams_is_named),
 		TEST(compressed_answers_have_no_size),
+		TEST(short_answers_do_not_make_long_ones_look_short),
 		TEST(several_answers_are_several_times_as_long),
 	};
 
