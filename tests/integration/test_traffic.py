@@ -11,7 +11,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from case import CHAT, TEXT, StackCase, body_of, text_of  # noqa: E402
 from client import Http1, Http2  # noqa: E402
-from stack import MODEL  # noqa: E402
+from rawclient import ask as raw_ask  # noqa: E402
+from stack import MODEL, wait_for  # noqa: E402
+from wayward import WaywardLab  # noqa: E402
 
 ASK = "slo_spoa_spop_frames_total"
 FORM = {"content-type": "multipart/form-data; boundary=XyZ"}
@@ -19,6 +21,12 @@ FORM = {"content-type": "multipart/form-data; boundary=XyZ"}
 
 def aliases(conf):
     conf["models"][MODEL]["aliases"] = ["llama2-7b-*", "base:*", "[Ll]lama2"]
+
+
+def post(headers, path, body):
+    lines = [f"POST {path} HTTP/1.1", "Host: test", f"Content-Length: {len(body)}", "Connection: close",
+             *(f"{k}: {v}" for k, v in headers.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 def form(*fields):
@@ -125,6 +133,74 @@ class Traffic(StackCase):
         headers = {"content-type": "application/json; x=" + "y" * 2000, "content-encoding": "identity" + " " * 900}
         answer = await self.post(headers, body_of(CHAT, text=text_of(20000)), CHAT)
         self.assertEqual(answer.headers.get("x-slo-verdict"), "route", answer)
+
+
+class Lessons(unittest.TestCase):
+    """What ends teach the agent, with servers that answer as they are told."""
+
+    def setUp(self):
+        self.lab = self.enterContext(WaywardLab())
+        self.ends = 0
+
+    def ask(self, headers, **body):
+        ask = {"model": MODEL, "messages": [{"role": "user", "content": text_of(300)}], **body}
+        answer = asyncio.run(raw_ask(self.lab.port, post(headers, path=CHAT, body=json.dumps(ask).encode())))
+        self.ends += 1
+        wait_for(lambda: self.lab.end_lines("closed") == self.ends, "its end line")
+        return answer
+
+    def model(self):
+        return self.lab.state()["models"][MODEL]
+
+    def usage(self, usage, encoding=None):
+        headers = {"x-usage": json.dumps(usage), **({"x-encoding": encoding} if encoding else {})}
+        before = self.lab.ledger()["a10-1"]["tokens"]
+        self.assertTrue(self.ask(headers).good)
+        return self.lab.ledger()["a10-1"]["tokens"] - before
+
+    def test_errors_inside_streams_teach_and_meet_nothing(self):
+        target = {"x-slo-e2e-ms": 60000}
+        for _ in range(3):
+            self.ask({"x-do": "stream", **target}, stream=True)
+        learned = self.model()["predictor_samples"]
+        self.assertEqual(learned, 3)
+        for _ in range(12):
+            self.ask({"x-do": "error", **target}, stream=True)
+        self.assertEqual(self.model()["predictor_samples"], learned)
+        self.assertEqual(self.lab.counter("slo_total", met="true"), 3)
+        self.assertEqual((self.model()["ends"]["answered"], self.model()["ends"]["empty"]), (3, 12))
+        self.lab.agent_said("a10-1: its last 10 answers had status 200 and nothing in them")
+
+    def test_cached_prompt_tokens_are_counted_once_in_all_shapes_of_usage(self):
+        for usage in ({"prompt_tokens": 24, "completion_tokens": 10},
+                      {"prompt_tokens": 24, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 10}},
+                      {"input_tokens": 14, "output_tokens": 10, "cache_read_input_tokens": 10},
+                      {"input_tokens": 4, "output_tokens": 10, "cache_read_input_tokens": 10,
+                       "cache_creation_input_tokens": 10},
+                      {"input_tokens": 24, "output_tokens": 10, "input_tokens_details": {"cached_tokens": 10}},
+                      {"prompt_tokens": 24, "completion_tokens": 10, "cache_read_input_tokens": 10,
+                       "prompt_tokens_details": {"cached_tokens": 10}},
+                      {"prompt_tokens": 24, "completion_tokens": 10, "cache_read_input_tokens": 10,
+                       "cache_creation_input_tokens": 5}):
+            with self.subTest(usage=usage):
+                self.assertEqual(self.usage(usage), 34)
+
+    def test_usage_that_makes_no_sense_teaches_nothing(self):
+        for _ in range(3):
+            self.usage({"prompt_tokens": 75, "completion_tokens": 100})
+        before = self.model()["estimator"]
+        for usage in ({"prompt_tokens": 9, "completion_tokens": 10 ** 12}, {"prompt_tokens": 0, "completion_tokens": 0},
+                      {"prompt_tokens": 10 ** 9, "completion_tokens": 0}, {"prompt_tokens": "many"}, {}):
+            self.usage(usage)
+        self.assertEqual(self.model()["estimator"], before)
+        self.assertEqual(self.model()["predictor_samples"], 3)
+
+    def test_a_compressed_answer_has_no_size(self):
+        before = self.model()["estimator"]
+        self.usage({}, "gzip")
+        self.ask({"x-do": "stream", "x-encoding": "br"}, stream=True)
+        self.assertEqual(self.model()["estimator"], before)
+        self.assertEqual(self.model()["predictor_samples"], 0)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Model servers that answer as each request's headers want it, in place of the demo's:
 
-    x-do: json | stream | 500 | close | half | once
+    x-do: json | stream | error | 500 | close | half | once
+                      (error: 200 and a stream with nothing but an error)
                       (half: the headers and one event, then it closes; once: a whole answer, and
                       what comes next on that connection is closed unanswered)
     x-first-ms: N     a stream's headers leave at once, its first event N ms later
@@ -103,6 +104,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.chunk(b"data: [DONE]\n\n")
         self.chunk(b"")
 
+    def error(self):
+        self.head(200, "text/event-stream")
+        self.chunk(b'data: {"error":{"message":"The engine is dead","code":500}}\n\n')
+        self.chunk(b"data: [DONE]\n\n")
+        self.chunk(b"")
+
     def do_GET(self):
         self.whole(200, {})
 
@@ -114,6 +121,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         elif do == "500":
             self.whole(500, {"error": {"message": "out of order"}})
+        elif do == "error":
+            self.error()
         elif do in ("stream", "half"):
             self.stream(do == "half")
         else:
