@@ -1,3 +1,7 @@
+/* The sections are read in the order in which they need each other: models take their defaults from
+ * routing, patterns of servers need haproxy. The first error is kept by the reader, and whatever is
+ * read after it is thrown away with the rest. Strings borrow from the JSON tree, which the
+ * configuration keeps (dom). */
 #include "conf/config.h"
 
 #include <stdio.h>

@@ -103,7 +103,7 @@ static void take_address(struct reader *r, const struct node *n, const char *dir
 		out->count++;
 }
 
-/* An address as a string, or as an object with what the section says for all of its addresses. */
+/* An address as a string, or as an object with settings that replace those of the section. */
 static void read_address(struct reader *r, const struct node *n, const char *dir, int may,
                          const struct listen_access *access, struct config_listen *out)
 {

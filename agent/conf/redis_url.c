@@ -1,3 +1,5 @@
+/* The URL is taken apart from its left: scheme, user and password up to the last @, host, port,
+ * database. A reason must never quote the URL, which may have a password. */
 #include "conf/redis_url.h"
 
 #include <stdbool.h>
@@ -24,7 +26,7 @@ static bool skip(struct rest *r, const char *prefix)
 	return true;
 }
 
-/* Takes what stands before the first `mark` (the last one if `last`), and the mark. */
+/* Takes the text before the first `mark` (the last one if `last`), and the mark. */
 static bool take_before(struct rest *r, char mark, bool last, struct rest *out)
 {
 	const char *at = left(r) == 0 ? NULL

@@ -42,7 +42,7 @@ struct replay_decision decision_of(slo_nsec t, const struct sched_action *act);
 /* It was cancelled while it waited: nobody is there to be answered. */
 bool is_for_nobody(enum slo_verdict verdict, enum slo_reason reason);
 
-/* Each plays one file and says on stderr what is wrong with it. False: something is. */
+/* Each plays one file. False: something is wrong with it, which was written to stderr. */
 bool play_scenario(const struct replay_options *opt, const char *path, FILE *in,
                    struct replay_totals *totals);
 bool play_recording(const struct replay_options *opt, const char *path, struct slice file,

@@ -36,7 +36,7 @@ static bool malformed(const struct replay *r, struct doc_error *e)
 {
 	char text[1024];
 
-	e->line = 0; /* it is told with the file's */
+	e->line = 0; /* the line of the file is printed instead */
 	doc_error_format(e, text, sizeof(text));
 	fflush(stdout);
 	fprintf(stderr, "%s:%lu: column %zu: %s\n", r->path, r->line, e->column, text);
@@ -370,7 +370,7 @@ bool play_scenario(const struct replay_options *opt, const char *path, FILE *in,
 	struct replay r = { .opt = opt, .totals = totals, .path = path };
 	bool ok;
 
-	/* What a scenario does not tell does not happen: by default nothing ends by itself. */
+	/* In a scenario nothing ends by itself unless it says so. */
 	r.conf = sched_conf_default();
 	r.conf.queue_timeout = SLO_NEVER;
 	r.conf.lease_max_age = SLO_NEVER;

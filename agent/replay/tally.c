@@ -1,3 +1,5 @@
+/* The load of a server is summed over time: at each change the load before it counts for the time
+ * that it lasted, so a mean needs no samples. */
 #include "tally.h"
 
 #include <stdlib.h>

@@ -1,10 +1,10 @@
-/* tally.h - what a run of decisions amounts to, and two of them side by side. */
+/* tally.h - the decisions of a run, counted, and two runs printed side by side. */
 #ifndef SLO_REPLAY_TALLY_H
 #define SLO_REPLAY_TALLY_H
 
 #include "private.h"
 
-/* One server; they are told apart by number. */
+/* One server, by its number in the scheduler. */
 struct tally_server {
 	UT_hash_handle hh;
 	uint64_t number;

@@ -167,7 +167,7 @@ static bool look_at(struct what_if *w, const struct server *server)
 	return !server || tally_load(w->run, w->now, server);
 }
 
-/* Leases that grew too old: they do not tell where they were. */
+/* Leases that grew too old. Their event does not name the server, so all are looked at. */
 static void look_for_expired(struct what_if *w)
 {
 	uint64_t expired = sched_counts(player_sched(w->player)).leases_expired;

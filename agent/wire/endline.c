@@ -1,3 +1,10 @@
+/* End lines come as often as requests do, so the words of an end line are read by pointers, and the
+ * key that is expected next is compared as one masked 64-bit word. The order of fields[] is that of
+ * the sample log-format: another order works, and costs a search per key.
+ *
+ * Everything else on the line is HAProxy's own text. A line is looked at word by word from its
+ * left, and the first word that means something decides what it is. That order matters: messages
+ * about health checks quote the server's answer, in which somebody could write an end line. */
 #include "wire/endline.h"
 
 #include <stdbool.h>
@@ -5,7 +12,7 @@
 
 #include "slice.h"
 
-/* Takes what stands before the next b off *rest, and b with it. Without a b it takes all. */
+/* Takes the bytes before the next b off *rest, and that b; all of *rest if it has none. */
 static struct slice take_until(struct slice *rest, int b)
 {
 	const uint8_t *at = rest->len > 0 ? memchr(rest->p, b, rest->len) : NULL;
@@ -150,7 +157,7 @@ static slo_err parse_fields(struct slice rest, struct endline *e)
 			next = i + 1 < FIELDS ? i + 1 : 0;
 			p = take_value(value, end, &fields[i], e);
 		}
-		/* A word that is no field of ours, or what a number has left of it. */
+		/* A word that is no field of ours, or the rest of one that is no number. */
 		while (p < end && *p != ' ')
 			p++;
 		p += p < end;

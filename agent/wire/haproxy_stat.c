@@ -1,3 +1,6 @@
+/* Bytes come in any pieces, so a line is gathered in p->line before it is read. In a table a line
+ * may end inside quotes (HAProxy quotes what a server answered); it goes on then. The header of a
+ * table says where its columns are: versions of HAProxy have them in other places. */
 #include "wire/haproxy_stat.h"
 
 #include <string.h>

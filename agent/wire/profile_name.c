@@ -3,6 +3,9 @@
 #include <stdbool.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 /* Appends `s` to what is in out, '/' as %2F; false: no room for it and the terminator. */
 static bool append_name(char *out, size_t cap, size_t *used, const char *s)
 {
@@ -35,12 +38,7 @@ slo_err profile_name(const char *model, const char *deployment, char *out, size_
 	return SLO_OK;
 }
 
-/* FNV-1a, 64 bits, and the length. */
 uint64_t profile_text_hash(const char *text, size_t len)
 {
-	uint64_t h = UINT64_C(14695981039346656037) ^ len;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (uint8_t)text[i]) * UINT64_C(1099511628211);
-	return h;
+	return XXH3_64bits(text, len);
 }

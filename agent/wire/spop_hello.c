@@ -1,3 +1,6 @@
+/* A HELLO is read in two steps: first all of its values, in any order, then the judgement. So the
+ * status that HAProxy gets does not depend on the order of the values, and is the one its own
+ * documentation gives for what is missing or wrong. */
 #include "wire/spop_hello.h"
 
 #include <stddef.h>

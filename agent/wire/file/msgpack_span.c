@@ -21,7 +21,8 @@ static const struct layout layouts[32] = {
 	[0x1e] = { 2, 0, 2 },  [0x1f] = { 4, 0, 2 },                       /* map */
 };
 
-/* One first byte with all that belongs to it but the objects it holds. */
+/* The object that `in` starts with, without the objects inside it: how many bytes it has, and how
+ * many objects follow as its elements. */
 static slo_err token(struct slice in, uint64_t *bytes, uint64_t *objects)
 {
 	uint8_t first = in.p[0];

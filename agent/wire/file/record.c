@@ -1,4 +1,5 @@
-/* The reading half; record_writer.c writes. */
+/* The reading half; record_writer.c writes. record_members.c lists what each kind of event has, so
+ * neither half knows the kinds. */
 #include "wire/file/record.h"
 
 #include <stdlib.h>
@@ -60,7 +61,7 @@ static bool get_i64(const msgpack_object *o, int64_t *out)
 	       o->type == MSGPACK_OBJECT_NEGATIVE_INTEGER;
 }
 
-/* Unsigned: what wraps around does so in the writer too. */
+/* Unsigned arithmetic: where it wraps around, it did so in the writer too. */
 static bool get_time(const msgpack_object *o, slo_nsec from, bool before, slo_nsec *out)
 {
 	uint64_t base = (uint64_t)from;
@@ -166,7 +167,7 @@ static slo_err take_members(struct record_reader *r, const msgpack_object_array 
 	return err;
 }
 
-/* A short array of a known kind. */
+/* Whether `in` starts with an array of 1 to 15 elements, the first of which is a known kind. */
 static bool may_begin(struct slice in)
 {
 	if (in.len > 0 && (in.p[0] <= 0x90 || in.p[0] > 0x9f))
@@ -174,7 +175,7 @@ static bool may_begin(struct slice in)
 	return in.len < 2 || in.p[1] < SLO_EVENT_KINDS;
 }
 
-/* So that a wrong length does not pass for a record that was cut. */
+/* Without a limit a wrong length would look like a record that was cut off. */
 static size_t longest(struct slice in)
 {
 	return in.len >= 2 && in.p[1] == SLO_EVENT_PROFILE ? LONGEST_PROFILE : LONGEST_OTHER;

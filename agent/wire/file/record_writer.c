@@ -8,7 +8,7 @@
 struct record_writer {
 	msgpack_sbuffer buffer;
 	msgpack_packer packer;
-	slo_nsec now; /* of the last record that told it */
+	slo_nsec now; /* of the last record that has one */
 	bool restart;
 };
 

@@ -1,3 +1,6 @@
+/* Sizes are counted in an open-addressed table. A size is two numbers of 9 bits plus 1, so 0 marks
+ * a free slot. The table doubles before it is three quarters full; when it cannot, requests of new
+ * sizes are left out as long as there is no slot. */
 #include "wire/file/reqtrace.h"
 
 #include <inttypes.h>

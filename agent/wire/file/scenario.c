@@ -1,3 +1,5 @@
+/* A line is read straight on: the reader keeps the first error, so no step asks whether the one
+ * before it went well. The verb decides which other members count; null counts as absent. */
 #include "wire/file/scenario.h"
 
 #include <math.h>

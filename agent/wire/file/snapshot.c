@@ -13,7 +13,7 @@ struct snapshot_reader {
 	struct slice records;
 	size_t at;
 	msgpack_unpacked unpacked;
-	struct snapshot_count *counts; /* of the record last told */
+	struct snapshot_count *counts; /* of the last record that snapshot_next() returned */
 };
 
 /* The fields of one record, taken one after the other; the first that does not fit spoils it. */
@@ -131,7 +131,7 @@ static void take_lease(struct fields *f, struct snapshot_lease *l)
 	l->fixed = take_float(f);
 }
 
-/* The array that comes next, of so many elements. */
+/* The next field, which must be an array of that many elements. */
 static struct fields take_array(struct fields *f, uint32_t elements)
 {
 	const msgpack_object *o = take(f, MSGPACK_OBJECT_ARRAY);

@@ -1,3 +1,5 @@
+/* The whole file is made in memory. Its length and checksum stand before the records, so they are
+ * put in at the end. */
 #include <msgpack.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,10 @@
+/* Two things here are for speed, since every request's body passes. Names and most values are
+ * short, and a string is mostly without escapes: json_quoted() looks for its end eight bytes at a
+ * time and leaves longer ones to memchr(). And white space is rare: json_peek() in the header tests
+ * one byte before it calls anything.
+ *
+ * A string is decoded in pieces of a fixed buffer (json_piece), so that a body of any length needs
+ * no memory. An escape is at most 12 bytes long and never decoded in two pieces. */
 #include "wire/json/json_scan.h"
 
 #include <endian.h>
@@ -64,9 +71,9 @@ static const uint8_t *pass_plain(const uint8_t *p, const uint8_t *end)
 	return p;
 }
 
-/* The string that starts at `start`; what stands before `from` is settled. memchr() twice is faster
- * than a loop over bytes: for the quote, then for backslashes before it. Neither goes over a byte
- * twice, so this is linear. */
+/* The string that starts at `start`; before `from` there is neither quote nor backslash. memchr()
+ * twice is faster than a loop over bytes: for the quote, then for backslashes before it. Neither
+ * goes over a byte twice, so this is linear. */
 static struct json_text quoted_from(struct json_cursor *c, const uint8_t *start,
                                     const uint8_t *from)
 {

@@ -1,3 +1,7 @@
+/* Only error paths come here, so nothing is stored: each question walks the text from its start, a
+ * token at a time. A token is a string, a word or one byte; the text is valid JSON or almost, so no
+ * more of the grammar is needed. Values are passed by counting brackets, not by recursion: the text
+ * may be deeper than the stack. */
 #include "wire/json/jsonpos.h"
 
 #include <jansson.h>

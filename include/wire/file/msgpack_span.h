@@ -1,8 +1,9 @@
-/* msgpack_span.h - MessagePack of a stranger: how many bytes an object takes, without believing it,
- * and an array out of such bytes.
+/* msgpack_span.h - MessagePack from outside: the length of an object, found without trusting what
+ * it claims, and an array read out of such bytes.
  *
- * msgpack-c asks for the memory that an array claims to need before it has seen an element. What
- * has a span never claims more elements than there are bytes. */
+ * msgpack-c allocates room for all elements that an array claims to have before it has seen one: a
+ * few bytes can ask for gigabytes. After msgpack_span() succeeded, no count in the object exceeds
+ * the bytes that are there. */
 #ifndef SLO_WIRE_FILE_MSGPACK_SPAN_H
 #define SLO_WIRE_FILE_MSGPACK_SPAN_H
 

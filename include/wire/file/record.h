@@ -5,9 +5,8 @@
  *     [2, options] [3, 1, "llama2-7b"] ... [1, since]      the state then, up to SLO_EVENT_QUIET
  *     [18, since, id, model, strategy, input, output, ...] and all that followed
  *
- * `now` is what passed since the record before, in nanoseconds; other points in time are told as
- * what they are before `now`. Another layout gets another digit in its first eight bytes. Pure:
- * bytes in, bytes out. */
+ * `now` is the time since the record before, in nanoseconds; other points in time are spans before
+ * `now`. Another layout has another digit in its first eight bytes. Pure: bytes in, bytes out. */
 #ifndef SLO_WIRE_FILE_RECORD_H
 #define SLO_WIRE_FILE_RECORD_H
 
@@ -29,7 +28,7 @@ void record_writer_free(struct record_writer *w); /* NULL is accepted */
 void record_writer_restart(struct record_writer *w);
 /* SLO_ENOMEM: the event is lost, and with it the sense of those that follow. */
 MUSTCHECK slo_err record_add(struct record_writer *w, const struct slo_event *e);
-/* What was added since it was taken last. Until the next call. */
+/* What was added since record_taken(). Valid until the next call. */
 struct slice record_pending(const struct record_writer *w);
 void record_taken(struct record_writer *w);
 
@@ -39,9 +38,8 @@ struct record_reader *record_reader_new(void);    /* NULL: out of memory */
 void record_reader_free(struct record_reader *r); /* NULL is accepted */
 /* Whether that is the head of a recording; *known: of this layout. */
 bool record_is_head(struct slice file, bool *known);
-/* The record that `in` begins with. What it points to is in `in`, but its list, which is valid
- * until the next call. SLO_ESHORT: it goes on behind `in`. SLO_EPROTO: it is no record. SLO_ENOMEM.
- */
+/* The record that `in` begins with. Its text points into `in`; its list is valid until the next
+ * call. SLO_ESHORT: the record goes on behind `in`. SLO_EPROTO: it is no record. SLO_ENOMEM. */
 MUSTCHECK slo_err record_next(struct record_reader *r, struct slice in, struct slo_event *out,
                               size_t *used);
 
