@@ -121,11 +121,9 @@ static inline bool same_name(struct slice a, struct slice b)
 	if (a.len != b.len || a.len < NAME_MIN)
 		return false;
 	if (a.len >= 8)
-		return load8(a.p) == load8(b.p) &&
-		       load8(a.p + a.len - 8) == load8(b.p + a.len - 8);
+		return load8(a.p) == load8(b.p) && load8(a.p + a.len - 8) == load8(b.p + a.len - 8);
 	if (a.len >= 4)
-		return load4(a.p) == load4(b.p) &&
-		       load4(a.p + a.len - 4) == load4(b.p + a.len - 4);
+		return load4(a.p) == load4(b.p) && load4(a.p + a.len - 4) == load4(b.p + a.len - 4);
 	return a.p[0] == b.p[0] && a.p[1] == b.p[1] && a.p[a.len - 1] == b.p[a.len - 1];
 }
 
