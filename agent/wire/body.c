@@ -326,11 +326,9 @@ static enum role container_role(struct scan *s, enum role role, bool object)
 
 	switch (role) {
 	case R_MESSAGE:
-		out->messages += object;
-		break;
 	case R_PROMPT:
 		out->messages += object;
-		out->prompts += !object;
+		out->prompts += role == R_PROMPT && !object;
 		break;
 	case R_STORED:
 		out->opaque |= object;
