@@ -67,7 +67,7 @@ static json_t *axis(int from, int count)
 	json_t *list = json_array();
 
 	for (int i = 0; i < count; i++)
-		json_array_append_new(list, json_integer(INT64_C(1) << (from + i)));
+		json_array_append_new(list, json_integer((json_int_t)1 << (from + i)));
 	return list;
 }
 
