@@ -44,22 +44,22 @@ static void place(struct sched *s, slo_nsec now, struct request *r, struct seat 
 	out->seat = seat;
 }
 
-static struct seat *pick_any(struct sched *s, struct model *m, enum slo_strategy strategy)
+static struct seat *pick_any(struct sched *s, struct pool *pool, enum slo_strategy strategy)
 {
-	return strategy == SLO_STRATEGY_RANDOM ? policy_random(m, &s->rng)
-	                                       : policy_least_request(m);
+	return strategy == SLO_STRATEGY_RANDOM ? policy_random(pool, &s->rng)
+	                                       : policy_least_request(pool);
 }
 
 /* While nothing is known of a model that promises something: the server with the least tokens, for
  * its size as far as that is known. What was charged is such a share. */
-static struct seat *pick_cold(const struct model *m)
+static struct seat *pick_cold(const struct pool *pool)
 {
 	struct seat *best = NULL;
 
-	if (m->promise.kind == GOAL_NONE)
+	if (pool->promise.kind == GOAL_NONE)
 		return NULL;
-	for (size_t i = 0; i < m->deployments; i++) {
-		struct deployment *d = m->deployment[i];
+	for (size_t i = 0; i < pool->deployments; i++) {
+		struct deployment *d = pool->deployment[i];
 		struct seat *seat = fleet_emptiest_seat(d);
 
 		if (!seat)
@@ -78,8 +78,8 @@ static struct seat *pick_cold(const struct model *m)
 static void fall_back(struct sched *s, slo_nsec now, struct request *r, enum slo_reason reason,
                       struct sched_action *out)
 {
-	struct seat *cold = pick_cold(&r->model->fleet);
-	struct seat *seat = cold ? cold : pick_any(s, &r->model->fleet, s->conf.fallback);
+	struct seat *cold = pick_cold(&r->model->pool);
+	struct seat *seat = cold ? cold : pick_any(s, &r->model->pool, s->conf.fallback);
 
 	if (!seat) {
 		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_NO_SERVER, out);
@@ -105,12 +105,12 @@ static bool is_doubted(const struct deployment *d, const struct server *server,
 	return server->ledger.used + rank_load(d, r) <= 2 * SLO_LOAD_ONE;
 }
 
-static struct seat *pick_doubted(const struct model *m, const struct request *r)
+static struct seat *pick_doubted(const struct pool *pool, const struct request *r)
 {
-	for (size_t i = 0; i < m->deployments; i++) {
-		struct seat *seat = fleet_emptiest_seat(m->deployment[i]);
+	for (size_t i = 0; i < pool->deployments; i++) {
+		struct seat *seat = fleet_emptiest_seat(pool->deployment[i]);
 
-		if (seat && is_doubted(m->deployment[i], seat->server, r))
+		if (seat && is_doubted(pool->deployment[i], seat->server, r))
 			return seat;
 	}
 	return NULL;
@@ -118,7 +118,7 @@ static struct seat *pick_doubted(const struct model *m, const struct request *r)
 
 void decide_timeout(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out)
 {
-	struct seat *seat = pick_doubted(&r->model->fleet, r);
+	struct seat *seat = pick_doubted(&r->model->pool, r);
 
 	if (!seat) {
 		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_QUEUE_TIMEOUT, out);
@@ -133,7 +133,7 @@ void decide_timeout(struct sched *s, slo_nsec now, struct request *r, struct sch
 
 void decide_let_go(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out)
 {
-	if (r->model->fleet.usable == 0)
+	if (r->model->pool.usable == 0)
 		decide_refuse(s, now, r, SLO_PASS, SLO_REASON_DRAINING, out);
 	else
 		fall_back(s, now, r, SLO_REASON_DRAINING, out);
@@ -147,10 +147,10 @@ static void infeasible(struct sched *s, slo_nsec now, struct request *r, struct 
 		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_SLO_FAILURE, out);
 }
 
-static bool has_profile(const struct model *m)
+static bool has_profile(const struct pool *pool)
 {
-	for (size_t i = 0; i < m->deployments; i++)
-		if (m->deployment[i]->profile)
+	for (size_t i = 0; i < pool->deployments; i++)
+		if (pool->deployment[i]->profile)
 			return true;
 	return false;
 }
@@ -158,12 +158,12 @@ static bool has_profile(const struct model *m)
 /* No deployment can be ranked. Push does not look at throughput, so it is never infeasible. */
 static void unranked(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out)
 {
-	const struct model *m = &r->model->fleet;
+	const struct pool *pool = &r->model->pool;
 
-	if (policy_pulls((enum slo_strategy)r->strategy) && rank_infeasible(m, r))
+	if (policy_pulls((enum slo_strategy)r->strategy) && rank_infeasible(pool, r))
 		infeasible(s, now, r, out);
 	else
-		fall_back(s, now, r, has_profile(m) ? SLO_REASON_NO_SLO : SLO_REASON_NO_PROFILE,
+		fall_back(s, now, r, has_profile(pool) ? SLO_REASON_NO_SLO : SLO_REASON_NO_PROFILE,
 		          out);
 }
 
@@ -181,7 +181,7 @@ bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
 		return true;
 	}
 	for (size_t i = 0; i < n && rank_open(options, i, now, s->conf.late); i++) {
-		struct deployment *d = r->model->fleet.deployment[options[i].deployment];
+		struct deployment *d = r->model->pool.deployment[options[i].deployment];
 		struct seat *seat;
 
 		if (options[i].infeasible)
@@ -202,14 +202,15 @@ bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
 void decide_at_once(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out)
 {
 	enum slo_strategy strategy = (enum slo_strategy)r->strategy;
-	struct model *m = &r->model->fleet;
+	struct pool *pool = &r->model->pool;
 	struct rank_option options[SLO_DEPLOYMENTS_MAX];
 	struct seat *seat;
 
 	if (!policy_ranks(strategy)) {
-		seat = pick_any(s, m, strategy);
-	} else if (rank_options(m, r, options) > 0) {
-		seat = policy_pick(strategy, m->deployment[options[0].deployment], options[0].load);
+		seat = pick_any(s, pool, strategy);
+	} else if (rank_options(pool, r, options) > 0) {
+		seat =
+		    policy_pick(strategy, pool->deployment[options[0].deployment], options[0].load);
 	} else {
 		unranked(s, now, r, out);
 		return;

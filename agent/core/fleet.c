@@ -51,12 +51,12 @@ static int compare_count(struct seat *a, struct seat *b)
 RB_GENERATE_INTERNAL(seats_by_load, seat, by_load, compare_load, TREE_FUNCTIONS)
 RB_GENERATE_INTERNAL(seats_by_count, seat, by_count, compare_count, TREE_FUNCTIONS)
 
-slo_err model_init(struct model *m, const char *name)
+slo_err fleet_pool_init(struct pool *pool, const char *name)
 {
-	memset(m, 0, sizeof(*m));
-	RB_INIT(&m->by_count);
-	m->name = strdup(name);
-	return m->name ? SLO_OK : SLO_ENOMEM;
+	memset(pool, 0, sizeof(*pool));
+	RB_INIT(&pool->by_count);
+	pool->name = strdup(name);
+	return pool->name ? SLO_OK : SLO_ENOMEM;
 }
 
 static void unlink_of_server(struct seat *seat)
@@ -68,19 +68,19 @@ static void unlink_of_server(struct seat *seat)
 	*at = seat->next_of_server;
 }
 
-void model_fini(struct model *m)
+void fleet_pool_fini(struct pool *pool)
 {
-	while (m->deployments > 0)
-		fleet_deployment_free(m->deployment[m->deployments - 1]);
-	free(m->usable_seat);
-	free(m->name);
+	while (pool->deployments > 0)
+		fleet_deployment_free(pool->deployment[pool->deployments - 1]);
+	free(pool->usable_seat);
+	free(pool->name);
 }
 
-struct deployment *fleet_deployment_new(struct model *m, const char *name)
+struct deployment *fleet_deployment_new(struct pool *pool, const char *name)
 {
 	struct deployment *d;
 
-	if (m->deployments == SLO_DEPLOYMENTS_MAX)
+	if (pool->deployments == SLO_DEPLOYMENTS_MAX)
 		return NULL;
 	d = calloc(1, sizeof(*d));
 	if (!d)
@@ -90,26 +90,26 @@ struct deployment *fleet_deployment_new(struct model *m, const char *name)
 		free(d);
 		return NULL;
 	}
-	d->model = m;
+	d->pool = pool;
 	RB_INIT(&d->by_load);
 	d->seats_end = &d->seats;
-	d->index = (uint32_t)m->deployments;
-	m->deployment[m->deployments++] = d;
+	d->index = (uint32_t)pool->deployments;
+	pool->deployment[pool->deployments++] = d;
 	return d;
 }
 
 void fleet_deployment_free(struct deployment *d)
 {
-	struct model *m = d->model;
+	struct pool *pool = d->pool;
 
 	for (struct seat *seat = d->seats, *next; seat; seat = next) {
 		next = seat->next;
 		fleet_unseat(seat);
 	}
-	m->deployments--;
-	for (size_t i = d->index; i < m->deployments; i++) {
-		m->deployment[i] = m->deployment[i + 1];
-		m->deployment[i]->index = (uint32_t)i;
+	pool->deployments--;
+	for (size_t i = d->index; i < pool->deployments; i++) {
+		pool->deployment[i] = pool->deployment[i + 1];
+		pool->deployment[i]->index = (uint32_t)i;
 	}
 	profile_free(d->profile);
 	free(d->learner);
@@ -117,10 +117,10 @@ void fleet_deployment_free(struct deployment *d)
 	free(d);
 }
 
-void fleet_order(struct model *m, struct deployment *const *order)
+void fleet_order(struct pool *pool, struct deployment *const *order)
 {
-	for (size_t i = 0; i < m->deployments; i++) {
-		m->deployment[i] = order[i];
+	for (size_t i = 0; i < pool->deployments; i++) {
+		pool->deployment[i] = order[i];
 		order[i]->index = (uint32_t)i;
 	}
 }
@@ -164,7 +164,7 @@ static void sort(struct seat *seat)
 {
 	LIST_REMOVE(seat, unsorted);
 	RB_INSERT(seats_by_load, &seat->deployment->by_load, seat);
-	RB_INSERT(seats_by_count, &seat->deployment->model->by_count, seat);
+	RB_INSERT(seats_by_count, &seat->deployment->pool->by_count, seat);
 	seat->is_sorted = true;
 	tell(seat);
 }
@@ -174,7 +174,7 @@ static void unsort(struct seat *seat)
 	if (!seat->is_sorted)
 		return;
 	RB_REMOVE(seats_by_load, &seat->deployment->by_load, seat);
-	RB_REMOVE(seats_by_count, &seat->deployment->model->by_count, seat);
+	RB_REMOVE(seats_by_count, &seat->deployment->pool->by_count, seat);
 	LIST_INSERT_HEAD(&seat->deployment->unsorted, seat, unsorted);
 	seat->is_sorted = false;
 }
@@ -194,7 +194,7 @@ static void changes(struct server *s)
 	for (seat = LIST_FIRST(&s->told); seat; seat = next) {
 		next = LIST_NEXT(seat, told);
 		unsort(seat);
-		if (!seat->deployment->model->waiting)
+		if (!seat->deployment->pool->waiting)
 			tell_no_more(seat);
 	}
 }
@@ -205,58 +205,58 @@ static void sort_all(struct deployment *d)
 		sort(LIST_FIRST(&d->unsorted));
 }
 
-void fleet_watch(struct model *m)
+void fleet_watch(struct pool *pool)
 {
-	for (size_t i = 0; i < m->deployments; i++)
-		sort_all(m->deployment[i]);
+	for (size_t i = 0; i < pool->deployments; i++)
+		sort_all(pool->deployment[i]);
 }
 
 static void enter(struct seat *seat)
 {
 	struct deployment *d = seat->deployment;
-	struct model *m = d->model;
+	struct pool *pool = d->pool;
 
 	LIST_INSERT_HEAD(&d->unsorted, seat, unsorted);
-	if (m->waiting)
+	if (pool->waiting)
 		tell(seat);
-	seat->index = m->usable;
-	m->usable_seat[m->usable++] = seat;
+	seat->index = pool->usable;
+	pool->usable_seat[pool->usable++] = seat;
 	d->usable++;
 }
 
 static void leave(struct seat *seat)
 {
 	struct deployment *d = seat->deployment;
-	struct model *m = d->model;
+	struct pool *pool = d->pool;
 
 	unsort(seat);
 	tell_no_more(seat);
 	LIST_REMOVE(seat, unsorted);
-	m->usable_seat[seat->index] = m->usable_seat[--m->usable];
-	m->usable_seat[seat->index]->index = seat->index;
+	pool->usable_seat[seat->index] = pool->usable_seat[--pool->usable];
+	pool->usable_seat[seat->index]->index = seat->index;
 	d->usable--;
 }
 
 /* Room for one more usable seat: enter() must not fail later, when the server comes back. */
-static bool reserve_seat(struct model *m)
+static bool reserve_seat(struct pool *pool)
 {
-	size_t cap = m->seats_cap ? 2 * m->seats_cap : 8;
+	size_t cap = pool->seats_cap ? 2 * pool->seats_cap : 8;
 	struct seat **grown;
 
-	if (m->seats < m->seats_cap)
+	if (pool->seats < pool->seats_cap)
 		return true;
-	grown = reallocarray(m->usable_seat, cap, sizeof(struct seat *));
+	grown = reallocarray(pool->usable_seat, cap, sizeof(struct seat *));
 	if (!grown)
 		return false;
-	m->usable_seat = grown;
-	m->seats_cap = cap;
+	pool->usable_seat = grown;
+	pool->seats_cap = cap;
 	return true;
 }
 
 static void append(struct seat *seat, struct deployment *d)
 {
 	seat->deployment = d;
-	seat->order = d->model->orders++;
+	seat->order = d->pool->orders++;
 	seat->next = NULL;
 	seat->at = d->seats_end;
 	*d->seats_end = seat;
@@ -278,13 +278,13 @@ static void detach(struct seat *seat)
 
 slo_err fleet_seat(struct deployment *d, struct server *s)
 {
-	struct model *m = d->model;
+	struct pool *pool = d->pool;
 	struct seat *seat;
 
 	for (seat = s->seats; seat; seat = seat->next_of_server)
-		if (seat->deployment->model == m)
+		if (seat->deployment->pool == pool)
 			return SLO_EINVAL;
-	if (!reserve_seat(m))
+	if (!reserve_seat(pool))
 		return SLO_ENOMEM;
 	seat = calloc(1, sizeof(*seat));
 	if (!seat)
@@ -293,14 +293,14 @@ slo_err fleet_seat(struct deployment *d, struct server *s)
 	seat->slower = 1;
 	seat->next_of_server = s->seats;
 	s->seats = seat;
-	m->seats++;
+	pool->seats++;
 	append(seat, d);
 	return SLO_OK;
 }
 
 void fleet_move(struct seat *seat, struct deployment *d)
 {
-	assert(seat->deployment->model == d->model);
+	assert(seat->deployment->pool == d->pool);
 	detach(seat);
 	append(seat, d);
 }
@@ -309,7 +309,7 @@ void fleet_unseat(struct seat *seat)
 {
 	detach(seat);
 	unlink_of_server(seat);
-	seat->deployment->model->seats--;
+	seat->deployment->pool->seats--;
 	free(seat);
 }
 
@@ -344,7 +344,7 @@ void fleet_charge(struct seat *seat, slo_load load, struct charge *out)
 	note_recent(seat->deployment, load);
 	changes(seat->server);
 	ledger_charge(&seat->server->ledger, load, out);
-	seat->turn = ++seat->deployment->model->turns;
+	seat->turn = ++seat->deployment->pool->turns;
 }
 
 void fleet_charge_unseated(struct server *s, slo_load load, struct charge *out)
@@ -399,7 +399,7 @@ void fleet_surplus_of(struct server *s, uint32_t n, slo_load load)
 
 void fleet_seat_restore(struct seat *seat, uint64_t turn, size_t index)
 {
-	struct seat **usable_seat = seat->deployment->model->usable_seat;
+	struct seat **usable_seat = seat->deployment->pool->usable_seat;
 
 	unsort(seat);
 	seat->turn = turn;
@@ -434,10 +434,10 @@ struct seat *fleet_fullest_seat(struct deployment *d, slo_load most)
 	return found;
 }
 
-struct seat *fleet_fewest_requests(struct model *m)
+struct seat *fleet_fewest_requests(struct pool *pool)
 {
-	fleet_watch(m);
-	return RB_MIN(seats_by_count, &m->by_count);
+	fleet_watch(pool);
+	return RB_MIN(seats_by_count, &pool->by_count);
 }
 
 static void check_order(const struct deployment *d)
@@ -464,26 +464,26 @@ static void check_order(const struct deployment *d)
 	}
 }
 
-void fleet_check(const struct model *m)
+void fleet_check(const struct pool *pool)
 {
 	struct seat *seat, *before = NULL;
 	size_t n = 0, usable = 0, seats = 0;
 
-	for (size_t i = 0; i < m->deployments; i++) {
-		assert(m->deployment[i]->index == i && m->deployment[i]->model == m);
-		check_order(m->deployment[i]);
-		usable += m->deployment[i]->usable;
-		for (seat = m->deployment[i]->seats; seat; seat = seat->next)
+	for (size_t i = 0; i < pool->deployments; i++) {
+		assert(pool->deployment[i]->index == i && pool->deployment[i]->pool == pool);
+		check_order(pool->deployment[i]);
+		usable += pool->deployment[i]->usable;
+		for (seat = pool->deployment[i]->seats; seat; seat = seat->next)
 			seats++;
 	}
-	assert(seats == m->seats && seats <= m->seats_cap);
-	RB_FOREACH (seat, seats_by_count, (struct seats_by_count *)&m->by_count) {
+	assert(seats == pool->seats && seats <= pool->seats_cap);
+	RB_FOREACH (seat, seats_by_count, (struct seats_by_count *)&pool->by_count) {
 		assert(!before || compare_count(before, seat) < 0);
-		assert(m->usable_seat[seat->index] == seat && seat->is_sorted);
+		assert(pool->usable_seat[seat->index] == seat && seat->is_sorted);
 		before = seat;
 		n++;
 	}
-	assert(n <= m->usable && m->usable == usable);
+	assert(n <= pool->usable && pool->usable == usable);
 	(void)before;
 	(void)n;
 	(void)usable;

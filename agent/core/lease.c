@@ -56,7 +56,7 @@ void sched_room_on(struct sched *s, const struct server *server)
 	LIST_FOREACH (seat, &server->told, told)
 		room_in(s, seat);
 	for (seat = server->usable ? NULL : server->seats; seat; seat = seat->next_of_server)
-		if (seat->deployment->model->waiting)
+		if (seat->deployment->pool->waiting)
 			room_in(s, seat);
 }
 

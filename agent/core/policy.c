@@ -56,12 +56,12 @@ struct seat *policy_pick(enum slo_strategy s, struct deployment *d, slo_load loa
 	return seat;
 }
 
-struct seat *policy_least_request(struct model *m)
+struct seat *policy_least_request(struct pool *pool)
 {
-	return fleet_fewest_requests(m);
+	return fleet_fewest_requests(pool);
 }
 
-struct seat *policy_random(const struct model *m, struct rng *rng)
+struct seat *policy_random(const struct pool *pool, struct rng *rng)
 {
-	return m->usable ? m->usable_seat[rng_below(rng, m->usable)] : NULL;
+	return pool->usable ? pool->usable_seat[rng_below(rng, pool->usable)] : NULL;
 }

@@ -5,15 +5,16 @@
 
 #include "core/sizes.h"
 
-struct histogram {
+/* How often a prompt of that length got an answer of that length. */
+struct lengths {
 	uint32_t count[PREDICTOR_BUCKETS][PREDICTOR_BUCKETS]; /* [prompt][answer] */
 };
 
 /* interval[current % PREDICTOR_INTERVALS] is being filled; the others are the past.
  * Invariant: sum is the cell-wise sum of all intervals, row[i] the sum of sum.count[i]. */
 struct window {
-	struct histogram interval[PREDICTOR_INTERVALS];
-	struct histogram sum;
+	struct lengths interval[PREDICTOR_INTERVALS];
+	struct lengths sum;
 	uint64_t row[PREDICTOR_BUCKETS];
 };
 
@@ -49,7 +50,7 @@ static unsigned bucket(int64_t tokens)
 	return b < PREDICTOR_BUCKETS ? b : PREDICTOR_BUCKETS - 1;
 }
 
-static struct histogram *interval_at(struct window *w, int64_t index)
+static struct lengths *interval_at(struct window *w, int64_t index)
 {
 	int64_t slot = index % PREDICTOR_INTERVALS;
 
@@ -58,7 +59,7 @@ static struct histogram *interval_at(struct window *w, int64_t index)
 
 static void forget(struct window *w, int64_t index)
 {
-	struct histogram *h = interval_at(w, index);
+	struct lengths *h = interval_at(w, index);
 
 	for (size_t in = 0; in < PREDICTOR_BUCKETS; in++) {
 		for (size_t out = 0; out < PREDICTOR_BUCKETS; out++) {
@@ -210,7 +211,7 @@ void predictor_export(struct predictor *p, slo_nsec now,
 	if (!p->all)
 		return;
 	for (c.age = 0; c.age < PREDICTOR_INTERVALS; c.age++) {
-		const struct histogram *h = interval_at(p->all, p->current - c.age);
+		const struct lengths *h = interval_at(p->all, p->current - c.age);
 
 		for (c.input = 0; c.input < PREDICTOR_BUCKETS; c.input++) {
 			for (c.output = 0; c.output < PREDICTOR_BUCKETS; c.output++) {

@@ -25,10 +25,10 @@ static int compare_waiting(struct request *x, struct request *y)
 #define TREE_FUNCTIONS static __attribute__((unused))
 RB_GENERATE_INTERNAL(waiting, request, place, compare_waiting, TREE_FUNCTIONS)
 
-void queue_init(struct queue *q, struct model *model, enum slo_late late)
+void queue_init(struct queue *q, struct pool *pool, enum slo_late late)
 {
 	memset(q, 0, sizeof(*q));
-	q->model = model;
+	q->pool = pool;
 	q->late = late;
 	q->looked = INT64_MIN;
 	LIST_INIT(&q->spare);
@@ -133,7 +133,7 @@ static void head_enter(struct queue *q, struct bucket *b)
 	q->head[at] = (struct head){ b->start, b };
 	q->slot[at] = (uint16_t)b->slot;
 	q->untested[at] = 1;
-	for (size_t d = 0; d < q->model->deployments; d++)
+	for (size_t d = 0; d < q->pool->deployments; d++)
 		q->need[d][b->slot] = NEED_NONE;
 }
 
@@ -213,7 +213,7 @@ static bool reserve_heads(struct queue *q, size_t heads)
 	                     !grow_array((void **)&q->slot, cap, sizeof(q->slot[0])) ||
 	                     !grow_array((void **)&q->untested, cap, 1)))
 		return false;
-	for (size_t d = 0; d < q->model->deployments; d++) {
+	for (size_t d = 0; d < q->pool->deployments; d++) {
 		if ((cap > q->cap || !q->need[d]) &&
 		    !grow_array((void **)&q->need[d], cap, sizeof(slo_load)))
 			return false;
@@ -237,7 +237,7 @@ static bool reserve_expiry(struct queue *q, size_t count)
 /* A bucket for each level that a request may come to, with room for as many options. */
 static bool reserve_levels(struct queue *q, struct size *z)
 {
-	size_t levels = q->model->deployments + 1;
+	size_t levels = q->pool->deployments + 1;
 
 	while (z->levels < levels) {
 		struct bucket *b;
@@ -322,7 +322,7 @@ static void size_left(struct queue *q, const struct request *r)
 static void enter(struct queue *q, struct request *r)
 {
 	struct rank_option option[SLO_DEPLOYMENTS_MAX];
-	size_t options = rank_options(q->model, r, option);
+	size_t options = rank_options(q->pool, r, option);
 	uint32_t level = level_of(option, options, q->looked);
 	bool serve = q->late == SLO_LATE_SERVE, leads;
 	struct size *z = size_of(q, r);
@@ -360,7 +360,7 @@ static void leave(struct queue *q, struct request *r)
 	size_left(q, r);
 	if (!head || !b->first)
 		return;
-	b->options = (uint32_t)rank_options(q->model, b->first, b->option);
+	b->options = (uint32_t)rank_options(q->pool, b->first, b->option);
 	head_enter(q, b);
 }
 
@@ -419,7 +419,7 @@ slo_err queue_push(struct queue *q, slo_nsec now, struct request *r)
 	queue_look(q, now); /* whether r is a head counts at once */
 	enter(q, r);
 	q->length++;
-	q->model->waiting = true;
+	q->pool->waiting = true;
 	return SLO_OK;
 }
 
@@ -428,7 +428,7 @@ void queue_remove(struct queue *q, struct request *r)
 	leave(q, r);
 	r->bucket = NULL;
 	q->length--;
-	q->model->waiting = q->length > 0;
+	q->pool->waiting = q->length > 0;
 }
 
 void queue_refresh(struct queue *q)
@@ -445,8 +445,8 @@ void queue_set_late(struct queue *q, enum slo_late late)
 void queue_deployment_removed(struct queue *q)
 {
 	/* reserve_heads() grows need[d] only for d < deployments, so the last one goes. */
-	free(q->need[q->model->deployments]);
-	q->need[q->model->deployments] = NULL;
+	free(q->need[q->pool->deployments]);
+	q->need[q->pool->deployments] = NULL;
 	queue_refresh(q);
 }
 
@@ -486,7 +486,7 @@ static size_t first_fitting(const struct queue *q, struct deployment *d, size_t 
 
 struct bucket *queue_candidate(struct queue *q, slo_nsec now)
 {
-	struct model *m = q->model;
+	struct pool *pool = q->pool;
 	const uint8_t *untested;
 	size_t end;
 
@@ -497,14 +497,14 @@ struct bucket *queue_candidate(struct queue *q, slo_nsec now)
 	untested = memchr(q->untested, 1, end);
 	if (untested)
 		end = (size_t)(untested - q->untested);
-	for (size_t i = 0; i < m->deployments; i++) {
-		if (m->deployment[i]->freed)
-			end = first_fitting(q, m->deployment[i], end);
+	for (size_t i = 0; i < pool->deployments; i++) {
+		if (pool->deployment[i]->freed)
+			end = first_fitting(q, pool->deployment[i], end);
 	}
 	if (end < q->heads)
 		return q->head[end].bucket;
-	for (size_t i = 0; i < m->deployments; i++)
-		m->deployment[i]->freed = false;
+	for (size_t i = 0; i < pool->deployments; i++)
+		pool->deployment[i]->freed = false;
 	return NULL;
 }
 
@@ -515,8 +515,8 @@ void queue_block(struct queue *q, struct bucket *b, slo_nsec now)
 	assert(at < q->heads && q->head[at].bucket == b);
 	q->untested[at] = 0;
 	b->tried = now;
-	fleet_watch(q->model);
-	for (size_t d = 0; d < q->model->deployments; d++)
+	fleet_watch(q->pool);
+	for (size_t d = 0; d < q->pool->deployments; d++)
 		q->need[d][b->slot] = NEED_NONE;
 	for (size_t i = 0; i < b->open; i++)
 		if (!b->option[i].infeasible)
@@ -541,7 +541,7 @@ static size_t check_bucket(const struct queue *q, const struct bucket *b, size_t
 
 	RB_FOREACH (r, waiting, (struct waiting *)&b->waiting) {
 		struct rank_option option[SLO_DEPLOYMENTS_MAX];
-		size_t options = rank_options(q->model, r, option);
+		size_t options = rank_options(q->pool, r, option);
 		uint32_t now = level_of(option, options, q->looked);
 
 		assert(r->state == REQUEST_QUEUED && r->bucket == b);

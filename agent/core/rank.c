@@ -76,10 +76,10 @@ static bool rank_in(const struct deployment *d, const struct request *r, bool wa
 
 /* Whether anything is known of a deployment with a usable server. Where nothing is, a guess would
  * decide; beside one that is known, a deployment that is still cold may be tried. */
-static bool is_warm(const struct model *m)
+static bool is_warm(const struct pool *pool)
 {
-	for (size_t i = 0; i < m->deployments; i++) {
-		const struct deployment *d = m->deployment[i];
+	for (size_t i = 0; i < pool->deployments; i++) {
+		const struct deployment *d = pool->deployment[i];
 
 		if (d->usable > 0 &&
 		    (fleet_learned(d) ? d->force.state != LATENCY_COLD : d->profile != NULL))
@@ -88,16 +88,16 @@ static bool is_warm(const struct model *m)
 	return false;
 }
 
-size_t rank_options(const struct model *m, const struct request *r, struct rank_option *options)
+size_t rank_options(const struct pool *pool, const struct request *r, struct rank_option *options)
 {
-	bool warm = is_warm(m);
+	bool warm = is_warm(pool);
 	size_t n = 0;
 
-	for (size_t i = 0; i < m->deployments; i++) {
+	for (size_t i = 0; i < pool->deployments; i++) {
 		struct rank_option o;
 		size_t at;
 
-		if (!rank_in(m->deployment[i], r, warm, &o))
+		if (!rank_in(pool->deployment[i], r, warm, &o))
 			continue;
 		/* The latest start is the lowest rank; equal ones stay in order. */
 		for (at = n; at > 0 && options[at - 1].start < o.start; at--)
@@ -108,10 +108,10 @@ size_t rank_options(const struct model *m, const struct request *r, struct rank_
 	return n;
 }
 
-bool rank_infeasible(const struct model *m, const struct request *r)
+bool rank_infeasible(const struct pool *pool, const struct request *r)
 {
-	for (size_t i = 0; i < m->deployments; i++) {
-		const struct deployment *d = m->deployment[i];
+	for (size_t i = 0; i < pool->deployments; i++) {
+		const struct deployment *d = pool->deployment[i];
 
 		if (!fleet_learned(d) && d->profile && d->usable > 0 &&
 		    rank_goal(d, r).kind != GOAL_NONE &&
@@ -142,7 +142,7 @@ slo_load rank_load(const struct deployment *d, const struct request *r)
 		           : 0;
 	if (d->force.state == LATENCY_COLD)
 		/* A model that promises nothing is left alone until something is known. */
-		return d->model->promise.kind == GOAL_NONE ? 0 : load_cold(&d->force, r);
+		return d->pool->promise.kind == GOAL_NONE ? 0 : load_cold(&d->force, r);
 	target = rank_target(&goal, r);
 	c = latency_cell(&d->force.rates, r->input, r->output, &target);
 	return latency_load(&c);
@@ -154,7 +154,7 @@ struct goal rank_goal(const struct deployment *d, const struct request *r)
 
 	if (has_target(&r->own))
 		return profile_goal(NULL, &r->own);
-	if (d->model->promise.kind != GOAL_NONE)
-		return d->model->promise;
+	if (d->pool->promise.kind != GOAL_NONE)
+		return d->pool->promise;
 	return d->profile ? profile_goal(d->profile, &r->own) : none;
 }

@@ -56,10 +56,10 @@ static bool has_place(const struct deployment *d, slo_load load)
 }
 
 /* Who waits hears of every change. */
-static void check_told(const struct model *m)
+static void check_told(const struct pool *pool)
 {
-	for (size_t i = 0; m->waiting && i < m->deployments; i++)
-		for (const struct seat *seat = m->deployment[i]->seats; seat; seat = seat->next)
+	for (size_t i = 0; pool->waiting && i < pool->deployments; i++)
+		for (const struct seat *seat = pool->deployment[i]->seats; seat; seat = seat->next)
 			assert(seat->is_told == seat->server->usable);
 }
 
@@ -70,13 +70,13 @@ static void check_settled(const struct sched *s, const struct sched_model *m)
 
 	for (size_t i = 0; i < m->queue.heads; i++) {
 		const struct request *r = m->queue.head[i].bucket->first;
-		size_t n = rank_options(&m->fleet, r, options);
+		size_t n = rank_options(&m->pool, r, options);
 
 		/* Time alone changes nothing: levels are those of the queue's last look. */
 		assert(n > 0);
 		for (size_t o = 0; o < n && rank_open(options, o, m->queue.looked, s->conf.late);
 		     o++) {
-			const struct deployment *d = m->fleet.deployment[options[o].deployment];
+			const struct deployment *d = m->pool.deployment[options[o].deployment];
 
 			assert(options[o].infeasible || !has_place(d, options[o].load));
 		}
@@ -119,14 +119,14 @@ void sched_check(const struct sched *s)
 	past_check(&s->past);
 	check_owners(s);
 	TAILQ_FOREACH (m, &s->models, link) {
-		fleet_check(&m->fleet);
+		fleet_check(&m->pool);
 		queue_check(&m->queue);
 		queued += m->queue.length;
 		dispatched += m->dispatched;
-		assert(m->fleet.waiting == (m->queue.length > 0));
+		assert(m->pool.waiting == (m->queue.length > 0));
 		if (!m->dirty) {
 			check_settled(s, m);
-			check_told(&m->fleet);
+			check_told(&m->pool);
 		}
 	}
 	assert(queued == s->requests.count[REQUEST_QUEUED]);

@@ -12,15 +12,15 @@ struct sched_model *sched_model_add(struct sched *s, const char *name, enum slo_
 
 	if (!m)
 		return NULL;
-	if (model_init(&m->fleet, name) != SLO_OK)
+	if (fleet_pool_init(&m->pool, name) != SLO_OK)
 		goto err0;
 	m->predictor = predictor_new();
 	if (!m->predictor)
 		goto err1;
 	estimator_init(&m->estimator);
-	queue_init(&m->queue, &m->fleet, s->conf.late);
+	queue_init(&m->queue, &m->pool, s->conf.late);
 	m->strategy = strategy;
-	HASH_ADD_KEYPTR(hh, s->model_by_name, m->fleet.name, strlen(m->fleet.name), m);
+	HASH_ADD_KEYPTR(hh, s->model_by_name, m->pool.name, strlen(m->pool.name), m);
 	if (!m->hh.tbl)
 		goto err2;
 	TAILQ_INSERT_TAIL(&s->models, m, link);
@@ -33,7 +33,7 @@ struct sched_model *sched_model_add(struct sched *s, const char *name, enum slo_
 err2:
 	predictor_free(m->predictor);
 err1:
-	model_fini(&m->fleet);
+	fleet_pool_fini(&m->pool);
 err0:
 	free(m);
 	return NULL;
@@ -43,7 +43,7 @@ void sched_model_free(struct sched_model *m)
 {
 	queue_fini(&m->queue);
 	predictor_free(m->predictor);
-	model_fini(&m->fleet);
+	fleet_pool_fini(&m->pool);
 	free(m);
 }
 
@@ -97,7 +97,7 @@ const struct sched_models *sched_models(const struct sched *s)
 
 struct deployment *sched_deployment_add(struct sched_model *m, const char *name)
 {
-	struct deployment *d = fleet_deployment_new(&m->fleet, name);
+	struct deployment *d = fleet_deployment_new(&m->pool, name);
 
 	if (!d)
 		return NULL;
@@ -170,7 +170,7 @@ struct seat *sched_seat_find(const struct sched_model *m, const struct server *s
 {
 	struct seat *seat = server->seats;
 
-	while (seat && seat->deployment->model != &m->fleet)
+	while (seat && seat->deployment->pool != &m->pool)
 		seat = seat->next_of_server;
 	return seat;
 }
@@ -216,7 +216,7 @@ void sched_deployments_order(struct sched *s, struct sched_model *m,
 {
 	if (tapped(s))
 		tap_order(s, m, order);
-	fleet_order(&m->fleet, order);
+	fleet_order(&m->pool, order);
 	queue_refresh(&m->queue);
 	sched_mark_dirty(s, m);
 }

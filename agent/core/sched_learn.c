@@ -19,7 +19,7 @@ static void changed(struct sched *s, struct sched_model *m)
 
 void sched_promise(struct sched *s, struct sched_model *m, const struct goal *promise)
 {
-	m->fleet.promise = *promise;
+	m->pool.promise = *promise;
 	changed(s, m);
 	if (tapped(s))
 		tap_promise(s, m);

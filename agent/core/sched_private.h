@@ -35,7 +35,7 @@ struct sched {
 
 static inline struct sched_model *sched_model_of(const struct deployment *d)
 {
-	return (struct sched_model *)((char *)d->model - offsetof(struct sched_model, fleet));
+	return (struct sched_model *)((char *)d->pool - offsetof(struct sched_model, pool));
 }
 
 static inline uint64_t sched_hash(const struct sched *s, const char *id, size_t len)

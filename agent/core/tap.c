@@ -35,9 +35,9 @@ static struct slo_event model_event(enum slo_event_kind kind, const struct sched
 {
 	return (struct slo_event){ .kind = kind,
 		                   .model = m->number,
-		                   .text = slice_of(m->fleet.name),
-		                   .order = m->fleet.orders,
-		                   .turn = m->fleet.turns };
+		                   .text = slice_of(m->pool.name),
+		                   .order = m->pool.orders,
+		                   .turn = m->pool.turns };
 }
 
 static struct slo_event deployment_event(enum slo_event_kind kind, const struct deployment *d)
@@ -72,7 +72,7 @@ static struct slo_event seat_event(enum slo_event_kind kind, const struct seat *
 
 static struct slo_event promise_event(const struct sched_model *m)
 {
-	const struct goal *g = &m->fleet.promise;
+	const struct goal *g = &m->pool.promise;
 
 	return (struct slo_event){ .kind = SLO_EVENT_PROMISE,
 		                   .model = m->number,
@@ -219,10 +219,10 @@ void tap_order(struct sched *s, const struct sched_model *m, struct deployment *
 	struct slo_event e = model_event(SLO_EVENT_ORDER, m);
 	int64_t before[SLO_DEPLOYMENTS_MAX];
 
-	for (size_t i = 0; i < m->fleet.deployments; i++)
+	for (size_t i = 0; i < m->pool.deployments; i++)
 		before[i] = order[i]->index;
 	e.list = before;
-	e.list_n = m->fleet.deployments;
+	e.list_n = m->pool.deployments;
 	tap_tell(s, &e);
 }
 
@@ -298,20 +298,20 @@ static void tell(const struct sched_tap *tap, struct slo_event e)
 }
 
 /* Seats are told in the order that they were given, over all deployments of the model. */
-static void tell_seats(const struct sched_tap *tap, const struct model *m)
+static void tell_seats(const struct sched_tap *tap, const struct pool *pool)
 {
 	const struct seat *next[SLO_DEPLOYMENTS_MAX];
 
-	for (size_t i = 0; i < m->deployments; i++)
-		next[i] = m->deployment[i]->seats;
+	for (size_t i = 0; i < pool->deployments; i++)
+		next[i] = pool->deployment[i]->seats;
 	for (;;) {
-		size_t first = m->deployments;
+		size_t first = pool->deployments;
 
-		for (size_t i = 0; i < m->deployments; i++)
+		for (size_t i = 0; i < pool->deployments; i++)
 			if (next[i] &&
-			    (first == m->deployments || next[i]->order < next[first]->order))
+			    (first == pool->deployments || next[i]->order < next[first]->order))
 				first = i;
-		if (first == m->deployments)
+		if (first == pool->deployments)
 			return;
 		tell(tap, seat_event(SLO_EVENT_SEAT, next[first]));
 		if (next[first]->slower > 1)
@@ -323,10 +323,10 @@ static void tell_seats(const struct sched_tap *tap, const struct model *m)
 static void tell_turns(const struct sched_tap *tap, const struct sched_model *m)
 {
 	/* As they stand in usable_seat[]: each finds its place and stays there. */
-	for (size_t i = 0; i < m->fleet.usable; i++)
-		tell(tap, seat_event(SLO_EVENT_SEAT_TURN, m->fleet.usable_seat[i]));
-	for (size_t i = 0; i < m->fleet.deployments; i++) {
-		const struct seat *seat = m->fleet.deployment[i]->seats;
+	for (size_t i = 0; i < m->pool.usable; i++)
+		tell(tap, seat_event(SLO_EVENT_SEAT_TURN, m->pool.usable_seat[i]));
+	for (size_t i = 0; i < m->pool.deployments; i++) {
+		const struct seat *seat = m->pool.deployment[i]->seats;
 
 		for (; seat; seat = seat->next)
 			if (!seat->server->usable)
@@ -347,10 +347,10 @@ static void tell_fleet(const struct sched *s, const struct sched_tap *tap)
 	}
 	TAILQ_FOREACH (m, &s->models, link) {
 		tell(tap, model_event(SLO_EVENT_MODEL, m));
-		if (m->fleet.promise.kind != GOAL_NONE)
+		if (m->pool.promise.kind != GOAL_NONE)
 			tell(tap, promise_event(m));
-		for (size_t i = 0; i < m->fleet.deployments; i++) {
-			const struct deployment *d = m->fleet.deployment[i];
+		for (size_t i = 0; i < m->pool.deployments; i++) {
+			const struct deployment *d = m->pool.deployment[i];
 
 			tell(tap, deployment_event(SLO_EVENT_DEPLOYMENT, d));
 			if (d->profile)
@@ -358,7 +358,7 @@ static void tell_fleet(const struct sched *s, const struct sched_tap *tap)
 			if (d->source != FLEET_GIVEN)
 				tell(tap, source_event(d));
 		}
-		tell_seats(tap, &m->fleet);
+		tell_seats(tap, &m->pool);
 	}
 }
 

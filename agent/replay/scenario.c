@@ -101,9 +101,9 @@ static struct deployment *deployment_of(struct replay *r, const struct scenario_
 
 	if (!m)
 		return NULL;
-	for (size_t i = 0; i < m->fleet.deployments; i++)
-		if (strcmp(m->fleet.deployment[i]->name, line->deployment) == 0)
-			return m->fleet.deployment[i];
+	for (size_t i = 0; i < m->pool.deployments; i++)
+		if (strcmp(m->pool.deployment[i]->name, line->deployment) == 0)
+			return m->pool.deployment[i];
 	return sched_deployment_add(m, line->deployment);
 }
 
@@ -140,7 +140,7 @@ static const struct seat *seat_in(const struct server *server, const struct depl
 {
 	const struct seat *seat = server->seats;
 
-	while (seat && seat->deployment->model != d->model)
+	while (seat && seat->deployment->pool != d->pool)
 		seat = seat->next_of_server;
 	return seat;
 }

@@ -1,12 +1,12 @@
-/* fleet.h - models, their deployments, and the servers these run on.
+/* fleet.h - the servers, and the pool of each model: its deployments and their seats.
  *
- *   model 1 ---- n deployment 1 ---- n seat n ---- 1 server
+ *   model 1 ---- 1 pool 1 ---- n deployment 1 ---- n seat n ---- 1 server
  *
- * A server may work for several models; it has one seat in each. Its ledger is one, so the load
- * of one model counts against the others. A server that is not usable keeps its ledger, and so
- * does one that lost its seats.
+ * A server may work for several models; it has one seat in the pool of each. Its ledger is one, so
+ * the load of one model counts against the others. A server that is not usable keeps its ledger,
+ * and so does one that lost its seats.
  *
- * Everything comes and goes at run time. Only seats, deployments and models point to a seat; a
+ * Everything comes and goes at run time. Only seats, deployments and pools point to a seat; a
  * request points to its server's ledger, so whoever frees a server waits until it is idle.
  *
  * The orders of seats are keyed by ledgers, and a server that thousands of models share changes
@@ -20,9 +20,9 @@
  *
  * Invariants (fleet_check):
  *  - a seat is in usable_seat[] if and only if its server is usable; then it is either in its
- *    deployment's load order and its model's count order, or on its deployment's `unsorted`;
+ *    deployment's load order and its pool's count order, or on its deployment's `unsorted`;
  *  - a sorted seat is told;
- *  - deployment.usable and model.usable count usable seats, model.seats all;
+ *  - deployment.usable and pool.usable count usable seats, pool.seats all;
  *  - the seats of a deployment are listed in ascending `order`. */
 #ifndef SLO_CORE_FLEET_H
 #define SLO_CORE_FLEET_H
@@ -41,7 +41,7 @@
 #define SLO_DEPLOYMENTS_MAX 32 /* of one model */
 
 struct deployment;
-struct model;
+struct pool;
 struct request;
 struct seat;
 LIST_HEAD(told_seats, seat);
@@ -95,7 +95,7 @@ struct seat {
 	struct seat *next_of_server;
 	struct seat *next, **at; /* of the deployment, in configuration order */
 	uint64_t turn;           /* when least-request chose it last, in choices */
-	uint64_t order;          /* in the model's configuration */
+	uint64_t order;          /* in the pool's configuration */
 	size_t index;            /* in usable_seat[], while usable */
 	struct latency_speed speed;
 	double slower; /* so many times a request weighs as much here as on the others; >= 1 */
@@ -114,7 +114,7 @@ enum fleet_source {
 #define FLEET_SOURCES 4
 
 struct deployment {
-	struct model *model;
+	struct pool *pool;
 	struct profile *profile; /* NULL: none yet */
 	enum fleet_source source;
 	struct latency_learner *learner; /* NULL: it does not learn */
@@ -126,13 +126,14 @@ struct deployment {
 	size_t usable;
 	slo_load recent; /* running mean of what its requests weigh */
 	bool recent_known;
-	uint32_t index; /* in model.deployment[] */
+	uint32_t index; /* in pool.deployment[] */
 	uint32_t said;  /* the shell's; the core does not look at it */
 	bool freed;     /* room appeared since the last decision round of the model */
 	char *name;
 };
 
-struct model {
+/* What a model is served by; sched_model (sched.h) joins it with the queue and the predictor. */
+struct pool {
 	struct goal promise; /* of all its requests that bring no target; GOAL_NONE: none */
 	struct deployment *deployment[SLO_DEPLOYMENTS_MAX];
 	size_t deployments;
@@ -145,13 +146,13 @@ struct model {
 };
 
 /* Constructors copy the name; NULL: out of memory, or too many deployments. */
-MUSTCHECK slo_err model_init(struct model *m, const char *name);
-void model_fini(struct model *m); /* its seats go, its servers stay */
-struct deployment *fleet_deployment_new(struct model *m, const char *name);
+MUSTCHECK slo_err fleet_pool_init(struct pool *pool, const char *name);
+void fleet_pool_fini(struct pool *pool); /* its seats go, its servers stay */
+struct deployment *fleet_deployment_new(struct pool *pool, const char *name);
 /* Its seats go, its servers stay; the deployments behind it move up. */
 void fleet_deployment_free(struct deployment *d);
-/* Puts the deployments of m into this order, which names each of them once. */
-void fleet_order(struct model *m, struct deployment *const *order);
+/* Puts the deployments into this order, which names each of them once. */
+void fleet_order(struct pool *pool, struct deployment *const *order);
 struct server *fleet_server_new(const char *name);
 void fleet_server_free(struct server *s); /* it has no seat */
 
@@ -163,7 +164,7 @@ static inline bool fleet_learned(const struct deployment *d)
 
 /* Seats s in d, behind all others. SLO_EINVAL: it has a seat in this model already; SLO_ENOMEM. */
 MUSTCHECK slo_err fleet_seat(struct deployment *d, struct server *s);
-/* Puts the seat behind all others of its model, in a deployment d of it. */
+/* Puts the seat behind all others of its pool, in a deployment d of it. */
 void fleet_move(struct seat *seat, struct deployment *d);
 void fleet_unseat(struct seat *seat); /* the seat is freed, its server stays */
 /* True if that changed anything. */
@@ -193,16 +194,16 @@ static inline uint32_t fleet_leases(const struct server *s)
 	return s->ledger.inflight - s->surplus_count;
 }
 
-/* What is told of changes from now on: every seat of the model. */
-void fleet_watch(struct model *m);
+/* What is told of changes from now on: every seat of the pool. */
+void fleet_watch(struct pool *pool);
 /* The least loaded usable server; NULL: none. */
 struct seat *fleet_emptiest_seat(struct deployment *d);
 /* The most loaded usable one with at most `most`, first configured among equals; or NULL. */
 struct seat *fleet_fullest_seat(struct deployment *d, slo_load most);
 /* The usable one with the fewest requests in flight; NULL: none. */
-struct seat *fleet_fewest_requests(struct model *m);
+struct seat *fleet_fewest_requests(struct pool *pool);
 
 /* Aborts when an invariant is broken; for tests and debug builds. */
-void fleet_check(const struct model *m);
+void fleet_check(const struct pool *pool);
 
 #endif

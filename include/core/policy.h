@@ -38,8 +38,8 @@ struct seat *policy_pick(enum slo_strategy s, struct deployment *d, slo_load loa
 
 /* The server of all deployments with the fewest requests in flight, equal ones in turn; NULL:
  * none is usable. */
-struct seat *policy_least_request(struct model *m);
+struct seat *policy_least_request(struct pool *pool);
 /* Any usable server of the model, all equally likely; NULL: none is usable. */
-struct seat *policy_random(const struct model *m, struct rng *rng);
+struct seat *policy_random(const struct pool *pool, struct rng *rng);
 
 #endif

@@ -75,7 +75,7 @@ struct head {
 };
 
 struct queue {
-	struct model *model;
+	struct pool *pool;
 	enum slo_late late;
 	struct size *size[QUEUE_BUCKETS];    /* NULL: no request has that size */
 	struct sizes spare;                  /* of no size now */
@@ -92,7 +92,7 @@ struct queue {
 	bool stale;      /* every request is to be ranked anew before the next candidate */
 };
 
-void queue_init(struct queue *q, struct model *model, enum slo_late late);
+void queue_init(struct queue *q, struct pool *pool, enum slo_late late);
 void queue_fini(struct queue *q); /* its requests are somebody else's */
 /* What becomes of late requests from now on; they are ranked and tried again. */
 void queue_set_late(struct queue *q, enum slo_late late);

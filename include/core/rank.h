@@ -34,10 +34,10 @@ static inline bool rank_open(const struct rank_option *option, size_t i, slo_nse
 
 /* Fills options (SLO_DEPLOYMENTS_MAX of them) with the deployments that have a usable server and
  * a rank, ascending rank, ties in configuration order. Returns how many. */
-size_t rank_options(const struct model *m, const struct request *r, struct rank_option *options);
+size_t rank_options(const struct pool *pool, const struct request *r, struct rank_option *options);
 
 /* Whether a deployment with a usable server and a target says throughput 0 for this request. */
-bool rank_infeasible(const struct model *m, const struct request *r);
+bool rank_infeasible(const struct pool *pool, const struct request *r);
 
 /* What one deployment charges for this request, target or not; 0 without a usable cell. */
 slo_load rank_load(const struct deployment *d, const struct request *r);

@@ -70,7 +70,7 @@ struct sched_conf sched_conf_default(void);
 
 /* Owned by the scheduler; others may read it. */
 struct sched_model {
-	struct model fleet;
+	struct pool pool;
 	struct queue queue;
 	struct predictor *predictor;
 	struct estimator estimator;

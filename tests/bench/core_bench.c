@@ -237,7 +237,7 @@ static struct figures shared(size_t models)
 		all[i] = sched_model_add(r.s, name, SLO_STRATEGY_SLO);
 		for (size_t d = 0; all[i] && d < DEPLOYMENTS; d++) {
 			struct deployment *dep = sched_deployment_add(all[i], "gpu");
-			struct server *server = all[0]->fleet.deployment[d]->seats->server;
+			struct server *server = all[0]->pool.deployment[d]->seats->server;
 
 			if (!dep || sched_profile_set(r.s, dep, profile_of(d, PER_SERVER)) ||
 			    sched_server_seat(r.s, dep, server) != SLO_OK)
@@ -312,7 +312,7 @@ static struct figures full_queue(size_t servers, enum slo_strategy strategy, dou
 static void weigh(struct rig *r, double per_server)
 {
 	for (size_t d = 0; d < DEPLOYMENTS; d++) {
-		struct deployment *dep = r->m->fleet.deployment[d];
+		struct deployment *dep = r->m->pool.deployment[d];
 
 		profile_free(dep->profile);
 		dep->profile = profile_of(d, per_server);

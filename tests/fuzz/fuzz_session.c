@@ -199,7 +199,7 @@ static void let_time_pass(struct program *g)
 
 static void operate(struct program *g)
 {
-	struct deployment *d = in.agent->models[0]->sched->fleet.deployment[0];
+	struct deployment *d = in.agent->models[0]->sched->pool.deployment[0];
 	struct seat *seat = d->seats;
 	uint8_t what = byte(g);
 

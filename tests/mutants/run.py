@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+#!/ usr / bin / python3
 """Do the tests notice? Makes one small change at a time to a copy of the core and runs the property
 test and the scenarios against it. Each change has to be caught.
 
@@ -15,7 +15,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# what goes wrong, file, line as it is, line as it becomes
+#what goes wrong, file, line as it is, line as it becomes
 MUTANTS = [
     ("a full server takes one more", "include/core/ledger.h",
      "load <= SLO_LOAD_ONE - used", "load <= SLO_LOAD_ONE"),
@@ -70,8 +70,8 @@ MUTANTS = [
      "\tfleet_deployment_free(d);\n\tqueue_deployment_removed(&m->queue);\n",
      "\tfleet_deployment_free(d);\n"),
     ("a new order of deployments is not looked at", "agent/core/sched_fleet.c",
-     "\tfleet_order(&m->fleet, order);\n\tqueue_refresh(&m->queue);\n",
-     "\tfleet_order(&m->fleet, order);\n"),
+     "\tfleet_order(&m->pool, order);\n\tqueue_refresh(&m->queue);\n",
+     "\tfleet_order(&m->pool, order);\n"),
     ("the waiting of a model that went are refused", "agent/core/sched_fleet.c",
      "r->reason = SLO_REASON_UNKNOWN_MODEL;", "r->reason = SLO_REASON_QUEUE_FULL;"),
     ("a profile that goes is not looked at", "agent/core/sched_fleet.c",

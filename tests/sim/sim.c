@@ -523,7 +523,7 @@ static void weigh(void *arg, const struct request *r)
 {
 	struct smallest *least = arg;
 	struct rank_option option[SLO_DEPLOYMENTS_MAX];
-	size_t n = rank_options(least->d->model, r, option);
+	size_t n = rank_options(least->d->pool, r, option);
 
 	for (size_t i = 0; i < n; i++)
 		if (option[i].deployment == least->d->index && !option[i].infeasible &&
@@ -546,8 +546,8 @@ static void sample_idle(struct sim *s)
 
 	if (s->conf->strategy->chooser != SIM_CORE || !policy_pulls(s->conf->strategy->core))
 		return;
-	for (size_t t = 0; t < m->fleet.deployments; t++)
-		s->usage[t].idle += is_idle(m, m->fleet.deployment[t]);
+	for (size_t t = 0; t < m->pool.deployments; t++)
+		s->usage[t].idle += is_idle(m, m->pool.deployment[t]);
 }
 
 /* Looks at the servers every second of the measured time, and at its end, before `now`. */

@@ -125,10 +125,10 @@ static inline void inproc_start(struct inproc *p)
 	MUST(p->daemon);
 	p->agent = p->daemon->agent;
 	for (size_t i = 0; i < p->agent->model_count; i++) {
-		struct model *fleet = &p->agent->models[i]->sched->fleet;
+		struct pool *pool = &p->agent->models[i]->sched->pool;
 
-		for (size_t d = 0; d < fleet->deployments; d++)
-			MUST(sched_profile_set(p->agent->sched, fleet->deployment[d],
+		for (size_t d = 0; d < pool->deployments; d++)
+			MUST(sched_profile_set(p->agent->sched, pool->deployment[d],
 			                       inproc_profile(1)) == SLO_OK);
 	}
 }

@@ -227,8 +227,8 @@ static slo_err quiet(struct player *p, const struct slo_event *e)
 		TAILQ_REMOVE(&s->dirty, m, dirty_link);
 		m->dirty = false;
 		m->queue.stale = false; /* the heads came after the fleet */
-		for (size_t i = 0; i < m->fleet.deployments; i++)
-			m->fleet.deployment[i]->freed = false;
+		for (size_t i = 0; i < m->pool.deployments; i++)
+			m->pool.deployment[i]->freed = false;
 	}
 	s->settled++;
 	s->conf.queue_limit = p->queue_limit;
@@ -287,8 +287,7 @@ static struct deployment *deployment_of(const struct player *p, const struct slo
 {
 	struct sched_model *m = player_model(p, e->model);
 
-	return m && e->deployment < m->fleet.deployments ? m->fleet.deployment[e->deployment]
-	                                                 : NULL;
+	return m && e->deployment < m->pool.deployments ? m->pool.deployment[e->deployment] : NULL;
 }
 
 static slo_err deployment(struct player *p, const struct slo_event *e)
@@ -297,7 +296,7 @@ static slo_err deployment(struct player *p, const struct slo_event *e)
 	struct deployment *d;
 	char *name;
 
-	if (!m || m->fleet.deployments == SLO_DEPLOYMENTS_MAX)
+	if (!m || m->pool.deployments == SLO_DEPLOYMENTS_MAX)
 		return SLO_EINVAL;
 	name = name_of(e);
 	d = name ? sched_deployment_add(m, name) : NULL;
@@ -311,7 +310,7 @@ static slo_err order(struct player *p, const struct slo_event *e)
 	struct sched_model *m = player_model(p, e->model);
 	uint64_t seen = 0;
 
-	if (!m || e->list_n != m->fleet.deployments)
+	if (!m || e->list_n != m->pool.deployments)
 		return SLO_EINVAL;
 	for (size_t i = 0; i < e->list_n; i++) {
 		int64_t before = e->list[i];
@@ -319,7 +318,7 @@ static slo_err order(struct player *p, const struct slo_event *e)
 		if (before < 0 || (uint64_t)before >= e->list_n || seen >> before & 1)
 			return SLO_EINVAL;
 		seen |= UINT64_C(1) << before;
-		sorted[i] = m->fleet.deployment[before];
+		sorted[i] = m->pool.deployment[before];
 	}
 	sched_deployments_order(p->sched, m, sorted);
 	return SLO_OK;
@@ -339,9 +338,9 @@ static slo_err seat(struct player *p, const struct slo_event *e)
 	struct server *server = player_server(p, e->server);
 
 	/* What is told later stands behind what was told before. */
-	if (!d || !server || e->order < d->model->orders || e->order == UINT64_MAX)
+	if (!d || !server || e->order < d->pool->orders || e->order == UINT64_MAX)
 		return SLO_EINVAL;
-	d->model->orders = e->order;
+	d->pool->orders = e->order;
 	return sched_server_seat(p->sched, d, server);
 }
 
@@ -383,13 +382,13 @@ static slo_err turn(struct player *p, const struct slo_event *e)
 	if (p->ready || !m)
 		return SLO_EINVAL;
 	if (e->kind == SLO_EVENT_MODEL_TURN) {
-		if (e->order < m->fleet.orders)
+		if (e->order < m->pool.orders)
 			return SLO_EINVAL;
-		m->fleet.orders = e->order;
-		m->fleet.turns = e->turn;
+		m->pool.orders = e->order;
+		m->pool.turns = e->turn;
 		return SLO_OK;
 	}
-	if (!at || e->count < 0 || (at->server->usable && (uint64_t)e->count >= m->fleet.usable))
+	if (!at || e->count < 0 || (at->server->usable && (uint64_t)e->count >= m->pool.usable))
 		return SLO_EINVAL;
 	fleet_seat_restore(at, e->turn, (size_t)e->count);
 	return SLO_OK;

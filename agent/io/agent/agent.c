@@ -341,8 +341,8 @@ static enum goal_kind deciding_target(const struct sched_model *m, const struct 
 {
 	enum goal_kind kind = GOAL_NONE;
 
-	for (size_t i = 0; i < m->fleet.deployments && kind == GOAL_NONE; i++)
-		kind = rank_goal(m->fleet.deployment[i], r).kind;
+	for (size_t i = 0; i < m->pool.deployments && kind == GOAL_NONE; i++)
+		kind = rank_goal(m->pool.deployment[i], r).kind;
 	return kind;
 }
 

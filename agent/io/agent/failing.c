@@ -97,7 +97,7 @@ static bool can_be_spared(const struct agent *a, const struct roster_server *s)
 	for (size_t i = 0; i < a->model_count; i++) {
 		const struct sched_model *m = a->models[i]->sched;
 
-		if (sched_seat_find(m, s->server) && m->fleet.usable - 1 < not_serving(a, m) + 1)
+		if (sched_seat_find(m, s->server) && m->pool.usable - 1 < not_serving(a, m) + 1)
 			return false;
 	}
 	return true;
@@ -185,7 +185,7 @@ void failing_relieve(struct agent *a)
 
 		next = TAILQ_NEXT(s, failing.link);
 		for (; seat; seat = seat->next_of_server)
-			needed |= seat->deployment->model->usable == 0;
+			needed |= seat->deployment->pool->usable == 0;
 		if (!needed || failing_may_serve(s))
 			continue;
 		s->failing.streak = 0;

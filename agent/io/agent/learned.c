@@ -29,12 +29,12 @@ bool learned_configure(struct agent *a)
 
 	for (size_t i = 0; i < a->model_count; i++) {
 		struct agent_model *m = a->models[i];
-		struct model *fleet = &m->sched->fleet;
+		struct pool *pool = &m->sched->pool;
 
-		if (!same_goal(&fleet->promise, &m->conf->promise))
+		if (!same_goal(&pool->promise, &m->conf->promise))
 			sched_promise(a->sched, m->sched, &m->conf->promise);
-		for (size_t k = 0; k < fleet->deployments; k++) {
-			struct deployment *d = fleet->deployment[k];
+		for (size_t k = 0; k < pool->deployments; k++) {
+			struct deployment *d = pool->deployment[k];
 			const struct config_deployment *conf = config_of(m, d);
 
 			if (conf)
@@ -64,7 +64,7 @@ const char *learned_source_name(enum fleet_source s)
 struct goal learned_goal(const struct deployment *d, const char **who)
 {
 	const struct slo_target none = { 0, 0, 0 };
-	struct goal g = d->model->promise;
+	struct goal g = d->pool->promise;
 
 	*who = "configuration";
 	if (g.kind == GOAL_NONE && d->profile) {
@@ -94,7 +94,7 @@ static void say(struct agent *a, slo_nsec now, const struct deployment *d)
 		[LATENCY_DOUBT_DRIFT] = "its servers became faster or slower",
 	};
 	const struct latency_learner *l = d->learner;
-	const char *model = d->model->name;
+	const char *model = d->pool->name;
 
 	if (d->source == FLEET_REFUTED && d->said < 32)
 		log_write(a->log, LOG_WARNING,
@@ -125,10 +125,10 @@ void learned_watch(struct agent *a, slo_nsec now)
 		return;
 	a->forced = changes;
 	for (size_t i = 0; i < a->model_count; i++) {
-		const struct model *fleet = &a->models[i]->sched->fleet;
+		const struct pool *pool = &a->models[i]->sched->pool;
 
-		for (size_t k = 0; k < fleet->deployments; k++) {
-			struct deployment *d = fleet->deployment[k];
+		for (size_t k = 0; k < pool->deployments; k++) {
+			struct deployment *d = pool->deployment[k];
 			uint32_t now_said = worth_saying(d);
 
 			if (now_said == d->said)
@@ -142,17 +142,17 @@ void learned_watch(struct agent *a, slo_nsec now)
 
 void learned_missed_target(struct agent *a, struct agent_model *m)
 {
-	const struct model *fleet = &m->sched->fleet;
+	const struct pool *pool = &m->sched->pool;
 	const char *who;
 
 	if (m->said_no_target)
 		return;
-	for (size_t i = 0; i < fleet->deployments; i++)
-		if (learned_goal(fleet->deployment[i], &who).kind != GOAL_NONE)
+	for (size_t i = 0; i < pool->deployments; i++)
+		if (learned_goal(pool->deployment[i], &who).kind != GOAL_NONE)
 			return;
 	m->said_no_target = true;
 	log_write(a->log, LOG_NOTICE,
 	          "model %s has no latency target, so its requests go by %s; state one in "
 	          "models.%s.slo, as {\"e2e\": \"30s\"}",
-	          fleet->name, policy_strategy_name(a->conf->routing.fallback), fleet->name);
+	          pool->name, policy_strategy_name(a->conf->routing.fallback), pool->name);
 }

@@ -45,9 +45,9 @@ static void report_doubts(struct agent *a, const struct deployment *d,
                           const struct slo_profile_doc *doc, const char *where, bool limited)
 {
 	struct profile_finding found[PROFILE_FINDINGS_MAX];
-	size_t count = profile_check(doc, d->model->promise.kind != GOAL_NONE, found);
+	size_t count = profile_check(doc, d->pool->promise.kind != GOAL_NONE, found);
 
-	if (!profile_notes_set(&a->profile_notes, d->model->name, d->name, found, count))
+	if (!profile_notes_set(&a->profile_notes, d->pool->name, d->name, found, count))
 		return;
 	for (size_t i = 0; i < count; i++)
 		say(a, limited, LOG_CAUSE_PROFILE_DOUBT, LOG_WARNING, "profile %s: %s", where,
@@ -176,7 +176,7 @@ bool agent_load_profile(struct agent *a, struct agent_model *m, struct deploymen
 		log_write(a->log, errno == ENOENT ? LOG_WARNING : LOG_ERR, "profile %s: %s%s", path,
 		          file_why(errno),
 		          d->profile ? "; the previous profile stays"
-		          : d->model->promise.kind != GOAL_NONE && fleet_learned(d)
+		          : d->pool->promise.kind != GOAL_NONE && fleet_learned(d)
 		              ? "; its times are learned"
 		              : "; without one its servers get only what falls back");
 		return errno == ENOENT;
@@ -199,10 +199,10 @@ size_t agent_load_profiles(struct agent *a)
 	for (f = a->files; f; f = f->hh.next)
 		f->wanted = false;
 	for (size_t i = 0; i < a->model_count; i++) {
-		struct model *fleet = &a->models[i]->sched->fleet;
+		struct pool *pool = &a->models[i]->sched->pool;
 
-		for (size_t d = 0; d < fleet->deployments; d++)
-			refused += !agent_load_profile(a, a->models[i], fleet->deployment[d]);
+		for (size_t d = 0; d < pool->deployments; d++)
+			refused += !agent_load_profile(a, a->models[i], pool->deployment[d]);
 	}
 	for (f = a->files; f; f = next) {
 		next = f->hh.next;

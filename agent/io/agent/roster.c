@@ -239,7 +239,7 @@ bool roster_seat_give(struct agent *a, const struct agent_model *m, struct deplo
 
 	if (err == SLO_ENOMEM)
 		log_write(a->log, LOG_ERR, "out of memory: server %s has no place in %s/%s", s->key,
-		          d->model->name, d->name);
+		          d->pool->name, d->name);
 	return err == SLO_OK;
 }
 
@@ -252,7 +252,7 @@ static struct deployment *pattern_place(const struct agent_model *m, const char 
 		for (size_t k = 0; k < d->server_count; k++)
 			if (config_is_pattern(d->servers[k]) &&
 			    fnmatch(d->servers[k], name, FNM_NOESCAPE) == 0)
-				return m->sched->fleet.deployment[i];
+				return m->sched->pool.deployment[i];
 	}
 	return NULL;
 }

@@ -71,11 +71,11 @@ static bool register_names(struct agent *a, struct agent_model *m)
 	return ok;
 }
 
-static struct deployment *find_deployment(const struct model *m, const char *name)
+static struct deployment *find_deployment(const struct pool *pool, const char *name)
 {
-	for (size_t i = 0; i < m->deployments; i++)
-		if (strcmp(m->deployment[i]->name, name) == 0)
-			return m->deployment[i];
+	for (size_t i = 0; i < pool->deployments; i++)
+		if (strcmp(pool->deployment[i]->name, name) == 0)
+			return pool->deployment[i];
 	return NULL;
 }
 
@@ -91,21 +91,21 @@ static bool is_configured(const struct config_model *conf, const struct deployme
 static bool arrange_deployments(struct agent *a, struct agent_model *m)
 {
 	struct deployment *order[SLO_DEPLOYMENTS_MAX];
-	struct model *fleet = &m->sched->fleet;
+	struct pool *pool = &m->sched->pool;
 	bool same = true;
 
-	for (size_t i = fleet->deployments; i-- > 0;)
-		if (!is_configured(m->conf, fleet->deployment[i]))
-			sched_deployment_remove(a->sched, fleet->deployment[i]);
+	for (size_t i = pool->deployments; i-- > 0;)
+		if (!is_configured(m->conf, pool->deployment[i]))
+			sched_deployment_remove(a->sched, pool->deployment[i]);
 	for (size_t i = 0; i < m->conf->deployment_count; i++) {
 		const char *name = m->conf->deployments[i].name;
 
-		order[i] = find_deployment(fleet, name);
+		order[i] = find_deployment(pool, name);
 		if (!order[i])
 			order[i] = sched_deployment_add(m->sched, name);
 		if (!order[i])
 			return false;
-		same = same && fleet->deployment[i] == order[i];
+		same = same && pool->deployment[i] == order[i];
 	}
 	if (!same)
 		sched_deployments_order(a->sched, m->sched, order);
@@ -147,13 +147,13 @@ static bool place_matching(struct agent *a, struct agent_model *m, struct deploy
 /* Every server that the model is to have is put behind those that it had; these then leave. */
 static bool arrange_servers(struct agent *a, struct agent_model *m)
 {
-	struct model *fleet = &m->sched->fleet;
-	uint64_t from = fleet->orders;
+	struct pool *pool = &m->sched->pool;
+	uint64_t from = pool->orders;
 	bool ok = true;
 
-	for (size_t i = 0; i < fleet->deployments; i++) {
+	for (size_t i = 0; i < pool->deployments; i++) {
 		const struct config_deployment *conf = &m->conf->deployments[i];
-		struct deployment *d = fleet->deployment[i];
+		struct deployment *d = pool->deployment[i];
 
 		for (size_t k = 0; k < conf->server_count; k++) {
 			struct roster_server *s;
@@ -167,8 +167,8 @@ static bool arrange_servers(struct agent *a, struct agent_model *m)
 			ok &= s && place(a, m, d, s);
 		}
 	}
-	for (size_t i = 0; i < fleet->deployments; i++) {
-		struct deployment *d = fleet->deployment[i];
+	for (size_t i = 0; i < pool->deployments; i++) {
+		struct deployment *d = pool->deployment[i];
 
 		while (d->seats && d->seats->order < from)
 			sched_seat_remove(a->sched, d->seats);
@@ -208,10 +208,10 @@ static bool arrange_models(struct agent *a, struct agent_model **models)
 	for (size_t i = 0; i < a->model_count; i++) {
 		struct agent_model *m = a->models[i];
 
-		if (config_of(a->conf, m->sched->fleet.name))
+		if (config_of(a->conf, m->sched->pool.name))
 			continue;
 		log_write(a->log, LOG_NOTICE, "model %s leaves, %zu requests are held for it",
-		          m->sched->fleet.name, m->sched->queue.length);
+		          m->sched->pool.name, m->sched->queue.length);
 		sched_model_remove(a->sched, m->sched);
 		roster_forget_model(&a->roster, m);
 		reqtrace_fini(&m->trace);

@@ -145,10 +145,10 @@ static bool is_last(const struct render_part *p)
 }
 
 /* The seat where the render stands, or the next one of the model; NULL: the model has no more. */
-static const struct seat *seat_at(struct render *r, const struct model *m)
+static const struct seat *seat_at(struct render *r, const struct pool *pool)
 {
-	for (; r->deployment < m->deployments; r->deployment++, r->in_deployment = 0) {
-		const struct seat *seat = m->deployment[r->deployment]->seats;
+	for (; r->deployment < pool->deployments; r->deployment++, r->in_deployment = 0) {
+		const struct seat *seat = pool->deployment[r->deployment]->seats;
 
 		for (size_t i = 0; seat && i < r->in_deployment; i++)
 			seat = seat->next;
@@ -161,13 +161,13 @@ static const struct seat *seat_at(struct render *r, const struct model *m)
 /* As many seats of the model as there is time for. True: it has no more. */
 static bool write_seats(struct render *r, const struct agent_model *m, slo_nsec until)
 {
-	const struct seat *seat = seat_at(r, &m->sched->fleet);
+	const struct seat *seat = seat_at(r, &m->sched->pool);
 
 	while (seat) {
 		r->part->seat(&r->page, m, seat);
 		r->page.seat++;
 		r->in_deployment++;
-		seat = seat->next ? seat->next : seat_at(r, &m->sched->fleet);
+		seat = seat->next ? seat->next : seat_at(r, &m->sched->pool);
 		if (clock_nsec() >= until)
 			return false;
 	}

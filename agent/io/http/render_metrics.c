@@ -194,8 +194,8 @@ static void of_deployment(struct page *p, const char *name, const struct agent_m
 
 static void learned_ends(struct page *p, const struct agent_model *m)
 {
-	for (size_t i = 0; i < m->sched->fleet.deployments; i++) {
-		const struct deployment *d = m->sched->fleet.deployment[i];
+	for (size_t i = 0; i < m->sched->pool.deployments; i++) {
+		const struct deployment *d = m->sched->pool.deployment[i];
 
 		if (!d->learner)
 			continue;
@@ -209,8 +209,8 @@ static void learned_ends(struct page *p, const struct agent_model *m)
 /* Each state has its series, which stays. */
 static void learned_state(struct page *p, const struct agent_model *m)
 {
-	for (size_t i = 0; i < m->sched->fleet.deployments; i++) {
-		const struct deployment *d = m->sched->fleet.deployment[i];
+	for (size_t i = 0; i < m->sched->pool.deployments; i++) {
+		const struct deployment *d = m->sched->pool.deployment[i];
 
 		for (int s = LATENCY_COLD; d->learner && s <= LATENCY_HOT; s++) {
 			char more[32];
@@ -225,8 +225,8 @@ static void learned_state(struct page *p, const struct agent_model *m)
 
 static void learned_error(struct page *p, const struct agent_model *m)
 {
-	for (size_t i = 0; i < m->sched->fleet.deployments; i++) {
-		const struct deployment *d = m->sched->fleet.deployment[i];
+	for (size_t i = 0; i < m->sched->pool.deployments; i++) {
+		const struct deployment *d = m->sched->pool.deployment[i];
 
 		if (!d->learner)
 			continue;
@@ -239,8 +239,8 @@ static void learned_error(struct page *p, const struct agent_model *m)
 
 static void learned_seconds(struct page *p, const struct agent_model *m)
 {
-	for (size_t i = 0; i < m->sched->fleet.deployments; i++) {
-		const struct deployment *d = m->sched->fleet.deployment[i];
+	for (size_t i = 0; i < m->sched->pool.deployments; i++) {
+		const struct deployment *d = m->sched->pool.deployment[i];
 
 		if (!d->learner)
 			continue;
@@ -254,8 +254,8 @@ static void learned_seconds(struct page *p, const struct agent_model *m)
 
 static void learned_headroom(struct page *p, const struct agent_model *m)
 {
-	for (size_t i = 0; i < m->sched->fleet.deployments; i++) {
-		const struct deployment *d = m->sched->fleet.deployment[i];
+	for (size_t i = 0; i < m->sched->pool.deployments; i++) {
+		const struct deployment *d = m->sched->pool.deployment[i];
 
 		if (d->learner)
 			of_deployment(p, "learned_headroom", m, d, "", d->force.rates.safety);

@@ -136,11 +136,11 @@ static json_t *learned_state(const struct deployment *d)
 /* What a request without a target of its own is to meet; null: nothing. */
 static json_t *target_state(const struct agent_model *m)
 {
-	const struct model *fleet = &m->sched->fleet;
+	const struct pool *pool = &m->sched->pool;
 
-	for (size_t i = 0; i < fleet->deployments; i++) {
+	for (size_t i = 0; i < pool->deployments; i++) {
 		const char *who;
-		struct goal g = learned_goal(fleet->deployment[i], &who);
+		struct goal g = learned_goal(pool->deployment[i], &who);
 
 		if (g.kind != GOAL_NONE)
 			return json_pack("{s:s, s:f, s:f, s:f, s:s}", "kind", goal_name(g.kind),
@@ -302,13 +302,13 @@ static void open_state(struct page *p)
 
 static void open_model(struct page *p, const struct agent_model *m)
 {
-	const struct model *fleet = &m->sched->fleet;
+	const struct pool *pool = &m->sched->pool;
 	json_t *profiles = json_object(), *targets = json_object(), *learned = json_object(),
 	       *name = json_string(m->conf->name);
 	json_t *state;
 
-	for (size_t i = 0; i < fleet->deployments; i++) {
-		const struct deployment *d = fleet->deployment[i];
+	for (size_t i = 0; i < pool->deployments; i++) {
+		const struct deployment *d = pool->deployment[i];
 
 		json_object_set_new(profiles, d->name,
 		                    profile_state(p->agent, p->sources->redis, m, d));

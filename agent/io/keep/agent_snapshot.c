@@ -38,7 +38,7 @@ static void write_model(struct snapshot_writer *w, slo_nsec now, const struct sc
                         struct learned *learned)
 {
 	struct snapshot_model out = {
-		.name = slice_of(m->fleet.name),
+		.name = slice_of(m->pool.name),
 		.input = mean_of(&m->estimator.input),
 		.json = mean_of(&m->estimator.json),
 		.stream = mean_of(&m->estimator.stream),
@@ -56,7 +56,7 @@ _Static_assert(SNAPSHOT_NUMBERS == LATENCY_NUMBERS && SNAPSHOT_BINS == LATENCY_E
 
 static void write_times(struct snapshot_writer *w, const struct deployment *d)
 {
-	struct snapshot_learned out = { .model = slice_of(d->model->name),
+	struct snapshot_learned out = { .model = slice_of(d->pool->name),
 		                        .deployment = slice_of(d->name) };
 	struct latency_memory memory = { 0 };
 
@@ -85,7 +85,7 @@ static void write_lease(struct snapshot_writer *w, slo_nsec to_unix, const struc
 	struct sched_lease l = lease_of(r);
 	struct snapshot_lease out = {
 		.id = { (const uint8_t *)l.id, l.id_len },
-		.model = slice_of(l.model->fleet.name),
+		.model = slice_of(l.model->pool.name),
 		.backend = backend_of(roster_server(l.server)),
 		.server = slice_of(l.server->name),
 		.load = l.load,
@@ -131,8 +131,8 @@ struct snapshot_writer *agent_snapshot_write(struct agent *a, slo_nsec now, stru
 			write_lease(w, written - now, r);
 	/* Last: an agent that does not know these records has read all others then. */
 	TAILQ_FOREACH (m, sched_models(a->sched), link)
-		for (size_t i = 0; i < m->fleet.deployments; i++)
-			write_times(w, m->fleet.deployment[i]);
+		for (size_t i = 0; i < m->pool.deployments; i++)
+			write_times(w, m->pool.deployment[i]);
 	if (snapshot_end(w, out) != SLO_OK)
 		goto err;
 	free(learned);
@@ -242,8 +242,8 @@ static bool read_times(struct agent *a, slo_nsec now, const struct snapshot_lear
 
 	memcpy(memory.number, in->number, sizeof(memory.number));
 	memcpy(memory.bin, in->bin, sizeof(memory.bin));
-	for (size_t i = 0; m && i < m->fleet.deployments; i++) {
-		struct deployment *d = m->fleet.deployment[i];
+	for (size_t i = 0; m && i < m->pool.deployments; i++) {
+		struct deployment *d = m->pool.deployment[i];
 
 		if (strlen(d->name) == in->deployment.len &&
 		    memcmp(d->name, in->deployment.p, in->deployment.len) == 0)

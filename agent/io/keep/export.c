@@ -167,10 +167,10 @@ size_t export_write(struct export *e, slo_nsec now)
 	size_t written = 0;
 
 	for (size_t i = 0; i < a->model_count; i++) {
-		const struct model *fleet = &a->models[i]->sched->fleet;
+		const struct pool *pool = &a->models[i]->sched->pool;
 
-		for (size_t k = 0; k < fleet->deployments; k++) {
-			const struct deployment *d = fleet->deployment[k];
+		for (size_t k = 0; k < pool->deployments; k++) {
+			const struct deployment *d = pool->deployment[k];
 			int err;
 
 			if (!d->learner || d->force.state == LATENCY_COLD)
@@ -181,7 +181,7 @@ size_t export_write(struct export *e, slo_nsec now)
 				log_limited(a->log, now, LOG_CAUSE_EXPORT, LOG_ERR,
 				            "the learned profile of %s/%s cannot be written to %s: "
 				            "%s",
-				            fleet->name, d->name, a->conf->export.dir,
+				            pool->name, d->name, a->conf->export.dir,
 				            file_why(err));
 		}
 	}

@@ -99,13 +99,13 @@ slo_err redis_profiles_build(struct redis_profiles *t, struct agent *a)
 	bool ok = true;
 
 	for (size_t i = 0; i < a->model_count; i++)
-		pairs += a->models[i]->sched->fleet.deployments;
+		pairs += a->models[i]->sched->pool.deployments;
 	*t = (struct redis_profiles){ .entry = calloc(pairs + 1, sizeof(struct redis_entry *)) };
 	for (size_t i = 0; i < a->model_count && t->entry; i++) {
-		struct model *fleet = &a->models[i]->sched->fleet;
+		struct pool *pool = &a->models[i]->sched->pool;
 
-		for (size_t d = 0; d < fleet->deployments && ok; d++)
-			ok = add(t, &old, a, a->models[i], fleet->deployment[d]);
+		for (size_t d = 0; d < pool->deployments && ok; d++)
+			ok = add(t, &old, a, a->models[i], pool->deployment[d]);
 	}
 	clear(&old);
 	if (t->entry && ok)

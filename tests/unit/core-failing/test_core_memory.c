@@ -143,7 +143,7 @@ static void a_deployment_without_memory_changes_nothing(void **state)
 		allocations_until_failure = n;
 		added = sched_deployment_add(m, "b") != NULL;
 		allocations_until_failure = -1;
-		assert_true(added == (m->fleet.deployments == 2));
+		assert_true(added == (m->pool.deployments == 2));
 		assert_true(added || n < 1000);
 		assert_true(!added || n > 5);
 		sched_check(s);

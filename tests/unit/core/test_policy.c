@@ -15,7 +15,7 @@
 
 /* Servers s0 and s1 in deployment a, s2 and s3 in b. */
 struct fixture {
-	struct model m;
+	struct pool m;
 	struct deployment *a, *b;
 	struct server *s[SERVERS];
 };
@@ -24,7 +24,7 @@ static int make(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	if (!f || model_init(&f->m, "m") != SLO_OK)
+	if (!f || fleet_pool_init(&f->m, "m") != SLO_OK)
 		return -1;
 	f->a = fleet_deployment_new(&f->m, "a");
 	f->b = fleet_deployment_new(&f->m, "b");
@@ -44,7 +44,7 @@ static int drop(void **state)
 	struct fixture *f = *state;
 
 	fleet_check(&f->m);
-	model_fini(&f->m);
+	fleet_pool_fini(&f->m);
 	for (int i = 0; i < SERVERS; i++)
 		fleet_server_free(f->s[i]);
 	free(f);
@@ -248,11 +248,11 @@ static void random_takes_every_usable_server_about_equally_often(void **state)
 static void a_server_of_two_models_has_one_ledger(void **state)
 {
 	struct fixture *f = *state;
-	struct model other;
+	struct pool other;
 	struct deployment *d;
 	struct charge c;
 
-	assert_int_equal(model_init(&other, "other"), SLO_OK);
+	assert_int_equal(fleet_pool_init(&other, "other"), SLO_OK);
 	d = fleet_deployment_new(&other, "a");
 	assert_int_equal(fleet_seat(d, f->s[0]), SLO_OK);
 	assert_int_equal(fleet_seat(d, f->s[0]), SLO_EINVAL);
@@ -268,7 +268,7 @@ static void a_server_of_two_models_has_one_ledger(void **state)
 	release(f, 0, c);
 	assert_int_equal(pick(SLO_STRATEGY_SLO, d, ONE), 0);
 	fleet_check(&other);
-	model_fini(&other);
+	fleet_pool_fini(&other);
 }
 
 static void a_charge_of_another_server_is_not_released_here(void **state)
@@ -284,14 +284,14 @@ static void a_charge_of_another_server_is_not_released_here(void **state)
 
 static void a_model_has_a_limit_of_deployments(void **state)
 {
-	struct model m;
+	struct pool m;
 
 	(void)state;
-	assert_int_equal(model_init(&m, "m"), SLO_OK);
+	assert_int_equal(fleet_pool_init(&m, "m"), SLO_OK);
 	for (int i = 0; i < SLO_DEPLOYMENTS_MAX; i++)
 		assert_non_null(fleet_deployment_new(&m, "d"));
 	assert_null(fleet_deployment_new(&m, "one more"));
-	model_fini(&m);
+	fleet_pool_fini(&m);
 }
 
 /* Against a search through all servers, over a long random life. */

@@ -15,7 +15,7 @@
 /* Deployment fast: 128 tokens weigh 1/8, 2048 a whole server; slow: a quarter and four times as
  * long. One server each. The target is 10 s end to end. */
 struct fixture {
-	struct model m;
+	struct pool m;
 	struct deployment *fast, *slow;
 	struct server *f1, *s1, *late;
 	struct queue q;
@@ -29,7 +29,7 @@ static int make(void **state)
 	const double in[] = { 128, 2048 }, tputs[] = { 8, 1 };
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	if (!f || model_init(&f->m, "m") != SLO_OK)
+	if (!f || fleet_pool_init(&f->m, "m") != SLO_OK)
 		return -1;
 	f->fast = fleet_deployment_new(&f->m, "fast");
 	f->slow = fleet_deployment_new(&f->m, "slow");
@@ -53,7 +53,7 @@ static int drop(void **state)
 	queue_fini(&f->q);
 	for (size_t i = 0; i < f->n; i++)
 		free(f->made[i]);
-	model_fini(&f->m);
+	fleet_pool_fini(&f->m);
 	fleet_server_free(f->f1);
 	fleet_server_free(f->s1);
 	fleet_server_free(f->late);

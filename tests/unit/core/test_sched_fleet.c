@@ -26,7 +26,7 @@ static void a_server_that_left_is_not_chosen_any_more(void **state)
 	routed(r, 0, "b", "s0");
 	submit(r, 0, "c");
 	quiet(r, 0);
-	assert_int_equal(r->m->fleet.seats, 1);
+	assert_int_equal(r->m->pool.seats, 1);
 	assert_null(sched_seat_find(r->m, r->server[1]));
 }
 

@@ -461,7 +461,7 @@ static void hangup(struct fixture *f)
 
 static int created(const struct fixture *f)
 {
-	return (int)profile_created(f->p.agent->models[0]->sched->fleet.deployment[0]->profile);
+	return (int)profile_created(f->p.agent->models[0]->sched->pool.deployment[0]->profile);
 }
 
 static void old_or_new_then_new(struct fixture *f)

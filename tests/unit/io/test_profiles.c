@@ -37,7 +37,7 @@ static int teardown(void **state)
 
 static struct deployment *deployment(const struct inproc *p)
 {
-	return p->agent->models[0]->sched->fleet.deployment[0];
+	return p->agent->models[0]->sched->pool.deployment[0];
 }
 
 /* What is said of it when it is read again, and what is in force then. */

@@ -407,7 +407,7 @@ static void a_reload_keeps_moves_and_takes_servers(void **state)
 	assert_int_equal(a2->server->ledger.inflight, 1);
 	assert_true(roster_is_leaving(server(r, "a1")));
 	assert_string_equal(place(r, "l1"), "l20");
-	assert_int_equal(m->sched->fleet.deployments, 1);
+	assert_int_equal(m->sched->pool.deployments, 1);
 	end(r, "q1");
 	end(r, "q2");
 	assert_null(server(r, "a1"));
@@ -423,16 +423,16 @@ static void a_reload_takes_the_order_of_the_file(void **state)
 				     "\"z\":{\"servers\":[\"z1\"]},"
 				     "\"a10\":{\"servers\":[\"a2\",\"a*\",\"a1\"]}}}}";
 	struct rig *r = *state;
-	const struct model *m;
+	const struct pool *pool;
 	const struct seat *seat;
 
 	configure(r, NAMED, true);
 	configure(r, turned, true);
 	VIEW(r, false, SLO_SERVER_UP, "a3");
 	configure(r, turned, true);
-	m = &r->a.models[0]->sched->fleet;
-	assert_string_equal(m->deployment[0]->name, "z");
-	seat = m->deployment[1]->seats;
+	pool = &r->a.models[0]->sched->pool;
+	assert_string_equal(pool->deployment[0]->name, "z");
+	seat = pool->deployment[1]->seats;
 	assert_string_equal(seat->server->name, "a2");
 	assert_string_equal(seat->next->server->name, "a1");
 	assert_string_equal(seat->next->next->server->name, "a3");
@@ -444,7 +444,7 @@ static void a_reload_takes_the_order_of_the_file(void **state)
 	          "{\"m\":{\"backend\":\"b\",\"deployments\":{"
 	          "\"a10\":{\"servers\":[\"a2\",\"a*\",\"a1\"]}}}}",
 	          true);
-	seat = m->deployment[0]->seats;
+	seat = pool->deployment[0]->seats;
 	assert_string_equal(seat->next->server->name, "a3");
 	assert_string_equal(seat->next->next->server->name, "a1");
 	assert_null(seat->next->next->next);
