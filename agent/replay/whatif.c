@@ -48,7 +48,8 @@ static int due_order(const struct ask *a, const struct ask *b)
 	return (a->index > b->index) - (a->index < b->index);
 }
 
-RB_GENERATE_INTERNAL(asks_by_due, ask, by_due, due_order, static inline)
+/* As in fleet.c: libbsd's RB_GENERATE_STATIC needs a macro that glibc's headers clash with. */
+RB_GENERATE_INTERNAL(asks_by_due, ask, by_due, due_order, static __attribute__((unused)))
 
 struct what_if {
 	const struct replay_options *opt;
