@@ -216,8 +216,9 @@ static void requests_of_a_process_that_ends_are_over_when_the_next_one_is_up(voi
 static void a_server_that_is_only_slow_keeps_its_requests(void **state)
 {
 	static const char *const reasons[] = {
-		"Layer4 timeout, check duration: 1001ms. 1 active and 0 backup servers left. 0 "
-		"sessions active, 0 requeued, 0 remaining in queue.",
+		/* In parentheses: one text over two lines. */
+		("Layer4 timeout, check duration: 1001ms. 1 active and 0 backup servers left. 0 "
+		 "sessions active, 0 requeued, 0 remaining in queue."),
 		"Layer7 wrong status, code: 503, info: \"Connection refused 0 sessions active,\"",
 		"Layer7 timeout, check duration: 1001ms.",
 	};

@@ -510,7 +510,7 @@ static void short_answers_do_not_make_long_ones_look_short(void **state)
 	for (int i = 0; i < 100; i++) {
 		char body[512];
 
-		snprintf(body, sizeof(body), "{%s%s", more[i % 4], STREAM + 1);
+		snprintf(body, sizeof(body), "{%s%s", more[i % 4], &STREAM[1]);
 		ask(f, "/v1/chat/completions", body);
 		end(f, "be=b" OK " bytes=1100 in=40 out=1");
 	}
@@ -526,14 +526,14 @@ static void several_answers_are_several_times_as_long(void **state)
 		ask(f, "/v1/chat/completions", STREAM);
 		end(f, "be=b" OK " bytes=61372");
 	}
-	snprintf(body, sizeof(body), "{\"n\":4,%s", STREAM + 1);
+	snprintf(body, sizeof(body), "{\"n\":4,%s", &STREAM[1]);
 	assert_int_equal(ask(f, "/v1/chat/completions", body)->output, 4 * 256);
 	end(f, "be=b" OK " bytes=245000");
 	assert_int_equal(predicted(f), 256);
-	snprintf(body, sizeof(body), "{\"n\":4,\"max_tokens\":10,%s", STREAM + 1);
+	snprintf(body, sizeof(body), "{\"n\":4,\"max_tokens\":10,%s", &STREAM[1]);
 	assert_int_equal(ask(f, "/v1/chat/completions", body)->output, 40);
 	end(f, "be=b" OK " bytes=9000");
-	snprintf(body, sizeof(body), "{\"min_tokens\":1000,%s", STREAM + 1);
+	snprintf(body, sizeof(body), "{\"min_tokens\":1000,%s", &STREAM[1]);
 	assert_int_equal(ask(f, "/v1/chat/completions", body)->output, 1000);
 	end(f, "");
 }
