@@ -36,7 +36,7 @@ static void ring_add(struct latency_ring *r, double ratio)
 
 static double ring_median(const struct latency_ring *r)
 {
-	double sorted[LATENCY_ROOM_RING];
+	double sorted[LATENCY_ROOM_RING] = { 0 }; /* of an empty ring: 0 */
 
 	for (unsigned i = 0; i < r->count; i++) {
 		unsigned at = i;
