@@ -33,6 +33,7 @@ struct rig {
 	uint64_t submitted;
 	uint64_t *running; /* ids of dispatched requests, in any order */
 	size_t count, cap;
+	bool teaches; /* ends tell their tokens */
 };
 
 struct figures {
@@ -179,9 +180,10 @@ static void submit(struct rig *r, enum slo_strategy strategy)
 
 static void end(struct rig *r, size_t i)
 {
-	static const struct sched_outcome outcome = {
-		.outcome = LESSON_ANSWERED, .input = -1, .output = -1, .bytes = -1
-	};
+	const struct sched_outcome outcome = { .outcome = LESSON_ANSWERED,
+		                               .input = r->teaches ? 300 : -1,
+		                               .output = r->teaches ? 100 : -1,
+		                               .bytes = -1 };
 	struct sched_end e;
 	const char *id = id_of(r->running[i]);
 
@@ -220,7 +222,7 @@ static struct figures empty_queue(size_t servers, enum slo_strategy strategy, do
 
 /* As many models over the same eight servers, as LoRA adapters are: arrival, decision and end of a
  * request for any of them. */
-static struct figures shared(size_t models)
+static struct figures shared(size_t models, enum fleet_source source)
 {
 	static int64_t samples[SAMPLES];
 	struct sched_model **all = calloc(models, sizeof(struct sched_model *));
@@ -246,6 +248,10 @@ static struct figures shared(size_t models)
 		if (!all[i])
 			die("out of memory");
 	}
+	r.teaches = source != FLEET_GIVEN;
+	for (size_t d = 0; d < DEPLOYMENTS; d++)
+		if (sched_source_set(r.s, r.m->fleet.deployment[d], source, 50000) != SLO_OK)
+			die("out of memory");
 	for (size_t i = 0; i < SAMPLES; i++) {
 		int64_t t;
 
@@ -359,7 +365,7 @@ static struct figures in_vain(size_t servers)
 int main(void)
 {
 	static const size_t models[] = { 1, 5, 1000, 5000 };
-	struct figures f[2][STRATEGIES][FLEETS], vain, many[4];
+	struct figures f[2][STRATEGIES][FLEETS], vain, many[4], told, learned;
 	double server_bytes = 0, request_bytes = 0, unused;
 
 	make_ids();
@@ -371,7 +377,9 @@ int main(void)
 		}
 	vain = in_vain(1000);
 	for (size_t i = 0; i < 4; i++)
-		many[i] = shared(models[i]);
+		many[i] = shared(models[i], FLEET_GIVEN);
+	told = shared(1, FLEET_AUTO);
+	learned = shared(1, FLEET_LEARNED);
 	for (int q = 0; q < 2; q++) {
 		printf("\nns per decision, median / p99, %d deployments, %s\n%-16s", DEPLOYMENTS,
 		       q ? "100,000 waiting in 400 buckets" : "queue empty", "servers");
@@ -387,6 +395,9 @@ int main(void)
 	}
 	printf("\n10,000 servers with 100,000 waiting against 10 with none, slo: %.2f\n",
 	       f[1][0][FLEETS - 1].median / f[0][0][0].median);
+	printf("a request and an end that teaches beside a profile: %.0f / %.0f ns, in its place: "
+	       "%.0f / %.0f ns\n",
+	       told.median, told.p99, learned.median, learned.p99);
 	for (size_t i = 0; i < 4; i++)
 		printf("a request and an end, 8 servers, %zu models on them: %.0f / %.0f ns\n",
 		       models[i], many[i].median, many[i].p99);

@@ -1,0 +1,205 @@
+#!/usr/bin/python3
+"""Can the daemon do without profiles? Runs slo-sim with learned times and writes LEARNED.md.
+
+    learned.py --build DIR [--out DIR] [--seeds N] [--first SEED]
+
+--build is where slo-sim and slo-profile were built (build/release). Seeds are others than those of
+experiment.py, on which the learner was never tuned.
+"""
+import argparse
+import concurrent.futures
+import csv
+import math
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from runs import MODES
+
+HEAD = """# Learned times
+
+Written by `make experiment`; do not edit. `slo-sim -p learned`: no profile anywhere, a promise of 0.05 s
+per token. *told*: the size of the KV cache is configured; *found*: it is not. Seeds {first} to {last}, on which
+nothing was tuned; 600 s each, the first minute counts. Mean (lowest to highest) over the seeds.
+"""
+PUBLISHED = """
+*measured*: strategy slo with a profile from `slo-profile`, h 1. *R500* and *R2000*: P99 of the s/token of what arrives
+in the 60 s after the 500th and the 2000th end, divided by that of the run with the measured profile.
+*worst minute*: SLO met in the worst minute, less that of least-request in the same minute.
+"""
+ERRORS = """
+Median of |actual / predicted - 1| of the hundred ends that follow so many ends of that type.
+"""
+HARM = """
+SLO met, and how it compares with least-request: the worst 5 minutes of a run, in points.
+"""
+FLEETS = (
+    ("l20=2,a100-80=1, load 0.9", ("-f", "l20=2,a100-80=1", "-l", "0.9")),
+    ("a10=4,h100=1, load 1.6", ("-f", "a10=4,h100=1", "-l", "1.6")),
+    ("l20=5 only, load 1.1", ("-f", "l20=5", "-l", "1.1")),
+    ("azure-conv:8", ("-w", "azure-conv:8")),
+    ("azure-code:8", ("-w", "azure-code:8")),
+    ("sharegpt-vllm:16", ("-w", "sharegpt-vllm:16")),
+    ("bursts 3x30/150", ("--burst", "3x30/150")),
+    ("A10 at half speed, 180 to 400 s", ("--slow", "a10:0.5@180-400")),
+    ("one L20 at half speed, 180 to 400 s", ("--slow", "l20/2:0.5@180-400")),
+    ("one L20 hangs, 180 to 200 s", ("--slow", "l20/2:0.001@180-200")),
+    ("30 % of the prompts cached", ("--cached", "0.3")),
+    ("ends tell bytes only", ("--bytes",)),
+    ("prompts misestimated, sd 0.5", ("--input-error", "0.5")),
+    ("all is forgotten at 200 s", ("--forget", "200")),
+)
+ENDS = (20, 50, 200, 1000)
+
+
+class Requests:
+    """Those of one run, in order of arrival."""
+
+    def __init__(self, rows):
+        self.rows = rows
+        for r in rows:
+            r["t"], r["met"], r["ends"] = float(r["t"]), int(r["met"]), int(r["ends"])
+
+    def between(self, start, end):
+        return Requests.of([r for r in self.rows if start <= r["t"] < end])
+
+    @classmethod
+    def of(cls, rows):
+        new = cls([])
+        new.rows = rows
+        return new
+
+    def met(self):
+        return 100 * statistics.fmean(r["met"] for r in self.rows) if self.rows else 100.0
+
+    def p99(self):
+        values = sorted(float(r["tpat"]) for r in self.rows if r["end"] == "served")
+        return values[math.ceil(0.99 * len(values)) - 1] if values else math.nan
+
+    def moment_of(self, ends):
+        """When so many had ended."""
+        moments = sorted(r["t"] + float(r["e2e"]) for r in self.rows if r["end"] == "served")
+        return moments[ends] if ends < len(moments) else None
+
+    def errors(self, gpu, ends):
+        values = [abs(float(r["ratio"]) - 1) for r in self.rows
+                  if r["gpu"] == gpu and ends <= r["ends"] < ends + 100]
+        return statistics.median(values) if len(values) > 20 else None
+
+    def below(self, other, width, step):
+        """The worst window, in points of SLO met less the other's."""
+        last = max(r["t"] for r in other.rows)
+        starts = range(0, max(1, int(last) - width + 1), step)
+        return min(self.between(s, s + width).met() - other.between(s, s + width).met() for s in starts)
+
+
+class Lab:
+    def __init__(self, binaries, work, seeds):
+        self.binaries, self.work, self.seeds = pathlib.Path(binaries), pathlib.Path(work), seeds
+        self.pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+
+    def command(self, name, *args):
+        argv = [str(self.binaries / name), *map(str, args)]
+        p = subprocess.run(argv, capture_output=True, text=True)
+        if p.returncode != 0:
+            raise SystemExit(f"{' '.join(argv)}: {p.stderr}")
+
+    def measure(self, mode, seed):
+        folder = self.work / "measured" / mode / str(seed)
+        if not folder.exists():
+            self.command("slo-profile", "--mode", mode, "--seed", seed, "--created", 1, "--headroom", "1,0.9",
+                         "--output", folder)
+        return folder
+
+    def one(self, strategy, mode, seed, kv, options):
+        profiles = () if strategy == "least-request" else ("-p", "learned", "--kv", kv) if kv else (
+            "-p", self.measure(mode, seed), "--headroom", "1")
+        with tempfile.NamedTemporaryFile(suffix=".csv", dir=self.work) as f:
+            self.command("slo-sim", "-S", strategy, "--mode", mode, "-s", seed, "--warm-up", 0, *profiles,
+                         *options, "--json", os.devnull, "--dump", f.name)
+            with open(f.name, encoding="ascii", newline="") as rows:
+                return Requests(list(csv.DictReader(rows)))
+
+    def run(self, strategy, mode, kv=None, options=()):
+        """A run for each seed."""
+        return list(self.pool.map(lambda seed: self.one(strategy, mode, seed, kv, options), self.seeds))
+
+
+def spread(values, digits):
+    values = [v for v in values if v is not None and not math.isnan(v)]
+    if not values:
+        return "-"
+    return (f"{statistics.fmean(values):.{digits}f} "
+            f"({min(values):.{digits}f} to {max(values):.{digits}f})")
+
+
+def published(lab):
+    text = "\n## The published setting\n" + PUBLISHED
+    text += ("\n| engine | cache | SLO met | measured | least-request | P99 | measured | R500 | R2000 "
+             "| worst minute |\n|---|---|---|---|---|---|---|---|---|---|\n")
+    errors = "\n## Errors of predictions\n" + ERRORS
+    errors += "\n| engine | cache | GPU | " + " | ".join(map(str, ENDS)) + " |\n|---|---|---" + "|---" * len(ENDS) + "|\n"
+    for mode in MODES:
+        given, least = lab.run("slo", mode), lab.run("least-request", mode)
+        for kv in ("told", "learned"):
+            learned = lab.run("slo", mode, kv)
+            ratios = []
+            for ends in (500, 2000):
+                at = [run.moment_of(ends) for run in learned]
+                ratios.append(spread([a.between(t, t + 60).p99() / g.between(t, t + 60).p99()
+                                      for a, g, t in zip(learned, given, at) if t is not None], 2))
+            row = [mode, "found" if kv == "learned" else kv, spread([r.met() for r in learned], 2),
+                   spread([r.met() for r in given], 2), spread([r.met() for r in least], 2),
+                   spread([r.p99() for r in learned], 4), spread([r.p99() for r in given], 4), *ratios,
+                   spread([a.below(b, 60, 60) for a, b in zip(learned, least)], 2)]
+            text += "| " + " | ".join(row) + " |\n"
+            for gpu in ("a10", "l20"):
+                cells = []
+                for ends in ENDS:
+                    found = [v for v in (r.errors(gpu, ends) for r in learned) if v is not None]
+                    cells.append(f"{100 * statistics.fmean(found):.1f} %" if found else "-")
+                errors += f"| {mode} | {row[1]} | {gpu} | " + " | ".join(cells) + " |\n"
+    return text + errors
+
+
+def others(lab):
+    text = "\n## Other fleets, other traffic, harm\n" + HARM
+    text += "\n| setting | least-request | told | worst 5 min | found | worst 5 min |\n|---|---|---|---|---|---|\n"
+    for name, options in FLEETS:
+        least = lab.run("least-request", MODES[0], options=options)
+        row = [name, spread([r.met() for r in least], 2)]
+        for kv in ("told", "learned"):
+            learned = lab.run("slo", MODES[0], kv, options)
+            row += [spread([r.met() for r in learned], 2),
+                    spread([a.below(b, 300, 30) for a, b in zip(learned, least)], 2)]
+        text += "| " + " | ".join(row) + " |\n"
+    for factor in ("0.5", "2"):
+        least = lab.run("least-request", MODES[0])
+        learned = lab.run("slo", MODES[0], "x" + factor)
+        text += (f"| the cache is told as {factor} of its size | {spread([r.met() for r in least], 2)} | "
+                 f"{spread([r.met() for r in learned], 2)} | "
+                 f"{spread([a.below(b, 300, 30) for a, b in zip(learned, least)], 2)} | | |\n")
+    return text
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", required=True, type=pathlib.Path)
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parent)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=201)
+    args = parser.parse_args()
+    work = args.build / "experiment" / "learned"
+    work.mkdir(parents=True, exist_ok=True)
+    lab = Lab(args.build / "tests/sim", work, range(args.first, args.first + args.seeds))
+    text = HEAD.format(first=args.first, last=args.first + args.seeds - 1) + published(lab) + others(lab)
+    (args.out / "LEARNED.md").write_text(text)
+    print(args.out / "LEARNED.md")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
