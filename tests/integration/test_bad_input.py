@@ -72,7 +72,7 @@ class WithAgent(unittest.TestCase):
         answer = self.good.route(name)
         self.assertEqual("route", answer["verdict"])
         self.assertIn(answer["server"], self.agent.fleet)
-        self.agent.ends(name)  # read in its own time: what is counted later must not depend on it
+        self.agent.ends(name, srv=answer["server"])  # read in its own time: what is counted later must not depend on it
         self.agent.until(lambda: self.agent.dispatched() <= before, f"{name} is closed")
 
     def assert_disconnected(self, peer, status, text):

@@ -96,10 +96,10 @@ class AgentAlone(Lab):
             s.send(data)
         return name
 
-    def ends(self, *ids):
+    def ends(self, *ids, **values):
         """The end lines of requests, on a connection of their own."""
         with self.event_connection() as s:
-            s.sendall(b"".join(end_line(i) for i in ids))
+            s.sendall(b"".join(end_line(i, **values) for i in ids))
 
     def until(self, condition, what, seconds=60):
         return wait_for(condition, what, seconds * PATIENCE)
