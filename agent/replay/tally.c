@@ -39,6 +39,7 @@ bool tally_decision(struct tally *t, enum slo_verdict verdict, enum slo_reason r
 	return true;
 }
 
+/* The load until now counts; from now on it is what the ledger says. */
 static void account(struct tally_server *s, slo_nsec now)
 {
 	if (now > s->since)

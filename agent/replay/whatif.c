@@ -94,6 +94,7 @@ static bool ask_name(struct what_if *w, struct ask *a)
 	return a->hh.tbl != NULL;
 }
 
+/* In the order of the records; in the second run it is found there again. NULL: out of memory. */
 static struct ask *ask_new(struct what_if *w, const struct slo_event *e)
 {
 	size_t cap = w->ask_cap ? 2 * w->ask_cap : 1024;
@@ -163,6 +164,7 @@ static void ask_not_due(struct what_if *w, struct ask *a)
 
 /* both runs */
 
+/* The load of that server may have changed. False: out of memory. */
 static bool look_at(struct what_if *w, const struct server *server)
 {
 	return !server || tally_load(w->run, w->now, server);
@@ -322,6 +324,7 @@ static bool learn(struct what_if *w, const struct slo_event *e)
 
 /* as it would have been */
 
+/* What the other strategy decided about a request: if it was placed, its end is due. */
 static bool answer(struct what_if *w, const struct sched_action *act)
 {
 	const struct request *r = act->request;
@@ -388,6 +391,7 @@ static bool advance(struct what_if *w, slo_nsec t)
 	return true;
 }
 
+/* A recorded arrival, to be decided anew. */
 static bool submit(struct what_if *w, const struct slo_event *e, struct ask *a)
 {
 	struct sched_request req = {
@@ -439,6 +443,7 @@ static bool leave(struct what_if *w, const struct slo_event *e)
 	return end(w, a);
 }
 
+/* Requests that waited or ran when the recording began are taken over as they were. */
 static bool arrive(struct what_if *w, const struct slo_event *e)
 {
 	struct ask *a = w->asks[w->ask_at++];
@@ -510,6 +515,7 @@ static bool play_once(struct what_if *w, int run,
 	return true;
 }
 
+/* Both runs, and the table. */
 static bool compare(struct what_if *w)
 {
 	if (!play_once(w, 0, learn))

@@ -134,6 +134,7 @@ static size_t find_field(const uint8_t *p, const uint8_t *end, size_t next, cons
 	return FIELDS;
 }
 
+/* The value of a field into its place in e. */
 static const uint8_t *take_value(const uint8_t *p, const uint8_t *end, const struct field *f,
                                  struct endline *e)
 {

@@ -98,6 +98,7 @@ static struct slice next_field(struct fields *f)
 	return (struct slice){ from, (size_t)(to - from) };
 }
 
+/* Where the columns are. SLO_EPROTO: one that is needed is missing. */
 static slo_err read_header(struct haproxy_stat *p)
 {
 	static const char *const names[HAPROXY_COLS] = {
@@ -124,6 +125,7 @@ static slo_err read_header(struct haproxy_stat *p)
 	return SLO_ESHORT;
 }
 
+/* SLO_ESHORT: the row is not about a server. */
 static slo_err read_row(struct haproxy_stat *p, struct haproxy_item *out)
 {
 	struct slice field[HAPROXY_COLS] = { { NULL, 0 } };

@@ -11,6 +11,7 @@
  * nothing that no server could hold. */
 #include "wire/profile_check.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,7 +50,10 @@ __attribute__((format(printf, 3, 4))) static void find(struct check *c, const ch
 
 static size_t cells(const struct slo_profile_doc *doc)
 {
-	return doc->rows * doc->cols;
+	size_t n = doc->rows * doc->cols;
+
+	assert(doc->cols > 0 && n > 0);
+	return n;
 }
 
 /* A cell that the scheduler can use: its throughput and its mean are known. */
@@ -75,6 +79,7 @@ static bool has_target(const struct slo_profile_doc *doc)
 	return doc->slo_e2e > 0 || doc->slo_ttft > 0 || doc->slo_tpot > 0 || doc->slo_tpat > 0;
 }
 
+/* A name that is not known is often why there is no target. */
 static void check_names(struct check *c)
 {
 	const struct slo_profile_doc *doc = c->doc;
@@ -164,24 +169,35 @@ static bool requests_held(const struct slo_profile_doc *doc, double *median, dou
 /* Whether longer answers seem to make a server faster: of shorter and longer ones with the same
  * prompt, which cells say so. Where prompts are longer than answers these cost little, and noise
  * could say so too. */
+static bool rises_in_column(const struct slo_profile_doc *doc, size_t col, size_t *shorter,
+                            size_t *longer)
+{
+	bool found = false;
+
+	for (size_t row = 0; row < doc->rows; row++) {
+		size_t i = row * doc->cols + col;
+		double output = doc->output_axis[row];
+
+		if (!(doc->tputs[i] > 0))
+			continue;
+		if (!found)
+			*shorter = i;
+		found = true;
+		if (output < doc->input_axis[col] ||
+		    output < OUTPUT_GROWTH * output_of(doc, *shorter) ||
+		    doc->tputs[i] <= RISE * doc->tputs[*shorter])
+			continue;
+		*longer = i;
+		return true;
+	}
+	return false;
+}
+
 static bool throughput_rises(const struct slo_profile_doc *doc, size_t *shorter, size_t *longer)
 {
-	for (size_t col = 0; col < doc->cols; col++) {
-		size_t first = cells(doc);
-
-		for (size_t i = col; i < cells(doc); i += doc->cols) {
-			if (!(doc->tputs[i] > 0))
-				continue;
-			first = first < cells(doc) ? first : i;
-			if (output_of(doc, i) < input_of(doc, i) ||
-			    output_of(doc, i) < OUTPUT_GROWTH * output_of(doc, first) ||
-			    doc->tputs[i] <= RISE * doc->tputs[first])
-				continue;
-			*shorter = first;
-			*longer = i;
+	for (size_t col = 0; col < doc->cols; col++)
+		if (rises_in_column(doc, col, shorter, longer))
 			return true;
-		}
-	}
 	return false;
 }
 
@@ -290,6 +306,7 @@ static struct comparison compare(const struct slo_profile_doc *doc, double targe
 	return r;
 }
 
+/* Throughput above 0 says that the cell meets the target, so its mean cannot be beyond it. */
 static void check_target(struct check *c, const char *name, double target,
                          double (*mean)(const struct slo_profile_doc *, size_t))
 {
@@ -316,6 +333,7 @@ static void check_target(struct check *c, const char *name, double target,
 		    name, target, SLACK_MAX);
 }
 
+/* The first token comes before the last. */
 static void check_ttft(struct check *c)
 {
 	const struct slo_profile_doc *doc = c->doc;

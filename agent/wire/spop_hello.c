@@ -107,6 +107,7 @@ static bool has_version_2(struct slice list)
 	return false;
 }
 
+/* Known ones; HAProxy may have others. */
 static void read_capabilities(struct slice list, struct spop_hello *h)
 {
 	struct slice item;
@@ -120,6 +121,7 @@ static void read_capabilities(struct slice list, struct spop_hello *h)
 	}
 }
 
+/* In the order of the specification: the first thing that is wrong is told. */
 static enum spop_status judge(const struct offer *o)
 {
 	if (!o->versions.p)
