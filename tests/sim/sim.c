@@ -311,7 +311,7 @@ static bool is_slow(const struct sim *s, const struct sim_slow *slow,
 /* As an agent that starts again without a snapshot knows it. */
 static void forget(struct sim *s, slo_nsec now, struct deployment *d)
 {
-	struct latency_memory nothing;
+	struct latency_memory nothing = { 0 };
 	struct latency_learner fresh;
 	slo_err err;
 

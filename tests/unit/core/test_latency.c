@@ -475,7 +475,7 @@ static void predictions_that_are_forgotten_too_early(void **state)
 static void what_was_learned_outlives_its_learner(void **state)
 {
 	struct latency_learner l, again;
-	struct latency_memory m;
+	struct latency_memory m = { 0 };
 	struct rng rng;
 	slo_nsec now = 0;
 
@@ -498,7 +498,7 @@ static void absurd_memories_are_refused(void **state)
 {
 	static const double absurd[] = { NAN, INFINITY, -1e300, -1, 1e300 };
 	struct latency_learner l;
-	struct latency_memory good, m;
+	struct latency_memory good = { 0 }, m;
 
 	(void)state;
 	latency_learner_init(&l, 0);
