@@ -3,8 +3,8 @@
  * (wire/file/record.h).
  *
  * Servers and models go by numbers, given in order of appearance and never twice; 0 is none.
- * Deployments go by their index in the model. Which members an event has, record.c lists; the
- * others are 0. */
+ * Deployments go by their index in the model. Which members an event has, stands in
+ * wire/file/record_members.c; the others are 0. */
 #ifndef SLO_SLO_EVENT_H
 #define SLO_SLO_EVENT_H
 

@@ -1,4 +1,14 @@
-/* The decision for one request: the rules of rank, capacity and fallback, in their order. */
+/* The decision for one request.
+ *
+ *   decide_ranked()   for a strategy that waits: of the deployments in which the request can be in
+ *                     time, the one with most slack first; in it a server that has room. None has
+ *                     room: no answer yet
+ *   decide_at_once()  for one that does not wait: the same order, but room or not
+ *   decide_timeout(), decide_let_go()   it has waited for too long, or the process ends
+ *
+ * A request that nothing ranks (its model has no profile, or it has no target) falls back to any
+ * server by `fallback`. One whose target no deployment could ever keep is refused, or falls back,
+ * by `infeasible`. */
 #include "sched_private.h"
 
 static void answer(slo_nsec now, const struct request *r, enum slo_verdict verdict,

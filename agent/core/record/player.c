@@ -1,3 +1,21 @@
+/* How a recording becomes a scheduler again.
+ *
+ * The player is told the events of a tap (tap.h) in their order, and repeats each by the call that
+ * caused it: SUBMIT by sched_submit(), USABLE by sched_server_usable(). It copies no decision: STEP
+ * and DECISION only make the scheduler step, and whoever plays compares its answer with the
+ * recorded one. So a change of the code that changes decisions shows as the first that differs.
+ *
+ *   START ... QUIET     the state of the moment when the recording began (`ready` is false). It is
+ *                       built by the same calls and then put right: what a request that waited had
+ *                       been tried with (TRIED), the turns of servers, the limit of the queue
+ *   everything behind   what happened then (`ready`)
+ *
+ * Some events are of one half only: no decision may come before QUIET, no TRIED behind it.
+ *
+ * The file may be forged. So each event is checked before it is done, with all that the scheduler's
+ * calls take for granted of their callers: what a number stands for, ranges, no id twice, a time
+ * that does not overflow. What makes no sense is SLO_EINVAL and ends the play; it must never break
+ * an invariant of the core. */
 #include "core/record/player.h"
 
 #include <stdlib.h>
@@ -12,18 +30,19 @@
 #define TIME_MAX (INT64_C(1) << 60)
 #define NAME_MAX 65535
 
+/* What a number of the recording stands for: a model or a server, the other is NULL. */
 struct entry {
 	UT_hash_handle hh;
 	uint64_t number;
-	struct sched_model *model; /* or else */
+	struct sched_model *model;
 	struct server *server;
 };
 
 struct player {
 	struct sched *sched;
 	struct entry *entries;
-	bool ready;         /* the state is complete */
-	size_t queue_limit; /* in force from then on */
+	bool ready;         /* QUIET came: the state is complete */
+	size_t queue_limit; /* the recorded one; until QUIET none is in force */
 	slo_nsec now;       /* of the start */
 };
 
@@ -165,6 +184,7 @@ static slo_err config(struct player *p, const struct slo_event *e)
 	return SLO_OK;
 }
 
+/* A request that ran when the recording began. */
 static slo_err lease(struct player *p, const struct slo_event *e)
 {
 	struct sched_model *m = player_model(p, e->model);
@@ -202,6 +222,7 @@ static slo_err lease(struct player *p, const struct slo_event *e)
 	return SLO_OK;
 }
 
+/* A request that waits was tried as a head before the recording began, and found no room. */
 static slo_err tried(struct player *p, const struct slo_event *e)
 {
 	struct request *r = request_find(p, e);
@@ -216,6 +237,8 @@ static slo_err tried(struct player *p, const struct slo_event *e)
 	return SLO_OK;
 }
 
+/* The end of the state. Building it made every model dirty; the recorded scheduler had decided all
+ * that was due before it told its state. */
 static slo_err quiet(struct player *p, const struct slo_event *e)
 {
 	struct sched *s = p->sched;
@@ -244,7 +267,7 @@ static char *name_of(const struct slo_event *e)
 	return e->text.len > 0 ? strndup((const char *)e->text.p, e->text.len) : strdup("");
 }
 
-/* A model or a server. */
+/* A model or a server comes. */
 static slo_err newcomer(struct player *p, const struct slo_event *e)
 {
 	bool is_model = e->kind == SLO_EVENT_MODEL;

@@ -7,9 +7,9 @@
  *   models        those that are no more leave, and what waits for them is passed; new ones come
  *   names         each server that is named by its own name is registered, before patterns match
  *   deployments   they are put into the configuration's order, which decides ties
- *   servers       each is moved behind all that the model had, in the new order; those that then
- * still stand in front were not named and lose their seat. Ties go by this order use whether a
- * server is used follows from who is configured and what HAProxy said
+ *   servers       each is moved behind all that the model had, in the new order, which decides
+ *                 ties; those that then still stand in front were not named and lose their seat
+ *   use           whether a server is used follows from who is configured and what HAProxy said
  *
  * Memory may run out on the way. Then what there is stays sound, and the next reload arranges all
  * of it again (roster.incomplete), however little the configurations differ. */

@@ -3,14 +3,17 @@
  * HAProxy 2.6 and 3.0 send many NOTIFY at once over few connections; since 3.2 each connection
  * carries one at a time. Both are served well by this:
  *
- *   received()  one read: decodes its frames, one after the other
- *     on_notify() -> take_in()     tells the agent, which answers at once or later. What waits for
- * its answer is a struct held, on its connection's list settle_batch()               lets the agent
- * decide, after TOGETHER_MAX requests and at the end of the read. The order of decisions is the
- * scheduler's, so batches change no decision but where a full queue would refuse a request too
- * early: then agent_must_decide() says so, and the batch ends there spop_server_deliver() called
- * from within the pump, for any connection: writes the ACK into its output. conn.c sends that
- * before the loop sleeps
+ *   received()               one read: decodes its frames, one after the other
+ *     on_notify(), take_in() tell the agent of a request, for which a struct held waits on its
+ *                            connection's list
+ *     settle_batch()         lets the agent decide, after TOGETHER_MAX requests and at the end of
+ *                            the read
+ *   spop_server_deliver()    is called from within the pump, for any connection: writes the ACK
+ *                            into its output, which conn.c sends before the loop sleeps
+ *
+ * The order of decisions is the scheduler's, so batches change no decision, but for one case: a
+ * full queue would refuse a request although a decision that is due would make room for it. Then
+ * agent_must_decide() says so, and the batch ends there.
  *
  * An answer finds its way by its struct held, so a held request must leave the queue before its
  * connection is freed: abandon_held(). HAProxy has balanced such a request itself.
