@@ -31,7 +31,7 @@ import types
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
 
-from stack import CONF, MODEL, Stack  # noqa: E402
+from stack import CONF, MODEL, Stack, compressed  # noqa: E402
 
 SLO, WARM_UP, QUEUE_TIMEOUT = 0.05, 60, 30  # seconds of the published setting
 PUBLISHED, FLEET = "sharegpt-pub:7,bird:4", "a10=1,l20=4"
@@ -49,7 +49,6 @@ ROUTERS = {
 }
 ONCE = "slo-least-load, h 0.9"
 MAXCONN = 3200  # of the frontend; HAProxy takes six times as many descriptors
-SCALES = {"tputs": 1, "e2e": -1, "ttft": -1, "tpot": -1}  # powers of the compression
 
 
 def run(*argv):
@@ -57,16 +56,6 @@ def run(*argv):
     if p.returncode:
         raise SystemExit(f"{argv}: {p.stderr}")
     return p.stdout
-
-
-def compressed(profile, factor):
-    """The same GPU, so many times as fast, with so short a target."""
-    out = dict(profile)
-    for name, power in SCALES.items():
-        if name in out:
-            out[name] = [[v and v * factor ** power for v in row] for row in out[name]]
-    out["slos"] = {k: v if k == "percentile" else v / factor for k, v in profile["slos"].items()}
-    return out
 
 
 def without_agent(text, balance):

@@ -21,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONF = ROOT / "haproxy-conf"
 FLEET = {"a10-1": "a10", "l20-1": "l20", "l20-2": "l20", "l20-3": "l20", "l20-4": "l20"}
 MODEL = "llama2-7b"
+SCALES = {"tputs": 1, "e2e": -1, "ttft": -1, "tpot": -1}  # powers of the compression
 
 
 def wait_for(condition, what, seconds=60.0, step=0.01):
@@ -113,6 +114,16 @@ class Process:
 def get(url, seconds=60):
     with urllib.request.urlopen(url, timeout=seconds) as r:
         return r.read()
+
+
+def compressed(profile, factor):
+    """The same GPU, so many times as fast, with so short a target."""
+    out = dict(profile)
+    for name, power in SCALES.items():
+        if name in out:
+            out[name] = [[v and v * factor ** power for v in row] for row in out[name]]
+    out["slos"] = {k: v if k == "percentile" else v / factor for k, v in profile["slos"].items()}
+    return out
 
 
 class Stack:

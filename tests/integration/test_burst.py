@@ -1,0 +1,36 @@
+"""After a burst through HAProxy no server has room while requests wait, and the target is met again."""
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+from burst_lab import PEAK_SECONDS, Burst, run  # noqa: E402
+
+RECOVERED = 60  # seconds after the burst, as if nothing were compressed
+
+
+class Bursts(unittest.TestCase):
+    def outlives(self, fleet, deployments):
+        with Burst(fleet, compress=5) as stack:
+            o = run(stack, before=6, after=35)
+        self.assertEqual(0, o.failed)
+        self.assertEqual(0, o.refused)
+        self.assertGreater(o.watch.waiting, 20, "too few looks at a queue")
+        self.assertEqual(0, o.watch.idle, f"requests waited beside room: {o.watch.examples}")
+        self.assertEqual(deployments, o.watch.used)
+        self.assertLess(o.emptied, RECOVERED)
+        # The burst is one: many miss the target in it. What came before and comes later does not.
+        self.assertLess(o.share(-PEAK_SECONDS, 0), 70)
+        self.assertGreater(o.share(-1e9, -PEAK_SECONDS), 90)
+        self.assertGreater(o.share(15, 1e9), 90)
+
+    def test_the_sample_fleet(self):
+        self.outlives("sample", {"a10", "l20"})
+
+    def test_one_fast_server_and_eight_slow_ones(self):
+        self.outlives("fast", {"h100", "l20"})
+
+
+if __name__ == "__main__":
+    unittest.main()
