@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "draw.h"
+#include "sim_private.h"
 
 #define ID_MAX       32
 #define SAMPLE_EVERY SLO_NSEC_PER_SEC
@@ -23,36 +24,6 @@ const struct sim_strategy sim_strategies[] = {
 	{ "round-robin", SIM_ROUND_ROBIN, SLO_STRATEGY_LEAST_REQUEST },
 	{ "random", SIM_CORE, SLO_STRATEGY_RANDOM },
 	{ .name = NULL },
-};
-
-struct sim_server {
-	struct engine *engine;
-	struct server *core; /* the scheduler's */
-	uint32_t type;
-	uint32_t index;
-};
-
-struct usage_sum {
-	double load, kv;
-	slo_nsec busy;        /* at the start of the measurement, negative; then the difference */
-	size_t samples, idle; /* idle: those at which a waiting request had room */
-};
-
-struct sim {
-	const struct sim_conf *conf;
-	struct sim_result *out;
-	struct sched *sched;
-	struct sched_model *models[WORKLOADS_MAX]; /* by workload; mostly all the same */
-	struct sim_server *servers;
-	size_t server_count;
-	struct deployment *learning[SIM_TYPES_MAX]; /* by type, the last one that was added */
-	struct rng errors;
-	bool slowed[SIM_SLOW_MAX], forgot;
-	size_t turn;                 /* of round-robin */
-	size_t arrived;              /* requests[] before it were submitted */
-	size_t *finished, finishing; /* in the step that is being ended */
-	slo_nsec from, until, sample_at;
-	struct usage_sum usage[SIM_TYPES_MAX];
 };
 
 const struct sim_strategy *sim_strategy_find(const char *name, size_t len)
@@ -279,73 +250,6 @@ static bool build(struct sim *s, uint64_t seed, char error[WORKLOAD_ERROR])
 				return complain(error, "does not run this model",
 				                s->out->types[t].gpu);
 	return add_models(s, error);
-}
-
-/* what goes wrong */
-
-bool sim_parse_slow(const char *text, struct sim_slow *out)
-{
-	int used = 0;
-
-	*out = (struct sim_slow){ 0 };
-	if (sscanf(text, "%31[^/:]/%u%n", out->gpu, &out->server, &used) != 2 &&
-	    sscanf(text, "%31[^/:]%n", out->gpu, &used) != 1)
-		return false;
-	text += used;
-	used = 0;
-	return sscanf(text, ":%lf@%lf-%lf%n", &out->speed, &out->from, &out->to, &used) == 3 &&
-	       text[used] == '\0' && out->speed > 0 && out->from < out->to;
-}
-
-static bool is_slow(const struct sim *s, const struct sim_slow *slow,
-                    const struct sim_server *server)
-{
-	uint32_t number = 1;
-
-	for (const struct sim_server *o = s->servers; o < server; o++)
-		number += o->type == server->type;
-	return strcmp(slow->gpu, s->out->types[server->type].gpu) == 0 &&
-	       (slow->server == 0 || slow->server == number);
-}
-
-/* As an agent that starts again without a snapshot knows it. */
-static void forget(struct sim *s, slo_nsec now, struct deployment *d)
-{
-	struct latency_memory nothing = { 0 };
-	struct latency_learner fresh;
-	slo_err err;
-
-	latency_learner_init(&fresh, d->learner->kv);
-	latency_learner_remember(&fresh, &nothing);
-	err = sched_recall(s->sched, now, d, &nothing);
-	assert(err == SLO_OK);
-	(void)err;
-}
-
-/* Speeds are those of this moment. Called at every event, so a change is never late by more than a
- * step. */
-static void disturb(struct sim *s, slo_nsec now)
-{
-	double at = (double)now / 1e9;
-	const struct sim_conf *conf = s->conf;
-
-	for (size_t i = 0; i < conf->slow_count; i++) {
-		const struct sim_slow *slow = &conf->slow[i];
-		bool on = at >= slow->from && at < slow->to;
-
-		if (on == s->slowed[i])
-			continue;
-		s->slowed[i] = on;
-		for (size_t k = 0; k < s->server_count; k++)
-			if (is_slow(s, slow, &s->servers[k]))
-				(void)engine_set_speed(s->servers[k].engine, on ? slow->speed : 1);
-	}
-	if (!(conf->forget > 0) || s->forgot || at < conf->forget)
-		return;
-	s->forgot = true;
-	for (size_t t = 0; t < s->out->type_count; t++)
-		if (s->learning[t])
-			forget(s, now, s->learning[t]);
 }
 
 /* requests */
@@ -588,7 +492,7 @@ static bool run(struct sim *s)
 		now = wakeup < now ? wakeup : now;
 		sample(s, now);
 		if (now != SLO_NEVER)
-			disturb(s, now);
+			sim_disturb(s, now);
 		if (now == SLO_NEVER) {
 			assert(counts.queued == 0 && counts.dispatched == 0);
 			return true;

@@ -1,0 +1,69 @@
+/* What goes wrong in a run: speeds that change, and a memory that is lost. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sim_private.h"
+
+bool sim_parse_slow(const char *text, struct sim_slow *out)
+{
+	int used = 0;
+
+	*out = (struct sim_slow){ 0 };
+	if (sscanf(text, "%31[^/:]/%u%n", out->gpu, &out->server, &used) != 2 &&
+	    sscanf(text, "%31[^/:]%n", out->gpu, &used) != 1)
+		return false;
+	text += used;
+	used = 0;
+	return sscanf(text, ":%lf@%lf-%lf%n", &out->speed, &out->from, &out->to, &used) == 3 &&
+	       text[used] == '\0' && out->speed > 0 && out->from < out->to;
+}
+
+static bool is_slow(const struct sim *s, const struct sim_slow *slow,
+                    const struct sim_server *server)
+{
+	uint32_t number = 1;
+
+	for (const struct sim_server *o = s->servers; o < server; o++)
+		number += o->type == server->type;
+	return strcmp(slow->gpu, s->out->types[server->type].gpu) == 0 &&
+	       (slow->server == 0 || slow->server == number);
+}
+
+/* As an agent that starts again without a snapshot knows it. */
+static void forget(struct sim *s, slo_nsec now, struct deployment *d)
+{
+	struct latency_memory nothing = { 0 };
+	struct latency_learner fresh;
+	slo_err err;
+
+	latency_learner_init(&fresh, d->learner->kv);
+	latency_learner_remember(&fresh, &nothing);
+	err = sched_recall(s->sched, now, d, &nothing);
+	assert(err == SLO_OK);
+	(void)err;
+}
+
+void sim_disturb(struct sim *s, slo_nsec now)
+{
+	double at = (double)now / 1e9;
+	const struct sim_conf *conf = s->conf;
+
+	for (size_t i = 0; i < conf->slow_count; i++) {
+		const struct sim_slow *slow = &conf->slow[i];
+		bool on = at >= slow->from && at < slow->to;
+
+		if (on == s->slowed[i])
+			continue;
+		s->slowed[i] = on;
+		for (size_t k = 0; k < s->server_count; k++)
+			if (is_slow(s, slow, &s->servers[k]))
+				(void)engine_set_speed(s->servers[k].engine, on ? slow->speed : 1);
+	}
+	if (!(conf->forget > 0) || s->forgot || at < conf->forget)
+		return;
+	s->forgot = true;
+	for (size_t t = 0; t < s->out->type_count; t++)
+		if (s->learning[t])
+			forget(s, now, s->learning[t]);
+}

@@ -1,0 +1,331 @@
+/* What ends teach a deployment: states, doubts, servers of their own, limits, memories. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "core/latency/learner.h"
+#include "core_build.h"
+#include "latency_build.h"
+
+static struct latency_lesson lesson_of(const struct latency_features *x)
+{
+	return (
+	    struct latency_lesson){ .stay = *x, .held = 5000, .tokens = 1000, .expected = 1000 };
+}
+
+static const double truth[] = { 30e-3, 0.2e-3, 1e-6 };
+
+/* n lessons, one in 100 ms; returns how often other rates came into force. */
+static int teach(struct latency_learner *l, struct rng *rng, slo_nsec *now, int n, double slower)
+{
+	struct latency_speed speed = { 0 };
+	int forced = 0;
+
+	for (int i = 0; i < n; i++) {
+		struct latency_features x = drawn(rng, truth, 0.1);
+		struct latency_lesson lesson;
+
+		x.seconds *= slower;
+		lesson = lesson_of(&x);
+		*now += MSEC(100);
+		forced += latency_learn(l, *now, &lesson, &speed);
+	}
+	return forced;
+}
+
+static void it_becomes_warm_then_hot(void **state)
+{
+	struct latency_learner l;
+	struct rng rng;
+	slo_nsec now = 0;
+
+	(void)state;
+	rng_init(&rng, 3);
+	latency_learner_init(&l, 20000);
+	assert_int_equal(l.force.state, LATENCY_COLD);
+	teach(&l, &rng, &now, 29, 1);
+	assert_int_equal(l.force.state, LATENCY_COLD);
+	teach(&l, &rng, &now, 1, 1);
+	assert_int_equal(l.force.state, LATENCY_WARM);
+	assert_true(l.force.rates.safety == 0.5 && l.force.rates.kv == 20000);
+	teach(&l, &rng, &now, 70, 1);
+	assert_int_equal(l.force.state, LATENCY_HOT);
+	assert_true(l.force.rates.safety == 0.5);
+	teach(&l, &rng, &now, 300, 1);
+	near(l.force.rates.safety, 1 / latency_errors_quantile(&l.errors, 0.99), 0.06);
+	assert_true(l.force.rates.safety > 0.8);
+}
+
+static void rates_in_force_seldom_change(void **state)
+{
+	struct latency_learner l;
+	struct rng rng;
+	slo_nsec now = 0;
+
+	(void)state;
+	rng_init(&rng, 3);
+	latency_learner_init(&l, 20000);
+	teach(&l, &rng, &now, 1000, 1);
+	/* Every 10 s, that is 100 ends, and now and then between. */
+	assert_in_range(teach(&l, &rng, &now, 1000, 1), 10, 60);
+}
+
+static void servers_that_became_slower_are_noticed(void **state)
+{
+	struct latency_learner l;
+	struct rng rng;
+	slo_nsec now = 0;
+	double before;
+
+	(void)state;
+	rng_init(&rng, 3);
+	latency_learner_init(&l, 20000);
+	teach(&l, &rng, &now, 1000, 1);
+	before = l.force.rates.step;
+	teach(&l, &rng, &now, 12, 2);
+	assert_int_equal(l.doubt, LATENCY_DOUBT_DRIFT);
+	assert_int_equal(l.force.state, LATENCY_WARM);
+	teach(&l, &rng, &now, 150, 2);
+	near(l.force.rates.step, 2 * before, 0.2);
+	teach(&l, &rng, &now, 600, 2);
+	assert_int_equal(l.force.state, LATENCY_HOT);
+	teach(&l, &rng, &now, 200, 1);
+	near(l.force.rates.step, before, 0.2);
+}
+
+static void what_waits_inside_the_engine_teaches_nothing(void **state)
+{
+	struct latency_features x = { .seconds = 50, .steps = 40, .prompts = 4000, .reads = 1e5 };
+	struct latency_lesson lesson = lesson_of(&x);
+	struct latency_speed speed = { 0 };
+	struct latency_learner l;
+	double before;
+
+	(void)state;
+	latency_learner_init(&l, 4000);
+	before = l.fit.rate[0];
+	for (int i = 0; i < 60; i++)
+		(void)latency_learn(&l, SEC(i), &lesson, &speed);
+	assert_true(l.fit.rate[0] == before && l.ends == 0 && l.passed == 60);
+	assert_int_equal(l.force.state, LATENCY_WARM); /* or it would never get less to do */
+}
+
+static void absurd_lessons_teach_nothing(void **state)
+{
+	static const struct latency_features absurd[] = {
+		{ 0, 40, 400, 1e5 },  { 1, 0, 400, 1e5 },    { 1, 40, 0, 1e5 },
+		{ -1, 40, 400, 1e5 }, { NAN, 40, 400, 1e5 }, { 1, 40, 400, NAN },
+	};
+	struct latency_speed speed = { 0 };
+	struct latency_learner l;
+
+	(void)state;
+	latency_learner_init(&l, 0);
+	for (size_t i = 0; i < sizeof(absurd) / sizeof(absurd[0]); i++) {
+		struct latency_lesson lesson = lesson_of(&absurd[i]);
+
+		assert_false(latency_learn(&l, SEC(1), &lesson, &speed));
+	}
+	assert_int_equal(l.ends, 0);
+	assert_true(l.fit.rate[0] == 1);
+}
+
+static void a_slow_server_does_not_poison_the_others(void **state)
+{
+	struct latency_speed speed[4] = { { 0 } };
+	struct latency_learner l;
+	struct rng rng;
+
+	(void)state;
+	rng_init(&rng, 3);
+	latency_learner_init(&l, 20000);
+	for (int i = 0; i < 2000; i++) {
+		struct latency_features x = drawn(&rng, truth, 0.1);
+		struct latency_lesson lesson;
+
+		if (i > 600 && i % 4 == 3)
+			x.seconds *= 2;
+		lesson = lesson_of(&x);
+		lesson.several = true;
+		(void)latency_learn(&l, MSEC(100) * i, &lesson, &speed[i % 4]);
+	}
+	near(l.force.rates.step, truth[0], 0.15);
+	near(exp(speed[3].late - l.usual), 2, 0.25);
+	near(exp(speed[0].late - l.usual), 1, 0.1);
+	assert_int_equal(l.force.state, LATENCY_HOT);
+}
+
+static void predictions_that_are_forgotten_too_early(void **state)
+{
+	struct latency_learner l;
+	struct latency_speed speed = { 0 };
+	struct rng rng;
+
+	(void)state;
+	rng_init(&rng, 3);
+	latency_learner_init(&l, 20000);
+	for (int i = 0; i < 1000; i++) {
+		struct latency_features x = drawn(&rng, truth, 0.1);
+		struct latency_lesson lesson = lesson_of(&x);
+
+		/* Half of them stay three times as long and are three times as big as was thought.
+		 */
+		x.seconds = i % 2 ? 3 : 1;
+		lesson.stay.seconds = x.seconds;
+		lesson.tokens = i % 2 ? 3000 : 1000;
+		lesson.expected = 2000;
+		(void)latency_learn(&l, MSEC(100) * i, &lesson, &speed);
+	}
+	near(l.force.rates.crowd, (3 * 3000 + 1000.0) / (4 * 2000), 0.06);
+}
+
+static void what_was_learned_outlives_its_learner(void **state)
+{
+	struct latency_learner l, again;
+	struct latency_memory m = { 0 };
+	struct rng rng;
+	slo_nsec now = 0;
+
+	(void)state;
+	rng_init(&rng, 3);
+	latency_learner_init(&l, 20000);
+	teach(&l, &rng, &now, 500, 1);
+	latency_learner_enforce(&l, now);
+	latency_learner_remember(&l, &m);
+	latency_learner_init(&again, 20000);
+	assert_int_equal(latency_learner_recall(&again, now, &m), SLO_OK);
+	assert_memory_equal(&l.fit, &again.fit, sizeof(l.fit));
+	assert_memory_equal(&l.errors, &again.errors, sizeof(l.errors));
+	assert_memory_equal(&l.force.rates, &again.force.rates, sizeof(l.force.rates));
+	assert_int_equal(again.force.state, LATENCY_HOT);
+	assert_true(l.ends == again.ends && l.trusted == again.trusted);
+}
+
+static void absurd_memories_are_refused(void **state)
+{
+	static const double absurd[] = { NAN, INFINITY, -1e300, -1, 1e300 };
+	struct latency_learner l;
+	struct latency_memory good = { 0 }, m;
+
+	(void)state;
+	latency_learner_init(&l, 0);
+	latency_learner_remember(&l, &good);
+	for (size_t a = 0; a < sizeof(absurd) / sizeof(absurd[0]); a++) {
+		for (int i = 0; i < LATENCY_NUMBERS; i++) {
+			slo_err err;
+
+			m = good;
+			m.number[i] = absurd[a];
+			err = latency_learner_recall(&l, 0, &m);
+			/* Usual lateness and the spread may be below 0, sums may be large. */
+			if (err == SLO_OK)
+				assert_true(isfinite(absurd[a]) && i >= LATENCY_RATES);
+			assert_true(isfinite(l.force.rates.crowd) && l.force.rates.step > 0);
+		}
+	}
+	m = good;
+	m.bin[3] = 60000;
+	assert_int_equal(latency_learner_recall(&l, 0, &m), SLO_EINVAL);
+}
+
+/* room */
+
+static struct latency_guest guest_of(double held, double ratio)
+{
+	return (struct latency_guest){ .held = held, .tokens = 1000, .ratio = ratio, .seconds = 1 };
+}
+
+static void a_limit_grows_while_it_is_used(void **state)
+{
+	struct latency_room r;
+	struct latency_guest low = guest_of(1000, 1), full = guest_of(8000, 1.1);
+
+	(void)state;
+	latency_room_init(&r);
+	for (int i = 0; i < 20; i++)
+		latency_room_note(&r, SEC(i), &low);
+	assert_true(r.limit == LATENCY_ROOM_FIRST);
+	for (int i = 0; i < 6; i++)
+		latency_room_note(&r, SEC(i), &full);
+	assert_true(r.limit == LATENCY_ROOM_FIRST + 1000); /* the sixth tells */
+	latency_room_saw(&r, 50000);
+	assert_true(r.limit == 50000);
+	latency_room_saw(&r, 40000);
+	assert_true(r.limit == 50000);
+}
+
+static void a_limit_shrinks_where_requests_are_late(void **state)
+{
+	struct latency_room r;
+	struct latency_guest low = guest_of(1000, 0.9), full = guest_of(8000, 1.3);
+	double before;
+
+	(void)state;
+	latency_room_init(&r);
+	for (int i = 0; i < 6; i++)
+		latency_room_note(&r, SEC(1), &low);
+	for (int i = 0; i < 6; i++)
+		latency_room_note(&r, SEC(10), &full);
+	near(r.limit, LATENCY_ROOM_FIRST * 0.8, 1e-12);
+	assert_true(r.found);
+	/* Not again until the cut can show. */
+	for (int i = 0; i < 12; i++)
+		latency_room_note(&r, SEC(11.9), &full);
+	near(r.limit, LATENCY_ROOM_FIRST * 0.8, 1e-12);
+	latency_room_note(&r, SEC(12), &full);
+	near(r.limit, LATENCY_ROOM_FIRST * 0.64, 1e-12);
+	/* What is a little late neither cuts nor grows; then it grows slowly. */
+	before = r.limit;
+	full.ratio = 0.9 * 1.2;
+	for (int i = 0; i < 12; i++)
+		latency_room_note(&r, SEC(30), &full);
+	near(r.limit, before, 1e-12);
+	full.ratio = 0.9;
+	for (int i = 0; i < 12; i++)
+		latency_room_note(&r, SEC(30), &full);
+	assert_true(r.limit > before && r.limit <= before + 12 * 100);
+}
+
+static void the_same_ends_teach_the_same(void **state)
+{
+	struct latency_learner *l = calloc(2, sizeof(*l));
+
+	(void)state;
+	assert_non_null(l);
+	for (int i = 0; i < 2; i++) {
+		struct rng rng;
+		slo_nsec now = 0;
+
+		rng_init(&rng, 11);
+		latency_learner_init(&l[i], 20000);
+		teach(&l[i], &rng, &now, 500, 1);
+	}
+	assert_memory_equal(&l[0].fit, &l[1].fit, sizeof(l[0].fit));
+	assert_memory_equal(&l[0].errors, &l[1].errors, sizeof(l[0].errors));
+	assert_true(l[0].forced == l[1].forced);
+	free(l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(it_becomes_warm_then_hot),
+		cmocka_unit_test(rates_in_force_seldom_change),
+		cmocka_unit_test(servers_that_became_slower_are_noticed),
+		cmocka_unit_test(what_waits_inside_the_engine_teaches_nothing),
+		cmocka_unit_test(absurd_lessons_teach_nothing),
+		cmocka_unit_test(a_slow_server_does_not_poison_the_others),
+		cmocka_unit_test(predictions_that_are_forgotten_too_early),
+		cmocka_unit_test(what_was_learned_outlives_its_learner),
+		cmocka_unit_test(absurd_memories_are_refused),
+		cmocka_unit_test(a_limit_grows_while_it_is_used),
+		cmocka_unit_test(a_limit_shrinks_where_requests_are_late),
+		cmocka_unit_test(the_same_ends_teach_the_same),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
