@@ -104,7 +104,7 @@ progs     := $(OUT)/slo-spoa $(OUT)/slo-replay
 SCDOC     ?= scdoc
 man_src   := $(wildcard agent/man/*.scd)
 man_pages := $(if $(shell command -v $(SCDOC) 2>/dev/null),$(patsubst agent/man/%.scd,$(BUILD)/man/%,$(man_src)))
-sim_bin   := $(patsubst tests/sim/slo_%.c,$(OUT)/tests/sim/slo-%,$(sim_main))
+sim_bin   := $(OUT)/tests/sim/slo-sim $(OUT)/tests/sim/slo-sim-profile
 demo_bin  := $(patsubst tests/demo/%.c,$(OUT)/tests/%,$(wildcard tests/demo/*.c))
 endurance_bin := $(addprefix $(OUT)/endurance/,load trace_load)
 prop_obj  := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/prop/*.c))
@@ -367,9 +367,11 @@ $(prop_bin): $(prop_obj) $(wire_lib) $(core_lib)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
 
-$(OUT)/tests/sim/slo-%: $(OUT)/tests/sim/slo_%.o $(sim_lib) $(wire_lib) $(core_lib)
+$(OUT)/tests/sim/slo-sim: $(OUT)/tests/sim/slo_sim.o
+$(OUT)/tests/sim/slo-sim-profile: $(OUT)/tests/sim/slo_sim_profile.o
+$(sim_bin): $(sim_lib) $(wire_lib) $(core_lib)
 	$(call say,LINK)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) -o $@ $(WIRE_LIBS)
 
 $(OUT)/bench/core_bench: $(OUT)/tests/bench/core_bench.o $(core_lib)
 	$(call say,LINK)

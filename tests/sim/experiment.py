@@ -3,7 +3,7 @@
 
     experiment.py --build DIR [--out DIR] [--quick]
 
---build is where slo-sim and slo-profile were built (build/release); work files go below it.
+--build is where slo-sim and slo-sim-profile were built (build/release); work files go below it.
 --out gets RESULTS.md and the plots. --quick is a small one that only shows that all of it works.
 """
 import argparse
@@ -22,7 +22,7 @@ is simulated in [README.md](README.md).
 
 The published setting (AIBrix, `heterogeneous-gpu.rst`): 1 A10 + 4 L20, deepseek-coder-6.7b, ShareGPT 7/s +
 long-prompt code 4/s, SLO: P99 of the latency per token (input and output) <= 0.05 s. Here: {seeds} seeds,
-{seconds} s of arrivals each, the first 60 s not measured. Profiles come from `slo-profile`, others for each
+{seconds} s of arrivals each, the first 60 s not measured. Profiles come from `slo-sim-profile`, others for each
 seed; *h* is their headroom. The daemon's defaults hold where nothing else is said: output predicted
 from what ended, `queue_timeout` 30s.
 

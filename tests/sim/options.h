@@ -1,4 +1,4 @@
-/* options.h - values on the command lines of slo-sim and slo-profile. What is wrong ends the
+/* options.h - values on the command lines of slo-sim and slo-sim-profile. What is wrong ends the
  * program with argp's message. */
 #ifndef SIM_OPTIONS_H
 #define SIM_OPTIONS_H

@@ -191,7 +191,7 @@ class Experiment:
         self.work.mkdir(parents=True)
 
     def profiles(self):
-        run(self.tools / "slo-profile", "-m", MODEL, "--headroom", "1,0.9", "-o", self.work / "profiles")
+        run(self.tools / "slo-sim-profile", "-m", MODEL, "--headroom", "1,0.9", "-o", self.work / "profiles")
         for path in (self.work / "profiles").glob("h*/*/*.json"):
             out = self.work / "compressed" / path.relative_to(self.work / "profiles")
             out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Runs of slo-sim and slo-profile, many at once, each only once, and what they say together."""
+"""Runs of slo-sim and slo-sim-profile, many at once, each only once, and what they say together."""
 import concurrent.futures
 import json
 import os
@@ -67,7 +67,7 @@ class Lab:
 
     def measure(self, headrooms, *options):
         """Each seed gets profiles of its own, so that their noise is part of every spread."""
-        jobs = [self.pool.submit(self.command, "slo-profile", "--mode", mode, "--seed", seed,
+        jobs = [self.pool.submit(self.command, "slo-sim-profile", "--mode", mode, "--seed", seed,
                                  "--created", 1, "--headroom",
                                  ",".join(f"{h:g}" for h in headrooms),
                                  "--output", self.profiles(mode, seed), *options)
@@ -76,7 +76,7 @@ class Lab:
 
     def measure_burst(self):
         """Profiles for bursts: a target that requests can miss, and a fast GPU beside slow ones."""
-        jobs = [self.pool.submit(self.command, "slo-profile", "--mode", mode, "--seed", seed, "--created", 1,
+        jobs = [self.pool.submit(self.command, "slo-sim-profile", "--mode", mode, "--seed", seed, "--created", 1,
                                  "--headroom", "0.8", "--slo", f"e2e={BURST_SLO}", "--gpus", "a10,l20,h100",
                                  "--inputs", "128,256,512,1024", "--outputs", "16,32,64,128",
                                  "--output", self.profiles(mode, seed, "burst"))

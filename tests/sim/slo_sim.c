@@ -82,7 +82,7 @@ static const struct argp_option option_list[] = {
 	{ "profiles", 'p', "DIR", 0, "profiles as DIR/MODEL/GPU.json; learned: there are none", 2 },
 	{ "kv", OPT_KV, "HOW", 0,
 	  "what learning is told of the KV cache: told, learned (nothing) or xFACTOR (told)", 2 },
-	{ "headroom", OPT_HEADROOM, "H", 0, "take those of DIR/hNN, as slo-profile writes them",
+	{ "headroom", OPT_HEADROOM, "H", 0, "take those of DIR/hNN, as slo-sim-profile writes them",
 	  2 },
 	{ "optimism", OPT_OPTIMISM, "F", 0, "the profiles promise F times the throughput (1)", 2 },
 	{ "predict", OPT_PREDICT, "HOW", 0, "sample, p50, p90 or truth (sample)", 2 },
@@ -384,7 +384,7 @@ static bool needs_none(const struct options *o)
 		if (o->strategies[i]->chooser != SIM_CORE || !policy_ranks(o->strategies[i]->core))
 			continue;
 		fprintf(stderr,
-		        "slo-sim: %s needs profiles: slo-profile -o DIR, then slo-sim -p DIR\n",
+		        "slo-sim: %s needs profiles: slo-sim-profile -o DIR, then slo-sim -p DIR\n",
 		        o->strategies[i]->name);
 		return false;
 	}

@@ -1,5 +1,5 @@
-/* slo-profile: profiles of simulated GPUs, measured as one would measure a real server: rates are
- * swept for every size of request until the SLO breaks. */
+/* slo-sim-profile: profiles of simulated GPUs, measured as one would measure a real server: rates
+ * are swept for every size of request until the SLO breaks. */
 #include <argp.h>
 #include <errno.h>
 #include <limits.h>
@@ -152,7 +152,7 @@ struct table {
 
 static bool complain(const char *path, const char *what)
 {
-	fprintf(stderr, "slo-profile: %s: %s\n", path, what);
+	fprintf(stderr, "slo-sim-profile: %s: %s\n", path, what);
 	return false;
 }
 
