@@ -82,6 +82,8 @@ sim_main := $(wildcard tests/sim/slo_*.c)
 sim_obj  := $(patsubst %.c,$(OUT)/%.o,$(filter-out $(sim_main),$(wildcard tests/sim/*.c)))
 replay_obj := $(call objects,agent/replay)
 replay_parts := $(filter-out $(OUT)/agent/replay/main.o,$(replay_obj))
+profile_obj := $(call objects,agent/profile)
+profile_parts := $(filter-out $(OUT)/agent/profile/main.o,$(profile_obj))
 core_lib := $(OUT)/libcore.a
 wire_lib := $(OUT)/libwire.a
 conf_lib := $(OUT)/libconf.a
@@ -94,12 +96,13 @@ spop_client := $(OUT)/tests/support/spop_client.o
 # Configurations as texts, for the tests of agent/conf.
 config_case := $(OUT)/tests/support/config_case.o
 sim_lib  := $(OUT)/libsim.a
+profile_lib := $(OUT)/libprofile.a
 
 unit_src  := $(wildcard tests/unit/*/test_*.c)
 unit_bin  := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(unit_src))
 fuzz_src  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_bin  := $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(fuzz_src))
-progs     := $(OUT)/slo-spoa $(OUT)/slo-replay
+progs     := $(OUT)/slo-spoa $(OUT)/slo-replay $(OUT)/slo-profile
 # Man pages, if scdoc is here to make them.
 SCDOC     ?= scdoc
 man_src   := $(wildcard agent/man/*.scd)
@@ -121,7 +124,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 .PHONY: all run test unit integration engine asan valgrind coverage bench pgo experiment experiment-real mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
 	format install clean deps-run deps-test newer-haproxy llama sdks build-tests test-binaries help
 
-all: $(progs) $(man_pages) ## Build the daemon, slo-replay and the man pages (VARIANT=release|debug|asan|cov)
+all: $(progs) $(man_pages) ## Build the daemon, slo-replay, slo-profile and the man pages (VARIANT=release|debug|asan|cov)
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -282,7 +285,7 @@ format: ## Rewrite all C files by .clang-format
 install: all ## Install the programs, man pages and samples below DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/slo-spoa
 	install -m 755 $(OUT)/slo-spoa $(DESTDIR)$(PREFIX)/sbin/
-	install -m 755 $(OUT)/slo-replay $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(OUT)/slo-replay $(OUT)/slo-profile $(DESTDIR)$(PREFIX)/bin/
 	cp -R haproxy-conf/. $(DESTDIR)$(PREFIX)/share/slo-spoa/
 ifeq ($(man_pages),)
 	@echo 'The man pages are not installed: making them needs scdoc.'
@@ -316,7 +319,8 @@ $(conf_lib): $(conf_obj)
 $(base_lib): $(base_obj)
 $(io_lib): $(io_obj)
 $(sim_lib): $(sim_obj)
-$(core_lib) $(wire_lib) $(conf_lib) $(base_lib) $(io_lib) $(sim_lib):
+$(profile_lib): $(profile_parts)
+$(core_lib) $(wire_lib) $(conf_lib) $(base_lib) $(io_lib) $(sim_lib) $(profile_lib):
 	$(call say,AR)
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && ar rcs $@ $^
@@ -326,6 +330,10 @@ $(OUT)/slo-spoa: $(OUT)/agent/main.o $(daemon_libs)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(IO_LIBS)
 
 $(OUT)/slo-replay: $(replay_obj) $(wire_lib) $(core_lib)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
+
+$(OUT)/slo-profile: $(OUT)/agent/profile/main.o $(profile_lib) $(base_lib) $(wire_lib) $(core_lib)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
 
@@ -340,6 +348,7 @@ io_test           := $(spop_client) $(daemon_libs) $(IO_LIBS)
 io-failing_test   := $(OUT)/tests/support/failing_malloc.o $(io_test) $(FAILING)
 io-faults_test    := $(OUT)/tests/support/failing_io.o $(io_test) $(FAILING_IO)
 replay_test       := $(replay_parts) $(wire_lib) $(core_lib) $(WIRE_LIBS)
+profile_test      := $(profile_lib) $(base_lib) $(wire_lib) $(core_lib) $(WIRE_LIBS)
 sim_test          := $(sim_lib) $(wire_lib) $(core_lib) $(WIRE_LIBS)
 engine_test       := $(OUT)/tests/sim/engine.o -lm
 define unit_layer
@@ -351,6 +360,7 @@ endef
 $(foreach layer,$(UNIT_LAYERS),$(eval $(call unit_layer,$(layer))))
 
 $(OUT)/tests/unit/replay/%.o: EXTRA = -Iagent/replay
+$(OUT)/tests/unit/profile/%.o $(OUT)/tests/fuzz/fuzz_bench.o: EXTRA = -Iagent/profile
 $(OUT)/tests/unit/wire/test_tokens.o: EXTRA = -Iagent/wire
 
 $(OUT)/tests/%: $(OUT)/tests/demo/%.o $(OUT)/tests/sim/engine.o $(wire_lib)
@@ -389,7 +399,7 @@ $(OUT)/bench/malloc_count.so: tests/bench/malloc_count.c
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -fPIC -shared $< -o $@
 
 # VARIANT=fuzz: libFuzzer hunts. Otherwise the same target replays its corpus.
-$(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(if $(filter fuzz,$(VARIANT)),,$(OUT)/tests/fuzz/replay.o) $(spop_client) $(daemon_libs)
+$(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(if $(filter fuzz,$(VARIANT)),,$(OUT)/tests/fuzz/replay.o) $(spop_client) $(profile_lib) $(daemon_libs)
 	$(call say,LINK)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) $^ -o $@ $(IO_LIBS)

@@ -1,0 +1,159 @@
+/* slo-profile: makes profiles of LLM servers, and says what is in them. */
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "commands.h"
+
+static const char usage[] =
+    "Usage: slo-profile import [--slo KIND=TIME] [-o FILE] FILE...\n"
+    "       slo-profile show [--svg OUT] FILE\n"
+    "       slo-profile lint FILE\n"
+    "       slo-profile cover FILE RECORDING\n"
+    "Makes profiles of LLM servers from benchmarks, and says what is in them.\n"
+    "  -s, --slo KIND=TIME      the target: tpat, tpot, ttft or e2e; 50ms, 2s\n"
+    "  -o, --output FILE        where to write the profile (standard output)\n"
+    "      --svg OUT            write a picture, too\n"
+    "  -k, --kv-tokens N        tokens that the KV cache of a server holds\n"
+    "  -g, --gpu NAME           name of the GPU, for the profile\n"
+    "  -c, --cost NUMBER        what a server costs per time unit, for the profile\n"
+    "  -m, --model NAME         count requests of this model only (cover)\n"
+    "  -v, --version\n"
+    "  -h, --help\n"
+    "The manual slo-profile(1) lists the formats of benchmarks.\n";
+
+enum { OPT_SVG = 256 };
+
+static const struct option options[] = {
+	{ "slo", required_argument, NULL, 's' },     { "output", required_argument, NULL, 'o' },
+	{ "svg", required_argument, NULL, OPT_SVG }, { "kv-tokens", required_argument, NULL, 'k' },
+	{ "gpu", required_argument, NULL, 'g' },     { "cost", required_argument, NULL, 'c' },
+	{ "model", required_argument, NULL, 'm' },   { "version", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },          { 0 },
+};
+
+static bool wrong(const char *option, const char *value, const char *wanted)
+{
+	fprintf(stderr, "slo-profile: --%s: '%s' must be %s\n", option, value, wanted);
+	return false;
+}
+
+/* Seconds of "50ms", "0.05s" or "0.05"; NAN: it is no time. */
+static double seconds(const char *text)
+{
+	char *end;
+	double v = strtod(text, &end);
+
+	if (end == text || !(v > 0) || !(v < 1e6))
+		return NAN;
+	if (strcmp(end, "ms") == 0)
+		return v / 1e3;
+	return *end == '\0' || strcmp(end, "s") == 0 ? v : NAN;
+}
+
+static bool read_slo(const char *text, struct goal *out)
+{
+	const char *equals = strchr(text, '=');
+	double v = equals ? seconds(equals + 1) : NAN;
+	size_t len = equals ? (size_t)(equals - text) : 0;
+
+	for (int k = GOAL_NONE + 1; !isnan(v) && k < GOAL_KINDS; k++) {
+		const char *name = goal_name((enum goal_kind)k);
+
+		if (strlen(name) != len || strncmp(name, text, len) != 0)
+			continue;
+		*out = goal_make(k == GOAL_TPOT ? v : 0, k == GOAL_TTFT ? v : 0,
+		                 k == GOAL_TPAT ? v : 0, k == GOAL_E2E ? v : 0);
+		return true;
+	}
+	return wrong("slo", text, "tpat, tpot, ttft or e2e, '=' and a time, as in tpat=50ms");
+}
+
+static bool read_number(const char *option, const char *text, double least, double *out)
+{
+	char *end;
+	double v = strtod(text, &end);
+
+	if (end == text || *end || !(v >= least) || !(v < 1e12))
+		return wrong(option, text, least > 0 ? "a number >= 1" : "a number >= 0");
+	*out = v;
+	return true;
+}
+
+static bool read_option(int c, struct profile_options *opt)
+{
+	switch (c) {
+	case 's':
+		return read_slo(optarg, &opt->goal);
+	case 'o':
+		opt->output = optarg;
+		return true;
+	case OPT_SVG:
+		opt->svg = optarg;
+		return true;
+	case 'k':
+		return read_number("kv-tokens", optarg, 1, &opt->kv);
+	case 'g':
+		opt->gpu = optarg;
+		return true;
+	case 'c':
+		return read_number("cost", optarg, 0, &opt->cost);
+	case 'm':
+		opt->model = optarg;
+		return true;
+	default:
+		fputs(usage, stderr);
+		return false;
+	}
+}
+
+/* True: go on. Else *status is what to exit with. */
+static bool read_flags(int argc, char **argv, struct profile_options *opt, int *status)
+{
+	int c;
+
+	*status = EXIT_USAGE;
+	while ((c = getopt_long(argc, argv, "s:o:k:g:c:m:vh", options, NULL)) != -1) {
+		if (c == 'v' || c == 'h') {
+			if (c == 'v')
+				printf("slo-profile %s\n", SLO_VERSION);
+			else
+				fputs(usage, stdout);
+			*status = EXIT_SUCCESS;
+			return false;
+		}
+		if (!read_option(c, opt))
+			return false;
+	}
+	return true;
+}
+
+static int run(const struct profile_options *opt, const char *command, char **files, int count)
+{
+	if (strcmp(command, "import") == 0 && count >= 1)
+		return command_import(opt, files, count);
+	if (strcmp(command, "show") == 0 && count == 1)
+		return command_show(opt, files[0]);
+	if (strcmp(command, "lint") == 0 && count == 1)
+		return command_lint(opt, files[0]);
+	if (strcmp(command, "cover") == 0 && count == 2)
+		return command_cover(opt, files[0], files[1]);
+	fputs(usage, stderr);
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	struct profile_options opt = { .cost = NAN, .now = (double)time(NULL) };
+	int status;
+
+	if (!read_flags(argc, argv, &opt, &status))
+		return status;
+	if (optind == argc) {
+		fputs(usage, stderr);
+		return EXIT_USAGE;
+	}
+	return run(&opt, argv[optind], argv + optind + 1, argc - optind - 1);
+}
