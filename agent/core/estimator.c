@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/bounds.h"
 #include "core/sizes.h"
 
 /* Measured on vLLM's streams: an event of one token has about 230 bytes, 4.7 of them text. The
@@ -22,7 +23,7 @@ static void learn(struct running_mean *m, double x)
 	double weight;
 
 	m->samples++;
-	weight = 1.0 / fmin((double)m->samples, MEMORY);
+	weight = 1.0 / at_most((double)m->samples, MEMORY);
 	m->value += weight * (x - m->value);
 }
 
@@ -66,7 +67,7 @@ void estimator_learn_input(struct estimator *e, int64_t estimate, int64_t real)
 	if (estimate < MIN_ESTIMATE || real <= 0)
 		return;
 	x = log((double)real / (double)estimate);
-	learn(&e->input, fmax(-limit, fmin(limit, x)));
+	learn(&e->input, at_least(at_most(x, limit), -limit));
 }
 
 double estimator_bytes_per_token(const struct estimator *e, bool stream)
@@ -96,5 +97,6 @@ void estimator_learn_output(struct estimator *e, bool stream, int64_t bytes, int
 
 	if (real < MIN_OUTPUT || !(text >= PER_TOKEN_MIN * (double)real))
 		return;
-	learn(stream ? &e->stream : &e->json, fmin(PER_TOKEN_MAX, fmax(1.0, text / (double)real)));
+	learn(stream ? &e->stream : &e->json,
+	      at_most(at_least(text / (double)real, 1), PER_TOKEN_MAX));
 }

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "core/bounds.h"
 #include "sched_private.h"
 
 #define REFUTED       2.0 /* times as long, or as short */
@@ -9,7 +10,8 @@
 #define REFUTED_BY    400
 
 #define SLOWER_MOST  16.0
-#define SLOWER_MOVED 0.1 /* less than that changes nothing */
+#define SLOWER_MOVED 0.1  /* less than that changes nothing */
+#define SLOWER_LATE  0.09 /* log of so much is still less */
 
 static void changed(struct sched *s, struct sched_model *m)
 {
@@ -84,7 +86,7 @@ static void note_slower(struct sched *s, struct seat *seat)
 {
 	const struct deployment *d = seat->deployment;
 	double late = d->usable > 1 ? seat->speed.late - d->learner->usual : 0;
-	double slower = fmin(fmax(exp(late), 1), SLOWER_MOST);
+	double slower = late > SLOWER_LATE ? at_most(exp(late), SLOWER_MOST) : 1;
 
 	if (slower < 1 + SLOWER_MOVED)
 		slower = 1;

@@ -22,9 +22,9 @@ static void fade(struct latency_errors *e)
 	}
 }
 
-void latency_errors_add(struct latency_errors *e, double actual, double predicted)
+void latency_errors_add(struct latency_errors *e, double late)
 {
-	double at = MIDDLE + floor(log(actual / predicted) * PER_UNIT);
+	double at = MIDDLE + floor(late * PER_UNIT);
 
 	if (!(at >= 0)) /* NaN too */
 		at = 0;

@@ -1,7 +1,8 @@
 #include "core/latency/fit.h"
 
-#include <math.h>
 #include <string.h>
+
+#include "core/bounds.h"
 
 /* In the middle of what GPUs from L4 to B200 do with models of 7 to 70 billion parameters. */
 static const double guess[LATENCY_RATES] = { 20e-3, 0.1e-3, 0.7e-6 };
@@ -52,7 +53,7 @@ static void widen(struct latency_fit *f, double factor)
 {
 	double trace = f->spread[0][0] + f->spread[1][1] + f->spread[2][2];
 
-	factor = fmin(factor, LATENCY_RATES * GUESS_VARIANCE / trace);
+	factor = at_most(factor, LATENCY_RATES * GUESS_VARIANCE / trace);
 	if (!(factor > 1))
 		return;
 	for (int i = 0; i < LATENCY_RATES; i++)
@@ -65,7 +66,7 @@ void latency_fit_teach(struct latency_fit *f, const struct latency_features *x)
 	double u[LATENCY_RATES], pu[LATENCY_RATES], scale, variance, error;
 
 	scaled(x, u);
-	scale = fmax(product(f->rate, u), 0.3 * x->seconds);
+	scale = at_least(product(f->rate, u), 0.3 * x->seconds);
 	if (!(scale > 0))
 		return;
 	for (int i = 0; i < LATENCY_RATES; i++)
@@ -73,10 +74,10 @@ void latency_fit_teach(struct latency_fit *f, const struct latency_features *x)
 	for (int i = 0; i < LATENCY_RATES; i++)
 		pu[i] = product(f->spread[i], u);
 	variance = NOISE + product(u, pu);
-	error = fmin(x->seconds / scale - product(f->rate, u), LATE_MOST);
+	error = at_most(x->seconds / scale - product(f->rate, u), LATE_MOST);
 	for (int i = 0; i < LATENCY_RATES; i++)
-		f->rate[i] = fmax(f->rate[i] + pu[i] / variance * error, RATE_LEAST);
-	f->rate[0] = fmin(f->rate[0], STEP_MOST);
+		f->rate[i] = at_least(f->rate[i] + pu[i] / variance * error, RATE_LEAST);
+	f->rate[0] = at_most(f->rate[0], STEP_MOST);
 	for (int i = 0; i < LATENCY_RATES; i++)
 		for (int j = 0; j < LATENCY_RATES; j++)
 			f->spread[i][j] -= pu[i] * pu[j] / variance;

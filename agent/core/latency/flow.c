@@ -1,6 +1,6 @@
 #include "core/latency/flow.h"
 
-#include <math.h>
+#include "core/bounds.h"
 
 /* More of one request is not believed; thousands of them still fit into the sums. */
 #define TOKENS_MOST  (1 << 24)
@@ -31,11 +31,11 @@ void latency_flow_enter(struct latency_flow *f, slo_nsec now, int64_t input, int
 	stay->prompts = f->prompts;
 	stay->cached_time = f->cached_time;
 	stay->before = f->cached;
-	stay->backlog = prompt > 0 ? (uint32_t)fmin(backlog / prompt, UINT32_MAX) : 0;
+	stay->backlog = prompt > 0 ? (uint32_t)at_most(backlog / prompt, UINT32_MAX) : 0;
 	stay->own = (uint32_t)(2 * p + o + (p + o == 0));
 	f->prompts += p;
 	f->cached += stay->own;
-	f->drained = now + (slo_nsec)(fmin(backlog + prompt * (double)p, BACKLOG_MOST) * 1e9);
+	f->drained = now + (slo_nsec)(at_most(backlog + prompt * (double)p, BACKLOG_MOST) * 1e9);
 }
 
 bool latency_flow_leave(struct latency_flow *f, slo_nsec now, slo_nsec since, int64_t output,

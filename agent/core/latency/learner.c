@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/bounds.h"
+
 #define COLD_ENDS   30
 #define WARM_ENDS   100
 #define SURE_ENDS   200 /* before, the tail of the errors is unknown */
@@ -42,7 +44,7 @@ const char *latency_doubt_name(enum latency_doubt d)
  * go, so what is there is more than what the predictions add up to. */
 static double crowd_now(const struct latency_learner *l)
 {
-	return l->expected > 0 ? fmin(fmax(l->there / l->expected, 1), CROWD_MOST) : 1;
+	return l->expected > 0 ? at_most(at_least(l->there / l->expected, 1), CROWD_MOST) : 1;
 }
 
 static void note_crowd(struct latency_learner *l, const struct latency_lesson *lesson)
@@ -63,7 +65,7 @@ static double safety_now(const struct latency_learner *l)
 	if (l->ends < SURE_ENDS || l->doubt != LATENCY_DOUBT_NONE)
 		return SAFETY_FIRST;
 	s = 1 / latency_errors_quantile(&l->errors, 0.99);
-	return fmin(fmax(s, SAFETY_LEAST), SAFETY_MOST);
+	return at_most(at_least(s, SAFETY_LEAST), SAFETY_MOST);
 }
 
 static enum latency_doubt doubt_now(const struct latency_learner *l)
@@ -149,7 +151,7 @@ static void note_speed(struct latency_learner *l, struct latency_speed *speed, d
 {
 	double weight = 1.0 / (10 + (speed->ends < 10 ? speed->ends : 10));
 
-	late = fmin(fmax(late, -2), 2);
+	late = at_most(at_least(late, -2), 2);
 	speed->ends++;
 	speed->late += (late - speed->late) * weight;
 	/* A step towards it at each end: where it rests, as many are above as below. */
@@ -159,9 +161,9 @@ static void note_speed(struct latency_learner *l, struct latency_speed *speed, d
 /* Sums up what is beyond the usual error, until it is too much for chance. */
 static void watch_drift(struct latency_learner *l, double late)
 {
-	late = fmin(fmax(late, -1), 1);
-	l->slow = fmax(l->slow + late - CUSUM_SLACK, 0);
-	l->fast = fmax(l->fast - late - CUSUM_SLACK, 0);
+	late = at_most(at_least(late, -1), 1);
+	l->slow = at_least(l->slow + late - CUSUM_SLACK, 0);
+	l->fast = at_least(l->fast - late - CUSUM_SLACK, 0);
 	if (l->slow < CUSUM_ALARM && l->fast < CUSUM_ALARM)
 		return;
 	latency_fit_doubt(&l->fit);
@@ -205,8 +207,10 @@ static void teach(struct latency_learner *l, struct latency_features *x, double 
 {
 	note_speed(l, speed, log(x->seconds / predicted));
 	if (l->ends >= COLD_ENDS) {
-		latency_errors_add(&l->errors, l->ratio, 1);
-		watch_drift(l, log(l->ratio));
+		double late = log(l->ratio);
+
+		latency_errors_add(&l->errors, late);
+		watch_drift(l, late);
 	}
 	x->seconds *= exp(-own);
 	latency_fit_teach(&l->fit, x);

@@ -11,8 +11,8 @@ struct latency_errors {
 	uint32_t total; /* the sum of all bins */
 };
 
-/* Older ones fade: after 500 all count half. */
-void latency_errors_add(struct latency_errors *e, double actual, double predicted);
+/* late: log(actual / predicted). Older ones fade: after 500 all count half. */
+void latency_errors_add(struct latency_errors *e, double late);
 /* So that a share q of the actual times was at most this times the predicted; 1 without any. */
 double latency_errors_quantile(const struct latency_errors *e, double q);
 /* The median of |log(actual / predicted)|; 0 without any. */
