@@ -247,6 +247,7 @@ static bool reserve_levels(struct queue *q, struct size *z)
 		b = calloc(1, sizeof(*b));
 		if (!b)
 			return false;
+		b->size = z;
 		b->slot = (uint32_t)q->buckets++;
 		z->level[z->levels++] = b;
 	}
@@ -276,14 +277,14 @@ static size_t size_index(const struct request *r)
 	return size_class(r->output) * QUEUE_SIZES + size_class(r->input);
 }
 
-/* Whether there is all that r, and what becomes of it, needs. */
-static bool reserve(struct queue *q, const struct request *r)
+/* Whether there is all that a request whose size is size[at], and what becomes of it, needs. */
+static bool reserve(struct queue *q, size_t at)
 {
 	struct size *z;
 
 	if (!reserve_expiry(q, q->length + 1))
 		return false;
-	if (q->size[size_index(r)] || !LIST_EMPTY(&q->spare))
+	if (q->size[at] || !LIST_EMPTY(&q->spare))
 		return true;
 	z = calloc(1, sizeof(*z));
 	if (!z)
@@ -297,35 +298,34 @@ static bool reserve(struct queue *q, const struct request *r)
 	return true;
 }
 
-static struct size *size_of(struct queue *q, const struct request *r)
+static struct size *size_of(struct queue *q, size_t at)
 {
-	struct size **z = &q->size[size_index(r)];
+	struct size **z = &q->size[at];
 
 	if (!*z) {
 		*z = LIST_FIRST(&q->spare);
 		LIST_REMOVE(*z, spare);
+		(*z)->at = at;
 	}
 	return *z;
 }
 
-static void size_left(struct queue *q, const struct request *r)
+static void size_left(struct queue *q, struct size *z)
 {
-	struct size **z = &q->size[size_index(r)];
-
-	if (--(*z)->count > 0)
+	if (--z->count > 0)
 		return;
-	LIST_INSERT_HEAD(&q->spare, *z, spare);
-	*z = NULL;
+	q->size[z->at] = NULL;
+	LIST_INSERT_HEAD(&q->spare, z, spare);
 }
 
-/* Gives r its place by what is known at q->looked. */
-static void enter(struct queue *q, struct request *r)
+/* Gives r, whose size is size[at], its place by what is known at q->looked. */
+static void enter(struct queue *q, struct request *r, size_t at)
 {
 	struct rank_option option[SLO_DEPLOYMENTS_MAX];
 	size_t options = rank_options(q->pool, r, option);
 	uint32_t level = level_of(option, options, q->looked);
 	bool serve = q->late == SLO_LATE_SERVE, leads;
-	struct size *z = size_of(q, r);
+	struct size *z = size_of(q, at);
 	struct bucket *b = z->level[serve ? level : 0];
 
 	z->count++;
@@ -357,7 +357,7 @@ static void leave(struct queue *q, struct request *r)
 		b->first = RB_NEXT(waiting, &b->waiting, r);
 	}
 	RB_REMOVE(waiting, &b->waiting, r);
-	size_left(q, r);
+	size_left(q, b->size);
 	if (!head || !b->first)
 		return;
 	b->options = (uint32_t)rank_options(q->pool, b->first, b->option);
@@ -380,7 +380,7 @@ static struct request *take_all(struct queue *q)
 		b->first = NULL;
 	}
 	for (r = chain; r; r = RB_LEFT(r, place))
-		size_left(q, r);
+		size_left(q, r->bucket->size);
 	q->heads = 0;
 	q->expiring = 0;
 	return chain;
@@ -394,7 +394,7 @@ static void rank_again(struct queue *q)
 	q->stale = false;
 	for (; chain; chain = next) {
 		next = RB_LEFT(chain, place);
-		enter(q, chain);
+		enter(q, chain, size_index(chain));
 	}
 }
 
@@ -406,18 +406,21 @@ void queue_look(struct queue *q, slo_nsec now)
 		rank_again(q);
 	while (q->expiring > 0 && q->expiry[0].at < q->looked) {
 		struct request *r = q->expiry[0].request;
+		size_t at = r->bucket->size->at;
 
 		leave(q, r);
-		enter(q, r);
+		enter(q, r, at);
 	}
 }
 
 slo_err queue_push(struct queue *q, slo_nsec now, struct request *r)
 {
-	if (!reserve(q, r))
+	size_t at = size_index(r);
+
+	if (!reserve(q, at))
 		return SLO_ENOMEM;
 	queue_look(q, now); /* whether r is a head counts at once */
-	enter(q, r);
+	enter(q, r, at);
 	q->length++;
 	q->pool->waiting = true;
 	return SLO_OK;
@@ -570,6 +573,7 @@ void queue_check(const struct queue *q)
 			heads += n > 0;
 		}
 		assert(q->size[i] ? count > 0 && count == q->size[i]->count : count == 0);
+		assert(!q->size[i] || q->size[i]->at == i);
 		length += count;
 	}
 	for (size_t i = 1; i < q->heads; i++)

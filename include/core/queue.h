@@ -45,6 +45,7 @@ RB_HEAD(waiting, request);
 
 struct bucket {
 	struct waiting waiting;
+	struct size *size;     /* that it belongs to */
 	struct request *first; /* of them, the head; NULL: empty */
 	uint32_t slot;         /* in need[d], for good */
 	/* Of the head, as of when it became that: */
@@ -58,6 +59,7 @@ struct bucket {
 /* The buckets of one size: all that its requests can come to, so that none is missing then. */
 struct size {
 	size_t count; /* requests */
+	size_t at;    /* in size[], while it has some */
 	size_t levels;
 	struct bucket *level[SLO_DEPLOYMENTS_MAX + 1];
 	LIST_ENTRY(size) spare;
