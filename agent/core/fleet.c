@@ -164,19 +164,33 @@ static void sort(struct seat *seat)
 {
 	LIST_REMOVE(seat, unsorted);
 	RB_INSERT(seats_by_load, &seat->deployment->by_load, seat);
-	RB_INSERT(seats_by_count, &seat->deployment->pool->by_count, seat);
 	seat->is_sorted = true;
 	tell(seat);
 }
 
-static void unsort(struct seat *seat)
+static void count(struct seat *seat)
 {
-	if (!seat->is_sorted)
-		return;
-	RB_REMOVE(seats_by_load, &seat->deployment->by_load, seat);
-	RB_REMOVE(seats_by_count, &seat->deployment->pool->by_count, seat);
-	LIST_INSERT_HEAD(&seat->deployment->unsorted, seat, unsorted);
-	seat->is_sorted = false;
+	LIST_REMOVE(seat, uncounted);
+	RB_INSERT(seats_by_count, &seat->deployment->pool->by_count, seat);
+	seat->is_counted = true;
+	tell(seat);
+}
+
+/* Out of the orders. */
+static void take_out(struct seat *seat)
+{
+	struct deployment *d = seat->deployment;
+
+	if (seat->is_sorted) {
+		RB_REMOVE(seats_by_load, &d->by_load, seat);
+		LIST_INSERT_HEAD(&d->unsorted, seat, unsorted);
+		seat->is_sorted = false;
+	}
+	if (seat->is_counted) {
+		RB_REMOVE(seats_by_count, &d->pool->by_count, seat);
+		LIST_INSERT_HEAD(&d->pool->uncounted, seat, uncounted);
+		seat->is_counted = false;
+	}
 }
 
 static void tell_no_more(struct seat *seat)
@@ -193,7 +207,7 @@ static void changes(struct server *s)
 
 	for (seat = LIST_FIRST(&s->told); seat; seat = next) {
 		next = LIST_NEXT(seat, told);
-		unsort(seat);
+		take_out(seat);
 		if (!seat->deployment->pool->waiting)
 			tell_no_more(seat);
 	}
@@ -217,6 +231,7 @@ static void enter(struct seat *seat)
 	struct pool *pool = d->pool;
 
 	LIST_INSERT_HEAD(&d->unsorted, seat, unsorted);
+	LIST_INSERT_HEAD(&pool->uncounted, seat, uncounted);
 	if (pool->waiting)
 		tell(seat);
 	seat->index = pool->usable;
@@ -229,9 +244,10 @@ static void leave(struct seat *seat)
 	struct deployment *d = seat->deployment;
 	struct pool *pool = d->pool;
 
-	unsort(seat);
+	take_out(seat);
 	tell_no_more(seat);
 	LIST_REMOVE(seat, unsorted);
+	LIST_REMOVE(seat, uncounted);
 	pool->usable_seat[seat->index] = pool->usable_seat[--pool->usable];
 	pool->usable_seat[seat->index]->index = seat->index;
 	d->usable--;
@@ -401,7 +417,7 @@ void fleet_seat_restore(struct seat *seat, uint64_t turn, size_t index)
 {
 	struct seat **usable_seat = seat->deployment->pool->usable_seat;
 
-	unsort(seat);
+	take_out(seat);
 	seat->turn = turn;
 	if (!seat->server->usable)
 		return;
@@ -436,7 +452,8 @@ struct seat *fleet_fullest_seat(struct deployment *d, slo_load most)
 
 struct seat *fleet_fewest_requests(struct pool *pool)
 {
-	fleet_watch(pool);
+	while (!LIST_EMPTY(&pool->uncounted))
+		count(LIST_FIRST(&pool->uncounted));
 	return RB_MIN(seats_by_count, &pool->by_count);
 }
 
@@ -479,11 +496,15 @@ void fleet_check(const struct pool *pool)
 	assert(seats == pool->seats && seats <= pool->seats_cap);
 	RB_FOREACH (seat, seats_by_count, (struct seats_by_count *)&pool->by_count) {
 		assert(!before || compare_count(before, seat) < 0);
-		assert(pool->usable_seat[seat->index] == seat && seat->is_sorted);
+		assert(pool->usable_seat[seat->index] == seat && seat->is_counted && seat->is_told);
 		before = seat;
 		n++;
 	}
-	assert(n <= pool->usable && pool->usable == usable);
+	LIST_FOREACH (seat, &pool->uncounted, uncounted) {
+		assert(pool->usable_seat[seat->index] == seat && !seat->is_counted);
+		n++;
+	}
+	assert(n == pool->usable && pool->usable == usable);
 	(void)before;
 	(void)n;
 	(void)usable;

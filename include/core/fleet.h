@@ -11,17 +11,19 @@
  *
  * The orders of seats are keyed by ledgers, and a server that thousands of models share changes
  * with every request of any of them. So a change takes the server's seats out of the orders, and
- * each goes back when its deployment is asked next: a model that nobody asks costs nothing.
+ * each goes back when that order is asked next: an order that nobody asks costs nothing.
  *
- *   ledger changes:  sorted --> unsorted      deployment is asked:  unsorted --> sorted
+ *   ledger changes:  sorted --> unsorted      deployment is asked for loads:  unsorted --> sorted
+ *                   counted --> uncounted           pool is asked for counts: uncounted --> counted
  *
- * `told` of a server are the seats that its next change concerns: the sorted ones, and those of
- * models in which requests wait, for room may appear that they wait for.
+ * `told` of a server are the seats that its next change concerns: the sorted and the counted ones,
+ * and those of models in which requests wait, for room may appear that they wait for.
  *
  * Invariants (fleet_check):
  *  - a seat is in usable_seat[] if and only if its server is usable; then it is either in its
- *    deployment's load order and its pool's count order, or on its deployment's `unsorted`;
- *  - a sorted seat is told;
+ *    deployment's load order or on its `unsorted`, and either in its pool's count order or on its
+ *    `uncounted`;
+ *  - a sorted or counted seat is told;
  *  - deployment.usable and pool.usable count usable seats, pool.seats all;
  *  - the seats of a deployment are listed in ascending `order`. */
 #ifndef SLO_CORE_FLEET_H
@@ -46,6 +48,7 @@ struct request;
 struct seat;
 LIST_HEAD(told_seats, seat);
 LIST_HEAD(unsorted_seats, seat);
+LIST_HEAD(uncounted_seats, seat);
 TAILQ_HEAD(leases, request);
 
 /* Why the ledger was put right without an end line. */
@@ -87,9 +90,10 @@ LIST_HEAD(servers, server);
 struct seat {
 	RB_ENTRY(seat) by_load;
 	RB_ENTRY(seat) by_count;
-	LIST_ENTRY(seat) unsorted; /* the deployment's, while usable and not in the orders */
-	LIST_ENTRY(seat) told;     /* the server's */
-	bool is_sorted, is_told;
+	LIST_ENTRY(seat) unsorted;  /* the deployment's, while usable and not in its load order */
+	LIST_ENTRY(seat) uncounted; /* the pool's, while usable and not in its count order */
+	LIST_ENTRY(seat) told;      /* the server's */
+	bool is_sorted, is_counted, is_told;
 	struct server *server;
 	struct deployment *deployment;
 	struct seat *next_of_server;
@@ -138,7 +142,8 @@ struct pool {
 	struct deployment *deployment[SLO_DEPLOYMENTS_MAX];
 	size_t deployments;
 	struct seats_by_count by_count; /* fewest in flight first, longest not chosen first */
-	struct seat **usable_seat;      /* [usable], in no order */
+	struct uncounted_seats uncounted;
+	struct seat **usable_seat; /* [usable], in no order */
 	size_t usable, seats, seats_cap;
 	bool waiting;           /* requests wait: its seats stay told */
 	uint64_t turns, orders; /* given out so far */
