@@ -250,12 +250,13 @@ static slo_err enqueue(struct sched *s, slo_nsec now, struct request *r)
 	return SLO_OK;
 }
 
-void sched_expect(const struct sched *s, const char *id, size_t len)
+uint64_t sched_expect(const struct sched *s, const char *id, size_t len)
 {
 	uint64_t hash = sched_hash(s, id, len);
 
 	id_table_prefetch(&s->requests.by_id, hash);
 	past_expect(&s->past, hash);
+	return hash;
 }
 
 slo_err sched_submit(struct sched *s, slo_nsec now, const struct sched_request *req,
@@ -266,7 +267,7 @@ slo_err sched_submit(struct sched *s, slo_nsec now, const struct sched_request *
 	uint64_t hash;
 
 	forget_old(s, now);
-	hash = sched_hash(s, req->id, req->id_len);
+	hash = req->hash ? req->hash : sched_hash(s, req->id, req->id_len);
 	if (requests_find(&s->requests, hash, req->id, req->id_len))
 		return SLO_EINVAL;
 	past = past_find(&s->past, hash);

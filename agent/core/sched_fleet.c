@@ -9,6 +9,7 @@
 struct sched_model *sched_model_add(struct sched *s, const char *name, enum slo_strategy strategy)
 {
 	struct sched_model *m = calloc(1, sizeof(*m));
+	size_t len = strlen(name);
 
 	if (!m)
 		return NULL;
@@ -20,7 +21,8 @@ struct sched_model *sched_model_add(struct sched *s, const char *name, enum slo_
 	estimator_init(&m->estimator);
 	queue_init(&m->queue, &m->pool, s->conf.late);
 	m->strategy = strategy;
-	HASH_ADD_KEYPTR(hh, s->model_by_name, m->pool.name, strlen(m->pool.name), m);
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, s->model_by_name, m->pool.name, len,
+	                            (unsigned)sched_hash(s, name, len), m);
 	if (!m->hh.tbl)
 		goto err2;
 	TAILQ_INSERT_TAIL(&s->models, m, link);
@@ -86,7 +88,8 @@ struct sched_model *sched_model_find(const struct sched *s, const char *name, si
 {
 	struct sched_model *m;
 
-	HASH_FIND(hh, s->model_by_name, name, len, m);
+	HASH_FIND_BYHASHVALUE(hh, s->model_by_name, name, len, (unsigned)sched_hash(s, name, len),
+	                      m);
 	return m;
 }
 

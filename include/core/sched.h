@@ -143,6 +143,7 @@ void sched_profile_drop(struct sched *s, struct deployment *d);
 struct sched_request {
 	const char *id; /* id_len in 1..SLO_ID_MAX; copied */
 	size_t id_len;
+	uint64_t hash; /* of the id, from sched_expect(); 0: not known yet */
 	struct sched_model *model;
 	enum slo_strategy strategy;
 	int64_t input;      /* prompt tokens */
@@ -161,8 +162,9 @@ struct sched_request {
 	void *user; /* comes back in the action */
 };
 
-/* Has the CPU fetch what sched_submit() or sched_end() will look at for that id. */
-void sched_expect(const struct sched *s, const char *id, size_t len);
+/* Has the CPU fetch what sched_submit() or sched_end() will look at for that id. Returns its hash.
+ */
+uint64_t sched_expect(const struct sched *s, const char *id, size_t len);
 
 /* Whether the end of that request is known already (within remember_ended): another end line of it
  * changes nothing. */

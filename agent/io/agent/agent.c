@@ -205,10 +205,9 @@ static enum slo_strategy strategy_of(struct agent *a, const struct agent_model *
 	return s;
 }
 
-void agent_expect(const struct agent *a, struct slice id)
+uint64_t agent_expect(const struct agent *a, struct slice id)
 {
-	if (id.p)
-		sched_expect(a->sched, (const char *)id.p, id.len);
+	return id.p ? sched_expect(a->sched, (const char *)id.p, id.len) : 0;
 }
 
 /* A name that nobody serves, and a header that is no number: HAProxy and the client go on as if
@@ -259,9 +258,9 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, voi
 	struct ask ask;
 	enum slo_strategy strategy;
 	enum slo_reason reason;
+	uint64_t hash = agent_expect(a, msg->id);
 
 	*request = NULL;
-	agent_expect(a, msg->id);
 	ask_read(a, msg, &ask);
 	m = ask.model;
 	strategy = strategy_of(a, m, msg->strategy);
@@ -275,6 +274,7 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, voi
 		return true;
 	}
 	req = ask_request(a, &ask, now, strategy, user);
+	req.hash = hash;
 	switch (sched_submit(a->sched, now, &req, request)) {
 	case SLO_OK:
 		if (a->conf->redis.trace)

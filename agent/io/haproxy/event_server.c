@@ -106,7 +106,7 @@ static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_n
 		size_t line = (size_t)(end - (data + used));
 
 		/* The request that the next line is about is fetched while this one is read. */
-		agent_expect(a, leading_id(end + 1, data + len));
+		(void)agent_expect(a, leading_id(end + 1, data + len));
 		if (c->skipping) {
 			c->skipping = false;
 		} else if (line > a->conf->limits.end_line_length) {

@@ -99,8 +99,8 @@ void agent_free(struct agent *a); /* NULL is accepted */
 MUSTCHECK slo_err agent_configure(struct agent *a, const struct config *conf);
 
 /* A slo-route message that comes soon, or an end line: its id, so that the CPU fetches what will
- * be looked at. */
-void agent_expect(const struct agent *a, struct slice id);
+ * be looked at. Returns the hash of the id, 0 without one. */
+uint64_t agent_expect(const struct agent *a, struct slice id);
 /* A slo-route message. True: *out is the answer. False: it comes through deliver(user), from
  * agent_pump() at the earliest; *request is valid until then. */
 bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, void *user,
