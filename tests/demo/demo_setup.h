@@ -97,6 +97,21 @@ static inline bool demo_parse_option(struct demo_setup *s, int opt, char *arg)
 	}
 }
 
+static inline void demo_usage(void)
+{
+	fputs("usage: llm_server --server NAME:GPU:PORT [--server ...]\n"
+	      "  [--model NAME] [--speed 20] [--max-num-seqs 256]\n"
+	      "  [--mode prefill|chunked] [--token-budget N] [--port-file FILE]\n"
+	      "models:",
+	      stderr);
+	for (const struct engine_model *m = engine_models; m->name != NULL; m++)
+		fprintf(stderr, " %s", m->name);
+	fputs("\nGPUs:", stderr);
+	for (const struct engine_gpu *g = engine_gpus; g->name != NULL; g++)
+		fprintf(stderr, " %s", g->name);
+	fputc('\n', stderr);
+}
+
 /* False after telling the user. */
 static inline bool demo_setup_parse(struct demo_setup *s, int argc, char **argv)
 {
@@ -118,10 +133,7 @@ static inline bool demo_setup_parse(struct demo_setup *s, int argc, char **argv)
 		good = demo_parse_option(s, opt, optarg);
 	good = good && s->count > 0 && optind == argc;
 	if (!good)
-		fprintf(stderr,
-		        "usage: llm_server --server NAME:GPU:PORT [--server ...]\n"
-		        "  [--model NAME] [--speed 20] [--max-num-seqs 256]\n"
-		        "  [--mode prefill|chunked] [--token-budget N] [--port-file FILE]\n");
+		demo_usage();
 	return good;
 }
 

@@ -222,13 +222,15 @@ void roster_collect(struct agent *a)
 
 /* What HAProxy says */
 
+/* Whether HAProxy would use s. */
+static bool is_up(const struct roster_server *s)
+{
+	return s->state == SLO_SERVER_UP || (s->state == SLO_SERVER_UNTOLD && s->configured);
+}
+
 void roster_apply(struct agent *a, struct roster_server *s)
 {
-	bool usable = s->state == SLO_SERVER_UP || (s->state == SLO_SERVER_UNTOLD && s->configured);
-
-	usable = usable && failing_may_serve(s);
-
-	sched_server_usable(a->sched, s->server, usable);
+	sched_server_usable(a->sched, s->server, is_up(s) && failing_may_serve(s));
 }
 
 bool roster_seat_give(struct agent *a, const struct agent_model *m, struct deployment *d,
@@ -284,10 +286,31 @@ static void claim(struct agent *a, slo_nsec now, struct roster_server *s)
 	}
 }
 
+/* Those that are only set aside are taken back in time (failing_relieve). */
+static bool has_server(const struct pool *pool)
+{
+	for (size_t i = 0; i < pool->deployments; i++)
+		for (const struct seat *seat = pool->deployment[i]->seats; seat; seat = seat->next)
+			if (is_up(roster_server(seat->server)))
+				return true;
+	return false;
+}
+
+/* What clients get of the models that s was the last server of. */
+static void tell_empty(struct agent *a, slo_nsec now, const struct server *s)
+{
+	for (const struct seat *seat = s->seats; seat; seat = seat->next_of_server)
+		if (seat->deployment->pool->usable == 0 && !has_server(seat->deployment->pool))
+			log_limited(a->log, now, LOG_CAUSE_FLEET, LOG_WARNING,
+			            "model %s has no server left: its requests get 503 until "
+			            "HAProxy has one up",
+			            seat->deployment->pool->name);
+}
+
 static void set_state(struct agent *a, slo_nsec now, struct roster_server *s,
                       enum slo_server_state state)
 {
-	bool was_told = roster_is_told(s);
+	bool was_told = roster_is_told(s), was_usable = s->server->usable;
 
 	if (s->state == state)
 		return;
@@ -296,12 +319,15 @@ static void set_state(struct agent *a, slo_nsec now, struct roster_server *s,
 		            "server %s: the HAProxy process that said %s has stopped", s->key,
 		            roster_state_name(s->state));
 	else if (s->state != SLO_SERVER_UNTOLD || state != SLO_SERVER_UP)
-		log_limited(a->log, now, LOG_CAUSE_FLEET, LOG_NOTICE, "server %s is %s", s->key,
-		            roster_state_name(state));
+		log_limited(a->log, now, LOG_CAUSE_FLEET, LOG_NOTICE, "server %s is %s%s", s->key,
+		            roster_state_name(state),
+		            state == SLO_SERVER_UP ? "" : ", it gets no requests");
 	s->state = state;
 	if (state == SLO_SERVER_UP && was_told) /* it was restarted, as likely as not */
 		failing_forgive(a, s);
 	roster_apply(a, s);
+	if (was_usable && !s->server->usable)
+		tell_empty(a, now, s->server);
 	if (!was_told && roster_is_told(s))
 		claim(a, now, s);
 }

@@ -252,8 +252,26 @@ static void a_model_without_another_server_takes_it_back(void **state)
 	inproc_turn(&f.p, 3);
 	assert_false(is_used(&f, "s1"));
 	assert_true(is_used(&f, "s2"));
+	assert_false(inproc_logged(&f.p, "has no server left"));
 	goes_to(&f, "s2");
 	ends(&f, f.asked, "s2", 200, "----");
+	to_end(&f);
+}
+
+static void the_last_server_that_goes_is_told(void **state)
+{
+	static const char *const news[] = { "Server b/s2 is DOWN, reason: Layer4 timeout.\n",
+		                            "Server b/s1 is DOWN, reason: Layer4 timeout.\n" };
+	struct fixture f;
+
+	(void)state;
+	to_start(&f);
+	for (int i = 0; i < 2; i++) {
+		assert_false(inproc_logged(&f.p, "has no server left"));
+		peer_send(&f.events, news[i], strlen(news[i]));
+		inproc_turn(&f.p, 3);
+	}
+	assert_true(inproc_logged(&f.p, "model m has no server left: its requests get 503"));
 	to_end(&f);
 }
 
@@ -288,6 +306,7 @@ int main(void)
 		cmocka_unit_test(a_request_that_runs_for_long_has_not_failed_fast),
 		cmocka_unit_test(half_of_a_models_servers_stay_in_use),
 		cmocka_unit_test(a_model_without_another_server_takes_it_back),
+		cmocka_unit_test(the_last_server_that_goes_is_told),
 		cmocka_unit_test(news_that_it_is_up_again_clears_it),
 	};
 
