@@ -125,8 +125,9 @@ static void lint_finds_what_is_wrong(void **state)
 		/* A longer answer that is faster. */
 		PROFILE_HEAD "\"tputs\":[[4,2],[6,1]],\"e2e\":[[2,2.5],[1.5,5]]}",
 		/* An index that no whole number is nearest to. */
-		"{\"tputs\":[[4,3,2]],\"indexes\":[[64],[512,512.2,512.3]],"
-		"\"e2e\":[[2,2.1,2.2]],\"slos\":{\"tpat\":0.05}}",
+		/* In parentheses: one text over two lines. */
+		("{\"tputs\":[[4,3,2]],\"indexes\":[[64],[512,512.2,512.3]],"
+		 "\"e2e\":[[2,2.1,2.2]],\"slos\":{\"tpat\":0.05}}"),
 	};
 	const char *good = PROFILE_HEAD "\"tputs\":[[4,2],[2,1]],\"e2e\":[[2,2.5],[4,5]]}";
 
