@@ -51,50 +51,66 @@ static int run(struct config *conf, const char *path, const char *syslog_path, c
 	return status;
 }
 
-int main(int argc, char **argv)
+struct flags {
+	const char *path;
+	bool check, to_syslog;
+};
+
+/* False: the program ends here, with *status. */
+static bool read_flags(int argc, char **argv, struct flags *f, int *status)
 {
-	bool check = false, to_syslog = false;
-	const char *path = NULL;
-	struct doc_error err;
-	struct config *conf;
-	char text[1024];
 	int opt;
 
+	*status = EXIT_SUCCESS;
 	while ((opt = getopt_long(argc, argv, "f:csvh", options, NULL)) != -1) {
 		switch (opt) {
 		case 'f':
-			path = optarg;
+			f->path = optarg;
 			break;
 		case 'c':
-			check = true;
+			f->check = true;
 			break;
 		case 's':
-			to_syslog = true;
+			f->to_syslog = true;
 			break;
 		case 'v':
 			printf("slo-spoa %s\n", SLO_VERSION);
-			return EXIT_SUCCESS;
+			return false;
 		case 'h':
 			fputs(usage, stdout);
-			return EXIT_SUCCESS;
+			return false;
 		default:
 			fputs(usage, stderr);
-			return EXIT_FAILURE;
+			*status = EXIT_FAILURE;
+			return false;
 		}
 	}
-	if (!path || optind < argc) {
-		fputs(usage, stderr);
-		return EXIT_FAILURE;
-	}
-	conf = config_load(path, &err);
+	if (f->path && optind == argc)
+		return true;
+	fputs(usage, stderr);
+	*status = EXIT_FAILURE;
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	struct flags flags = { .path = NULL };
+	struct doc_error err;
+	struct config *conf;
+	char text[1024];
+	int status;
+
+	if (!read_flags(argc, argv, &flags, &status))
+		return status;
+	conf = config_load(flags.path, &err);
 	if (!conf) {
 		doc_error_format(&err, text, sizeof(text));
 		fprintf(stderr, "[ALERT] (%ld) : %s\n", (long)getpid(), text);
 		return EXIT_FAILURE;
 	}
-	if (!check)
-		return run(conf, path, to_syslog ? _PATH_LOG : NULL, argv);
+	if (!flags.check)
+		return run(conf, flags.path, flags.to_syslog ? _PATH_LOG : NULL, argv);
 	config_free(conf);
-	printf("%s: configuration is valid\n", path);
+	printf("%s: configuration is valid\n", flags.path);
 	return EXIT_SUCCESS;
 }

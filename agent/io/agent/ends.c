@@ -7,6 +7,8 @@
 #include "roster_private.h"
 #include "wire/endline.h"
 
+#define EXCERPT_MAX 200 /* bytes of a line that the log shows */
+
 /* 30 days: an end line that tells of more is wrong, and teaches no latency. */
 #define LATENCY_MAX_MS INT64_C(2592000000)
 /* So many empty answers of a server in a row are worth a word, and so many more again. */
@@ -84,8 +86,8 @@ static void log_elsewhere(struct agent *a, slo_nsec now, const struct endline *e
 	static const char *const hints[ELSEWHERES] = {
 		[ELSEWHERE_REDISPATCHED] = "the chosen one refused the connection",
 		[ELSEWHERE_SKIPPED] =
-		    "HAProxy thinks that the chosen one is down, or its use-server "
-		    "rule is missing",
+		    "HAProxy thinks that the chosen one is down, its use-server rule is "
+		    "missing, or var-prefix in spoe-slo.cfg is not slo",
 		[ELSEWHERE_UNKNOWN] =
 		    "no model has a server of that name: are backends and servers "
 		    "named alike in both configurations?",
@@ -282,16 +284,25 @@ static bool is_trusted(struct agent *a, slo_nsec now, const struct endline *e, b
 	return false;
 }
 
+/* What the log shows of a line. */
+static struct slice excerpt(const uint8_t *line, size_t len)
+{
+	while (len > 0 && line[len - 1] < ' ')
+		len--;
+	return (struct slice){ .p = line, .len = len < EXCERPT_MAX ? len : EXCERPT_MAX };
+}
+
 bool ends_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, bool local,
                const char *peer)
 {
+	struct slice shown = excerpt(line, len);
 	struct endline e;
 
 	if (endline_parse(line, len, &e) != SLO_OK || e.id.len > a->conf->limits.id_length) {
 		a->stats.end_lines[END_MALFORMED]++;
 		log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_WARNING,
 		            "events: %s sent an end line without a valid id: %.*s", peer,
-		            len > 200 ? 200 : (int)len, (const char *)line);
+		            (int)shown.len, (const char *)shown.p);
 		return false;
 	}
 	if (e.kind != ENDLINE_OTHER && !is_trusted(a, now, &e, local, peer))
@@ -320,7 +331,7 @@ bool ends_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, b
 		a->stats.end_lines[END_MALFORMED]++;
 		log_limited(a->log, now, LOG_CAUSE_EVENT_OTHER, LOG_INFO,
 		            "events: %s sent a line that is no end line: %.*s", peer,
-		            len > 200 ? 200 : (int)len, (const char *)line);
+		            (int)shown.len, (const char *)shown.p);
 		return false;
 	}
 	return true;

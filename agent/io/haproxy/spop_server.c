@@ -467,6 +467,37 @@ static void accepted(struct conn *conn, slo_nsec now)
 	conn_wait(conn, &s->hello, now);
 }
 
+/* Opens the next listener. False after telling the user. */
+static bool open_listener(struct spop_server *s, const struct listen_addr *addr)
+{
+	struct acceptor *ac = &s->acceptor[s->acceptors];
+	struct agent *a = s->agent;
+	char why[256];
+
+	*ac = (struct acceptor){
+		.set = s->conns,
+		.listeners = &a->listeners,
+		.protocol = &spop_protocol,
+		.owner = s,
+		.conn_size = sizeof(struct spop_conn),
+		.limit = a->conf->limits.spop_connections,
+		.counter = &a->stats.spop_connections,
+		.out_max = a->conf->limits.output_buffer,
+		.unproven = &s->hello,
+		.peers = &s->peers,
+		.accepted = accepted,
+		.fd = listeners_open(&a->listeners, addr, 0, why, sizeof(why)),
+	};
+	if (ac->fd < 0) {
+		socket_log(a->log, addr, "spop.listen", why);
+		return false;
+	}
+	acceptor_start(ac);
+	s->acceptors++;
+	log_write(a->log, LOG_NOTICE, "spop: listening on %s", ac->name);
+	return true;
+}
+
 struct spop_server *spop_server_new(struct agent *a, struct conns *conns)
 {
 	struct spop_server *s = calloc(1, sizeof(*s));
@@ -484,33 +515,11 @@ struct spop_server *spop_server_new(struct agent *a, struct conns *conns)
 		spop_server_free(s);
 		return NULL;
 	}
-	for (size_t i = 0; i < a->conf->spop.count; i++) {
-		struct acceptor *ac = &s->acceptor[i];
-
-		*ac = (struct acceptor){
-			.set = conns,
-			.listeners = &a->listeners,
-			.protocol = &spop_protocol,
-			.owner = s,
-			.conn_size = sizeof(struct spop_conn),
-			.limit = a->conf->limits.spop_connections,
-			.counter = &a->stats.spop_connections,
-			.out_max = a->conf->limits.output_buffer,
-			.unproven = &s->hello,
-			.peers = &s->peers,
-			.accepted = accepted,
-			.fd = listeners_open(&a->listeners, &a->conf->spop.addr[i], 0, why,
-			                     sizeof(why)),
-		};
-		if (ac->fd < 0) {
-			socket_log(a->log, &a->conf->spop.addr[i], "spop.listen", why);
+	for (size_t i = 0; i < a->conf->spop.count; i++)
+		if (!open_listener(s, &a->conf->spop.addr[i])) {
 			spop_server_free(s);
 			return NULL;
 		}
-		acceptor_start(ac);
-		s->acceptors++;
-		log_write(a->log, LOG_NOTICE, "spop: listening on %s", ac->name);
-	}
 	return s;
 }
 

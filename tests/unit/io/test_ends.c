@@ -276,6 +276,27 @@ static void end_lines_or_a_ring_are_no_silence(void **state)
 	assert_false(inproc_logged(&f->p, "no end line"));
 }
 
+static void who_speaks_spop_to_the_event_listener_is_told(void **state)
+{
+	static const char half_a_line[] = "slo1 id=r1", frame[] = "\0\0\0\11\1\0\0";
+	struct fixture *f = *state;
+	struct peer peer;
+
+	peer_open(&peer, &f->p, "events");
+	peer_send(&peer, half_a_line, sizeof(half_a_line) - 1);
+	inproc_turn(&f->p, 3);
+	peer_close(&peer);
+	inproc_turn(&f->p, 3);
+	assert_true(inproc_logged(&f->p, "left in the middle of a line"));
+	assert_false(inproc_logged(&f->p, "if it speaks SPOP"));
+	peer_open(&peer, &f->p, "events");
+	peer_send(&peer, frame, sizeof(frame));
+	inproc_turn(&f->p, 3);
+	peer_close(&peer);
+	inproc_turn(&f->p, 3);
+	assert_true(inproc_logged(&f->p, "sent no lines, and left: if it speaks SPOP"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
 
 int main(void)
@@ -289,6 +310,7 @@ int main(void)
 		TEST(a_server_that_is_only_slow_keeps_its_requests),
 		TEST(that_no_end_line_ever_comes_is_told_once),
 		TEST(end_lines_or_a_ring_are_no_silence),
+		TEST(who_speaks_spop_to_the_event_listener_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
