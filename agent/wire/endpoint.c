@@ -265,18 +265,42 @@ struct slice endpoint_model(struct slice path)
 	return got;
 }
 
+/* Whether an engine, or a proxy before it, may read the path as another one: it has %XX or a dot
+ * segment, or is so long that HAProxy may have cut it. */
+static bool is_disguised(struct slice path)
+{
+	size_t start = 0;
+
+	if (path.len >= ENDPOINT_PATH_MAX || memchr(path.p, '%', trim(path).len))
+		return true;
+	for (size_t i = 0; i <= path.len; i++) {
+		size_t len = i - start;
+
+		if (i < path.len && path.p[i] != '/')
+			continue;
+		if ((len == 1 || len == 2) && memcmp(path.p + start, "..", len) == 0)
+			return true;
+		start = i + 1;
+	}
+	return false;
+}
+
 struct endpoint endpoint_of(struct slice path)
 {
 	struct endpoint e = { .kind = ENDPOINT_UNKNOWN, .default_max = -1 };
+	bool disguised;
 
 	if (!path.p) {
 		e.kind = ENDPOINT_GENERATE;
 		return e;
 	}
+	disguised = is_disguised(path);
 	path = trim(path);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (!ends_with(path, rows[i].tail))
 			continue;
+		if (rows[i].kind == ENDPOINT_IDLE && disguised)
+			break;
 		e.kind = rows[i].kind;
 		e.chat = (rows[i].flags & CHAT) != 0;
 		e.media = (rows[i].flags & MEDIA) != 0;

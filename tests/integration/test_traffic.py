@@ -67,6 +67,15 @@ class Traffic(StackCase):
                 answer = await self.post(body=body_of(CHAT), path=path)
                 self.assertEqual(self.decided(answer), ("route", None), answer)
 
+    async def test_a_disguised_path_does_not_get_past_the_queue(self):
+        """Engines and the demo servers decode %XX, so the first three are served."""
+        for path in ("/%76%31/%63hat/%63ompletions", "/v1/chat/%63ompletions", "/v1/%63hat%2Fcompletions",
+                     "/v1/chat/completions/x/../../completions/%2e", "/v1/chat/completions/%2E%2e/files"):
+            for kind in (Http1, Http2):
+                with self.subTest(path=path, kind=kind.__name__):
+                    answer = await self.post(body=body_of(CHAT), path=path, client=self.client(kind))
+                    self.assertEqual(self.decided(answer), ("route", None), answer)
+
     async def test_reading_teaches_no_output(self):
         samples = (await self.state())["models"][MODEL]["predictor_samples"]
         for path in ("/v1/embeddings", "/v1/score", "/v1/classify"):

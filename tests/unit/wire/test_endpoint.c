@@ -126,6 +126,28 @@ static void only_whole_segments_count(void **state)
 	assert_kind("/v1/completions/chat", ENDPOINT_UNKNOWN);
 }
 
+static void a_disguised_path_is_not_free_of_work(void **state)
+{
+	char longest[ENDPOINT_PATH_MAX + 1] = "/v1/";
+
+	(void)state;
+	assert_kind("/v1/chat/%63ompletions", ENDPOINT_UNKNOWN);
+	assert_kind("/v1/chat/completions/%2e%2e/../messages/count_tokens", ENDPOINT_UNKNOWN);
+	assert_kind("/v1/chat/completions/.", ENDPOINT_UNKNOWN);
+	assert_kind("/v1/completions/../files", ENDPOINT_UNKNOWN);
+	assert_kind("/v1/files?/../chat/completions", ENDPOINT_UNKNOWN);
+	assert_kind("/v1/responses/..", ENDPOINT_UNKNOWN);
+	assert_kind("/v1/models/a%2Fb", ENDPOINT_UNKNOWN);
+	assert_kind("/v1/models/a%2Fb/infer", ENDPOINT_GENERATE);
+	assert_kind("/v1/models/a..b", ENDPOINT_IDLE);
+	assert_kind("/v1/messages/count_tokens?beta=%20", ENDPOINT_IDLE);
+
+	memset(longest + 4, 'a', sizeof(longest) - 5);
+	memcpy(longest + sizeof(longest) - 7, "/files", 7);
+	assert_kind(longest, ENDPOINT_UNKNOWN);
+	assert_kind(longest + 1, ENDPOINT_IDLE);
+}
+
 static void a_haproxy_that_tells_no_path_means_a_request_to_generate(void **state)
 {
 	struct endpoint e = endpoint_of((struct slice){ 0 });
@@ -206,6 +228,7 @@ int main(void)
 		cmocka_unit_test(a_path_tells_what_work_it_is),
 		cmocka_unit_test(what_stands_around_the_path_changes_nothing),
 		cmocka_unit_test(only_whole_segments_count),
+		cmocka_unit_test(a_disguised_path_is_not_free_of_work),
 		cmocka_unit_test(a_haproxy_that_tells_no_path_means_a_request_to_generate),
 		cmocka_unit_test(only_bare_completions_have_a_limit_of_their_own),
 		cmocka_unit_test(a_path_may_name_the_model),
