@@ -250,7 +250,7 @@ static struct figures shared(size_t models, enum fleet_source source)
 	}
 	r.teaches = source != FLEET_GIVEN;
 	for (size_t d = 0; d < DEPLOYMENTS; d++)
-		if (sched_source_set(r.s, r.m->fleet.deployment[d], source, 50000) != SLO_OK)
+		if (sched_source_set(r.s, r.m->pool.deployment[d], source, 50000) != SLO_OK)
 			die("out of memory");
 	for (size_t i = 0; i < SAMPLES; i++) {
 		int64_t t;
