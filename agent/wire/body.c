@@ -444,7 +444,7 @@ static enum role member_role(struct scan *s, const struct frame *f, struct json_
 			return R_SKIP;
 		name.p = buf;
 	}
-	known = body_member(shape, name);
+	known = body_member(f->role, name);
 	if (!known)
 		return R_SKIP;
 	s->member = (size_t)(known - shape->members);

@@ -70,8 +70,8 @@ struct shape {
 
 extern const struct shape body_shapes[ROLES];
 
-/* The member of that name; NULL: unknown. */
-const struct member *body_member(const struct shape *shape, struct slice name);
+/* The member of that name in a container of that role; NULL: unknown. */
+const struct member *body_member(enum role role, struct slice name);
 
 #define BODY_ROOT_MAX 80 /* members of R_ROOT, at most */
 

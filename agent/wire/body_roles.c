@@ -176,21 +176,33 @@ const struct shape body_shapes[ROLES] = {
 	[R_FORMAT] = { MEMBERS(format_members) },
 };
 
-const struct member *body_member(const struct shape *shape, struct slice name)
+/* The first member of a role that is as long as that, or longer. */
+static uint8_t first[ROLES][BODY_KEY_MAX + 2];
+
+/* The tables never change, so this is done once, before main(). */
+__attribute__((constructor)) static void index_members(void)
 {
-	size_t low = 0, high = shape->nmembers;
+	for (size_t role = 0; role < ROLES; role++) {
+		const struct shape *shape = &body_shapes[role];
+		uint8_t i = 0;
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (shape->members[mid].name.len < name.len)
-			low = mid + 1;
-		else
-			high = mid;
+		for (size_t len = 0; len < BODY_KEY_MAX + 2; len++) {
+			while (i < shape->nmembers && shape->members[i].name.len < len)
+				i++;
+			first[role][len] = i;
+		}
 	}
-	for (; low < shape->nmembers && shape->members[low].name.len == name.len; low++) {
-		if (slice_same(shape->members[low].name, name))
-			return &shape->members[low];
+}
+
+const struct member *body_member(enum role role, struct slice name)
+{
+	const struct member *members = body_shapes[role].members;
+
+	if (name.len > BODY_KEY_MAX)
+		return NULL;
+	for (size_t i = first[role][name.len]; i < first[role][name.len + 1]; i++) {
+		if (slice_same(members[i].name, name))
+			return &members[i];
 	}
 	return NULL;
 }
