@@ -32,10 +32,14 @@ struct profile {
 static slo_nsec span(double seconds)
 {
 	double ns = seconds * 1e9;
+	slo_nsec whole;
 
 	if (!(ns > 0)) /* NaN too */
 		return 0;
-	return ns >= (double)SPAN_MAX ? SPAN_MAX : llround(ns);
+	if (ns >= (double)SPAN_MAX)
+		return SPAN_MAX;
+	whole = (slo_nsec)ns; /* llround() is a call, and takes what is negative, too */
+	return whole + (ns - (double)whole >= 0.5);
 }
 
 static slo_nsec table_span(const double *table, size_t i)
@@ -83,17 +87,14 @@ static bool axis_init(struct axis *x, const double *index, size_t n)
 
 static size_t axis_cell(const struct axis *x, int64_t tokens)
 {
-	size_t lo = 0, hi = x->borders;
+	const int64_t *first = x->border;
 
-	while (lo < hi) { /* the first border above tokens */
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (x->border[mid] <= tokens)
-			lo = mid + 1;
-		else
-			hi = mid;
+	/* The first border above tokens is at first[0..n]. No branch depends on it. */
+	for (size_t n = x->borders, half; n > 0; n -= half) {
+		half = (n + 1) / 2;
+		first += first[half - 1] <= tokens ? half : 0;
 	}
-	return lo;
+	return (size_t)(first - x->border);
 }
 
 struct goal goal_make(double tpot, double ttft, double tpat, double e2e)
@@ -194,6 +195,11 @@ size_t profile_zero_cells(const struct profile *p)
 size_t profile_cell(const struct profile *p, int64_t input, int64_t output)
 {
 	return axis_cell(&p->output, output) * (p->input.borders + 1) + axis_cell(&p->input, input);
+}
+
+const struct goal *profile_target(const struct profile *p)
+{
+	return &p->goal;
 }
 
 struct goal profile_goal(const struct profile *p, const struct slo_target *own)

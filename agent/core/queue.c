@@ -92,22 +92,24 @@ static size_t position(const struct queue *q, const struct bucket *b)
 
 static void open_gap(struct queue *q, size_t at)
 {
-	size_t behind = q->heads - at;
+	size_t behind = q->heads++ - at;
 
+	if (behind == 0)
+		return;
 	memmove(q->head + at + 1, q->head + at, behind * sizeof(q->head[0]));
 	memmove(q->slot + at + 1, q->slot + at, behind * sizeof(q->slot[0]));
 	memmove(q->untested + at + 1, q->untested + at, behind);
-	q->heads++;
 }
 
 static void close_gap(struct queue *q, size_t at)
 {
-	size_t behind = q->heads - at - 1;
+	size_t behind = --q->heads - at;
 
+	if (behind == 0)
+		return;
 	memmove(q->head + at, q->head + at + 1, behind * sizeof(q->head[0]));
 	memmove(q->slot + at, q->slot + at + 1, behind * sizeof(q->slot[0]));
 	memmove(q->untested + at, q->untested + at + 1, behind);
-	q->heads--;
 }
 
 /* The deployments in which the request can still be in time, of what rank_options() found. */

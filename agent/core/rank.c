@@ -10,21 +10,18 @@ static bool has_target(const struct slo_target *t)
 	return t->tpot > 0 || t->ttft > 0 || t->e2e > 0;
 }
 
-/* What a deployment says of a request with a goal. */
-struct view {
-	slo_nsec rank; /* of one that was created just now */
-	slo_load load;
-	bool infeasible;
-};
-
-static bool view_given(const struct profile *p, const struct request *r, const struct goal *goal,
-                       struct view *out)
+static bool rank_given(const struct profile *p, const struct request *r, const struct goal *goal,
+                       struct rank_option *out)
 {
 	size_t cell = profile_cell(p, r->input, r->output);
+	slo_nsec rank; /* of one that was created just now */
 
+	if (!profile_rank(p, cell, goal, r->input, r->output, &rank))
+		return false;
+	out->start = r->created - rank;
 	out->load = profile_load(p, cell);
 	out->infeasible = profile_infeasible(p, cell);
-	return profile_rank(p, cell, goal, r->input, r->output, &out->rank);
+	return true;
 }
 
 static struct latency_target rank_target(const struct goal *goal, const struct request *r)
@@ -40,8 +37,8 @@ static struct latency_target rank_target(const struct goal *goal, const struct r
 }
 
 /* Nobody is refused by rates that may be wrong, or for a target of his own. */
-static bool view_learned(const struct latency_force *f, const struct request *r,
-                         const struct goal *goal, struct view *out)
+static bool rank_learned(const struct latency_force *f, const struct request *r,
+                         const struct goal *goal, struct rank_option *out)
 {
 	struct latency_target target = rank_target(goal, r);
 	struct latency_cell c = latency_cell(&f->rates, r->input, r->output, &target);
@@ -51,27 +48,33 @@ static bool view_learned(const struct latency_force *f, const struct request *r,
 	out->load = latency_load(&c);
 	out->infeasible =
 	    f->state == LATENCY_HOT && !has_target(&r->own) && alone > target.e2e + target.ttft;
-	out->rank =
-	    (slo_nsec)(fmin(expected, EXPECTED_MOST) * 1e9) - goal_span(goal, r->input, r->output);
+	out->start = r->created - ((slo_nsec)(fmin(expected, EXPECTED_MOST) * 1e9) -
+	                           goal_span(goal, r->input, r->output));
 	return goal->kind != GOAL_NONE;
 }
 
-static bool rank_in(const struct deployment *d, const struct request *r, bool warm,
-                    struct rank_option *out)
+/* The target of a request that brings none. */
+static const struct goal *usual_goal(const struct deployment *d)
 {
-	struct goal goal = rank_goal(d, r);
-	struct view v;
+	static const struct goal none = { .kind = GOAL_NONE };
 
+	if (d->pool->promise.kind != GOAL_NONE)
+		return &d->pool->promise;
+	return d->profile ? profile_target(d->profile) : &none;
+}
+
+/* own: the request's target; NULL: it brings none. */
+static bool rank_in(const struct deployment *d, const struct request *r, const struct goal *own,
+                    bool warm, struct rank_option *out)
+{
+	const struct goal *goal = own ? own : usual_goal(d);
+
+	out->deployment = d->index;
 	if (d->usable == 0)
 		return false;
-	if (fleet_learned(d) ? !warm || !view_learned(&d->force, r, &goal, &v)
-	                     : !d->profile || !view_given(d->profile, r, &goal, &v))
-		return false;
-	out->start = r->created - v.rank;
-	out->load = v.load;
-	out->deployment = d->index;
-	out->infeasible = v.infeasible;
-	return true;
+	if (fleet_learned(d))
+		return warm && rank_learned(&d->force, r, goal, out);
+	return d->profile && rank_given(d->profile, r, goal, out);
 }
 
 /* Whether anything is known of a deployment with a usable server. Where nothing is, a guess would
@@ -90,20 +93,21 @@ static bool is_warm(const struct pool *pool)
 
 size_t rank_options(const struct pool *pool, const struct request *r, struct rank_option *options)
 {
+	const struct goal target = profile_goal(NULL, &r->own);
+	const struct goal *own = target.kind == GOAL_NONE ? NULL : &target;
 	bool warm = is_warm(pool);
 	size_t n = 0;
 
 	for (size_t i = 0; i < pool->deployments; i++) {
-		struct rank_option o;
-		size_t at;
-
-		if (!rank_in(pool->deployment[i], r, warm, &o))
+		if (!rank_in(pool->deployment[i], r, own, warm, &options[n]))
 			continue;
 		/* The latest start is the lowest rank; equal ones stay in order. */
-		for (at = n; at > 0 && options[at - 1].start < o.start; at--)
+		for (size_t at = n++; at > 0 && options[at - 1].start < options[at].start; at--) {
+			struct rank_option later = options[at];
+
 			options[at] = options[at - 1];
-		options[at] = o;
-		n++;
+			options[at - 1] = later;
+		}
 	}
 	return n;
 }
@@ -150,11 +154,5 @@ slo_load rank_load(const struct deployment *d, const struct request *r)
 
 struct goal rank_goal(const struct deployment *d, const struct request *r)
 {
-	const struct goal none = { .kind = GOAL_NONE };
-
-	if (has_target(&r->own))
-		return profile_goal(NULL, &r->own);
-	if (d->pool->promise.kind != GOAL_NONE)
-		return d->pool->promise;
-	return d->profile ? profile_goal(d->profile, &r->own) : none;
+	return has_target(&r->own) ? profile_goal(NULL, &r->own) : *usual_goal(d);
 }

@@ -57,6 +57,9 @@ size_t profile_cell(const struct profile *p, int64_t input, int64_t output);
  * NULL: there is no profile. */
 struct goal profile_goal(const struct profile *p, const struct slo_target *own);
 
+/* The one of requests without a target of their own. */
+const struct goal *profile_target(const struct profile *p);
+
 /* The time that a goal allows a request of this size, cut to about 31 years. */
 slo_nsec goal_span(const struct goal *g, int64_t input, int64_t output);
 /* The target of one kind that g contains, whichever its goal; GOAL_NONE if it has none. */
