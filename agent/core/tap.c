@@ -92,7 +92,7 @@ static struct slo_event source_event(const struct deployment *d)
 	e.real[1] = r->prompt;
 	e.real[2] = r->cached;
 	e.real[3] = r->kv;
-	e.real[4] = r->safety;
+	e.real[4] = r->headroom;
 	e.real[5] = r->crowd;
 	return e;
 }

@@ -348,7 +348,7 @@ static void put_fit(FILE *out, const struct bench_fit *fit)
 	        "\"kv_tokens_told\": %s, \"headroom\": %.4g, \"requests\": %zu, "
 	        "\"error_p50\": %.4g}",
 	        r->step, r->prompt, r->cached, floor(r->kv), r->kv_told ? "true" : "false",
-	        r->safety, fit->used, fit->error);
+	        r->headroom, fit->used, fit->error);
 }
 
 void cells_write(FILE *out, const struct slo_profile_doc *doc, const struct bench_fit *fit)

@@ -165,7 +165,7 @@ static void judge_held_out(const struct bench_series *s, const bool *out, double
 }
 
 /* What share of a target the mean may use, so that the slowest meet it too. */
-static double safety_of(const struct bench_series *s, double *values, bool *known)
+static double headroom_of(const struct bench_series *s, double *values, bool *known)
 {
 	size_t n = 0;
 
@@ -226,7 +226,7 @@ bool bench_fit(const struct bench_series *s, double kv, struct bench_fit *f)
 			                           .kv = kv > 0 ? kv : most_held(s, out),
 			                           .kv_told = kv > 0,
 			                           .crowd = 1 };
-		f->rates.safety = safety_of(s, values, &f->tail_known);
+		f->rates.headroom = headroom_of(s, values, &f->tail_known);
 	}
 	free(values);
 	free(out);

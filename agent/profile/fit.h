@@ -15,7 +15,7 @@ struct bench_fit {
 	double error;  /* median of |actual / predicted - 1|, of the points used */
 	double error_most;
 	double held_out; /* median of points that the fit did not see; NAN: too few */
-	bool tail_known; /* rates.safety is from percentiles that were measured */
+	bool tail_known; /* rates.headroom is from percentiles that were measured */
 };
 
 /* kv: tokens that the KV cache of a server holds; 0: unknown. The series has a point. False: out of

@@ -72,7 +72,7 @@ static void tell_fit(const struct bench_series *s, const struct bench_fit *f)
 		fprintf(stderr,
 		        "note: no 99th percentile of e2e is told; the mean may use %.0f %% of the "
 		        "target\n",
-		        r->safety * 100);
+		        r->headroom * 100);
 }
 
 static void tell_cells(const struct cells_count *n, const struct slo_profile_doc *doc)

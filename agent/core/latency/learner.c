@@ -58,7 +58,7 @@ static double kv_now(const struct latency_learner *l)
 	return l->kv > 0 ? l->kv : l->room.limit;
 }
 
-static double safety_now(const struct latency_learner *l)
+static double headroom_now(const struct latency_learner *l)
 {
 	double s;
 
@@ -98,7 +98,7 @@ void latency_learner_enforce(struct latency_learner *l, slo_nsec now)
 		           .cached = latency_fit_rate(&l->fit, 2),
 		           .kv = kv_now(l),
 		           .kv_told = l->kv > 0,
-		           .safety = safety_now(l),
+		           .headroom = headroom_now(l),
 		           .crowd = crowd_now(l) },
 	};
 	l->forced = now;
@@ -136,7 +136,7 @@ static bool outdated(const struct latency_learner *l, slo_nsec now,
 	if (now - l->forced < FORCE_OFTEN)
 		return false;
 	return now - l->forced >= FORCE_SELDOM || moved(latency_fit_predict(&l->fit, x), forced) ||
-	       moved(kv_now(l), r->kv) || moved(safety_now(l), r->safety) ||
+	       moved(kv_now(l), r->kv) || moved(headroom_now(l), r->headroom) ||
 	       moved(crowd_now(l), r->crowd);
 }
 

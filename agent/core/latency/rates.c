@@ -33,10 +33,10 @@ struct latency_cell latency_cell(const struct latency_rates *r, int64_t input, i
 	double n = INFINITY, busy;
 
 	if (target->e2e > 0)
-		n = (target->e2e * r->safety - own) / others;
+		n = (target->e2e * r->headroom - own) / others;
 	if (target->ttft > 0)
 		n = fmin(n,
-		         at_once_by_ttft(own, others, prompt, r->step, target->ttft * r->safety));
+		         at_once_by_ttft(own, others, prompt, r->step, target->ttft * r->headroom));
 	n = fmin(n, r->kv / (p + o));
 	n = fmin(n, 1 + (r->kv_told ? KNEE_TOLD : KNEE_UNTOLD) * own / others);
 	n = fmax(n / r->crowd, 1);

@@ -26,8 +26,8 @@ slo_err player_promise(struct sched *s, struct sched_model *m, const struct slo_
 
 static bool rates_sane(const struct latency_rates *r)
 {
-	return r->step > 0 && r->prompt > 0 && r->cached > 0 && r->kv > 0 && r->safety > 0 &&
-	       r->safety <= 1 && r->crowd >= 1;
+	return r->step > 0 && r->prompt > 0 && r->cached > 0 && r->kv > 0 && r->headroom > 0 &&
+	       r->headroom <= 1 && r->crowd >= 1;
 }
 
 slo_err player_source(struct sched *s, struct deployment *d, const struct slo_event *e)
@@ -39,7 +39,7 @@ slo_err player_source(struct sched *s, struct deployment *d, const struct slo_ev
 		           .cached = e->real[2],
 		           .kv = e->real[3],
 		           .kv_told = e->load != 0,
-		           .safety = e->real[4],
+		           .headroom = e->real[4],
 		           .crowd = e->real[5] },
 	};
 

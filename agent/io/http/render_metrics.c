@@ -258,7 +258,7 @@ static void learned_headroom(struct page *p, const struct agent_model *m)
 		const struct deployment *d = m->sched->pool.deployment[i];
 
 		if (d->learner)
-			of_deployment(p, "learned_headroom", m, d, "", d->force.rates.safety);
+			of_deployment(p, "learned_headroom", m, d, "", d->force.rates.headroom);
 	}
 }
 

@@ -110,7 +110,7 @@ static json_t *rates_state(const struct latency_rates *r)
 	return json_pack("{s:f, s:f, s:f, s:f, s:s, s:f, s:f}", "step_seconds", r->step,
 	                 "prompt_seconds_per_token", r->prompt, "cached_seconds_per_token",
 	                 r->cached, "kv_tokens", r->kv, "kv_tokens_from",
-	                 r->kv_told ? "configuration" : "found", "headroom", r->safety, "crowd",
+	                 r->kv_told ? "configuration" : "found", "headroom", r->headroom, "crowd",
 	                 r->crowd);
 }
 

@@ -93,7 +93,7 @@ static json_t *fit_of(const struct deployment *d)
 	return json_pack("{s:f, s:f, s:f, s:f, s:b, s:f, s:I, s:f, s:f}", "step_seconds", r->step,
 	                 "prompt_seconds_per_token", r->prompt, "cached_seconds_per_token",
 	                 r->cached, "kv_tokens", r->kv, "kv_tokens_told", r->kv_told, "headroom",
-	                 r->safety, "requests", (json_int_t)l->ends, "error_p50",
+	                 r->headroom, "requests", (json_int_t)l->ends, "error_p50",
 	                 latency_errors_median(&l->errors), "error_p99",
 	                 latency_errors_quantile(&l->errors, 0.99) - 1);
 }

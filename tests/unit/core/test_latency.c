@@ -21,7 +21,7 @@ static const struct latency_rates rates = { .step = 0.01,
 	                                    .cached = 1e-6,
 	                                    .kv = 10000,
 	                                    .kv_told = true,
-	                                    .safety = 0.5,
+	                                    .headroom = 0.5,
 	                                    .crowd = 1 };
 static const struct latency_target none = { 0, 0 };
 

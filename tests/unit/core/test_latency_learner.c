@@ -51,13 +51,13 @@ static void it_becomes_warm_then_hot(void **state)
 	assert_int_equal(l.force.state, LATENCY_COLD);
 	teach(&l, &rng, &now, 1, 1);
 	assert_int_equal(l.force.state, LATENCY_WARM);
-	assert_true(l.force.rates.safety == 0.5 && l.force.rates.kv == 20000);
+	assert_true(l.force.rates.headroom == 0.5 && l.force.rates.kv == 20000);
 	teach(&l, &rng, &now, 70, 1);
 	assert_int_equal(l.force.state, LATENCY_HOT);
-	assert_true(l.force.rates.safety == 0.5);
+	assert_true(l.force.rates.headroom == 0.5);
 	teach(&l, &rng, &now, 300, 1);
-	near(l.force.rates.safety, 1 / latency_errors_quantile(&l.errors, 0.99), 0.06);
-	assert_true(l.force.rates.safety > 0.8);
+	near(l.force.rates.headroom, 1 / latency_errors_quantile(&l.errors, 0.99), 0.06);
+	assert_true(l.force.rates.headroom > 0.8);
 }
 
 static void rates_in_force_seldom_change(void **state)

@@ -79,7 +79,7 @@ static void the_rates_are_found(void **state)
 	within(fit.rates.cached, truth.cached, 0.2);
 	assert_true(fit.error < 0.06 && fit.held_out < 0.08);
 	assert_true(fit.tail_known);
-	within(fit.rates.safety, 0.8, 1e-6);
+	within(fit.rates.headroom, 0.8, 1e-6);
 	assert_true(fit.rates.kv_told);
 	bench_free(&series);
 }
