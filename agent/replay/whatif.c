@@ -5,8 +5,9 @@
  * arrivals to a scheduler with the other strategy, which decides for itself: the recorded decisions
  * and ends are left out. A request that is dispatched there lasts as long as it did in the
  * recording, one that was not dispatched then as long as the mean of its model, so its end is due
- * at a time of its own (struct ask, by_due). Clients that left while they waited leave again. Both
- * runs are counted by the same struct tally, whose two columns are the table that is printed. */
+ * at a time of its own (struct arrival, by_due). Clients that left while they waited leave again.
+ * Both runs are counted by the same struct tally, whose two columns are the table that is printed.
+ */
 #include <bsd/sys/tree.h>
 #include <stdlib.h>
 
@@ -19,15 +20,15 @@
 #define NONE SLO_NEVER
 
 /* A request, in the order of their records. */
-struct ask {
+struct arrival {
 	UT_hash_handle hh; /* by id: the latest one that has it */
 	struct slice id;
-	size_t index; /* in asks[] */
+	size_t index; /* in arrivals[] */
 	uint64_t model;
 	slo_nsec dispatched, ended; /* as recorded; NONE */
 	bool waits;                 /* in this run */
 	slo_nsec due;               /* when it ends in this run; NONE: it is not in by_due */
-	RB_ENTRY(ask) by_due;
+	RB_ENTRY(arrival) by_due;
 };
 
 /* How long the requests of a model lasted. */
@@ -38,10 +39,10 @@ struct span {
 	uint64_t count;
 };
 
-RB_HEAD(asks_by_due, ask);
+RB_HEAD(arrivals_by_due, arrival);
 
 /* The earliest first; of equal ones in the order of the records. */
-static int due_order(const struct ask *a, const struct ask *b)
+static int due_order(const struct arrival *a, const struct arrival *b)
 {
 	if (a->due != b->due)
 		return a->due < b->due ? -1 : 1;
@@ -49,16 +50,16 @@ static int due_order(const struct ask *a, const struct ask *b)
 }
 
 /* As in fleet.c: libbsd's RB_GENERATE_STATIC needs a macro that glibc's headers clash with. */
-RB_GENERATE_INTERNAL(asks_by_due, ask, by_due, due_order, static __attribute__((unused)))
+RB_GENERATE_INTERNAL(arrivals_by_due, arrival, by_due, due_order, static __attribute__((unused)))
 
 struct what_if {
 	const struct replay_options *opt;
 	struct replay_source source;
-	struct ask **asks; /* [ask_n] */
-	size_t ask_n, ask_cap, ask_at;
-	struct ask *by_id;
+	struct arrival **arrivals; /* [arrival_n] */
+	size_t arrival_n, arrival_cap, arrival_at;
+	struct arrival *by_id;
 	struct span *spans;
-	struct asks_by_due due;
+	struct arrivals_by_due due;
 	struct player *players[2]; /* recorded, what if */
 	struct tally tally[2];
 	struct player *player; /* of this run */
@@ -75,18 +76,18 @@ static bool no_memory(const struct what_if *w)
 
 /* requests */
 
-static struct ask *ask_find(const struct what_if *w, struct slice id)
+static struct arrival *arrival_find(const struct what_if *w, struct slice id)
 {
-	struct ask *a;
+	struct arrival *a;
 
 	HASH_FIND(hh, w->by_id, id.p, id.len, a);
 	return a;
 }
 
 /* From now on that id is this one's. False: out of memory. */
-static bool ask_name(struct what_if *w, struct ask *a)
+static bool arrival_name(struct what_if *w, struct arrival *a)
 {
-	struct ask *before = ask_find(w, a->id);
+	struct arrival *before = arrival_find(w, a->id);
 
 	if (before)
 		HASH_DEL(w->by_id, before);
@@ -95,17 +96,17 @@ static bool ask_name(struct what_if *w, struct ask *a)
 }
 
 /* In the order of the records; in the second run it is found there again. NULL: out of memory. */
-static struct ask *ask_new(struct what_if *w, const struct slo_event *e)
+static struct arrival *arrival_new(struct what_if *w, const struct slo_event *e)
 {
-	size_t cap = w->ask_cap ? 2 * w->ask_cap : 1024;
-	struct ask **grown, *a;
+	size_t cap = w->arrival_cap ? 2 * w->arrival_cap : 1024;
+	struct arrival **grown, *a;
 
-	if (w->ask_n == w->ask_cap) {
-		grown = reallocarray(w->asks, cap, sizeof(struct ask *));
+	if (w->arrival_n == w->arrival_cap) {
+		grown = reallocarray(w->arrivals, cap, sizeof(struct arrival *));
 		if (!grown)
 			return NULL;
-		w->asks = grown;
-		w->ask_cap = cap;
+		w->arrivals = grown;
+		w->arrival_cap = cap;
 	}
 	a = calloc(1, sizeof(*a));
 	if (!a)
@@ -114,8 +115,8 @@ static struct ask *ask_new(struct what_if *w, const struct slo_event *e)
 	a->model = e->model;
 	a->dispatched = e->kind == SLO_EVENT_LEASE ? e->now : NONE;
 	a->ended = a->due = NONE;
-	a->index = w->ask_n;
-	w->asks[w->ask_n++] = a;
+	a->index = w->arrival_n;
+	w->arrivals[w->arrival_n++] = a;
 	return a;
 }
 
@@ -138,7 +139,7 @@ static struct span *span_of(struct what_if *w, uint64_t model, bool add)
 }
 
 /* How long it lasts from its dispatch; NONE: until the end. */
-static slo_nsec duration(struct what_if *w, const struct ask *a)
+static slo_nsec duration(struct what_if *w, const struct arrival *a)
 {
 	const struct span *s;
 
@@ -148,17 +149,17 @@ static slo_nsec duration(struct what_if *w, const struct ask *a)
 	return s ? (slo_nsec)(s->sum / (double)s->count) : NONE;
 }
 
-static void ask_due(struct what_if *w, struct ask *a, slo_nsec at)
+static void arrival_due(struct what_if *w, struct arrival *a, slo_nsec at)
 {
 	if (a->due != NONE) /* an id that was used again while it ran */
 		return;
 	a->due = at;
-	RB_INSERT(asks_by_due, &w->due, a);
+	RB_INSERT(arrivals_by_due, &w->due, a);
 }
 
-static void ask_not_due(struct what_if *w, struct ask *a)
+static void arrival_not_due(struct what_if *w, struct arrival *a)
 {
-	RB_REMOVE(asks_by_due, &w->due, a);
+	RB_REMOVE(arrivals_by_due, &w->due, a);
 	a->due = NONE;
 }
 
@@ -252,16 +253,16 @@ static bool repeat(struct what_if *w, const struct slo_event *e, const struct se
 static bool learn_arrival(struct what_if *w, const struct slo_event *e)
 {
 	const struct seat *unused;
-	struct ask *a;
+	struct arrival *a;
 
 	if (!repeat(w, e, &unused))
 		return false;
-	a = ask_new(w, e);
-	return (a && ask_name(w, a)) || no_memory(w);
+	a = arrival_new(w, e);
+	return (a && arrival_name(w, a)) || no_memory(w);
 }
 
 /* How long it lasted. */
-static bool learn_span(struct what_if *w, struct ask *a, slo_nsec now)
+static bool learn_span(struct what_if *w, struct arrival *a, slo_nsec now)
 {
 	struct span *s;
 
@@ -284,17 +285,18 @@ static bool learn_end(struct what_if *w, const struct slo_event *e)
 
 	if (!repeat(w, e, &unused))
 		return false;
-	return (look_at(w, server) && learn_span(w, ask_find(w, e->text), e->now)) || no_memory(w);
+	return (look_at(w, server) && learn_span(w, arrival_find(w, e->text), e->now)) ||
+	       no_memory(w);
 }
 
 static bool learn_decision(struct what_if *w, const struct slo_event *e)
 {
 	const struct seat *seat;
-	struct ask *a;
+	struct arrival *a;
 
 	if (!repeat(w, e, &seat))
 		return false;
-	a = e->text.p ? ask_find(w, e->text) : NULL;
+	a = e->text.p ? arrival_find(w, e->text) : NULL;
 	if (a && seat && a->dispatched == NONE)
 		a->dispatched = e->now;
 	return true;
@@ -328,7 +330,7 @@ static bool learn(struct what_if *w, const struct slo_event *e)
 static bool answer(struct what_if *w, const struct sched_action *act)
 {
 	const struct request *r = act->request;
-	struct ask *a = ask_find(w, (struct slice){ (const uint8_t *)r->id, r->id_len });
+	struct arrival *a = arrival_find(w, (struct slice){ (const uint8_t *)r->id, r->id_len });
 	slo_nsec lasts = NONE;
 
 	if (!count(w, act))
@@ -339,7 +341,7 @@ static bool answer(struct what_if *w, const struct sched_action *act)
 	if (act->seat)
 		lasts = duration(w, a);
 	if (lasts != NONE)
-		ask_due(w, a, w->now + lasts);
+		arrival_due(w, a, w->now + lasts);
 	return true;
 }
 
@@ -355,7 +357,7 @@ static bool step(struct what_if *w)
 	return true;
 }
 
-static bool end(struct what_if *w, const struct ask *a)
+static bool end(struct what_if *w, const struct arrival *a)
 {
 	const struct sched_outcome outcome = { .input = -1, .output = -1, .bytes = -1 };
 	struct sched_end ended;
@@ -372,7 +374,7 @@ static bool advance(struct what_if *w, slo_nsec t)
 
 	for (;;) {
 		slo_nsec wakeup = sched_next_wakeup(s);
-		struct ask *first = RB_MIN(asks_by_due, &w->due);
+		struct arrival *first = RB_MIN(arrivals_by_due, &w->due);
 		slo_nsec due = first ? first->due : NONE;
 		slo_nsec next = due < wakeup ? due : wakeup;
 
@@ -380,7 +382,7 @@ static bool advance(struct what_if *w, slo_nsec t)
 			break;
 		w->now = next > w->now ? next : w->now;
 		if (due <= wakeup) {
-			ask_not_due(w, first);
+			arrival_not_due(w, first);
 			if (!end(w, first))
 				return false;
 		}
@@ -392,7 +394,7 @@ static bool advance(struct what_if *w, slo_nsec t)
 }
 
 /* A recorded arrival, to be decided anew. */
-static bool submit(struct what_if *w, const struct slo_event *e, struct ask *a)
+static bool submit(struct what_if *w, const struct slo_event *e, struct arrival *a)
 {
 	struct sched_request req = {
 		.id = (const char *)e->text.p,
@@ -432,7 +434,7 @@ static bool let_go(struct what_if *w)
 /* A client that leaves while it waits; others end when their time is over. */
 static bool leave(struct what_if *w, const struct slo_event *e)
 {
-	struct ask *a = ask_find(w, e->text);
+	struct arrival *a = arrival_find(w, e->text);
 
 	if (!a || !a->waits)
 		return true;
@@ -446,17 +448,17 @@ static bool leave(struct what_if *w, const struct slo_event *e)
 /* Requests that waited or ran when the recording began are taken over as they were. */
 static bool arrive(struct what_if *w, const struct slo_event *e)
 {
-	struct ask *a = w->asks[w->ask_at++];
+	struct arrival *a = w->arrivals[w->arrival_at++];
 	struct sched_action act;
 	bool acted;
 
-	if (!ask_name(w, a))
+	if (!arrival_name(w, a))
 		return no_memory(w);
 	a->waits = e->kind == SLO_EVENT_SUBMIT;
 	if (w->ready && e->kind == SLO_EVENT_SUBMIT)
 		return submit(w, e, a);
 	if (e->kind == SLO_EVENT_LEASE && a->ended != NONE)
-		ask_due(w, a, a->ended);
+		arrival_due(w, a, a->ended);
 	return apply(w, e, &act, &acted);
 }
 
@@ -538,9 +540,9 @@ static void what_if_fini(struct what_if *w)
 		next = s->hh.next;
 		free(s);
 	}
-	for (size_t i = 0; i < w->ask_n; i++)
-		free(w->asks[i]);
-	free(w->asks);
+	for (size_t i = 0; i < w->arrival_n; i++)
+		free(w->arrivals[i]);
+	free(w->arrivals);
 	for (int i = 0; i < 2; i++) {
 		tally_fini(&w->tally[i]);
 		player_free(w->players[i]);

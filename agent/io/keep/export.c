@@ -13,6 +13,7 @@
 #include "io/agent/learned.h"
 #include "io/base/clock.h"
 #include "io/base/file.h"
+#include "io/base/timer.h"
 #include "wire/profile_name.h"
 
 /* Powers of two. */
@@ -203,13 +204,8 @@ void export_init(struct export *e, struct agent *a)
 void export_configure(struct export *e)
 {
 	const struct config_export *conf = &e->agent->conf->export;
-	double every = (double)conf->every / 1e9;
 
-	ev_timer_stop(e->agent->loop, &e->timer);
-	if (!conf->dir)
-		return;
-	ev_timer_set(&e->timer, every, every);
-	ev_timer_start(e->agent->loop, &e->timer);
+	timer_every(e->agent->loop, &e->timer, conf->dir ? conf->every : 0);
 }
 
 void export_stop(struct export *e)

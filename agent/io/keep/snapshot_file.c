@@ -12,6 +12,7 @@
 
 #include "io/base/clock.h"
 #include "io/base/file.h"
+#include "io/base/timer.h"
 #include "io/keep/agent_snapshot.h"
 
 #define SLOW         (30 * SLO_NSEC_PER_SEC) /* for one file */
@@ -122,13 +123,8 @@ void snapshot_file_load(struct agent *a)
 void snapshot_file_configure(struct snapshot_file *f)
 {
 	const struct config_snapshot *conf = &f->agent->conf->snapshot;
-	double every = (double)conf->every / 1e9;
 
-	ev_timer_stop(f->agent->loop, &f->timer);
-	if (!conf->file)
-		return;
-	ev_timer_set(&f->timer, every, every);
-	ev_timer_start(f->agent->loop, &f->timer);
+	timer_every(f->agent->loop, &f->timer, conf->file ? conf->every : 0);
 }
 
 void snapshot_file_init(struct snapshot_file *f, struct agent *a)
