@@ -100,12 +100,15 @@ static void solve(struct sums *m, double rate[RATES])
 		rate[i] = x[i] * usual[i];
 }
 
-/* Fits all points but those that waited, and but one of `step` from `skip` on. */
+/* Fits all points but those that waited, and but one of `step` from `skip` on. Of no points the
+ * rates are 0. */
 static void fit_points(const struct bench_series *s, const bool *out, size_t skip, size_t step,
                        double rate[RATES])
 {
 	struct sums m = { .n = 0 };
 
+	for (int i = 0; i < RATES; i++)
+		rate[i] = 0;
 	for (size_t i = 0; i < s->count; i++)
 		if (!out[i] && !(step > 0 && i % step == skip))
 			sums_add(&m, &s->point[i]);

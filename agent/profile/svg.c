@@ -27,8 +27,8 @@ static void put_text(FILE *out, double x, double y, const char *style, const cha
 
 static void put_tile(FILE *out, const struct slo_profile_doc *doc, size_t i, double most)
 {
-	double x = LEFT + (double)(i % doc->cols) * TILE_W;
-	double y = TOP + (double)(i / doc->cols) * TILE_H;
+	size_t row = i / doc->cols, col = i % doc->cols;
+	double x = LEFT + (double)col * TILE_W, y = TOP + (double)row * TILE_H;
 	double share = most > 0 ? sqrt(tokens_per_second(doc, i) / most) : 0;
 	const char *style = share > 0.6 ? "fill=\"#fff\"" : "fill=\"#222\"";
 	double e2e = doc->e2e ? doc->e2e[i] : NAN;
