@@ -550,7 +550,8 @@ static void pass(struct scan *s, struct body_info *out)
 	s->bad = false;
 	for (size_t i = 0; i < sizeof(s->limits) / sizeof(s->limits[0]); i++)
 		s->limits[i] = -1;
-	if (json_peek(&s->at) != '{' || !push(s, R_ROOT, true))
+	out->blank = json_peek(&s->at) == JSON_CUT;
+	if (out->blank || json_peek(&s->at) != '{' || !push(s, R_ROOT, true))
 		return;
 	out->prompts = 0;
 	while (s->depth > 0 && step(s))

@@ -12,6 +12,7 @@
 
 /* Roughly, of requests that are mostly text: text is 4 bytes a token, and is compressed to a third.
  */
+#define UNSEEN_PER_TOKEN       4
 #define WIDE16_PER_TOKEN       8
 #define WIDE32_PER_TOKEN       16
 #define COMPRESSED_PER_2TOKENS 3
@@ -26,6 +27,14 @@ const char *body_form_name(enum body_form f)
 	};
 
 	return names[f];
+}
+
+void body_is_cut(struct body_info *b)
+{
+	if (b->form != BODY_BROKEN || !b->blank)
+		return;
+	b->form = BODY_JSON;
+	b->is_json = true;
 }
 
 bool body_is_foreign(const struct body_info *b)
@@ -259,10 +268,13 @@ int64_t body_prompt_tokens(const struct body_info *b, const struct token_weights
 	int64_t counted =
 	    tokens_total(&b->text, w) + b->ids + b->messages * BODY_TOKENS_PER_MESSAGE;
 	double tokens = (double)counted;
+	bool cut = !b->complete && b->scanned > 0 && size > (int64_t)b->scanned;
 
 	if (body_is_foreign(b))
 		tokens += size > 0 ? foreign_tokens(b->form, (double)size) : 0;
-	else if (!b->complete && !b->opaque_tail && b->scanned > 0 && size > (int64_t)b->scanned)
+	else if (cut && !b->opaque_tail && !b->asks)
+		tokens += (double)(size - (int64_t)b->scanned) / UNSEEN_PER_TOKEN;
+	else if (cut && !b->opaque_tail)
 		tokens *= (double)size / (double)b->scanned;
 	if (b->messages > 0)
 		tokens += BODY_TOKENS_PER_CHAT;

@@ -79,6 +79,7 @@ struct body_info {
 	bool bulky;       /* the answer has more to it than text: logprobs, ids, the prompt */
 	bool is_json;     /* an object, without an error as far as it goes */
 	bool complete;    /* the object was closed */
+	bool blank;       /* nothing but white space, at least one byte */
 	bool opaque_tail; /* cut within a long string that is not prompt: an inline image, say */
 	uint8_t model_buf[BODY_MODEL_MAX];
 };
@@ -90,14 +91,16 @@ void body_scan(struct slice sample, struct body_info *out);
  * not told. Of a form the fields model, stream and prompt are read. */
 void body_read(struct slice sample, struct slice encoding, struct slice ctype,
                struct body_info *out);
+/* The body is longer than the sample: then a blank one is the start of JSON. */
+void body_is_cut(struct body_info *b);
 /* Whether an engine reads this body although we cannot. */
 bool body_is_foreign(const struct body_info *b);
 
 /* Prompt tokens of the request, 0..INT32_MAX, summed over all prompts (each counted once, however
  * large n is). size is the length of the whole body: when the sample was cut short of it, what was
  * counted is scaled by size / scanned, except behind an opaque tail, which most likely is the
- * rest of the body. Of a body that we cannot read it is a guess from size, and 0 for a form: most
- * of it are files. */
+ * rest of the body; if no prompt was seen yet, it is taken for the rest. Of a body that we cannot
+ * read it is a guess from size, and 0 for a form: most of it are files. */
 int64_t body_prompt_tokens(const struct body_info *b, const struct token_weights *w, int64_t size);
 
 #endif

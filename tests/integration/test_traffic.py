@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import pathlib
+import re
 import sys
 import unittest
 
@@ -12,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from case import CHAT, TEXT, StackCase, body_of, text_of  # noqa: E402
 from client import Http1, Http2  # noqa: E402
 from rawclient import ask as raw_ask  # noqa: E402
-from stack import MODEL, wait_for  # noqa: E402
+from stack import CONF, MODEL, Stack, wait_for  # noqa: E402
 from wayward import WaywardLab  # noqa: E402
 
 ASK = "slo_spoa_spop_frames_total"
@@ -142,6 +143,44 @@ class Traffic(StackCase):
         headers = {"content-type": "application/json; x=" + "y" * 2000, "content-encoding": "identity" + " " * 900}
         answer = await self.post(headers, body_of(CHAT, text=text_of(20000)), CHAT)
         self.assertEqual(answer.headers.get("x-slo-verdict"), "route", answer)
+
+
+class Strict(Stack):
+    """With the line of haproxy.cfg that refuses what the agent cannot account for."""
+
+    def env(self):
+        return {**super().env(), "SLO_SPOE_CFG": str(CONF / "spoe-slo.cfg")}
+
+    def proxy_argv(self):
+        text = (CONF / self.conf_name).read_text()
+        text, n = re.subn(r"^    # (http-request return status 400 )", r"    \1", text, flags=re.M)
+        if n != 1:
+            raise ValueError("where is the line of haproxy.cfg?")
+        path = self.dir / "haproxy.cfg"
+        path.write_text(text)
+        return [path if a == CONF / self.conf_name else a for a in super().proxy_argv()]
+
+
+class Strangers(StackCase):
+    stack_type = Strict
+
+    async def test_nobody_gets_past_the_queue(self):
+        chat = body_of(CHAT)
+        for headers, body in (({"model": "none"}, chat), ({}, body_of(CHAT, model="none")),
+                              ({}, chat.decode().encode("utf-16")), ({}, gzip.compress(chat)), ({}, b"[]"),
+                              ({}, b'{"model":"none","pad":"' + b"p" * 15000 + b'",' + chat[1:])):
+            with self.subTest(headers=headers, body=body[:40]):
+                answer = await self.post(headers, body, CHAT)
+                self.assertEqual((answer.status, answer.headers.get("x-slo-verdict")), (400, "pass"), answer)
+                self.assertEqual(answer.json()["error"]["code"], "bad-request")
+                self.assertNotIn("x-demo-server", answer.headers)
+        for headers, body, path in (({}, chat, CHAT), ({}, chat, "/v1/messages/count_tokens")):
+            self.assertIn("x-demo-server", (await self.post(headers, body, path)).headers)
+
+    async def test_white_space_before_a_body_hides_nothing(self):
+        for blank in (b" " * 15000, b"\r\n\t" * 20000, b"{" + b" " * 15000):
+            answer = await self.post(body=blank + body_of(CHAT)[blank[:1] == b"{":], path=CHAT)
+            self.assert_routed(answer)
 
 
 class Lessons(unittest.TestCase):

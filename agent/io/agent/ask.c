@@ -73,6 +73,8 @@ void ask_read(struct agent *a, const struct route_msg *msg, struct ask *ask)
 	ask->msg = msg;
 	ask->endpoint = endpoint_of(msg->path);
 	body_read(msg->body, msg->encoding, msg->ctype, &ask->body);
+	if (msg->size > (int64_t)msg->body.len)
+		body_is_cut(&ask->body);
 	a->stats.bodies[ask->body.form]++;
 	ask->endpoint.kind = kind_of(ask);
 	choose_model(a, ask);

@@ -153,6 +153,32 @@ static void an_inline_image_is_neither_counted_nor_scaled(void **state)
 	done(&s);
 }
 
+/* Whoever puts white space or keys of no meaning before it does not hide it. */
+static void a_prompt_behind_the_cut_is_the_rest_of_the_body(void **state)
+{
+	static const char *starts[] = { "", "{", "{\"model\":\"m\",\"metadata\":{",
+		                        "{\"model\":\"m\",\"k\":0," };
+	char body[3000];
+	struct scanned s;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		memset(body, ' ', sizeof(body) - 1);
+		memcpy(body, starts[i], strlen(starts[i]));
+		body[sizeof(body) - 1] = '\0';
+		scan(&s, body);
+		assert_int_equal(s.b.is_json, i > 0);
+		assert_int_equal(s.b.blank, i == 0);
+		body_is_cut(&s.b);
+		assert_true(s.b.is_json);
+		assert_false(s.b.complete);
+		assert_int_equal(s.b.form, BODY_JSON);
+		assert_int_equal(avg_tokens(&s.b, (int64_t)s.b.scanned + 40000), 10000);
+		assert_int_equal(avg_tokens(&s.b, (int64_t)s.b.scanned), 0);
+		done(&s);
+	}
+}
+
 /* The string in which a tool's schema is cut is prompt all the same. */
 static void a_cut_tool_is_scaled(void **state)
 {
@@ -391,6 +417,7 @@ int main(void)
 		cmocka_unit_test(ids_are_scaled_as_well),
 		cmocka_unit_test(huge_sizes_are_clamped),
 		cmocka_unit_test(an_inline_image_is_neither_counted_nor_scaled),
+		cmocka_unit_test(a_prompt_behind_the_cut_is_the_rest_of_the_body),
 		cmocka_unit_test(a_cut_tool_is_scaled),
 		cmocka_unit_test(what_is_not_json_is_told_apart),
 		cmocka_unit_test(what_was_found_before_an_error_stays),
