@@ -455,6 +455,10 @@ static void of_peers(FILE *f, const struct agent *a)
 			        "\n",
 			        stats_frame_kind((enum frame_kind)k),
 			        r == FRAME_OK ? "ok" : "error", a->stats.frames[k][r]);
+}
+
+static void of_questions(FILE *f, const struct agent *a)
+{
 	render_simple(f, "unknown_strategy_total", "counter",
 	              "Requests that name an unknown strategy.", (double)a->stats.unknown_strategy);
 	render_simple(f, "bad_arguments_total", "counter",
@@ -481,6 +485,7 @@ static void of_process(struct page *p)
 	of_haproxy(f, p->sources, clock_nsec());
 	of_loop(f, a);
 	of_peers(f, a);
+	of_questions(f, a);
 	render_simple(f, "leases_expired_total", "counter", "Requests whose end line never came.",
 	              (double)counts.leases_expired);
 	render_simple(f, "requests_remembered", "gauge", "Ended requests that are still known.",
