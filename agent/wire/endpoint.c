@@ -288,18 +288,16 @@ static bool is_disguised(struct slice path)
 struct endpoint endpoint_of(struct slice path)
 {
 	struct endpoint e = { .kind = ENDPOINT_UNKNOWN, .default_max = -1 };
-	bool disguised;
+	struct slice bare = trim(path);
 
 	if (!path.p) {
 		e.kind = ENDPOINT_GENERATE;
 		return e;
 	}
-	disguised = is_disguised(path);
-	path = trim(path);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (!ends_with(path, rows[i].tail))
+		if (!ends_with(bare, rows[i].tail))
 			continue;
-		if (rows[i].kind == ENDPOINT_IDLE && disguised)
+		if (rows[i].kind == ENDPOINT_IDLE && is_disguised(path))
 			break;
 		e.kind = rows[i].kind;
 		e.chat = (rows[i].flags & CHAT) != 0;
