@@ -40,12 +40,10 @@ static const struct slice plain_types[] = {
 	SLICE("tool_call"), SLICE("custom_tool_call"),    SLICE("refusal"),
 };
 
-enum place { AT_FIRST, AT_NEXT, AFTER_ONE };
-
 struct frame {
 	enum role role;
-	enum place place;
 	bool object;
+	bool after_one;       /* member or element */
 	bool blob;            /* its type is none of text_types */
 	bool thought;         /* this message has told its reasoning already */
 	const uint8_t *raw;   /* where the container starts, if it is R_RAW, else NULL */
@@ -496,21 +494,19 @@ static bool step(struct scan *s)
 
 	if (b == JSON_CUT)
 		return false;
-	if (b == (f->object ? '}' : ']') && f->place != AT_NEXT) {
+	if (b == (f->object ? '}' : ']')) {
 		json_take(&s->at);
 		pop(s);
 		return true;
 	}
-	if (f->place == AFTER_ONE) {
+	if (f->after_one) {
 		if (b != ',') {
 			s->bad = true;
 			return false;
 		}
 		json_take(&s->at);
-		f->place = AT_NEXT;
-		return true;
 	}
-	f->place = AFTER_ONE;
+	f->after_one = true;
 	return f->object ? member(s, f) : value(s, body_shapes[f->role].element);
 }
 
