@@ -9,6 +9,8 @@
 #define SPAN_MAX INT64_C(1000000000000000000)
 #define NO_DATA  SLO_NEVER
 
+#define TOKEN_BITS 63 /* of a count of tokens */
+
 struct cell {
 	slo_nsec e2e, ttft; /* NO_DATA when unknown */
 	slo_load load;
@@ -19,6 +21,7 @@ struct cell {
 struct axis {
 	size_t borders;
 	int64_t *border;
+	uint32_t below[TOKEN_BITS + 2]; /* borders that have less bits than so many */
 };
 
 struct profile {
@@ -74,6 +77,22 @@ static int64_t border_between(double a, double b)
 	return (int64_t)t;
 }
 
+static unsigned bits_of(int64_t tokens)
+{
+	return tokens > 0 ? 64 - (unsigned)__builtin_clzll((uint64_t)tokens) : 0;
+}
+
+static void axis_index(struct axis *x)
+{
+	size_t n = 0;
+
+	for (unsigned bits = 0; bits < TOKEN_BITS + 2; bits++) {
+		while (n < x->borders && bits_of(x->border[n]) < bits)
+			n++;
+		x->below[bits] = (uint32_t)n;
+	}
+}
+
 static bool axis_init(struct axis *x, const double *index, size_t n)
 {
 	x->borders = n - 1;
@@ -82,15 +101,17 @@ static bool axis_init(struct axis *x, const double *index, size_t n)
 		return false;
 	for (size_t i = 0; i + 1 < n; i++)
 		x->border[i] = border_between(index[i], index[i + 1]);
+	axis_index(x);
 	return true;
 }
 
 static size_t axis_cell(const struct axis *x, int64_t tokens)
 {
-	const int64_t *first = x->border;
+	const uint32_t *below = &x->below[bits_of(tokens)];
+	const int64_t *first = x->border + below[0];
 
 	/* The first border above tokens is at first[0..n]. No branch depends on it. */
-	for (size_t n = x->borders, half; n > 0; n -= half) {
+	for (size_t n = below[1] - below[0], half; n > 0; n -= half) {
 		half = (n + 1) / 2;
 		first += first[half - 1] <= tokens ? half : 0;
 	}
@@ -348,9 +369,12 @@ static bool axis_of(struct axis *x, const int64_t *border, size_t borders)
 {
 	x->borders = borders;
 	x->border = calloc(borders + 1, sizeof(*x->border));
-	for (size_t i = 0; x->border && i < borders; i++)
+	if (!x->border)
+		return false;
+	for (size_t i = 0; i < borders; i++)
 		x->border[i] = border[i];
-	return x->border != NULL;
+	axis_index(x);
+	return true;
 }
 
 slo_err profile_from_event(const struct slo_event *e, struct profile **out)
