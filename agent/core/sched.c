@@ -487,7 +487,8 @@ static void close_lease(struct sched *s, slo_nsec now, struct request *r,
 	out->server = fleet_server_of(&r->charge);
 	out->waited = r->since - r->arrived;
 	out->request = r;
-	if (learn(now, r, outcome, out) && is_by(outcome, out->server))
+	out->by_server = is_by(outcome, out->server);
+	if (learn(now, r, outcome, out) && out->by_server)
 		sched_stay_end(s, now, r, out->output);
 	sched_lease_close(s, now, r);
 	r->ended = true;

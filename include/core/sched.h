@@ -228,6 +228,7 @@ struct sched_end {
 	/* The rest only if a dispatched request was released: */
 	const struct request *request; /* else NULL; valid until the next call */
 	struct server *server;         /* that it ran on */
+	bool by_server;                /* the outcome names that one, or none */
 	enum lesson_outcome outcome;   /* whether it was served at all */
 	int64_t input, output;         /* the best known counts */
 	slo_nsec waited;               /* from its arrival to its dispatch */

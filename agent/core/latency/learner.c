@@ -129,12 +129,13 @@ static bool outdated(const struct latency_learner *l, slo_nsec now,
                      const struct latency_features *x)
 {
 	const struct latency_rates *r = &l->force.rates;
-	double forced = r->step * x->steps + r->prompt * x->prompts + r->cached * x->reads;
+	double forced;
 
 	if (state_now(l) != l->force.state)
 		return true;
 	if (now - l->forced < FORCE_OFTEN)
 		return false;
+	forced = r->step * x->steps + r->prompt * x->prompts + r->cached * x->reads;
 	return now - l->forced >= FORCE_SELDOM || moved(latency_fit_predict(&l->fit, x), forced) ||
 	       moved(kv_now(l), r->kv) || moved(headroom_now(l), r->headroom) ||
 	       moved(crowd_now(l), r->crowd);

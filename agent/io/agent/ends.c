@@ -69,9 +69,9 @@ static struct sched_outcome outcome_of(const struct endline *e)
 
 /* The server */
 
-static bool is_named(const struct endline *e, const struct roster_server *s)
+static bool is_in_its_backend(const struct endline *e, const struct roster_server *s)
 {
-	return slice_eq(e->srv, s->server->name) && (!e->be.p || slice_eq(e->be, s->backend->name));
+	return !e->be.p || slice_eq(e->be, s->backend->name);
 }
 
 static void log_elsewhere(struct agent *a, slo_nsec now, const struct endline *e,
@@ -149,7 +149,7 @@ static struct roster_server *note_answer(struct agent *a, slo_nsec now, const st
 
 	if (!e->srv.p) { /* it came to no server, or the line does not tell it */
 		s = end->outcome == LESSON_ANSWERED || end->outcome == LESSON_EMPTY ? s : NULL;
-	} else if (!is_named(e, s)) {
+	} else if (!end->by_server || !is_in_its_backend(e, s)) {
 		s = other_server(a, now, e, s, served);
 		served = s && m ? roster_served(s, m) : NULL;
 	}
