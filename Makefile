@@ -183,7 +183,7 @@ sdks:
 newer-haproxy:
 	@sh tests/support/get-haproxy.sh $(BUILD)/hap
 
-test-binaries: $(demo_bin) $(endurance_bin) $(OUT)/tests/sim/slo-profile
+test-binaries: $(demo_bin) $(endurance_bin) $(OUT)/tests/sim/slo-sim-profile
 build-tests: $(unit_bin) $(fuzz_bin) $(prop_bin) $(demo_bin) $(endurance_bin) $(sim_bin)
 
 # Not counted: the branch of an assertion that must never be taken, and those inside library macros.

@@ -32,7 +32,7 @@ MAXCONN = 3000
 def measured(build, fleet, inputs, outputs):
     """Profiles of one cell, by gpu, of servers as the demo models them."""
     with tempfile.TemporaryDirectory() as out:
-        subprocess.run([build / "tests/sim/slo-profile", "-m", MODEL, "--mode", "prefill-first", "--seed", "1",
+        subprocess.run([build / "tests/sim/slo-sim-profile", "-m", MODEL, "--mode", "prefill-first", "--seed", "1",
                         "--created", "1", "--headroom", "0.8", "--slo", f"e2e={TARGET}",
                         "--gpus", ",".join(sorted(set(fleet.values()))), "--inputs", str(inputs),
                         "--outputs", str(outputs), "--output", out], check=True, capture_output=True)
