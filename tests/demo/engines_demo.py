@@ -3,22 +3,25 @@
 
 usage: engines_demo.py        (usually by "make run ENGINE=llama"; BUILD_DIR holds slo-spoa)
 
-An open-loop client sends the same requests at the same times, once to HAProxy that balances by
-leastconn, once to HAProxy that asks the agent; ROUNDS=3: three times in turn, with least-request too.
+There is no profile: the configuration promises a latency, and the agent learns how fast the engines
+are from the first requests. Then an open-loop client sends the same requests at the same times, once
+to HAProxy that balances by leastconn, once to HAProxy that asks the agent; ROUNDS=3: three times in
+turn, with least-request too.
 On a terminal all stays up until Ctrl-C, unless ONCE=1. Exit status 0: every request was answered and
 the agent's books are at 0 again.
 """
 import asyncio
+import itertools
 import json
 import os
 import pathlib
 import random
+import shutil
 import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/support"), str(ROOT / "tests/engine"), str(ROOT / "tests/demo")]
-import calibrate
 import engines
 import run as demo
 import stack as harness
@@ -29,7 +32,9 @@ ROUNDS = int(os.environ.get("ROUNDS", "1"))
 STRATEGIES = ("leastconn", "slo") if ROUNDS == 1 else ("leastconn", "least-request", "slo") * ROUNDS
 SECONDS = 20
 SEED = 7
-LOAD = 0.7  # of what both engines can compute if nothing is ever idle
+LEARNING = 100  # requests
+PROBE_S = 4, 1  # of the machine's speed; how much of it does not count, as the engines still fill up
+LOAD = 0.7  # of what leastconn carries when every slot is busy
 SLACK = 5  # the promise, in latencies of a chat that the slow engine serves alone
 LIMIT_S = 30  # for an answer: who waits longer gives up, and has missed
 # Share, prompt tokens, answer tokens
@@ -56,41 +61,68 @@ class Arrival:
         self.body = json.dumps(ask).encode()
 
 
-def arrivals(rate):
-    rng = random.Random(SEED)
-    at, all_of_them = rng.expovariate(rate), []
-    while at < SECONDS:
-        kind = CHAT if rng.random() < CHAT[0] else DOCUMENT
-        all_of_them.append(Arrival(at, kind, rng))
+def traffic(seed, rate):
+    """Without end."""
+    rng, at = random.Random(seed), 0
+    while True:
         at += rng.expovariate(rate)
-    return all_of_them
+        yield Arrival(at, CHAT if rng.random() < CHAT[0] else DOCUMENT, rng)
 
 
-async def ask_engine(engine, tokens_in, tokens_out):
-    rng = random.Random(f"{tokens_in} {time.monotonic()}")
-    body = {"prompt": words(tokens_in, rng), "max_tokens": tokens_out, "cache_prompt": False}
-    async with Http1("127.0.0.1", engine.port) as http:
-        answer = await http.request("POST", "/v1/completions", JSON, json.dumps(body).encode())
+async def ask(port, arrival, headers=JSON):
+    """The answer, and the seconds that it took."""
+    began = time.monotonic()
+    async with Http1("127.0.0.1", port) as http:
+        answer = await asyncio.wait_for(
+            http.request("POST", arrival.path, headers, arrival.body), LIMIT_S)
     if answer.status != 200:
-        raise demo.Failure(f"an engine answered with {answer}")
+        raise demo.Failure(f"{answer}")
+    return answer, time.monotonic() - began
+
+
+async def alone(port):
+    """Seconds per token of a chat that nothing disturbs: the least of a few, for the machine may be
+    busy with other work."""
+    rng, least = random.Random(SEED), LIMIT_S
+    for _ in range(4):
+        answer, took = await ask(port, Arrival(0, CHAT, rng))
+        least = min(least, took / demo.count_tokens(answer.body.decode()))
+    return least
+
+
+async def full_rate(port, clients):
+    """Requests per second if so many clients ask again as soon as they are answered. A request counts
+    by the share of its time that lies between start and end."""
+    requests = traffic(SEED, 1)
+    began, counted = time.monotonic(), 0.0
+    start, end = began + PROBE_S[1], began + PROBE_S[0]
+
+    async def client():
+        nonlocal counted
+        while time.monotonic() < end:
+            _, took = await ask(port, next(requests))
+            now = time.monotonic()
+            counted += max(0, min(now, end) - max(now - took, start)) / took
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    return counted / (end - start)
 
 
 class RealStack(engines.EngineStack):
-    """Without a profile every request would fall back to least-request, so the engines are looked
-    at for some seconds before the agent starts."""
+    """Nobody knows how fast this machine is. So the traffic and the promise are chosen first, by a few
+    seconds of requests that never pass the agent, which has not started yet."""
 
-    def start_servers(self):
-        super().start_servers()
-        self.rates = {e.kind: asyncio.run(calibrate.measure(e, ask_engine, self.slots))
-                      for e in self.engines.values()}
-        mean = [((a + b) / 2, (c + d) / 2) for _, (a, b), (c, d) in (CHAT, DOCUMENT)]
-        chat_in, chat_out = mean[0]
-        alone = self.rates["slow"].latency(1, chat_in, chat_out)
-        self.target = float(f"{SLACK * alone / (chat_in + chat_out):.2g}")
-        self.rate = LOAD * sum(1 / sum(share * r.busy(*tokens) for tokens, (share, *_) in
-                                       zip(mean, (CHAT, DOCUMENT))) for r in self.rates.values())
-        for kind, r in self.rates.items():
-            self.profile(kind, calibrate.profile(kind, r, self.target))
+    def start(self):
+        self.start_servers()
+        self.start_proxy()
+        self.target = float(f"{SLACK * asyncio.run(alone(self.engines['slow-1'].port)):.2g}")
+        self.full = asyncio.run(full_rate(self.plain, 2 * self.slots))
+        self.rate = LOAD * self.full
+        self.config["models"][self.model]["slo"] = {"tpat": f"{self.target * 1e6:.0f}us"}
+        self.config_file.write_text(json.dumps(self.config, indent=2))
+        self.start_agent()
+        harness.wait_for(self.proxy_ready, "HAProxy's check of the agent")
+        return self
 
 
 class Burst(demo.Burst):
@@ -99,6 +131,7 @@ class Burst(demo.Burst):
         self.port, self.arrivals, self.requests = port, requests, len(requests)
         self.headers = {**JSON, "routing-strategy": strategy}
         self.served = {}  # verdict -> met or not, of each answer
+        self.verdicts = {}  # number of the request -> verdict
         self.failed = []
 
     def run(self, stop):
@@ -123,7 +156,8 @@ class Burst(demo.Burst):
 
     async def play(self, stop):
         start = time.monotonic() + 0.1
-        tasks = [asyncio.create_task(self.one(a, start)) for a in self.arrivals]
+        tasks = [asyncio.create_task(self.one(*numbered, start))
+                 for numbered in enumerate(self.arrivals, 1)]
         watch = asyncio.create_task(self.watch_queue())
         while not stop.asked and any(not t.done() for t in tasks):
             await asyncio.wait(tasks, timeout=0.1)
@@ -137,15 +171,10 @@ class Burst(demo.Burst):
             self.most_held = max(self.most_held, state["models"][self.stack.model]["queued"])
             await asyncio.sleep(0.1)
 
-    async def one(self, arrival, start):
+    async def one(self, number, arrival, start):
         await asyncio.sleep(start + arrival.at - time.monotonic())
-        began = time.monotonic()
         try:
-            async with Http1("127.0.0.1", self.port) as http:
-                answer = await asyncio.wait_for(
-                    http.request("POST", arrival.path, self.headers, arrival.body), LIMIT_S)
-            if answer.status != 200:
-                raise demo.Failure(f"{answer}")
+            answer, took = await ask(self.port, arrival, self.headers)
         except asyncio.TimeoutError:
             self.requests -= 1
             self.served.setdefault("none", []).append(False)
@@ -153,11 +182,11 @@ class Burst(demo.Burst):
         except (OSError, EOFError, ValueError, demo.Failure) as e:
             self.failed.append(repr(e))
             return
-        took = time.monotonic() - began
         per_token = took / demo.count_tokens(answer.body.decode())
         self.answered += 1
         self.per_token.append(per_token)
         verdict = answer.headers.get("x-slo-verdict", "-")
+        self.verdicts[number] = verdict
         self.served.setdefault(verdict, []).append(per_token <= self.stack.target)
 
     def rows(self):
@@ -166,7 +195,6 @@ class Burst(demo.Burst):
 
 
 def explain(stack, requests):
-    fast, slow = stack.rates["fast"], stack.rates["slow"]
     say("slo-spoa demo: HTTP requests through HAProxy to two real LLM engines (llama.cpp).")
     say()
     say(f"  HAProxy      {stack.url}  (haproxy-conf/haproxy.cfg), leastconn only: "
@@ -176,17 +204,57 @@ def explain(stack, requests):
         f"model {engines.MODEL}")
     say(f"  files, logs  {stack.dir}")
     say()
-    say("Measured for some seconds first, as a profile of each:")
-    for kind, r in (("fast", fast), ("slow", slow)):
-        say(f"  {kind}-1       {1 / r.prompt:,.0f} prompt tokens/s; {1 / r.alone:,.0f} answer tokens/s "
-            f"alone, {stack.slots / r.full:,.0f} with {stack.slots} requests at once")
-    say()
     say(f"The promise: at most {stack.target * 1e3:g} ms per token of prompt and answer, {SLACK} times "
-        f"what a chat takes\nalone on the slow engine. The traffic: {len(requests)} requests in "
-        f"{SECONDS} s, {stack.rate:.1f}/s, {LOAD:g} of what both can\ncompute; four chats to one long "
-        "document, whole answers and streams. The client waits for none of\nthem, and sends the same "
-        "ones at the same times to both.")
+        f"what a chat takes\nalone on the slow engine. It stands in the configuration; there is no "
+        f"profile.\nThe traffic: {len(requests)} requests in {SECONDS} s, {stack.rate:.1f}/s, {LOAD:g} "
+        f"of the {stack.full:.1f}/s that leastconn carried in a probe of\n{PROBE_S[0]} s with every slot "
+        "busy; four chats to one long document, whole answers and streams. The client\nwaits for none of "
+        f"them. First come {LEARNING} others, from which the agent learns; then the same ones at\nthe "
+        "same times for each strategy.")
     say()
+
+
+def report_learned(stack, when):
+    """Of each deployment, as /state.json tells it."""
+    say(f"learned {when:8} requests  state      a, ms     b, us     c, us  KV tokens   off by      P99")
+    for name, l in stack.state()["models"][stack.model]["learned"].items():
+        r = l["rates"]
+        known = l["state"] != "cold"  # before, nothing is predicted
+        off = [f"{100 * l[q]:6.0f} %" if known else f"{'-':>8}" for q in ("error_p50", "error_p99")]
+        say(f"{name:16} {l['ends']:8}  {l['state']:5} {r['step_seconds'] * 1e3:10.2f} "
+            f"{r['prompt_seconds_per_token'] * 1e6:9.1f} {r['cached_seconds_per_token'] * 1e6:9.2f} "
+            f"{r['kv_tokens']:10,.0f} {' '.join(off)}")
+    say()
+
+
+def learn(stack, stop):
+    """False: the user stopped it."""
+    requests = list(itertools.islice(traffic(SEED + 1, stack.rate), LEARNING))
+    first = play(stack, "slo", requests, stop, "slo, learning")
+    if not first:
+        return False
+    routed = [n for n, verdict in first.verdicts.items() if verdict == "route"]
+    others = [n for n, verdict in first.verdicts.items() if verdict != "route"]
+    say(f"  the verdict became `route` after {min(routed) - 1} requests; request {max(others, default=0)} "
+        "was the last that fell back" if routed else
+        f"  the verdict did not become `route` in {LEARNING} requests")
+    say()
+    report_learned(stack, "so far")
+    return True
+
+
+def play(stack, strategy, requests, stop, name=None):
+    """None: the user stopped it."""
+    burst = Burst(stack, strategy, stack.plain if strategy == "leastconn" else stack.port, requests)
+    burst.run(stop)
+    if stop.asked:
+        return None
+    met = sum(sum(answers) for answers in burst.served.values())
+    say(f"  {name or strategy:15} {burst.answered} of {len(requests)} answered in {burst.took:.1f} s, "
+        f"{100 * met / len(requests):.1f} % within the promise")
+    if burst.failed:
+        raise demo.Failure(f"{len(burst.failed)} requests failed, the first: {burst.failed[0]}")
+    return burst
 
 
 def report_servers(bursts):
@@ -203,18 +271,15 @@ def report_servers(bursts):
 
 
 def show(stack, stop):
-    requests = arrivals(stack.rate)
+    requests = list(itertools.takewhile(lambda a: a.at < SECONDS, traffic(SEED, stack.rate)))
     explain(stack, requests)
+    if not learn(stack, stop):
+        return False
     bursts = []
     for strategy in STRATEGIES:
-        port = stack.plain if strategy == "leastconn" else stack.port
-        burst = Burst(stack, strategy, port, requests)
-        burst.run(stop)
-        if stop.asked:
+        burst = play(stack, strategy, requests, stop)
+        if not burst:
             return False
-        say(f"  {strategy:15} {burst.answered} of {len(requests)} answered in {burst.took:.1f} s")
-        if burst.failed:
-            raise demo.Failure(f"{len(burst.failed)} requests failed, the first: {burst.failed[0]}")
         bursts.append(burst)
     say()
     demo.table_of_strategies(bursts)
@@ -224,6 +289,12 @@ def show(stack, stop):
     say(demo.HELD)
     say()
     report_servers(bursts)
+    report_learned(stack, "at last")
+    say("  a, b, c       seconds of a step, of a prompt token, and what a cached token adds to a step")
+    say("  KV tokens     the limit for the tokens on a server, found by trial: nobody told it")
+    say("  off by        the predictions, from the time that it took: the median; P99: 1 of 100 is later\n"
+        "                by more. cold: too few requests to predict, but tried beside the others")
+    say()
     demo.report_end(stack, bursts)
     return True
 
@@ -233,11 +304,13 @@ def prepare(stack):
         raise demo.Failure(engines.WHY_NOT)
     if not (stack.build / "slo-spoa").exists():
         raise demo.Failure(f"{stack.build}/slo-spoa is missing; make run builds it")
+    shutil.rmtree(stack.dir / "profiles")
 
 
-def cold(conf):
-    conf["routing"]["cold"] = "max"  # until answers have told how long they are
+def promise(conf):
+    """The promise itself follows when the machine's speed is known."""
+    del conf["profiles"]
 
 
 if __name__ == "__main__":
-    sys.exit(demo.main(RealStack(config=cold, pin=True, runtime_api=True), prepare, show))
+    sys.exit(demo.main(RealStack(config=promise, pin=True, runtime_api=True), prepare, show))
