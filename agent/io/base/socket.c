@@ -18,13 +18,17 @@ void socket_name(const struct sockaddr_storage *sa, socklen_t len, char *out, si
 {
 	char host[64], port[16];
 
+	/* Only a unix socket may have no name; one that sends datagrams then has no family either.
+	 */
+	if (len <= offsetof(struct sockaddr_un, sun_path)) {
+		snprintf(out, cap, "unix");
+		return;
+	}
 	if (sa->ss_family == AF_UNIX) {
 		const struct sockaddr_un *un = (const struct sockaddr_un *)sa;
-		size_t path = len > offsetof(struct sockaddr_un, sun_path)
-		                  ? len - offsetof(struct sockaddr_un, sun_path)
-		                  : 0;
+		size_t path = len - offsetof(struct sockaddr_un, sun_path);
 
-		snprintf(out, cap, "unix:%.*s", (int)path, path ? un->sun_path : "");
+		snprintf(out, cap, "unix:%.*s", (int)path, un->sun_path);
 		return;
 	}
 	if (getnameinfo((const struct sockaddr *)sa, len, host, sizeof(host), port, sizeof(port),

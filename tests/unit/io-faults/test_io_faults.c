@@ -185,8 +185,8 @@ static void strike_everywhere(struct fixture *f, enum fault_kind kind, bool out)
 			assert_true(got.ended && got.bye <= want.bye);
 		if (kind == FAULT_RESET)
 			assert_non_null(
-			    strstr(log, out ? "spop: write to unix:: Connection reset"
-			                    : "spop: read from unix:: Connection reset"));
+			    strstr(log, out ? "spop: write to unix: Connection reset"
+			                    : "spop: read from unix: Connection reset"));
 		else if (!fatal)
 			assert_string_equal(log, "");
 		assert_clean(f);
