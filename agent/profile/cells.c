@@ -87,22 +87,32 @@ struct maker {
 	struct cells_count *count;
 };
 
-/* Actual / predicted of the points in a cell, geometric mean; 1 without any. */
+/* What points weigh in a cell at a distance of d octaves: 1 / (NEAR + d * d), beside the fit alone.
+ */
+#define NEAR       0.1
+#define FIT_WEIGHT 0.5
+
+/* Actual / predicted of the points nearby, weighted geometric mean. Tells whether one of them is in
+ * the cell itself. */
 static double factor_of(const struct maker *m, size_t row, size_t col, bool *measured)
 {
-	double sum = 0, weight = 0;
+	double sum = 0, all = FIT_WEIGHT, kv = m->fit->rates.kv_told ? m->fit->rates.kv : 0;
 
+	*measured = false;
 	for (size_t i = 0; i < m->s->count; i++) {
 		const struct bench_point *p = &m->s->point[i];
+		double rows = log2(p->output / m->output.v[row]);
+		double cols = log2(p->input / m->input.v[col]);
+		double weight = 1 / (NEAR + rows * rows + cols * cols);
 
-		if (!bench_usable(p, m->fit->rates.kv_told ? m->fit->rates.kv : 0) ||
-		    !belongs(&m->output, row, p->output) || !belongs(&m->input, col, p->input))
+		if (!bench_usable(p, kv))
 			continue;
-		sum += log(p->e2e / bench_predict(&m->fit->rates, p));
-		weight++;
+		sum += weight * log(p->e2e / bench_predict(&m->fit->rates, p));
+		all += weight;
+		*measured |=
+		    belongs(&m->output, row, p->output) && belongs(&m->input, col, p->input);
 	}
-	*measured = weight > 0;
-	return weight > 0 ? exp(sum / weight) : 1;
+	return exp(sum / all);
 }
 
 /* The tightest of the targets, for a request of that size. */

@@ -18,9 +18,15 @@ struct profile_options {
 	double cost;        /* NAN: not told */
 	double kv;          /* tokens; 0: not told */
 	double now;         /* Unix seconds */
+	/* measure */
+	const char *url;
+	double seconds;  /* for all runs */
+	int concurrency; /* requests at once, at most */
 };
 
 int command_import(const struct profile_options *opt, char **files, int count);
+/* url, model and output are set. */
+int command_measure(const struct profile_options *opt);
 int command_show(const struct profile_options *opt, const char *file);
 int command_lint(const struct profile_options *opt, const char *file);
 int command_cover(const struct profile_options *opt, const char *file, const char *recording);
@@ -35,6 +41,12 @@ struct slo_profile_doc *load_profile(const char *file, double *kv);
 bool save_text(const char *path, const char *text, size_t len);
 /* Prints the findings as "FILE: CODE: TEXT"; returns how many. kv 0: unknown. */
 size_t print_findings(const char *file, const struct slo_profile_doc *doc, double kv);
+
+struct bench_series;
+struct bench_fit;
+/* Tells what the fit is worth, and writes the profile. False: it could not; that was said. */
+bool write_profile(const struct profile_options *opt, const struct bench_series *s,
+                   const struct bench_fit *fit);
 /* The picture that --svg asks for. */
 void svg_write(FILE *out, const struct slo_profile_doc *doc);
 /* "tpat 0.05 s/token, 99th percentile", into cap bytes. */

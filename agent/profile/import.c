@@ -126,16 +126,14 @@ static bool write_out(const struct profile_options *opt, const struct slo_profil
 	return ok;
 }
 
-static bool make(const struct profile_options *opt, const struct bench_series *s)
+bool write_profile(const struct profile_options *opt, const struct bench_series *s,
+                   const struct bench_fit *fit)
 {
 	struct slo_profile_doc *doc;
 	struct cells_count count;
-	struct bench_fit fit;
 	bool ok;
 
-	if (!bench_fit(s, opt->kv, &fit))
-		return complain("fit", "out of memory") == EXIT_SUCCESS;
-	doc = cells_make(s, &fit, &opt->goal, &count);
+	doc = cells_make(s, fit, &opt->goal, &count);
 	if (!doc)
 		return complain("cells", "out of memory") == EXIT_SUCCESS;
 	doc->created = opt->now;
@@ -143,9 +141,9 @@ static bool make(const struct profile_options *opt, const struct bench_series *s
 		doc->cost = opt->cost;
 	if (opt->gpu)
 		snprintf(doc->gpu, sizeof(doc->gpu), "%s", opt->gpu);
-	tell_fit(s, &fit);
+	tell_fit(s, fit);
 	tell_cells(&count, doc);
-	ok = write_out(opt, doc, &fit);
+	ok = write_out(opt, doc, fit);
 	profdoc_free(doc);
 	return ok;
 }
@@ -153,6 +151,7 @@ static bool make(const struct profile_options *opt, const struct bench_series *s
 int command_import(const struct profile_options *opt, char **files, int count)
 {
 	struct bench_series s;
+	struct bench_fit fit;
 	bool ok = true;
 
 	bench_init(&s);
@@ -160,7 +159,9 @@ int command_import(const struct profile_options *opt, char **files, int count)
 		ok = read_file(&s, files[i]);
 	for (size_t i = 0; ok && i < s.notes; i++)
 		fprintf(stderr, "note: %s\n", s.note[i]);
-	ok = ok && make(opt, &s);
+	if (ok && !bench_fit(&s, opt->kv, &fit))
+		ok = complain("fit", "out of memory") == EXIT_SUCCESS;
+	ok = ok && write_profile(opt, &s, &fit);
 	bench_free(&s);
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

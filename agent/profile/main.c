@@ -8,30 +8,42 @@
 #include "commands.h"
 
 static const char usage[] =
-    "Usage: slo-profile import [--slo KIND=TIME] [-o FILE] FILE...\n"
+    "Usage: slo-profile measure --url URL --model M [--slo KIND=TIME] -o FILE\n"
+    "       slo-profile import [--slo KIND=TIME] [-o FILE] FILE...\n"
     "       slo-profile show [--svg OUT] FILE\n"
     "       slo-profile lint FILE\n"
     "       slo-profile cover FILE RECORDING\n"
-    "Makes profiles of LLM servers from benchmarks, and says what is in them.\n"
+    "Makes profiles of LLM servers from benchmarks or by load, and says what is in them.\n"
     "  -s, --slo KIND=TIME      the target: tpat, tpot, ttft or e2e; 50ms, 2s\n"
     "  -o, --output FILE        where to write the profile (standard output)\n"
     "      --svg OUT            write a picture, too\n"
     "  -k, --kv-tokens N        tokens that the KV cache of a server holds\n"
     "  -g, --gpu NAME           name of the GPU, for the profile\n"
     "  -c, --cost NUMBER        what a server costs per time unit, for the profile\n"
-    "  -m, --model NAME         count requests of this model only (cover)\n"
+    "  -m, --model NAME         of the server (measure); count only its requests (cover)\n"
+    "  -u, --url URL            where the server is: http://HOST:PORT (measure)\n"
+    "      --concurrency N      requests on the server at once, at most (measure; 8)\n"
+    "      --seconds N          for all runs together (measure; 180)\n"
     "  -v, --version\n"
     "  -h, --help\n"
     "The manual slo-profile(1) lists the formats of benchmarks.\n";
 
-enum { OPT_SVG = 256 };
+enum { OPT_SVG = 256, OPT_CONCURRENCY, OPT_SECONDS };
 
 static const struct option options[] = {
-	{ "slo", required_argument, NULL, 's' },     { "output", required_argument, NULL, 'o' },
-	{ "svg", required_argument, NULL, OPT_SVG }, { "kv-tokens", required_argument, NULL, 'k' },
-	{ "gpu", required_argument, NULL, 'g' },     { "cost", required_argument, NULL, 'c' },
-	{ "model", required_argument, NULL, 'm' },   { "version", no_argument, NULL, 'v' },
-	{ "help", no_argument, NULL, 'h' },          { 0 },
+	{ "slo", required_argument, NULL, 's' },
+	{ "output", required_argument, NULL, 'o' },
+	{ "svg", required_argument, NULL, OPT_SVG },
+	{ "kv-tokens", required_argument, NULL, 'k' },
+	{ "gpu", required_argument, NULL, 'g' },
+	{ "cost", required_argument, NULL, 'c' },
+	{ "model", required_argument, NULL, 'm' },
+	{ "url", required_argument, NULL, 'u' },
+	{ "concurrency", required_argument, NULL, OPT_CONCURRENCY },
+	{ "seconds", required_argument, NULL, OPT_SECONDS },
+	{ "version", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
 };
 
 static bool wrong(const char *option, const char *value, const char *wanted)
@@ -82,6 +94,18 @@ static bool read_number(const char *option, const char *text, double least, doub
 	return true;
 }
 
+static bool read_concurrency(const char *text, struct profile_options *opt)
+{
+	double v;
+
+	if (!read_number("concurrency", text, 1, &v))
+		return false;
+	if (v > 64)
+		return wrong("concurrency", text, "at most 64");
+	opt->concurrency = (int)v;
+	return true;
+}
+
 static bool read_option(int c, struct profile_options *opt)
 {
 	switch (c) {
@@ -103,6 +127,13 @@ static bool read_option(int c, struct profile_options *opt)
 	case 'm':
 		opt->model = optarg;
 		return true;
+	case 'u':
+		opt->url = optarg;
+		return true;
+	case OPT_CONCURRENCY:
+		return read_concurrency(optarg, opt);
+	case OPT_SECONDS:
+		return read_number("seconds", optarg, 1, &opt->seconds);
 	default:
 		fputs(usage, stderr);
 		return false;
@@ -115,7 +146,7 @@ static bool read_flags(int argc, char **argv, struct profile_options *opt, int *
 	int c;
 
 	*status = EXIT_USAGE;
-	while ((c = getopt_long(argc, argv, "s:o:k:g:c:m:vh", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "s:o:k:g:c:m:u:vh", options, NULL)) != -1) {
 		if (c == 'v' || c == 'h') {
 			if (c == 'v')
 				printf("slo-profile %s\n", SLO_VERSION);
@@ -132,6 +163,8 @@ static bool read_flags(int argc, char **argv, struct profile_options *opt, int *
 
 static int run(const struct profile_options *opt, const char *command, char **files, int count)
 {
+	if (strcmp(command, "measure") == 0 && count == 0 && opt->url && opt->model && opt->output)
+		return command_measure(opt);
 	if (strcmp(command, "import") == 0 && count >= 1)
 		return command_import(opt, files, count);
 	if (strcmp(command, "show") == 0 && count == 1)
@@ -146,7 +179,9 @@ static int run(const struct profile_options *opt, const char *command, char **fi
 
 int main(int argc, char **argv)
 {
-	struct profile_options opt = { .cost = NAN, .now = (double)time(NULL) };
+	struct profile_options opt = {
+		.cost = NAN, .now = (double)time(NULL), .seconds = 180, .concurrency = 8
+	};
 	int status;
 
 	if (!read_flags(argc, argv, &opt, &status))
