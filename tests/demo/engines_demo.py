@@ -115,14 +115,30 @@ class RealStack(engines.EngineStack):
     def start(self):
         self.start_servers()
         self.start_proxy()
-        self.target = float(f"{SLACK * asyncio.run(alone(self.engines['slow-1'].port)):.2g}")
-        self.full = asyncio.run(full_rate(self.plain, 2 * self.slots))
-        self.rate = LOAD * self.full
+        try:
+            asyncio.run(self.probe())
+        except (EOFError, ValueError) as e:
+            raise demo.Failure(f"an engine broke off its answer: {e!r}") from e
         self.config["models"][self.model]["slo"] = {"tpat": f"{self.target * 1e6:.0f}us"}
         self.config_file.write_text(json.dumps(self.config, indent=2))
         self.start_agent()
-        harness.wait_for(self.proxy_ready, "HAProxy's check of the agent")
+        harness.wait_for(lambda: self.proxy_ready() or not self.proxy.alive(),
+                         "HAProxy's check of the agent")
         return self
+
+    async def probe(self):
+        """Ctrl-C ends engines and HAProxy too, and then nobody answers."""
+        work = asyncio.create_task(self.measure())
+        while not work.done():
+            await asyncio.wait([work], timeout=0.1)
+            if not (self.servers.alive() and self.proxy.alive()):
+                raise demo.Failure("an engine or HAProxy has ended by itself")
+        await work
+
+    async def measure(self):
+        self.target = float(f"{SLACK * await alone(self.engines['slow-1'].port):.2g}")
+        self.full = await full_rate(self.plain, 2 * self.slots)
+        self.rate = LOAD * self.full
 
 
 class Burst(demo.Burst):
