@@ -67,15 +67,23 @@ enum kind {
 	UNKNOWN,
 };
 
+/* Bytes of a name: what same_name() compares. */
+#define SHORTEST_NAME 2
+#define LONGEST_NAME  16
+
 /* In the order of the sample configuration, so that mostly the next one is the one. */
 static const struct argument {
 	struct slice name;
 	enum kind kind;
 	size_t offset;
 } arguments[] = {
-#define ARGUMENT(name, kind, member)                                  \
-	{                                                             \
-		SLICE(name), kind, offsetof(struct route_msg, member) \
+/* A name that same_name() cannot compare makes an array of negative size. */
+#define FITS(name) \
+	(0 *       \
+	 sizeof(char[sizeof(name) > SHORTEST_NAME && sizeof(name) <= LONGEST_NAME + 1 ? 1 : -1]))
+#define ARGUMENT(name, kind, member)                                               \
+	{                                                                          \
+		SLICE(name), kind, offsetof(struct route_msg, member) + FITS(name) \
 	}
 	ARGUMENT("id", ID, id),
 	ARGUMENT("path", TEXT, path),
@@ -93,11 +101,10 @@ static const struct argument {
 	ARGUMENT("max_tokens", HINT, max_tokens),
 	ARGUMENT("secret", TEXT, secret),
 #undef ARGUMENT
+#undef FITS
 	{ .kind = UNKNOWN }, /* of no name */
 };
 #define ARGUMENTS (sizeof(arguments) / sizeof(arguments[0]) - 1)
-
-#define NAME_MIN 2 /* bytes */
 
 static inline uint64_t load8(const uint8_t *p)
 {
@@ -115,10 +122,12 @@ static inline uint32_t load4(const uint8_t *p)
 	return v;
 }
 
-/* slice_same() without a call, of at most 16 bytes: first and last bytes, which may overlap. */
+/* slice_same() without a call, of at most LONGEST_NAME bytes: first and last bytes, which may
+ * overlap.
+ */
 static inline bool same_name(struct slice a, struct slice b)
 {
-	if (a.len != b.len || a.len < NAME_MIN)
+	if (a.len != b.len || a.len < SHORTEST_NAME)
 		return false;
 	if (a.len >= 8)
 		return load8(a.p) == load8(b.p) && load8(a.p + a.len - 8) == load8(b.p + a.len - 8);
