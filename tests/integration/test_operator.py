@@ -202,7 +202,7 @@ class Operator(unittest.TestCase):
         self.agent.agent.send(signal.SIGHUP)
         self.agent.logged(r"reload: limits on connections, frames, ids, lines and output take a restart")
         self.agent.logged(r"is in force")
-        big = "x" * 14000
+        big = "/v1/completions?" + "x" * 14000
         with self.agent.peer() as p:
             self.assertEqual("route", p.route("big", path=big)["verdict"])
         self.agent.ends("big")
