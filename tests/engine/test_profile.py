@@ -4,12 +4,16 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import tempfile
 import unittest
 
-import engines
-import stack
-from stack import wait_for
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "support"), str(HERE)]
+
+import engines  # noqa: E402
+import stack  # noqa: E402
+from stack import wait_for  # noqa: E402
 
 TOOL = pathlib.Path(os.environ.get("BUILD_DIR", stack.ROOT / "build/release")) / "slo-profile"
 LIMIT_S = 150
