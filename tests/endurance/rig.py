@@ -1,8 +1,8 @@
 """What the endurance tests share: a stack that tells every SPOE error, memory figures, load.
 
 The HAProxy configuration is the shipped one with a few lines added: answers tell the SPOE error and
-the time of the agent in headers, end lines tell them too and go to a ring of HAProxy as well, from
-which a test can read all of them.
+the time of the agent in headers, end lines go to a ring of HAProxy as well, from which a test can
+read all of them.
 """
 import contextlib
 import json
@@ -35,9 +35,8 @@ ring test_lines
     size 8388608
 
 frontend llm from slo"""
-MORE_KEYS = (' err=%[var(txn.slo.error)] ptime=%[var(txn.slo.ptime)] want=%[var(txn.slo.server)] '
-             'verdict=%[var(txn.slo.verdict)] wait=%[var(txn.slo.wait_ms)] '
-             'by=%[var(txn.test_by)]"')
+MORE_KEYS = (' want=%[var(txn.slo.server)] verdict=%[var(txn.slo.verdict)] '
+             'wait=%[var(txn.slo.wait_ms)] by=%[var(txn.test_by)]"')
 
 
 def replaced(text, old, new):
@@ -51,7 +50,8 @@ def telling(text):
     text = replaced(text, "\nfrontend llm from slo", RING)
     mark = "    http-after-response del-header x-slo- -m beg\n"
     text = replaced(text, mark, mark + TELL)
-    text = replaced(text, 'out=%[var(txn.slo_out)]"', 'out=%[var(txn.slo_out)]' + MORE_KEYS)
+    mark = "enc=%[var(txn.slo_enc)]"
+    text = replaced(text, mark + '"', mark + MORE_KEYS)
     # A machine that stands still for half a second is not the agent's fault.
     mark = "    option spop-check "
     return replaced(text, mark, "    timeout check 30s\n" + mark)
