@@ -48,10 +48,12 @@ class Measure(unittest.TestCase):
         self.assertIn("held out: off by ", run.stderr)
         doc = self.profile("whole.json")
         self.assertEqual(doc["slos"], {"tpat": 0.05})
-        # A loaded machine may finish no request of the smallest or largest size in time.
+        # Prompts of random words: those of about 128 and 1024 tokens have a few more or less, so
+        # the next octave at either end is within reach of them or just not.
         sizes = doc["indexes"][1]
         self.assertEqual(sizes, [sizes[0] * 2**i for i in range(len(sizes))])
-        self.assertLessEqual({128, 256, 512}, set(sizes))
+        self.assertIn(sizes[0], (64, 128))
+        self.assertIn(sizes[-1], (1024, 2048))
         self.assertTrue(any(t > 0 for row in doc["tputs"] for t in row))
 
     def test_ctrl_c_keeps_what_is_there(self):
