@@ -486,6 +486,7 @@ static void of_process(struct page *p)
 	of_loop(f, a);
 	of_peers(f, a);
 	of_questions(f, a);
+	render_warnings_metrics(f, &a->warnings);
 	render_simple(f, "leases_expired_total", "counter", "Requests whose end line never came.",
 	              (double)counts.leases_expired);
 	render_simple(f, "requests_remembered", "gauge", "Ended requests that are still known.",

@@ -39,5 +39,7 @@ void render_label(FILE *f, const char *name, const char *value);
 void render_process_metrics(FILE *f);
 void render_redis_metrics(FILE *f, const struct redis_client *c);
 json_t *render_redis_state(const struct redis_client *c); /* null when it is not configured */
+void render_warnings_metrics(FILE *f, const struct warnings *w);
+json_t *render_warnings_state(const struct warnings *w, slo_nsec now);
 
 #endif

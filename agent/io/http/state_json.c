@@ -294,6 +294,7 @@ static void open_state(struct page *p)
 
 	json_object_set_new(state, "pid", json_integer(getpid()));
 	json_object_set_new(state, "unknown_models", unknown_state(&a->unknown));
+	json_object_set_new(state, "warnings", render_warnings_state(&a->warnings, now));
 	json_object_set_new(state, "haproxy", haproxy_state(p->sources->haproxy, now));
 	fputc('{', p->f);
 	members(p, state);

@@ -27,6 +27,7 @@
 #include "io/base/log.h"
 #include "io/agent/stats.h"
 #include "io/agent/unknown.h"
+#include "io/agent/warn.h"
 #include "slo.h"
 #include "wire/file/reqtrace.h"
 #include "wire/route_msg.h"
@@ -72,6 +73,7 @@ struct agent {
 	struct roster roster;              /* servers by backend and name */
 	struct failing_list failing;       /* those of them that are set aside */
 	struct stats stats;
+	struct warnings warnings;   /* what is wrong at present */
 	struct listeners listeners; /* of all servers of this agent */
 	uint64_t forced;            /* learned times, as far as the log was told */
 	bool draining;

@@ -70,7 +70,9 @@
 	X(HAPROXY_SILENT, "HAProxy processes that do not answer")             \
 	X(HAPROXY_ANSWERS, "HAProxy processes that answer again")             \
 	X(HAPROXY_PROCESS, "HAProxy processes that took the place of others") \
-	X(HAPROXY_BACKEND, "backends that HAProxy does not know")
+	X(HAPROXY_BACKEND, "backends that HAProxy does not know")             \
+	X(WARNING, "warnings that came")                                      \
+	X(WARNING_OVER, "warnings that are over")
 
 enum log_cause {
 #define LOG_CAUSE_MEMBER(name, about) LOG_CAUSE_##name,
