@@ -377,6 +377,16 @@ static void note_dispatch(struct agent *a, slo_nsec now, const struct seat *seat
 	          a->dispatches, (now - a->first_dispatch) / SLO_NSEC_PER_SEC);
 }
 
+static void note_refused(struct agent_model *m, slo_nsec now, const struct sched_action *act)
+{
+	enum goal_kind kind = deciding_target(m->sched, act->request);
+
+	if (act->reason == SLO_REASON_SLO_FAILURE)
+		m->stats.refused[kind]++;
+	if (kind != GOAL_NONE)
+		model_stats_promise(&m->stats, now, act->strategy, kind, PROMISE_REFUSED);
+}
+
 static void give_answer(struct agent *a, slo_nsec now, const struct sched_action *act)
 {
 	struct sched_model *model = act->request->model;
@@ -402,8 +412,8 @@ static void give_answer(struct agent *a, slo_nsec now, const struct sched_action
 		pace_left(&m->pace, now);
 	if (m)
 		histogram_add(&m->stats.queue, (double)act->waited / 1e9, 1);
-	if (m && act->reason == SLO_REASON_SLO_FAILURE)
-		m->stats.refused[deciding_target(model, act->request)]++;
+	if (m && act->verdict == SLO_REJECT)
+		note_refused(m, now, act);
 	if (log_wants(a->log, LOG_DEBUG))
 		log_answer(a, act, &answer);
 	a->deliver(act->user, &answer, now);

@@ -190,18 +190,34 @@ static struct outcome_stats *outcomes_of(const struct request *r)
 	return &m->stats.outcome[r->strategy][r->fallback ? SLO_FALLBACK : SLO_ROUTE];
 }
 
-static void note_missed(const struct request *r, unsigned missed)
+/* For the model, the class of the request and the server that answered; NULL: none did that we
+ * know. */
+static void note_promise(slo_nsec now, const struct request *r, const struct roster_server *s,
+                         enum promise p)
+{
+	struct agent_model *m = r->model->owner;
+	struct served *served = s ? roster_served(s, m) : NULL;
+
+	model_stats_promise(&m->stats, now, (enum slo_strategy)r->strategy, r->goal.kind, p);
+	if (served)
+		attain_add(&served->promises, now, p);
+}
+
+static void note_missed(slo_nsec now, const struct request *r, const struct roster_server *s,
+                        unsigned missed)
 {
 	struct agent_model *m = r->model->owner;
 
 	outcomes_of(r)->missed++;
+	note_promise(now, r, s, PROMISE_MISSED);
 	for (int k = 0; k < GOAL_KINDS; k++)
 		m->stats.missed[k] += missed >> k & 1;
 }
 
 /* What a finished request tells about latency and its targets. %Ta counts the time that the
  * request was held, %Tr and the time to the first byte do not. */
-static void note_latency(struct agent *a, const struct endline *e, const struct sched_end *end)
+static void note_latency(struct agent *a, slo_nsec now, const struct endline *e,
+                         const struct sched_end *end, const struct roster_server *s)
 {
 	const struct request *r = end->request;
 	struct agent_model *m = r->model->owner;
@@ -215,21 +231,24 @@ static void note_latency(struct agent *a, const struct endline *e, const struct 
 		histogram_add(&m->stats.ttft, (double)ttft / 1e9, 1);
 	if (tokens > 0)
 		histogram_add(&o->per_token, (double)e2e / 1e9 / (double)tokens, 1);
-	if (missed)
-		note_missed(r, missed);
-	else
-		o->met += r->goal.kind != GOAL_NONE;
+	if (missed) {
+		note_missed(now, r, s, missed);
+	} else if (r->goal.kind != GOAL_NONE) {
+		o->met++;
+		note_promise(now, r, s, PROMISE_KEPT);
+	}
 }
 
-static void note_completed(struct agent *a, const struct endline *e, const struct sched_end *end,
-                           struct roster_server *s)
+static void note_completed(struct agent *a, slo_nsec now, const struct endline *e,
+                           const struct sched_end *end, struct roster_server *s)
 {
 	if (s) {
 		s->stats.requests++;
 		s->stats.tokens += (uint64_t)(end->input + end->output);
+		rate_add(&s->stats.token_rate, now, (double)(end->input + end->output));
 	}
 	if (end->request->model)
-		note_latency(a, e, end);
+		note_latency(a, now, e, end, s);
 }
 
 /* End lines */
@@ -252,9 +271,9 @@ static void end_dispatched(struct agent *a, slo_nsec now, const struct endline *
 		reqtrace_finished(&((struct agent_model *)r->model->owner)->trace, end->input,
 		                  end->output);
 	if (completed && e->ta_ms >= 0 && e->ta_ms <= LATENCY_MAX_MS && e->tr_ms <= LATENCY_MAX_MS)
-		note_completed(a, e, end, s);
+		note_completed(a, now, e, end, s);
 	else if (r->model && r->goal.kind != GOAL_NONE && end->outcome == LESSON_FAILED)
-		note_missed(r, 1u << GOAL_NONE);
+		note_missed(now, r, s, 1u << GOAL_NONE);
 	roster_server_idle(a, end->server);
 }
 

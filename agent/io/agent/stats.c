@@ -1,5 +1,6 @@
 #include "io/agent/stats.h"
 
+#include <math.h>
 #include <string.h>
 
 const struct histogram_bounds stats_wait_bounds = {
@@ -79,6 +80,17 @@ double histogram_quantile(const struct histogram *h, double q)
 	return h->bounds->bound[h->bounds->count - 1];
 }
 
+void rate_add(struct rate *r, slo_nsec now, double amount)
+{
+	r->value = rate_now(r, now) + amount / ((double)RATE_SPAN / 1e9);
+	r->at = now;
+}
+
+double rate_now(const struct rate *r, slo_nsec now)
+{
+	return r->value * exp(-(double)(now - r->at) / (double)RATE_SPAN);
+}
+
 const char *stats_frame_kind(enum frame_kind k)
 {
 	static const char *const names[] = {
@@ -140,4 +152,13 @@ void model_stats_init(struct model_stats *m)
 	for (int s = 0; s < SLO_STRATEGIES; s++)
 		for (int v = 0; v < SLO_VERDICTS; v++)
 			histogram_init(&m->outcome[s][v].per_token, &stats_token_bounds);
+}
+
+void model_stats_promise(struct model_stats *m, slo_nsec now, enum slo_strategy strategy,
+                         enum goal_kind kind, enum promise p)
+{
+	attain_add(&m->promises, now, p);
+	attain_add(&m->by_strategy[strategy], now, p);
+	attain_add(&m->by_target[kind], now, p);
+	m->by_class[strategy][kind][p]++;
 }

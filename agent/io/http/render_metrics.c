@@ -230,9 +230,9 @@ static void learned_error(struct page *p, const struct agent_model *m)
 
 		if (!d->learner)
 			continue;
-		of_deployment(p, "learned_error_ratio", m, d, ",quantile=\"0.5\"",
+		of_deployment(p, "learned_error_ratio", m, d, ",percentile=\"50\"",
 		              latency_errors_median(&d->learner->errors));
-		of_deployment(p, "learned_error_ratio", m, d, ",quantile=\"0.99\"",
+		of_deployment(p, "learned_error_ratio", m, d, ",percentile=\"99\"",
 		              latency_errors_quantile(&d->learner->errors, 0.99) - 1);
 	}
 }
@@ -521,6 +521,8 @@ const struct render_part render_metrics_parts[] = {
 	{ "missed_total", "counter",
 	  "Missed targets of completed requests, and requests with a target that a server failed.",
 	  .model = missed },
+	{ "promises_total", "counter", "Requests with a target by class and what became of them.",
+	  .model = render_promises },
 	{ "refused_total", "counter", "Refusals with slo-failure by the target that decided.",
 	  .model = refused },
 	{ "ends_total", "counter", "Requests that were on a server, by how they ended.",
@@ -531,7 +533,7 @@ const struct render_part render_metrics_parts[] = {
 	  .model = learned_ends },
 	{ "learned_state", "gauge", "1 for the state of what was learned, 0 for the others.",
 	  .model = learned_state },
-	{ "learned_error_ratio", "gauge", "How far predicted times are off, by quantile.",
+	{ "learned_error_ratio", "gauge", "How far predicted times are off, by percentile.",
 	  .model = learned_error },
 	{ "learned_seconds", "gauge", "Learned time of a step, a prompt token, a cached token.",
 	  .model = learned_seconds },
@@ -548,6 +550,9 @@ const struct render_part render_metrics_parts[] = {
 	{ .once = servers_leaving },
 	{ "responses_total", "counter", "Requests by the server that answered and how.",
 	  .seat = responses },
+	{ "server_promises_total", "counter",
+	  "Requests with a target that a server answered or failed.",
+	  .seat = render_server_promises },
 	{ "elsewhere_total", "counter",
 	  "Requests for which this server was chosen and another one answered.",
 	  .seat = elsewhere },

@@ -36,6 +36,14 @@ void render_simple(FILE *f, const char *name, const char *type, const char *help
 /* name="value", escaped. */
 void render_label(FILE *f, const char *name, const char *value);
 
+/* How many promises were kept. */
+json_t *render_promises_state(const struct attain *a, slo_nsec now);
+json_t *render_promises_by_strategy(const struct model_stats *m, slo_nsec now);
+json_t *render_promises_by_target(const struct model_stats *m, slo_nsec now);
+json_t *render_history_state(const struct attain *a, slo_nsec now);
+void render_promises(struct page *p, const struct agent_model *m);
+void render_server_promises(struct page *p, const struct agent_model *m, const struct seat *seat);
+
 void render_process_metrics(FILE *f);
 void render_redis_metrics(FILE *f, const struct redis_client *c);
 json_t *render_redis_state(const struct redis_client *c); /* null when it is not configured */

@@ -1,5 +1,6 @@
 /* /state.json: the ledger, queues, profiles and peers. Missing memory leaves members out. */
 #include <jansson.h>
+#include <math.h>
 #include <unistd.h>
 
 #include "io/agent/learned.h"
@@ -16,8 +17,25 @@ static json_t *repairs_state(const struct server *s)
 	return repairs;
 }
 
-static json_t *server_state(const struct seat *seat)
+/* Promises on one server, as short as 10,000 of them want it. */
+static json_t *kept_state(const struct served *served, slo_nsec now)
 {
+	json_t *object = json_object();
+
+	for (int w = 0; served && w < ATTAIN_WINDOWS; w++) {
+		struct attain_sum sum = attain_sum(&served->promises, now, (enum attain_window)w);
+
+		json_object_set_new(object, attain_window_name((enum attain_window)w),
+		                    json_pack("{s:I, s:I}", "kept",
+		                              (json_int_t)sum.count[PROMISE_KEPT], "missed",
+		                              (json_int_t)sum.count[PROMISE_MISSED]));
+	}
+	return object;
+}
+
+static json_t *server_state(const struct agent_model *m, const struct seat *seat)
+{
+	slo_nsec now = clock_nsec();
 	const struct server *s = seat->server;
 	const struct roster_server *known = roster_server(s);
 	const struct server_stats *stats = &known->stats;
@@ -32,6 +50,11 @@ static json_t *server_state(const struct seat *seat)
 
 	json_object_set_new(state, "set_aside", json_boolean(!failing_may_serve(known)));
 	json_object_set_new(state, "slower", json_real(seat->slower));
+	json_object_set_new(state, "tokens_per_second",
+	                    json_real(rate_now(&stats->token_rate, now)));
+	json_object_set_new(state, "actual_over_predicted",
+	                    seat->speed.ends > 0 ? json_real(exp(seat->speed.late)) : json_null());
+	json_object_set_new(state, "promises", kept_state(roster_served(known, m), now));
 	json_object_set_new(state, "drift", json_integer(s->view.drift));
 	json_object_set_new(state, "surplus", json_integer(s->surplus_count));
 	json_object_set_new(state, "repairs", repairs_state(s));
@@ -304,6 +327,7 @@ static void open_state(struct page *p)
 static void open_model(struct page *p, const struct agent_model *m)
 {
 	const struct pool *pool = &m->sched->pool;
+	slo_nsec now = clock_nsec();
 	json_t *profiles = json_object(), *targets = json_object(), *learned = json_object(),
 	       *name = json_string(m->conf->name);
 	json_t *state;
@@ -316,17 +340,21 @@ static void open_model(struct page *p, const struct agent_model *m)
 		json_object_set_new(targets, d->name, targets_state(d));
 		json_object_set_new(learned, d->name, learned_state(d));
 	}
-	state = json_pack("{s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "queued",
-	                  (json_int_t)m->sched->queue.length, "queued_sizes",
-	                  (json_int_t)m->sched->queue.heads, "backend", m->conf->backend,
-	                  "strategy", policy_strategy_name(m->conf->strategy), "profiles", profiles,
-	                  "targets", targets, "decisions", decisions_state(&m->stats.decisions),
-	                  "outcomes", outcomes_state(m), "estimator",
-	                  estimator_state(&m->sched->estimator), "predictor_samples",
-	                  (json_int_t)predictor_samples(m->sched->predictor, clock_nsec()));
+	state =
+	    json_pack("{s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "queued",
+	              (json_int_t)m->sched->queue.length, "queued_sizes",
+	              (json_int_t)m->sched->queue.heads, "backend", m->conf->backend, "strategy",
+	              policy_strategy_name(m->conf->strategy), "profiles", profiles, "targets",
+	              targets, "decisions", decisions_state(&m->stats.decisions), "outcomes",
+	              outcomes_state(m), "estimator", estimator_state(&m->sched->estimator),
+	              "predictor_samples", (json_int_t)predictor_samples(m->sched->predictor, now));
 	json_object_set_new(state, "ends", ends_state(m->stats.ends));
 	json_object_set_new(state, "learned", learned);
 	json_object_set_new(state, "target", target_state(m));
+	json_object_set_new(state, "promises", render_promises_state(&m->stats.promises, now));
+	json_object_set_new(state, "by_strategy", render_promises_by_strategy(&m->stats, now));
+	json_object_set_new(state, "by_target", render_promises_by_target(&m->stats, now));
+	json_object_set_new(state, "history", render_history_state(&m->stats.promises, now));
 	fputs(p->model > 0 ? "," : "", p->f);
 	p->failed |= !name || json_dumpf(name, p->f, JSON_ENCODE_ANY) != 0;
 	json_decref(name);
@@ -337,8 +365,7 @@ static void open_model(struct page *p, const struct agent_model *m)
 
 static void seat(struct page *p, const struct agent_model *m, const struct seat *s)
 {
-	(void)m;
-	member(p, p->seat > 0 ? "," : "", s->server->name, server_state(s));
+	member(p, p->seat > 0 ? "," : "", s->server->name, server_state(m, s));
 }
 
 static void close_model(struct page *p, const struct agent_model *m)

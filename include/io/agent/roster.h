@@ -40,6 +40,7 @@ struct served {
 	const struct agent_model *model;
 	uint64_t responses[RESPONSES];
 	uint64_t elsewhere[ELSEWHERES]; /* it was chosen, and another one answered */
+	struct attain promises;         /* of the requests that it answered or failed */
 };
 
 /* server.owner */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "core/sched.h"
+#include "io/agent/attain.h"
 #include "wire/body.h"
 #include "slo.h"
 
@@ -55,11 +56,27 @@ struct model_stats {
 	/* By the target that was missed, all of them; GOAL_NONE: the server failed. */
 	uint64_t missed[GOAL_KINDS];
 	uint64_t refused[GOAL_KINDS]; /* slo-failure, by the target that decided */
+	struct attain promises;       /* of all requests with a target */
+	struct attain by_strategy[SLO_STRATEGIES];
+	struct attain by_target[GOAL_KINDS]; /* the one that decides */
+	uint64_t by_class[SLO_STRATEGIES][GOAL_KINDS][PROMISES];
 };
+
+/* So much a second, as a mean in which what is RATE_SPAN old counts 1/e. Zeroed: nothing yet. */
+struct rate {
+	double value;
+	slo_nsec at; /* when it was that */
+};
+
+#define RATE_SPAN (60 * SLO_NSEC_PER_SEC)
+
+void rate_add(struct rate *r, slo_nsec now, double amount);
+double rate_now(const struct rate *r, slo_nsec now);
 
 /* What ended on a server, and how full it ever was. */
 struct server_stats {
 	uint64_t requests, tokens; /* finished; prompt and output */
+	struct rate token_rate;    /* of those tokens */
 	uint64_t ends[LESSON_OUTCOME_COUNT];
 	uint32_t empty_row; /* empty answers in a row, the last ones */
 	uint32_t peak_inflight;
@@ -157,5 +174,8 @@ const char *stats_elsewhere(enum elsewhere e);
 
 void stats_init(struct stats *s, slo_nsec now);
 void model_stats_init(struct model_stats *m);
+/* A request with a target of that kind was served in time, too late, or not at all. */
+void model_stats_promise(struct model_stats *m, slo_nsec now, enum slo_strategy strategy,
+                         enum goal_kind kind, enum promise p);
 
 #endif

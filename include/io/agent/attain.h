@@ -1,0 +1,56 @@
+/* attain.h - how many promises were kept, since the start and lately.
+ *
+ * Two rings of slots tell the recent past; what is older than a ring is forgotten slot by slot:
+ *
+ *   fine     20 slots of 15 s     now (its last four), 5 minutes
+ *   coarse   30 slots of 2 min    an hour
+ *
+ * The present slot is under way, so a window is up to one slot shorter than its name says. Adding
+ * and summing up take the same time however much happened. Pure: the time is an argument, which
+ * never goes back. */
+#ifndef SLO_IO_AGENT_ATTAIN_H
+#define SLO_IO_AGENT_ATTAIN_H
+
+#include <stdint.h>
+
+#include "slo.h"
+
+#define ATTAIN_SLOTS 30 /* of the longer ring */
+
+/* What became of a request with a target. */
+enum promise { PROMISE_KEPT, PROMISE_MISSED, PROMISE_REFUSED };
+#define PROMISES 3
+
+enum attain_window { ATTAIN_NOW, ATTAIN_5_MINUTES, ATTAIN_HOUR };
+#define ATTAIN_WINDOWS 3
+
+struct attain_slot {
+	uint32_t count[PROMISES];
+};
+
+/* Zeroed: nothing happened. */
+struct attain_ring {
+	int64_t last; /* number of the slot that was written last; slot 0 begins at now = 0 */
+	struct attain_slot slot[ATTAIN_SLOTS];
+};
+
+struct attain {
+	uint64_t total[PROMISES];
+	struct attain_ring fine, coarse;
+};
+
+struct attain_sum {
+	uint64_t count[PROMISES];
+};
+
+void attain_add(struct attain *a, slo_nsec now, enum promise p);
+/* The slots of a window, the oldest first, the last one under way. Returns how many. */
+int attain_slots(const struct attain *a, slo_nsec now, enum attain_window w,
+                 struct attain_slot out[ATTAIN_SLOTS]);
+struct attain_sum attain_sum(const struct attain *a, slo_nsec now, enum attain_window w);
+
+const char *attain_promise_name(enum promise p);      /* "kept", "missed", "refused" */
+const char *attain_window_name(enum attain_window w); /* "now", "5m", "1h" */
+double attain_slot_seconds(enum attain_window w);
+
+#endif
