@@ -112,7 +112,7 @@ demo_bin  := $(patsubst tests/demo/%.c,$(OUT)/tests/%,$(wildcard tests/demo/*.c)
 endurance_bin := $(addprefix $(OUT)/endurance/,load trace_load)
 prop_obj  := $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/prop/*.c))
 prop_bin  := $(OUT)/tests/prop/prop
-sources   := $(shell find agent include tests -name '*.[ch]')
+sources   := $(shell find agent include $(wildcard tests) -name '*.[ch]')
 
 bench_bin := $(addprefix $(BUILD)/release/bench/,core_bench spop_load null_agent malloc_count.so)
 
@@ -122,7 +122,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 .SECONDARY:
 .DEFAULT_GOAL := all
 .PHONY: all run test unit integration engine asan valgrind coverage bench pgo experiment experiment-real mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
-	format install clean deps-run deps-test newer-haproxy llama sdks build-tests test-binaries help
+	format install deb clean deps-run deps-deb deps-test newer-haproxy llama sdks build-tests test-binaries help
 
 all: $(progs) $(man_pages) ## Build the daemon, slo-replay, slo-profile and the man pages (VARIANT=release|debug|asan|cov)
 
@@ -133,6 +133,8 @@ help: ## Show this list
 
 deps-run:
 	@sh tests/support/install-deps.sh run
+deps-deb:
+	@sh tests/support/install-deps.sh deb
 deps-test:
 	@sh tests/support/install-deps.sh test
 
@@ -293,6 +295,16 @@ ifeq ($(man_pages),)
 else
 	for m in $(man_pages); do s=$(DESTDIR)$(PREFIX)/share/man/man$${m##*.}; install -d $$s && install -m 644 $$m $$s/; done
 endif
+
+# Debian's files stand in agent/debian. Only what the package needs is copied.
+DEB := $(BUILD)/deb/slo-spoa-$(VERSION)
+deb: deps-deb ## The Debian package, in build/deb
+	@rm -rf $(BUILD)/deb
+	@mkdir -p $(DEB)
+	@cp -R agent include haproxy-conf Makefile README.md $(DEB)/
+	@mv $(DEB)/agent/debian $(DEB)/debian
+	@cd $(DEB) && env -u MAKEFLAGS -u MAKELEVEL -u VARIANT -u BUILD -u CFLAGS DEB_BUILD_OPTIONS='parallel=$(JOBS)' dpkg-buildpackage -b -us -uc
+	@ls $(BUILD)/deb/*.deb
 
 clean: ## Remove the build folder
 	rm -rf $(BUILD)

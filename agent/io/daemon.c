@@ -9,6 +9,7 @@
 
 #include "io/base/clock.h"
 #include "io/base/config_load.h"
+#include "io/base/service.h"
 #include "io/keep/agent_snapshot.h"
 
 /* HAProxy's checks need this long to see that we want no more requests. Leaving sooner would let
@@ -162,6 +163,7 @@ static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 	log_write(d->log, LOG_NOTICE, "signal %d: draining, %zu requests are held", w->signum,
 	          agent_held(d->agent));
 	upgrade_cancel(&d->upgrade);
+	service_stopping(d->conf->routing.drain_timeout);
 	d->draining_since = clock_nsec();
 	agent_drain(d->agent);
 	spop_server_drain(d->spop);
@@ -174,10 +176,13 @@ static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	struct daemon *d = w->data;
 
-	if (d->parting)
+	if (d->parting) {
 		log_write(d->log, LOG_WARNING, "reload: this process has handed over already");
-	else
-		(void)daemon_reload(d);
+		return;
+	}
+	service_reloading();
+	(void)daemon_reload(d);
+	service_ready();
 }
 
 /* Hand-over */
@@ -187,6 +192,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
 static void hand_over(void *user)
 {
 	struct daemon *d = user;
+	const pid_t successor = d->upgrade.child;
 	struct slice snapshot = { 0 };
 	struct snapshot_writer *w;
 
@@ -206,6 +212,8 @@ static void hand_over(void *user)
 	recorder_free(d->recorder); /* the new one writes files of the same names */
 	d->recorder = NULL;
 	d->handed_over = upgrade_go(&d->upgrade, snapshot);
+	if (d->handed_over)
+		service_handed_over(successor);
 	d->status = d->handed_over ? EXIT_SUCCESS : EXIT_FAILURE;
 	snapshot_writer_free(w);
 	d->draining_since = clock_nsec();
@@ -400,6 +408,7 @@ int daemon_run(struct daemon *d)
 	raise_descriptors(d);
 	let_frames_gather(d);
 	log_write(d->log, LOG_NOTICE, "slo-spoa %s is ready", SLO_VERSION);
+	service_ready();
 	ev_run(d->loop, 0);
 	log_write(d->log, LOG_NOTICE, "slo-spoa stops");
 	return d->status;

@@ -1,7 +1,7 @@
 #!/bin/sh
-# install-deps.sh run|test|experiment - installs the Debian or Ubuntu packages that are missing.
+# install-deps.sh run|deb|test|experiment - installs the Debian or Ubuntu packages that are missing.
 #
-# run: what building slo-spoa and `make run` need. experiment: what `make experiment` needs too.
+# run: what building slo-spoa and `make run` need. deb: what `make deb` needs too. experiment: what `make experiment` needs too.
 # test: what all other targets of the Makefile need too. When nothing is missing it prints nothing
 # and needs no rights. Exit status 0: everything is installed.
 set -eu
@@ -26,6 +26,10 @@ nghttp2-client          # h2load: load over HTTP/1.1 and HTTP/2
 python3                 # runs the demo and the tests
 curl                    # to send a request by hand
 '
+DEB='
+build-essential debhelper dpkg-dev # make deb
+lintian                 # what it says of the package
+'
 EXPERIMENT='
 gnuplot-nox             # the plots of make experiment
 '
@@ -49,10 +53,11 @@ names() { echo "$1" | sed 's/#.*//' | tr -s ' \n' ' '; }
 
 case ${1-} in
 run) wanted=$(names "$RUN") ;;
+deb) wanted=$(names "$RUN$DEB") ;;
 experiment) wanted=$(names "$RUN$EXPERIMENT") ;;
 test) wanted=$(names "$RUN$EXPERIMENT$TEST") ;;
 *)
-	say "usage: install-deps.sh run|test|experiment"
+	say "usage: install-deps.sh run|deb|test|experiment"
 	exit 1
 	;;
 esac
