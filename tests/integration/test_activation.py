@@ -1,15 +1,16 @@
-"""Sockets that somebody else opened, as systemd does: the agent serves them, and nothing is refused
-while it is not there."""
+"""What a service manager does: it opens the sockets, so that nothing is refused while the agent is not
+there, and hears from the agent how it is."""
 import json
 import os
 import pathlib
+import signal
 import socket
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
-from lab import AgentAlone, end_line  # noqa: E402
+from lab import PATIENCE, AgentAlone, end_line  # noqa: E402
 
 # Makes descriptors 3, 4, ... of those named in its arguments, and becomes the program.
 PASS = r"""
@@ -76,6 +77,59 @@ class Activation(unittest.TestCase):
         with socket.socket(socket.AF_UNIX) as s:
             s.connect(path)
             lab.until(lambda: lab.counter("spop_connections") == 3, "a peer on the unix socket")
+
+
+class Notified(unittest.TestCase):
+    """The datagrams at NOTIFY_SOCKET."""
+
+    def manager(self, lab, name=None):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(s.close)
+        s.settimeout(60 * PATIENCE)
+        address = name or str(lab.dir / "notify")
+        s.bind(address.replace("@", "\0"))
+        lab.popen = {"env": dict(os.environ, NOTIFY_SOCKET=address)}
+        self.addCleanup(lab.__exit__, None)
+        return s
+
+    def hears(self, manager, pattern):
+        text = manager.recv(4096).decode()
+        self.assertRegex(text, pattern)
+        return text
+
+    def test_it_tells_when_it_serves_reloads_hands_over_and_stops(self):
+        lab = AgentAlone()
+        lab.config["routing"]["drain_timeout"] = "40s"
+        lab.config_file.write_text(json.dumps(lab.config))
+        manager = self.manager(lab)
+        lab.start()
+        self.hears(manager, r"\AREADY=1\n")
+        lab.agent.send(signal.SIGHUP)
+        self.hears(manager, r"\ARELOADING=1\nMONOTONIC_USEC=\d+\n")
+        self.hears(manager, r"\AREADY=1\n")
+
+        old = lab.agent
+        old.send(signal.SIGUSR2)
+        told = {self.hears(manager, r"\A(READY=1\n|MAINPID=\d+)") for _ in range(2)}
+        pid = int(lab.logged(r"upgrade: started \S+ as pid (\d+)")[1])
+        self.addCleanup(lab.until, lambda: not pathlib.Path(f"/proc/{pid}").exists(), "its end")
+        self.assertIn(f"MAINPID={pid}", told)
+        lab.until(lambda: not old.alive(), "the old process ends")
+        os.kill(pid, signal.SIGTERM)
+        self.hears(manager, r"\ASTOPPING=1\nEXTEND_TIMEOUT_USEC=50000000\n")
+
+    def test_the_managers_socket_may_have_no_file(self):
+        lab = AgentAlone()
+        manager = self.manager(lab, f"@slo-spoa-test-{os.getpid()}")
+        lab.start()
+        self.hears(manager, r"\AREADY=1\n")
+
+    def test_a_manager_that_is_gone_stops_nothing(self):
+        lab = AgentAlone()
+        self.manager(lab).close()
+        lab.start()
+        lab.agent.send(signal.SIGHUP)
+        lab.logged("reload: .* is in force")
 
 
 if __name__ == "__main__":
