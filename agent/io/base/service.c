@@ -1,5 +1,6 @@
 #include "io/base/service.h"
 
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,10 +55,11 @@ void service_reloading(void)
 
 void service_stopping(slo_nsec longest)
 {
+	const int64_t seconds = longest / SLO_NSEC_PER_SEC + GRACE;
 	char text[96];
 
-	snprintf(text, sizeof(text), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld\nSTATUS=Draining",
-	         (long long)((longest / SLO_NSEC_PER_SEC + GRACE) * 1000000));
+	snprintf(text, sizeof(text),
+	         "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRId64 "000000\nSTATUS=Draining", seconds);
 	tell(text);
 }
 
