@@ -48,8 +48,12 @@ enum slo_event_kind {
 	                    * was learned; load: 1 if the cache's size was told; real: the six
 	                    * rates of core/latency/rates.h, in their order */
 	SLO_EVENT_SLOWER,  /* real: how much more a request weighs on that server */
+	/* Requests of other agents; order: the owner's number. The state at the begin has the first
+	 * among its leases */
+	SLO_EVENT_FOREIGN,     /* it runs there since `arrived`, and was told of now */
+	SLO_EVENT_FOREIGN_END, /* count: SLO_END_... */
 };
-#define SLO_EVENT_KINDS 30
+#define SLO_EVENT_KINDS 32
 
 #define SLO_EVENT_OPTIONS 10
 

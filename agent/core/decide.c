@@ -49,7 +49,9 @@ static void place(struct sched *s, slo_nsec now, struct request *r, struct seat 
 	sched_leave_queue(s, r);
 	requests_move(&s->requests, r, REQUEST_DISPATCHED, now);
 	r->goal = rank_goal(seat->deployment, r);
-	sched_lease_open(s, r, seat, load_on(seat, load));
+	sched_lease_open(s, now, r, seat, load_on(seat, load));
+	if (SELDOM(s->foreign.news.dispatched))
+		s->foreign.news.dispatched(s->foreign.news.arg, r);
 	answer(now, r, verdict, reason, out);
 	out->seat = seat;
 }

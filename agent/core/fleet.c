@@ -138,6 +138,7 @@ struct server *fleet_server_new(const char *name)
 	}
 	TAILQ_INIT(&s->leases);
 	TAILQ_INIT(&s->departed);
+	TAILQ_INIT(&s->hidden);
 	s->usable = true;
 	return s;
 }

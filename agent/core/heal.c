@@ -53,7 +53,7 @@ void heal_process_changed(struct heal *h, struct sched *s, slo_nsec now)
 /* Leases that HAProxy has not: those that it may not have yet are left out. */
 static uint32_t missing(const struct heal *h, const struct server *server, uint32_t sessions)
 {
-	uint32_t leases = fleet_leases(server) - server->departed_count;
+	uint32_t leases = fleet_leases(server) - server->departed_count - server->hidden_count;
 	const struct request *r = TAILQ_LAST(&server->leases, leases);
 
 	for (; leases > sessions && r && r->since > h->asked - HEAL_ON_ITS_WAY; leases--)
@@ -141,11 +141,14 @@ static void put_right(const struct heal *h, struct sched *s, slo_nsec now, struc
 	bool touched = server->round == s->round;
 	uint32_t released = touched ? server->released : 0;
 	uint32_t sessions = v->round == h->round ? v->sessions : 0;
-	uint64_t ours = (uint64_t)fleet_leases(server) + released;
+	uint32_t told = fleet_leases(server) - server->hidden_count;
+	uint64_t ours = (uint64_t)told + released;
 	uint32_t surplus = sessions > ours ? (uint32_t)(sessions - ours) : 0;
 
-	if (whole || v->round == h->round)
-		v->drift = (int64_t)sessions - (int64_t)fleet_leases(server);
+	if (whole || v->round == h->round) {
+		v->drift = (int64_t)sessions - (int64_t)told;
+		v->counted = now - HEAL_LINE_TIME;
+	}
 	if (whole || surplus > server->surplus_count)
 		sched_server_surplus(s, server, surplus);
 	if (!whole)
@@ -225,6 +228,7 @@ static size_t expire_until(struct sched *s, slo_nsec now, const struct leases *l
 size_t sched_expire_until(struct sched *s, slo_nsec now, struct server *server, slo_nsec until)
 {
 	return expire_until(s, now, &server->departed, until) +
+	       expire_until(s, now, &server->hidden, until) +
 	       expire_until(s, now, &server->leases, until);
 }
 
@@ -236,7 +240,7 @@ void sched_process_changed(struct sched *s, slo_nsec now)
 	s->changed[s->generation % GENERATIONS] = now;
 	LIST_FOREACH (server, &s->servers, link) {
 		TAILQ_CONCAT(&server->departed, &server->leases, lease);
-		server->departed_count = fleet_leases(server);
+		server->departed_count = fleet_leases(server) - server->hidden_count;
 	}
 }
 

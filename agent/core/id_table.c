@@ -16,14 +16,21 @@ uint64_t id_hash(uint64_t key, const char *id, size_t len)
 	return XXH3_64bits_withSeed(id, len, key);
 }
 
-struct request *id_table_find(const struct id_table *t, uint64_t hash, const char *id, size_t len)
+static bool is_of(const struct request *r, uint32_t owner)
+{
+	return owner == ID_OF_ANY ? r->owner != 0 : r->owner == owner;
+}
+
+struct request *id_table_find(const struct id_table *t, uint64_t hash, const char *id, size_t len,
+                              uint32_t owner)
 {
 	if (!t->slot)
 		return NULL;
 	for (size_t i = hash & t->mask; t->slot[i].request; i = (i + 1) & t->mask) {
 		struct request *r = t->slot[i].request;
 
-		if (t->slot[i].hash == hash && r->id_len == len && memcmp(r->id, id, len) == 0)
+		if (t->slot[i].hash == hash && r->id_len == len && is_of(r, owner) &&
+		    memcmp(r->id, id, len) == 0)
 			return r;
 	}
 	return NULL;

@@ -13,30 +13,73 @@ static bool is_departed(const struct sched *s, const struct request *r)
 	return r->generation != s->generation;
 }
 
+/* In order of dispatch: ours are the youngest, and foreign ones may be told a little late. */
+static void insert(struct leases *list, struct request *r)
+{
+	struct request *before = TAILQ_LAST(list, leases);
+
+	while (SELDOM(before && before->since > r->since))
+		before = TAILQ_PREV(before, leases, lease);
+	if (before)
+		TAILQ_INSERT_AFTER(list, before, r, lease);
+	else
+		TAILQ_INSERT_HEAD(list, r, lease);
+}
+
 static void hold(struct sched *s, struct request *r, struct server *server)
 {
 	if (r->model)
 		r->model->dispatched++;
-	if (is_departed(s, r)) {
-		TAILQ_INSERT_TAIL(&server->departed, r, lease);
+	server->foreign += r->owner != 0;
+	if (r->hidden) {
+		insert(&server->hidden, r);
+		server->hidden_count++;
+	} else if (is_departed(s, r)) {
+		insert(&server->departed, r);
 		server->departed_count++;
 	} else {
-		TAILQ_INSERT_TAIL(&server->leases, r, lease);
+		insert(&server->leases, r);
 	}
 }
 
-void sched_lease_open(struct sched *s, struct request *r, struct seat *seat, slo_load load)
+static void let_loose(struct sched *s, struct request *r, struct server *server)
+{
+	if (r->model)
+		r->model->dispatched--;
+	server->foreign -= r->owner != 0;
+	if (r->hidden) {
+		TAILQ_REMOVE(&server->hidden, r, lease);
+		server->hidden_count--;
+	} else if (is_departed(s, r)) {
+		TAILQ_REMOVE(&server->departed, r, lease);
+		server->departed_count--;
+	} else {
+		TAILQ_REMOVE(&server->leases, r, lease);
+	}
+}
+
+void sched_lease_open(struct sched *s, slo_nsec now, struct request *r, struct seat *seat,
+                      slo_load load)
 {
 	fleet_charge(seat, load, &r->charge);
-	sched_stay_begin(r, seat->deployment);
+	sched_stay_begin(now, r, seat->deployment);
 	hold(s, r, seat->server);
 }
 
-void sched_lease_open_unseated(struct sched *s, struct request *r, struct server *server,
-                               slo_load load)
+void sched_lease_open_unseated(struct sched *s, slo_nsec now, struct request *r,
+                               struct server *server, slo_load load)
 {
 	fleet_charge_unseated(server, load, &r->charge);
-	sched_stay_begin(r, NULL);
+	sched_stay_begin(now, r, NULL);
+	hold(s, r, server);
+}
+
+void sched_lease_hide(struct sched *s, struct request *r, bool hidden)
+{
+	struct server *server = fleet_server_of(&r->charge);
+
+	let_loose(s, r, server);
+	r->hidden = hidden;
 	hold(s, r, server);
 }
 
@@ -69,21 +112,62 @@ void sched_lease_close(struct sched *s, slo_nsec now, struct request *r)
 	(void)latency_flow_leave(&server->flow, now, r->since, r->output, &r->stay, &unused);
 	assert(err == SLO_OK);
 	(void)err;
-	if (r->model)
-		r->model->dispatched--;
-	server->released = server->round == s->round ? server->released + 1 : 1;
-	server->round = s->round;
-	if (is_departed(s, r)) {
-		TAILQ_REMOVE(&server->departed, r, lease);
-		server->departed_count--;
-	} else {
-		TAILQ_REMOVE(&server->leases, r, lease);
+	if (!r->hidden) {
+		server->released = server->round == s->round ? server->released + 1 : 1;
+		server->round = s->round;
 	}
+	let_loose(s, r, server);
 	sched_room_on(s, server);
+}
+
+/* Whether its time says something of the server. */
+static bool learn(slo_nsec now, const struct request *r, const struct sched_outcome *outcome,
+                  struct sched_end *out)
+{
+	static const struct estimator nothing;
+	struct sched_model *m = r->model;
+	struct lesson l = lesson_of(r, outcome, m ? &m->estimator : &nothing);
+
+	out->outcome = l.outcome;
+	out->input = l.input;
+	out->output = l.output;
+	if (!m)
+		return false;
+	if (l.prompt)
+		estimator_learn_input(&m->estimator, r->estimate, l.input);
+	if (l.size)
+		estimator_learn_output(&m->estimator, r->stream, outcome->bytes, l.output);
+	if (l.answer)
+		predictor_learn(m->predictor, now, r->class, l.input, l.each);
+	return l.latency;
+}
+
+/* Whether the answer may be that of the server that was charged. */
+static bool is_by(const struct sched_outcome *outcome, const struct server *server)
+{
+	return !outcome->server.p || slice_eq(outcome->server, server->name);
+}
+
+void sched_lease_end(struct sched *s, slo_nsec now, struct request *r,
+                     const struct sched_outcome *outcome, slo_nsec lasted, struct sched_end *out)
+{
+	out->server = fleet_server_of(&r->charge);
+	out->waited = r->since - r->arrived;
+	out->request = r;
+	out->input = r->input;
+	out->output = r->output;
+	out->by_server = outcome && is_by(outcome, out->server);
+	if (outcome && learn(now, r, outcome, out) && out->by_server)
+		sched_stay_end(s, now, now - lasted, r, out->output);
+	sched_lease_close(s, now, r);
+	r->ended = true;
+	sched_over(s, now, r);
 }
 
 void sched_lease_expire(struct sched *s, slo_nsec now, struct request *r, enum fleet_repair cause)
 {
+	if (SELDOM(s->foreign.news.ended))
+		s->foreign.news.ended(s->foreign.news.arg, r, NULL, now - r->since);
 	fleet_server_of(&r->charge)->repairs[cause]++;
 	sched_lease_close(s, now, r);
 	sched_over(s, now, r);
@@ -94,14 +178,21 @@ void sched_lease_expire(struct sched *s, slo_nsec now, struct request *r, enum f
 
 /* handed on to another process */
 
+static const struct request *skip_foreign(const struct request *r)
+{
+	while (r && r->owner != 0)
+		r = TAILQ_NEXT(r, link);
+	return r;
+}
+
 const struct request *lease_first(const struct sched *s)
 {
-	return TAILQ_FIRST(&s->requests.list[REQUEST_DISPATCHED]);
+	return skip_foreign(TAILQ_FIRST(&s->requests.list[REQUEST_DISPATCHED]));
 }
 
 const struct request *lease_next(const struct request *r)
 {
-	return TAILQ_NEXT(r, link);
+	return skip_foreign(TAILQ_NEXT(r, link));
 }
 
 const struct request *lease_find(const struct sched *s, const char *id, size_t len)
@@ -196,7 +287,7 @@ slo_err lease_restore(struct sched *s, const struct sched_lease *l)
 		return SLO_ENOMEM;
 	fill(s, r, l);
 	requests_move(&s->requests, r, REQUEST_DISPATCHED, since);
-	sched_lease_open(s, r, seat, l->load);
+	sched_lease_open(s, since, r, seat, l->load);
 	if (tapped(s))
 		tap_request(s, SLO_EVENT_LEASE, since, r);
 	return SLO_OK;

@@ -38,7 +38,13 @@ void requests_fini(struct requests *t)
 
 struct request *requests_find(const struct requests *t, uint64_t hash, const char *id, size_t len)
 {
-	return id_table_find(&t->by_id, hash, id, len);
+	return id_table_find(&t->by_id, hash, id, len, 0);
+}
+
+struct request *requests_find_of(const struct requests *t, uint64_t hash, const char *id,
+                                 size_t len, uint32_t owner)
+{
+	return id_table_find(&t->by_id, hash, id, len, owner);
 }
 
 static struct request *block_get(struct requests *t, size_t id_len)
@@ -61,8 +67,8 @@ void requests_give_back(struct requests *t)
 	spare_give_back(&t->spare);
 }
 
-struct request *requests_new(struct requests *t, uint64_t hash, const char *id, size_t len,
-                             slo_nsec now)
+static struct request *request_new(struct requests *t, uint64_t hash, const char *id, size_t len,
+                                   uint16_t owner)
 {
 	struct request *r;
 
@@ -75,16 +81,49 @@ struct request *requests_new(struct requests *t, uint64_t hash, const char *id, 
 	memcpy(r->id, id, len);
 	r->id[len] = '\0';
 	r->hash = hash;
+	r->owner = owner;
 	if (id_table_add(&t->by_id, r) != SLO_OK) {
 		block_put(t, r);
 		return NULL;
 	}
-	r->state = REQUEST_READY;
 	r->limit = -1;
 	r->sequences = 1;
+	return r;
+}
+
+struct request *requests_new(struct requests *t, uint64_t hash, const char *id, size_t len,
+                             slo_nsec now)
+{
+	struct request *r = request_new(t, hash, id, len, 0);
+
+	if (!r)
+		return NULL;
+	r->state = REQUEST_READY;
 	r->since = now;
 	TAILQ_INSERT_TAIL(&t->list[REQUEST_READY], r, link);
 	t->count[REQUEST_READY]++;
+	return r;
+}
+
+/* News comes milliseconds late, so few that are younger stand behind its place. */
+struct request *requests_new_of(struct requests *t, uint64_t hash, const char *id, size_t len,
+                                uint16_t owner, slo_nsec since)
+{
+	struct request_list *list = &t->list[REQUEST_DISPATCHED];
+	struct request *r = request_new(t, hash, id, len, owner), *before;
+
+	if (!r)
+		return NULL;
+	r->state = REQUEST_DISPATCHED;
+	r->since = since;
+	before = TAILQ_LAST(list, request_list);
+	while (before && before->since > since)
+		before = TAILQ_PREV(before, request_list, link);
+	if (before)
+		TAILQ_INSERT_AFTER(list, before, r, link);
+	else
+		TAILQ_INSERT_HEAD(list, r, link);
+	t->count[REQUEST_DISPATCHED]++;
 	return r;
 }
 
@@ -132,7 +171,8 @@ void requests_check(const struct requests *t)
 			assert(i == REQUEST_QUEUED ||
 			       (r->charge.ledger != NULL) == (i == REQUEST_DISPATCHED));
 			assert(i != REQUEST_QUEUED || r->bucket);
-			assert(requests_find(t, r->hash, r->id, r->id_len) == r);
+			assert(requests_find_of(t, r->hash, r->id, r->id_len, r->owner) == r);
+			assert(i == REQUEST_DISPATCHED || r->owner == 0);
 			n++;
 		}
 		assert(n == t->count[i]);

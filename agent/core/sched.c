@@ -102,6 +102,7 @@ void sched_free(struct sched *s)
 		return;
 	requests_fini(&s->requests);
 	past_fini(&s->past);
+	foreign_fini(&s->foreign);
 	HASH_CLEAR(hh, s->model_by_name);
 	while ((m = TAILQ_FIRST(&s->models))) {
 		TAILQ_REMOVE(&s->models, m, link);
@@ -149,7 +150,10 @@ void sched_leave_queue(struct sched *s, struct request *r)
 
 void sched_over(struct sched *s, slo_nsec now, struct request *r)
 {
-	past_add(&s->past, r->hash, r->ended ? PAST_ENDED : PAST_OVER, now);
+	if (r->owner != 0)
+		foreign_over(s, now, r);
+	else
+		past_add(&s->past, r->hash, r->ended ? PAST_ENDED : PAST_OVER, now);
 	requests_over(&s->requests, r);
 }
 
@@ -272,7 +276,7 @@ slo_err sched_submit(struct sched *s, slo_nsec now, const struct sched_request *
 		return SLO_EINVAL;
 	past = past_find(&s->past, hash);
 	if (past != PAST_UNKNOWN)
-		return past == PAST_ENDED ? SLO_ESTALE : SLO_EINVAL;
+		return past == PAST_OVER ? SLO_EINVAL : SLO_ESTALE;
 	r = requests_new(&s->requests, hash, req->id, req->id_len, now);
 	if (!r)
 		return SLO_ENOMEM;
@@ -453,62 +457,49 @@ static void cancel(struct sched *s, slo_nsec now, struct request *r)
 	r->ended = true;
 }
 
-/* Whether its time says something of the server. */
-static bool learn(slo_nsec now, const struct request *r, const struct sched_outcome *outcome,
-                  struct sched_end *out)
+/* What is known of an id in no table; *hash is the one by which it is known. */
+static enum past_state past_of(const struct sched *s, uint64_t *hash, const char *id, size_t len)
 {
-	static const struct estimator nothing;
-	struct sched_model *m = r->model;
-	struct lesson l = lesson_of(r, outcome, m ? &m->estimator : &nothing);
+	enum past_state past = past_find(&s->past, *hash);
+	uint64_t line;
 
-	out->outcome = l.outcome;
-	out->input = l.input;
-	out->output = l.output;
-	if (!m)
-		return false;
-	if (l.prompt)
-		estimator_learn_input(&m->estimator, r->estimate, l.input);
-	if (l.size)
-		estimator_learn_output(&m->estimator, r->stream, outcome->bytes, l.output);
-	if (l.answer)
-		predictor_learn(m->predictor, now, r->class, l.input, l.each);
-	return l.latency;
-}
-
-/* Whether the answer may be that of the server that was charged. */
-static bool is_by(const struct sched_outcome *outcome, const struct server *server)
-{
-	return !outcome->server.p || slice_eq(outcome->server, server->name);
-}
-
-static void close_lease(struct sched *s, slo_nsec now, struct request *r,
-                        const struct sched_outcome *outcome, struct sched_end *out)
-{
-	out->server = fleet_server_of(&r->charge);
-	out->waited = r->since - r->arrived;
-	out->request = r;
-	out->by_server = is_by(outcome, out->server);
-	if (learn(now, r, outcome, out) && out->by_server)
-		sched_stay_end(s, now, r, out->output);
-	sched_lease_close(s, now, r);
-	r->ended = true;
-	sched_over(s, now, r);
+	if (past != PAST_UNKNOWN || s->foreign.owners == 0)
+		return past;
+	line = foreign_line_hash(s, id, len);
+	past = past_find(&s->past, line);
+	if (past != PAST_UNKNOWN)
+		*hash = line;
+	return past;
 }
 
 /* The end of a request that is over, or never was. */
-static enum sched_end_result end_past(struct sched *s, slo_nsec now, uint64_t hash)
+static enum sched_end_result end_past(struct sched *s, slo_nsec now, uint64_t hash, const char *id,
+                                      size_t len)
 {
-	switch (past_find(&s->past, hash)) {
+	switch (past_of(s, &hash, id, len)) {
 	case PAST_OVER:
 		past_end(&s->past, hash, now);
 		return SCHED_END_CLOSED;
 	case PAST_ENDED:
+	case PAST_STRAY:
 		return SCHED_END_DUPLICATE;
 	case PAST_UNKNOWN:
 		break;
 	}
-	past_add(&s->past, hash, PAST_ENDED, now);
+	past_add(&s->past, hash, PAST_STRAY, now);
 	return SCHED_END_UNKNOWN;
+}
+
+static void end_dispatched(struct sched *s, slo_nsec now, struct request *r,
+                           const struct sched_outcome *outcome, struct sched_end *out)
+{
+	slo_nsec lasted = now - r->since;
+
+	if (SELDOM(s->foreign.news.ended))
+		s->foreign.news.ended(s->foreign.news.arg, r, outcome, lasted);
+	sched_lease_end(s, now, r, outcome, lasted, out);
+	if (tapped(s))
+		tap_end(s, now, r, outcome);
 }
 
 void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
@@ -520,8 +511,10 @@ void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
 	*out = (struct sched_end){ .result = SCHED_END_CLOSED };
 	forget_old(s, now);
 	r = requests_find(&s->requests, hash, id, len);
+	if (!r && SELDOM(s->foreign.open > 0))
+		r = foreign_of_line(s, hash, id, len, outcome);
 	if (!r) {
-		out->result = end_past(s, now, hash);
+		out->result = end_past(s, now, hash, id, len);
 		return;
 	}
 	switch ((enum request_state)r->state) {
@@ -533,9 +526,7 @@ void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
 		cancel(s, now, r);
 		break;
 	case REQUEST_DISPATCHED:
-		close_lease(s, now, r, outcome, out);
-		if (tapped(s))
-			tap_end(s, now, r, outcome);
+		end_dispatched(s, now, r, outcome, out);
 		break;
 	case REQUEST_OVER: /* those are not found */
 		break;
@@ -544,7 +535,10 @@ void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
 
 bool sched_ended(const struct sched *s, const char *id, size_t len)
 {
-	return past_find(&s->past, sched_hash(s, id, len)) == PAST_ENDED;
+	uint64_t hash = sched_hash(s, id, len);
+	enum past_state past = past_of(s, &hash, id, len);
+
+	return past == PAST_ENDED || past == PAST_STRAY;
 }
 
 void sched_give_back(struct sched *s)
@@ -559,6 +553,7 @@ struct sched_counts sched_counts(const struct sched *s)
 		.dispatched = s->requests.count[REQUEST_DISPATCHED],
 		.remembered = s->past.count,
 		.leases_expired = s->leases_expired,
+		.foreign = s->foreign.open,
 		.forced = s->forced,
 	};
 }

@@ -30,20 +30,56 @@ static void check_leases(const struct sched *s, const struct server *server)
 
 	TAILQ_FOREACH (r, &server->leases, lease) {
 		assert(r->state == REQUEST_DISPATCHED && r->charge.ledger == &server->ledger);
-		assert(r->generation == s->generation && r->since >= before);
+		assert(r->generation == s->generation && r->since >= before && !r->hidden);
 		before = r->since;
 		n++;
 	}
-	assert(n + server->departed_count == fleet_leases(server));
+	assert(n + server->departed_count + server->hidden_count == fleet_leases(server));
+	n = 0;
+	TAILQ_FOREACH (r, &server->hidden, lease) {
+		assert(r->state == REQUEST_DISPATCHED && r->charge.ledger == &server->ledger);
+		assert(r->hidden);
+		n++;
+	}
+	assert(n == server->hidden_count);
 	n = 0;
 	TAILQ_FOREACH (r, &server->departed, lease) {
 		assert(r->state == REQUEST_DISPATCHED && r->charge.ledger == &server->ledger);
-		assert(r->generation != s->generation);
+		assert(r->generation != s->generation && !r->hidden);
 		n++;
 	}
 	assert(n == server->departed_count);
 	(void)before;
 	(void)n;
+}
+
+/* Every foreign lease is its owner's and its server's, and an owner without any was not forgotten.
+ */
+static void check_foreign(const struct sched *s)
+{
+	const struct foreign_owner *o = NULL;
+	const struct server *server;
+	const struct request *r;
+	size_t open = 0, of_servers = 0;
+
+	while ((o = foreign_owner_next(s, o))) {
+		size_t n = 0;
+
+		TAILQ_FOREACH (r, &s->requests.list[REQUEST_DISPATCHED], link)
+			n += r->owner == o->number;
+		assert(n == o->open && (n > 0 || o->known));
+		open += n;
+	}
+	LIST_FOREACH (server, &s->servers, link)
+		of_servers += server->foreign;
+	TAILQ_FOREACH (r, &s->requests.list[REQUEST_DISPATCHED], link) {
+		assert(r->owner == 0 || foreign_owner_of(s, r)->visible == !r->hidden);
+		assert(r->owner != 0 || !r->hidden);
+		open -= r->owner != 0;
+	}
+	assert(open == 0 && of_servers == s->foreign.open);
+	(void)open;
+	(void)of_servers;
 }
 
 /* Whether a request of that load could be placed in d. */
@@ -117,6 +153,7 @@ void sched_check(const struct sched *s)
 
 	requests_check(&s->requests);
 	past_check(&s->past);
+	check_foreign(s);
 	check_owners(s);
 	TAILQ_FOREACH (m, &s->models, link) {
 		fleet_check(&m->pool);

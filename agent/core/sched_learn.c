@@ -75,9 +75,9 @@ slo_err sched_recall(struct sched *s, slo_nsec now, struct deployment *d,
 	return err;
 }
 
-void sched_stay_begin(struct request *r, const struct deployment *d)
+void sched_stay_begin(slo_nsec now, struct request *r, const struct deployment *d)
 {
-	latency_flow_enter(&fleet_server_of(&r->charge)->flow, r->since, r->input, r->output,
+	latency_flow_enter(&fleet_server_of(&r->charge)->flow, now, r->input, r->output,
 	                   d ? d->force.rates.prompt : 0, &r->stay);
 }
 
@@ -142,7 +142,8 @@ static void weigh_profile(struct sched *s, struct deployment *d, int64_t input, 
 		sched_force(s, d, FLEET_REFUTED, &d->force);
 }
 
-void sched_stay_end(struct sched *s, slo_nsec now, struct request *r, int64_t output)
+void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct request *r,
+                    int64_t output)
 {
 	struct server *server = fleet_server_of(&r->charge);
 	struct seat *seat = sched_seat_find(r->model, server);
@@ -155,7 +156,7 @@ void sched_stay_end(struct sched *s, slo_nsec now, struct request *r, int64_t ou
 	lesson.tokens = (double)r->input + (double)output;
 	lesson.expected = (double)r->input + (double)r->output;
 	lesson.several = d->usable > 1;
-	if (!latency_flow_leave(&server->flow, now, r->since, output, &r->stay, &lesson.stay))
+	if (!latency_flow_leave(&server->flow, now, since, output, &r->stay, &lesson.stay))
 		return;
 	if (latency_learn(d->learner, now, &lesson, &seat->speed))
 		sched_force(s, d, d->source, &d->learner->force);

@@ -2,11 +2,20 @@
 #ifndef SLO_CORE_SCHED_PRIVATE_H
 #define SLO_CORE_SCHED_PRIVATE_H
 
+#include "core/foreign.h"
 #include "core/past.h"
 #include "core/sched.h"
 #include "core/tap.h"
 
 #define GENERATIONS 16 /* changes that are told apart */
+
+/* Other agents, see core/foreign.h. */
+struct foreign {
+	struct foreign_owner **owner; /* [owners], by number - 1; NULL: that number is free */
+	uint32_t owners;
+	size_t open; /* leases of all owners */
+	struct foreign_news news;
+};
 
 struct sched {
 	struct sched_conf conf;
@@ -30,7 +39,8 @@ struct sched {
 	uint64_t numbers;              /* of models and servers, so far */
 	uint64_t forced;               /* see sched_counts() */
 	struct sched_tap tap;          /* .tell is NULL: nobody listens */
-	bool unstepped;                /* something was told since a step that did not answer */
+	struct foreign foreign;
+	bool unstepped; /* something was told since a step that did not answer */
 };
 
 static inline struct sched_model *sched_model_of(const struct deployment *d)
@@ -53,14 +63,37 @@ void sched_over(struct sched *s, slo_nsec now, struct request *r);
 /* Room appeared there: those who wait for it are looked at again. */
 void sched_room_on(struct sched *s, const struct server *server);
 /* Charges the seat's server; r is DISPATCHED. */
-void sched_lease_open(struct sched *s, struct request *r, struct seat *seat, slo_load load);
+void sched_lease_open(struct sched *s, slo_nsec now, struct request *r, struct seat *seat,
+                      slo_load load);
 /* Gives the charge back: every model of the server has new room. */
 void sched_lease_close(struct sched *s, slo_nsec now, struct request *r);
+/* r, which is DISPATCHED, ended `lasted` after its dispatch: what it teaches is learned, and its
+ * charge given back. outcome NULL: nothing is known. Fills in *out but for the result. */
+void sched_lease_end(struct sched *s, slo_nsec now, struct request *r,
+                     const struct sched_outcome *outcome, slo_nsec lasted, struct sched_end *out);
+/* r, which is DISPATCHED, is on a HAProxy that we do not ask, or that we do. */
+void sched_lease_hide(struct sched *s, struct request *r, bool hidden);
+
+/* The foreign lease that HAProxy's end line of that id is about; NULL: there is none. */
+struct request *foreign_of_line(const struct sched *s, uint64_t hash, const char *id, size_t len,
+                                const struct sched_outcome *outcome);
+/* By which the past knows end lines about foreign leases that are over. */
+uint64_t foreign_line_hash(const struct sched *s, const char *id, size_t len);
+/* r, a foreign lease, is not on a server any more. */
+void foreign_over(struct sched *s, slo_nsec now, struct request *r);
+/* The owner of that number; NULL: out of memory, or there is no such number. */
+struct foreign_owner *foreign_owner_numbered(struct sched *s, uint64_t number);
+/* Charges it to its server; it is not there yet. NULL: out of memory. */
+struct request *foreign_open(struct sched *s, slo_nsec now, struct foreign_owner *o,
+                             const struct foreign_lease *l);
+void foreign_fini(struct foreign *f);
 
 /* r, which was charged just now, is a part of what goes through its server. */
-void sched_stay_begin(struct request *r, const struct deployment *d);
-/* It ended after `output` tokens, and completed if a deployment is to learn from that. */
-void sched_stay_end(struct sched *s, slo_nsec now, struct request *r, int64_t output);
+void sched_stay_begin(slo_nsec now, struct request *r, const struct deployment *d);
+/* It ran since then and ended after `output` tokens, and completed if a deployment is to learn from
+ * that. */
+void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct request *r,
+                    int64_t output);
 /* Its profile is another one. */
 void sched_trust_again(struct sched *s, struct deployment *d);
 /* Of what another scheduler learned: other rates are in force in d, another weight on a server. */
@@ -68,8 +101,8 @@ void sched_force(struct sched *s, struct deployment *d, enum fleet_source source
                  const struct latency_force *force);
 void sched_slower(struct sched *s, struct seat *seat, double slower);
 /* The same where the model, if it is still there, has no seat on the server. */
-void sched_lease_open_unseated(struct sched *s, struct request *r, struct server *server,
-                               slo_load load);
+void sched_lease_open_unseated(struct sched *s, slo_nsec now, struct request *r,
+                               struct server *server, slo_load load);
 void sched_surplus_restore(struct sched *s, struct server *server, uint32_t count, slo_load load);
 /* Closes it without an end line. */
 void sched_lease_expire(struct sched *s, slo_nsec now, struct request *r, enum fleet_repair cause);

@@ -120,12 +120,13 @@ static struct slo_event request_event(enum slo_event_kind kind, slo_nsec now,
 		                   .own = r->own };
 }
 
-static struct slo_event lease_event(const struct request *r)
+static struct slo_event lease_event(slo_nsec now, const struct request *r)
 {
-	struct slo_event e = request_event(SLO_EVENT_LEASE, r->since, r);
+	struct slo_event e = request_event(r->owner ? SLO_EVENT_FOREIGN : SLO_EVENT_LEASE, now, r);
 
 	e.server = fleet_server_of(&r->charge)->number;
 	e.load = r->charge.load;
+	e.order = r->owner;
 	return e;
 }
 
@@ -228,7 +229,9 @@ void tap_order(struct sched *s, const struct sched_model *m, struct deployment *
 
 void tap_request(struct sched *s, enum slo_event_kind kind, slo_nsec now, const struct request *r)
 {
-	struct slo_event e = kind == SLO_EVENT_LEASE ? lease_event(r) : request_event(kind, now, r);
+	struct slo_event e = kind == SLO_EVENT_LEASE || kind == SLO_EVENT_FOREIGN
+	                         ? lease_event(now, r)
+	                         : request_event(kind, now, r);
 
 	tap_tell(s, &e);
 }
@@ -236,9 +239,10 @@ void tap_request(struct sched *s, enum slo_event_kind kind, slo_nsec now, const 
 void tap_end(struct sched *s, slo_nsec now, const struct request *r,
              const struct sched_outcome *outcome)
 {
-	struct slo_event e = { .kind = SLO_EVENT_END,
+	struct slo_event e = { .kind = r->owner ? SLO_EVENT_FOREIGN_END : SLO_EVENT_END,
 		               .now = now,
 		               .text = id_of(r),
+		               .order = r->owner,
 		               .count = SLO_END_REPAIRED,
 		               .input = -1,
 		               .output = -1 };
@@ -369,7 +373,7 @@ static void tell_charges(const struct sched *s, const struct sched_tap *tap)
 	const struct request *r;
 
 	TAILQ_FOREACH (r, &s->requests.list[REQUEST_DISPATCHED], link)
-		tell(tap, lease_event(r));
+		tell(tap, lease_event(r->since, r));
 	LIST_FOREACH (server, &s->servers, link)
 		if (server->surplus_count > 0)
 			tell(tap, server_event(SLO_EVENT_SURPLUS, server));

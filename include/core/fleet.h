@@ -64,17 +64,20 @@ const char *fleet_repair_name(enum fleet_repair r); /* "surplus", "expired", "ma
 #define SURPLUS_MAX  65536               /* requests; more are not believed */
 #define SURPLUS_LOAD (SLO_LOAD_ONE / 16) /* of one, where nothing tells more */
 
-/* A server's ledger holds three kinds of requests:
- *   leases    requests that were placed here, in order of dispatch
+/* A server's ledger holds these kinds of requests:
+ *   leases    requests that were placed here, in order of dispatch; some of them foreign
  *   departed  those of them that a HAProxy process that left may still be serving
- *   surplus   requests that somebody else placed here: a number, and one charge for all */
+ *   hidden    foreign ones of HAProxys that we do not ask
+ *   surplus   requests that nobody told us of: a number, and one charge for all */
 struct server {
 	struct ledger ledger; /* first: fleet_server_of() */
-	struct leases leases, departed;
-	uint32_t departed_count, surplus_count;
+	struct leases leases, departed, hidden;
+	uint32_t departed_count, hidden_count, surplus_count;
 	slo_load surplus_load;
 	uint32_t round, released; /* leases, since that round of questions began */
 	uint64_t repairs[FLEET_REPAIRS];
+	uint32_t foreign;      /* leases of other agents, in whatever list */
+	uint64_t overshoots;   /* foreign ones that came when it had no room any more */
 	struct heal_view view; /* heal.h */
 	struct latency_flow flow;
 	bool usable;
@@ -193,7 +196,7 @@ void fleet_surplus(struct server *s, uint32_t count);
 void fleet_surplus_of(struct server *s, uint32_t count, slo_load load);
 /* When the seat was chosen last, and, if it is usable, its place in usable_seat[]. */
 void fleet_seat_restore(struct seat *seat, uint64_t turn, size_t index);
-/* Leases, departed ones among them. */
+/* Leases, departed and hidden ones among them. */
 static inline uint32_t fleet_leases(const struct server *s)
 {
 	return s->ledger.inflight - s->surplus_count;

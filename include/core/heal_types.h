@@ -19,6 +19,7 @@ struct heal_view {
 	bool known;        /* HAProxy named it at least once */
 	uint32_t round;    /* when it did last */
 	uint32_t sessions; /* of that round, summed over HAProxy's processes */
+	slo_nsec counted;  /* what was there then is in that number; of the last round that ended */
 	int64_t drift;     /* what HAProxy had more than our leases; 0 until known */
 	uint32_t pasts; /* such rounds with no other between that says the contrary, oldest first */
 	struct heal_past past[HEAL_PAST];

@@ -1,4 +1,5 @@
-/* id_table.h - requests that are not over, by id: an open-addressed table of hashes and pointers.
+/* id_table.h - requests that are not over, by owner and id: an open-addressed table of hashes and
+ * pointers.
  *
  * Many of them may wait or be served for long and be cold, so a look-up should touch none but the
  * one it is for, and the table few lines of memory: hence no chains through the requests. Linear
@@ -35,9 +36,12 @@ static inline void id_table_prefetch(const struct id_table *t, uint64_t hash)
 		__builtin_prefetch(&t->slot[hash & t->mask]);
 }
 
-/* NULL: not there. */
-struct request *id_table_find(const struct id_table *t, uint64_t hash, const char *id, size_t len);
-/* r has its id and hash, and the id is not in the table. SLO_ENOMEM: nothing changed. */
+#define ID_OF_ANY UINT32_MAX /* owner but 0 */
+
+/* That of this owner, see foreign.h; 0 is this agent. NULL: not there. */
+struct request *id_table_find(const struct id_table *t, uint64_t hash, const char *id, size_t len,
+                              uint32_t owner);
+/* r has its owner, id and hash, and is not in the table. SLO_ENOMEM: nothing changed. */
 MUSTCHECK slo_err id_table_add(struct id_table *t, struct request *r);
 /* r is in the table. */
 void id_table_remove(struct id_table *t, const struct request *r);

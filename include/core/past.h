@@ -19,6 +19,7 @@ enum past_state {
 	PAST_UNKNOWN,
 	PAST_OVER, /* no more answer is due; its end was not told yet */
 	PAST_ENDED,
+	PAST_STRAY, /* its end was told, and nothing else of it */
 };
 
 struct past_id {
@@ -47,7 +48,7 @@ enum past_state past_find(const struct past *p, uint64_t hash);
 void past_expect(const struct past *p, uint64_t hash);
 /* An id that is not in it; should another have the same hash both are kept. */
 void past_add(struct past *p, uint64_t hash, enum past_state state, slo_nsec now);
-/* One that is OVER: ENDED, and from now on the youngest. */
+/* One that is OVER or STRAY: ENDED, and from now on the youngest. */
 void past_end(struct past *p, uint64_t hash, slo_nsec now);
 /* When the oldest came; count > 0. */
 slo_nsec past_oldest(const struct past *p);

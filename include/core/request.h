@@ -66,6 +66,7 @@ struct request {
 	int32_t limit;       /* of its output tokens, all sequences together; -1: none */
 	uint32_t generation; /* of HAProxy's processes, when it arrived */
 	uint16_t sequences;  /* at least 1: what is decoded for it in parallel */
+	uint16_t owner;      /* the agent that placed it, see foreign.h; 0: this one */
 	uint8_t mute;        /* LESSON_NO_... */
 	uint8_t class;       /* of its answer, for the predictor */
 	uint8_t state;       /* enum request_state */
@@ -77,7 +78,11 @@ struct request {
 	bool ended : 1;    /* its end line came */
 	bool untaught : 1; /* its dispatch was not seen: nothing is learned from its time */
 	bool fallback : 1; /* least-request or random chose in place of its strategy */
-	char id[];         /* id_len bytes, then 0 */
+	/* Of foreign leases, see foreign.h: */
+	bool hidden : 1; /* the HAProxys that we ask do not count it */
+	bool former : 1; /* a former life of its owner placed it */
+	bool listed : 1; /* told since the list began */
+	char id[];       /* id_len bytes, then 0 */
 };
 
 TAILQ_HEAD(request_list, request);
@@ -94,11 +99,17 @@ void requests_init(struct requests *t);
 void requests_fini(struct requests *t);
 void requests_give_back(struct requests *t); /* frees what lay spare since the last call */
 
-/* An id is hashed once and looked up or added by that. */
+/* An id is hashed once and looked up or added by that. The first finds ours, the second that of an
+ * owner; ID_OF_ANY: of any but ours. */
 struct request *requests_find(const struct requests *t, uint64_t hash, const char *id, size_t len);
-/* A new READY request under an id that is not in the table. NULL: out of memory. */
+struct request *requests_find_of(const struct requests *t, uint64_t hash, const char *id,
+                                 size_t len, uint32_t owner);
+/* A new READY request of ours under an id that is not in the table. NULL: out of memory. */
 struct request *requests_new(struct requests *t, uint64_t hash, const char *id, size_t len,
                              slo_nsec now);
+/* One of another owner, DISPATCHED since then. */
+struct request *requests_new_of(struct requests *t, uint64_t hash, const char *id, size_t len,
+                                uint16_t owner, slo_nsec since);
 void requests_move(struct requests *t, struct request *r, enum request_state to, slo_nsec now);
 /* r is in no queue and not charged any more. It may be looked at until the next one is over. */
 void requests_over(struct requests *t, struct request *r);

@@ -258,6 +258,7 @@ bool sched_expire_departed(struct sched *s, slo_nsec now, struct server *server,
 
 struct sched_counts {
 	size_t queued, dispatched, remembered;
+	size_t foreign;          /* of the dispatched ones: see foreign.h */
 	uint64_t leases_expired; /* since the start */
 	uint64_t forced;         /* how often other learned times came into force */
 };

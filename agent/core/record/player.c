@@ -216,9 +216,9 @@ static slo_err lease(struct player *p, const struct slo_event *e)
 	requests_move(&s->requests, r, REQUEST_DISPATCHED, e->now);
 	seat = m ? sched_seat_find(m, server) : NULL;
 	if (seat)
-		sched_lease_open(s, r, seat, e->load);
+		sched_lease_open(s, e->now, r, seat, e->load);
 	else
-		sched_lease_open_unseated(s, r, server, e->load);
+		sched_lease_open_unseated(s, e->now, r, server, e->load);
 	return SLO_OK;
 }
 
@@ -544,6 +544,11 @@ static slo_err change(struct player *p, const struct slo_event *e)
 		return player_source(p->sched, deployment_of(p, e), e);
 	case SLO_EVENT_SLOWER:
 		return player_slower(p->sched, seat_of(p, e), e);
+	case SLO_EVENT_FOREIGN:
+		return player_foreign(p->sched, player_model(p, e->model),
+		                      player_server(p, e->server), e);
+	case SLO_EVENT_FOREIGN_END:
+		return player_foreign_end(p->sched, e);
 	default:
 		return begin(p, e);
 	}
@@ -553,7 +558,8 @@ static slo_err change(struct player *p, const struct slo_event *e)
 static bool has_time(const struct slo_event *e)
 {
 	return e->kind <= SLO_EVENT_QUIET ||
-	       (e->kind >= SLO_EVENT_SUBMIT && e->kind <= SLO_EVENT_PASS);
+	       (e->kind >= SLO_EVENT_SUBMIT && e->kind <= SLO_EVENT_PASS) ||
+	       e->kind == SLO_EVENT_FOREIGN || e->kind == SLO_EVENT_FOREIGN_END;
 }
 
 /* NULL: it may be applied. */

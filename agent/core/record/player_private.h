@@ -11,4 +11,9 @@ MUSTCHECK slo_err player_promise(struct sched *s, struct sched_model *m, const s
 MUSTCHECK slo_err player_source(struct sched *s, struct deployment *d, const struct slo_event *e);
 MUSTCHECK slo_err player_slower(struct sched *s, struct seat *seat, const struct slo_event *e);
 
+/* A request of another agent comes, or ends. */
+MUSTCHECK slo_err player_foreign(struct sched *s, struct sched_model *m, struct server *server,
+                                 const struct slo_event *e);
+MUSTCHECK slo_err player_foreign_end(struct sched *s, const struct slo_event *e);
+
 #endif

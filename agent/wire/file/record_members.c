@@ -59,10 +59,13 @@ static const struct record_member members[SLO_EVENT_KINDS][RECORD_MEMBERS_MAX] =
 	[SLO_EVENT_PROMISE] = { MODEL, COUNT, REALS },
 	[SLO_EVENT_SOURCE] = { MODEL, DEPLOYMENT, COUNT, ORDER, LOAD, RATES },
 	[SLO_EVENT_SLOWER] = { MODEL, SERVER, { RECORD_REAL, AT(real[0]) } },
+	[SLO_EVENT_FOREIGN] = { NOW, TEXT, MODEL, SERVER, LOAD, STRATEGY, INPUT, OUTPUT, ARRIVED,
+	                        ORDER },
+	[SLO_EVENT_FOREIGN_END] = { NOW, TEXT, ORDER, COUNT, INPUT, OUTPUT },
 };
 /* clang-format on */
 
-_Static_assert(SLO_EVENT_SLOWER + 1 == SLO_EVENT_KINDS, "each kind has its members");
+_Static_assert(SLO_EVENT_FOREIGN_END + 1 == SLO_EVENT_KINDS, "each kind has its members");
 
 const struct record_member *record_members(enum slo_event_kind kind)
 {

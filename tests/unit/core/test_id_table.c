@@ -25,7 +25,7 @@ static struct request *request_new(int n, uint64_t hash)
 
 static bool has(const struct id_table *t, const struct request *r)
 {
-	return id_table_find(t, r->hash, r->id, r->id_len) == r;
+	return id_table_find(t, r->hash, r->id, r->id_len, r->owner) == r;
 }
 
 /* Adds and removes at random; after each step those that belong are there, and no others. */
@@ -103,7 +103,7 @@ static void an_empty_table_has_nothing(void **state)
 
 	(void)state;
 	id_table_prefetch(&t, 1);
-	assert_null(id_table_find(&t, 1, "a", 1));
+	assert_null(id_table_find(&t, 1, "a", 1, 0));
 	id_table_fini(&t);
 }
 
