@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/foreign.h"
 #include "core/lease.h"
 #include "io/base/clock.h"
 
@@ -80,6 +81,12 @@ static void write_times(struct snapshot_writer *w, const struct deployment *d)
 	}
 }
 
+static uint32_t flags_of(bool stream, bool guessed, bool fallback, unsigned mute)
+{
+	return (stream ? SNAPSHOT_STREAM : 0) | (guessed ? SNAPSHOT_STREAM_GUESSED : 0) |
+	       (fallback ? SNAPSHOT_FALLBACK : 0) | mute << 8;
+}
+
 static void write_lease(struct snapshot_writer *w, slo_nsec to_unix, const struct request *r)
 {
 	struct sched_lease l = lease_of(r);
@@ -96,15 +103,55 @@ static void write_lease(struct snapshot_writer *w, slo_nsec to_unix, const struc
 		.output = l.output,
 		.estimate = l.estimate,
 		.strategy = slice_of(policy_strategy_name(l.strategy)),
-		.flags = (l.stream ? SNAPSHOT_STREAM : 0) |
-		         (l.stream_guessed ? SNAPSHOT_STREAM_GUESSED : 0) |
-		         (l.fallback ? SNAPSHOT_FALLBACK : 0) | l.mute << 8,
+		.flags = flags_of(l.stream, l.stream_guessed, l.fallback, l.mute),
 		.goal = (uint32_t)l.goal.kind,
 		.per_token = l.goal.per_token,
 		.fixed = l.goal.fixed,
 	};
 
 	snapshot_add_lease(w, &out);
+}
+
+static void write_foreign(struct snapshot_writer *w, slo_nsec now, slo_nsec to_unix,
+                          const struct foreign_owner *o, const struct request *r)
+{
+	struct foreign_lease l = foreign_lease_of(r, now);
+	struct snapshot_foreign out = {
+		.owner = slice_of(o->name),
+		.id = { (const uint8_t *)l.id, l.id_len },
+		.model = l.model ? slice_of(l.model->pool.name) : (struct slice){ 0 },
+		.backend = backend_of(roster_server(l.server)),
+		.server = slice_of(l.server->name),
+		.load = l.load,
+		.dispatched = now - l.age + to_unix,
+		.input = l.input,
+		.output = l.output,
+		.estimate = l.estimate,
+		.limit = l.limit,
+		.sequences = (uint32_t)l.sequences,
+		.class = l.class,
+		.strategy = slice_of(policy_strategy_name(l.strategy)),
+		.flags = flags_of(l.stream, l.stream_guessed, l.fallback, l.mute),
+	};
+
+	snapshot_add_foreign(w, &out);
+}
+
+static void write_others(struct snapshot_writer *w, slo_nsec now, slo_nsec to_unix,
+                         const struct sched *s)
+{
+	const struct foreign_owner *o = NULL;
+
+	while ((o = foreign_owner_next(s, o))) {
+		struct snapshot_owner out = { .name = slice_of(o->name),
+			                      .life = o->life,
+			                      .flags = (o->visible ? SNAPSHOT_VISIBLE : 0) |
+			                               (o->self ? SNAPSHOT_SELF : 0) };
+
+		snapshot_add_owner(w, &out);
+	}
+	for (const struct request *r = foreign_first(s); r; r = foreign_next(r))
+		write_foreign(w, now, to_unix, foreign_owner_of(s, r), r);
 }
 
 struct snapshot_writer *agent_snapshot_write(struct agent *a, slo_nsec now, struct slice *out)
@@ -133,6 +180,7 @@ struct snapshot_writer *agent_snapshot_write(struct agent *a, slo_nsec now, stru
 	TAILQ_FOREACH (m, sched_models(a->sched), link)
 		for (size_t i = 0; i < m->pool.deployments; i++)
 			write_times(w, m->pool.deployment[i]);
+	write_others(w, now, written - now, a->sched);
 	if (snapshot_end(w, out) != SLO_OK)
 		goto err;
 	free(learned);
@@ -202,6 +250,12 @@ static void read_server(struct agent *a, slo_nsec now, const struct snapshot_ser
 		roster_server_seen(a, now, backend, server, (enum slo_server_state)in->state);
 }
 
+/* Times beyond this are nonsense, and would overflow. */
+static bool time_sane(int64_t t)
+{
+	return t > -(INT64_MAX / 4) && t < INT64_MAX / 4;
+}
+
 static bool read_lease(struct agent *a, slo_nsec now, int64_t to_mono,
                        const struct snapshot_lease *in)
 {
@@ -235,6 +289,55 @@ static bool read_lease(struct agent *a, slo_nsec now, int64_t to_mono,
 	return l.server && lease_restore(a->sched, &l) == SLO_OK;
 }
 
+static bool read_owner(struct agent *a, const struct snapshot_owner *in)
+{
+	struct foreign_owner *o =
+	    in->name.len > 0 && in->name.len <= CONFIG_NAME_MAX
+		? foreign_owner(a->sched, (const char *)in->name.p, in->name.len)
+		: NULL;
+
+	if (!o)
+		return false;
+	foreign_owner_life(a->sched, o, in->life);
+	foreign_owner_visible(a->sched, o, in->flags & SNAPSHOT_VISIBLE);
+	if (in->flags & SNAPSHOT_SELF)
+		foreign_owner_is_self(o);
+	foreign_list_begin(a->sched, o);
+	return true;
+}
+
+static bool read_foreign(struct agent *a, slo_nsec now, int64_t to_mono,
+                         const struct snapshot_foreign *in)
+{
+	char backend[CONFIG_NAME_MAX + 1], server[CONFIG_NAME_MAX + 1];
+	struct foreign_lease l = {
+		.id = (const char *)in->id.p,
+		.id_len = in->id.len,
+		.model = in->model.len > 0 ? model_of(a, in->model) : NULL,
+		.load = in->load,
+		.age = now - (in->dispatched + to_mono),
+		.input = in->input,
+		.output = in->output,
+		.estimate = in->estimate,
+		.limit = in->limit,
+		.sequences = in->sequences,
+		.class = in->class,
+		.mute = SNAPSHOT_MUTE(in->flags),
+		.stream = in->flags & SNAPSHOT_STREAM,
+		.stream_guessed = in->flags & SNAPSHOT_STREAM_GUESSED,
+		.fallback = in->flags & SNAPSHOT_FALLBACK,
+	};
+	struct foreign_owner *o;
+
+	if (in->owner.len == 0 || !time_sane(in->dispatched) || !copy_name(in->backend, backend) ||
+	    !copy_name(in->server, server) ||
+	    !policy_strategy_parse((const char *)in->strategy.p, in->strategy.len, &l.strategy))
+		return false;
+	o = foreign_owner(a->sched, (const char *)in->owner.p, in->owner.len);
+	l.server = roster_find(a, backend, server);
+	return o && l.server && foreign_dispatch(a->sched, now, o, &l) == SLO_OK;
+}
+
 static bool read_times(struct agent *a, slo_nsec now, const struct snapshot_learned *in)
 {
 	struct sched_model *m = model_of(a, in->model);
@@ -266,13 +369,9 @@ static bool read_speed(struct agent *a, const struct snapshot_speed *in)
 	return seat && sched_recall_speed(a->sched, seat, &speed) == SLO_OK;
 }
 
-/* Times beyond this are nonsense, and would overflow. */
 static bool times_sane(const struct snapshot_lease *l)
 {
-	const int64_t most = INT64_MAX / 4;
-
-	return l->created > -most && l->created < most && l->arrived > -most && l->arrived < most &&
-	       l->dispatched > -most && l->dispatched < most;
+	return time_sane(l->created) && time_sane(l->arrived) && time_sane(l->dispatched);
 }
 
 static slo_err read_all(struct agent *a, slo_nsec now, slo_nsec age, int64_t to_mono,
@@ -301,8 +400,19 @@ static slo_err read_all(struct agent *a, slo_nsec now, slo_nsec age, int64_t to_
 		case SNAPSHOT_SPEED:
 			sum->left_out += !read_speed(a, &rec.speed);
 			break;
+		case SNAPSHOT_OWNER:
+			sum->left_out += !read_owner(a, &rec.owner);
+			break;
+		case SNAPSHOT_FOREIGN:
+			if (read_foreign(a, now, to_mono, &rec.foreign))
+				sum->leases++;
+			else
+				sum->left_out++;
+			break;
 		}
 	}
+	for (struct foreign_owner *o = NULL; (o = foreign_owner_next(a->sched, o));)
+		(void)foreign_list_end(a->sched, now, o, false);
 	return err == SLO_ENOENT ? SLO_OK : err;
 }
 

@@ -167,6 +167,32 @@ static void take_speed(struct fields *f, struct snapshot_speed *s)
 	s->ends = (uint32_t)take_uint(f, UINT32_MAX);
 }
 
+static void take_owner(struct fields *f, struct snapshot_owner *o)
+{
+	o->name = take_text(f);
+	o->life = take_uint(f, UINT64_MAX);
+	o->flags = (uint32_t)take_uint(f, UINT32_MAX);
+}
+
+static void take_foreign(struct fields *f, struct snapshot_foreign *l)
+{
+	l->owner = take_text(f);
+	l->id = take_text(f);
+	l->model = take_text(f);
+	l->backend = take_text(f);
+	l->server = take_text(f);
+	l->load = take_uint(f, UINT64_MAX);
+	l->dispatched = take_int(f);
+	l->input = take_int(f);
+	l->output = take_int(f);
+	l->estimate = take_int(f);
+	l->limit = take_int(f);
+	l->sequences = (uint32_t)take_uint(f, UINT32_MAX);
+	l->class = (uint32_t)take_uint(f, UINT32_MAX);
+	l->strategy = take_text(f);
+	l->flags = (uint32_t)take_uint(f, UINT32_MAX);
+}
+
 static slo_err unpack(struct snapshot_reader *r, struct fields *f)
 {
 	struct slice rest = { r->records.p + r->at, r->records.len - r->at };
@@ -181,11 +207,47 @@ static slo_err unpack(struct snapshot_reader *r, struct fields *f)
 	return SLO_OK;
 }
 
+/* By its first field. */
+static slo_err take_record(struct snapshot_reader *r, struct fields *f, struct snapshot_record *rec)
+{
+	switch (take_uint(f, UINT32_MAX)) {
+	case 1:
+		rec->kind = SNAPSHOT_MODEL;
+		return take_model(r, f, &rec->model);
+	case 2:
+		rec->kind = SNAPSHOT_SERVER;
+		take_server(f, &rec->server);
+		return SLO_OK;
+	case 3:
+		rec->kind = SNAPSHOT_LEASE;
+		take_lease(f, &rec->lease);
+		return SLO_OK;
+	case 4:
+		rec->kind = SNAPSHOT_LEARNED;
+		take_learned(f, &rec->learned);
+		return SLO_OK;
+	case 5:
+		rec->kind = SNAPSHOT_SPEED;
+		take_speed(f, &rec->speed);
+		return SLO_OK;
+	case 6:
+		rec->kind = SNAPSHOT_OWNER;
+		take_owner(f, &rec->owner);
+		return SLO_OK;
+	case 7:
+		rec->kind = SNAPSHOT_FOREIGN;
+		take_foreign(f, &rec->foreign);
+		return SLO_OK;
+	default:
+		return SLO_EPROTO;
+	}
+}
+
 slo_err snapshot_next(struct snapshot_reader *r, struct snapshot_record *out)
 {
 	struct snapshot_record rec = { 0 };
-	slo_err err = SLO_OK;
 	struct fields f;
+	slo_err err;
 
 	free(r->counts);
 	r->counts = NULL;
@@ -194,30 +256,7 @@ slo_err snapshot_next(struct snapshot_reader *r, struct snapshot_record *out)
 	err = unpack(r, &f);
 	if (err != SLO_OK)
 		return err;
-	switch (take_uint(&f, UINT32_MAX)) {
-	case 1:
-		rec.kind = SNAPSHOT_MODEL;
-		err = take_model(r, &f, &rec.model);
-		break;
-	case 2:
-		rec.kind = SNAPSHOT_SERVER;
-		take_server(&f, &rec.server);
-		break;
-	case 3:
-		rec.kind = SNAPSHOT_LEASE;
-		take_lease(&f, &rec.lease);
-		break;
-	case 4:
-		rec.kind = SNAPSHOT_LEARNED;
-		take_learned(&f, &rec.learned);
-		break;
-	case 5:
-		rec.kind = SNAPSHOT_SPEED;
-		take_speed(&f, &rec.speed);
-		break;
-	default:
-		return SLO_EPROTO;
-	}
+	err = take_record(r, &f, &rec);
 	if (err == SLO_OK && (f.bad || f.p != f.end))
 		err = SLO_EPROTO;
 	if (err == SLO_OK)

@@ -142,6 +142,36 @@ void snapshot_add_speed(struct snapshot_writer *w, const struct snapshot_speed *
 	put_uint(w, s->ends);
 }
 
+void snapshot_add_owner(struct snapshot_writer *w, const struct snapshot_owner *o)
+{
+	put_array(w, 4);
+	put_uint(w, 6);
+	put_text(w, o->name);
+	put_uint(w, o->life);
+	put_uint(w, o->flags);
+}
+
+void snapshot_add_foreign(struct snapshot_writer *w, const struct snapshot_foreign *l)
+{
+	put_array(w, 16);
+	put_uint(w, 7);
+	put_text(w, l->owner);
+	put_text(w, l->id);
+	put_text(w, l->model);
+	put_text(w, l->backend);
+	put_text(w, l->server);
+	put_uint(w, l->load);
+	put_int(w, l->dispatched);
+	put_int(w, l->input);
+	put_int(w, l->output);
+	put_int(w, l->estimate);
+	put_int(w, l->limit);
+	put_uint(w, l->sequences);
+	put_uint(w, l->class);
+	put_text(w, l->strategy);
+	put_uint(w, l->flags);
+}
+
 static void little_endian(uint8_t *p, size_t bytes, uint64_t v)
 {
 	for (size_t i = 0; i < bytes; i++, v >>= 8)

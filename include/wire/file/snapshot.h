@@ -9,6 +9,9 @@
  *             estimate, strategy, flags, goal, per token, fixed]
  *         [4, model, deployment, [number, ...], [bin, ...]]       what was learned of its times
  *         [5, model, backend, server, late, ends]                 of a server beside the others
+ *         [6, owner, life, flags]                                 another agent, see core/foreign.h
+ *         [7, owner, id, model, backend, server, load, dispatched, input, output, estimate, limit,
+ *             sequences, class, strategy, flags]                  what it placed
  *
  * Points in time are Unix nanoseconds: another process, or machine start, has another clock.
  * Another layout gets another digit in its first eight bytes. Pure: bytes in, bytes out. */
@@ -76,6 +79,27 @@ struct snapshot_speed {
 	uint32_t ends;
 };
 
+#define SNAPSHOT_VISIBLE 1u
+#define SNAPSHOT_SELF    2u
+
+struct snapshot_owner {
+	struct slice name;
+	uint64_t life;
+	uint32_t flags; /* SNAPSHOT_VISIBLE, SNAPSHOT_SELF */
+};
+
+struct snapshot_foreign {
+	struct slice owner, id;
+	struct slice model; /* empty: none of ours */
+	struct slice backend, server;
+	uint64_t load;
+	int64_t dispatched; /* Unix ns */
+	int64_t input, output, estimate, limit;
+	uint32_t sequences, class;
+	struct slice strategy;
+	uint32_t flags; /* as of a lease */
+};
+
 /* Writing. Failures are remembered and told by snapshot_end(). */
 struct snapshot_writer;
 struct snapshot_writer *snapshot_begin(int64_t written); /* NULL: out of memory */
@@ -84,6 +108,8 @@ void snapshot_add_server(struct snapshot_writer *w, const struct snapshot_server
 void snapshot_add_learned(struct snapshot_writer *w, const struct snapshot_learned *l);
 void snapshot_add_speed(struct snapshot_writer *w, const struct snapshot_speed *s);
 void snapshot_add_lease(struct snapshot_writer *w, const struct snapshot_lease *l);
+void snapshot_add_owner(struct snapshot_writer *w, const struct snapshot_owner *o);
+void snapshot_add_foreign(struct snapshot_writer *w, const struct snapshot_foreign *l);
 /* The whole file, until snapshot_writer_free(). SLO_ENOMEM. */
 MUSTCHECK slo_err snapshot_end(struct snapshot_writer *w, struct slice *out);
 void snapshot_writer_free(struct snapshot_writer *w); /* NULL is accepted */
@@ -94,7 +120,9 @@ enum snapshot_kind {
 	SNAPSHOT_SERVER,
 	SNAPSHOT_LEASE,
 	SNAPSHOT_LEARNED,
-	SNAPSHOT_SPEED
+	SNAPSHOT_SPEED,
+	SNAPSHOT_OWNER,
+	SNAPSHOT_FOREIGN
 };
 struct snapshot_record {
 	enum snapshot_kind kind;
@@ -104,6 +132,8 @@ struct snapshot_record {
 		struct snapshot_lease lease;
 		struct snapshot_learned learned;
 		struct snapshot_speed speed;
+		struct snapshot_owner owner;
+		struct snapshot_foreign foreign;
 	};
 };
 

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/foreign.h"
 #include "core/lease.h"
 #include "io/base/clock.h"
 #include "io/keep/agent_snapshot.h"
@@ -119,11 +120,82 @@ static void but_not_one_that_went_far_ahead(void **state)
 	assert_int_equal(leases_after(601 * SEC), 0);
 }
 
+static struct server *the_server(struct rig *r)
+{
+	return sched_model_find(r->agent->sched, "m", 1)->pool.deployment[0]->seats->server;
+}
+
+static void place_foreign(struct rig *r, struct foreign_owner *o, const char *id, bool known)
+{
+	const struct foreign_lease l = {
+		.id = id,
+		.id_len = strlen(id),
+		.model = known ? sched_model_find(r->agent->sched, "m", 1) : NULL,
+		.server = the_server(r),
+		.load = 1000,
+		.age = 5 * SEC,
+		.input = 7,
+		.output = 9,
+		.strategy = SLO_STRATEGY_SLO,
+		.estimate = 6,
+		.limit = 8,
+		.sequences = 2,
+		.mute = LESSON_NO_SIZE,
+		.class = 1,
+		.stream = true,
+	};
+
+	assert_int_equal(foreign_dispatch(r->agent->sched, clock_nsec(), o, &l), SLO_OK);
+}
+
+static void what_others_placed_outlives_a_restart(void **state)
+{
+	struct rig before = { 0 }, after = { 0 };
+	struct snapshot_writer *w;
+	struct foreign_owner *o;
+	const struct request *r;
+	struct slice file;
+
+	(void)state;
+	wall = INT64_C(1800000000) * SEC;
+	rig_open(&before);
+	dispatch(&before, "ours");
+	o = foreign_owner(before.agent->sched, "node-b", 6);
+	foreign_owner_life(before.agent->sched, o, 42);
+	foreign_owner_visible(before.agent->sched, o, true);
+	place_foreign(&before, o, "x", true);
+	place_foreign(&before, o, "y", false);
+	w = agent_snapshot_write(before.agent, clock_nsec(), &file);
+	wall += SEC;
+	rig_open(&after);
+	agent_snapshot_restore(after.agent, clock_nsec(), file, 600 * SEC, "test");
+	sched_check(after.agent->sched);
+	assert_int_equal(sched_counts(after.agent->sched).dispatched, 3);
+	assert_int_equal(sched_counts(after.agent->sched).foreign, 2);
+	assert_int_equal(the_server(&after)->ledger.used, the_server(&before)->ledger.used);
+	assert_int_equal(the_server(&after)->overshoots, 0);
+	o = foreign_owner_next(after.agent->sched, NULL);
+	assert_string_equal(o->name, "node-b");
+	assert_true(o->life == 42 && o->visible && !o->self && !o->listing && o->open == 2);
+	r = foreign_first(after.agent->sched);
+	assert_string_equal(r->id, "x");
+	assert_string_equal(r->model->pool.name, "m");
+	assert_null(foreign_next(r)->model);
+	assert_true(clock_nsec() - r->since >= 6 * SEC && clock_nsec() - r->since < 60 * SEC);
+	assert_true(r->estimate == 6 && r->limit == 8 && r->sequences == 2 && r->stream);
+	assert_int_equal(r->mute, LESSON_NO_SIZE);
+	assert_int_equal(r->class, 1);
+	snapshot_writer_free(w);
+	rig_close(&before);
+	rig_close(&after);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(leases_outlive_a_clock_that_is_set_back),
 		cmocka_unit_test(but_not_one_that_went_far_ahead),
+		cmocka_unit_test(what_others_placed_outlives_a_restart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,6 +62,25 @@ static struct snapshot_learned a_learned(void)
 	return l;
 }
 
+static struct snapshot_foreign a_foreign(void)
+{
+	return (struct snapshot_foreign){ .owner = slice_of("node-b"),
+		                          .id = slice_of("7F000001:2"),
+		                          .model = slice_of(""),
+		                          .backend = slice_of("be"),
+		                          .server = slice_of("l20-3"),
+		                          .load = 77,
+		                          .dispatched = WRITTEN - 3,
+		                          .input = 5,
+		                          .output = 6,
+		                          .estimate = -1,
+		                          .limit = 100,
+		                          .sequences = 2,
+		                          .class = 1,
+		                          .strategy = slice_of("slo"),
+		                          .flags = SNAPSHOT_STREAM | 3u << 8 };
+}
+
 /* An exact-size copy of a file with one record of each kind, so that an over-read shows. */
 static struct slice a_file(void)
 {
@@ -72,6 +91,8 @@ static struct slice a_file(void)
 	struct snapshot_learned learned = a_learned();
 	const struct snapshot_speed speed = { slice_of("org/model"), slice_of("be"),
 		                              slice_of("l20-3"), -0.25, 77 };
+	const struct snapshot_owner owner = { slice_of("node-b"), UINT64_MAX, SNAPSHOT_VISIBLE };
+	const struct snapshot_foreign foreign = a_foreign();
 	struct slice out;
 	uint8_t *copy;
 
@@ -81,6 +102,8 @@ static struct slice a_file(void)
 	snapshot_add_lease(w, &l);
 	snapshot_add_learned(w, &learned);
 	snapshot_add_speed(w, &speed);
+	snapshot_add_owner(w, &owner);
+	snapshot_add_foreign(w, &foreign);
 	assert_int_equal(snapshot_end(w, &out), SLO_OK);
 	copy = malloc(out.len);
 	assert_non_null(copy);
@@ -142,6 +165,22 @@ static void what_was_written_is_read(void **state)
 	assert_int_equal(rec.kind, SNAPSHOT_SPEED);
 	assert_true(is(rec.speed.model, "org/model") && is(rec.speed.server, "l20-3"));
 	assert_true(rec.speed.late == -0.25 && rec.speed.ends == 77);
+	assert_int_equal(snapshot_next(r, &rec), SLO_OK);
+	assert_int_equal(rec.kind, SNAPSHOT_OWNER);
+	assert_true(is(rec.owner.name, "node-b") && rec.owner.life == UINT64_MAX);
+	assert_int_equal(rec.owner.flags, SNAPSHOT_VISIBLE);
+	assert_int_equal(snapshot_next(r, &rec), SLO_OK);
+	assert_int_equal(rec.kind, SNAPSHOT_FOREIGN);
+	assert_true(is(rec.foreign.owner, "node-b") && is(rec.foreign.id, "7F000001:2"));
+	assert_true(is(rec.foreign.model, "") && is(rec.foreign.backend, "be"));
+	assert_true(is(rec.foreign.server, "l20-3") && is(rec.foreign.strategy, "slo"));
+	assert_true(rec.foreign.load == 77 && rec.foreign.dispatched == WRITTEN - 3);
+	assert_int_equal(rec.foreign.input, 5);
+	assert_int_equal(rec.foreign.output, 6);
+	assert_true(rec.foreign.estimate == -1 && rec.foreign.limit == 100);
+	assert_int_equal(rec.foreign.sequences, 2);
+	assert_int_equal(rec.foreign.class, 1);
+	assert_int_equal(rec.foreign.flags, SNAPSHOT_STREAM | 3u << 8);
 	assert_int_equal(snapshot_next(r, &rec), SLO_ENOENT);
 	snapshot_reader_free(r);
 	free((void *)file.p);
