@@ -60,11 +60,12 @@ libs = $(or $(pc_libs),$(1))
 pc_libs = $(strip $(shell for n in $(2); do $(PKG_CONFIG) --libs $$n 2>/dev/null && break; done))
 EV_LIBS      := $(call libs,-lev,libev)
 HTTP_LIBS    := $(call libs,-lmicrohttpd,libmicrohttpd)
+CURL_LIBS    := $(call libs,-lcurl,libcurl)
 JANSSON_LIBS := $(call libs,-ljansson,jansson)
 CORE_LIBS := -lm
 # msgpack-c calls itself msgpack up to Debian 12, msgpack-c after it.
 WIRE_LIBS := $(JANSSON_LIBS) $(call libs,-lmsgpackc,msgpack-c msgpack) $(call libs,-lz,zlib) -lm
-IO_LIBS   := $(EV_LIBS) $(HTTP_LIBS) $(call libs,-lhiredis,hiredis) $(call libs,-lssl -lcrypto,openssl) $(WIRE_LIBS)
+IO_LIBS   := $(EV_LIBS) $(HTTP_LIBS) $(call libs,-lhiredis,hiredis) $(CURL_LIBS) $(call libs,-lssl -lcrypto,openssl) $(WIRE_LIBS)
 TEST_LIBS := $(call libs,-lcmocka,cmocka)
 # Lets a test make allocations of the archives fail (tests/support/failing_malloc.h).
 FAILING := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup

@@ -10,6 +10,7 @@
 #include <syslog.h>
 
 #include "conf/config_addresses.h"
+#include "conf/config_engines.h"
 #include "conf/config_json.h"
 #include "conf/config_models.h"
 #include "conf/config_promise.h"
@@ -173,6 +174,7 @@ static void set_defaults(struct config *c)
 		.weights = tokens_weights("avg"),
 	};
 	c->export.every = 60 * SEC;
+	c->engines.poll = 2 * SEC;
 	c->snapshot = (struct config_snapshot){ .every = 2 * SEC, .max_age = 600 * SEC };
 	c->recorder = (struct config_recorder){ .max_size = (size_t)64 << 20, .keep = 4 };
 	c->limits = (struct config_limits){
@@ -198,7 +200,7 @@ static void read_config(struct loading *r)
 		{ .name = "spop" },     { .name = "events" },   { .name = "http" },
 		{ .name = "profiles" }, { .name = "routing" },  { .name = "models" },
 		{ .name = "limits" },   { .name = "log" },      { .name = "haproxy" },
-		{ .name = "snapshot" }, { .name = "recorder" },
+		{ .name = "snapshot" }, { .name = "recorder" }, { .name = "engines" },
 	};
 	struct node root = reader_root(&r->doc);
 
@@ -206,6 +208,7 @@ static void read_config(struct loading *r)
 		return;
 	cfg_section(&r->doc, &root, fields, COUNT(fields), NULL);
 	config_addresses_read(&r->doc, &root, r->dir, r->c);
+	config_engines_read(&r->doc, &root, r->c);
 	read_profiles(r, &root);
 	read_snapshot(r, &root);
 	read_recorder(r, &root);
@@ -253,6 +256,7 @@ void config_free(struct config *c)
 	free(c->profile_dir);
 	free(c->export.dir);
 	config_redis_fini(&c->redis);
+	config_engines_fini(&c->engines);
 	free(c->snapshot.file);
 	free(c->recorder.file);
 	json_decref(c->dom);

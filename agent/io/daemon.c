@@ -88,6 +88,7 @@ static bool daemon_apply(struct daemon *d, struct config *conf)
 		          d->path);
 	d->conf = conf;
 	haproxy_api_configure(d->haproxy);
+	engines_configure(d->engines);
 	redis_client_configure(d->redis);
 	snapshot_file_configure(&d->snapshot);
 	recorder_configure(d->recorder);
@@ -201,6 +202,8 @@ static void hand_over(void *user)
 	d->parting = true;
 	snapshot_file_stop(&d->snapshot);
 	export_stop(&d->export);
+	engines_free(d->engines);
+	d->engines = NULL;
 	http_server_free(d->http);
 	d->http = NULL;
 	event_server_stop(d->events);
@@ -342,9 +345,10 @@ static bool make_parts(struct daemon *d, const struct config *conf)
 	if (!d->agent)
 		return out_of_memory(d);
 	d->haproxy = haproxy_api_new(d->agent);
+	d->engines = engines_new(d->agent);
 	d->redis = redis_client_new(d->agent);
 	d->recorder = recorder_new(d->agent);
-	if (!d->haproxy || !d->redis || !d->recorder)
+	if (!d->haproxy || !d->engines || !d->redis || !d->recorder)
 		return out_of_memory(d);
 	snapshot_file_init(&d->snapshot, d->agent);
 	export_init(&d->export, d->agent);
@@ -436,6 +440,7 @@ void daemon_free(struct daemon *d)
 	spop_server_free(d->spop);
 	event_server_free(d->events);
 	redis_client_free(d->redis);
+	engines_free(d->engines);
 	haproxy_api_free(d->haproxy);
 	recorder_free(d->recorder);
 	agent_free(d->agent);

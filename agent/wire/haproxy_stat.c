@@ -7,11 +7,13 @@
 
 #define ABSENT UINT32_MAX
 
+_Static_assert((int)HAPROXY_ADDRESS_COLS <= (int)HAPROXY_COLS, "they share `at`");
+
 void haproxy_stat_init(struct haproxy_stat *p)
 {
 	p->blocks = 0;
 	p->tables = 0;
-	p->in_table = false;
+	p->in_table = p->of_addresses = false;
 	p->quoted = false;
 	p->len = 0;
 }
@@ -98,6 +100,28 @@ static struct slice next_field(struct fields *f)
 	return (struct slice){ from, (size_t)(to - from) };
 }
 
+/* The next word of a line with blanks between. */
+static struct slice next_word(struct fields *f)
+{
+	uint8_t *from = f->p, *to = from;
+
+	while (to < f->end && *to != ' ')
+		to++;
+	f->more = to < f->end;
+	f->p = f->more ? to + 1 : to;
+	return (struct slice){ from, (size_t)(to - from) };
+}
+
+static struct slice next_of(const struct haproxy_stat *p, struct fields *f)
+{
+	return p->of_addresses ? next_word(f) : next_field(f);
+}
+
+static size_t columns(const struct haproxy_stat *p)
+{
+	return p->of_addresses ? (size_t)HAPROXY_ADDRESS_COLS : (size_t)HAPROXY_COLS;
+}
+
 /* Where the columns are. SLO_EPROTO: one that is needed is missing. */
 static slo_err read_header(struct haproxy_stat *p)
 {
@@ -106,18 +130,27 @@ static slo_err read_header(struct haproxy_stat *p)
 		[HAPROXY_COL_QCUR] = "qcur",     [HAPROXY_COL_SCUR] = "scur",
 		[HAPROXY_COL_STATUS] = "status", [HAPROXY_COL_TYPE] = "type",
 	};
+	static const char *const address_names[HAPROXY_ADDRESS_COLS] = {
+		[HAPROXY_COL_BE_NAME] = "be_name",
+		[HAPROXY_COL_SRV_NAME] = "srv_name",
+		[HAPROXY_COL_SRV_ADDR] = "srv_addr",
+		[HAPROXY_COL_SRV_PORT] = "srv_port",
+	};
 	struct fields f = { p->line + 2, p->line + p->len, true };
+	const char *const *wanted;
 
+	p->of_addresses = slice_starts((struct slice){ p->line, p->len }, "# be_id ");
+	wanted = p->of_addresses ? address_names : names;
 	for (size_t c = 0; c < HAPROXY_COLS; c++)
 		p->at[c] = ABSENT;
 	for (uint32_t i = 0; f.more; i++) {
-		struct slice name = next_field(&f);
+		struct slice name = next_of(p, &f);
 
-		for (size_t c = 0; c < HAPROXY_COLS; c++)
-			if (p->at[c] == ABSENT && slice_eq(name, names[c]))
+		for (size_t c = 0; c < columns(p); c++)
+			if (p->at[c] == ABSENT && slice_eq(name, wanted[c]))
 				p->at[c] = i;
 	}
-	for (size_t c = 0; c < HAPROXY_COLS; c++)
+	for (size_t c = 0; c < columns(p); c++)
 		if (p->at[c] == ABSENT)
 			return SLO_EPROTO;
 	p->in_table = true;
@@ -125,23 +158,49 @@ static slo_err read_header(struct haproxy_stat *p)
 	return SLO_ESHORT;
 }
 
+/* False: one that is needed is not there. */
+static bool read_fields(struct haproxy_stat *p, struct slice field[HAPROXY_COLS])
+{
+	struct fields f = { p->line, p->line + p->len, true };
+
+	for (uint32_t i = 0; f.more; i++) {
+		struct slice value = next_of(p, &f);
+
+		for (size_t c = 0; c < columns(p); c++)
+			if (p->at[c] == i)
+				field[c] = value;
+	}
+	for (size_t c = 0; c < columns(p); c++)
+		if (!field[c].p)
+			return false;
+	return true;
+}
+
+static slo_err read_address(struct haproxy_stat *p, struct haproxy_item *out)
+{
+	struct slice field[HAPROXY_COLS] = { { NULL, 0 } };
+	struct haproxy_address *a = &out->address;
+
+	if (!read_fields(p, field))
+		return SLO_EPROTO;
+	out->kind = HAPROXY_ADDRESS;
+	a->backend = field[HAPROXY_COL_BE_NAME];
+	a->name = field[HAPROXY_COL_SRV_NAME];
+	a->address = field[HAPROXY_COL_SRV_ADDR];
+	if (a->backend.len == 0 || a->name.len == 0 || a->address.len == 0 ||
+	    !number32(field[HAPROXY_COL_SRV_PORT], &a->port))
+		return SLO_EPROTO;
+	return SLO_OK;
+}
+
 /* SLO_ESHORT: the row is not about a server. */
 static slo_err read_row(struct haproxy_stat *p, struct haproxy_item *out)
 {
 	struct slice field[HAPROXY_COLS] = { { NULL, 0 } };
 	struct haproxy_server *s = &out->server;
-	struct fields f = { p->line, p->line + p->len, true };
 
-	for (uint32_t i = 0; f.more; i++) {
-		struct slice value = next_field(&f);
-
-		for (size_t c = 0; c < HAPROXY_COLS; c++)
-			if (p->at[c] == i)
-				field[c] = value;
-	}
-	for (size_t c = 0; c < HAPROXY_COLS; c++)
-		if (!field[c].p)
-			return SLO_EPROTO;
+	if (!read_fields(p, field))
+		return SLO_EPROTO;
 	if (!slice_eq(field[HAPROXY_COL_TYPE], "2"))
 		return SLO_ESHORT; /* a frontend, a backend, a listener */
 	out->kind = HAPROXY_SERVER;
@@ -177,7 +236,7 @@ static slo_err read_line(struct haproxy_stat *p, struct haproxy_item *out)
 		return SLO_ESHORT;
 	}
 	if (p->in_table)
-		return read_row(p, out);
+		return p->of_addresses ? read_address(p, out) : read_row(p, out);
 	if (slice_starts(line, "# "))
 		return read_header(p);
 	if (slice_starts(line, "Pid: "))
@@ -203,7 +262,7 @@ slo_err haproxy_stat_next(struct haproxy_stat *p, struct slice *in, struct hapro
 			if (p->len == HAPROXY_LINE_MAX)
 				return SLO_ETOOBIG;
 			p->line[p->len++] = byte;
-			p->quoted ^= p->in_table && byte == '"';
+			p->quoted ^= p->in_table && !p->of_addresses && byte == '"';
 			continue;
 		}
 		err = read_line(p, &item);

@@ -34,6 +34,7 @@
 #define CONFIG_SECRET_MAX 128                /* bytes */
 #define CONFIG_NAME_MAX   255                /* bytes */
 #define CONFIG_ALIAS_MAX  256                /* of one model */
+#define CONFIG_URL_MAX    1024               /* bytes */
 
 struct json_t; /* <jansson.h> */
 
@@ -147,6 +148,21 @@ struct config_recorder {
 	size_t keep;     /* 4 older files; 0 to 1000 */
 };
 
+/* A server whose metrics are elsewhere than the template says. */
+struct config_engine_at {
+	const char *server; /* BACKEND/SERVER */
+	const char *url;
+};
+
+/* The section "engines": what the servers say of themselves. */
+struct config_engines {
+	bool set;
+	const char *metrics; /* a URL with {address} and perhaps {port}; NULL: only of `at` */
+	slo_nsec poll;       /* 2s; 100ms to 1h */
+	struct config_engine_at *at; /* [count] */
+	size_t count;
+};
+
 struct config {
 	struct config_listen spop, events; /* at least one address each */
 	struct config_listen http;         /* none or one */
@@ -156,6 +172,7 @@ struct config {
 	char *profile_dir;      /* NULL: no profiles from files */
 	struct config_export export;
 	struct config_redis redis;
+	struct config_engines engines;
 	struct config_routing routing;
 	struct config_limits limits;
 	struct config_snapshot snapshot;

@@ -16,6 +16,7 @@
 #include "io/agent/loop_lag.h"
 #include "io/base/conn.h"
 #include "io/base/trim.h"
+#include "io/engines/engines.h"
 #include "io/haproxy/event_server.h"
 #include "io/haproxy/haproxy_api.h"
 #include "io/haproxy/spop_server.h"
@@ -37,6 +38,7 @@ struct daemon {
 	struct spop_server *spop;
 	struct event_server *events;
 	struct haproxy_api *haproxy;
+	struct engines *engines;
 	struct redis_client *redis;
 	struct http_server *http; /* NULL: not configured, or handed over */
 	struct recorder *recorder;

@@ -1,4 +1,5 @@
-/* haproxy_stat.h - what HAProxy answers on its runtime API to "show info" and "show stat".
+/* haproxy_stat.h - what HAProxy answers on its runtime API to "show info", "show stat" and "show
+ * servers state".
  *
  * Pure and incremental: bytes come in pieces of any size, items go out one by one. An answer is a
  * row of blocks, one for each command, and each ends with an empty line:
@@ -10,6 +11,10 @@
  *     be,s1,0,0,3,...                 many there are (129 to 208) depends on the version
  *                                     empty
  *     No such proxy.                  a refusal
+ *                                     empty
+ *     1                               "show servers state": the version of its form
+ *     # be_id be_name srv_id ...      a table again, with blanks between
+ *     3 be 1 s1 10.0.0.11 ...
  *                                     empty
  *
  * Columns are found by name only; those that nobody asked for are skipped. */
@@ -32,16 +37,24 @@ struct haproxy_server {
 	uint32_t queued;   /* qcur: waiting in HAProxy for this server and no other */
 };
 
+/* Where a server listens; address "-": not at an IP address. */
+struct haproxy_address {
+	struct slice backend, name, address;
+	uint32_t port;
+};
+
 enum haproxy_kind {
-	HAPROXY_SERVER, /* a row about a server */
-	HAPROXY_PID,    /* of the process that answers */
-	HAPROXY_UPTIME, /* of it, in seconds */
-	HAPROXY_TEXT,   /* any other line outside of a table */
+	HAPROXY_SERVER,  /* a row about a server */
+	HAPROXY_ADDRESS, /* likewise, of "show servers state" */
+	HAPROXY_PID,     /* of the process that answers */
+	HAPROXY_UPTIME,  /* of it, in seconds */
+	HAPROXY_TEXT,    /* any other line outside of a table */
 };
 
 struct haproxy_item {
 	enum haproxy_kind kind;
 	struct haproxy_server server;
+	struct haproxy_address address;
 	uint64_t number;   /* HAPROXY_PID, HAPROXY_UPTIME */
 	struct slice text; /* HAPROXY_TEXT, without its newline */
 };
@@ -57,13 +70,23 @@ enum haproxy_column {
 	HAPROXY_COLS,
 };
 
+/* Those of "show servers state". */
+enum haproxy_address_column {
+	HAPROXY_COL_BE_NAME,
+	HAPROXY_COL_SRV_NAME,
+	HAPROXY_COL_SRV_ADDR,
+	HAPROXY_COL_SRV_PORT,
+	HAPROXY_ADDRESS_COLS,
+};
+
 struct haproxy_stat {
 	uint32_t at[HAPROXY_COLS]; /* where the table has that column, from 0 */
 	uint32_t blocks;           /* that ended */
 	uint32_t tables;           /* that began */
 	bool in_table;
-	bool quoted; /* the line being read is inside of quotes */
-	size_t len;  /* of it */
+	bool of_addresses; /* the table is that of "show servers state" */
+	bool quoted;       /* the line being read is inside of quotes */
+	size_t len;        /* of it */
 	uint8_t line[HAPROXY_LINE_MAX];
 };
 

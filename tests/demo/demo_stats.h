@@ -102,4 +102,32 @@ static inline json_t *demo_stats_json(const struct demo_stats *s, const struct e
 	return v;
 }
 
+#define DEMO_KV_BLOCK 16 /* tokens */
+
+/* Prometheus' text, as vLLM names things. */
+static inline void demo_print_metrics(FILE *f, const char *model, const struct engine_stats *e,
+                                      uint64_t prompt_tokens)
+{
+	const struct {
+		const char *name, *type;
+		double value;
+	} series[] = {
+		{ "num_requests_running", "gauge", e->running },
+		{ "num_requests_waiting", "gauge", e->waiting },
+		{ "kv_cache_usage_perc", "gauge", (double)e->kv_used / (double)e->kv_limit },
+		{ "prompt_tokens_total", "counter", (double)prompt_tokens },
+		{ "generation_tokens_total", "counter", (double)e->output_tokens },
+		{ "num_preemptions_total", "counter", (double)e->evictions },
+	};
+
+	for (size_t i = 0; i < sizeof(series) / sizeof(series[0]); i++)
+		fprintf(f, "# TYPE vllm:%s %s\nvllm:%s{engine=\"0\",model_name=\"%s\"} %.17g\n",
+		        series[i].name, series[i].type, series[i].name, model, series[i].value);
+	fprintf(
+	    f,
+	    "# TYPE vllm:cache_config_info gauge\n"
+	    "vllm:cache_config_info{block_size=\"%d\",engine=\"0\",num_gpu_blocks=\"%llu\"} 1\n",
+	    DEMO_KV_BLOCK, (unsigned long long)(e->kv_limit / DEMO_KV_BLOCK));
+}
+
 #endif

@@ -52,6 +52,7 @@ struct server {
 	struct request *requests; /* in flight */
 	uint64_t last_id;
 	struct demo_stats stats;
+	uint64_t prompt_tokens; /* since the start */
 };
 
 struct app {
@@ -193,6 +194,7 @@ static void enter(struct request *r)
 	if (r->next != NULL)
 		r->next->prev = r;
 	srv->requests = r;
+	srv->prompt_tokens += r->reply.ask.prompt_tokens;
 	demo_stats_enter(&srv->stats, r->reply.ask.prompt_tokens,
 	                 demo_header(r->conn, "x-demo-tag"));
 }
@@ -290,6 +292,27 @@ static enum MHD_Result get_stats(struct request *r)
 	return demo_respond_json(r->conn, srv->conf->name, MHD_HTTP_OK, v);
 }
 
+/* In vLLM's names. Its series of histograms are left out. */
+static enum MHD_Result get_metrics(struct request *r)
+{
+	struct server *srv = r->srv;
+	struct engine_stats now;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	if (f == NULL)
+		return MHD_NO;
+	catch_up(srv, clock_nsec());
+	engine_stats(srv->engine, &now);
+	demo_print_metrics(f, srv->app->setup.engine.model, &now, srv->prompt_tokens);
+	if (fclose(f) != 0)
+		return MHD_NO;
+	return demo_respond(r->conn, srv->conf->name, MHD_HTTP_OK,
+	                    MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE),
+	                    "text/plain; version=0.0.4; charset=utf-8");
+}
+
 static enum MHD_Result post_reset(struct request *r)
 {
 	demo_stats_reset(&r->srv->stats, r->srv->engine);
@@ -318,6 +341,7 @@ static const struct route {
 	{ "GET", "/health", get_health },
 	{ "GET", "/v1/models", get_models },
 	{ "GET", "/stats", get_stats },
+	{ "GET", "/metrics", get_metrics },
 	{ "POST", "/stats/reset", post_reset },
 	{ "POST", "/speed", post_speed },
 };

@@ -20,6 +20,11 @@ static void add(struct sum *sum, const struct haproxy_item *item)
 		if (item->text.len == 0 || memchr(item->text.p, '\n', item->text.len))
 			abort();
 		sum->numbers += item->text.len;
+	} else if (item->kind == HAPROXY_ADDRESS) {
+		if (item->address.backend.len == 0 || item->address.name.len == 0 ||
+		    item->address.address.len == 0)
+			abort();
+		sum->numbers += item->address.port + item->address.address.p[0];
 	} else if (item->kind != HAPROXY_SERVER) {
 		sum->numbers += item->number;
 	} else {

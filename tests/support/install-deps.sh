@@ -18,6 +18,7 @@ zlib1g-dev              # its checksum
 libmicrohttpd-dev       # the HTTP listener, the demo servers
 libhiredis-dev          # Redis: its commands and replies
 libssl-dev              # TLS to Redis
+libcurl4-openssl-dev    # pages of metrics from LLM engines
 libbsd-dev uthash-dev   # trees and hash tables, headers only
 libxxhash-dev           # the hash of ids, header only
 scdoc                   # the man pages

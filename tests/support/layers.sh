@@ -33,10 +33,11 @@ conf:         core wire wire/json
 io/base:      conf
 io/agent:     core core/latency conf wire wire/json wire/file io/base
 io/haproxy:   core wire conf io/agent io/base
+io/engines:   wire io/agent io/base
 io/redis:     core conf wire wire/file io/agent io/base
 io/keep:      core core/latency wire wire/file io/agent io/base
 io/http:      core core/latency wire io/agent io/base io/haproxy io/redis io/keep
-io:           conf io/agent io/base io/haproxy io/redis io/keep io/http wire/json wire/file
+io:           conf io/agent io/base io/haproxy io/engines io/redis io/keep io/http wire/json wire/file
 .:            conf io io/base wire/json
 '
 
@@ -88,7 +89,7 @@ pure conf "$libc" "$libm" "$compiler" "$json" "$address"
 # The daemon links these as shared libraries: a function of ours with a name of theirs would be
 # called in its place, by the library itself too.
 awk '{ print $1 }' "$tmp/d" | sort -u >"$tmp/ours"
-for library in jansson ev microhttpd msgpackc msgpack-c z hiredis ssl crypto; do
+for library in jansson ev microhttpd msgpackc msgpack-c z hiredis ssl crypto curl; do
 	file=$(cc -print-file-name=lib$library.so)
 	[ -e "$file" ] || continue # msgpack-c's name differs between releases
 	"$nm" -D --defined-only "$file"

@@ -23,6 +23,52 @@ static bool same_goal(const struct goal *a, const struct goal *b)
 	return a->kind == b->kind;
 }
 
+/* The least that an engine of d told of its cache; 0: none did. */
+static double kv_told(const struct deployment *d)
+{
+	double least = 0;
+
+	for (const struct seat *seat = d->seats; seat; seat = seat->next) {
+		const struct engine_seen *e = roster_server(seat->server)->engine;
+		double kv = e && engine_knows(&e->facts, ENGINE_KV_SIZE)
+		                ? e->facts.value[ENGINE_KV_SIZE]
+		                : 0;
+
+		if (kv > 0 && (least <= 0 || kv < least))
+			least = kv;
+	}
+	return least;
+}
+
+/* False: out of memory. */
+static bool apply_source(struct agent *a, const struct agent_model *m, struct deployment *d)
+{
+	const struct config_deployment *conf = config_of(m, d);
+	double kv;
+
+	if (!conf)
+		return true;
+	kv = conf->kv_tokens ? (double)conf->kv_tokens : kv_told(d);
+	return sched_source_set(a->sched, d, conf->source, kv) == SLO_OK;
+}
+
+const char *learned_kv_from(const struct agent_model *m, const struct deployment *d)
+{
+	const struct config_deployment *conf = config_of(m, d);
+
+	if (!d->force.rates.kv_told)
+		return "found";
+	return conf && conf->kv_tokens ? "configuration" : "engine";
+}
+
+void learned_cache_told(struct agent *a, const struct server *server)
+{
+	for (const struct seat *seat = server->seats; seat; seat = seat->next_of_server)
+		for (size_t i = 0; i < a->model_count; i++)
+			if (&a->models[i]->sched->pool == seat->deployment->pool)
+				(void)apply_source(a, a->models[i], seat->deployment);
+}
+
 bool learned_configure(struct agent *a)
 {
 	bool ok = true;
@@ -33,14 +79,8 @@ bool learned_configure(struct agent *a)
 
 		if (!same_goal(&pool->promise, &m->conf->promise))
 			sched_promise(a->sched, m->sched, &m->conf->promise);
-		for (size_t k = 0; k < pool->deployments; k++) {
-			struct deployment *d = pool->deployment[k];
-			const struct config_deployment *conf = config_of(m, d);
-
-			if (conf)
-				ok &= sched_source_set(a->sched, d, conf->source,
-				                       (double)conf->kv_tokens) == SLO_OK;
-		}
+		for (size_t k = 0; k < pool->deployments; k++)
+			ok &= apply_source(a, m, pool->deployment[k]);
 	}
 	if (!ok)
 		log_write(a->log, LOG_ERR, "out of memory: some deployments do not learn");

@@ -86,6 +86,7 @@ void roster_fini(struct roster *f)
 	for (; s; s = next_server) {
 		next_server = s->hh.next;
 		forget_served(s, NULL);
+		free(s->engine);
 		free(s);
 	}
 	HASH_CLEAR(hh, f->backends);
@@ -192,6 +193,7 @@ static void server_free(struct agent *a, struct roster_server *s)
 	HASH_DEL(a->roster.servers, s);
 	failing_forgive(a, s);
 	forget_served(s, NULL);
+	free(s->engine);
 	free(s);
 }
 
@@ -443,6 +445,31 @@ void roster_server_seen(struct agent *a, slo_nsec now, const char *backend, cons
 
 	if (b)
 		told(a, now, b, slice_of(server), state, a->roster.viewing);
+}
+
+struct engine_seen *roster_engine(struct roster_server *s)
+{
+	if (s->engine)
+		return s->engine;
+	s->engine = calloc(1, sizeof(*s->engine));
+	if (s->engine)
+		s->engine->told = -1;
+	return s->engine;
+}
+
+void roster_server_address(struct agent *a, struct slice backend, struct slice server,
+                           struct slice address, uint32_t port)
+{
+	struct roster_server *s = roster_server_find(&a->roster, backend, server);
+	struct engine_seen *e = s ? roster_engine(s) : NULL;
+
+	if (!e)
+		return;
+	if (slice_eq(address, "-") || address.len >= sizeof(e->address))
+		address.len = 0;
+	memcpy(e->address, address.p, address.len);
+	e->address[address.len] = '\0';
+	e->port = port;
 }
 
 /* HAProxy may have written no end line for what the process left unanswered. */

@@ -5,11 +5,22 @@
 
 /* Questions */
 
-static bool add_backend(struct haproxy_question *q, const struct agent *a, const char *backend)
+/* False: there is no room for it. */
+static bool add_text(struct haproxy_question *q, const char *before, const char *backend,
+                     const char *after)
 {
 	size_t room = sizeof(q->text) - q->len;
-	int n;
+	int n = snprintf(q->text + q->len, room, "%s%s%s", before, backend, after);
 
+	if (n < 0 || (size_t)n + 1 >= room)
+		return false;
+	q->len += (size_t)n;
+	q->commands++;
+	return true;
+}
+
+static bool add_backend(struct haproxy_question *q, const struct agent *a, const char *backend)
+{
 	backend = roster_backend_name(a, backend);
 	if (!backend) /* there was no memory for it: no server of it is known either */
 		return true;
@@ -18,32 +29,36 @@ static bool add_backend(struct haproxy_question *q, const struct agent *a, const
 			return true;
 	if (q->backends == QUESTION_BACKENDS_MAX)
 		return false;
-	n = snprintf(q->text + q->len, room, ";show stat %s 4 -1", backend);
-	if (n < 0 || (size_t)n + 1 >= room)
-		return false;
 	q->backend[q->backends++] = backend;
-	q->len += (size_t)n;
-	return true;
+	return add_text(q, ";show stat ", backend, " 4 -1");
+}
+
+static void begin(struct haproxy_question *q)
+{
+	q->len = q->commands = 0;
+	(void)add_text(q, "show info", "", "");
 }
 
 /* 4 stands for servers, -1 for whatever id. */
 void haproxy_question_write(struct haproxy_question *q, const struct agent *a)
 {
-	static const char process[] = "show info", all[] = "show info;show stat -1 4 -1";
 	bool fits = true;
 
 	q->backends = 0;
-	q->len = sizeof(process) - 1;
-	memcpy(q->text, process, sizeof(process));
+	q->addresses = a->conf->engines.metrics != NULL;
+	begin(q);
 	for (size_t i = 0; fits && i < a->model_count; i++)
 		fits = add_backend(q, a, a->models[i]->conf->backend);
+	for (size_t i = 0; fits && q->addresses && i < q->backends; i++)
+		fits = add_text(q, ";show servers state ", q->backend[i], "");
 	if (!fits) {
 		q->backends = 0;
-		q->len = sizeof(all) - 1;
-		memcpy(q->text, all, sizeof(all));
+		begin(q);
+		(void)add_text(q, ";show stat -1 4 -1", "", "");
+		if (q->addresses)
+			(void)add_text(q, ";show servers state", "", "");
 	}
 	q->text[q->len++] = '\n';
-	q->commands = 1 + (fits ? (uint32_t)q->backends : 1);
 }
 
 /* Answers */
@@ -51,7 +66,7 @@ void haproxy_question_write(struct haproxy_question *q, const struct agent *a)
 void haproxy_answer_begin(struct haproxy_answer *x)
 {
 	x->process = (struct haproxy_process){ 0, 0 };
-	x->unknown = 0;
+	x->unknown = x->no_addresses = 0;
 	haproxy_stat_init(&x->parser);
 }
 
@@ -79,6 +94,11 @@ static void see_server(struct haproxy_answer *x, slo_nsec now, const struct hapr
 		heal_count(x->heal, server, all < row->sessions ? UINT32_MAX : all);
 }
 
+static void see_address(const struct haproxy_answer *x, const struct haproxy_address *row)
+{
+	roster_server_address(x->agent, row->backend, row->name, row->address, row->port);
+}
+
 /* Instead of a table: this process has no such backend, which is told once. Any other word makes
  * the answer worthless. */
 static void see_text(struct haproxy_answer *x, slo_nsec now, struct slice text)
@@ -87,9 +107,12 @@ static void see_text(struct haproxy_answer *x, slo_nsec now, struct slice text)
 	uint32_t block = x->parser.blocks;
 
 	if (block == 0)
-		return; /* of "show info" */
-	if (slice_eq(text, "No such proxy."))
-		x->unknown++;
+		return;                            /* of "show info" */
+	if (slice_eq(text, "Can't find backend.")) /* "No such proxy." was told before */
+		x->no_addresses++;
+	if (!slice_eq(text, "No such proxy."))
+		return;
+	x->unknown++;
 	if (x->unknown > x->told_unknown)
 		log_limited(x->agent->log, now, LOG_CAUSE_HAPROXY_BACKEND, LOG_WARNING,
 		            "haproxy: %s does not know backend %s", x->name,
@@ -107,6 +130,9 @@ const char *haproxy_answer_take(struct haproxy_answer *x, slo_nsec now, struct s
 		switch (item.kind) {
 		case HAPROXY_SERVER:
 			see_server(x, now, &item.server);
+			break;
+		case HAPROXY_ADDRESS:
+			see_address(x, &item.address);
 			break;
 		case HAPROXY_PID:
 			x->process.pid = item.number;
@@ -127,7 +153,7 @@ const char *haproxy_answer_end(const struct haproxy_answer *x)
 	uint32_t commands = x->question->commands;
 
 	if (!haproxy_stat_complete(&x->parser, commands) ||
-	    x->parser.tables + x->unknown != commands - 1)
+	    x->parser.tables + x->unknown + x->no_addresses != commands - 1)
 		return "the answer is not whole";
 	return x->process.pid == 0 ? "it does not tell its process" : NULL;
 }

@@ -43,6 +43,13 @@ json_t *render_promises_by_target(const struct model_stats *m, slo_nsec now);
 json_t *render_history_state(const struct attain *a, slo_nsec now);
 void render_promises(struct page *p, const struct agent_model *m);
 void render_server_promises(struct page *p, const struct agent_model *m, const struct seat *seat);
+void render_engine_requests(struct page *p, const struct agent_model *m, const struct seat *seat);
+void render_engine_kv_used(struct page *p, const struct agent_model *m, const struct seat *seat);
+void render_engine_kv_tokens(struct page *p, const struct agent_model *m, const struct seat *seat);
+void render_engine_age(struct page *p, const struct agent_model *m, const struct seat *seat);
+void render_engine_pages(struct page *p, const struct agent_model *m, const struct seat *seat);
+/* What the engine said of itself; null: it is not asked. */
+json_t *render_engine_state(const struct engine_seen *e, slo_nsec now);
 
 void render_process_metrics(FILE *f);
 void render_redis_metrics(FILE *f, const struct redis_client *c);

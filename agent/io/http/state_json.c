@@ -58,6 +58,7 @@ static json_t *server_state(const struct agent_model *m, const struct seat *seat
 	json_object_set_new(state, "drift", json_integer(s->view.drift));
 	json_object_set_new(state, "surplus", json_integer(s->surplus_count));
 	json_object_set_new(state, "repairs", repairs_state(s));
+	json_object_set_new(state, "engine", render_engine_state(known->engine, clock_nsec()));
 	return state;
 }
 
@@ -128,17 +129,16 @@ static json_t *targets_state(const struct deployment *d)
 	return targets;
 }
 
-static json_t *rates_state(const struct latency_rates *r)
+static json_t *rates_state(const struct latency_rates *r, const char *kv_from)
 {
 	return json_pack("{s:f, s:f, s:f, s:f, s:s, s:f, s:f}", "step_seconds", r->step,
 	                 "prompt_seconds_per_token", r->prompt, "cached_seconds_per_token",
-	                 r->cached, "kv_tokens", r->kv, "kv_tokens_from",
-	                 r->kv_told ? "configuration" : "found", "headroom", r->headroom, "crowd",
-	                 r->crowd);
+	                 r->cached, "kv_tokens", r->kv, "kv_tokens_from", kv_from, "headroom",
+	                 r->headroom, "crowd", r->crowd);
 }
 
 /* What was learned of a deployment; null: it does not learn. */
-static json_t *learned_state(const struct deployment *d)
+static json_t *learned_state(const struct agent_model *m, const struct deployment *d)
 {
 	const struct latency_learner *l = d->learner;
 	const char *who;
@@ -146,14 +146,15 @@ static json_t *learned_state(const struct deployment *d)
 
 	if (!l)
 		return json_null();
-	return json_pack(
-	    "{s:s, s:s, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:o}", "profile",
-	    learned_source_name(d->source), "in_force", learned_source(d), "profile_overruled",
-	    d->source == FLEET_REFUTED, "state", latency_state_name(d->force.state), "doubt",
-	    latency_doubt_name(l->doubt), "target", goal_name(goal.kind), "target_from", who,
-	    "ends", (json_int_t)l->ends, "ends_left_out", (json_int_t)l->passed, "error_p50",
-	    latency_errors_median(&l->errors), "error_p99",
-	    latency_errors_quantile(&l->errors, 0.99) - 1, "rates", rates_state(&d->force.rates));
+	return json_pack("{s:s, s:s, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:o}", "profile",
+	                 learned_source_name(d->source), "in_force", learned_source(d),
+	                 "profile_overruled", d->source == FLEET_REFUTED, "state",
+	                 latency_state_name(d->force.state), "doubt", latency_doubt_name(l->doubt),
+	                 "target", goal_name(goal.kind), "target_from", who, "ends",
+	                 (json_int_t)l->ends, "ends_left_out", (json_int_t)l->passed, "error_p50",
+	                 latency_errors_median(&l->errors), "error_p99",
+	                 latency_errors_quantile(&l->errors, 0.99) - 1, "rates",
+	                 rates_state(&d->force.rates, learned_kv_from(m, d)));
 }
 
 /* What a request without a target of its own is to meet; null: nothing. */
@@ -338,7 +339,7 @@ static void open_model(struct page *p, const struct agent_model *m)
 		json_object_set_new(profiles, d->name,
 		                    profile_state(p->agent, p->sources->redis, m, d));
 		json_object_set_new(targets, d->name, targets_state(d));
-		json_object_set_new(learned, d->name, learned_state(d));
+		json_object_set_new(learned, d->name, learned_state(m, d));
 	}
 	state =
 	    json_pack("{s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "queued",

@@ -22,6 +22,7 @@
 
 #include "core/request.h" /* uthash, as it is to be configured */
 #include "conf/config.h"
+#include "io/agent/engine_seen.h"
 #include "io/agent/failing.h"
 #include "io/agent/stats.h"
 #include "slo.h"
@@ -52,7 +53,8 @@ struct roster_server {
 	struct server_stats stats;
 	SLIST_HEAD(served_list, served) served; /* by model */
 	struct failing failing;
-	slo_nsec ended; /* its process, as a notice told; 0: none did since it was up */
+	struct engine_seen *engine; /* NULL: it is not asked for metrics */
+	slo_nsec ended;             /* its process, as a notice told; 0: none did since it was up */
 	enum slo_server_state state;
 	enum slo_server_state best; /* in the present view, if seen_in is its number */
 	uint64_t seen_in;           /* the last view that named it */
@@ -108,6 +110,12 @@ struct server *roster_find(struct agent *a, const char *backend, const char *ser
  * configured backend that nobody knows gets the seats that patterns offer. */
 void roster_server_seen(struct agent *a, slo_nsec now, const char *backend, const char *server,
                         enum slo_server_state state);
+/* Where a server listens, as HAProxy says; "-": not at an IP address. Without memory it is not
+ * kept, until HAProxy says it again. */
+void roster_server_address(struct agent *a, struct slice backend, struct slice server,
+                           struct slice address, uint32_t port);
+/* The engine of s, which is new if it had none. NULL: out of memory. */
+struct engine_seen *roster_engine(struct roster_server *s);
 /* A notice. It makes no server known where polls do. */
 void roster_server_told(struct agent *a, slo_nsec now, struct slice backend, struct slice server,
                         enum slo_server_state state);

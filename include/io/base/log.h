@@ -72,7 +72,8 @@
 	X(HAPROXY_PROCESS, "HAProxy processes that took the place of others") \
 	X(HAPROXY_BACKEND, "backends that HAProxy does not know")             \
 	X(WARNING, "warnings that came")                                      \
-	X(WARNING_OVER, "warnings that are over")
+	X(WARNING_OVER, "warnings that are over")                             \
+	X(ENGINE, "engines that tell no metrics")
 
 enum log_cause {
 #define LOG_CAUSE_MEMBER(name, about) LOG_CAUSE_##name,

@@ -1,7 +1,8 @@
 /* haproxy_question.h - what HAProxy's runtime API is asked, and what its answer means.
  *
  * The question is the same for all processes of a round: "show info", then "show stat BACKEND 4 -1"
- * for each backend of the configuration. An answer is read while it comes: its rows go to the
+ * for each backend of the configuration, then, if engines are asked too, "show servers state
+ * BACKEND" for their addresses. An answer is read while it comes: its rows go to the
  * roster and their sessions to the heal round at once. */
 #ifndef SLO_IO_HAPROXY_HAPROXY_QUESTION_H
 #define SLO_IO_HAPROXY_HAPROXY_QUESTION_H
@@ -20,6 +21,7 @@ struct haproxy_question {
 	uint32_t commands;
 	const char *backend[QUESTION_BACKENDS_MAX]; /* in this order; the roster's names */
 	size_t backends;                            /* 0: all at once */
+	bool addresses;                             /* asked for, too */
 };
 
 void haproxy_question_write(struct haproxy_question *q, const struct agent *a);
@@ -36,6 +38,7 @@ struct haproxy_answer {
 	const char *name;      /* of the address, for the log */
 	uint32_t told_unknown; /* backends that the last whole answer did not know either */
 	uint32_t unknown;      /* in this one */
+	uint32_t no_addresses; /* of so many backends, in this one */
 	struct haproxy_process process; /* pid 0: not told yet */
 	struct haproxy_stat parser;
 };

@@ -76,6 +76,33 @@ static void expect_server(struct seen *s, const char *backend, const char *name,
 	assert_int_equal(s->item.server.queued, queued);
 }
 
+static void addresses_come_with_blanks_between(void **state)
+{
+	struct seen *s = *state;
+
+	give(s, "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_fqdn srv_port x\n"
+	        "2 be 1 s1 127.0.0.1 2 - 8001 -\n"
+	        "2 be 2 s6 ::1 2 \" 8002 -\n"
+	        "2 be 3 su - 2 - 0 -\n\n"
+	        "1\n# be_id be_name srv_name srv_addr srv_port\n2 be s1\n");
+	assert_int_equal(next(s), SLO_OK);
+	assert_int_equal(s->item.kind, HAPROXY_TEXT);
+	assert_int_equal(next(s), SLO_OK);
+	assert_int_equal(s->item.kind, HAPROXY_ADDRESS);
+	assert_text(s->item.address.backend, "be");
+	assert_text(s->item.address.name, "s1");
+	assert_text(s->item.address.address, "127.0.0.1");
+	assert_int_equal(s->item.address.port, 8001);
+	assert_int_equal(next(s), SLO_OK);
+	assert_text(s->item.address.address, "::1");
+	assert_int_equal(next(s), SLO_OK);
+	assert_text(s->item.address.address, "-");
+	assert_int_equal(s->item.address.port, 0);
+	assert_int_equal(next(s), SLO_OK); /* the next table's version */
+	assert_int_equal(s->p.blocks, 1);
+	assert_int_equal(next(s), SLO_EPROTO); /* a row that is too short */
+}
+
 static void a_table_is_read_by_the_names_of_its_columns(void **state)
 {
 	struct seen *s = *state;
@@ -302,6 +329,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_table_is_read_by_the_names_of_its_columns),
+		TEST(addresses_come_with_blanks_between),
 		TEST(an_answer_in_single_bytes_is_the_same),
 		TEST(the_process_says_its_pid_and_age),
 		TEST(every_status_says_whether_the_server_is_used),

@@ -1,0 +1,73 @@
+/* engine_text.h - what an LLM engine says of itself on its /metrics page, in Prometheus' text form.
+ *
+ * Pure and incremental: bytes come in pieces of any size. A line is "NAME VALUE" or
+ * "NAME{LABEL="TEXT",...} VALUE"; all but the few names that are known here are skipped, and so are
+ * comments, lines that are too long and numbers that are none. Names are those of vLLM, SGLang,
+ * llama.cpp, TGI, TensorRT-LLM, and TensorRT-LLM in Triton. */
+#ifndef SLO_WIRE_ENGINE_TEXT_H
+#define SLO_WIRE_ENGINE_TEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "slo.h"
+
+/* Of one line; a longer one is skipped. */
+#define ENGINE_LINE_MAX 4096
+
+#define ENGINE_MAKE_LIST(X)       \
+	X(UNKNOWN, "unknown")     \
+	X(VLLM, "vllm")           \
+	X(SGLANG, "sglang")       \
+	X(LLAMA_CPP, "llama.cpp") \
+	X(TGI, "tgi")             \
+	X(TENSORRT_LLM, "tensorrt-llm")
+
+enum engine_make {
+#define ENGINE_MAKE_MEMBER(name, text) ENGINE_MAKE_##name,
+	ENGINE_MAKE_LIST(ENGINE_MAKE_MEMBER)
+#undef ENGINE_MAKE_MEMBER
+	    ENGINE_MAKES, /* how many there are */
+};
+
+const char *engine_make_name(enum engine_make m);
+
+enum engine_fact {
+	ENGINE_RUNNING, /* requests in the batch */
+	ENGINE_WAITING, /* requests that wait inside the engine */
+	ENGINE_STARVED, /* those of them that wait for room */
+	ENGINE_KV_USED, /* share of the KV cache, 0 to 1 */
+	ENGINE_KV_SIZE, /* tokens that the KV cache holds */
+	ENGINE_PROMPTS, /* prompt tokens since the engine started, cached ones too */
+	ENGINE_OUTPUTS, /* output tokens since then */
+	/* Factors of ENGINE_KV_SIZE where they come apart. */
+	ENGINE_KV_BLOCKS,
+	ENGINE_KV_BLOCK_SIZE,
+	ENGINE_FACTS, /* how many there are */
+};
+
+struct engine_facts {
+	enum engine_make make; /* by the first known name */
+	double value[ENGINE_FACTS];
+	uint16_t known; /* a bit for each */
+};
+
+static inline bool engine_knows(const struct engine_facts *f, enum engine_fact fact)
+{
+	return f->known >> fact & 1;
+}
+
+struct engine_text {
+	struct engine_facts facts;
+	bool skips; /* the rest of a line that is too long */
+	size_t len;
+	char line[ENGINE_LINE_MAX + 1];
+};
+
+void engine_text_init(struct engine_text *t);
+void engine_text_take(struct engine_text *t, struct slice bytes);
+/* The page is over: its facts are whole. Values are finite and not negative; a size of the cache
+ * is above 0, and a share of it at most 1. */
+const struct engine_facts *engine_text_end(struct engine_text *t);
+
+#endif

@@ -1,0 +1,86 @@
+"""What the agent learns from the pages of metrics of LLM engines, with real HAProxy, which tells where
+they are."""
+import asyncio
+import json
+import pathlib
+import signal
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+from heal_lab import SPREAD  # noqa: E402
+from lab import Lab, failed  # noqa: E402
+from rawclient import ask, request  # noqa: E402
+from stack import MODEL, get, wait_for  # noqa: E402
+
+METRICS = {"metrics": "http://{address}:{port}/metrics", "poll": "100ms"}
+
+
+class EngineMetrics(unittest.TestCase):
+    def start(self, engines=METRICS, change=None, **kw):
+        def config(conf):
+            conf["engines"] = engines
+            conf["haproxy"]["poll"] = "100ms"
+            conf["haproxy"]["grace"] = "1s"
+            if change:
+                change(conf)
+
+        self.lab = Lab(config=config, runtime_api=True, **kw)
+        self.addCleanup(lambda: self.lab.__exit__(AssertionError if failed(self) else None))
+        self.lab.start()
+        return self.lab
+
+    def servers(self):
+        return self.lab.state()["models"][MODEL]["servers"]
+
+    def engine(self, name):
+        return self.servers()[name]["engine"]
+
+    def demo(self, name):
+        return json.loads(get(f"http://127.0.0.1:{self.lab.server_port[name]}/stats"))
+
+    def test_the_size_of_the_cache_comes_from_the_engine(self):
+        lab = self.start()
+        wait_for(lambda: all(s["engine"] and s["engine"]["kv_tokens"] for s in self.servers().values()),
+                 "all engines told their cache")
+        for name in lab.fleet:
+            limit = self.demo(name)["kv_limit"] // 16 * 16
+            engine = self.engine(name)
+            self.assertEqual(("vllm", limit, True, ""), (engine["make"], engine["kv_tokens"],
+                                                         engine["answers"], engine["error"]))
+            self.assertLess(engine["age_seconds"], 30)
+        learned = lab.state()["models"][MODEL]["learned"]
+        for gpu in set(lab.fleet.values()):
+            rates = learned[gpu]["rates"]
+            name = next(n for n, g in lab.fleet.items() if g == gpu)
+            self.assertEqual((self.demo(name)["kv_limit"] // 16 * 16, "engine"),
+                             (rates["kv_tokens"], rates["kv_tokens_from"]))
+
+    def test_an_engine_that_is_away_is_told_once_and_loses_nothing(self):
+        lab = self.start({"servers": {f"{MODEL}/a10-1": "http://127.0.0.1:1/metrics",
+                                      f"{MODEL}/l20-1": "http://127.0.0.1:1/metrics"}, "poll": "100ms"})
+        wait_for(lambda: self.engine("a10-1") and self.engine("a10-1")["failures"] > 5, "questions")
+        engine = self.engine("a10-1")
+        self.assertEqual((False, None, None), (engine["answers"], engine["age_seconds"], engine["kv_tokens"]))
+        self.assertIsNone(self.engine("l20-2"))
+        self.assertEqual(1, lab.agent.text().count(f"engine of {MODEL}/a10-1 tells no metrics: "))
+        self.assertEqual(0, lab.counter("engine_pages_total", server="a10-1", result="read"))
+        answer = asyncio.run(ask(lab.port, request("w1", headers=SPREAD)))
+        self.assertEqual((True, "route"), (answer.good, answer.verdict))
+
+    def test_a_reload_without_the_section_asks_nobody(self):
+        lab = self.start()
+        wait_for(lambda: self.engine("a10-1") and self.engine("a10-1")["pages"], "a page")
+        self.assertGreater(lab.counter("engine_kv_tokens", server="a10-1"), 0)
+        del lab.config["engines"]
+        lab.config_file.write_text(json.dumps(lab.config))
+        lab.agent.send(signal.SIGHUP)
+        lab.logged("is in force")
+        self.assertIsNone(self.engine("a10-1"))
+        rates = lab.state()["models"][MODEL]["learned"]["a10"]["rates"]
+        self.assertEqual("found", rates["kv_tokens_from"])
+
+
+if __name__ == "__main__":
+    unittest.main()
