@@ -15,6 +15,12 @@ typedef int64_t slo_nsec;
 #define SLO_NSEC_PER_MSEC INT64_C(1000000)
 #define SLO_NEVER         INT64_MAX
 
+/* t + span, where either may be "never". */
+static inline slo_nsec slo_after(slo_nsec t, slo_nsec span)
+{
+	return span == SLO_NEVER || t > SLO_NEVER - span ? SLO_NEVER : t + span;
+}
+
 /* What the caller has to do next. Results behind pointers are written only on SLO_OK. */
 typedef enum slo_err {
 	SLO_OK = 0,

@@ -55,7 +55,8 @@ enum slo_event_kind {
 };
 #define SLO_EVENT_KINDS 32
 
-#define SLO_EVENT_OPTIONS 10
+#define SLO_EVENT_OPTIONS     11
+#define SLO_EVENT_OPTIONS_MIN 10 /* of older recordings; what they lack is 0 */
 
 /* How a request's end was known. */
 #define SLO_END_LINE      0 /* its stream broke off, or nothing was learned from it */

@@ -1,5 +1,8 @@
 #include "conf/config_routing.h"
 
+#include <jansson.h>
+#include <string.h>
+
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define DAY      (86400 * SLO_NSEC_PER_SEC)
 
@@ -95,14 +98,34 @@ static void read_choices(struct reader *r, const struct node *n, struct config_r
 		to->cold = (enum slo_cold)v;
 }
 
+/* "auto" in the place of a time, and what goes with it. */
+static bool read_auto(struct reader *r, const struct node *section, struct config_routing *out)
+{
+	struct node n = node_member(section, "queue_timeout");
+	struct node most = node_member(section, "queue_timeout_max");
+	bool is_auto = json_is_string(n.value) && strcmp(json_string_value(n.value), "auto") == 0;
+
+	if (is_auto) {
+		out->queue_timeout = SCHED_HOLD_LEAST;
+		out->queue_timeout_most = SCHED_HOLD_MOST;
+	} else if (most.value) {
+		reader_fail(r, &most, JSONPOS_KEY, "is only for a queue_timeout that is \"auto\"");
+	}
+	return is_auto;
+}
+
 void config_routing_read(struct reader *r, const struct node *root, struct config_routing *out)
 {
 #define ROUTING(type, name, min, max)                                        \
 	{                                                                    \
 #name, type, offsetof(struct config_routing, name), min, max \
 	}
-	static const struct cfg_field fields[] = {
-		ROUTING(CFG_TIME, queue_timeout, SLO_NSEC_PER_MSEC, DAY),
+	struct node n = node_member(root, "routing");
+	bool is_auto = json_is_object(n.value) && read_auto(r, &n, out);
+	const struct cfg_field fields[] = {
+		ROUTING(is_auto ? CFG_ELSEWHERE : CFG_TIME, queue_timeout, SLO_NSEC_PER_MSEC, DAY),
+		{ "queue_timeout_max", CFG_TIME,
+		  offsetof(struct config_routing, queue_timeout_most), SCHED_HOLD_LEAST, DAY },
 		ROUTING(CFG_TIME, drain_timeout, 0, DAY),
 		ROUTING(CFG_COUNT, queue_limit, 0, 10000000),
 		ROUTING(CFG_U64, seed, 0, INT64_MAX),
@@ -117,7 +140,6 @@ void config_routing_read(struct reader *r, const struct node *root, struct confi
 		{ .name = "limits" },
 	};
 #undef ROUTING
-	struct node n = node_member(root, "routing");
 
 	cfg_section(r, &n, fields, COUNT(fields), out);
 	config_routing_strategy(r, &n, &out->strategy);

@@ -10,15 +10,20 @@
 /* An idle server takes anything. */
 #define ROOM_ANY  (UINT64_MAX - 1)
 
-static int compare_waiting(struct request *x, struct request *y)
+static int compare_arrival(const struct request *x, const struct request *y)
 {
-	if (x->start != y->start)
-		return x->start < y->start ? -1 : 1;
 	if (x->created != y->created)
 		return x->created < y->created ? -1 : 1;
 	if (x->seq != y->seq)
 		return x->seq < y->seq ? -1 : 1;
 	return 0;
+}
+
+static int compare_waiting(struct request *x, struct request *y)
+{
+	if (x->due != y->due)
+		return x->due < y->due ? -1 : 1;
+	return compare_arrival(x, y);
 }
 
 /* As in fleet.c: libbsd's RB_GENERATE_STATIC needs a macro that glibc's headers clash with. */
@@ -31,6 +36,8 @@ void queue_init(struct queue *q, struct pool *pool, enum slo_late late)
 	q->pool = pool;
 	q->late = late;
 	q->looked = INT64_MIN;
+	q->hold = (struct queue_hold){ SLO_NEVER, SLO_NEVER };
+	moments_init(&q->expiry, offsetof(struct request, expiry));
 	LIST_INIT(&q->spare);
 }
 
@@ -56,7 +63,7 @@ void queue_fini(struct queue *q)
 	free(q->head);
 	free(q->slot);
 	free(q->untested);
-	free(q->expiry);
+	moments_fini(&q->expiry);
 }
 
 static size_t size_class(int64_t tokens)
@@ -66,7 +73,9 @@ static size_t size_class(int64_t tokens)
 
 int queue_compare(const struct bucket *a, const struct bucket *b)
 {
-	return compare_waiting(a->first, b->first);
+	if (a->start != b->start)
+		return a->start < b->start ? -1 : 1;
+	return compare_arrival(a->first, b->first);
 }
 
 static bool stands_before(const struct head *h, const struct bucket *b)
@@ -147,53 +156,6 @@ static void head_leave(struct queue *q, struct bucket *b)
 	close_gap(q, at);
 }
 
-/* expiry */
-
-static void expiry_put(struct queue *q, size_t i, struct expiry e)
-{
-	q->expiry[i] = e;
-	e.request->expiry = (uint32_t)i;
-}
-
-/* Puts e where the heap is right again, from the gap at i on. */
-static void expiry_settle(struct queue *q, size_t i, struct expiry e)
-{
-	while (i > 0 && e.at < q->expiry[(i - 1) / 2].at) {
-		expiry_put(q, i, q->expiry[(i - 1) / 2]);
-		i = (i - 1) / 2;
-	}
-	for (;;) {
-		size_t child = 2 * i + 1;
-
-		if (child + 1 < q->expiring && q->expiry[child + 1].at < q->expiry[child].at)
-			child++;
-		if (child >= q->expiring || e.at <= q->expiry[child].at)
-			break;
-		expiry_put(q, i, q->expiry[child]);
-		i = child;
-	}
-	expiry_put(q, i, e);
-}
-
-static void expiry_drop(struct queue *q, struct request *r)
-{
-	size_t i = r->expiry;
-
-	if (i == UINT32_MAX)
-		return;
-	r->expiry = UINT32_MAX;
-	q->expiring--;
-	if (i < q->expiring)
-		expiry_settle(q, i, q->expiry[q->expiring]);
-}
-
-/* There is room: queue_push() made it. */
-static void expiry_add(struct queue *q, struct request *r, slo_nsec at)
-{
-	q->expiring++;
-	expiry_settle(q, q->expiring - 1, (struct expiry){ at, r });
-}
-
 static bool grow_array(void **array, size_t cap, size_t size)
 {
 	void *grown = reallocarray(*array, cap, size);
@@ -221,18 +183,6 @@ static bool reserve_heads(struct queue *q, size_t heads)
 			return false;
 	}
 	q->cap = cap;
-	return true;
-}
-
-static bool reserve_expiry(struct queue *q, size_t count)
-{
-	size_t cap = q->expiry_cap ? 2 * q->expiry_cap : 16;
-
-	if (count <= q->expiry_cap)
-		return true;
-	if (!grow_array((void **)&q->expiry, cap, sizeof(q->expiry[0])))
-		return false;
-	q->expiry_cap = cap;
 	return true;
 }
 
@@ -284,7 +234,7 @@ static bool reserve(struct queue *q, size_t at)
 {
 	struct size *z;
 
-	if (!reserve_expiry(q, q->length + 1))
+	if (moments_reserve(&q->expiry, q->length + 1) != SLO_OK)
 		return false;
 	if (q->size[at] || !LIST_EMPTY(&q->spare))
 		return true;
@@ -320,6 +270,29 @@ static void size_left(struct queue *q, struct size *z)
 	LIST_INSERT_HEAD(&q->spare, z, spare);
 }
 
+/* How long r may be held: as long as it can be in time, within the bounds of the rule. */
+static slo_nsec held_until(const struct queue_hold *hold, const struct request *r, slo_nsec start)
+{
+	slo_nsec least = slo_after(r->arrived, hold->least), most;
+
+	if (start <= least || hold->most <= hold->least)
+		return least;
+	most = slo_after(r->arrived, hold->most);
+	return start < most ? start : most;
+}
+
+/* Its moment among those of all queues, if they are not in order of arrival anyway. */
+static void set_hold(struct queue *q, struct request *r, slo_nsec until)
+{
+	bool placed = r->hold != MOMENTS_NONE;
+
+	if (placed && (until != r->until || !queue_hold_varies(&q->hold)))
+		moments_drop(q->holds, r);
+	r->until = until;
+	if (r->hold == MOMENTS_NONE && queue_hold_varies(&q->hold))
+		moments_add(q->holds, r, until);
+}
+
 /* Gives r, whose size is size[at], its place by what is known at q->looked. */
 static void enter(struct queue *q, struct request *r, size_t at)
 {
@@ -332,10 +305,12 @@ static void enter(struct queue *q, struct request *r, size_t at)
 
 	z->count++;
 	r->start = options == 0 ? INT64_MIN : level == 0 && serve ? SLO_NEVER : option[0].start;
+	set_hold(q, r, held_until(&q->hold, r, options > 0 ? option[0].start : INT64_MIN));
+	r->due = options == 0 || r->start == SLO_NEVER || r->start < r->until ? r->start : r->until;
 	r->bucket = b;
-	r->expiry = UINT32_MAX;
+	r->expiry = MOMENTS_NONE;
 	if (level > 0)
-		expiry_add(q, r, option[level - 1].start);
+		moments_add(&q->expiry, r, option[level - 1].start);
 	leads = !b->first || compare_waiting(r, b->first) < 0;
 	if (leads && b->first)
 		head_leave(q, b);
@@ -353,7 +328,7 @@ static void leave(struct queue *q, struct request *r)
 	struct bucket *b = r->bucket;
 	bool head = b->first == r;
 
-	expiry_drop(q, r);
+	moments_drop(&q->expiry, r);
 	if (head) {
 		head_leave(q, b);
 		b->first = RB_NEXT(waiting, &b->waiting, r);
@@ -384,7 +359,7 @@ static struct request *take_all(struct queue *q)
 	for (r = chain; r; r = RB_LEFT(r, place))
 		size_left(q, r->bucket->size);
 	q->heads = 0;
-	q->expiring = 0;
+	q->expiry.count = 0;
 	return chain;
 }
 
@@ -406,8 +381,8 @@ void queue_look(struct queue *q, slo_nsec now)
 		q->looked = now;
 	if (q->stale)
 		rank_again(q);
-	while (q->expiring > 0 && q->expiry[0].at < q->looked) {
-		struct request *r = q->expiry[0].request;
+	for (const struct moment *m; (m = moments_first(&q->expiry)) && m->at < q->looked;) {
+		struct request *r = m->request;
 		size_t at = r->bucket->size->at;
 
 		leave(q, r);
@@ -422,6 +397,7 @@ slo_err queue_push(struct queue *q, slo_nsec now, struct request *r)
 	if (!reserve(q, at))
 		return SLO_ENOMEM;
 	queue_look(q, now); /* whether r is a head counts at once */
+	r->hold = MOMENTS_NONE;
 	enter(q, r, at);
 	q->length++;
 	q->pool->waiting = true;
@@ -431,6 +407,8 @@ slo_err queue_push(struct queue *q, slo_nsec now, struct request *r)
 void queue_remove(struct queue *q, struct request *r)
 {
 	leave(q, r);
+	if (r->hold != MOMENTS_NONE)
+		moments_drop(q->holds, r);
 	r->bucket = NULL;
 	q->length--;
 	q->pool->waiting = q->length > 0;
@@ -444,6 +422,13 @@ void queue_refresh(struct queue *q)
 void queue_set_late(struct queue *q, enum slo_late late)
 {
 	q->late = late;
+	queue_refresh(q);
+}
+
+void queue_set_hold(struct queue *q, const struct queue_hold *hold, struct moments *holds)
+{
+	q->hold = *hold;
+	q->holds = holds;
 	queue_refresh(q);
 }
 
@@ -552,7 +537,7 @@ static size_t check_bucket(const struct queue *q, const struct bucket *b, size_t
 		assert(r->state == REQUEST_QUEUED && r->bucket == b);
 		assert(before ? compare_waiting((struct request *)before, r) < 0 : r == b->first);
 		assert(q->stale || level == (q->late == SLO_LATE_SERVE ? now : 0));
-		assert(q->stale || (r->expiry == UINT32_MAX) == (now == 0));
+		assert(q->stale || (r->expiry == MOMENTS_NONE) == (now == 0));
 		before = r;
 		n++;
 	}
@@ -580,9 +565,6 @@ void queue_check(const struct queue *q)
 	}
 	for (size_t i = 1; i < q->heads; i++)
 		assert(stands_before(&q->head[i - 1], q->head[i].bucket));
-	for (size_t i = 0; i < q->expiring; i++) {
-		assert(q->expiry[i].request->expiry == i);
-		assert(q->expiry[(i > 0 ? i - 1 : 0) / 2].at <= q->expiry[i].at);
-	}
+	moments_check(&q->expiry);
 	assert(length == q->length && heads == q->heads);
 }

@@ -87,6 +87,7 @@ struct sched *sched_new(const struct sched_conf *conf)
 		return NULL;
 	}
 	requests_init(&s->requests);
+	moments_init(&s->holds, offsetof(struct request, hold));
 	TAILQ_INIT(&s->models);
 	TAILQ_INIT(&s->dirty);
 	LIST_INIT(&s->servers);
@@ -101,6 +102,7 @@ void sched_free(struct sched *s)
 	if (!s)
 		return;
 	requests_fini(&s->requests);
+	moments_fini(&s->holds);
 	past_fini(&s->past);
 	foreign_fini(&s->foreign);
 	HASH_CLEAR(hh, s->model_by_name);
@@ -113,23 +115,6 @@ void sched_free(struct sched *s)
 		fleet_server_free(server);
 	}
 	free(s);
-}
-
-void sched_configure(struct sched *s, const struct sched_conf *conf)
-{
-	enum slo_late late = s->conf.late;
-	uint64_t seed = s->conf.seed, hash_key = s->conf.hash_key;
-	struct sched_model *m;
-
-	s->conf = *conf;
-	s->conf.seed = seed;
-	s->conf.hash_key = hash_key;
-	for (m = late == conf->late ? NULL : TAILQ_FIRST(&s->models); m; m = TAILQ_NEXT(m, link)) {
-		queue_set_late(&m->queue, conf->late);
-		sched_mark_dirty(s, m);
-	}
-	if (tapped(s))
-		tap_config(s);
 }
 
 void sched_mark_dirty(struct sched *s, struct sched_model *m)
@@ -157,12 +142,6 @@ void sched_over(struct sched *s, slo_nsec now, struct request *r)
 	requests_over(&s->requests, r);
 }
 
-/* now + span, where either may be "never". */
-static slo_nsec later(slo_nsec now, slo_nsec span)
-{
-	return span == SLO_NEVER || now > SLO_NEVER - span ? SLO_NEVER : now + span;
-}
-
 static struct request *oldest(const struct sched *s, enum request_state state)
 {
 	return TAILQ_FIRST(&s->requests.list[state]);
@@ -170,8 +149,9 @@ static struct request *oldest(const struct sched *s, enum request_state state)
 
 static void forget_old(struct sched *s, slo_nsec now)
 {
-	while (s->past.count > 0 && (s->past.count > s->conf.remember_limit ||
-	                             later(past_oldest(&s->past), s->conf.remember_ended) <= now))
+	while (s->past.count > 0 &&
+	       (s->past.count > s->conf.remember_limit ||
+	        slo_after(past_oldest(&s->past), s->conf.remember_ended) <= now))
 		past_forget_oldest(&s->past);
 }
 
@@ -179,7 +159,8 @@ static void expire_leases(struct sched *s, slo_nsec now)
 {
 	struct request *r;
 
-	while ((r = oldest(s, REQUEST_DISPATCHED)) && later(r->since, s->conf.lease_max_age) <= now)
+	while ((r = oldest(s, REQUEST_DISPATCHED)) &&
+	       slo_after(r->since, s->conf.lease_max_age) <= now)
 		sched_lease_expire(s, now, r, FLEET_REPAIR_MAX_AGE);
 }
 
@@ -238,8 +219,10 @@ static void fill(struct sched *s, slo_nsec now, struct request *r, const struct 
 static slo_err enqueue(struct sched *s, slo_nsec now, struct request *r)
 {
 	struct sched_model *m = r->model;
-	slo_err err = queue_push(&m->queue, now, r);
+	slo_err err = moments_reserve(&s->holds, s->requests.count[REQUEST_QUEUED] + 1);
 
+	if (err == SLO_OK)
+		err = queue_push(&m->queue, now, r);
 	if (err != SLO_OK)
 		return err;
 	requests_move(&s->requests, r, REQUEST_QUEUED, now);
@@ -303,9 +286,10 @@ bool sched_queue_full(const struct sched *s, const struct request *r)
 
 static bool step_timeout(struct sched *s, slo_nsec now, struct sched_action *out)
 {
-	struct request *r = oldest(s, REQUEST_QUEUED);
+	slo_nsec until;
+	struct request *r = sched_first_held(s, now, &until);
 
-	if (!r || later(r->arrived, s->conf.queue_timeout) > now)
+	if (!r || until > now)
 		return false;
 	decide_timeout(s, now, r, out);
 	return true;
@@ -399,16 +383,16 @@ bool sched_step(struct sched *s, slo_nsec now, struct sched_action *out)
 slo_nsec sched_next_wakeup(const struct sched *s)
 {
 	const struct request *r;
-	slo_nsec wakeup = SLO_NEVER, t;
+	slo_nsec wakeup, t;
 
-	if ((r = oldest(s, REQUEST_QUEUED)))
-		wakeup = later(r->arrived, s->conf.queue_timeout);
+	sched_hold_end(s, &wakeup);
 	if ((r = oldest(s, REQUEST_DISPATCHED))) {
-		t = later(r->since, s->conf.lease_max_age);
+		t = slo_after(r->since, s->conf.lease_max_age);
 		wakeup = t < wakeup ? t : wakeup;
 	}
 	if (s->past.count > 0) {
-		t = later(later(past_oldest(&s->past), s->conf.remember_ended), FORGET_SLACK);
+		t = slo_after(slo_after(past_oldest(&s->past), s->conf.remember_ended),
+		              FORGET_SLACK);
 		wakeup = t < wakeup ? t : wakeup;
 	}
 	return wakeup;

@@ -20,6 +20,7 @@ struct sched_model *sched_model_add(struct sched *s, const char *name, enum slo_
 		goto err1;
 	estimator_init(&m->estimator);
 	queue_init(&m->queue, &m->pool, s->conf.late);
+	sched_configure_queue(s, m);
 	m->strategy = strategy;
 	HASH_ADD_KEYPTR_BYHASHVALUE(hh, s->model_by_name, m->pool.name, len,
 	                            (unsigned)sched_hash(s, name, len), m);

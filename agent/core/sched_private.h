@@ -22,6 +22,7 @@ struct sched {
 	struct rng rng;     /* of strategies */
 	struct rng guesses; /* of predictors: what was guessed can be told, and draws stay */
 	struct requests requests;
+	struct moments holds; /* of all who wait, if they are not held equally long */
 	struct past past;
 	struct sched_models models;
 	struct sched_model *model_by_name;
@@ -54,6 +55,18 @@ static inline uint64_t sched_hash(const struct sched *s, const char *id, size_t 
 }
 
 void sched_model_free(struct sched_model *m);
+/* How long its requests are held, and what becomes of late ones. */
+void sched_configure_queue(struct sched *s, struct sched_model *m);
+/* Whoever is to be given up first, of equals the one that came first, and when. NULL, SLO_NEVER:
+ * none waits. */
+struct request *sched_first_held(struct sched *s, slo_nsec now, slo_nsec *until);
+/* The same as of the last step. */
+struct request *sched_hold_end(const struct sched *s, slo_nsec *until);
+static inline bool sched_hold_varies(const struct sched *s)
+{
+	return s->conf.queue_timeout_most > s->conf.queue_timeout;
+}
+
 void sched_mark_dirty(struct sched *s, struct sched_model *m);
 /* Takes r out of its queue, if it waits in one; its caller then moves it on. */
 void sched_leave_queue(struct sched *s, struct request *r);

@@ -26,6 +26,7 @@ static struct slo_event config_event(const struct sched_conf *c, option_list opt
 	options[7] = c->lease_max_age;
 	options[8] = c->remember_ended;
 	options[9] = c->remember_limit < INT64_MAX ? (int64_t)c->remember_limit : INT64_MAX;
+	options[10] = c->queue_timeout_most;
 	return (struct slo_event){ .kind = SLO_EVENT_CONFIG,
 		                   .list = options,
 		                   .list_n = SLO_EVENT_OPTIONS };

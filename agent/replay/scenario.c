@@ -166,6 +166,21 @@ static enum slo_late late_of(enum scenario_late late)
 	return SLO_LATE_SERVE;
 }
 
+/* With "auto", queue_timeout_s may say another least time than the daemon's. */
+static void set_queue_timeout(struct sched_conf *conf, const struct scenario_config *c)
+{
+	if (c->queue_timeout_auto) {
+		conf->queue_timeout = SCHED_HOLD_LEAST;
+		conf->queue_timeout_most = SCHED_HOLD_MOST;
+	} else if (c->queue_timeout >= 0) {
+		conf->queue_timeout_most = 0;
+	}
+	if (c->queue_timeout >= 0)
+		conf->queue_timeout = c->queue_timeout;
+	if (c->queue_timeout_max >= 0)
+		conf->queue_timeout_most = c->queue_timeout_max;
+}
+
 static bool configure(struct replay *r, const struct scenario_config *c)
 {
 	struct sched_conf *conf = &r->conf;
@@ -184,8 +199,7 @@ static bool configure(struct replay *r, const struct scenario_config *c)
 		                                                   : SLO_STRATEGY_LEAST_REQUEST;
 	if (c->queue_limit >= 0)
 		conf->queue_limit = (size_t)c->queue_limit;
-	if (c->queue_timeout >= 0)
-		conf->queue_timeout = c->queue_timeout;
+	set_queue_timeout(conf, c);
 	if (r->sched)
 		sched_configure(r->sched, conf);
 	return true;

@@ -104,7 +104,8 @@ struct config_export {
 struct config_routing {
 	enum slo_strategy strategy;               /* "slo" */
 	enum slo_strategy fallback;               /* "least-request" or "random" */
-	slo_nsec queue_timeout;                   /* 30s; 1ms to 1d */
+	slo_nsec queue_timeout;                   /* 30s; 1ms to 1d; SCHED_HOLD_LEAST if "auto" */
+	slo_nsec queue_timeout_most;              /* 0; if "auto": "queue_timeout_max", 30s to 1d */
 	slo_nsec drain_timeout;                   /* 30s; 0 to 1d */
 	size_t queue_limit;                       /* 100000 requests of one model; 0 to 10000000 */
 	const struct config_model *default_model; /* of requests that name none; NULL: not set */

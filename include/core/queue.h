@@ -1,9 +1,11 @@
 /* queue.h - the requests of one model that wait for room.
  *
  * A bucket holds requests of about the same size: round(log2) of output and of input tokens,
- * 0 tokens apart. Inside it they stand by their latest start, then created, then arrival. Only the
- * first of each bucket, the head, is considered; one that cannot be placed holds up its own bucket
- * and no other.
+ * 0 tokens apart. Inside it they stand by the moment at which they are due, their latest start or
+ * the end of their hold, whichever comes first; then created, then arrival. By the start alone the
+ * longest of a size, which may start last, would wait until they are given up. Only the first of
+ * each bucket, the head, is considered; one that cannot be placed holds up its own bucket and no
+ * other.
  *
  * With `serve`, each size has a bucket for each number of deployments in which a request can still
  * be in time, its level:
@@ -36,6 +38,7 @@
 #ifndef SLO_CORE_QUEUE_H
 #define SLO_CORE_QUEUE_H
 
+#include "core/moments.h"
 #include "core/rank.h"
 
 #define QUEUE_SIZES   33                                  /* 0 tokens, then 2^0 .. 2^31 */
@@ -66,10 +69,17 @@ struct size {
 };
 LIST_HEAD(sizes, size);
 
-struct expiry {
-	slo_nsec at; /* after that the request has one option less */
-	struct request *request;
+/* How long a request may be held: as long as it can still be in time, but at least `least` and at
+ * most `most`. With most <= least it is `least` for all. SLO_NEVER: no limit. */
+struct queue_hold {
+	slo_nsec least, most;
 };
+
+/* Whether requests are not to be given up in order of arrival. */
+static inline bool queue_hold_varies(const struct queue_hold *h)
+{
+	return h->most > h->least;
+}
 
 struct head {
 	slo_nsec start; /* the bucket's, here so that a search stays in this array */
@@ -88,16 +98,20 @@ struct queue {
 	uint8_t *untested;                   /* [cap], beside head */
 	slo_load *need[SLO_DEPLOYMENTS_MAX]; /* [cap] each, by slot */
 	size_t heads, cap;
-	struct expiry *expiry; /* [expiry_cap], a heap of `expiring`; requests know their index */
-	size_t expiring, expiry_cap;
-	slo_nsec looked; /* when it was looked at last */
-	bool stale;      /* every request is to be ranked anew before the next candidate */
+	struct moments expiry; /* after which a request has one option less */
+	struct queue_hold hold;
+	struct moments *holds; /* of all queues, until when requests are held, if that varies */
+	slo_nsec looked;       /* when it was looked at last */
+	bool stale;            /* every request is to be ranked anew before the next candidate */
 };
 
 void queue_init(struct queue *q, struct pool *pool, enum slo_late late);
 void queue_fini(struct queue *q); /* its requests are somebody else's */
 /* What becomes of late requests from now on; they are ranked and tried again. */
 void queue_set_late(struct queue *q, enum slo_late late);
+/* How long they are held from now on; the same. holds: with room for all who wait; NULL is accepted
+ * of a rule that does not vary. */
+void queue_set_hold(struct queue *q, const struct queue_hold *hold, struct moments *holds);
 
 /* The model has one more deployment than before. */
 MUSTCHECK slo_err queue_deployment_added(struct queue *q);

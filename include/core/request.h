@@ -49,9 +49,12 @@ struct request {
 		struct {                         /* while QUEUED */
 			RB_ENTRY(request) place; /* in the bucket's order */
 			struct bucket *bucket;
-			slo_nsec start;  /* its first key there, see queue.h */
+			slo_nsec start;  /* the latest one, see queue.h */
+			slo_nsec until;  /* that it is held, at most */
+			slo_nsec due;    /* the earlier of both: its first key there */
 			uint32_t round;  /* of decisions, when it came */
-			uint32_t expiry; /* its index there; UINT32_MAX: it is not there */
+			uint32_t expiry; /* its place there, and */
+			uint32_t hold;   /* that among holds; MOMENTS_NONE: it is not there */
 		};
 		struct {                  /* since DISPATCHED */
 			struct goal goal; /* what it was placed by; GOAL_NONE without a target */

@@ -56,14 +56,20 @@ struct sched_conf {
 	enum slo_infeasible infeasible;
 	enum slo_predict predict;
 	enum slo_cold cold;
-	size_t queue_limit;      /* waiting requests of one model */
-	slo_nsec queue_timeout;  /* SLO_NEVER: none */
+	size_t queue_limit;     /* waiting requests of one model */
+	slo_nsec queue_timeout; /* SLO_NEVER: none */
+	/* If it is longer: one that can be in time later than that is held until it cannot be, or
+	 * for so long. */
+	slo_nsec queue_timeout_most;
 	slo_nsec lease_max_age;  /* a dispatched request is given up then; SLO_NEVER: never */
 	slo_nsec remember_ended; /* how long an id is known after its end */
 	size_t remember_limit;   /* ids known after their end, at most */
 	uint64_t seed;
 	uint64_t hash_key; /* of ids, see id_hash(); a random one for each process */
 };
+
+#define SCHED_HOLD_LEAST (30 * SLO_NSEC_PER_SEC) /* with `queue_timeout: auto` */
+#define SCHED_HOLD_MOST  (60 * SLO_NSEC_PER_SEC)
 
 /* The defaults of the configuration file, seed and hash key 0. */
 struct sched_conf sched_conf_default(void);

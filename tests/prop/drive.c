@@ -47,6 +47,7 @@ static struct sched_conf core_conf(const struct naive_conf *conf, uint64_t seed)
 	c.infeasible = conf->infeasible_fallback ? SLO_INFEASIBLE_FALLBACK : SLO_INFEASIBLE_REJECT;
 	c.queue_limit = conf->queue_limit;
 	c.queue_timeout = conf->queue_timeout;
+	c.queue_timeout_most = conf->hold_most;
 	c.lease_max_age = conf->lease;
 	c.remember_ended = conf->remember;
 	c.remember_limit = conf->remember_limit;

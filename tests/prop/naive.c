@@ -232,6 +232,24 @@ static int size_class(int64_t t)
 	return k;
 }
 
+/* When a waiting request is given up: as soon as it cannot be in time any more, but not before
+ * queue_timeout and not after hold_most. */
+static slo_nsec held_until(const struct naive *n, uint32_t id)
+{
+	const struct request *r = &n->request[id];
+	struct option option[NAIVE_DEPLOYMENTS];
+	slo_nsec least = n->conf.queue_timeout, most = n->conf.hold_most, until = SLO_NEVER;
+
+	if (least != SLO_NEVER)
+		until = r->arrived + least;
+	if (most > least && options_of(n, r, option) > 0 && option[0].start > until) {
+		until = option[0].start;
+		if (most != SLO_NEVER && r->arrived + most < until)
+			until = r->arrived + most;
+	}
+	return until;
+}
+
 /* What a request's place depends on. */
 struct place {
 	uint32_t id;
@@ -240,6 +258,7 @@ struct place {
 	unsigned level;    /* of them in time, if that counts: sizes are told apart by it */
 	bool late;         /* listed, but none in time: one of the last */
 	slo_nsec start;    /* of the first option */
+	slo_nsec due;      /* that, or when it is given up if that is sooner */
 };
 
 static struct place place_of(const struct naive *n, slo_nsec now, uint32_t id)
@@ -255,20 +274,24 @@ static struct place place_of(const struct naive *n, slo_nsec now, uint32_t id)
 	p.start = p.listed ? option[0].start : 0;
 	for (size_t i = 0; i < options && may_go_late(n); i++)
 		p.level += option[i].start >= now;
+	p.due = held_until(n, id) < p.start ? held_until(n, id) : p.start;
 	p.late = p.listed && p.level == 0 && may_go_late(n);
 	return p;
 }
 
-static bool goes_before(const struct naive *n, const struct place *a, const struct place *b)
+/* alike: of one size and level; else both are the first of theirs. */
+static bool goes_before(const struct naive *n, const struct place *a, const struct place *b,
+                        bool alike)
 {
 	const struct request *ra = &n->request[a->id], *rb = &n->request[b->id];
+	slo_nsec ta = alike ? a->due : a->start, tb = alike ? b->due : b->start;
 
 	if (a->listed != b->listed)
 		return !a->listed;
 	if (a->late != b->late)
 		return !a->late;
-	if (a->listed && !a->late && a->start != b->start)
-		return a->start < b->start;
+	if (a->listed && !a->late && ta != tb)
+		return ta < tb;
 	if (ra->ask.created != rb->ask.created)
 		return ra->ask.created < rb->ask.created;
 	return ra->seq < rb->seq;
@@ -283,7 +306,7 @@ static bool is_head(const struct naive *n, slo_nsec now, const struct model *m, 
 		struct place other = place_of(n, now, m->queue[i]);
 
 		if (other.input == p.input && other.output == p.output && other.level == p.level &&
-		    m->queue[i] != id && goes_before(n, &other, &p))
+		    m->queue[i] != id && goes_before(n, &other, &p, true))
 			return false;
 	}
 	return true;
@@ -302,7 +325,7 @@ static size_t sorted_heads(const struct naive *n, slo_nsec now, struct place *ou
 
 			if (!is_head(n, now, m, m->queue[q]))
 				continue;
-			for (i = count++; i > 0 && goes_before(n, &p, &out[i - 1]); i--)
+			for (i = count++; i > 0 && goes_before(n, &p, &out[i - 1], false); i--)
 				out[i] = out[i - 1];
 			out[i] = p;
 		}
@@ -338,36 +361,40 @@ static slo_nsec earlier(slo_nsec first, slo_nsec since, slo_nsec span)
 	return span != SLO_NEVER && since + span < first ? since + span : first;
 }
 
-slo_nsec naive_wakeup(const struct naive *n)
-{
-	slo_nsec first = SLO_NEVER;
-
-	for (unsigned m = 0; m < NAIVE_MODELS; m++)
-		for (size_t i = 0; i < n->model[m].queued; i++)
-			first = earlier(first, n->request[n->model[m].queue[i]].arrived,
-			                n->conf.queue_timeout);
-	for (size_t i = 0; i < n->n_dispatched; i++)
-		first = earlier(first, n->request[n->dispatched[i]].placed, n->conf.lease);
-	return first;
-}
-
-/* The waiting request that came first and whose time is over at `now`. */
-static bool overdue(const struct naive *n, slo_nsec now, uint32_t *id)
+/* The waiting request that is given up before all others. */
+static bool first_given_up(const struct naive *n, uint32_t *id)
 {
 	bool found = false;
 
 	for (unsigned m = 0; m < NAIVE_MODELS; m++) {
 		for (size_t i = 0; i < n->model[m].queued; i++) {
 			uint32_t k = n->model[m].queue[i];
+			slo_nsec a = held_until(n, k), b = found ? held_until(n, *id) : 0;
 
-			if (now - n->request[k].arrived < n->conf.queue_timeout)
-				continue;
-			if (!found || n->request[k].seq < n->request[*id].seq)
+			if (!found || a < b || (a == b && n->request[k].seq < n->request[*id].seq))
 				*id = k;
 			found = true;
 		}
 	}
 	return found;
+}
+
+static bool overdue(const struct naive *n, slo_nsec now, uint32_t *id)
+{
+	return first_given_up(n, id) && held_until(n, *id) <= now;
+}
+
+slo_nsec naive_wakeup(const struct naive *n)
+{
+	uint32_t id;
+
+	slo_nsec first = SLO_NEVER;
+
+	if (first_given_up(n, &id))
+		first = held_until(n, id);
+	for (size_t i = 0; i < n->n_dispatched; i++)
+		first = earlier(first, n->request[n->dispatched[i]].placed, n->conf.lease);
+	return first;
 }
 
 void naive_release(struct naive *n, slo_nsec now, uint32_t id)
@@ -467,7 +494,9 @@ void naive_nothing(struct naive *n, slo_nsec t)
 void naive_configure(struct naive *n, slo_nsec t, const struct naive_conf *conf)
 {
 	for (unsigned m = 0; m < NAIVE_MODELS; m++)
-		n->concerned[m] |= n->conf.late != conf->late;
+		n->concerned[m] |= n->conf.late != conf->late ||
+		                   n->conf.queue_timeout != conf->queue_timeout ||
+		                   n->conf.hold_most != conf->hold_most;
 	n->conf = *conf;
 	naive_settle(n, t);
 }

@@ -60,6 +60,7 @@ struct naive_conf {
 	bool infeasible_fallback;
 	size_t queue_limit;
 	slo_nsec queue_timeout; /* SLO_NEVER: none */
+	slo_nsec hold_most;     /* if longer: whoever can be in time is held for up to so long */
 	slo_nsec lease;         /* a dispatched request is given up then; SLO_NEVER: never */
 	slo_nsec remember;      /* how long an id is known after its end */
 	size_t remember_limit;  /* ids known after their end */

@@ -163,6 +163,9 @@ void conf_build(struct naive_conf *conf, uint64_t seed)
 	conf->infeasible_fallback = chance(&rng, 40);
 	conf->queue_limit = limit[below(&rng, 10)];
 	conf->queue_timeout = timeout[below(&rng, 8)];
+	conf->hold_most = 0;
+	if (chance(&rng, 40))
+		conf->hold_most = timeout[below(&rng, 8)];
 	conf->remember = remember[below(&rng, 4)];
 	conf->remember_limit = remembered[below(&rng, 6)];
 	conf->lease = lease[below(&rng, 6)];

@@ -98,6 +98,12 @@ static void write_arrival(FILE *f, const struct op *op)
 	fputs("}\n", f);
 }
 
+/* What the format has no word for. */
+static slo_nsec at_most(slo_nsec t)
+{
+	return t == SLO_NEVER ? 1000000 * SLO_NSEC_PER_SEC : t;
+}
+
 static void write_config(FILE *f, const struct naive_conf *c, slo_nsec t)
 {
 	fputc('{', f);
@@ -106,8 +112,11 @@ static void write_config(FILE *f, const struct naive_conf *c, slo_nsec t)
 	        naive_strategy_name[c->fallback], naive_late_name[c->late],
 	        c->infeasible_fallback ? "fallback" : "reject");
 	fprintf(f, ",\"queue_limit\":%zu,", c->queue_limit);
-	seconds(f, "queue_timeout_s",
-	        c->queue_timeout == SLO_NEVER ? 1000000 * SLO_NSEC_PER_SEC : c->queue_timeout);
+	seconds(f, "queue_timeout_s", at_most(c->queue_timeout));
+	if (c->hold_most > c->queue_timeout) {
+		fputs(",\"queue_timeout\":\"auto\",", f);
+		seconds(f, "queue_timeout_max_s", at_most(c->hold_most));
+	}
 	fprintf(f, "}}\n{\"expect\":{\"lease_ms\":%lld}}\n",
 	        c->lease == SLO_NEVER ? -1 : (long long)(c->lease / MS));
 }

@@ -23,6 +23,7 @@ enum {
 	OPT_INFEASIBLE,
 	OPT_MAX_TOKENS,
 	OPT_QUEUE_TIMEOUT,
+	OPT_QUEUE_TIMEOUT_MAX,
 	OPT_ERROR,
 	OPT_MAXCONN,
 	OPT_RUNS,
@@ -90,7 +91,9 @@ static const struct argp_option option_list[] = {
 	{ "max-tokens", OPT_MAX_TOKENS, "N", 0, "limit that every request names (none)", 2 },
 	{ "late", OPT_LATE, "HOW", 0, "serve, hold or reject (serve)", 2 },
 	{ "infeasible", OPT_INFEASIBLE, "HOW", 0, "reject or fallback (reject)", 2 },
-	{ "queue-timeout", OPT_QUEUE_TIMEOUT, "S", 0, "0: none (30)", 2 },
+	{ "queue-timeout", OPT_QUEUE_TIMEOUT, "S|auto", 0,
+	  "0: none (30); auto: as long as it can be in time, at least 30", 2 },
+	{ "queue-timeout-max", OPT_QUEUE_TIMEOUT_MAX, "S", 0, "for auto (60)", 2 },
 	{ "input-error", OPT_ERROR, "SD", 0,
 	  "prompt tokens are estimated, wrong by this sd of the logarithm (0)", 2 },
 	{ "maxconn", OPT_MAXCONN, "N", 0, "requests on one server at once, for maxconn (16)", 2 },
@@ -190,8 +193,15 @@ static error_t parse_router(int key, char *arg, struct argp_state *state, struct
 		o->sim.max_output = (int64_t)option_number(state, arg, 1, 1e6);
 		return 0;
 	case OPT_QUEUE_TIMEOUT:
+		if (strcmp(arg, "auto") == 0) {
+			sched->queue_timeout_most = SCHED_HOLD_MOST;
+			return 0;
+		}
 		v = option_number(state, arg, 0, 1e6);
 		sched->queue_timeout = v > 0 ? llround(v * 1e9) : SLO_NEVER;
+		return 0;
+	case OPT_QUEUE_TIMEOUT_MAX:
+		sched->queue_timeout_most = llround(option_number(state, arg, 30, 1e6) * 1e9);
 		return 0;
 	case OPT_MAXCONN:
 		o->sim.maxconn = (uint32_t)option_number(state, arg, 1, 1e6);

@@ -157,15 +157,16 @@ static bool is_choice(int64_t v, int64_t last)
 
 static slo_err config(struct player *p, const struct slo_event *e)
 {
-	const int64_t *v = e->list;
+	int64_t v[SLO_EVENT_OPTIONS] = { 0 };
 	struct sched_conf c;
 
-	if (e->list_n != SLO_EVENT_OPTIONS)
+	if (e->list_n < SLO_EVENT_OPTIONS_MIN || e->list_n > SLO_EVENT_OPTIONS)
 		return SLO_EINVAL;
+	memcpy(v, e->list, e->list_n * sizeof(v[0]));
 	if ((v[0] != SLO_STRATEGY_LEAST_REQUEST && v[0] != SLO_STRATEGY_RANDOM) ||
 	    !is_choice(v[1], SLO_LATES - 1) || !is_choice(v[2], SLO_INFEASIBLE_FALLBACK) ||
 	    !is_choice(v[3], SLO_PREDICT_P90) || !is_choice(v[4], SLO_COLD_MAX) || v[5] < 0 ||
-	    v[6] < 0 || v[7] < 0)
+	    v[6] < 0 || v[7] < 0 || v[10] < 0)
 		return SLO_EINVAL;
 	p->queue_limit = (size_t)v[5];
 	c = (struct sched_conf){
@@ -177,6 +178,7 @@ static slo_err config(struct player *p, const struct slo_event *e)
 		/* What waits already waits, whatever the limit became. */
 		.queue_limit = p->ready ? p->queue_limit : SIZE_MAX,
 		.queue_timeout = v[6],
+		.queue_timeout_most = v[10],
 		.lease_max_age = v[7],
 		/* Nothing is remembered: what was refused for that was not told. */
 	};

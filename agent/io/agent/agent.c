@@ -41,6 +41,7 @@ static struct sched_conf sched_conf_of(const struct config *conf)
 		.cold = conf->routing.cold,
 		.queue_limit = conf->routing.queue_limit,
 		.queue_timeout = conf->routing.queue_timeout,
+		.queue_timeout_most = conf->routing.queue_timeout_most,
 		.lease_max_age = conf->limits.lease_max_age,
 		.remember_ended = conf->limits.remember_ended,
 		.remember_limit = conf->limits.remember_limit,

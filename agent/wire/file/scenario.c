@@ -131,15 +131,45 @@ static void read_choices(struct line_reader *r, const struct node *o, struct sce
 		c->fallback_random = (enum scenario_switch)v;
 }
 
+/* "queue_timeout": "auto", or else a number of seconds under the other name. */
+static void read_queue_timeout(struct line_reader *r, const struct node *o,
+                               struct scenario_config *c)
+{
+	static const struct reader_choice is_auto[] = { { "auto", 1 } };
+	struct node max = member(o, "queue_timeout_max_s"), time = member(o, "queue_timeout");
+	double timeout = -1, most = -1;
+	int v = 0;
+
+	c->queue_timeout = c->queue_timeout_max = -1;
+	if (json_is_number(time.value))
+		reader_fail(&r->doc, &time, JSONPOS_VALUE,
+		            "must be \"auto\"; a time is \"queue_timeout_s\"");
+	c->queue_timeout_auto = read_choice(r, o, "queue_timeout", is_auto, COUNT(is_auto), &v);
+	read_number(r, o, "queue_timeout_s", 0, TIME_MAX, &timeout);
+	read_number(r, o, "queue_timeout_max_s", 0, TIME_MAX, &most);
+	if (timeout >= 0)
+		c->queue_timeout = llround(timeout * 1e9);
+	if (most >= 0)
+		c->queue_timeout_max = llround(most * 1e9);
+	if (most >= 0 && !c->queue_timeout_auto)
+		reader_fail(&r->doc, &max, JSONPOS_KEY,
+		            "is only for a queue_timeout that is \"auto\"");
+}
+
 static void read_config(struct line_reader *r)
 {
-	static const char *const known[] = { "late",        "infeasible",      "fallback",
-		                             "queue_limit", "queue_timeout_s", "seed" };
+	static const char *const known[] = { "late",
+		                             "infeasible",
+		                             "fallback",
+		                             "queue_limit",
+		                             "queue_timeout",
+		                             "queue_timeout_s",
+		                             "queue_timeout_max_s",
+		                             "seed" };
 	struct node o = member(&r->root, "config");
 	struct scenario_config *c = &r->line->config;
-	double timeout = -1;
 
-	*c = (struct scenario_config){ .queue_limit = -1, .seed = -1, .queue_timeout = -1 };
+	*c = (struct scenario_config){ .queue_limit = -1, .seed = -1 };
 	if (!reader_want_object(&r->doc, &o))
 		return;
 	reader_only_keys(&r->doc, &o,
@@ -147,9 +177,7 @@ static void read_config(struct line_reader *r)
 	read_choices(r, &o, c);
 	read_count(r, &o, "queue_limit", &c->queue_limit);
 	read_count(r, &o, "seed", &c->seed);
-	read_number(r, &o, "queue_timeout_s", 0, TIME_MAX, &timeout);
-	if (timeout >= 0)
-		c->queue_timeout = llround(timeout * 1e9);
+	read_queue_timeout(r, &o, c);
 }
 
 /* A refused profile is what such a line may be about. */

@@ -1,6 +1,7 @@
 /* scenario.h - one line of a scenario file (JSON Lines): something that happens, and when.
  *
  *     {"config": {"late": "reject", "queue_timeout_s": 5}}
+ *     {"config": {"queue_timeout": "auto", "queue_timeout_max_s": 120}}
  *     {"profile": {...}, "model": "m", "deployment": "a10"}
  *     {"profile_text": "{\"gpu\": ...", "model": "m", "deployment": "a10"}
  *     {"server": "a10-1", "deployment": "a10", "model": "m"}
@@ -50,9 +51,11 @@ struct scenario_config {
 	enum scenario_late late;
 	enum scenario_switch infeasible_fallback;
 	enum scenario_switch fallback_random;
-	int64_t queue_limit;    /* -1: unset */
-	int64_t seed;           /* -1: unset */
-	slo_nsec queue_timeout; /* -1: unset */
+	int64_t queue_limit;        /* -1: unset */
+	int64_t seed;               /* -1: unset */
+	slo_nsec queue_timeout;     /* -1: unset */
+	slo_nsec queue_timeout_max; /* of one that is "auto"; -1: unset */
+	bool queue_timeout_auto;
 };
 
 /* Strings are the line's own, terminated, and NULL when absent. */

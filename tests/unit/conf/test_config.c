@@ -37,6 +37,7 @@ static void the_minimal_file_gets_every_default(void **state)
 	assert_int_equal(r->strategy, SLO_STRATEGY_SLO);
 	assert_int_equal(r->fallback, SLO_STRATEGY_LEAST_REQUEST);
 	assert_true(r->queue_timeout == 30 * SEC && r->drain_timeout == 30 * SEC);
+	assert_true(r->queue_timeout_most == 0);
 	assert_int_equal(r->queue_limit, 100000);
 	assert_null(r->default_model);
 	assert_int_equal(r->late, SLO_LATE_SERVE);

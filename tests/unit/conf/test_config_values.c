@@ -13,6 +13,27 @@
 
 #define SEC SLO_NSEC_PER_SEC
 
+static void a_queue_timeout_may_follow_the_targets(void **state)
+{
+	static const struct bad cases[] = {
+		{ PLUS("\"routing\":{\"queue_timeout_max\":\"2m\"}"),
+		  "f:5:12: key \"routing.queue_timeout_max\": is only for a queue_timeout that is "
+		  "\"auto\"" },
+		{ PLUS("\"routing\":{\"queue_timeout\":\"auto\",\"queue_timeout_max\":\"29s\"}"),
+		  "f:5:55: key \"routing.queue_timeout_max\": is 29s, must be 30s to 1d" },
+	};
+	struct config *c = parse(PLUS("\"routing\":{\"queue_timeout\":\"auto\"}"));
+
+	(void)state;
+	assert_true(c->routing.queue_timeout == 30 * SEC);
+	assert_true(c->routing.queue_timeout_most == 60 * SEC);
+	config_free(c);
+	c = parse(PLUS("\"routing\":{\"queue_timeout\":\"auto\",\"queue_timeout_max\":\"2m\"}"));
+	assert_true(c->routing.queue_timeout_most == 120 * SEC);
+	config_free(c);
+	EXPECT_ERRORS(cases);
+}
+
 static void a_value_out_of_range_is_told_with_the_range(void **state)
 {
 	static const struct bad cases[] = {
@@ -160,6 +181,7 @@ static void a_wrong_choice_is_told_with_the_right_ones(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_queue_timeout_may_follow_the_targets),
 		cmocka_unit_test(a_value_out_of_range_is_told_with_the_range),
 		cmocka_unit_test(a_grace_is_no_shorter_than_a_poll),
 		cmocka_unit_test(a_bad_time_or_size_is_told),

@@ -216,7 +216,7 @@ static void a_config_changes_what_it_names(void **state)
 	assert_int_equal(l.kind, SCENARIO_CONFIG);
 	assert_int_equal(l.config.late, SCENARIO_LATE_UNSET);
 	assert_true(l.config.queue_limit == -1 && l.config.seed == -1 &&
-	            l.config.queue_timeout == -1);
+	            l.config.queue_timeout == -1 && !l.config.queue_timeout_auto);
 	scenario_line_fini(&l);
 	read_line("{\"config\":{\"late\":\"reject\",\"infeasible\":\"reject\",\"fallback\":"
 	          "\"random\",\"queue_limit\":0,\"queue_timeout_s\":0.5,\"seed\":9}}",
@@ -227,6 +227,10 @@ static void a_config_changes_what_it_names(void **state)
 	assert_true(l.config.queue_limit == 0 && l.config.seed == 9);
 	assert_true(l.config.queue_timeout == 500 * SLO_NSEC_PER_MSEC);
 	scenario_line_fini(&l);
+	read_line("{\"config\":{\"queue_timeout\":\"auto\",\"queue_timeout_max_s\":90}}", &l);
+	assert_true(l.config.queue_timeout_auto && l.config.queue_timeout == -1);
+	assert_true(l.config.queue_timeout_max == 90 * SLO_NSEC_PER_SEC);
+	scenario_line_fini(&l);
 	read_line("{\"config\":{\"late\":\"hold\"}}", &l);
 	assert_int_equal(l.config.late, SCENARIO_LATE_HOLD);
 	scenario_line_fini(&l);
@@ -236,7 +240,10 @@ static void a_config_changes_what_it_names(void **state)
 	refused("{\"config\":{\"late\":\"never\"}}", "late");
 	refused("{\"config\":{\"late\":1}}", "late");
 	refused("{\"config\":{\"queue_timeout\":5}}",
-	        "unknown key (did you mean \"queue_timeout_s\"?)");
+	        "must be \"auto\"; a time is \"queue_timeout_s\"");
+	refused("{\"config\":{\"queue_timeout_sec\":5}}", "did you mean \"queue_timeout_s\"?");
+	refused("{\"config\":{\"queue_timeout\":\"Auto\"}}", "queue_timeout");
+	refused("{\"config\":{\"queue_timeout_max_s\":5}}", "is only for");
 	refused("{\"config\":{\"queue_limit\":-5}}", "queue_limit");
 	refused("{\"config\":[]}", "object");
 }
