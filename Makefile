@@ -79,6 +79,10 @@ wire_obj := $(call objects,agent/wire)
 conf_obj := $(call objects,agent/conf)
 base_obj := $(call objects,agent/io/base)
 io_obj   := $(filter-out $(base_obj),$(call objects,agent/io))
+# The page: one file, with a library of Debian's for charts.
+DYGRAPHS ?= /usr/share/javascript/dygraphs
+page     := $(BUILD)/page/web_page
+page_obj := $(OUT)/agent/io/http/web_page_data.o
 sim_main := $(wildcard tests/sim/slo_*.c)
 sim_obj  := $(patsubst %.c,$(OUT)/%.o,$(filter-out $(sim_main),$(wildcard tests/sim/*.c)))
 replay_obj := $(call objects,agent/replay)
@@ -268,7 +272,7 @@ build-fuzz: $(fuzz_bin)
 ## Code
 
 layers: $(daemon_libs) $(OUT)/agent/main.o
-	@sh tests/support/layers.sh nm $(OUT) $(OUT)/agent/main.o $(core_obj) $(wire_obj) $(conf_obj) $(base_obj) $(io_obj)
+	@sh tests/support/layers.sh nm $(OUT) $(OUT)/agent/main.o $(core_obj) $(wire_obj) $(conf_obj) $(base_obj) $(io_obj) $(page_obj)
 
 lint: export WERROR = 1
 lint: ## Layers, docs, mutants fit, clang-format, clang-tidy, cppcheck, a clang build: any finding fails
@@ -331,13 +335,23 @@ $(core_lib): $(core_obj)
 $(wire_lib): $(wire_obj)
 $(conf_lib): $(conf_obj)
 $(base_lib): $(base_obj)
-$(io_lib): $(io_obj)
+$(io_lib): $(io_obj) $(page_obj)
 $(sim_lib): $(sim_obj)
 $(profile_lib): $(profile_parts)
 $(core_lib) $(wire_lib) $(conf_lib) $(base_lib) $(io_lib) $(sim_lib) $(profile_lib):
 	$(call say,AR)
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(page).html: $(wildcard agent/io/http/page/*) $(DYGRAPHS)/dygraph.min.js
+	$(if $(V),,@printf '  %-7s %s\n' PAGE $(@F))
+	@mkdir -p $(@D)
+	$(Q)$(PYTHON) agent/io/http/page/build.py $(page) $(DYGRAPHS)
+
+$(page_obj): agent/io/http/web_page_data.S $(page).html
+	$(call say,AS)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -c $< -Wa,-I$(BUILD)/page -o $@
 
 $(OUT)/slo-spoa: $(OUT)/agent/main.o $(daemon_libs)
 	$(call say,LINK)

@@ -22,6 +22,7 @@ libcurl4-openssl-dev    # pages of metrics from LLM engines
 libbsd-dev uthash-dev   # trees and hash tables, headers only
 libxxhash-dev           # the hash of ids, header only
 scdoc                   # the man pages
+libjs-dygraphs          # charts of the page; a part of the program once built
 haproxy                 # slo-spoa is an agent of HAProxy
 nghttp2-client          # h2load: load over HTTP/1.1 and HTTP/2
 python3                 # runs the demo and the tests
@@ -39,6 +40,8 @@ libcmocka-dev           # unit tests
 python3-h2              # an HTTP/2 client for the integration tests
 redis-server            # a real Redis for the integration tests
 openssl                 # makes the certificates of those tests
+chromium-headless-shell|chromium # a browser for the tests of the page
+prometheus              # promtool: checks metrics, alerts and their tests
 valgrind                # finds memory errors of the release build
 clang libclang-rt-dev|libclang-common-14-dev # the second compiler; libFuzzer
 llvm                    # llvm-symbolizer: function names in the reports of fuzz targets

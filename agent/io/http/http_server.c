@@ -4,82 +4,29 @@
  *
  *     ASKING --request--> WAITING --text is ready--> READING --taken--> ASKING ...
  *
- * A peer waits while the text that it asked for is rendered, a slice in each turn of the loop;
- * libmicrohttpd has its connection suspended meanwhile. All who ask for the same page by the time
- * that a render begins share its text: sixty scrapes at once cost one. Who asks later waits for the
- * next one, so that a text never is of before its request. */
-#include "io/http/http_server.h"
-
+ * A peer waits while its text is rendered: see http_reply.c. */
 #include <errno.h>
-#include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "io/base/clock.h"
-#include "io/base/socket.h"
+#include "http_private.h"
 
 #define IDLE_SECONDS 3U  /* in which a peer must send or take something */
 #define ACCEPT_BATCH 64  /* before others get their turn */
 #define PAUSE        0.1 /* seconds, after running out of descriptors */
 #define LOOK         1.0 /* seconds between looks for peers that take too long */
 #define SEND_BUFFER  65536
-#define TURN_MAX     SLO_NSEC_PER_MSEC
 #define ASK_TIME     (10 * SLO_NSEC_PER_SEC)   /* for a request to come in whole */
 #define READ_TIME    (30 * SLO_NSEC_PER_SEC)   /* for a reply to be taken */
 #define GRACE        (50 * SLO_NSEC_PER_MSEC)  /* in which nobody is called silent */
 #define READ_GRACE   (500 * SLO_NSEC_PER_MSEC) /* nor slow */
 
-enum peer_state { PEER_ASKING, PEER_WAITING, PEER_READING, PEER_STATES };
-
-TAILQ_HEAD(peers, http_peer);
-
-struct http_peer {
-	TAILQ_ENTRY(http_peer) link; /* of the list of its state */
-	struct http_server *server;
-	struct MHD_Connection *connection;
-	enum peer_state state;
-	slo_nsec since;  /* when its state began */
-	struct job *job; /* whose text it waits for */
-	uint64_t round;  /* of that job */
-	bool asked;      /* a request came in whole */
-	bool dropped;    /* its socket is shut down */
-	char name[SOCKET_NAME_MAX];
-};
-
-/* The texts of one page, one after the other. */
-struct job {
-	struct http_server *server;
-	enum render_page page;
-	const char *type;
-	struct render *render; /* running, or NULL */
-	struct MHD_Response
-	    *response;  /* of the round that ended last; NULL: no memory, or none yet */
-	uint64_t round; /* the running one, or the last */
-	ev_timer turn;
-};
-
-struct http_server {
-	struct agent *agent;
-	struct http_sources sources;
-	struct MHD_Daemon *daemon;
-	int fd;
-	struct socket_peers users;       /* who may come by a unix socket */
-	struct peers peers[PEER_STATES]; /* of each state, in the order in which they entered it */
-	size_t count;
-	struct job job[RENDER_PAGES];
-	ev_io acceptable;
-	ev_timer pause;   /* after running out of descriptors */
-	ev_timer look;    /* for slow peers */
-	ev_io ready;      /* libmicrohttpd's own epoll descriptor */
-	ev_timer timeout; /* of its connections */
-};
-
-static void run(struct http_server *s)
+void http_run(struct http_server *s)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
 
@@ -93,7 +40,7 @@ static void run(struct http_server *s)
 
 /* Peers */
 
-static void enter(struct http_peer *p, enum peer_state state)
+void http_peer_enter(struct http_peer *p, enum peer_state state)
 {
 	struct http_server *s = p->server;
 
@@ -168,7 +115,7 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **context,
 	struct http_peer *p = peer_of(c);
 
 	if (p)
-		enter(p, PEER_ASKING);
+		http_peer_enter(p, PEER_ASKING);
 }
 
 /* libmicrohttpd has no call for this. It notices that its socket ends, and closes it. */
@@ -202,7 +149,7 @@ static bool make_room(struct http_server *s)
 		if (!p || p->since + order[i].grace > now)
 			continue;
 		drop(p, "all connections are in use, and it is the slowest");
-		run(s);
+		http_run(s);
 		return s->count < s->agent->conf->limits.http_connections;
 	}
 	return false;
@@ -229,135 +176,19 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int revents)
 	if (s->count == 0)
 		ev_timer_stop(loop, w);
 	else
-		run(s);
-}
-
-/* Pages */
-
-static void start_turn(struct job *j)
-{
-	if (ev_is_active(&j->turn))
-		return;
-	ev_timer_set(&j->turn, 0., 0.);
-	ev_timer_start(j->server->agent->loop, &j->turn);
-}
-
-static void free_text(void *text)
-{
-	render_text_free(text);
-}
-
-static struct MHD_Response *response_of(struct job *j)
-{
-	struct render_text *text = j->render ? render_take(j->render) : NULL;
-	struct MHD_IoVec *vec = text ? calloc(text->count, sizeof(*vec)) : NULL;
-	struct MHD_Response *r = NULL;
-
-	for (size_t i = 0; vec && i < text->count; i++)
-		vec[i] = (struct MHD_IoVec){ text->piece[i].p, text->piece[i].len };
-	if (vec)
-		r = MHD_create_response_from_iovec(vec, (unsigned int)text->count, free_text, text);
-	free(vec);
-	if (r)
-		MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, j->type);
-	else
-		render_text_free(text);
-	return r;
-}
-
-/* Gives the text to all who waited for this round; the others need another one. */
-static void finish(struct job *j)
-{
-	struct http_server *s = j->server;
-	struct http_peer *p;
-
-	j->response = response_of(j);
-	render_free(j->render);
-	j->render = NULL;
-	TAILQ_FOREACH (p, &s->peers[PEER_WAITING], link)
-		if (p->job == j && p->round == j->round)
-			MHD_resume_connection(p->connection);
-	run(s); /* each asks again now, and is answered by page() */
-	if (j->response)
-		MHD_destroy_response(j->response);
-	j->response = NULL;
-	TAILQ_FOREACH (p, &s->peers[PEER_WAITING], link)
-		if (p->job == j && p->round > j->round)
-			start_turn(j);
-}
-
-static void on_turn(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	struct job *j = w->data;
-
-	if (!j->render) {
-		j->round++;
-		j->render = render_new(&j->server->sources, j->page);
-	}
-	if (!j->render || render_run(j->render, TURN_MAX))
-		finish(j);
-	else
-		start_turn(j);
-}
-
-static enum MHD_Result page(struct http_peer *p, enum render_page which)
-{
-	struct job *j = &p->server->job[which];
-	enum MHD_Result queued;
-
-	if (p->state != PEER_WAITING) {
-		p->job = j;
-		p->round = j->round + 1;
-		enter(p, PEER_WAITING);
-		start_turn(j);
-		MHD_suspend_connection(p->connection);
-		return MHD_YES;
-	}
-	if (!j->response)
-		return MHD_NO; /* out of memory, or we stop: the connection is closed */
-	enter(p, PEER_READING);
-	queued = MHD_queue_response(p->connection, MHD_HTTP_OK, j->response);
-	return queued;
-}
-
-/* `text` is constant. */
-static enum MHD_Result reply_text(struct http_peer *p, unsigned int status, char *text)
-{
-	struct MHD_Response *r =
-	    MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_PERSISTENT);
-	enum MHD_Result queued;
-
-	if (!r)
-		return MHD_NO;
-	MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; charset=utf-8");
-	enter(p, PEER_READING);
-	queued = MHD_queue_response(p->connection, status, r);
-	MHD_destroy_response(r);
-	return queued;
+		http_run(s);
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_size, void **context)
 {
-	static char ok[] = "ok\n", draining[] = "draining\n", get[] = "only GET is known here\n",
-		    none[] = "/metrics, /healthz and /state.json are here\n";
-	struct http_server *s = cls;
 	struct http_peer *p = peer_of(c);
 
 	if (!p)
 		return MHD_NO; /* out of memory */
 	p->asked = true;
-	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-		return reply_text(p, MHD_HTTP_METHOD_NOT_ALLOWED, get);
-	if (strcmp(url, "/metrics") == 0)
-		return page(p, RENDER_METRICS);
-	if (strcmp(url, "/state.json") == 0)
-		return page(p, RENDER_STATE);
-	if (strcmp(url, "/healthz") == 0)
-		return s->agent->draining ? reply_text(p, MHD_HTTP_SERVICE_UNAVAILABLE, draining)
-		                          : reply_text(p, MHD_HTTP_OK, ok);
-	return reply_text(p, MHD_HTTP_NOT_FOUND, none);
+	return http_reply(p, method, url);
 }
 
 static void on_error(void *cls, const char *fmt, va_list ap)
@@ -372,12 +203,12 @@ static void on_error(void *cls, const char *fmt, va_list ap)
 
 static void on_ready(struct ev_loop *loop, ev_io *w, int revents)
 {
-	run(w->data);
+	http_run(w->data);
 }
 
 static void on_timeout(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	run(w->data);
+	http_run(w->data);
 }
 
 /* Accepting */
@@ -443,7 +274,7 @@ static void on_acceptable(struct ev_loop *loop, ev_io *w, int revents)
 		}
 		add(s, fd, &sa, len);
 	}
-	run(s);
+	http_run(s);
 }
 
 static void on_pause_over(struct ev_loop *loop, ev_timer *w, int revents)
@@ -454,23 +285,6 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *w, int revents)
 }
 
 /* Life */
-
-static void start_jobs(struct http_server *s)
-{
-	static const char *const types[] = {
-		[RENDER_METRICS] = "text/plain; version=0.0.4; charset=utf-8",
-		[RENDER_STATE] = "application/json",
-	};
-	_Static_assert(sizeof(types) / sizeof(types[0]) == RENDER_PAGES, "a type for each page");
-
-	for (int i = 0; i < RENDER_PAGES; i++) {
-		struct job *j = &s->job[i];
-
-		*j = (struct job){ .server = s, .page = (enum render_page)i, .type = types[i] };
-		ev_init(&j->turn, on_turn);
-		j->turn.data = j;
-	}
-}
 
 static bool start_daemon(struct http_server *s)
 {
@@ -509,7 +323,7 @@ struct http_server *http_server_new(struct agent *a, const struct http_sources *
 	s->sources = *sources;
 	for (int i = 0; i < PEER_STATES; i++)
 		TAILQ_INIT(&s->peers[i]);
-	start_jobs(s);
+	http_replies_init(s);
 	if (!socket_peers_find(&a->conf->http, &s->users, why, sizeof(why))) {
 		log_write(a->log, LOG_ERR, "http: %s", why);
 		free(s);
@@ -535,7 +349,6 @@ struct http_server *http_server_new(struct agent *a, const struct http_sources *
 void http_server_free(struct http_server *s)
 {
 	struct ev_loop *loop = s ? s->agent->loop : NULL;
-	struct http_peer *p;
 
 	if (!s)
 		return;
@@ -544,13 +357,7 @@ void http_server_free(struct http_server *s)
 	ev_io_stop(loop, &s->acceptable);
 	ev_timer_stop(loop, &s->pause);
 	ev_timer_stop(loop, &s->look);
-	for (int i = 0; i < RENDER_PAGES; i++) {
-		ev_timer_stop(loop, &s->job[i].turn);
-		render_free(s->job[i].render);
-	}
-	/* libmicrohttpd does not stop while a connection is suspended. */
-	TAILQ_FOREACH (p, &s->peers[PEER_WAITING], link)
-		MHD_resume_connection(p->connection);
+	http_replies_fini(s);
 	MHD_stop_daemon(s->daemon);
 	listeners_close(&s->agent->listeners, s->fd);
 	free(s);

@@ -16,6 +16,7 @@
 struct render {
 	struct page page;
 	const struct render_part *first, *part;
+	struct render_cut cut;
 	uint64_t arranged; /* the roster's, when the text was begun */
 	size_t deployment; /* of the model at page.model */
 	size_t in_deployment;
@@ -131,7 +132,9 @@ static void begin(struct render *r)
 	close_text(r);
 	render_text_free(r->text);
 	r->text = calloc(1, sizeof(*r->text));
-	r->page = (struct page){ .sources = s, .agent = s->agent, .f = text_open(r->text) };
+	r->page = (struct page){
+		.sources = s, .agent = s->agent, .f = text_open(r->text), .cut = &r->cut
+	};
 	r->page.failed = !r->page.f;
 	r->part = r->first;
 	r->arranged = s->agent->roster.arranged;
@@ -234,14 +237,18 @@ bool render_run(struct render *r, slo_nsec slice)
 
 /* Life */
 
-struct render *render_new(const struct http_sources *sources, enum render_page page)
+struct render *render_new(const struct http_sources *sources, enum render_page page,
+                          const struct render_cut *cut)
 {
 	struct render *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
 	r->page.sources = sources;
-	r->first = page == RENDER_METRICS ? render_metrics_parts : render_state_parts;
+	r->cut = *cut;
+	r->first = page == RENDER_METRICS ? render_metrics_parts
+	           : cut->given           ? render_cut_parts
+	                                  : render_state_parts;
 	begin(r);
 	return r;
 }

@@ -14,9 +14,11 @@
 struct page {
 	FILE *f;
 	const struct http_sources *sources;
-	const struct agent *agent; /* of the sources */
-	size_t model, seat;        /* this one's number, from 0; the seat's within its model */
-	bool failed;               /* out of memory: the text is of no use */
+	const struct agent *agent;    /* of the sources */
+	const struct render_cut *cut; /* of /state.json, for render_cut_parts */
+	size_t model, seat;           /* this one's number, from 0; the seat's within its model */
+	size_t written;               /* models, so far */
+	bool failed;                  /* out of memory: the text is of no use */
 };
 
 /* A part of a text; NULL: nothing is to be written there. */
@@ -28,13 +30,21 @@ struct render_part {
 	void (*model_end)(struct page *p, const struct agent_model *m);
 };
 /* Both end with an empty part. */
-extern const struct render_part render_metrics_parts[], render_state_parts[];
+extern const struct render_part render_metrics_parts[], render_state_parts[], render_cut_parts[];
 
 /* Prometheus text 0.0.4; slo_spoa_ stands before each name. */
 void render_family(FILE *f, const char *name, const char *type, const char *help);
 void render_simple(FILE *f, const char *name, const char *type, const char *help, double value);
 /* name="value", escaped. */
 void render_label(FILE *f, const char *name, const char *value);
+
+/* Takes the value. NULL, for want of memory, spoils the text. */
+void render_member(struct page *p, const char *comma, const char *name, json_t *value);
+json_t *render_server_state(const struct agent_model *m, const struct seat *seat);
+json_t *render_fleet_state(const struct agent_model *m, slo_nsec now);
+json_t *render_queue_state(const struct queue *q, slo_nsec now);
+/* The members "servers" and "matched", and the end of the model. */
+void render_chosen_servers(struct page *p, const struct agent_model *m);
 
 /* How many promises were kept. */
 json_t *render_promises_state(const struct attain *a, slo_nsec now);

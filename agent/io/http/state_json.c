@@ -1,6 +1,7 @@
 /* /state.json: the ledger, queues, profiles and peers. Missing memory leaves members out. */
 #include <jansson.h>
 #include <math.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "io/agent/learned.h"
@@ -33,7 +34,7 @@ static json_t *kept_state(const struct served *served, slo_nsec now)
 	return object;
 }
 
-static json_t *server_state(const struct agent_model *m, const struct seat *seat)
+json_t *render_server_state(const struct agent_model *m, const struct seat *seat)
 {
 	slo_nsec now = clock_nsec();
 	const struct server *s = seat->server;
@@ -269,7 +270,7 @@ static json_t *haproxy_state(const struct haproxy_api *api, slo_nsec now)
  */
 
 /* Takes the value. NULL, for want of memory, spoils the text. */
-static void member(struct page *p, const char *comma, const char *name, json_t *value)
+void render_member(struct page *p, const char *comma, const char *name, json_t *value)
 {
 	json_t *key = json_string(name);
 
@@ -294,7 +295,7 @@ static void members(struct page *p, json_t *object)
 	p->failed |= !object;
 	json_object_foreach(object, name, value)
 	{
-		member(p, "", name, json_incref(value));
+		render_member(p, "", name, json_incref(value));
 		fputc(',', p->f);
 	}
 	json_decref(object);
@@ -325,13 +326,24 @@ static void open_state(struct page *p)
 	fputs("\"models\":{", p->f);
 }
 
-static void open_model(struct page *p, const struct agent_model *m)
+/* What an overview of many models shows. */
+static json_t *brief_state(const struct agent_model *m)
+{
+	slo_nsec now = clock_nsec();
+
+	return json_pack(
+	    "{s:I, s:I, s:o, s:s, s:s, s:o, s:o, s:o}", "queued",
+	    (json_int_t)m->sched->queue.length, "queued_sizes", (json_int_t)m->sched->queue.heads,
+	    "queue", render_queue_state(&m->sched->queue, now), "backend", m->conf->backend,
+	    "strategy", policy_strategy_name(m->conf->strategy), "target", target_state(m),
+	    "promises", render_promises_state(&m->stats.promises, now), "fleet",
+	    render_fleet_state(m, now));
+}
+
+static json_t *deployments_state(const struct page *p, const struct agent_model *m)
 {
 	const struct pool *pool = &m->sched->pool;
-	slo_nsec now = clock_nsec();
-	json_t *profiles = json_object(), *targets = json_object(), *learned = json_object(),
-	       *name = json_string(m->conf->name);
-	json_t *state;
+	json_t *profiles = json_object(), *targets = json_object(), *learned = json_object();
 
 	for (size_t i = 0; i < pool->deployments; i++) {
 		const struct deployment *d = pool->deployment[i];
@@ -341,32 +353,57 @@ static void open_model(struct page *p, const struct agent_model *m)
 		json_object_set_new(targets, d->name, targets_state(d));
 		json_object_set_new(learned, d->name, learned_state(m, d));
 	}
-	state =
-	    json_pack("{s:I, s:I, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I}", "queued",
-	              (json_int_t)m->sched->queue.length, "queued_sizes",
-	              (json_int_t)m->sched->queue.heads, "backend", m->conf->backend, "strategy",
-	              policy_strategy_name(m->conf->strategy), "profiles", profiles, "targets",
-	              targets, "decisions", decisions_state(&m->stats.decisions), "outcomes",
-	              outcomes_state(m), "estimator", estimator_state(&m->sched->estimator),
-	              "predictor_samples", (json_int_t)predictor_samples(m->sched->predictor, now));
-	json_object_set_new(state, "ends", ends_state(m->stats.ends));
-	json_object_set_new(state, "learned", learned);
-	json_object_set_new(state, "target", target_state(m));
-	json_object_set_new(state, "promises", render_promises_state(&m->stats.promises, now));
-	json_object_set_new(state, "by_strategy", render_promises_by_strategy(&m->stats, now));
-	json_object_set_new(state, "by_target", render_promises_by_target(&m->stats, now));
-	json_object_set_new(state, "history", render_history_state(&m->stats.promises, now));
-	fputs(p->model > 0 ? "," : "", p->f);
+	return json_pack("{s:o, s:o, s:o}", "profiles", profiles, "targets", targets, "learned",
+	                 learned);
+}
+
+static json_t *model_state(const struct agent_model *m)
+{
+	slo_nsec now = clock_nsec();
+
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "decisions",
+	                 decisions_state(&m->stats.decisions), "outcomes", outcomes_state(m),
+	                 "ends", ends_state(m->stats.ends), "by_strategy",
+	                 render_promises_by_strategy(&m->stats, now), "by_target",
+	                 render_promises_by_target(&m->stats, now), "history",
+	                 render_history_state(&m->stats.promises, now), "estimator",
+	                 estimator_state(&m->sched->estimator), "predictor_samples",
+	                 (json_int_t)predictor_samples(m->sched->predictor, now));
+}
+
+/* All but its servers, which follow. */
+static void begin_model(struct page *p, const struct agent_model *m, bool brief)
+{
+	json_t *name = json_string(m->conf->name);
+
+	fputs(p->written++ > 0 ? "," : "", p->f);
 	p->failed |= !name || json_dumpf(name, p->f, JSON_ENCODE_ANY) != 0;
 	json_decref(name);
 	fputs(":{", p->f);
-	members(p, state);
+	members(p, brief_state(m));
+	if (brief)
+		return;
+	members(p, deployments_state(p, m));
+	members(p, model_state(m));
+}
+
+static void open_model(struct page *p, const struct agent_model *m)
+{
+	begin_model(p, m, false);
 	fputs("\"servers\":{", p->f);
+}
+
+static void model_in_part(struct page *p, const struct agent_model *m)
+{
+	if (p->cut->one_model && strcmp(p->cut->model, m->conf->name) != 0)
+		return;
+	begin_model(p, m, p->cut->brief);
+	render_chosen_servers(p, m);
 }
 
 static void seat(struct page *p, const struct agent_model *m, const struct seat *s)
 {
-	member(p, p->seat > 0 ? "," : "", s->server->name, server_state(m, s));
+	render_member(p, p->seat > 0 ? "," : "", s->server->name, render_server_state(m, s));
 }
 
 static void close_model(struct page *p, const struct agent_model *m)
@@ -383,6 +420,13 @@ static void close_state(struct page *p)
 const struct render_part render_state_parts[] = {
 	{ .once = open_state },
 	{ .model = open_model, .seat = seat, .model_end = close_model },
+	{ .once = close_state },
+	{ .name = NULL },
+};
+
+const struct render_part render_cut_parts[] = {
+	{ .once = open_state },
+	{ .model = model_in_part },
 	{ .once = close_state },
 	{ .name = NULL },
 };

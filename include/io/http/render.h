@@ -9,6 +9,7 @@
 
 #include "io/agent/agent.h"
 #include "io/haproxy/haproxy_api.h"
+#include "io/http/render_cut.h"
 #include "io/keep/recorder.h"
 #include "io/redis/redis_client.h"
 
@@ -24,8 +25,9 @@ enum render_page { RENDER_METRICS, RENDER_STATE, RENDER_PAGES };
 
 struct render;
 
-/* The sources must outlive it. NULL: out of memory. */
-struct render *render_new(const struct http_sources *sources, enum render_page page);
+/* The sources must outlive it; the cut is copied. NULL: out of memory. */
+struct render *render_new(const struct http_sources *sources, enum render_page page,
+                          const struct render_cut *cut);
 void render_free(struct render *r); /* NULL is accepted */
 /* Writes for about that long. True: there is no more to write. */
 bool render_run(struct render *r, slo_nsec slice);

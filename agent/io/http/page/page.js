@@ -1,0 +1,537 @@
+/* The page shows what /state.json says, and computes little of its own. Whatever comes from outside
+ * gets into the page as text (put(), el()), never as HTML. Nodes are kept and changed in place, so
+ * nothing flickers and a selection survives. Models and servers are asked for in parts: the page
+ * stays as light with 10,000 servers as with ten. */
+'use strict';
+(() => {
+  const POLL = 2000, SLOW_POLL = 10000, PATIENCE = 8000; // ms
+  const ROWS = 50; // servers at once
+  const MODELS = 50; // rows of the overview
+  const LIVE = 900; // points of the live chart: half an hour
+  const MANY = 50; // more models than this are looked over less often
+
+  const $ = (id) => document.getElementById(id);
+  const view = { model: null, order: 'configured', match: '', from: 0, modelsMatch: '', paused: false };
+  const live = { model: null, points: [] };
+  let overview = null; // the last answer with all models
+  let overviewAt = 0;
+  let heard = 0; // when the agent answered last
+  let timer = null;
+  let asking = null; // the AbortController of what is under way
+
+  // Nodes
+
+  function put(node, text) {
+    if (node.textContent !== String(text)) node.textContent = text;
+    return node;
+  }
+
+  function mark(node, name) {
+    if (node.className !== name) node.className = name;
+    return node;
+  }
+
+  function el(tag, name, text) {
+    const node = document.createElement(tag);
+    if (name) node.className = name;
+    if (text !== undefined) node.textContent = text;
+    return node;
+  }
+
+  /* Makes the children of `parent` one for each item: `make` builds a node, `fill` sets it. */
+  function each(parent, items, make, fill) {
+    while (parent.children.length > items.length) parent.lastElementChild.remove();
+    while (parent.children.length < items.length) parent.append(make());
+    items.forEach((item, i) => fill(parent.children[i], item, i));
+  }
+
+  const row = (columns) => () => {
+    const tr = el('tr');
+    for (const name of columns) tr.append(el('td', name));
+    return tr;
+  };
+
+  function cells(tr, texts) {
+    texts.forEach((text, i) => {
+      if (text !== null) put(tr.children[i], text);
+    });
+  }
+
+  /* Rows, or one that says that there are none. */
+  function table(body, columns, items, fill, none) {
+    const empty = items.length === 0;
+    if (body.dataset.empty !== String(empty)) {
+      body.replaceChildren();
+      body.dataset.empty = String(empty);
+    }
+    if (!empty) {
+      each(body, items, row(columns), fill);
+    } else if (body.children.length === 0) {
+      const tr = el('tr');
+      const td = el('td', 'empty', none);
+      td.colSpan = columns.length;
+      tr.append(td);
+      body.append(tr);
+    }
+  }
+
+  function facts(list, pairs) {
+    each(list, pairs, () => {
+      const div = el('div');
+      div.append(el('dt'), el('dd'));
+      return div;
+    }, (div, [name, value, how]) => {
+      put(div.firstChild, name);
+      mark(put(div.lastChild, value), how || '');
+    });
+  }
+
+  // Numbers
+
+  const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+  const number = (n) => whole.format(n);
+
+  /* Rounded down: what is not all is never 100 %. */
+  function share(part, all) {
+    if (all === 0) return '–';
+    const p = part === all ? 100 : Math.floor((part / all) * 1e4) / 100;
+    return `${p === 100 || p === 0 ? p : p.toFixed(2)} %`;
+  }
+
+  function span(seconds) {
+    const s = Math.abs(seconds);
+    const sign = seconds < 0 ? '-' : '';
+    if (s < 1) return `${sign}${Math.round(s * 1000)} ms`;
+    if (s < 10) return `${sign}${s.toFixed(1)} s`;
+    if (s < 120) return `${sign}${Math.round(s)} s`;
+    if (s < 7200) return `${sign}${Math.round(s / 60)} min`;
+    if (s < 172800) return `${sign}${Math.round(s / 3600)} h`;
+    return `${sign}${Math.round(s / 86400)} days`;
+  }
+
+  const factor = (x) => (x === null || x === undefined ? '–' : x.toFixed(2));
+  const percent = (x) => `${(x * 100).toFixed(1)} %`;
+  const ended = (p) => p.kept + p.missed;
+  const kept = (p) => share(p.kept, ended(p));
+
+  /* Whether the share that is promised was kept: '' says that nothing ended or nothing is promised. */
+  function verdict(promises, target) {
+    const all = ended(promises);
+    if (all === 0 || !target) return '';
+    return promises.kept / all >= target.percentile / 100 ? 'good' : 'bad';
+  }
+
+  // The top
+
+  function showTop(s) {
+    put($('version'), s.version);
+    const connected = s.spop_connections > 0;
+    const age = s.view_age_seconds;
+    const pairs = [
+      ['up', span(s.uptime_seconds)],
+      ['HAProxy connections', number(s.spop_connections), connected ? '' : 'bad'],
+      ['end-line connections', number(s.event_connections)],
+      ['in flight', number(s.dispatched)],
+      ['queued', number(s.queued)],
+    ];
+    if (s.haproxy.length > 0)
+      pairs.push(['runtime API', age === null ? 'no answer yet' : `${span(age)} ago`, age === null ? 'warn' : '']);
+    if (s.leases_expired > 0) pairs.push(['leases expired', number(s.leases_expired), 'warn']);
+    if (s.draining) pairs.push(['draining', 'yes', 'warn']);
+    facts($('facts'), pairs);
+  }
+
+  function warningsOf(s) {
+    const list = (s.warnings || []).map((w) => ({ ...w, bad: false }));
+    if (s.spop_connections === 0)
+      list.unshift({
+        bad: true, code: '', subject: '', since_seconds: null,
+        text: 'HAProxy is not connected to this agent: no request is routed by it. ' +
+          'See spop.listen here, and the server of the backend that the SPOE file names in HAProxy.',
+      });
+    for (const u of (s.unknown_models || []).slice(0, 3))
+      if (!list.some((w) => w.subject === u.model))
+        list.push({
+          bad: false, code: '', subject: '', since_seconds: null,
+          text: `The model “${u.model}” was asked for ${number(u.requests)} times and is not configured.`,
+        });
+    return list;
+  }
+
+  function showWarnings(s) {
+    const list = warningsOf(s);
+    const section = $('warnings');
+    section.hidden = list.length === 0;
+    each(section, list, () => {
+      const p = el('p', 'note');
+      p.append(el('b'), ' ', el('span'), ' ', el('small'), ' ', el('code'));
+      return p;
+    }, (p, w) => {
+      mark(p, w.bad ? 'note bad' : 'note');
+      const [subject, text, since, code] = p.children;
+      put(subject, w.subject ? `${w.subject}:` : '');
+      put(text, w.text);
+      put(since, w.since_seconds === null ? '' : `for ${span(w.since_seconds)}`);
+      put(code, w.code);
+    });
+  }
+
+  // The overview of several models
+
+  /* Those with trouble first: a broken promise, then a queue. */
+  function urgency(m) {
+    const p = m.promises['5m'];
+    return (verdict(p, m.target) === 'bad' ? 2 : 0) + (m.queued > 0 ? 1 : 0);
+  }
+
+  function loadBar(td, load) {
+    if (!td.firstChild) {
+      const div = el('div', 'load');
+      const bar = el('div', 'bar');
+      bar.append(el('i'));
+      div.append(bar, el('span'));
+      td.append(div);
+    }
+    const div = td.firstChild;
+    mark(div, load > 1.0001 ? 'load over' : load >= 0.9 ? 'load high' : 'load');
+    const width = `${Math.min(100, load * 100).toFixed(1)}%`;
+    if (div.firstChild.firstChild.style.width !== width) div.firstChild.firstChild.style.width = width;
+    put(div.lastChild, load.toFixed(2));
+  }
+
+  function fillModel(tr, [name, m]) {
+    tr.dataset.model = name;
+    tr.tabIndex = 0;
+    mark(tr, name === view.model ? 'pick picked' : 'pick');
+    const p = m.promises;
+    cells(tr, [name, kept(p.now), kept(p['5m']), kept(p['1h']), number(p['5m'].refused), number(m.queued),
+      number(m.fleet.inflight), `${number(m.fleet.usable)} of ${number(m.fleet.servers)}`, null]);
+    ['now', '5m', '1h'].forEach((w, i) => mark(tr.children[i + 1], `n ${verdict(p[w], m.target)}`));
+    mark(tr.children[7], m.fleet.usable === 0 ? 'n bad' : 'n');
+    loadBar(tr.children[8], m.fleet.load);
+  }
+
+  function showModels() {
+    const all = Object.entries(overview.models);
+    const section = $('models');
+    section.hidden = all.length < 2;
+    if (section.hidden) return;
+    const found = all.filter(([name]) => name.includes(view.modelsMatch));
+    found.sort((a, b) => urgency(b[1]) - urgency(a[1]));
+    $('models-match').hidden = all.length <= 10;
+    put($('models-count'), found.length > MODELS ? `${MODELS} of ${number(found.length)}, those with trouble first`
+      : number(found.length));
+    table($('models-rows'), ['name', 'n', 'n', 'n', 'n', 'n', 'n', 'n', ''], found.slice(0, MODELS), fillModel,
+      'No model has such a name.');
+  }
+
+  // One model
+
+  const GOALS = {
+    tpot: (t) => `${span(t.seconds_per_token)} per output token` + (t.seconds > 0 ? ` after a first one within ${span(t.seconds)}` : ''),
+    ttft: (t) => `the first token within ${span(t.seconds)}`,
+    tpat: (t) => `${span(t.seconds_per_token)} per token, prompt and answer`,
+    e2e: (t) => `the whole answer within ${span(t.seconds)}`,
+  };
+
+  function promiseText(m) {
+    const t = m.target;
+    const rest = `Backend ${m.backend}, strategy ${m.strategy}.`;
+    if (!t) return `No promise: requests that bring no target of their own are only balanced. ${rest}`;
+    const goal = GOALS[t.kind] ? GOALS[t.kind](t) : t.kind;
+    return `Promise: ${goal}, for ${t.percentile} % of requests (from the ${t.from}). ${rest}`;
+  }
+
+  function fillTile(tile, [window, label, m]) {
+    const p = m.promises[window];
+    const how = verdict(p, m.target);
+    mark(tile, `tile ${ended(p) === 0 ? 'none' : how}`);
+    tile.dataset.window = window;
+    const [when, value, counts] = tile.children;
+    put(when, label);
+    put(value, ended(p) === 0 ? 'nothing ended' : kept(p));
+    put(counts, `${number(p.kept)} kept, ${number(p.missed)} missed, ${number(p.refused)} refused`);
+  }
+
+  function showPromise(name, m) {
+    put($('model-name'), name);
+    put($('model-promise'), promiseText(m));
+    each($('tiles'), [['now', 'Promise kept now (last minute)', m], ['5m', '5 minutes', m], ['1h', '1 hour', m]], () => {
+      const tile = el('div', 'tile');
+      tile.append(el('div', 'when'), el('div', 'share'), el('div', 'counts'));
+      return tile;
+    }, fillTile);
+  }
+
+  function showQueue(m) {
+    const u = m.queue.urgent;
+    const pairs = [['Waiting', number(m.queue.length)]];
+    if (u) {
+      pairs.push(['Most urgent', u.id === null ? 'an id that is no text' : u.id]);
+      pairs.push(['It waits for', span(u.waits_seconds)]);
+      if (u.slack_seconds === null) pairs.push(['It must start', 'no matter when']);
+      else if (u.slack_seconds < 0) pairs.push(['It must start', `${span(-u.slack_seconds)} ago: it is late`, 'bad']);
+      else pairs.push(['It must start', `within ${span(u.slack_seconds)}`]);
+    }
+    pairs.push(['Servers', `${number(m.fleet.usable)} of ${number(m.fleet.servers)} usable`, m.fleet.usable ? '' : 'bad']);
+    pairs.push(['Mean load', m.fleet.load.toFixed(2)]);
+    pairs.push(['Tokens/s', number(m.fleet.tokens_per_second)]);
+    facts($('queue'), pairs);
+  }
+
+  function showClasses(m) {
+    const items = [...Object.entries(m.by_strategy), ...Object.entries(m.by_target)];
+    table($('classes'), ['', 'n', 'n', 'n', 'n', 'n', 'n'], items, (tr, [name, p]) => {
+      cells(tr, [name, kept(p.now), kept(p['5m']), kept(p['1h']), number(p.total.kept), number(p.total.missed),
+        number(p.total.refused)]);
+      ['now', '5m', '1h'].forEach((w, i) => mark(tr.children[i + 1], `n ${verdict(p[w], m.target)}`));
+    }, 'No request with a target has ended yet.');
+  }
+
+  function showReasons(m) {
+    const all = m.decisions.reduce((sum, d) => sum + d.requests, 0);
+    const items = m.decisions.filter((d) => d.verdict !== 'route').sort((a, b) => b.requests - a.requests);
+    table($('reasons'), ['', '', '', 'n', 'n'], items, (tr, d) => {
+      cells(tr, [d.verdict, d.reason, d.strategy, number(d.requests), share(d.requests, all)]);
+    }, `All ${number(all)} requests were routed.`);
+  }
+
+  function decidesBy(m, name, l) {
+    if (!l) return m.profiles[name] ? 'profile' : 'nothing';
+    if (l.profile_overruled) return 'learned times: the profile is wrong';
+    return l.in_force === 'learned' ? 'learned times' : l.in_force === 'none' ? 'nothing yet' : l.in_force;
+  }
+
+  function showDeployments(m) {
+    table($('deployments'), ['name', '', '', 'n', 'n', 'n'], Object.entries(m.learned), (tr, [name, l]) => {
+      const known = l && l.ends > 0;
+      cells(tr, [name, decidesBy(m, name, l), l ? l.state + (l.doubt ? `, doubt: ${l.doubt}` : '') : 'does not learn',
+        known ? percent(Math.exp(l.error_p50) - 1) : '–', known ? percent(l.error_p99) : '–', l ? number(l.ends) : '–']);
+      mark(tr.children[1], l && l.profile_overruled ? 'bad' : '');
+    }, 'The model has no deployment.');
+  }
+
+  // Servers
+
+  const STATES = { up: 'good', untold: '', drain: 'warn', maint: 'warn', down: 'bad', absent: 'bad' };
+
+  function fillServer(tr, [name, s]) {
+    const p = s.promises['5m'];
+    cells(tr, [name, s.deployment, null, null, number(s.inflight), number(s.tokens_per_second), factor(s.slower),
+      factor(s.actual_over_predicted), kept(p), number(s.requests)]);
+    const state = tr.children[2];
+    if (!state.firstChild) state.append(el('span', 'state'));
+    put(state.firstChild, s.set_aside ? `${s.state}, set aside` : s.state);
+    mark(state.firstChild, `state ${s.set_aside ? 'bad' : STATES[s.state] || ''}`);
+    loadBar(tr.children[3], s.load);
+  }
+
+  function showServers(m) {
+    const items = Object.entries(m.servers).sort((a, b) => a[1].position - b[1].position);
+    const last = view.from + items.length;
+    put($('servers-count'), m.matched === m.fleet.servers ? number(m.matched)
+      : `${number(m.matched)} of ${number(m.fleet.servers)}`);
+    put($('servers-range'), items.length ? `${number(view.from + 1)}–${number(last)}` : '0');
+    $('servers-back').disabled = view.from === 0;
+    $('servers-next').disabled = last >= m.matched;
+    table($('servers'), ['name', '', '', '', 'n', 'n', 'n', 'n', 'n', 'n'], items, fillServer,
+      view.match ? 'No server has such a name or state.' : 'The model has no server.');
+    if (items.length === 0 && view.from > 0) {
+      view.from = 0; // servers left
+      again();
+    }
+  }
+
+  // Charts
+
+  /* Its legend writes HTML with styles of its own, which our policy forbids. We have another. */
+  Dygraph.PLUGINS = Dygraph.PLUGINS.filter((plugin) => plugin !== Dygraph.Plugins.Legend);
+  const charts = {};
+  const dark = window.matchMedia('(prefers-color-scheme: dark)');
+  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  function chart(id, data, labels, colors, more) {
+    const options = {
+      file: data, labels, colors: colors.map(color), axisLineColor: color('--line'), gridLineColor: color('--line'),
+    };
+    if (charts[id]) {
+      charts[id].updateOptions(options);
+      return;
+    }
+    const at = $(`${id}-at`);
+    charts[id] = new Dygraph($(id), data, {
+      ...options, ...more, includeZero: true, axisLabelFontSize: 11, gridLineWidth: 0.5,
+      axisLabelWidth: 42, rightGap: 4, highlightCircleSize: 3, interactionModel: {},
+      axes: { y: { axisLabelWidth: 34 } },
+      highlightCallback: (event, x, points) => {
+        const time = new Date(x).toLocaleTimeString('en-GB');
+        put(at, `${time}: ${points.map((p) => `${p.name} ${+p.yval.toFixed(1)}`).join(', ')}`);
+      },
+      unhighlightCallback: () => put(at, ''),
+    });
+  }
+
+  /* An hour in slots of 2 min, and the last minutes in the finer ones; without the slot under way. */
+  function hourPoints(h) {
+    const now = Date.now();
+    const points = [];
+    const add = (w, from, to) => {
+      const n = w.kept.length;
+      for (let i = from; i < to; i += 1) {
+        const per = 60 / w.seconds;
+        points.push([new Date(now - (n - i - 0.5) * w.seconds * 1000), w.kept[i] * per, w.missed[i] * per,
+          w.refused[i] * per]);
+      }
+    };
+    const fine = h['5m'].kept.length * h['5m'].seconds;
+    add(h['1h'], 0, h['1h'].kept.length - Math.ceil(fine / h['1h'].seconds));
+    add(h['5m'], 0, h['5m'].kept.length - 1);
+    return points;
+  }
+
+  function showCharts(name, m) {
+    chart('chart-hour', hourPoints(m.history), ['time', 'kept', 'missed', 'refused'],
+      ['--kept', '--missed', '--refused'], { stackedGraph: true, fillGraph: true, fillAlpha: 0.55, strokeWidth: 1 });
+    if (live.model !== name) {
+      live.model = name;
+      live.points = [];
+    }
+    live.points.push([new Date(), m.fleet.inflight, m.queued]);
+    if (live.points.length > LIVE) live.points.shift();
+    chart('chart-live', live.points, ['time', 'in flight', 'queued'], ['--inflight', '--queued'],
+      { strokeWidth: 1.5 });
+  }
+
+  dark.addEventListener('change', () => {
+    if (overview) again();
+  });
+
+  // Asking
+
+  async function ask(path) {
+    const answer = await fetch(path, { signal: asking.signal, cache: 'no-store' });
+    if (!answer.ok) throw new Error(`${path}: status ${answer.status}`);
+    return answer.json();
+  }
+
+  function detailPath() {
+    const q = new URLSearchParams({ model: view.model, limit: ROWS, from: view.from, order: view.order });
+    if (view.match) q.set('match', view.match);
+    return `state.json?${q}`;
+  }
+
+  function chooseModel() {
+    const names = Object.keys(overview.models);
+    const asked = new URLSearchParams(location.hash.slice(1)).get('model');
+    if (asked !== null && names.includes(asked)) view.model = asked;
+    else if (!names.includes(view.model)) view.model = names.length ? names[0] : null;
+  }
+
+  async function refresh() {
+    const many = overview && Object.keys(overview.models).length > MANY;
+    if (!overview || !many || Date.now() - overviewAt > SLOW_POLL) {
+      overview = await ask('state.json?brief=1');
+      overviewAt = Date.now();
+    }
+    chooseModel();
+    const s = view.model === null ? overview : await ask(detailPath());
+    heard = Date.now();
+    showTop(s);
+    showWarnings(s);
+    showModels();
+    const m = view.model === null ? null : s.models[view.model];
+    $('model').hidden = !m;
+    if (!m) return;
+    showPromise(view.model, m);
+    showQueue(m);
+    showClasses(m);
+    showReasons(m);
+    showDeployments(m);
+    showServers(m);
+    showCharts(view.model, m);
+  }
+
+  function showLive(problem) {
+    const lost = Boolean(problem);
+    document.documentElement.classList.toggle('stale', lost);
+    const since = heard ? ` for ${span((Date.now() - heard) / 1000)}` : '';
+    put($('live'), lost ? `no answer${since}` : view.paused ? 'paused' : 'live');
+    mark($('live'), lost ? 'lost' : '');
+  }
+
+  async function turn() {
+    clearTimeout(timer);
+    if (asking) asking.abort();
+    const mine = new AbortController();
+    asking = mine;
+    const patience = setTimeout(() => mine.abort(), PATIENCE);
+    try {
+      await refresh();
+      showLive('');
+    } catch (e) {
+      if (asking !== mine) return; // another turn took over
+      showLive(e.message || 'no answer');
+    } finally {
+      clearTimeout(patience);
+    }
+    if (asking !== mine) return;
+    asking = null;
+    document.documentElement.dataset.turns = String(Number(document.documentElement.dataset.turns || 0) + 1);
+    if (!view.paused && !document.hidden) timer = setTimeout(turn, POLL);
+  }
+
+  function again() {
+    clearTimeout(timer);
+    timer = setTimeout(turn, 0);
+  }
+
+  // What people do
+
+  function pick(target) {
+    const tr = target.closest('tr.pick');
+    if (!tr) return;
+    view.from = 0;
+    view.model = tr.dataset.model;
+    location.hash = new URLSearchParams({ model: view.model });
+  }
+
+  $('models-rows').addEventListener('click', (e) => pick(e.target));
+  $('models-rows').addEventListener('keydown', (e) => {
+    if (e.key === 'Enter') pick(e.target);
+  });
+  window.addEventListener('hashchange', again);
+  $('models-match').addEventListener('input', (e) => {
+    view.modelsMatch = e.target.value;
+    showModels();
+  });
+  $('servers-tools').addEventListener('submit', (e) => e.preventDefault());
+  $('servers-match').addEventListener('input', (e) => {
+    view.match = e.target.value.slice(0, 200);
+    view.from = 0;
+    again();
+  });
+  $('servers-order').addEventListener('change', (e) => {
+    view.order = e.target.value;
+    view.from = 0;
+    again();
+  });
+  $('servers-back').addEventListener('click', () => {
+    view.from = Math.max(0, view.from - ROWS);
+    again();
+  });
+  $('servers-next').addEventListener('click', () => {
+    view.from += ROWS;
+    again();
+  });
+  $('pause').addEventListener('click', () => {
+    view.paused = !view.paused;
+    $('pause').setAttribute('aria-pressed', String(view.paused));
+    put($('pause'), view.paused ? 'Go on' : 'Pause');
+    showLive('');
+    if (!view.paused) again();
+  });
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden && !view.paused) again();
+  });
+  turn();
+})();
