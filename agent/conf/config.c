@@ -158,6 +158,7 @@ static void read_limits(struct loading *r, const struct node *root)
 static void set_defaults(struct config *c)
 {
 	c->redis.refresh = 10 * SEC;
+	c->cluster.group = "llm";
 	c->haproxy_poll = SEC;
 	c->haproxy_grace = 3 * SEC;
 	c->log_level = LOG_INFO;
@@ -201,6 +202,7 @@ static void read_config(struct loading *r)
 		{ .name = "profiles" }, { .name = "routing" },  { .name = "models" },
 		{ .name = "limits" },   { .name = "log" },      { .name = "haproxy" },
 		{ .name = "snapshot" }, { .name = "recorder" }, { .name = "engines" },
+		{ .name = "cluster" },
 	};
 	struct node root = reader_root(&r->doc);
 
@@ -210,6 +212,7 @@ static void read_config(struct loading *r)
 	config_addresses_read(&r->doc, &root, r->dir, r->c);
 	config_engines_read(&r->doc, &root, r->c);
 	read_profiles(r, &root);
+	config_cluster_read(&r->doc, &root, r->dir, &r->c->cluster);
 	read_snapshot(r, &root);
 	read_recorder(r, &root);
 	check_files(r, &root);
@@ -257,6 +260,7 @@ void config_free(struct config *c)
 	free(c->export.dir);
 	config_redis_fini(&c->redis);
 	config_engines_fini(&c->engines);
+	config_redis_fini(&c->cluster.redis);
 	free(c->snapshot.file);
 	free(c->recorder.file);
 	json_decref(c->dom);

@@ -112,10 +112,11 @@ static const char *parse_user(struct rest *r, struct redis_url *u)
 	return NULL;
 }
 
-static const char *parse_host(struct rest r, struct redis_url *u)
+static const char *parse_host(struct rest r, char host_out[REDIS_URL_HOST_MAX + 1],
+                              uint16_t *port_out)
 {
 	bool bracket = skip(&r, "["), port;
-	uint32_t v = REDIS_URL_PORT;
+	uint32_t v = *port_out;
 	struct rest host = r;
 
 	if (bracket) {
@@ -129,11 +130,12 @@ static const char *parse_host(struct rest r, struct redis_url *u)
 	}
 	if (port && (!number(r, 65535, &v) || v == 0))
 		return "has a port that is not 1 to 65535";
-	u->port = (uint16_t)v;
+	*port_out = (uint16_t)v;
 	if (left(&host) > REDIS_URL_HOST_MAX)
 		return "has a host that is too long";
-	memcpy(u->host, host.p, left(&host));
-	if (!all_of(u->host, bracket ? HEX ":." : LETTER "0123456789.-_"))
+	memcpy(host_out, host.p, left(&host));
+	host_out[left(&host)] = '\0';
+	if (!all_of(host_out, bracket ? HEX ":." : LETTER "0123456789.-_"))
 		return "has no valid host";
 	return NULL;
 }
@@ -152,7 +154,8 @@ static const char *parse_inet(struct rest r, struct redis_url *u)
 		return why;
 	if (!take_before(&r, '/', false, &host))
 		r.p = r.end;
-	why = parse_host(host, u);
+	u->port = REDIS_URL_PORT;
+	why = parse_host(host, u->host, &u->port);
 	return !why && left(&r) > 0 ? parse_db(r, u) : why;
 }
 
@@ -170,6 +173,51 @@ static const char *parse_unix(struct rest r, struct redis_url *u)
 	if (!decode(path, u->path, REDIS_URL_PATH_MAX))
 		return "has a path that is too long or has a broken %XX";
 	return u->path[0] == '/' && u->path[1] ? NULL : "has no absolute path";
+}
+
+/* HOST[:PORT],... */
+static const char *parse_hosts(struct rest r, struct redis_sentinels *out)
+{
+	const char *why = NULL;
+	struct rest host;
+
+	while (!why) {
+		struct redis_sentinel *s = &out->at[out->count];
+		bool more = take_before(&r, ',', false, &host);
+
+		if (out->count == REDIS_SENTINELS_MAX)
+			return "names more than 8 Sentinels";
+		s->port = REDIS_SENTINEL_PORT;
+		why = parse_host(more ? host : r, s->host, &s->port);
+		out->count++;
+		if (!more)
+			break;
+	}
+	return why;
+}
+
+static const char *parse_sentinels(struct rest r, struct redis_url *u, struct redis_sentinels *out)
+{
+	const char *why = parse_user(&r, u);
+	struct rest hosts, service;
+
+	u->kind = REDIS_URL_TCP;
+	if (why)
+		return why;
+	if (!take_before(&r, '/', false, &hosts))
+		return "has no /SERVICE, which is what the Sentinels call the server";
+	why = parse_hosts(hosts, out);
+	if (why)
+		return why;
+	service = r;
+	if (take_before(&r, '/', false, &service))
+		why = parse_db(r, u);
+	if (why)
+		return why;
+	if (!decode(service, out->service, REDIS_SENTINEL_NAME_MAX) ||
+	    !all_of(out->service, LETTER "0123456789.-_"))
+		return "has a /SERVICE that is not 1 to 63 letters, digits and . - _";
+	return NULL;
 }
 
 static const char *parse(struct rest r, struct redis_url *u)
@@ -199,6 +247,28 @@ slo_err redis_url_parse(const char *url, size_t len, struct redis_url *out, cons
 		return SLO_EINVAL;
 	}
 	*out = u;
+	return SLO_OK;
+}
+
+slo_err redis_url_parse_sentinels(const char *url, size_t len, struct redis_url *server,
+                                  struct redis_sentinels *out, const char **why)
+{
+	struct redis_sentinels sentinels = { 0 };
+	struct rest r = { url, url + len };
+	struct redis_url u = { 0 };
+	const char *wrong;
+
+	if (!skip(&r, "redis+sentinel://")) {
+		*out = sentinels;
+		return redis_url_parse(url, len, server, why);
+	}
+	wrong = parse_sentinels(r, &u, &sentinels);
+	if (wrong) {
+		*why = wrong;
+		return SLO_EINVAL;
+	}
+	*server = u;
+	*out = sentinels;
 	return SLO_OK;
 }
 

@@ -90,6 +90,7 @@ static bool daemon_apply(struct daemon *d, struct config *conf)
 	haproxy_api_configure(d->haproxy);
 	engines_configure(d->engines);
 	redis_client_configure(d->redis);
+	cluster_configure(d->cluster);
 	snapshot_file_configure(&d->snapshot);
 	recorder_configure(d->recorder);
 	export_configure(&d->export);
@@ -208,6 +209,7 @@ static void hand_over(void *user)
 	d->http = NULL;
 	event_server_stop(d->events);
 	spop_server_read_all(d->spop);
+	cluster_stop(d->cluster); /* the new one has our name */
 	agent_let_go(d->agent, clock_nsec());
 	w = agent_snapshot_write(d->agent, clock_nsec(), &snapshot);
 	if (!w)
@@ -347,8 +349,9 @@ static bool make_parts(struct daemon *d, const struct config *conf)
 	d->haproxy = haproxy_api_new(d->agent);
 	d->engines = engines_new(d->agent);
 	d->redis = redis_client_new(d->agent);
+	d->cluster = cluster_new(d->agent, d->haproxy);
 	d->recorder = recorder_new(d->agent);
-	if (!d->haproxy || !d->engines || !d->redis || !d->recorder)
+	if (!d->haproxy || !d->engines || !d->redis || !d->cluster || !d->recorder)
 		return out_of_memory(d);
 	snapshot_file_init(&d->snapshot, d->agent);
 	export_init(&d->export, d->agent);
@@ -363,7 +366,8 @@ static bool make_parts(struct daemon *d, const struct config *conf)
 /* Each says itself why it cannot listen. */
 static bool start_servers(struct daemon *d)
 {
-	const struct http_sources shown = { d->agent, d->haproxy, d->redis, d->recorder };
+	const struct http_sources shown = { d->agent, d->haproxy, d->redis, d->cluster,
+		                            d->recorder };
 
 	listeners_inherit(&d->agent->listeners);
 	if (!(d->events = event_server_new(d->agent, &d->conns)) ||
@@ -379,7 +383,11 @@ static bool start(struct daemon *d, struct config *conf)
 	struct takeover takeover = takeover_init();
 
 	watch_signals(d);
-	if (!make_parts(d, conf) || !daemon_apply(d, conf) || !start_servers(d))
+	if (!make_parts(d, conf))
+		return false;
+	/* Who takes over is told all by the process before it. */
+	d->agent->joining = conf->cluster.redis.url.kind != REDIS_URL_NONE && takeover.channel < 0;
+	if (!daemon_apply(d, conf) || !start_servers(d))
 		return false;
 	take_over(d, &takeover);
 	d->serves = true;
@@ -439,6 +447,7 @@ void daemon_free(struct daemon *d)
 	conns_fini(&d->conns);
 	spop_server_free(d->spop);
 	event_server_free(d->events);
+	cluster_free(d->cluster);
 	redis_client_free(d->redis);
 	engines_free(d->engines);
 	haproxy_api_free(d->haproxy);

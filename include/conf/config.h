@@ -95,6 +95,15 @@ struct config_redis {
 	char *key_file;  /* its key; NULL: in cert_file */
 };
 
+/* The section "cluster": other agents that work for the same servers, who hear of our requests and
+ * we of theirs, through Redis. */
+struct config_cluster {
+	struct config_redis redis; /* its url and files; url.kind REDIS_URL_NONE: no cluster */
+	struct redis_sentinels sentinels; /* who know where it is; count 0: redis.url does */
+	const char *name;                 /* ours; 1 to 64 of letters, digits and _ . - */
+	const char *group;                /* "llm"; agents of other groups are not heard */
+};
+
 /* profiles.export: what was learned, as profiles. */
 struct config_export {
 	char *dir;      /* NULL: it is not written */
@@ -174,6 +183,7 @@ struct config {
 	struct config_export export;
 	struct config_redis redis;
 	struct config_engines engines;
+	struct config_cluster cluster;
 	struct config_routing routing;
 	struct config_limits limits;
 	struct config_snapshot snapshot;

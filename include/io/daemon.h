@@ -16,6 +16,7 @@
 #include "io/agent/loop_lag.h"
 #include "io/base/conn.h"
 #include "io/base/trim.h"
+#include "io/cluster/cluster.h"
 #include "io/engines/engines.h"
 #include "io/haproxy/event_server.h"
 #include "io/haproxy/haproxy_api.h"
@@ -39,6 +40,7 @@ struct daemon {
 	struct event_server *events;
 	struct haproxy_api *haproxy;
 	struct engines *engines;
+	struct cluster *cluster;
 	struct redis_client *redis;
 	struct http_server *http; /* NULL: not configured, or handed over */
 	struct recorder *recorder;

@@ -11,8 +11,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char text[REDIS_URL_TEXT_MAX];
 	const char *why = NULL;
+	struct redis_sentinels sentinels;
 	struct redis_url u, again;
 
+	if (redis_url_parse_sentinels((const char *)data, size, &u, &sentinels, &why) == SLO_OK &&
+	    (sentinels.count > REDIS_SENTINELS_MAX ||
+	     (sentinels.count > 0) != (u.host[0] == '\0' && u.kind != REDIS_URL_UNIX)))
+		abort();
+	why = NULL;
 	if (redis_url_parse((const char *)data, size, &u, &why) != SLO_OK) {
 		if (!why)
 			abort();

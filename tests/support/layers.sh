@@ -29,6 +29,7 @@ core/record:  core
 wire/json:
 wire:         wire/json
 wire/file:    wire wire/json
+wire/cluster: wire/file
 conf:         core wire wire/json
 io/base:      conf
 io/agent:     core core/latency conf wire wire/json wire/file io/base
@@ -36,8 +37,9 @@ io/haproxy:   core wire conf io/agent io/base
 io/engines:   wire io/agent io/base
 io/redis:     core conf wire wire/file io/agent io/base
 io/keep:      core core/latency wire wire/file io/agent io/base
-io/http:      core core/latency wire io/agent io/base io/haproxy io/redis io/keep
-io:           conf io/agent io/base io/haproxy io/engines io/redis io/keep io/http wire/json wire/file
+io/cluster:   core wire/cluster conf io/agent io/base io/haproxy io/redis
+io/http:      core core/latency wire io/agent io/base io/haproxy io/redis io/keep io/cluster
+io:           conf io/agent io/base io/haproxy io/engines io/redis io/keep io/cluster io/http wire/json wire/file
 .:            conf io io/base wire/json
 '
 

@@ -296,3 +296,10 @@ struct haproxy_api_state haproxy_api_state(const struct haproxy_api *api, size_t
 		.failures = t->failures,
 	};
 }
+
+uint64_t haproxy_api_process(const struct haproxy_api *api, size_t i)
+{
+	const struct haproxy_process *p = &api->target[i].last_process;
+
+	return p->pid ? (p->node ^ p->pid * UINT64_C(0x9e3779b97f4a7c15)) | 1 : 0;
+}

@@ -65,7 +65,7 @@ void haproxy_question_write(struct haproxy_question *q, const struct agent *a)
 
 void haproxy_answer_begin(struct haproxy_answer *x)
 {
-	x->process = (struct haproxy_process){ 0, 0 };
+	x->process = (struct haproxy_process){ 0, 0, 0 };
 	x->unknown = x->no_addresses = 0;
 	haproxy_stat_init(&x->parser);
 }
@@ -99,6 +99,16 @@ static void see_address(const struct haproxy_answer *x, const struct haproxy_add
 	roster_server_address(x->agent, row->backend, row->name, row->address, row->port);
 }
 
+/* FNV-1a. */
+static uint64_t hash_of(struct slice text)
+{
+	uint64_t h = UINT64_C(14695981039346656037);
+
+	for (size_t i = 0; i < text.len; i++)
+		h = (h ^ text.p[i]) * UINT64_C(1099511628211);
+	return h;
+}
+
 /* Instead of a table: this process has no such backend, which is told once. Any other word makes
  * the answer worthless. */
 static void see_text(struct haproxy_answer *x, slo_nsec now, struct slice text)
@@ -106,8 +116,11 @@ static void see_text(struct haproxy_answer *x, slo_nsec now, struct slice text)
 	const struct haproxy_question *q = x->question;
 	uint32_t block = x->parser.blocks;
 
-	if (block == 0)
-		return;                            /* of "show info" */
+	if (block == 0) { /* of "show info" */
+		if (slice_starts(text, "node: "))
+			x->process.node = hash_of(text);
+		return;
+	}
 	if (slice_eq(text, "Can't find backend.")) /* "No such proxy." was told before */
 		x->no_addresses++;
 	if (!slice_eq(text, "No such proxy."))

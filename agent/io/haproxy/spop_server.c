@@ -202,7 +202,8 @@ static void log_closed(struct spop_conn *c, slo_nsec now, const char *why)
 /* Frames in */
 
 /* A health check is a HELLO too. It is answered and ends, or, while the agent drains, is left
- * unanswered, so that HAProxy takes the agent for down. */
+ * unanswered, so that HAProxy takes the agent for down. So it is until the agent knows what others
+ * have placed. */
 static void on_hello(struct spop_conn *c, slo_nsec now, const struct spop_frame *f)
 {
 	struct spop_server *s = c->conn.owner;
@@ -219,8 +220,8 @@ static void on_hello(struct spop_conn *c, slo_nsec now, const struct spop_frame 
 		return;
 	}
 	count_frame(c, hello.healthcheck ? FRAME_HEALTHCHECK : FRAME_HELLO, FRAME_OK);
-	if (hello.healthcheck && s->draining) {
-		log_closed(c, now, "the agent drains");
+	if (hello.healthcheck && (s->draining || s->agent->joining)) {
+		log_closed(c, now, s->draining ? "the agent drains" : "the agent joins the others");
 		conn_close(&c->conn, now, NULL); /* unanswered: HAProxy marks us down */
 		return;
 	}

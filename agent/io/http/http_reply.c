@@ -193,9 +193,19 @@ static enum MHD_Result state(struct http_peer *p)
 	return text(p, RENDER_STATE, &cut);
 }
 
+static enum MHD_Result health(struct http_peer *p)
+{
+	static char ok[] = "ok\n", draining[] = "draining\n", joining[] = "joining\n";
+	const struct agent *a = p->server->agent;
+
+	if (!a->draining && !a->joining)
+		return reply_text(p, MHD_HTTP_OK, ok);
+	return reply_text(p, MHD_HTTP_SERVICE_UNAVAILABLE, a->draining ? draining : joining);
+}
+
 enum MHD_Result http_reply(struct http_peer *p, const char *method, const char *url)
 {
-	static char ok[] = "ok\n", draining[] = "draining\n", get[] = "only GET is known here\n",
+	static char get[] = "only GET is known here\n",
 		    none[] = "/, /metrics, /healthz and /state.json are here\n";
 	static const struct render_cut all;
 
@@ -208,9 +218,7 @@ enum MHD_Result http_reply(struct http_peer *p, const char *method, const char *
 	if (strcmp(url, "/state.json") == 0)
 		return state(p);
 	if (strcmp(url, "/healthz") == 0)
-		return p->server->agent->draining
-		           ? reply_text(p, MHD_HTTP_SERVICE_UNAVAILABLE, draining)
-		           : reply_text(p, MHD_HTTP_OK, ok);
+		return health(p);
 	return reply_text(p, MHD_HTTP_NOT_FOUND, none);
 }
 

@@ -16,7 +16,7 @@ static void open_labels(FILE *f, const char *name, const char *model)
 /* The buckets of one series. labels is what stands between the braces, "" for none. A whole bound
  * is written as 1.0, as Prometheus 3 stores it: rules that ask for le="1.0" find it in any version.
  */
-static void histogram(FILE *f, const char *name, const char *labels, const struct histogram *h)
+void render_histogram(FILE *f, const char *name, const char *labels, const struct histogram *h)
 {
 	const char *comma = labels[0] ? "," : "";
 	uint64_t running = 0;
@@ -37,7 +37,7 @@ static void histogram(FILE *f, const char *name, const char *labels, const struc
 
 /* Of models */
 
-/* "model=..." and more, for histogram(); for free(), NULL without memory. */
+/* "model=..." and more, for render_histogram(); for free(), NULL without memory. */
 static char *model_labels(const struct agent_model *m, const char *strategy, const char *verdict)
 {
 	char *text = NULL;
@@ -62,7 +62,7 @@ static void model_histogram(FILE *f, const char *name, const struct agent_model 
 	char *labels = model_labels(m, NULL, NULL);
 
 	if (labels)
-		histogram(f, name, labels, h);
+		render_histogram(f, name, labels, h);
 	free(labels);
 }
 
@@ -126,7 +126,7 @@ static void token_latency(struct page *p, const struct agent_model *m)
 			labels = model_labels(m, policy_strategy_name((enum slo_strategy)s),
 			                      sched_verdict_name((enum slo_verdict)v));
 			if (labels)
-				histogram(p->f, "token_latency_seconds", labels, h);
+				render_histogram(p->f, "token_latency_seconds", labels, h);
 			free(labels);
 		}
 }
@@ -286,6 +286,16 @@ static void server_inflight(struct page *p, const struct agent_model *m, const s
 	of_server(p, "server_inflight", m, seat, seat->server->ledger.inflight);
 }
 
+static void server_foreign(struct page *p, const struct agent_model *m, const struct seat *seat)
+{
+	of_server(p, "server_foreign", m, seat, seat->server->foreign);
+}
+
+static void server_overshoots(struct page *p, const struct agent_model *m, const struct seat *seat)
+{
+	of_server(p, "server_overshoots_total", m, seat, (double)seat->server->overshoots);
+}
+
 static void server_usable(struct page *p, const struct agent_model *m, const struct seat *seat)
 {
 	of_server(p, "server_usable", m, seat, seat->server->usable);
@@ -418,10 +428,10 @@ static void of_loop(FILE *f, const struct agent *a)
 {
 	render_family(f, "decision_seconds", "histogram",
 	              "Time that a message took; those of one read share it.");
-	histogram(f, "decision_seconds", "", &a->stats.decision);
+	render_histogram(f, "decision_seconds", "", &a->stats.decision);
 	render_family(f, "loop_lag_seconds", "histogram",
 	              "Time from a wake-up of the event loop until it polls again.");
-	histogram(f, "loop_lag_seconds", "", &a->stats.lag);
+	render_histogram(f, "loop_lag_seconds", "", &a->stats.lag);
 	render_simple(f, "loop_lag_max_seconds", "gauge", "The longest of these since the start.",
 	              (double)a->stats.longest_lag / 1e9);
 }
@@ -494,6 +504,7 @@ static void of_process(struct page *p)
 	render_simple(f, "log_lines_lost_total", "counter", "Log lines that could not be written.",
 	              (double)a->log->lost_total);
 	render_redis_metrics(f, p->sources->redis);
+	render_cluster_metrics(f, p->sources->cluster);
 	render_simple(f, "snapshots_written_total", "counter", "Snapshots that were written.",
 	              (double)a->stats.snapshots);
 	of_recorder(f, p->sources->recorder);
@@ -543,6 +554,11 @@ const struct render_part render_metrics_parts[] = {
 	  .seat = server_slower },
 	{ "server_load", "gauge", "Share of a server in use; 1 is full.", .seat = server_load },
 	{ "server_inflight", "gauge", "Requests on a server.", .seat = server_inflight },
+	{ "server_foreign", "gauge", "Of these, requests that other agents placed.",
+	  .seat = server_foreign },
+	{ "server_overshoots_total", "counter",
+	  "Requests of other agents that came when the server had no room any more.",
+	  .seat = server_overshoots },
 	{ "server_usable", "gauge", "Whether a server is considered.", .seat = server_usable },
 	{ "server_state", "gauge", "1 for the state that HAProxy told, 0 for the others.",
 	  .seat = server_state },

@@ -61,8 +61,13 @@ void render_engine_pages(struct page *p, const struct agent_model *m, const stru
 /* What the engine said of itself; null: it is not asked. */
 json_t *render_engine_state(const struct engine_seen *e, slo_nsec now);
 
+/* labels: name="value",... or "". */
+void render_histogram(FILE *f, const char *name, const char *labels, const struct histogram *h);
+
 void render_process_metrics(FILE *f);
 void render_redis_metrics(FILE *f, const struct redis_client *c);
+void render_cluster_metrics(FILE *f, const struct cluster *c);
+json_t *render_cluster_state(const struct cluster *c);    /* likewise */
 json_t *render_redis_state(const struct redis_client *c); /* null when it is not configured */
 void render_warnings_metrics(FILE *f, const struct warnings *w);
 json_t *render_warnings_state(const struct warnings *w, slo_nsec now);

@@ -57,6 +57,8 @@ json_t *render_server_state(const struct agent_model *m, const struct seat *seat
 	                    seat->speed.ends > 0 ? json_real(exp(seat->speed.late)) : json_null());
 	json_object_set_new(state, "promises", kept_state(roster_served(known, m), now));
 	json_object_set_new(state, "drift", json_integer(s->view.drift));
+	json_object_set_new(state, "foreign", json_integer(s->foreign));
+	json_object_set_new(state, "overshoots", json_integer((json_int_t)s->overshoots));
 	json_object_set_new(state, "surplus", json_integer(s->surplus_count));
 	json_object_set_new(state, "repairs", repairs_state(s));
 	json_object_set_new(state, "engine", render_engine_state(known->engine, clock_nsec()));
@@ -318,6 +320,8 @@ static void open_state(struct page *p)
 	    (json_int_t)a->stats.event_connections, "redis", render_redis_state(p->sources->redis));
 
 	json_object_set_new(state, "pid", json_integer(getpid()));
+	json_object_set_new(state, "joining", json_boolean(a->joining));
+	json_object_set_new(state, "cluster", render_cluster_state(p->sources->cluster));
 	json_object_set_new(state, "unknown_models", unknown_state(&a->unknown));
 	json_object_set_new(state, "warnings", render_warnings_state(&a->warnings, now));
 	json_object_set_new(state, "haproxy", haproxy_state(p->sources->haproxy, now));

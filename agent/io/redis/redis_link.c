@@ -193,6 +193,11 @@ void redis_link_command(struct redis_link *l, int argc, const char **argv, const
 	ev_io_start(l->to.loop, &l->to.writable);
 }
 
+size_t redis_link_unsent(const struct redis_link *l)
+{
+	return l->out_len - l->out_at;
+}
+
 bool redis_link_is_elsewhere(const redisReply *reply)
 {
 	static const char *const words[] = { "READONLY ", "MASTERDOWN ", "MOVED ", "CLUSTERDOWN ",
@@ -228,6 +233,14 @@ static bool reader_new(struct redis_link *l)
 	return true;
 }
 
+/* A message of a channel that was subscribed to; its reader asked for none in particular. */
+static bool is_message(const redisReply *r)
+{
+	return r->type == REDIS_REPLY_ARRAY && r->elements == 3 &&
+	       r->element[0]->type == REDIS_REPLY_STRING &&
+	       strcmp(r->element[0]->str, "message") == 0;
+}
+
 /* True: a reply was handed on, and the link may be closed now. */
 static bool hand_on(struct redis_link *l)
 {
@@ -240,12 +253,14 @@ static bool hand_on(struct redis_link *l)
 	if (!reply)
 		return false;
 	l->in_reply = l->reader->len - l->reader->pos;
-	if (l->unanswered == 0) {
-		freeReplyObject(reply);
-		fail(l, "it speaks without being asked");
-		return true;
+	if (!l->listens || !is_message(reply)) {
+		if (l->unanswered == 0) {
+			freeReplyObject(reply);
+			fail(l, "it speaks without being asked");
+			return true;
+		}
+		l->unanswered--;
 	}
-	l->unanswered--;
 	outbound_wait(&l->to, l->unanswered > 0);
 	l->user->reply(l->user->user, reply);
 	freeReplyObject(reply);

@@ -77,6 +77,7 @@ struct agent {
 	struct listeners listeners; /* of all servers of this agent */
 	uint64_t forced;            /* learned times, as far as the log was told */
 	bool draining;
+	bool joining;            /* what other agents placed is not known yet: not ready */
 	slo_nsec first_dispatch; /* since the start; 0: none yet */
 	size_t dispatches;       /* until the first end line */
 	bool ends_told;          /* an end line came, or that none does was logged */

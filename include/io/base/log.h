@@ -71,6 +71,14 @@
 	X(HAPROXY_ANSWERS, "HAProxy processes that answer again")             \
 	X(HAPROXY_PROCESS, "HAProxy processes that took the place of others") \
 	X(HAPROXY_BACKEND, "backends that HAProxy does not know")             \
+	X(CLUSTER_UP, "connections to the cluster's Redis")                   \
+	X(CLUSTER_DOWN, "attempts to reach the cluster's Redis")              \
+	X(CLUSTER_PEER, "agents that come and go")                            \
+	X(CLUSTER_GAP, "gaps in the news of others")                          \
+	X(CLUSTER_NAME, "messages of processes with our name")                \
+	X(CLUSTER_KEY, "keys that went from the cluster's Redis")             \
+	X(CLUSTER_REFUSED, "commands that the cluster's Redis refused")       \
+	X(CLUSTER_BROKEN, "messages of others that make no sense")            \
 	X(WARNING, "warnings that came")                                      \
 	X(WARNING_OVER, "warnings that are over")                             \
 	X(ENGINE, "engines that tell no metrics")

@@ -34,6 +34,8 @@ struct haproxy_api_state {
 	uint64_t failures; /* questions without an answer */
 };
 size_t haproxy_api_count(const struct haproxy_api *api); /* 0: HAProxy is not asked */
+/* The process that answered last, as any agent that asks it knows it; 0: none did. */
+uint64_t haproxy_api_process(const struct haproxy_api *api, size_t i);
 struct haproxy_api_state haproxy_api_state(const struct haproxy_api *api, size_t i, slo_nsec now);
 
 #endif

@@ -29,6 +29,7 @@ void haproxy_question_write(struct haproxy_question *q, const struct agent *a);
 /* What tells one process from another. */
 struct haproxy_process {
 	uint64_t pid, uptime; /* seconds */
+	uint64_t node;        /* a hash of the host's name, as it tells it; 0: it does not */
 };
 
 struct haproxy_answer {

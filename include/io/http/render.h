@@ -8,6 +8,7 @@
 #define SLO_IO_HTTP_RENDER_H
 
 #include "io/agent/agent.h"
+#include "io/cluster/cluster.h"
 #include "io/haproxy/haproxy_api.h"
 #include "io/http/render_cut.h"
 #include "io/keep/recorder.h"
@@ -18,6 +19,7 @@ struct http_sources {
 	const struct agent *agent;
 	const struct haproxy_api *haproxy;
 	const struct redis_client *redis;
+	const struct cluster *cluster;
 	const struct recorder *recorder;
 };
 

@@ -50,6 +50,8 @@ struct redis_link {
 	char *out;        /* [out_len] to be sent from out_at on */
 	size_t out_at, out_len, out_cap;
 	bool starved;  /* a command found no memory */
+	bool listens;  /* set by the user: it subscribes, so messages come that no command asked for
+	                */
 	ev_timer more; /* the next slice */
 };
 
@@ -70,5 +72,7 @@ bool redis_link_is_elsewhere(const redisReply *reply);
 
 /* On a link that is UP. A failure closes it later, by down(). */
 void redis_link_command(struct redis_link *l, int argc, const char **argv, const size_t *len);
+/* Bytes of commands that the socket has not taken yet. */
+size_t redis_link_unsent(const struct redis_link *l);
 
 #endif

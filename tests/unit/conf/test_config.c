@@ -27,6 +27,8 @@ static void the_minimal_file_gets_every_default(void **state)
 	assert_int_equal(c->redis.url.kind, REDIS_URL_NONE);
 	assert_true(c->redis.refresh == 10 * SEC);
 	assert_false(c->redis.trace);
+	assert_int_equal(c->cluster.redis.url.kind, REDIS_URL_NONE);
+	assert_string_equal(c->cluster.group, "llm");
 	assert_int_equal(c->runtime_api.count, 0);
 	assert_true(c->haproxy_poll == SEC && c->haproxy_grace == 3 * SEC);
 	assert_null(c->snapshot.file);
@@ -68,6 +70,8 @@ static void every_key_is_read(void **state)
 	    "\"profiles\":{\"dir\":\"p\",\"redis\":{\"url\":\"rediss://h:1/2\",\"refresh\":\"1m\","
 	    "\"trace\":true,\"ca_file\":\"ca\",\"cert_file\":\"/c\",\"key_file\":\"k\","
 	    "\"server_name\":\"r\"}},"
+	    "\"cluster\":{\"redis\":\"rediss://c\",\"name\":\"n-1\",\"group\":\"g.2\","
+	    "\"ca_file\":\"ca2\",\"cert_file\":\"/c2\",\"key_file\":\"k2\",\"server_name\":\"r2\"},"
 	    "\"log\":{\"level\":\"warning\"},"
 	    "\"snapshot\":{\"file\":\"s\",\"every\":\"5s\",\"max_age\":\"1h\"},"
 	    "\"recorder\":{\"file\":\"r\",\"max_size\":\"1m\",\"keep\":0},"
@@ -101,6 +105,14 @@ static void every_key_is_read(void **state)
 	assert_string_equal(c->redis.cert_file, "/c");
 	assert_string_equal(c->redis.key_file, "dir/k");
 	assert_string_equal(c->redis.server_name, "r");
+	assert_int_equal(c->cluster.redis.url.kind, REDIS_URL_TLS);
+	assert_string_equal(c->cluster.redis.url.host, "c");
+	assert_string_equal(c->cluster.redis.ca_file, "dir/ca2");
+	assert_string_equal(c->cluster.redis.cert_file, "/c2");
+	assert_string_equal(c->cluster.redis.key_file, "dir/k2");
+	assert_string_equal(c->cluster.redis.server_name, "r2");
+	assert_string_equal(c->cluster.name, "n-1");
+	assert_string_equal(c->cluster.group, "g.2");
 	assert_string_equal(c->snapshot.file, "dir/s");
 	assert_true(c->snapshot.every == 5 * SEC && c->snapshot.max_age == 3600 * SEC);
 	assert_string_equal(c->recorder.file, "dir/r");

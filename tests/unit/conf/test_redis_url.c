@@ -151,12 +151,78 @@ static void each_part_fills_its_room_and_not_one_byte_more(void **state)
 	}
 }
 
+static slo_err parse_any(const char *url, struct redis_url *u, struct redis_sentinels *s,
+                         const char **why)
+{
+	size_t len = strlen(url);
+	uint8_t *bytes = exact(url, len);
+	slo_err err = redis_url_parse_sentinels((const char *)bytes, len, u, s, why);
+
+	free(bytes);
+	return err;
+}
+
+static void sentinels_are_named_before_what_they_call_the_server(void **state)
+{
+	struct redis_sentinels s;
+	const char *why = "";
+	struct redis_url u;
+
+	(void)state;
+	assert_int_equal(
+	    parse_any("redis+sentinel://us:p%40@a:1,b,[::1]:3/my.master/5", &u, &s, &why), SLO_OK);
+	assert_int_equal(s.count, 3);
+	assert_string_equal(s.at[0].host, "a");
+	assert_int_equal(s.at[0].port, 1);
+	assert_string_equal(s.at[1].host, "b");
+	assert_int_equal(s.at[1].port, 26379);
+	assert_string_equal(s.at[2].host, "::1");
+	assert_int_equal(s.at[2].port, 3);
+	assert_string_equal(s.service, "my.master");
+	assert_int_equal(u.kind, REDIS_URL_TCP);
+	assert_string_equal(u.host, "");
+	assert_string_equal(u.user, "us");
+	assert_string_equal(u.password, "p@");
+	assert_int_equal(u.db, 5);
+	assert_int_equal(parse_any("redis://h:7", &u, &s, &why), SLO_OK);
+	assert_int_equal(s.count, 0);
+	assert_int_equal(u.port, 7);
+	/* Who takes no Sentinels says so. */
+	assert_int_equal(parse("redis+sentinel://a/m", &u, &why), SLO_EINVAL);
+}
+
+static void a_wrong_url_of_sentinels_is_refused(void **state)
+{
+	static const char *const wrong[] = {
+		"redis+sentinel://",      "redis+sentinel://a",
+		"redis+sentinel://a/",    "redis+sentinel:///m",
+		"redis+sentinel://a,/m",  "redis+sentinel://a,,b/m",
+		"redis+sentinel://a:0/m", "redis+sentinel://a/m m",
+		"redis+sentinel://a/m/x", "redis+sentinel://a/m/",
+		"redis+sentinel://u@a/m", "redis+sentinel://a,b,c,d,e,f,g,h,i/m",
+		"redis+sentinel://a/%00",
+	};
+	struct redis_sentinels s;
+	struct redis_url u;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		const char *why = NULL;
+
+		if (parse_any(wrong[i], &u, &s, &why) != SLO_EINVAL)
+			fail_msg("%s is taken", wrong[i]);
+		assert_non_null(why);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_part_is_read_and_only_the_place_is_printed),
 		cmocka_unit_test(what_is_wrong_is_said_and_nothing_is_written),
 		cmocka_unit_test(each_part_fills_its_room_and_not_one_byte_more),
+		cmocka_unit_test(sentinels_are_named_before_what_they_call_the_server),
+		cmocka_unit_test(a_wrong_url_of_sentinels_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,491 @@
+/* Life, timers, joining, and who else has our name.
+ *
+ * When the connections are up, this happens at once and side by side:
+ *
+ *     the keys of all others are read ---------------------------+
+ *     is our name ours?  -> our own key is read, the first time -+-> joined
+ *                        -> our key is written anew ------------ +
+ *
+ * A process that uses a name which another one of the group uses already, tells nothing: two would
+ * take each other's requests for their own of a former life. It asks by HELLO if Redis knows of
+ * another listener on the channel of that name, and the one that is older answers by a beat. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "cluster_private.h"
+#include "conf/config_redis.h"
+#include "io/base/clock.h"
+#include "io/base/timer.h"
+
+#define PREFIX "slo-spoa"
+#define REMIND (10 * SLO_NSEC_PER_SEC) /* an older process of our name is taken for gone */
+
+int64_t cluster_clock(const struct cluster *c, slo_nsec now)
+{
+	return (now - c->started) / 1000;
+}
+
+void cluster_key(const struct cluster *c, const char *name, char out[CLUSTER_KEY_SIZE])
+{
+	if (name)
+		snprintf(out, CLUSTER_KEY_SIZE, PREFIX ":%s:leases:%s", c->group, name);
+	else
+		snprintf(out, CLUSTER_KEY_SIZE, PREFIX ":%s:agents", c->group);
+}
+
+void cluster_ask(struct cluster *c, enum ask_kind kind, uint32_t number, int argc,
+                 const char **argv, const size_t *len)
+{
+	const struct cluster_ask ask = { (uint8_t)(kind + 1), number };
+
+	cluster_link_ask(&c->link, ask, argc, argv, len);
+}
+
+/* Joining */
+
+static void joined(struct cluster *c)
+{
+	c->joined = true;
+	ev_timer_stop(c->agent->loop, &c->limit);
+	if (c->agent->joining)
+		log_write(c->agent->log, LOG_NOTICE, "cluster: %s has joined group %s", c->name,
+		          c->group);
+	c->agent->joining = false;
+}
+
+void cluster_progress(struct cluster *c)
+{
+	slo_nsec now = clock_nsec();
+
+	if (c->own_read && !c->tell.telling && !c->refused && !ev_is_active(&c->namesake)) {
+		c->tell.telling = c->tell.anew = true;
+		tell_flush(c, now);
+		tell_beat(c, now);
+	}
+	if (!c->joined && c->members_read && c->readings == 0 && (c->tell.telling || c->refused))
+		joined(c);
+}
+
+static void on_limit(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct cluster *c = w->data;
+
+	if (!c->agent->joining)
+		return;
+	c->agent->joining = false;
+	log_write(c->agent->log, LOG_WARNING,
+	          "cluster: Redis does not tell what the others have placed%s%s; this agent serves "
+	          "without that",
+	          c->link.error[0] ? ": " : "", c->link.error);
+}
+
+/* Our name is ours as far as anybody says: our own key is next, which tells of former lives. */
+static void name_is_ours(struct cluster *c)
+{
+	struct cluster_peer *self;
+
+	if (c->own_read) {
+		cluster_progress(c);
+		return;
+	}
+	self = hear_peer(c, slice_of(c->name));
+	if (self)
+		hear_read(c, self);
+}
+
+static void on_namesake(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct cluster *c = w->data;
+
+	if (cluster_link_is_up(&c->link))
+		name_is_ours(c);
+}
+
+static void refuse(struct cluster *c)
+{
+	if (!c->refused)
+		log_write(
+		    c->agent->log, LOG_ERR,
+		    "cluster: another process of group %s is called %s, too: the requests of this "
+		    "one are not told to anybody; give one of them another cluster.name",
+		    c->group, c->name);
+	c->refused = true;
+	c->tell.telling = false;
+	cluster_progress(c);
+}
+
+/* The one that began later yields; of two that began at the same time the larger number. */
+bool cluster_namesake(struct cluster *c, slo_nsec now, const struct news_head *h)
+{
+	int64_t ours = cluster_clock(c, now);
+
+	if (h->now < ours || (h->now == ours && h->incarnation > c->incarnation)) {
+		log_limited(c->agent->log, now, LOG_CAUSE_CLUSTER_NAME, LOG_ERR,
+		            "cluster: another process of group %s is called %s, too: it must not "
+		            "tell its requests",
+		            c->group, c->name);
+		if (h->kind == NEWS_HELLO)
+			tell_beat(c, now);
+		return false;
+	}
+	c->namesake_heard = now;
+	ev_timer_stop(c->agent->loop, &c->namesake);
+	refuse(c);
+	return h->kind != NEWS_HELLO;
+}
+
+/* The beat */
+
+/* The older process of our name is gone. */
+static void take_name_back(struct cluster *c, slo_nsec now)
+{
+	if (!c->refused || !cluster_link_is_up(&c->link) || now - c->namesake_heard < REMIND)
+		return;
+	c->refused = false;
+	log_write(c->agent->log, LOG_NOTICE,
+	          "cluster: the other process that was called %s is gone; this one tells its "
+	          "requests now",
+	          c->name);
+	c->own_read = false;
+	name_is_ours(c);
+}
+
+static void watch_silence(struct cluster *c, slo_nsec now)
+{
+	for (size_t i = 0; i < c->peer_count; i++) {
+		struct cluster_peer *p = c->peer[i];
+
+		if (p->self || p->heard == 0 || p->told_silent || !hear_is_silent(p, now))
+			continue;
+		p->told_silent = true;
+		log_limited(c->agent->log, now, LOG_CAUSE_CLUSTER_PEER, LOG_WARNING,
+		            "cluster: %s is silent; its %zu requests stay charged until they end",
+		            p->name, p->owner->open);
+	}
+}
+
+static void on_beat(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct cluster *c = w->data;
+	slo_nsec now = clock_nsec();
+
+	if (cluster_link_is_up(&c->link)) {
+		cluster_link_ping(&c->link);
+		tell_beat(c, now);
+		watch_silence(c, now);
+	}
+	take_name_back(c, now);
+}
+
+static void on_before_sleep(struct ev_loop *loop, ev_prepare *w, int revents)
+{
+	struct cluster *c = w->data;
+
+	if (c->tell.done < c->tell.count || c->tell.anew)
+		tell_flush(c, clock_nsec());
+}
+
+/* Redis */
+
+static void on_up(void *user)
+{
+	struct cluster *c = user;
+	char agents[CLUSTER_KEY_SIZE];
+	const char *members[] = { "SMEMBERS", agents };
+	const char *namesakes[] = { "PUBSUB", "NUMSUB", c->link.channel[1] };
+
+	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_CLUSTER_UP, LOG_NOTICE,
+	            "cluster: connected to %s:%u", c->link.url.host, c->link.url.port);
+	cluster_key(c, NULL, agents);
+	c->members_read = false;
+	cluster_ask(c, ASK_NAMESAKES, 0, 3, namesakes, NULL);
+	cluster_ask(c, ASK_MEMBERS, 0, 2, members, NULL);
+	for (size_t i = 0; i < c->peer_count; i++)
+		if (!c->peer[i]->self)
+			hear_read(c, c->peer[i]);
+}
+
+static void on_down(void *user, const char *why)
+{
+	struct cluster *c = user;
+
+	log_limited(
+	    c->agent->log, clock_nsec(), LOG_CAUSE_CLUSTER_DOWN, LOG_WARNING,
+	    "cluster: no Redis: %s; what is known of others stays, and they hear nothing of "
+	    "this agent",
+	    why);
+	ev_timer_stop(c->agent->loop, &c->namesake);
+	c->tell.telling = false;
+	tell_reset(c);
+	hear_abandon(c);
+}
+
+static const char *take_namesakes(struct cluster *c, const redisReply *reply)
+{
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+	    reply->element[1]->type != REDIS_REPLY_INTEGER || reply->element[1]->integer <= 1) {
+		name_is_ours(c);
+		return NULL;
+	}
+	ev_timer_set(&c->namesake, (double)CLUSTER_NAMESAKE / 1e9, 0.);
+	ev_timer_start(c->agent->loop, &c->namesake);
+	tell_hello(c, clock_nsec());
+	return NULL;
+}
+
+static const char *take_members(struct cluster *c, const redisReply *reply)
+{
+	if (reply->type != REDIS_REPLY_ARRAY)
+		return reply->type == REDIS_REPLY_ERROR ? reply->str : "its reply makes no sense";
+	for (size_t i = 0; i < reply->elements; i++) {
+		const redisReply *e = reply->element[i];
+		struct slice name = { (const uint8_t *)e->str, (size_t)e->len };
+		struct cluster_peer *p;
+
+		if (e->type != REDIS_REPLY_STRING || !news_is_name(name) || slice_eq(name, c->name))
+			continue;
+		p = hear_peer(c, name);
+		if (p && !p->reading)
+			hear_read(c, p);
+	}
+	c->members_read = true;
+	cluster_progress(c);
+	return NULL;
+}
+
+/* A command that changes nothing else was refused. */
+static void note_refusal(struct cluster *c, const redisReply *reply)
+{
+	if (reply->type != REDIS_REPLY_ERROR)
+		return;
+	c->tell.anew = true;
+	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_CLUSTER_REFUSED, LOG_WARNING,
+	            "cluster: Redis refuses a command: %s", reply->str);
+}
+
+/* Our key was there before, or it was not: then what was in it is lost. */
+static void check_key(struct cluster *c, bool there)
+{
+	if (there || c->tell.anew || !c->tell.telling)
+		return;
+	c->tell.anew = true;
+	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_CLUSTER_KEY, LOG_NOTICE,
+	            "cluster: our key %s is gone from Redis; it is written anew", c->tell.key);
+}
+
+static const char *take_page(struct cluster *c, struct cluster_peer *p, const redisReply *reply)
+{
+	const char *why = hear_page(c, clock_nsec(), p, reply);
+
+	if (!why && p->self && !p->reading && !c->own_read) {
+		c->own_read = true;
+		c->own_found = p->mark.incarnation != 0;
+		cluster_progress(c);
+	}
+	return why;
+}
+
+static const char *on_reply(void *user, struct cluster_ask ask, const redisReply *reply)
+{
+	struct cluster *c = user;
+
+	switch ((enum ask_kind)(ask.kind - 1)) {
+	case ASK_NOTHING:
+		note_refusal(c, reply);
+		break;
+	case ASK_STORED:
+		note_refusal(c, reply);
+		if (reply->type == REDIS_REPLY_INTEGER)
+			check_key(c, reply->integer <= (long long)ask.number);
+		break;
+	case ASK_KEPT:
+		note_refusal(c, reply);
+		if (reply->type == REDIS_REPLY_INTEGER)
+			check_key(c, reply->integer != 0);
+		break;
+	case ASK_NAMESAKES:
+		return take_namesakes(c, reply);
+	case ASK_MEMBERS:
+		return take_members(c, reply);
+	case ASK_MARK:
+		return hear_mark(c, c->peer[ask.number], reply);
+	case ASK_LIFE:
+		return hear_life(c, c->peer[ask.number], reply);
+	case ASK_PAGE:
+		return take_page(c, c->peer[ask.number], reply);
+	}
+	return NULL;
+}
+
+static void on_message(void *user, struct slice message)
+{
+	hear_message(user, clock_nsec(), message);
+}
+
+/* Life */
+
+struct cluster *cluster_new(struct agent *a, const struct haproxy_api *haproxy)
+{
+	struct cluster *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->agent = a;
+	c->haproxy = haproxy;
+	c->link_user = (struct cluster_link_user){ c, on_up, on_message, on_reply, on_down };
+	cluster_link_init(&c->link, a, &c->link_user);
+	ev_prepare_init(&c->before_sleep, on_before_sleep); /* after the agent has pumped */
+	histogram_init(&c->delay, &stats_lag_bounds);
+	ev_init(&c->beat, on_beat);
+	ev_init(&c->limit, on_limit);
+	ev_init(&c->namesake, on_namesake);
+	c->before_sleep.data = c->beat.data = c->limit.data = c->namesake.data = c;
+	return c;
+}
+
+/* A number that no other life has: of 64 bits that the kernel draws. */
+static uint64_t draw(void)
+{
+	uint64_t v;
+
+	if (getrandom(&v, sizeof(v), GRND_NONBLOCK) != sizeof(v))
+		v = (uint64_t)clock_unix_nsec();
+	return v ? v : 1;
+}
+
+static void start(struct cluster *c)
+{
+	slo_nsec now = clock_nsec();
+
+	c->conf = &c->agent->conf->cluster;
+	c->started = now;
+	c->incarnation = draw();
+	snprintf(c->name, sizeof(c->name), "%s", c->conf->name);
+	snprintf(c->group, sizeof(c->group), "%s", c->conf->group);
+	snprintf(c->link.channel[0], CLUSTER_CHANNEL_SIZE, PREFIX ":%s:news", c->group);
+	snprintf(c->link.channel[1], CLUSTER_CHANNEL_SIZE, PREFIX ":%s:agent:%s", c->group,
+	         c->name);
+	cluster_key(c, c->name, c->tell.key);
+	c->own_read = c->own_found = c->members_read = c->joined = c->refused = false;
+	c->tell.telling = false;
+	c->tell.number = 0;
+	tell_listen(c, true);
+	ev_prepare_start(c->agent->loop, &c->before_sleep);
+	timer_every(c->agent->loop, &c->beat, CLUSTER_BEAT);
+	if (c->agent->joining) {
+		ev_timer_set(&c->limit, (double)CLUSTER_JOIN / 1e9, 0.);
+		ev_timer_start(c->agent->loop, &c->limit);
+	}
+	cluster_link_open(&c->link, c->conf);
+}
+
+void cluster_stop(struct cluster *c)
+{
+	struct ev_loop *loop = c->agent->loop;
+
+	cluster_link_close(&c->link);
+	ev_prepare_stop(loop, &c->before_sleep);
+	ev_timer_stop(loop, &c->beat);
+	ev_timer_stop(loop, &c->limit);
+	ev_timer_stop(loop, &c->namesake);
+	tell_listen(c, false);
+	tell_reset(c);
+	for (size_t i = 0; i < c->peer_count; i++) {
+		foreign_owner_forget(c->agent->sched, c->peer[i]->owner);
+		free(c->peer[i]);
+	}
+	c->peer_count = c->readings = 0;
+	c->conf = NULL;
+}
+
+void cluster_free(struct cluster *c)
+{
+	if (!c)
+		return;
+	cluster_stop(c);
+	tell_fini(c);
+	free(c);
+}
+
+void cluster_configure(struct cluster *c)
+{
+	const struct config_cluster *conf = &c->agent->conf->cluster;
+
+	if (c->conf && config_cluster_same(c->conf, conf)) {
+		c->conf = conf;
+		cluster_link_renew(&c->link, conf);
+		/* Models and servers that were not known before may have requests of others. */
+		for (size_t i = 0; i < c->peer_count; i++)
+			if (!c->peer[i]->self)
+				hear_read(c, c->peer[i]);
+		return;
+	}
+	if (c->conf)
+		cluster_stop(c);
+	if (conf->redis.url.kind != REDIS_URL_NONE)
+		start(c);
+}
+
+/* Status */
+
+static void print_url(const struct cluster *c, char out[REDIS_URL_TEXT_MAX])
+{
+	const struct redis_sentinels *s = &c->conf->sentinels;
+
+	if (s->count == 0)
+		redis_url_print(&c->conf->redis.url, out);
+	else
+		snprintf(out, REDIS_URL_TEXT_MAX, "redis+sentinel://%.200s:%u/%s", s->at[0].host,
+		         s->at[0].port, s->service);
+}
+
+struct cluster_status cluster_status(const struct cluster *c)
+{
+	struct cluster_status s = { .configured = c->conf != NULL,
+		                    .name = c->name,
+		                    .group = c->group };
+
+	if (!c->conf)
+		return s;
+	print_url(c, s.url);
+	s.connected = cluster_link_is_up(&c->link);
+	s.joined = c->joined;
+	s.refused = c->refused;
+	s.error = c->link.error;
+	s.connections = c->link.connections;
+	s.told = c->tell.told;
+	s.heard = c->heard;
+	s.lost = c->tell.lost;
+	s.rewrites = c->tell.rewrites;
+	s.malformed = c->malformed;
+	s.unknown = c->unknown;
+	s.delay = &c->delay;
+	s.longest = c->link.tell.longest > c->link.hear.longest ? c->link.tell.longest
+	                                                        : c->link.hear.longest;
+	return s;
+}
+
+bool cluster_peer_status(const struct cluster *c, size_t i, struct cluster_peer_status *out)
+{
+	slo_nsec now = clock_nsec();
+	const struct cluster_peer *p;
+
+	if (i >= c->peer_count)
+		return false;
+	p = c->peer[i];
+	*out = (struct cluster_peer_status){
+		.name = p->name,
+		.self = p->self,
+		.age = p->heard ? now - p->heard : -1,
+		.silent = hear_is_silent(p, now),
+		.visible = p->owner->visible,
+		.leases = p->owner->open,
+		.incarnation = p->incarnation,
+		.number = p->number,
+		.gaps = p->gaps,
+		.resyncs = p->resyncs,
+	};
+	return true;
+}

@@ -1,0 +1,388 @@
+/* Messages and keys of others, to the scheduler.
+ *
+ * A message is taken at once, also while its sender's key is being read: what comes twice is known,
+ * and what ended before it was read stays over (core/foreign.h). So only numbers have to be
+ * watched: after a gap the key is read again, and what is not in it is over. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster_private.h"
+#include "io/base/clock.h"
+
+#define PAGE "200" /* leases of one answer, about */
+#define DIFFERS_PATIENCE                                                        \
+	(5 * SLO_NSEC_PER_SEC) /* a reload changes the processes that are asked \
+	                        */
+
+bool hear_is_silent(const struct cluster_peer *p, slo_nsec now)
+{
+	return p->self || p->heard == 0 || now - p->heard > CLUSTER_SILENT;
+}
+
+/* Who speaks */
+
+struct cluster_peer *hear_peer(struct cluster *c, struct slice name)
+{
+	struct cluster_peer *p;
+
+	for (size_t i = 0; i < c->peer_count; i++)
+		if (slice_eq(name, c->peer[i]->name))
+			return c->peer[i];
+	p = c->peer_count < PEERS_MAX ? calloc(1, sizeof(*p)) : NULL;
+	if (!p)
+		return NULL;
+	p->owner = foreign_owner(c->agent->sched, (const char *)name.p, name.len);
+	if (!p->owner) {
+		free(p);
+		return NULL;
+	}
+	memcpy(p->name, name.p, name.len);
+	p->self = slice_eq(name, c->name);
+	if (p->self)
+		foreign_owner_is_self(p->owner);
+	c->peer[c->peer_count++] = p;
+	return p;
+}
+
+/* What they placed */
+
+static struct server *server_of(struct cluster *c, const struct news_lease *l)
+{
+	char backend[CONFIG_NAME_MAX + 1], server[CONFIG_NAME_MAX + 1];
+
+	memcpy(backend, l->backend.p, l->backend.len);
+	memcpy(server, l->server.p, l->server.len);
+	backend[l->backend.len] = server[l->server.len] = '\0';
+	return roster_find(c->agent, backend, server);
+}
+
+static void take_lease(struct cluster *c, slo_nsec now, struct cluster_peer *p, struct slice id,
+                       const struct news_lease *in, slo_nsec age)
+{
+	struct foreign_lease l = {
+		.id = (const char *)id.p,
+		.id_len = id.len,
+		.server = server_of(c, in),
+		.load = in->load,
+		.age = age > 0 ? age : 0,
+		.input = in->input,
+		.output = in->output,
+		.fallback = in->flags & NEWS_FALLBACK,
+		.estimate = in->estimate,
+		.limit = in->limit,
+		.sequences = in->sequences,
+		.mute = NEWS_MUTE(in->flags),
+		.class = in->class,
+		.stream = in->flags & NEWS_STREAM,
+		.stream_guessed = in->flags & NEWS_STREAM_GUESSED,
+	};
+
+	if (in->model.len > 0)
+		l.model =
+		    sched_model_find(c->agent->sched, (const char *)in->model.p, in->model.len);
+	if (!l.server ||
+	    !policy_strategy_parse((const char *)in->strategy.p, in->strategy.len, &l.strategy)) {
+		c->unknown++;
+		return;
+	}
+	switch (foreign_dispatch(c->agent->sched, now, p->owner, &l)) {
+	case SLO_OK:
+	case SLO_ESTALE:
+		break;
+	case SLO_ENOMEM:
+		log_limited(c->agent->log, now, LOG_CAUSE_MEMORY, LOG_ERR,
+		            "out of memory, a request of %s is not charged", p->name);
+		break;
+	default:
+		c->malformed++;
+	}
+}
+
+static void take_end(struct cluster *c, slo_nsec now, struct cluster_peer *p,
+                     const struct news_record *r)
+{
+	const struct news_end *e = &r->end;
+	const struct sched_outcome outcome = {
+		.outcome = e->outcome < LESSON_OUTCOME_COUNT ? (enum lesson_outcome)e->outcome
+		                                             : LESSON_FAILED,
+		.input = e->input,
+		.output = e->output,
+		.bytes = e->bytes,
+		.cached = e->cached > 0 ? e->cached : 0,
+		.encoded = e->flags & NEWS_END_ENCODED,
+		.backend = e->backend,
+		.server = e->server,
+	};
+	struct sched_end end;
+
+	if (r->owner.len > 0)
+		p = hear_peer(c, r->owner);
+	if (!p)
+		return;
+	foreign_end(c->agent->sched, now, p->owner, (const char *)r->id.p, r->id.len,
+	            e->flags & NEWS_END_TOLD ? &outcome : NULL,
+	            e->lasted < 0 ? -1 : e->lasted * 1000, &end);
+	if (end.server)
+		roster_server_idle(c->agent, end.server);
+}
+
+/* Messages */
+
+static void take_records(struct cluster *c, slo_nsec now, struct cluster_peer *p,
+                         const struct news_head *h, struct news_reader *r)
+{
+	struct news_record record;
+	slo_err err;
+
+	while ((err = news_next(r, &record)) != SLO_ENOENT) {
+		if (err != SLO_OK)
+			c->malformed++;
+		else if (record.ended)
+			take_end(c, now, p, &record);
+		else
+			take_lease(c, now, p, record.id, &record.lease,
+			           (h->now - record.lease.placed) * 1000);
+	}
+}
+
+/* Whether all HAProxys that it asks are among those that we ask. A reload makes that untrue for a
+ * moment. */
+static void compare_processes(struct cluster *c, slo_nsec now, struct cluster_peer *p,
+                              const struct news_head *h)
+{
+	size_t ours = haproxy_api_count(c->haproxy), same = 0;
+
+	for (size_t i = 0; i < h->processes; i++)
+		for (size_t k = 0; k < ours; k++)
+			if (haproxy_api_process(c->haproxy, k) == h->process[i]) {
+				same++;
+				break;
+			}
+	if (h->processes > 0 && same == h->processes)
+		p->differs_since = 0;
+	else if (p->differs_since == 0)
+		p->differs_since = now;
+	if (p->differs_since == 0)
+		foreign_owner_visible(c->agent->sched, p->owner, true);
+	else if (h->processes == 0 || now - p->differs_since > DIFFERS_PATIENCE)
+		foreign_owner_visible(c->agent->sched, p->owner, false);
+}
+
+static void new_life(struct cluster *c, struct cluster_peer *p, const struct news_head *h)
+{
+	if (p->incarnation)
+		log_write(c->agent->log, LOG_NOTICE,
+		          "cluster: %s has started anew; what it had placed stays charged until it "
+		          "ends",
+		          p->name);
+	p->incarnation = h->incarnation;
+	p->number = h->number;
+	foreign_owner_life(c->agent->sched, p->owner, h->incarnation);
+	hear_read(c, p);
+}
+
+/* Numbers tell whether a message was missed. One that comes late was on its way while the key was
+ * read. */
+static void check_number(struct cluster *c, slo_nsec now, struct cluster_peer *p,
+                         const struct news_head *h)
+{
+	uint64_t due = p->number + (h->kind != NEWS_BEAT);
+
+	if (h->kind == NEWS_ANEW) {
+		hear_read(c, p);
+	} else if (h->number > due) {
+		p->gaps++;
+		log_limited(c->agent->log, now, LOG_CAUSE_CLUSTER_GAP, LOG_INFO,
+		            "cluster: news of %s are missing; its key is read again", p->name);
+		hear_read(c, p);
+	}
+	if (h->number > p->number)
+		p->number = h->number;
+}
+
+static void is_heard(struct cluster *c, slo_nsec now, struct cluster_peer *p)
+{
+	if (p->told_silent || p->heard == 0)
+		log_limited(c->agent->log, now, LOG_CAUSE_CLUSTER_PEER, LOG_NOTICE,
+		            "cluster: %s is heard", p->name);
+	p->told_silent = false;
+	p->heard = now;
+}
+
+static void hear(struct cluster *c, slo_nsec now, const struct news_head *h, struct news_reader *r)
+{
+	struct cluster_peer *p = hear_peer(c, h->name);
+
+	if (!p || h->kind == NEWS_HELLO)
+		return;
+	is_heard(c, now, p);
+	if (p->incarnation != h->incarnation)
+		new_life(c, p, h);
+	else
+		check_number(c, now, p, h);
+	if (h->kind == NEWS_BEAT)
+		compare_processes(c, now, p, h);
+	take_records(c, now, p, h, r);
+}
+
+void hear_message(struct cluster *c, slo_nsec now, struct slice message)
+{
+	struct news_reader r;
+	struct news_head h;
+
+	if (news_open(&r, message, &h) != SLO_OK) {
+		c->malformed++;
+		log_limited(
+		    c->agent->log, now, LOG_CAUSE_CLUSTER_BROKEN, LOG_WARNING,
+		    "cluster: a message of %zu bytes makes no sense; who else publishes on %s?",
+		    message.len, c->link.channel[0]);
+		return;
+	}
+	if (h.incarnation == c->incarnation && slice_eq(h.name, c->name)) {
+		histogram_add(&c->delay, (double)(cluster_clock(c, now) - h.now) / 1e6, 1);
+	} else if (!slice_eq(h.name, c->name) || cluster_namesake(c, now, &h)) {
+		c->heard++;
+		hear(c, now, &h, &r);
+	}
+	news_close(&r);
+}
+
+/* Keys */
+
+static uint32_t index_of(const struct cluster *c, const struct cluster_peer *p)
+{
+	uint32_t i = 0;
+
+	while (c->peer[i] != p)
+		i++;
+	return i;
+}
+
+static void ask_page(struct cluster *c, struct cluster_peer *p, const char *cursor)
+{
+	char key[CLUSTER_KEY_SIZE];
+	const char *argv[] = { "HSCAN", key, cursor, "COUNT", PAGE };
+
+	cluster_key(c, p->name, key);
+	cluster_ask(c, ASK_PAGE, index_of(c, p), 5, argv, NULL);
+}
+
+void hear_read(struct cluster *c, struct cluster_peer *p)
+{
+	char key[CLUSTER_KEY_SIZE];
+	const char *mark[] = { "HGET", key, "" }, *life[] = { "PTTL", key };
+
+	if (!cluster_link_is_up(&c->link))
+		return; /* all are read when it is */
+	if (p->reading) {
+		p->again = true;
+		return;
+	}
+	p->reading = true;
+	p->again = false;
+	p->mark = (struct news_mark){ 0 };
+	c->readings++;
+	foreign_list_begin(c->agent->sched, p->owner);
+	cluster_key(c, p->name, key);
+	cluster_ask(c, ASK_MARK, index_of(c, p), 3, mark, NULL);
+	cluster_ask(c, ASK_LIFE, index_of(c, p), 2, life, NULL);
+	ask_page(c, p, "0");
+}
+
+static const char *odd(const redisReply *reply)
+{
+	return reply->type == REDIS_REPLY_ERROR ? reply->str : "its reply makes no sense";
+}
+
+const char *hear_mark(struct cluster *c, struct cluster_peer *p, const redisReply *reply)
+{
+	const struct slice value = { (const uint8_t *)reply->str, (size_t)reply->len };
+
+	if (reply->type == REDIS_REPLY_NIL)
+		return NULL; /* it has no key: it did not come here yet, or has gone for long */
+	if (reply->type != REDIS_REPLY_STRING)
+		return odd(reply);
+	if (news_read_mark(value, &p->mark) != SLO_OK) {
+		c->malformed++;
+		return NULL;
+	}
+	if (p->incarnation == 0) {
+		p->incarnation = p->mark.incarnation;
+		foreign_owner_life(c->agent->sched, p->owner, p->incarnation);
+	}
+	if (p->incarnation == p->mark.incarnation && p->number < p->mark.number)
+		p->number = p->mark.number;
+	return NULL;
+}
+
+const char *hear_life(struct cluster *c, struct cluster_peer *p, const redisReply *reply)
+{
+	long long left = reply->type == REDIS_REPLY_INTEGER ? reply->integer : -3;
+
+	if (left == -3)
+		return odd(reply);
+	p->mark_age = 0;
+	if (left >= 0 && left < CLUSTER_KEEP / SLO_NSEC_PER_MSEC)
+		p->mark_age = CLUSTER_KEEP - left * SLO_NSEC_PER_MSEC;
+	return NULL;
+}
+
+/* A key without a mark, or of another life than the news, is not all that is open: the message that
+ * it was written anew follows. */
+static void is_read(struct cluster *c, slo_nsec now, struct cluster_peer *p)
+{
+	bool all = p->mark.incarnation != 0 && p->mark.incarnation == p->incarnation;
+
+	p->reading = false;
+	c->readings--;
+	p->resyncs++;
+	if (all && foreign_list_end(c->agent->sched, now, p->owner, p->mark.whole) > 0)
+		roster_collect(c->agent);
+	if (p->again)
+		hear_read(c, p);
+	else
+		cluster_progress(c);
+}
+
+const char *hear_page(struct cluster *c, slo_nsec now, struct cluster_peer *p,
+                      const redisReply *reply)
+{
+	const redisReply *list;
+
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+	    reply->element[0]->type != REDIS_REPLY_STRING ||
+	    reply->element[1]->type != REDIS_REPLY_ARRAY)
+		return odd(reply);
+	list = reply->element[1];
+	for (size_t i = 0; i + 1 < list->elements; i += 2) {
+		const redisReply *id = list->element[i], *value = list->element[i + 1];
+		struct news_lease l;
+
+		if (id->type != REDIS_REPLY_STRING || value->type != REDIS_REPLY_STRING)
+			return odd(reply);
+		if (id->len == 0)
+			continue; /* the mark */
+		if (id->len > NEWS_TEXT_MAX ||
+		    news_read_lease(
+			(struct slice){ (const uint8_t *)value->str, (size_t)value->len }, &l) !=
+		        SLO_OK)
+			c->malformed++;
+		else
+			take_lease(c, now, p,
+			           (struct slice){ (const uint8_t *)id->str, (size_t)id->len }, &l,
+			           (p->mark.now - l.placed) * 1000 + p->mark_age);
+	}
+	if (strcmp(reply->element[0]->str, "0") == 0)
+		is_read(c, now, p);
+	else
+		ask_page(c, p, reply->element[0]->str);
+	return NULL;
+}
+
+void hear_abandon(struct cluster *c)
+{
+	for (size_t i = 0; i < c->peer_count; i++)
+		c->peer[i]->reading = c->peer[i]->again = false;
+	c->readings = 0;
+}

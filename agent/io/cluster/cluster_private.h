@@ -1,0 +1,127 @@
+/* cluster_private.h - what the files of the cluster share.
+ *
+ *   cluster.c        life, timers, joining, who else has our name
+ *   cluster_tell.c   what we place and what ends, to Redis
+ *   cluster_hear.c   messages and keys of others, to the scheduler */
+#ifndef SLO_IO_CLUSTER_CLUSTER_PRIVATE_H
+#define SLO_IO_CLUSTER_CLUSTER_PRIVATE_H
+
+#include "core/foreign.h"
+#include "io/agent/stats.h"
+#include "io/cluster/cluster.h"
+#include "io/cluster/cluster_link.h"
+#include "wire/cluster/news.h"
+
+#define CLUSTER_KEY_SIZE 192   /* bytes */
+#define TOGETHER_MAX     128   /* records in one message */
+#define PEERS_MAX        256   /* agents of a group that are heard */
+#define KEEP_SECONDS     "600" /* CLUSTER_KEEP */
+
+/* What our questions to Redis are for. */
+enum ask_kind {
+	ASK_NOTHING, /* no reply is of use, but one that refuses */
+	ASK_STORED,  /* HSET: so many fields are new, number at most */
+	ASK_KEPT,    /* EXPIRE of our key */
+	ASK_NAMESAKES,
+	ASK_MEMBERS,
+	ASK_MARK, /* of the peer `number` */
+	ASK_LIFE, /* PTTL of its key */
+	ASK_PAGE,
+};
+
+/* Another agent, or a former life of this one. Kept as long as the cluster is configured. */
+struct cluster_peer {
+	struct foreign_owner *owner; /* in the scheduler */
+	char name[NEWS_NAME_MAX + 1];
+	bool self;            /* it has our name */
+	uint64_t incarnation; /* 0: none heard yet */
+	uint64_t number;      /* of the last message */
+	slo_nsec heard;       /* 0: never */
+	bool told_silent;     /* the log was */
+	/* Its key is being read: */
+	bool reading;
+	bool again;             /* and has to be once more */
+	struct news_mark mark;  /* incarnation 0: there is no key */
+	slo_nsec mark_age;      /* since it was written */
+	slo_nsec differs_since; /* its HAProxys are not among ours; 0: they are */
+	uint64_t gaps, resyncs;
+};
+
+/* A record that was not told yet. */
+struct untold {
+	uint32_t at;         /* in the bytes */
+	uint16_t len;        /* of the record */
+	uint16_t value;      /* where the lease begins in it */
+	uint16_t id, id_len; /* where the id is in it */
+	bool ended, publish; /* publish: not only the key changes */
+	uint16_t peer;       /* whose it is; UINT16_MAX: ours */
+};
+
+struct cluster_tell {
+	uint8_t *bytes;
+	size_t len, cap;
+	struct untold *record; /* [done, count) are to be told */
+	size_t done, count, record_cap;
+	bool anew;       /* the key has to be written anew */
+	bool telling;    /* our own key is known, and our name is ours */
+	uint64_t number; /* of the last message */
+	uint64_t told, lost, rewrites;
+	char key[CLUSTER_KEY_SIZE];
+	uint8_t message[NEWS_HEAD_MAX + NEWS_TAIL_MAX + TOGETHER_MAX * NEWS_RECORD_MAX];
+};
+
+struct cluster {
+	struct agent *agent;
+	const struct haproxy_api *haproxy;
+	const struct config_cluster *conf; /* NULL: none */
+	char name[NEWS_NAME_MAX + 1], group[NEWS_NAME_MAX + 1];
+	struct cluster_link_user link_user;
+	struct cluster_link link;
+	struct cluster_tell tell;
+	uint64_t incarnation;
+	slo_nsec started;
+	ev_prepare before_sleep; /* tells */
+	ev_timer beat, limit, namesake;
+	bool own_read;  /* our own key was, in this life */
+	bool own_found; /* and was there: we know of our former lives */
+	bool members_read;
+	bool joined, refused;
+	slo_nsec namesake_heard; /* an older process of our name; 0: never */
+	size_t peer_count, readings;
+	struct cluster_peer *peer[PEERS_MAX];
+	uint64_t heard, malformed, unknown;
+	struct histogram delay;
+};
+
+/* Microseconds on our clock. */
+int64_t cluster_clock(const struct cluster *c, slo_nsec now);
+void cluster_key(const struct cluster *c, const char *name, char out[CLUSTER_KEY_SIZE]);
+void cluster_ask(struct cluster *c, enum ask_kind kind, uint32_t number, int argc,
+                 const char **argv, const size_t *len);
+/* Something that joining waits for is done. */
+void cluster_progress(struct cluster *c);
+/* A message of another process with our name. True: we hear it like any other's. */
+bool cluster_namesake(struct cluster *c, slo_nsec now, const struct news_head *head);
+
+/* cluster_tell.c */
+void tell_listen(struct cluster *c, bool on);
+void tell_reset(struct cluster *c); /* forgets what is not told; the key is written anew */
+void tell_fini(struct cluster *c);
+void tell_flush(struct cluster *c, slo_nsec now);
+void tell_beat(struct cluster *c, slo_nsec now);
+void tell_hello(struct cluster *c, slo_nsec now);
+
+/* cluster_hear.c */
+struct cluster_peer *hear_peer(struct cluster *c, struct slice name); /* NULL: too many */
+/* Its key is to be read (again). */
+void hear_read(struct cluster *c, struct cluster_peer *p);
+void hear_message(struct cluster *c, slo_nsec now, struct slice message);
+const char *hear_mark(struct cluster *c, struct cluster_peer *p, const redisReply *reply);
+const char *hear_life(struct cluster *c, struct cluster_peer *p, const redisReply *reply);
+const char *hear_page(struct cluster *c, slo_nsec now, struct cluster_peer *p,
+                      const redisReply *reply);
+/* The connection is lost: what is being read is not. */
+void hear_abandon(struct cluster *c);
+bool hear_is_silent(const struct cluster_peer *p, slo_nsec now);
+
+#endif

@@ -1,0 +1,463 @@
+/* What we place and what ends, to Redis.
+ *
+ * A record waits until the loop is about to sleep, and goes out with all that came in that turn:
+ * one message on the channel, and the same into our key. The key changes first, its mark then, the
+ * message last. So whoever hears the channel, and then reads the key, misses nothing: what is not
+ * in the key up to its mark is still to be heard.
+ *
+ * While Redis is slow records gather, up to UNTOLD_MAX; then they are dropped, and the key is
+ * written anew when there is room. While it is away none are kept. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster_private.h"
+#include "core/lease.h"
+#include "io/base/clock.h"
+
+#define UNTOLD_MAX  ((size_t)4 << 20) /* bytes */
+#define PEER_OURS   UINT16_MAX
+#define MESSAGE_TOP (NEWS_MESSAGE_MAX - NEWS_TAIL_MAX - NEWS_RECORD_MAX)
+
+/* Records come */
+
+/* The records are dropped: the key will tell. */
+static void overflow(struct cluster *c)
+{
+	struct cluster_tell *t = &c->tell;
+
+	t->lost += t->count - t->done;
+	t->len = t->done = t->count = 0;
+	t->anew = true;
+}
+
+static bool make_room(struct cluster_tell *t, size_t len)
+{
+	if (t->len + len > t->cap) {
+		size_t cap = t->cap ? 2 * t->cap : 16384;
+		uint8_t *grown = t->len + len > UNTOLD_MAX ? NULL : realloc(t->bytes, cap);
+
+		if (!grown)
+			return false;
+		t->bytes = grown;
+		t->cap = cap;
+	}
+	if (t->count == t->record_cap) {
+		size_t cap = t->record_cap ? 2 * t->record_cap : 256;
+		struct untold *grown = reallocarray(t->record, cap, sizeof(*grown));
+
+		if (!grown)
+			return false;
+		t->record = grown;
+		t->record_cap = cap;
+	}
+	return true;
+}
+
+static bool wanted(const struct cluster *c)
+{
+	return cluster_link_is_up(&c->link) && c->tell.telling && !c->tell.anew;
+}
+
+static void add(struct cluster *c, const uint8_t *bytes, const struct untold *record)
+{
+	struct cluster_tell *t = &c->tell;
+
+	if (record->len == 0)
+		return; /* a text of it is too long: nobody else knows such a server either */
+	if (!make_room(t, record->len)) {
+		overflow(c);
+		return;
+	}
+	memcpy(t->bytes + t->len, bytes, record->len);
+	t->record[t->count] = *record;
+	t->record[t->count++].at = (uint32_t)t->len;
+	t->len += record->len;
+}
+
+static struct slice backend_of(const struct roster_server *s)
+{
+	const char *slash = strchr(s->key, '/');
+
+	return (struct slice){ (const uint8_t *)s->key, (size_t)(slash - s->key) };
+}
+
+static struct slice id_of(const struct request *r)
+{
+	return (struct slice){ (const uint8_t *)r->id, r->id_len };
+}
+
+static size_t pack_lease(const struct cluster *c, slo_nsec now, const struct request *r,
+                         uint8_t out[NEWS_RECORD_MAX], size_t *value)
+{
+	const struct foreign_lease l = foreign_lease_of(r, now);
+	const struct news_lease news = {
+		.model = l.model ? slice_of(l.model->pool.name) : (struct slice){ 0 },
+		.backend = backend_of(roster_server(l.server)),
+		.server = slice_of(l.server->name),
+		.strategy = slice_of(policy_strategy_name(l.strategy)),
+		.load = l.load,
+		.placed = cluster_clock(c, now) - l.age / 1000,
+		.input = l.input,
+		.output = l.output,
+		.estimate = l.estimate,
+		.limit = l.limit,
+		.sequences = l.sequences,
+		.class = l.class,
+		.flags = (l.stream ? NEWS_STREAM : 0) |
+		         (l.stream_guessed ? NEWS_STREAM_GUESSED : 0) |
+		         (l.fallback ? NEWS_FALLBACK : 0) | l.mute << 8,
+	};
+
+	return news_pack_lease(id_of(r), &news, out, value);
+}
+
+static void on_dispatched(void *arg, const struct request *r)
+{
+	struct cluster *c = arg;
+	uint8_t bytes[NEWS_RECORD_MAX];
+	struct untold record = { .peer = PEER_OURS, .publish = true };
+	size_t value;
+
+	if (!wanted(c))
+		return;
+	record.len = (uint16_t)pack_lease(c, r->since, r, bytes, &value);
+	record.value = (uint16_t)value;
+	record.id = (uint16_t)news_id_at(r->id_len);
+	record.id_len = r->id_len;
+	add(c, bytes, &record);
+}
+
+static struct news_end end_news(const struct sched_outcome *o, slo_nsec lasted)
+{
+	if (!o)
+		return (struct news_end){ .input = -1, .output = -1, .bytes = -1, .lasted = -1 };
+	return (struct news_end){
+		.flags = NEWS_END_TOLD | (o->encoded ? NEWS_END_ENCODED : 0),
+		.outcome = (uint32_t)o->outcome,
+		.input = o->input,
+		.output = o->output,
+		.bytes = o->bytes,
+		.cached = o->cached,
+		.lasted = lasted < 0 ? -1 : lasted / 1000,
+		.backend = o->backend,
+		.server = o->server,
+	};
+}
+
+/* One of another agent that is alive is that one's to tell; but it goes from its key at once, which
+ * may outlive its agent. */
+static void on_ended(void *arg, const struct request *r, const struct sched_outcome *outcome,
+                     slo_nsec lasted)
+{
+	struct cluster *c = arg;
+	const struct foreign_owner *owner = foreign_owner_of(c->agent->sched, r);
+	const struct news_end end = end_news(outcome, lasted);
+	struct untold record = { .peer = PEER_OURS, .publish = true, .ended = true };
+	uint8_t bytes[NEWS_RECORD_MAX];
+	struct slice whose = { 0 };
+
+	if (!wanted(c))
+		return;
+	for (size_t i = 0; owner && i < c->peer_count; i++)
+		if (c->peer[i]->owner == owner && !c->peer[i]->self) {
+			record.peer = (uint16_t)i;
+			record.publish = hear_is_silent(c->peer[i], clock_nsec());
+			whose = slice_of(c->peer[i]->name);
+		}
+	if (owner && record.peer == PEER_OURS && !owner->self)
+		return;
+	record.len = (uint16_t)news_pack_end(id_of(r), whose, &end, bytes);
+	record.id = (uint16_t)news_id_at(r->id_len);
+	record.id_len = r->id_len;
+	add(c, bytes, &record);
+}
+
+void tell_listen(struct cluster *c, bool on)
+{
+	const struct foreign_news news = { on_dispatched, on_ended, c };
+
+	foreign_listen(c->agent->sched, on ? &news : NULL);
+}
+
+/* Records go */
+
+static struct news_head head_of(const struct cluster *c, slo_nsec now, enum news_kind kind)
+{
+	return (struct news_head){ .kind = kind,
+		                   .name = slice_of(c->name),
+		                   .incarnation = c->incarnation,
+		                   .number = c->tell.number,
+		                   .now = cluster_clock(c, now) };
+}
+
+/* A message whose records lie in t->message behind NEWS_HEAD_MAX. The head goes right before them.
+ */
+static void publish(struct cluster *c, const struct news_head *h, size_t records, size_t len)
+{
+	struct cluster_tell *t = &c->tell;
+	uint8_t head[NEWS_HEAD_MAX];
+	size_t n = news_pack_head(h, records, head);
+	uint8_t *from = t->message + NEWS_HEAD_MAX - n;
+	const char *argv[] = { "PUBLISH", c->link.channel[0], (const char *)from };
+	size_t lens[] = { 7, strlen(c->link.channel[0]), 0 };
+
+	memcpy(from, head, n);
+	lens[2] = n + len + news_pack_tail(h, t->message + NEWS_HEAD_MAX + len);
+	cluster_ask(c, ASK_NOTHING, 0, 3, argv, lens);
+	t->told++;
+}
+
+/* The mark of our key, as the field "". */
+struct mark {
+	uint8_t bytes[NEWS_HEAD_MAX];
+	size_t len;
+};
+
+static struct mark mark_of(const struct cluster *c, slo_nsec now)
+{
+	const struct news_mark m = { c->incarnation, c->tell.number, cluster_clock(c, now),
+		                     c->own_found };
+	struct mark out;
+
+	out.len = news_pack_mark(&m, out.bytes);
+	return out;
+}
+
+/* A command on our key, with fields and values. */
+struct fields {
+	int argc;
+	const char *argv[4 + 2 * TOGETHER_MAX];
+	size_t len[4 + 2 * TOGETHER_MAX];
+};
+
+static void field(struct fields *f, const void *p, size_t len)
+{
+	f->argv[f->argc] = p;
+	f->len[f->argc++] = len;
+}
+
+static void begin(struct fields *f, const char *command, const char *key)
+{
+	f->argc = 0;
+	field(f, command, strlen(command));
+	field(f, key, strlen(key));
+}
+
+static void add_mark(struct fields *f, const struct mark *m)
+{
+	field(f, "", 0);
+	field(f, m->bytes, m->len);
+}
+
+/* Sends it if it has any fields. */
+static void send_fields(struct cluster *c, const struct fields *f, enum ask_kind kind, int fresh)
+{
+	if (f->argc > 2)
+		cluster_ask(c, kind, (uint32_t)fresh, f->argc, (const char **)f->argv, f->len);
+}
+
+static const uint8_t *text_of(const struct cluster_tell *t, const struct untold *u)
+{
+	return t->bytes + u->at;
+}
+
+/* What ended of others goes from their keys. */
+static void clear_others(struct cluster *c, const struct untold *u, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char key[CLUSTER_KEY_SIZE];
+		struct fields f;
+
+		if (u[i].peer == PEER_OURS)
+			continue;
+		cluster_key(c, c->peer[u[i].peer]->name, key);
+		begin(&f, "HDEL", key);
+		field(&f, text_of(&c->tell, &u[i]) + u[i].id, u[i].id_len);
+		send_fields(c, &f, ASK_NOTHING, 0);
+	}
+}
+
+/* Puts so many records into our key, and its mark. */
+static void store(struct cluster *c, const struct untold *u, size_t n, const struct mark *m)
+{
+	struct fields set, gone;
+	int fresh;
+
+	begin(&set, "HSET", c->tell.key);
+	begin(&gone, "HDEL", c->tell.key);
+	for (size_t i = 0; i < n; i++) {
+		const uint8_t *p = text_of(&c->tell, &u[i]);
+
+		if (u[i].peer != PEER_OURS)
+			continue;
+		field(u[i].ended ? &gone : &set, p + u[i].id, u[i].id_len);
+		if (!u[i].ended)
+			field(&set, p + u[i].value, (size_t)(u[i].len - u[i].value));
+	}
+	fresh = set.argc / 2 - 1;
+	if (gone.argc == 2)
+		add_mark(&set, m);
+	send_fields(c, &set, ASK_STORED, fresh);
+	if (gone.argc == 2)
+		return;
+	send_fields(c, &gone, ASK_NOTHING, 0);
+	begin(&set, "HSET", c->tell.key);
+	add_mark(&set, m);
+	send_fields(c, &set, ASK_STORED, 0);
+}
+
+/* The next ones, as many as fit into a message. Returns how many bytes of it they take. */
+static size_t gather(struct cluster_tell *t, size_t *n, size_t *records)
+{
+	size_t len = 0;
+
+	for (*n = *records = 0; t->done + *n < t->count && *n < TOGETHER_MAX; ++*n) {
+		const struct untold *u = &t->record[t->done + *n];
+
+		if (len + u->len > MESSAGE_TOP)
+			break;
+		if (!u->publish)
+			continue;
+		memcpy(t->message + NEWS_HEAD_MAX + len, text_of(t, u), u->len);
+		len += u->len;
+		++*records;
+	}
+	return len;
+}
+
+static void tell_some(struct cluster *c, slo_nsec now)
+{
+	struct cluster_tell *t = &c->tell;
+	size_t n, records, len = gather(t, &n, &records);
+	struct news_head h;
+	struct mark m;
+
+	if (records > 0)
+		t->number++;
+	m = mark_of(c, now);
+	store(c, &t->record[t->done], n, &m);
+	clear_others(c, &t->record[t->done], n);
+	h = head_of(c, now, NEWS_RECORDS);
+	if (records > 0)
+		publish(c, &h, records, len);
+	t->done += n;
+	if (t->done == t->count)
+		t->len = t->done = t->count = 0;
+}
+
+/* All that is open, into a key of nothing. */
+
+struct rewrite {
+	struct fields set;
+	size_t len; /* of the values, in t->message */
+};
+
+static void rewrite_flush(struct cluster *c, struct rewrite *w)
+{
+	send_fields(c, &w->set, ASK_NOTHING, 0);
+	begin(&w->set, "HSET", c->tell.key);
+	w->len = 0;
+}
+
+static void rewrite_add(struct cluster *c, slo_nsec now, struct rewrite *w, const struct request *r)
+{
+	uint8_t *out = c->tell.message + w->len;
+	size_t value, len = pack_lease(c, now, r, out, &value);
+
+	if (len == 0)
+		return;
+	field(&w->set, r->id, r->id_len);
+	field(&w->set, out + value, len - value);
+	w->len += len;
+	if (w->set.argc >= 2 + 2 * TOGETHER_MAX)
+		rewrite_flush(c, w);
+}
+
+static void rewrite(struct cluster *c, slo_nsec now)
+{
+	struct cluster_tell *t = &c->tell;
+	const char *del[] = { "DEL", t->key }, *expire[] = { "EXPIRE", t->key, KEEP_SECONDS };
+	struct news_head h;
+	struct rewrite w = { .len = 0 };
+	struct mark m;
+
+	t->len = t->done = t->count = 0;
+	t->anew = false;
+	t->number++;
+	t->rewrites++;
+	cluster_ask(c, ASK_NOTHING, 0, 2, del, NULL);
+	begin(&w.set, "HSET", t->key);
+	for (const struct request *r = lease_first(c->agent->sched); r; r = lease_next(r))
+		if (!foreign_owner_of(c->agent->sched, r))
+			rewrite_add(c, now, &w, r);
+	for (const struct request *r = foreign_first(c->agent->sched); r; r = foreign_next(r))
+		if (foreign_owner_of(c->agent->sched, r)->self)
+			rewrite_add(c, now, &w, r);
+	m = mark_of(c, now);
+	add_mark(&w.set, &m);
+	rewrite_flush(c, &w);
+	cluster_ask(c, ASK_NOTHING, 0, 3, expire, NULL);
+	h = head_of(c, now, NEWS_ANEW);
+	publish(c, &h, 0, 0);
+}
+
+void tell_flush(struct cluster *c, slo_nsec now)
+{
+	struct cluster_tell *t = &c->tell;
+
+	if (!t->telling || !cluster_link_has_room(&c->link))
+		return;
+	if (t->anew)
+		rewrite(c, now);
+	while (t->done < t->count && cluster_link_has_room(&c->link))
+		tell_some(c, now);
+}
+
+static void note_processes(const struct cluster *c, struct news_head *h)
+{
+	for (size_t i = 0; i < haproxy_api_count(c->haproxy) && i < NEWS_PROCESSES_MAX; i++) {
+		uint64_t process = haproxy_api_process(c->haproxy, i);
+
+		if (process)
+			h->process[h->processes++] = process;
+	}
+}
+
+void tell_beat(struct cluster *c, slo_nsec now)
+{
+	struct cluster_tell *t = &c->tell;
+	const char *expire[] = { "EXPIRE", t->key, KEEP_SECONDS };
+	char agents[CLUSTER_KEY_SIZE];
+	const char *add_name[] = { "SADD", agents, c->name };
+	const char *keep_names[] = { "EXPIRE", agents, KEEP_SECONDS };
+	struct news_head h = head_of(c, now, NEWS_BEAT);
+	struct mark m = mark_of(c, now);
+
+	if (!t->telling || t->anew || !cluster_link_has_room(&c->link))
+		return;
+	cluster_key(c, NULL, agents);
+	store(c, NULL, 0, &m);
+	cluster_ask(c, ASK_KEPT, 0, 3, expire, NULL);
+	cluster_ask(c, ASK_NOTHING, 0, 3, add_name, NULL);
+	cluster_ask(c, ASK_NOTHING, 0, 3, keep_names, NULL);
+	note_processes(c, &h);
+	publish(c, &h, 0, 0);
+}
+
+void tell_hello(struct cluster *c, slo_nsec now)
+{
+	struct news_head h = head_of(c, now, NEWS_HELLO);
+
+	publish(c, &h, 0, 0);
+}
+
+void tell_reset(struct cluster *c)
+{
+	overflow(c);
+}
+
+void tell_fini(struct cluster *c)
+{
+	free(c->tell.bytes);
+	free(c->tell.record);
+}

@@ -1,0 +1,246 @@
+/* What agents tell each other. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "exact.h"
+#include "wire/cluster/news.h"
+
+static bool is(struct slice s, const char *want)
+{
+	return s.len == strlen(want) && (s.len == 0 || memcmp(s.p, want, s.len) == 0);
+}
+
+static struct news_head a_head(void)
+{
+	return (struct news_head){ .kind = NEWS_RECORDS,
+		                   .name = slice_of("node-a"),
+		                   .incarnation = UINT64_MAX,
+		                   .number = 7,
+		                   .now = 123456789,
+		                   .process = { 1, UINT64_MAX },
+		                   .processes = 2 };
+}
+
+static struct news_lease a_lease(void)
+{
+	return (struct news_lease){ .model = slice_of("org/model"),
+		                    .backend = slice_of("be"),
+		                    .server = slice_of("l20-3"),
+		                    .strategy = slice_of("slo"),
+		                    .load = UINT64_C(1) << 29,
+		                    .placed = -5,
+		                    .input = 512,
+		                    .output = 64,
+		                    .estimate = -1,
+		                    .limit = 100,
+		                    .sequences = 2,
+		                    .class = 3,
+		                    .flags = NEWS_STREAM | 5u << 8 };
+}
+
+static struct news_end an_end(void)
+{
+	return (struct news_end){ .flags = NEWS_END_TOLD,
+		                  .outcome = 1,
+		                  .input = 510,
+		                  .output = 60,
+		                  .bytes = 4000,
+		                  .cached = -1,
+		                  .lasted = 2500000,
+		                  .backend = slice_of("be"),
+		                  .server = slice_of("") };
+}
+
+/* A message with a lease, an end and another agent's end. */
+static size_t a_message(uint8_t out[4096])
+{
+	const struct news_head h = a_head();
+	const struct news_lease l = a_lease();
+	const struct news_end e = an_end();
+	size_t value, n = news_pack_head(&h, 3, out);
+
+	n += news_pack_lease(slice_of("id-1"), &l, out + n, &value);
+	n += news_pack_end(slice_of("id-2"), (struct slice){ 0 }, &e, out + n);
+	n += news_pack_end(slice_of("id-3"), slice_of("node-b"), &e, out + n);
+	return n + news_pack_tail(&h, out + n);
+}
+
+static void check_lease(const struct news_lease *l)
+{
+	assert_true(is(l->model, "org/model") && is(l->backend, "be") && is(l->server, "l20-3") &&
+	            is(l->strategy, "slo"));
+	assert_true(l->load == UINT64_C(1) << 29 && l->placed == -5 && l->input == 512);
+	assert_true(l->output == 64 && l->estimate == -1 && l->limit == 100 && l->sequences == 2);
+	assert_int_equal(l->class, 3);
+	assert_int_equal(l->flags & 0xff, NEWS_STREAM);
+	assert_int_equal(NEWS_MUTE(l->flags), 5);
+}
+
+static void check_end(const struct news_record *r, const char *id, const char *owner)
+{
+	assert_true(r->ended && is(r->id, id) && is(r->owner, owner));
+	assert_int_equal(r->end.flags, NEWS_END_TOLD);
+	assert_int_equal(r->end.outcome, 1);
+	assert_true(r->end.input == 510 && r->end.output == 60 && r->end.bytes == 4000);
+	assert_true(r->end.cached == -1 && r->end.lasted == 2500000);
+	assert_true(is(r->end.backend, "be") && is(r->end.server, ""));
+}
+
+static void what_is_written_is_read_again(void **state)
+{
+	uint8_t out[4096];
+	size_t len = a_message(out);
+	struct news_record r;
+	struct news_reader reader;
+	struct news_head h;
+
+	(void)state;
+	assert_int_equal(news_open(&reader, (struct slice){ out, len }, &h), SLO_OK);
+	assert_int_equal(h.kind, NEWS_RECORDS);
+	assert_true(is(h.name, "node-a") && h.incarnation == UINT64_MAX && h.number == 7);
+	assert_true(h.now == 123456789 && h.processes == 2 && h.process[1] == UINT64_MAX);
+	assert_int_equal(news_next(&reader, &r), SLO_OK);
+	assert_true(!r.ended && is(r.id, "id-1"));
+	check_lease(&r.lease);
+	assert_int_equal(news_next(&reader, &r), SLO_OK);
+	check_end(&r, "id-2", "");
+	assert_int_equal(news_next(&reader, &r), SLO_OK);
+	check_end(&r, "id-3", "node-b");
+	assert_int_equal(news_next(&reader, &r), SLO_ENOENT);
+	news_close(&reader);
+}
+
+static void the_values_of_a_key_are_read_again(void **state)
+{
+	const struct news_mark mark = { 1, 2, 3, true };
+	const struct news_lease lease = a_lease();
+	uint8_t out[NEWS_RECORD_MAX];
+	struct news_lease l;
+	struct news_mark m;
+	size_t value, len = news_pack_lease(slice_of("x"), &lease, out, &value);
+
+	(void)state;
+	assert_int_equal(news_read_lease((struct slice){ out + value, len - value }, &l), SLO_OK);
+	check_lease(&l);
+	len = news_pack_mark(&mark, out);
+	assert_int_equal(news_read_mark((struct slice){ out, len }, &m), SLO_OK);
+	assert_true(m.incarnation == 1 && m.number == 2 && m.now == 3 && m.whole);
+}
+
+/* Where the id of a record is: whoever writes a key relies on it. */
+static void an_id_stands_where_it_is_looked_for(void **state)
+{
+	const struct news_lease l = a_lease();
+	const struct news_end e = an_end();
+	char id[NEWS_TEXT_MAX + 1];
+	uint8_t out[NEWS_RECORD_MAX];
+	size_t value;
+
+	(void)state;
+	memset(id, 'i', sizeof(id));
+	for (size_t n = 1; n <= NEWS_TEXT_MAX; n++) {
+		const struct slice s = { (const uint8_t *)id, n };
+
+		assert_true(news_pack_lease(s, &l, out, &value) > 0);
+		assert_memory_equal(out + news_id_at(n), id, n);
+		assert_true(news_pack_end(s, slice_of("o"), &e, out) > 0);
+		assert_memory_equal(out + news_id_at(n), id, n);
+	}
+}
+
+static void a_text_that_is_too_long_is_not_written(void **state)
+{
+	struct news_lease l = a_lease();
+	uint8_t out[NEWS_RECORD_MAX];
+	char text[NEWS_TEXT_MAX + 1];
+	size_t value;
+
+	(void)state;
+	memset(text, 't', sizeof(text));
+	l.model = l.backend = l.server = l.strategy = (struct slice){ (uint8_t *)text, 255 };
+	l.load = UINT64_MAX;
+	l.input = INT64_MAX;
+	assert_true(news_pack_lease((struct slice){ (uint8_t *)text, 255 }, &l, out, &value) > 0);
+	l.model.len = 256;
+	assert_int_equal(news_pack_lease(slice_of("x"), &l, out, &value), 0);
+}
+
+static void every_prefix_is_refused(void **state)
+{
+	uint8_t out[4096];
+	size_t len = a_message(out);
+	struct news_reader r;
+	struct news_head h;
+
+	(void)state;
+	for (size_t n = 0; n < len; n++) {
+		uint8_t *bytes = exact(out, n);
+
+		assert_int_equal(news_open(&r, (struct slice){ bytes, n }, &h), SLO_EPROTO);
+		free(bytes);
+	}
+	out[len] = 0; /* nor may anything follow */
+	assert_int_equal(news_open(&r, (struct slice){ out, len + 1 }, &h), SLO_EPROTO);
+}
+
+/* One bad record does not take the others along. */
+static void a_malformed_record_is_passed_over(void **state)
+{
+	const struct news_head h = a_head();
+	const struct news_end e = an_end();
+	static const uint8_t bad[] = { 0x93, 0x01, 0xa0, 0x90 }; /* no id, no end */
+	uint8_t out[4096];
+	size_t n = news_pack_head(&h, 2, out);
+	struct news_reader reader;
+	struct news_record r;
+	struct news_head got;
+
+	(void)state;
+	memcpy(out + n, bad, sizeof(bad));
+	n += sizeof(bad);
+	n += news_pack_end(slice_of("id-2"), (struct slice){ 0 }, &e, out + n);
+	n += news_pack_tail(&h, out + n);
+	assert_int_equal(news_open(&reader, (struct slice){ out, n }, &got), SLO_OK);
+	assert_int_equal(news_next(&reader, &r), SLO_EPROTO);
+	assert_int_equal(news_next(&reader, &r), SLO_OK);
+	check_end(&r, "id-2", "");
+	assert_int_equal(news_next(&reader, &r), SLO_ENOENT);
+	news_close(&reader);
+}
+
+static void names_are_what_may_stand_in_a_key(void **state)
+{
+	static const char *const good[] = { "a", "node-a", "A.b_9" };
+	static const char *const bad[] = { "", "a b", "a:b", "a/b", "\n", "\xc3\xa4" };
+	char longest[NEWS_NAME_MAX + 2];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_true(news_is_name(slice_of(good[i])));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(news_is_name(slice_of(bad[i])));
+	memset(longest, 'n', sizeof(longest));
+	assert_true(news_is_name((struct slice){ (uint8_t *)longest, NEWS_NAME_MAX }));
+	assert_false(news_is_name((struct slice){ (uint8_t *)longest, NEWS_NAME_MAX + 1 }));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_written_is_read_again),
+		cmocka_unit_test(the_values_of_a_key_are_read_again),
+		cmocka_unit_test(an_id_stands_where_it_is_looked_for),
+		cmocka_unit_test(a_text_that_is_too_long_is_not_written),
+		cmocka_unit_test(every_prefix_is_refused),
+		cmocka_unit_test(a_malformed_record_is_passed_over),
+		cmocka_unit_test(names_are_what_may_stand_in_a_key),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
