@@ -7,24 +7,32 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "conf/haproxy/check.h"
 #include "io/base/config_load.h"
+#include "io/base/haproxy_load.h"
 #include "io/daemon.h"
 
 static const char usage[] =
     "Usage: slo-spoa -f FILE [-s]    run in the foreground\n"
     "       slo-spoa -c -f FILE      check the configuration\n"
+    "       slo-spoa -c -f FILE --haproxy FILE...   and HAProxy's files against it\n"
     "       slo-spoa -v | -h         version | this help\n"
     "  -f, --config FILE  the configuration, JSON\n"
     "  -c, --check        only check it: exit 0, or 1 with FILE:LINE:COLUMN: what is wrong\n"
+    "      --haproxy FILE...  HAProxy's files, in HAProxy's order; what they name is read too\n"
     "  -s, --syslog       log to syslog instead of stderr\n"
     "  -v, --version      print the version\n"
     "  -h, --help         print this help\n"
     "SIGHUP reloads, SIGTERM and SIGUSR1 drain and exit, SIGUSR2 hands over to a new process.\n";
 
 static const struct option options[] = {
-	{ "config", required_argument, NULL, 'f' }, { "check", no_argument, NULL, 'c' },
-	{ "syslog", no_argument, NULL, 's' },       { "version", no_argument, NULL, 'v' },
-	{ "help", no_argument, NULL, 'h' },         { 0 },
+	{ "config", required_argument, NULL, 'f' },
+	{ "check", no_argument, NULL, 'c' },
+	{ "syslog", no_argument, NULL, 's' },
+	{ "version", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "haproxy", required_argument, NULL, 'H' },
+	{ 0 },
 };
 
 static int run(struct config *conf, const char *path, const char *syslog_path, char **argv)
@@ -54,7 +62,18 @@ static int run(struct config *conf, const char *path, const char *syslog_path, c
 struct flags {
 	const char *path;
 	bool check, to_syslog;
+	char *haproxy[HAPROXY_FILES_MAX];
+	size_t haproxy_files;
 };
+
+/* One of HAProxy's files. Too many, or without -c: false. */
+static bool add_file(struct flags *f, char *path)
+{
+	if (f->haproxy_files == HAPROXY_FILES_MAX)
+		return false;
+	f->haproxy[f->haproxy_files++] = path;
+	return true;
+}
 
 /* False: the program ends here, with *status. */
 static bool read_flags(int argc, char **argv, struct flags *f, int *status)
@@ -79,17 +98,70 @@ static bool read_flags(int argc, char **argv, struct flags *f, int *status)
 		case 'h':
 			fputs(usage, stdout);
 			return false;
+		case 'H':
+			if (add_file(f, optarg))
+				break;
+			/* fall through */
 		default:
 			fputs(usage, stderr);
 			*status = EXIT_FAILURE;
 			return false;
 		}
 	}
-	if (f->path && optind == argc)
+	while (f->haproxy_files > 0 && optind < argc && add_file(f, argv[optind]))
+		optind++;
+	if (f->path && optind == argc && (f->check || f->haproxy_files == 0))
 		return true;
 	fputs(usage, stderr);
 	*status = EXIT_FAILURE;
 	return false;
+}
+
+static void show(const struct hap_finding *f)
+{
+	fprintf(stderr, "[%s] (%ld) : ", f->fatal ? "ALERT" : "WARNING", (long)getpid());
+	if (f->file)
+		fprintf(stderr, "%s:%zu: ", f->file, f->line);
+	fprintf(stderr, "%s [%s]\n", f->text, f->code);
+}
+
+/* HAProxy's files against the configuration: the status for exit(). */
+static int check_haproxy(const struct config *conf, const struct flags *flags)
+{
+	struct hap_findings found = { 0 };
+	struct hapconf hap;
+	char why[512];
+	size_t fatal = 0;
+	int status = EXIT_FAILURE;
+
+	if (!haproxy_load(&hap, flags->haproxy, flags->haproxy_files, why, sizeof(why))) {
+		fprintf(stderr, "[ALERT] (%ld) : %s\n", (long)getpid(), why);
+	} else {
+		hap_check(conf, &hap, &found);
+		for (size_t i = 0; i < found.count; i++) {
+			show(&found.list[i]);
+			fatal += found.list[i].fatal;
+		}
+		if (fatal == 0 && !found.out_of_memory)
+			status = EXIT_SUCCESS;
+		if (found.count == 0)
+			printf("%s and HAProxy's files fit together\n", flags->path);
+	}
+	hap_findings_free(&found);
+	hapconf_free(&hap);
+	return status;
+}
+
+static int check(struct config *conf, const struct flags *flags)
+{
+	int status = EXIT_SUCCESS;
+
+	printf("%s: configuration is valid\n", flags->path);
+	fflush(stdout);
+	if (flags->haproxy_files > 0)
+		status = check_haproxy(conf, flags);
+	config_free(conf);
+	return status;
 }
 
 int main(int argc, char **argv)
@@ -110,7 +182,5 @@ int main(int argc, char **argv)
 	}
 	if (!flags.check)
 		return run(conf, flags.path, flags.to_syslog ? _PATH_LOG : NULL, argv);
-	config_free(conf);
-	printf("%s: configuration is valid\n", flags.path);
-	return EXIT_SUCCESS;
+	return check(conf, &flags);
 }

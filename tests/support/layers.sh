@@ -11,7 +11,7 @@ out=$2
 shift 2
 
 libc='__assert_fail __ctype_b_loc __fprintf_chk __memcpy_chk __memset_chk __snprintf_chk
-__stack_chk_fail __vsnprintf_chk calloc free malloc memchr memcmp memcpy memmem memmove memrchr memset qsort realloc
+__stack_chk_fail __vsnprintf_chk calloc fnmatch free malloc memchr memcmp memcpy memmem memmove memrchr memset qsort realloc
 reallocarray snprintf strchr strcmp strcspn strdup strlen strncasecmp strcasecmp strndup strncmp strrchr strspn
 strtod strtol strtoll strtoull vsnprintf'
 compiler='_GLOBAL_OFFSET_TABLE_ __cpu_model' # its own, of position-independent code and CPU features
@@ -31,7 +31,8 @@ wire:         wire/json
 wire/file:    wire wire/json
 wire/cluster: wire/file
 conf:         core wire wire/json
-io/base:      conf
+conf/haproxy: conf wire/json
+io/base:      conf conf/haproxy
 io/agent:     core core/latency conf wire wire/json wire/file io/base
 io/haproxy:   core wire conf io/agent io/base
 io/engines:   wire io/agent io/base
@@ -40,7 +41,7 @@ io/keep:      core core/latency wire wire/file io/agent io/base
 io/cluster:   core wire/cluster conf io/agent io/base io/haproxy io/redis
 io/http:      core core/latency wire io/agent io/base io/haproxy io/redis io/keep io/cluster
 io:           conf io/agent io/base io/haproxy io/engines io/redis io/keep io/cluster io/http wire/json wire/file
-.:            conf io io/base wire/json
+.:            conf conf/haproxy io io/base wire/json
 '
 
 tmp=$(mktemp -d)

@@ -1,0 +1,151 @@
+/* How HAProxy tells the agent that a request has ended. */
+#include <string.h>
+
+#include "check_private.h"
+
+#define LINE_MIN 512 /* bytes: what an end line may need */
+
+struct targets {
+	size_t streams, datagrams;    /* lines that lead to the agent */
+	const struct hap_line *stray; /* a target that is another listener of the agent */
+	const struct hap_line *other; /* some target that leads elsewhere */
+	const struct hap_line *cut;   /* a target that cuts lines */
+};
+
+/* Whether a ring's server is the agent. */
+static bool ring_leads_here(const struct checking *c, const struct hap_section *ring,
+                            struct targets *t)
+{
+	struct hap_walk w = hap_walk(ring);
+	const struct hap_line *l, *maxlen = hap_find(ring, "maxlen", NULL);
+	bool here = false;
+
+	while ((l = hap_next(&w, "server", NULL))) {
+		const char *address = hap_word(l, 2);
+
+		if (hap_listener_has(&c->conf->events, address, false) != MATCH_NO)
+			here = true;
+		else if (hap_listener_has(&c->conf->spop, address, false) != MATCH_NO ||
+		         hap_listener_has(&c->conf->http, address, false) != MATCH_NO)
+			t->stray = l;
+		else
+			t->other = l;
+	}
+	if (here && maxlen && hap_number(hap_word(maxlen, 1)) < LINE_MIN)
+		t->cut = maxlen;
+	return here;
+}
+
+static void add_target(const struct checking *c, const struct hap_line *l, struct targets *t)
+{
+	const char *target = hap_word(l, 1);
+	size_t len = hap_index(l, 2, "len");
+
+	if (strncmp(target, "ring@", 5) == 0) {
+		const struct hap_section *ring = hap_section_find(c->hap, HAP_RING, target + 5);
+
+		if (ring && ring_leads_here(c, ring, t))
+			t->streams++;
+		else if (!ring)
+			t->other = l;
+		return;
+	}
+	if (hap_listener_has(&c->conf->events, target, true) != MATCH_NO) {
+		t->datagrams++;
+		if (len + 1 < l->words && hap_number(l->word[len + 1]) < LINE_MIN)
+			t->cut = l;
+	} else if (hap_listener_has(&c->conf->spop, target, false) == MATCH_YES ||
+	           hap_listener_has(&c->conf->http, target, false) == MATCH_YES) {
+		t->stray = l;
+	} else {
+		t->other = l;
+	}
+}
+
+static struct targets targets_of(const struct checking *c, const struct hap_section *s)
+{
+	struct targets t = { 0 };
+	struct hap_walk w = hap_walk(s);
+	const struct hap_line *l;
+
+	while ((l = hap_next(&w, "log", NULL))) {
+		struct hap_walk global = { c->global, c->global ? c->global->lines : NULL };
+		const struct hap_line *g;
+
+		if (strcmp(hap_word(l, 1), "global") != 0)
+			add_target(c, l, &t);
+		else
+			while ((g = hap_next(&global, "log", NULL)))
+				add_target(c, g, &t);
+	}
+	return t;
+}
+
+static void check_targets(const struct checking *c, const struct asking *a, const struct targets *t)
+{
+	const char *listens = listen_text(&c->conf->events).text;
+	const struct hap_line *at = t->stray ? t->stray : t->other ? t->other : a->frontend->head;
+
+	if (t->streams + t->datagrams == 0 && t->stray)
+		tell(c, FATAL, "ports-swapped", at,
+		     "end lines go to %s, which is another listener of the agent: it hears of no "
+		     "end, "
+		     "servers seem full and after some requests all are refused; events.listen is "
+		     "%s",
+		     hap_word(at, strcmp(at->word[0], "server") == 0 ? 2 : 1), listens);
+	else if (t->streams + t->datagrams == 0)
+		tell(c, FATAL, "no-end-lines", at,
+		     "no \"log\" line of frontend %s leads to the agent: it hears of no end, "
+		     "servers seem "
+		     "full and after some requests all are refused; events.listen is %s",
+		     a->frontend->name, listens);
+	else if (t->datagrams == 0)
+		tell(c, WORSE, "no-datagrams", a->frontend->head,
+		     "frontend %s sends end lines over a ring only: a process that a reload "
+		     "replaces no "
+		     "longer does, so what still runs there is not heard of; log to a udp: or "
+		     "unixgram: "
+		     "address of events.listen too (%s)",
+		     a->frontend->name, listens);
+	if (t->cut)
+		tell(c, FATAL, "lines-cut", t->cut,
+		     "lines are cut at less than %d bytes: end lines lose their tail; write 1024 "
+		     "or leave "
+		     "it out",
+		     LINE_MIN);
+}
+
+/* What keeps lines back. */
+static void check_silence(const struct checking *c, const struct asking *a)
+{
+	static const struct {
+		const char *option, *follows;
+	} options[] = {
+		{ "dontlog-normal", "good requests write no end line" },
+		{ "logasap", "the line comes before the end, without times and sizes" },
+	};
+	struct hap_walk w = hap_walk(a->frontend);
+	const struct hap_line *l;
+	bool on;
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if ((l = hap_option(a->frontend, options[i].option, &on)) && on)
+			tell(c, FATAL, "no-end-lines", l,
+			     "option %s: %s, so the agent takes those servers for full; take it "
+			     "away",
+			     options[i].option, options[i].follows);
+	while ((l = hap_next(&w, "http-request", "set-log-level")))
+		if (strcmp(hap_word(l, 2), "silent") == 0)
+			tell(c, FATAL, "no-end-lines", l,
+			     "set-log-level silent: such requests write no end line, so the agent "
+			     "counts "
+			     "them for ever; take it away, or do not ask the agent about them");
+}
+
+void check_end_lines(const struct checking *c, const struct asking *a)
+{
+	struct targets t = targets_of(c, a->frontend);
+
+	check_targets(c, a, &t);
+	check_silence(c, a);
+}

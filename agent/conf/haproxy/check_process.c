@@ -1,0 +1,165 @@
+/* The process as a whole: its limits, its runtime API, and frontends past the agent. */
+#include <string.h>
+
+#include "check_private.h"
+
+/* Limits */
+
+static void check_maxconn(const struct checking *c, const struct asking *a)
+{
+	const struct hap_line *own = hap_find(a->frontend, "maxconn", NULL);
+	const struct hap_line *global = c->global ? hap_find(c->global, "maxconn", NULL) : NULL;
+	long most = own ? hap_number(hap_word(own, 1)) : -1;
+	long all = global ? hap_number(hap_word(global, 1)) : -1;
+
+	if (most > 0 && all > 0 && all < 3 * most)
+		tell(c, WORSE, "maxconn", global,
+		     "global maxconn (%ld) is less than three times that of frontend %s (%ld): a "
+		     "held "
+		     "request takes a connection from the client, one to the agent and one to a "
+		     "server, "
+		     "so under load HAProxy runs out of descriptors and answers 503; set %ld",
+		     all, a->frontend->name, most, 3 * most);
+	else if (most > 0 && (size_t)most > c->conf->limits.spop_connections)
+		tell(c, WORSE, "maxconn", own,
+		     "frontend %s lets in %ld requests, and the agent takes %zu connections "
+		     "(limits.spop_connections): held requests beyond that are balanced; raise the "
+		     "limit",
+		     a->frontend->name, most, c->conf->limits.spop_connections);
+}
+
+static void check_streams(const struct checking *c, const struct asking *a)
+{
+	bool on;
+
+	if (!hap_option(a->frontend, "http-no-delay", &on) || !on)
+		tell(c, WORSE, "stream-delay", a->frontend->head,
+		     "frontend %s lacks \"option http-no-delay\": tokens of streams come in steps "
+		     "of "
+		     "200 ms; add it",
+		     a->frontend->name);
+	if (!hap_option(a->frontend, "abortonclose", &on) || !on)
+		tell(c, WORSE, "abort", a->frontend->head,
+		     "frontend %s lacks \"option abortonclose\": a client that left still gets its "
+		     "turn; "
+		     "add it",
+		     a->frontend->name);
+}
+
+/* The runtime API */
+
+static bool opens(const struct checking *c, const struct hap_line *socket)
+{
+	return hap_listener_has(&c->conf->runtime_api, hap_word(socket, 2), false) != MATCH_NO;
+}
+
+/* A socket that only its owner, HAProxy's user, may open. */
+static bool is_closed(const struct hap_line *socket)
+{
+	size_t i = hap_index(socket, 3, "mode");
+	const char *mode = hap_word(socket, i + 1);
+
+	if (i == socket->words || hap_word(socket, 2)[0] != '/')
+		return false;
+	return strlen(mode) >= 3 && !strchr("67", mode[strlen(mode) - 2]) &&
+	       !strchr("67", mode[strlen(mode) - 1]);
+}
+
+static void check_runtime_api(const struct checking *c)
+{
+	const struct config_listen *wanted = &c->conf->runtime_api;
+	struct hap_walk w;
+	const struct hap_line *l, *other = NULL;
+
+	if (wanted->count == 0) {
+		tell(c, WORSE, "runtime-api", NULL,
+		     "haproxy.runtime_api is not set: a lost end line keeps its load for "
+		     "limits.lease_max_age (%s), and a restart forgets what runs; name HAProxy's "
+		     "stats "
+		     "socket",
+		     time_text(c->conf->limits.lease_max_age).text);
+		return;
+	}
+	if (!c->global)
+		return;
+	w = hap_walk(c->global);
+	while ((l = hap_next(&w, "stats", "socket"))) {
+		if (!opens(c, l)) {
+			other = l;
+			continue;
+		}
+		if (is_closed(l))
+			tell(c, WORSE, "runtime-api", l,
+			     "only HAProxy's own user may open %s: the agent cannot ask; write "
+			     "mode 660 "
+			     "and a group that the agent is in",
+			     hap_word(l, 2));
+		return;
+	}
+	tell(c, FATAL, "runtime-api", other ? other : c->global->head,
+	     "HAProxy has no stats socket at %s, where haproxy.runtime_api looks for it%s%s: the "
+	     "agent "
+	     "knows neither states nor counts of servers; give both the same path",
+	     listen_text(wanted).text, other ? "; it has " : "", other ? hap_word(other, 2) : "");
+}
+
+/* Frontends past the agent */
+
+static bool asks(const struct asking *all, size_t count, const struct hap_section *s)
+{
+	for (size_t i = 0; i < count; i++)
+		if (all[i].frontend == s)
+			return true;
+	return false;
+}
+
+static void check_bypass(const struct checking *c, const struct asking *all,
+                         const struct hap_section *s)
+{
+	for (size_t i = 0; i < c->conf->model_count; i++) {
+		const char *backend = c->conf->models[i].backend;
+
+		if (hap_find(s, "default_backend", backend) ||
+		    hap_find(s, "use_backend", backend)) {
+			tell(c, WORSE, "bypassed", s->head,
+			     "frontend %s sends requests to backend %s without asking the agent: "
+			     "they "
+			     "take room that it does not plan with%s; give it the same rules as %s",
+			     s->name, backend,
+			     c->conf->runtime_api.count ? ""
+			                                : " and, without haproxy.runtime_api, "
+			                                  "does not see",
+			     all[0].frontend->name);
+			return;
+		}
+	}
+}
+
+/* Our own page shows names and figures. */
+static void check_http(const struct checking *c)
+{
+	static const char *const open[] = { "0.0.0.0", "::", "*" };
+
+	for (size_t i = 0; i < c->conf->http.count; i++)
+		for (size_t k = 0; k < sizeof(open) / sizeof(open[0]); k++)
+			if (!listen_addr_is_unix(&c->conf->http.addr[i]) &&
+			    strcmp(c->conf->http.addr[i].host, open[k]) == 0)
+				tell(
+				    c, WORSE, "http-open", NULL,
+				    "http.listen is on all addresses: whoever reaches this machine "
+				    "reads names of models and servers, ids and figures; listen on "
+				    "127.0.0.1, or let a firewall keep strangers out");
+}
+
+void check_process(const struct checking *c, const struct asking *all, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		check_maxconn(c, &all[i]);
+		check_streams(c, &all[i]);
+	}
+	check_runtime_api(c);
+	check_http(c);
+	for (const struct hap_section *s = c->hap->sections; s && count > 0; s = s->next)
+		if (s->kind == HAP_FRONTEND && !asks(all, count, s))
+			check_bypass(c, all, s);
+}
