@@ -118,6 +118,8 @@ CASES = [
                           r"agent's connection while it holds requests", ALERT),
     ("queue_timeout without a unit", JSON, '"queue_timeout": "30s"', '"queue_timeout": 30', "times", None,
      r"routing\.queue_timeout is 30ms: requests are refused that could have waited; a number without a unit", WARNING),
+    ("an automatic queue_timeout", JSON, '"queue_timeout": "30s"', '"queue_timeout": "auto"', "times",
+     "timeout processing", r"timeout processing \(35s\) is not longer than routing\.queue_timeout_max \(\d+s\)", ALERT),
     # the process
     ("maxconn like the frontend's", CFG, "SLO_GLOBAL_MAXCONN-3000", "SLO_GLOBAL_MAXCONN-1000", "maxconn",
      "maxconn 1000", r"global maxconn \(1000\) is less than three times that of frontend llm \(1000\)", WARNING),

@@ -27,9 +27,12 @@ static void check_longer(const struct checking *c, const struct longer *l)
 		     time_text(t).text, l->than_name, time_text(l->than).text, l->follows);
 }
 
-/* Whether the agent always answers in time. Its answer. */
+/* Whether the agent always answers in time. "timeout processing", or -1. */
 static slo_nsec check_processing(const struct checking *c, const struct asking *a)
 {
+	const struct config_routing *r = &c->conf->routing;
+	const bool is_auto = r->queue_timeout_most > 0;
+	const slo_nsec hold = is_auto ? r->queue_timeout_most : r->queue_timeout;
 	const struct hap_line *at;
 	slo_nsec processing = hap_timeout(a->agent, "processing", &at);
 
@@ -40,13 +43,12 @@ static slo_nsec check_processing(const struct checking *c, const struct asking *
 		    "35s, a little more than queue_timeout");
 		return -1;
 	}
-	if (processing <= c->conf->routing.queue_timeout)
+	if (processing <= hold)
 		tell(c, FATAL, "times", at,
-		     "timeout processing (%s) is not longer than routing.queue_timeout (%s): "
-		     "HAProxy "
-		     "gives up on requests that the agent still holds, and balances them past the "
-		     "queue; make it longer, or queue_timeout shorter",
-		     time_text(processing).text, time_text(c->conf->routing.queue_timeout).text);
+		     "timeout processing (%s) is not longer than routing.queue_timeout%s (%s): "
+		     "HAProxy gives up on requests that the agent still holds, and balances them "
+		     "past the queue; make it longer, or the other shorter",
+		     time_text(processing).text, is_auto ? "_max" : "", time_text(hold).text);
 	return processing;
 }
 
