@@ -213,22 +213,32 @@ void foreign_over(struct sched *s, slo_nsec now, struct request *r)
 		owner_free(&s->foreign, o);
 }
 
+static bool is_older(const struct request *r, const struct request *than)
+{
+	return !than || r->since < than->since || (r->since == than->since && r->seq < than->seq);
+}
+
+/* Of several of that id the one on the server that the line names, else the oldest. */
 struct request *foreign_of_line(const struct sched *s, uint64_t hash, const char *id, size_t len,
                                 const struct sched_outcome *outcome)
 {
-	struct request *any = requests_find_of(&s->requests, hash, id, len, ID_OF_ANY);
+	struct request *found = NULL;
+	bool named = false;
 
-	if (!any || !outcome->server.p ||
-	    slice_eq(outcome->server, fleet_server_of(&any->charge)->name))
-		return any;
-	/* Of several of that id, the one on the server that the line names. */
-	for (uint32_t i = 0; i < s->foreign.owners; i++) {
-		struct request *r = requests_find_of(&s->requests, hash, id, len, i + 1);
+	if (!requests_find_of(&s->requests, hash, id, len, ID_OF_ANY))
+		return NULL;
+	for (uint32_t number = 1; number <= s->foreign.owners; number++) {
+		struct request *r = requests_find_of(&s->requests, hash, id, len, number);
+		bool is_named = r && outcome->server.p &&
+		                slice_eq(outcome->server, fleet_server_of(&r->charge)->name);
 
-		if (r && slice_eq(outcome->server, fleet_server_of(&r->charge)->name))
-			return r;
+		if (!r || (named && !is_named))
+			continue;
+		if (is_named > named || is_older(r, found))
+			found = r;
+		named |= is_named;
 	}
-	return any;
+	return found;
 }
 
 static bool tokens_sane(int64_t tokens)
@@ -337,6 +347,7 @@ slo_err foreign_dispatch(struct sched *s, slo_nsec now, struct foreign_owner *o,
 
 	if (!sane(l))
 		return SLO_EINVAL;
+	sched_forget_old(s, now);
 	r = requests_find_of(&s->requests, sched_hash(s, l->id, l->id_len), l->id, l->id_len,
 	                     o->number);
 	if (r) {
@@ -398,6 +409,7 @@ void foreign_end(struct sched *s, slo_nsec now, struct foreign_owner *o, const c
 	struct request *r;
 
 	*out = (struct sched_end){ .result = SCHED_END_CLOSED };
+	sched_forget_old(s, now);
 	r = requests_find_of(&s->requests, hash, id, len, o->number);
 	/* What we took up of our former life ourselves, another may have seen to its end. */
 	if (!r && o->self)

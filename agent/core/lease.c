@@ -35,7 +35,7 @@ static void hold(struct sched *s, struct request *r, struct server *server)
 		insert(&server->hidden, r);
 		server->hidden_count++;
 	} else if (is_departed(s, r)) {
-		insert(&server->departed, r);
+		TAILQ_INSERT_TAIL(&server->departed, r, lease);
 		server->departed_count++;
 	} else {
 		insert(&server->leases, r);

@@ -147,7 +147,7 @@ static struct request *oldest(const struct sched *s, enum request_state state)
 	return TAILQ_FIRST(&s->requests.list[state]);
 }
 
-static void forget_old(struct sched *s, slo_nsec now)
+void sched_forget_old(struct sched *s, slo_nsec now)
 {
 	while (s->past.count > 0 &&
 	       (s->past.count > s->conf.remember_limit ||
@@ -253,7 +253,7 @@ slo_err sched_submit(struct sched *s, slo_nsec now, const struct sched_request *
 	struct request *r;
 	uint64_t hash;
 
-	forget_old(s, now);
+	sched_forget_old(s, now);
 	hash = req->hash ? req->hash : sched_hash(s, req->id, req->id_len);
 	if (requests_find(&s->requests, hash, req->id, req->id_len))
 		return SLO_EINVAL;
@@ -370,7 +370,7 @@ bool sched_step(struct sched *s, slo_nsec now, struct sched_action *out)
 
 	check_at_times(s);
 	s->stepped = now;
-	forget_old(s, now);
+	sched_forget_old(s, now);
 	expire_leases(s, now);
 	acted = step_timeout(s, now, out) || step_ready(s, now, out) || step_queues(s, now, out);
 	if (tapped(s) && acted)
@@ -425,7 +425,7 @@ void sched_note_passed(struct sched *s, slo_nsec now, const char *id, size_t len
 {
 	uint64_t hash = sched_hash(s, id, len);
 
-	forget_old(s, now);
+	sched_forget_old(s, now);
 	if (!requests_find(&s->requests, hash, id, len) &&
 	    past_find(&s->past, hash) == PAST_UNKNOWN)
 		past_add(&s->past, hash, PAST_OVER, now);
@@ -493,7 +493,7 @@ void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
 	struct request *r;
 
 	*out = (struct sched_end){ .result = SCHED_END_CLOSED };
-	forget_old(s, now);
+	sched_forget_old(s, now);
 	r = requests_find(&s->requests, hash, id, len);
 	if (!r && SELDOM(s->foreign.open > 0))
 		r = foreign_of_line(s, hash, id, len, outcome);

@@ -68,6 +68,8 @@ static inline bool sched_hold_varies(const struct sched *s)
 }
 
 void sched_mark_dirty(struct sched *s, struct sched_model *m);
+/* Ids that are over long enough. Before the past is asked. */
+void sched_forget_old(struct sched *s, slo_nsec now);
 /* Takes r out of its queue, if it waits in one; its caller then moves it on. */
 void sched_leave_queue(struct sched *s, struct request *r);
 /* r, which is not in a queue or on a server any more, is over. */

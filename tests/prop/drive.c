@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/foreign.h"
 #include "core/tap.h"
 #include "tape.h"
 
@@ -261,6 +262,12 @@ static bool same_state(struct world *w)
 			              srv->ledger.inflight, (unsigned long long)srv->ledger.used,
 			              naive_inflight(w->naive, s),
 			              (unsigned long long)naive_used(w->naive, s));
+		if (srv->foreign != naive_foreigners(w->naive, s) ||
+		    srv->overshoots != naive_overshoots(w->naive, s))
+			return differ(w, "s%u: core %u foreign, %llu overshoots; model %u, %llu", s,
+			              srv->foreign, (unsigned long long)srv->overshoots,
+			              naive_foreigners(w->naive, s),
+			              (unsigned long long)naive_overshoots(w->naive, s));
 		if (srv->usable != naive_is_usable(w->naive, s))
 			return differ(w, "s%u is usable for one of both", s);
 	}
@@ -337,7 +344,8 @@ static bool arrive(struct world *w, const struct op *op)
 	return true;
 }
 
-static bool end(struct world *w, const struct op *op)
+static bool same_end(struct world *w, const struct op *op, enum sched_end_result core,
+                     enum naive_end model)
 {
 	static const char *const name[] = { "closed", "cancelled", "duplicate", "unknown" };
 	static const enum naive_end meaning[] = {
@@ -346,23 +354,134 @@ static bool end(struct world *w, const struct op *op)
 		[SCHED_END_DUPLICATE] = NAIVE_DUPLICATE,
 		[SCHED_END_UNKNOWN] = NAIVE_UNKNOWN,
 	};
+
+	return meaning[core] == model ||
+	       differ(w, "end r%u: core %s, model %s", op->id, name[meaning[core]], name[model]);
+}
+
+static bool end(struct world *w, const struct op *op)
+{
 	struct sched_outcome outcome = {
 		.outcome = LESSON_ANSWERED, .input = -1, .output = -1, .bytes = -1
 	};
 	struct sched_end core = { .result = SCHED_END_UNKNOWN };
 	enum naive_end model;
-	char id[16];
+	char id[16], server[16];
 	size_t len = id_name(id, sizeof(id), op->id);
 
+	snprintf(server, sizeof(server), "s%u", op->owner - 1);
+	if (op->owner > 0)
+		outcome.server = slice_of(server);
 	sched_end(w->sched, op->t, id, len, &outcome, &core);
 	if (!hear(w, op->t))
 		return false;
 	naive_told(w->naive, w->told, w->n_heard);
-	model = naive_end(w->naive, op->t, op->id);
-	if (meaning[core.result] != model)
-		return differ(w, "end r%u: core %s, model %s", op->id, name[meaning[core.result]],
-		              name[model]);
+	model = naive_end(w->naive, op->t, op->id, (int)op->owner - 1);
+	return same_end(w, op, core.result, model);
+}
+
+/* ---- other agents ---- */
+
+static struct foreign_owner *owner_of(struct world *w, const struct op *op)
+{
+	char name[16];
+
+	return foreign_owner(w->sched, name,
+	                     (size_t)snprintf(name, sizeof(name), "o%u", op->owner));
+}
+
+static bool foreign(struct world *w, const struct op *op)
+{
+	struct server *server = w->server[op->server];
+	const struct naive_foreign ask = { .owner = op->owner,
+		                           .id = op->id,
+		                           .model = op->model,
+		                           .server = op->server,
+		                           .load = op->seed,
+		                           .age = op->count * SLO_NSEC_PER_MSEC,
+		                           .strategy = op->strategy };
+	struct foreign_lease l = { .model = op->model < NAIVE_MODELS ? w->model[op->model] : NULL,
+		                   .server = server,
+		                   .load = op->seed,
+		                   .age = ask.age,
+		                   .strategy = core_strategy(op->strategy),
+		                   .estimate = -1,
+		                   .limit = -1,
+		                   .sequences = 1 };
+	char id[16];
+	slo_err core, model;
+
+	if (server == NULL)
+		return nothing(w, op);
+	l.id = id;
+	l.id_len = id_name(id, sizeof(id), op->id);
+	core = foreign_dispatch(w->sched, op->t, owner_of(w, op), &l);
+	if (!hear(w, op->t))
+		return false;
+	naive_told(w->naive, w->told, w->n_heard);
+	model = naive_foreign(w->naive, op->t, &ask);
+	if (core != model)
+		return differ(w, "foreign r%u: core %s, model %s", op->id, err_name(core),
+		              err_name(model));
 	return true;
+}
+
+static bool foreign_over(struct world *w, const struct op *op)
+{
+	struct sched_end core;
+	char id[16];
+	size_t len = id_name(id, sizeof(id), op->id);
+
+	foreign_end(w->sched, op->t, owner_of(w, op), id, len, NULL, -1, &core);
+	if (!hear(w, op->t))
+		return false;
+	naive_told(w->naive, w->told, w->n_heard);
+	return same_end(w, op, core.result, naive_foreign_end(w->naive, op->t, op->owner, op->id));
+}
+
+/* Names those that the seed chooses. */
+static size_t list(struct world *w, const struct op *op)
+{
+	struct foreign_owner *o = owner_of(w, op);
+	const struct request *r;
+
+	foreign_list_begin(w->sched, o);
+	for (r = foreign_first(w->sched); r != NULL; r = foreign_next(r)) {
+		struct foreign_lease l = foreign_lease_of(r, op->t);
+
+		if (foreign_owner_of(w->sched, r) == o &&
+		    list_names(op->seed, (uint32_t)strtoul(r->id + 1, NULL, 10)) &&
+		    foreign_dispatch(w->sched, op->t, o, &l) != SLO_ESTALE)
+			abort();
+	}
+	return foreign_list_end(w->sched, op->t, o, op->up);
+}
+
+/* Something about an owner. */
+static bool owner(struct world *w, const struct op *op)
+{
+	size_t core = 0, model = 0;
+
+	if (op->kind == OP_LIST)
+		core = list(w, op);
+	else if (op->kind == OP_LIFE)
+		foreign_owner_life(w->sched, owner_of(w, op), owner_of(w, op)->life + 1);
+	else if (op->kind == OP_VISIBLE)
+		foreign_owner_visible(w->sched, owner_of(w, op), op->up);
+	else
+		foreign_owner_forget(w->sched, owner_of(w, op));
+	if (!hear(w, op->t))
+		return false;
+	naive_told(w->naive, w->told, w->n_heard);
+	if (op->kind == OP_LIST)
+		model = naive_list(w->naive, op->t, op->owner, op->up, list_names, op->seed);
+	else if (op->kind == OP_LIFE)
+		naive_new_life(w->naive, op->t, op->owner);
+	else if (op->kind == OP_VISIBLE)
+		naive_visible(w->naive, op->t, op->owner, op->up);
+	else
+		naive_forget(w->naive, op->t, op->owner);
+	return core == model || differ(w, "list: core closed %zu, model %zu", core, model);
 }
 
 static bool abandon(struct world *w, const struct op *op)
@@ -600,24 +719,28 @@ static bool repair(struct world *w, const struct op *op)
 
 	if (server == NULL)
 		return nothing(w, op);
-	if (op->kind == OP_SURPLUS)
+	if (op->kind == OP_SURPLUS) {
 		sched_server_surplus(w->sched, server, op->count);
-	else if (op->kind == OP_EXPIRE)
+		server->view.counted = op->t;
+	}
+	if (op->kind == OP_EXPIRE)
 		core = sched_expire_oldest(w->sched, op->t, server);
 	else if (op->kind == OP_PROCESS)
 		sched_process_changed(w->sched, op->t);
-	else
+	else if (op->kind == OP_EXPIRE_DEPARTED)
 		core = sched_expire_departed(w->sched, op->t, server, grace);
 	if (!hear(w, op->t))
 		return false;
 	naive_told(w->naive, w->told, w->n_heard);
-	if (op->kind == OP_SURPLUS)
+	if (op->kind == OP_SURPLUS) {
+		naive_counted(w->naive, op->t, op->server);
 		naive_surplus(w->naive, op->t, op->server, op->count);
-	else if (op->kind == OP_EXPIRE)
+	}
+	if (op->kind == OP_EXPIRE)
 		model = naive_expire(w->naive, op->t, op->server);
 	else if (op->kind == OP_PROCESS)
 		naive_process_changed(w->naive, op->t);
-	else
+	else if (op->kind == OP_EXPIRE_DEPARTED)
 		model = naive_expire_departed(w->naive, op->t, op->server, grace);
 	if (core != model)
 		return differ(w, "repair: core %d, model %d", core, model);
@@ -662,6 +785,15 @@ static bool apply_event(struct world *w, const struct op *op)
 	case OP_PROCESS:
 	case OP_EXPIRE_DEPARTED:
 		return repair(w, op);
+	case OP_FOREIGN:
+		return foreign(w, op);
+	case OP_FOREIGN_END:
+		return foreign_over(w, op);
+	case OP_LIST:
+	case OP_LIFE:
+	case OP_VISIBLE:
+	case OP_FORGET:
+		return owner(w, op);
 	case OP_TIME:
 		break;
 	}

@@ -45,7 +45,7 @@ static struct naive_action *answer(struct naive *n, slo_nsec now, uint32_t id,
 	return a;
 }
 
-static void forget_old(struct naive *n, slo_nsec now)
+void naive_forget_old(struct naive *n, slo_nsec now)
 {
 	while (n->n_over > 0 && (n->n_over > n->conf.remember_limit ||
 	                         now - n->request[n->over[0]].over >= n->conf.remember)) {
@@ -54,18 +54,18 @@ static void forget_old(struct naive *n, slo_nsec now)
 	}
 }
 
-static void remember(struct naive *n, slo_nsec now, uint32_t id)
+void naive_remember(struct naive *n, slo_nsec now, uint32_t id)
 {
 	n->request[id].state = OVER;
 	n->request[id].over = now;
 	n->over[n->n_over++] = id;
-	forget_old(n, now);
+	naive_forget_old(n, now);
 }
 
 static void refuse(struct naive *n, slo_nsec now, uint32_t id, enum naive_reason reason)
 {
 	answer(n, now, id, NAIVE_REJECT, reason);
-	remember(n, now, id);
+	naive_remember(n, now, id);
 }
 
 static struct naive_action *place(struct naive *n, slo_nsec now, uint32_t id, int server,
@@ -404,7 +404,10 @@ void naive_release(struct naive *n, slo_nsec now, uint32_t id)
 	n->server[r->server].used -= r->load;
 	n->server[r->server].inflight--;
 	take_out(n->dispatched, &n->n_dispatched, id);
-	remember(n, now, id);
+	if (r->owner != 0)
+		naive_foreign_over(n, now, id);
+	else
+		naive_remember(n, now, id);
 }
 
 /* A request that was dispatched too long ago. */
@@ -447,7 +450,7 @@ static void answer_due(struct naive *n, slo_nsec now, uint32_t id)
 
 	if (reason == NAIVE_ENDED || reason == NAIVE_UNKNOWN_MODEL) {
 		answer(n, now, id, NAIVE_PASS, reason);
-		remember(n, now, id);
+		naive_remember(n, now, id);
 	} else if (reason != NAIVE_NO_REASON) {
 		refuse(n, now, id, reason);
 	} else if (strategy == NAIVE_PUSH) {
@@ -463,7 +466,7 @@ void naive_settle(struct naive *n, slo_nsec now)
 	uint32_t id;
 
 	n->now = now;
-	forget_old(n, now);
+	naive_forget_old(n, now);
 	while (outlived(n, now, &id)) {
 		naive_concerns_server(n, n->request[id].server);
 		naive_release(n, now, id);
@@ -667,7 +670,7 @@ slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naiv
 	struct model *m = &n->model[ask->model];
 	slo_err err = SLO_OK;
 
-	forget_old(n, t);
+	naive_forget_old(n, t);
 	if (r->state != UNSEEN) {
 		err = r->state == OVER && r->ended ? SLO_ESTALE : SLO_EINVAL;
 		naive_settle(n, t);
@@ -694,13 +697,46 @@ slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naiv
 	return SLO_OK;
 }
 
-enum naive_end naive_end(struct naive *n, slo_nsec t, uint32_t id)
+void naive_ended_now(struct naive *n, slo_nsec now, uint32_t number)
+{
+	if (n->request[number].state == OVER)
+		take_out(n->over, &n->n_over, number);
+	n->request[number].ended = true;
+	naive_remember(n, now, number);
+}
+
+/* The end line of a request that waits nowhere and runs nowhere. */
+static enum naive_end end_of_past(struct naive *n, slo_nsec t, uint32_t id)
+{
+	uint32_t number = id;
+	enum naive_end result = NAIVE_CLOSED;
+
+	if (n->request[id].state == UNSEEN)
+		number = naive_line_number(n, id);
+	if (n->request[number].state == OVER && n->request[number].ended)
+		return NAIVE_DUPLICATE;
+	if (n->request[number].state == UNSEEN) {
+		result = NAIVE_UNKNOWN;
+		n->request[id].stray = true;
+		number = id;
+	}
+	naive_ended_now(n, t, number);
+	return result;
+}
+
+enum naive_end naive_end(struct naive *n, slo_nsec t, uint32_t id, int server)
 {
 	struct request *r = &n->request[id];
 	enum naive_end result = NAIVE_CLOSED;
+	uint32_t number;
 
-	forget_old(n, t);
-	if (r->state == WAITING) {
+	naive_forget_old(n, t);
+	number = r->state == UNSEEN || r->state == OVER ? naive_foreign_of_line(n, id, server) : 0;
+	if (number != 0) {
+		n->request[number].ended = true;
+		naive_concerns_server(n, n->request[number].server);
+		naive_release(n, t, number);
+	} else if (r->state == WAITING) {
 		result = NAIVE_CANCELLED;
 		r->ended = true;
 		n->concerned[r->ask.model] = true;
@@ -709,15 +745,8 @@ enum naive_end naive_end(struct naive *n, slo_nsec t, uint32_t id)
 		r->ended = true;
 		naive_concerns_server(n, r->server);
 		naive_release(n, t, id);
-	} else if (r->state == OVER && r->ended) {
-		result = NAIVE_DUPLICATE;
 	} else {
-		if (r->state == UNSEEN)
-			result = NAIVE_UNKNOWN;
-		else
-			take_out(n->over, &n->n_over, id);
-		r->ended = true;
-		remember(n, t, id);
+		result = end_of_past(n, t, id);
 	}
 	naive_settle(n, t);
 	return result;
@@ -732,7 +761,7 @@ bool naive_abandon(struct naive *n, slo_nsec t, uint32_t id)
 	if (waits) {
 		n->concerned[r->ask.model] = true;
 		take_out(m->queue, &m->queued, id);
-		remember(n, t, id);
+		naive_remember(n, t, id);
 	}
 	naive_settle(n, t);
 	return waits;
@@ -740,9 +769,9 @@ bool naive_abandon(struct naive *n, slo_nsec t, uint32_t id)
 
 void naive_passed(struct naive *n, slo_nsec t, uint32_t id)
 {
-	forget_old(n, t);
+	naive_forget_old(n, t);
 	if (n->request[id].state == UNSEEN)
-		remember(n, t, id);
+		naive_remember(n, t, id);
 	naive_settle(n, t);
 }
 

@@ -18,6 +18,7 @@
 #define NAIVE_DEPLOYMENTS 4 /* of one model */
 #define NAIVE_SERVERS     8
 #define NAIVE_AXIS        6 /* indexes of one axis of a profile, at most */
+#define NAIVE_OWNERS      2 /* other agents, from 1 */
 
 enum naive_strategy {
 	NAIVE_SLO,
@@ -90,7 +91,8 @@ enum naive_end { NAIVE_CLOSED, NAIVE_CANCELLED, NAIVE_DUPLICATE, NAIVE_UNKNOWN }
 
 struct naive;
 
-/* Requests are numbered below `ids`. NULL: out of memory. */
+/* Ids are numbers below `ids`; the request of an owner with that id has the number owner * ids + id
+ * here. NULL: out of memory. */
 struct naive *naive_new(const struct naive_conf *conf, uint32_t ids);
 void naive_free(struct naive *n);
 
@@ -124,7 +126,8 @@ bool naive_profile(struct naive *n, slo_nsec t, unsigned model, unsigned deploym
                    const struct slo_profile_doc *doc);
 void naive_profile_drop(struct naive *n, slo_nsec t, unsigned model, unsigned deployment);
 slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naive_request *r);
-enum naive_end naive_end(struct naive *n, slo_nsec t, uint32_t id);
+/* server: which the line names; -1: none. */
+enum naive_end naive_end(struct naive *n, slo_nsec t, uint32_t id, int server);
 bool naive_abandon(struct naive *n, slo_nsec t, uint32_t id); /* false: it does not wait */
 void naive_nothing(struct naive *n, slo_nsec t);              /* a wake-up for nothing */
 void naive_configure(struct naive *n, slo_nsec t, const struct naive_conf *conf);
@@ -150,5 +153,33 @@ size_t naive_dispatched(const struct naive *n);
 uint32_t naive_dispatched_id(const struct naive *n, size_t k);
 /* The moment at which a waiting request's k-th option runs out of slack; SLO_NEVER: none such. */
 slo_nsec naive_start(const struct naive *n, uint32_t id, size_t k);
+
+/* Requests of other agents, as they tell of them. */
+struct naive_foreign {
+	unsigned owner;
+	uint32_t id;
+	unsigned model, server; /* model NAIVE_MODELS: none of ours */
+	uint64_t load;
+	slo_nsec age;
+	enum naive_strategy strategy;
+};
+
+/* Of a number that naive_dispatched_id() tells. */
+uint32_t naive_id(const struct naive *n, uint32_t number);
+unsigned naive_owner(const struct naive *n, uint32_t number);
+
+slo_err naive_foreign(struct naive *n, slo_nsec t, const struct naive_foreign *f);
+/* The owner tells of its end; never NAIVE_CANCELLED. */
+enum naive_end naive_foreign_end(struct naive *n, slo_nsec t, unsigned owner, uint32_t id);
+/* It lists what it has open: named() of each. Returns how many were closed. */
+size_t naive_list(struct naive *n, slo_nsec t, unsigned owner, bool whole,
+                  bool (*named)(uint64_t seed, uint32_t id), uint64_t seed);
+void naive_new_life(struct naive *n, slo_nsec t, unsigned owner);
+void naive_visible(struct naive *n, slo_nsec t, unsigned owner, bool visible);
+void naive_forget(struct naive *n, slo_nsec t, unsigned owner);
+/* What is there at t is in the number of strangers that was told last. */
+void naive_counted(struct naive *n, slo_nsec t, unsigned server);
+uint64_t naive_overshoots(const struct naive *n, unsigned server);
+uint32_t naive_foreigners(const struct naive *n, unsigned server);
 
 #endif

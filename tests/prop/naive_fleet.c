@@ -20,14 +20,16 @@ const char *const naive_reason_name[] = {
 struct naive *naive_new(const struct naive_conf *conf, uint32_t ids)
 {
 	struct naive *n = calloc(1, sizeof(*n));
+	size_t numbers = (size_t)ids * (NAIVE_OWNERS + 2);
 	bool ok;
 
 	if (n == NULL)
 		return NULL;
 	n->conf = *conf;
-	n->request = calloc(ids, sizeof(*n->request));
-	n->dispatched = calloc(ids, sizeof(*n->dispatched));
-	n->over = calloc(ids, sizeof(*n->over));
+	n->ids = ids;
+	n->request = calloc(numbers, sizeof(*n->request));
+	n->dispatched = calloc(numbers, sizeof(*n->dispatched));
+	n->over = calloc(numbers, sizeof(*n->over));
 	n->changed = calloc((size_t)ids + 1, sizeof(*n->changed));
 	n->due = calloc(ids, sizeof(*n->due));
 	n->action = calloc(ids, sizeof(*n->action));

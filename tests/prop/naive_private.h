@@ -26,6 +26,8 @@ struct request {
 	uint64_t load;
 	size_t changes;    /* of process, when it arrived */
 	uint64_t departed; /* when its process was found gone, in order; 0: it was not */
+	unsigned owner;    /* 0: it is ours */
+	bool hidden, former, stray;
 };
 
 struct deployment {
@@ -53,13 +55,21 @@ struct server {
 	bool exists, usable;
 	uint64_t used, strange_load;  /* that of requests we did not place */
 	uint32_t inflight, strangers; /* likewise */
+	slo_nsec counted;
+	uint64_t overshoots;
+};
+
+struct owner {
+	bool known, visible;
 };
 
 struct naive {
 	struct naive_conf conf;
 	struct model model[NAIVE_MODELS];
 	struct server server[NAIVE_SERVERS];
-	struct request *request;
+	struct owner owner[NAIVE_OWNERS + 1];
+	uint32_t ids;
+	struct request *request; /* by number; the last `ids` are what lines told of others' */
 	uint32_t *dispatched;
 	size_t n_dispatched;
 	uint32_t *over; /* remembered ids, the first to be forgotten first */
@@ -84,6 +94,15 @@ struct naive {
 void naive_concerns_server(struct naive *n, unsigned server);
 void naive_release(struct naive *n, slo_nsec now, uint32_t id);
 void naive_settle(struct naive *n, slo_nsec now);
+void naive_remember(struct naive *n, slo_nsec now, uint32_t number);
+void naive_forget_old(struct naive *n, slo_nsec now);
+/* It is the youngest of what is remembered, and ended. */
+void naive_ended_now(struct naive *n, slo_nsec now, uint32_t number);
+/* The number of a foreign request that a line of that id is about; 0: there is none. */
+uint32_t naive_foreign_of_line(const struct naive *n, uint32_t id, int server);
+/* What is known of a line of that id beside ours. */
+uint32_t naive_line_number(const struct naive *n, uint32_t id);
+void naive_foreign_over(struct naive *n, slo_nsec now, uint32_t number);
 /* A request of the model that weighs so much was placed on the server. */
 void naive_weighed(struct naive *n, unsigned model, unsigned server, uint64_t load);
 

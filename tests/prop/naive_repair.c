@@ -67,7 +67,7 @@ void naive_process_changed(struct naive *n, slo_nsec t)
 	for (size_t i = 0; i < n->n_dispatched; i++) {
 		struct request *r = &n->request[n->dispatched[i]];
 
-		if (r->changes == n->changes)
+		if (r->changes == n->changes && !r->hidden)
 			r->departed = ++n->departures;
 	}
 	n->changed[++n->changes] = t;
@@ -81,7 +81,8 @@ bool naive_expire(struct naive *n, slo_nsec t, unsigned server)
 	for (size_t i = 0; i < n->n_dispatched && !found; i++) {
 		uint32_t id = n->dispatched[i];
 
-		found = n->request[id].server == server && n->request[id].changes == n->changes;
+		found = n->request[id].server == server && n->request[id].changes == n->changes &&
+		        !n->request[id].hidden;
 		if (found) {
 			naive_concerns_server(n, server);
 			naive_release(n, t, id);

@@ -171,6 +171,14 @@ void conf_build(struct naive_conf *conf, uint64_t seed)
 	conf->lease = lease[below(&rng, 6)];
 }
 
+bool list_names(uint64_t seed, uint32_t id)
+{
+	uint64_t rng;
+
+	seed_rng(&rng, seed ^ id);
+	return chance(&rng, 75);
+}
+
 void order_build(unsigned name[NAIVE_DEPLOYMENTS], uint64_t seed)
 {
 	uint64_t rng;
@@ -203,6 +211,7 @@ void setup_init(struct setup *setup, uint64_t seed)
 	setup->busy = chance(&rng, 20);
 	setup->tidy = chance(&rng, 60);
 	setup->crowd = crowd[below(&rng, 5)];
+	setup->cluster = chance(&rng, 50);
 }
 
 /* ---- operations ---- */
@@ -293,6 +302,61 @@ static void gen_arrive(struct gen *g, struct op *op)
 	op->id = chance(&g->rng, 5) ? old_id(g) : g->ids;
 }
 
+static void gen_end_dispatched(struct gen *g, const struct naive *n, struct op *op)
+{
+	uint32_t number = naive_dispatched_id(n, below(&g->rng, (unsigned)naive_dispatched(n)));
+
+	op->id = naive_id(n, number);
+	if (naive_owner(n, number) == 0 || chance(&g->rng, 30))
+		return;
+	op->kind = OP_FOREIGN_END;
+	op->owner = naive_owner(n, number);
+}
+
+static void gen_repair(struct gen *g, struct op *op)
+{
+	static const enum op_kind kind[] = { OP_SURPLUS, OP_SURPLUS, OP_SURPLUS,
+		                             OP_EXPIRE,  OP_EXPIRE,  OP_EXPIRE_DEPARTED };
+
+	op->server = below(&g->rng, g->setup->servers);
+	op->kind = chance(&g->rng, 8) ? OP_PROCESS : kind[below(&g->rng, 6)];
+	op->count = below(&g->rng, 4);
+	if (op->kind == OP_SURPLUS && chance(&g->rng, 3))
+		op->count = UINT32_MAX;
+	if (op->kind == OP_EXPIRE_DEPARTED)
+		op->count = op->count * 500;
+}
+
+static void gen_foreign(struct gen *g, struct op *op)
+{
+	unsigned r = below(&g->rng, 100);
+
+	op->owner = 1 + below(&g->rng, NAIVE_OWNERS);
+	op->id = chance(&g->rng, 70) ? g->ids : old_id(g);
+	op->kind = OP_FOREIGN;
+	if (r < 12)
+		op->kind = OP_LIST;
+	else if (r < 15)
+		op->kind = OP_LIFE;
+	else if (r < 19)
+		op->kind = OP_VISIBLE;
+	else if (r < 21)
+		op->kind = OP_FORGET;
+	else if (r < 26)
+		op->kind = OP_FOREIGN_END;
+	else if (r < 29)
+		op->kind = OP_PROCESS;
+	op->up = chance(&g->rng, op->kind == OP_LIST ? 25 : 60);
+	op->seed = op->kind == OP_LIST ? draw(&g->rng)
+	                               : (1 + below(&g->rng, 20)) * (UINT64_C(1) << 32) / 16;
+	op->model = below(&g->rng, NAIVE_MODELS + 1);
+	op->server = below(&g->rng, g->setup->servers);
+	op->strategy = some_strategy(g);
+	op->count = chance(&g->rng, 60) ? below(&g->rng, 3) : below(&g->rng, 4000);
+	if (r >= 29 && r < 34)
+		gen_repair(g, op);
+}
+
 static void gen_end(struct gen *g, const struct naive *n, struct op *op)
 {
 	unsigned m = below(&g->rng, g->setup->models), r = below(&g->rng, 100);
@@ -306,9 +370,11 @@ static void gen_end(struct gen *g, const struct naive *n, struct op *op)
 	else if (r < 21)
 		op->id = g->ids; /* before its arrival */
 	else if (dispatched > 0)
-		op->id = naive_dispatched_id(n, below(&g->rng, (unsigned)dispatched));
+		gen_end_dispatched(g, n, op);
 	else
 		gen_arrive(g, op);
+	if (op->kind == OP_END && chance(&g->rng, 30))
+		op->owner = 1 + below(&g->rng, g->setup->servers);
 }
 
 static void gen_profile(struct gen *g, struct op *op)
@@ -367,20 +433,6 @@ static void gen_ready(struct gen *g, const struct naive *n, struct op *op)
 	op->up = chance(&g->rng, naive_is_usable(n, op->server) && !g->setup->tidy ? 60 : 90);
 }
 
-static void gen_repair(struct gen *g, struct op *op)
-{
-	static const enum op_kind kind[] = { OP_SURPLUS, OP_SURPLUS, OP_SURPLUS,
-		                             OP_EXPIRE,  OP_EXPIRE,  OP_EXPIRE_DEPARTED };
-
-	op->server = below(&g->rng, g->setup->servers);
-	op->kind = chance(&g->rng, 8) ? OP_PROCESS : kind[below(&g->rng, 6)];
-	op->count = below(&g->rng, 4);
-	if (op->kind == OP_SURPLUS && chance(&g->rng, 3))
-		op->count = UINT32_MAX;
-	if (op->kind == OP_EXPIRE_DEPARTED)
-		op->count = op->count * 500;
-}
-
 /* Most of the fleet comes first, in any order; the rest later or never. */
 static void gen_preamble(struct gen *g, const struct naive *n, struct op *op)
 {
@@ -421,6 +473,8 @@ struct op gen_next(struct gen *g, const struct naive *n)
 		gen_arrive(g, &op);
 	else if (r < 510)
 		gen_repair(g, &op);
+	else if (r < 560 && g->setup->cluster)
+		gen_foreign(g, &op);
 	else if (r < 900)
 		gen_end(g, n, &op);
 	else if (r < 915)
@@ -453,7 +507,8 @@ struct op gen_next(struct gen *g, const struct naive *n)
 		                    : naive_queued_id(n, m, below(&g->rng, (unsigned)queued));
 	}
 	/* What ended before it arrived may still arrive. */
-	if (op.id == g->ids && (op.kind == OP_ARRIVE || chance(&g->rng, 50)))
+	if (op.id == g->ids &&
+	    (op.kind == OP_ARRIVE || op.kind == OP_FOREIGN || chance(&g->rng, 50)))
 		g->ids++;
 	return op;
 }

@@ -34,6 +34,12 @@ enum op_kind {
 	OP_EXPIRE,          /* the oldest of server is given up */
 	OP_PROCESS,         /* HAProxy's process changed */
 	OP_EXPIRE_DEPARTED, /* the first of server that was left by its process, `count` ms ago */
+	OP_FOREIGN,         /* owner placed a request on server, `count` ms ago */
+	OP_FOREIGN_END,     /* owner tells of its end */
+	OP_LIST,            /* owner lists what it has open */
+	OP_LIFE,            /* owner started anew */
+	OP_VISIBLE,         /* HAProxy's counts tell of owner's requests */
+	OP_FORGET,          /* owner is forgotten */
 	OP_TIME,            /* time passes, nothing else */
 };
 
@@ -41,15 +47,17 @@ struct op {
 	enum op_kind kind;
 	slo_nsec t; /* never less than that of the operation before */
 	unsigned model, deployment, server;
-	uint32_t count; /* SURPLUS, EXPIRE_DEPARTED */
-	bool up;        /* READY */
+	unsigned owner; /* FOREIGN and those behind it; of END the server that it names, from 1 */
+	uint32_t count; /* SURPLUS, EXPIRE_DEPARTED, FOREIGN */
+	bool up;        /* READY, VISIBLE; of LIST: it knows of former lives */
 	bool busy;      /* the wake-ups before it were missed */
 	uint32_t id;
 	enum naive_strategy strategy;
 	int64_t input, output;
 	slo_nsec created;
 	struct slo_target own;
-	uint64_t seed; /* PROFILE: all of it but `created` follows from this; CONFIG, ORDER: all */
+	uint64_t seed; /* PROFILE: all of it but `created` follows from this; CONFIG, ORDER, LIST:
+	                * all; FOREIGN: the load, of 2^32 */
 	double doc_created;
 };
 
@@ -74,9 +82,12 @@ struct setup {
 	bool busy;                 /* some wake-ups are missed */
 	bool tidy;                 /* profiles without holes, servers that are mostly up */
 	size_t crowd;              /* how many requests are about */
+	bool cluster;              /* other agents place requests, too */
 	unsigned pull_percent;     /* of the strategies */
 };
 
+/* Whether a list names that id. */
+bool list_names(uint64_t seed, uint32_t id);
 /* A permutation of the deployments' names. */
 void order_build(unsigned name[NAIVE_DEPLOYMENTS], uint64_t seed);
 void conf_build(struct naive_conf *conf, uint64_t seed);

@@ -130,14 +130,28 @@ static void write_change(FILE *f, const struct op *op)
 		[OP_ORDER] = "order",     [OP_DROP_MODEL] = "drop model",
 		[OP_SURPLUS] = "surplus", [OP_EXPIRE] = "expire",
 		[OP_PROCESS] = "process", [OP_EXPIRE_DEPARTED] = "expire departed",
+		[OP_LIST] = "list",       [OP_LIFE] = "life",
+		[OP_VISIBLE] = "visible", [OP_FORGET] = "forget",
 	};
 
 	fputs("\"expect\":{", f);
 	seconds(f, "t", op->t);
 	fprintf(f, ",\"change\":\"%s\",\"model\":\"m%u\",\"deployment\":\"d%u\"", verb[op->kind],
 	        op->model, op->deployment);
-	fprintf(f, ",\"server\":\"s%u\",\"count\":%u,\"seed\":%llu}", op->server, op->count,
-	        (unsigned long long)op->seed);
+	fprintf(f, ",\"server\":\"s%u\",\"count\":%u,\"seed\":%llu,\"owner\":\"o%u\",\"up\":%d}",
+	        op->server, op->count, (unsigned long long)op->seed, op->owner, op->up);
+}
+
+static void write_foreign(FILE *f, const struct op *op)
+{
+	seconds(f, "t", op->t);
+	fprintf(f, ",\"foreign\":\"r%u\",\"owner\":\"o%u\",\"server\":\"s%u\"", op->id, op->owner,
+	        op->server);
+	if (op->model < NAIVE_MODELS)
+		fprintf(f, ",\"model\":\"m%u\"", op->model);
+	fprintf(f, ",\"load\":%.17g,\"age_ms\":%u,\"strategy\":\"%s\"",
+	        (double)op->seed / (double)(UINT64_C(1) << 32), op->count,
+	        naive_strategy_name[op->strategy]);
 }
 
 static void write_op(FILE *f, const struct op *op)
@@ -168,6 +182,15 @@ static void write_op(FILE *f, const struct op *op)
 	case OP_END:
 		seconds(f, "t", op->t);
 		fprintf(f, ",\"done\":\"r%u\"", op->id);
+		if (op->owner > 0)
+			fprintf(f, ",\"server\":\"s%u\"", op->owner - 1);
+		break;
+	case OP_FOREIGN:
+		write_foreign(f, op);
+		break;
+	case OP_FOREIGN_END:
+		seconds(f, "t", op->t);
+		fprintf(f, ",\"done\":\"r%u\",\"owner\":\"o%u\"", op->id, op->owner);
 		break;
 	case OP_ABANDON:
 		seconds(f, "t", op->t);
@@ -193,6 +216,10 @@ static void write_op(FILE *f, const struct op *op)
 	case OP_EXPIRE:
 	case OP_PROCESS:
 	case OP_EXPIRE_DEPARTED:
+	case OP_LIST:
+	case OP_LIFE:
+	case OP_VISIBLE:
+	case OP_FORGET:
 		write_change(f, op);
 		break;
 	case OP_READY:
@@ -236,7 +263,7 @@ struct seen {
 /* False: the operation does nothing, and slo-replay would object to it. */
 static bool says_something(struct seen *seen, const struct op *op)
 {
-	bool again = seen->seat[op->model][op->server];
+	bool again = op->kind == OP_SEAT && seen->seat[op->model][op->server];
 
 	if (op->kind == OP_SEAT) {
 		seen->server[op->server] = seen->seat[op->model][op->server] = true;
@@ -247,7 +274,7 @@ static bool says_something(struct seen *seen, const struct op *op)
 		seen->model[op->model] = true;
 	if (op->kind == OP_ARRIVE)
 		return seen->model[op->model];
-	return op->kind != OP_READY || seen->server[op->server];
+	return (op->kind != OP_READY && op->kind != OP_FOREIGN) || seen->server[op->server];
 }
 
 void ops_write(FILE *f, const struct setup *setup, const struct op *op, size_t count,
