@@ -492,6 +492,14 @@ const struct request *foreign_next(const struct request *r)
 	return skip_ours(TAILQ_NEXT(r, link));
 }
 
+const struct request *foreign_find(const struct sched *s, uint64_t number, const char *id,
+                                   size_t len)
+{
+	if (number == 0 || number > s->foreign.owners)
+		return NULL;
+	return requests_find_of(&s->requests, sched_hash(s, id, len), id, len, (uint32_t)number);
+}
+
 bool foreign_is_former(const struct request *r)
 {
 	return r->former;

@@ -1,7 +1,10 @@
 /* Scenario files through the scheduler. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/foreign.h"
+#include "core/sizes.h"
 #include "private.h"
 #include "wire/profdoc.h"
 #include "wire/file/scenario.h"
@@ -291,17 +294,55 @@ static bool arrive(struct replay *r, const struct scenario_line *line)
 	}
 }
 
-static void end(struct replay *r, const struct scenario_line *line)
+static bool foreign(struct replay *r, const struct scenario_line *line)
 {
-	const struct sched_outcome outcome = {
+	struct foreign_owner *o = foreign_owner(r->sched, line->owner, strlen(line->owner));
+	struct foreign_lease l = {
+		.id = line->id,
+		.id_len = strlen(line->id),
+		.server = server_find(r, line->server),
+		.load = (slo_load)llround(line->load * (double)SLO_LOAD_ONE),
+		.age = line->age,
+		.input = tokens_clamp(line->input),
+		.output = tokens_clamp(line->output),
+		.strategy = SLO_STRATEGY_SLO,
+		.estimate = -1,
+		.limit = -1,
+		.sequences = 1,
+	};
+
+	if (!l.server)
+		return complain(r, "no such server: ", line->server);
+	if (line->model)
+		l.model = sched_model_find(r->sched, line->model, strlen(line->model));
+	if (line->strategy)
+		(void)policy_strategy_parse(line->strategy, strlen(line->strategy), &l.strategy);
+	/* Which is known already, or over, changes nothing. */
+	return (o && foreign_dispatch(r->sched, r->now, o, &l) != SLO_ENOMEM) || out_of_memory(r);
+}
+
+static bool end(struct replay *r, const struct scenario_line *line)
+{
+	struct sched_outcome outcome = {
 		.outcome = line->kind == SCENARIO_DONE ? LESSON_ANSWERED : LESSON_LEFT,
 		.input = -1,
 		.output = -1,
 		.bytes = -1,
 	};
+	struct foreign_owner *o = NULL;
 	struct sched_end ended;
 
-	sched_end(r->sched, r->now, line->id, strlen(line->id), &outcome, &ended);
+	if (line->server)
+		outcome.server = slice_of(line->server);
+	if (line->owner) {
+		o = foreign_owner(r->sched, line->owner, strlen(line->owner));
+		if (!o)
+			return out_of_memory(r);
+		foreign_end(r->sched, r->now, o, line->id, strlen(line->id), &outcome, -1, &ended);
+	} else {
+		sched_end(r->sched, r->now, line->id, strlen(line->id), &outcome, &ended);
+	}
+	return true;
 }
 
 static bool apply(struct replay *r, const struct scenario_line *line)
@@ -317,8 +358,9 @@ static bool apply(struct replay *r, const struct scenario_line *line)
 		return arrive(r, line);
 	case SCENARIO_DONE:
 	case SCENARIO_CANCEL:
-		end(r, line);
-		return true;
+		return end(r, line);
+	case SCENARIO_FOREIGN:
+		return foreign(r, line);
 	case SCENARIO_NOTHING:
 		break;
 	}

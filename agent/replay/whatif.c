@@ -11,6 +11,7 @@
 #include <bsd/sys/tree.h>
 #include <stdlib.h>
 
+#include "core/foreign.h"
 #include "core/lease.h"
 #include "core/record/player.h"
 #include "private.h"
@@ -224,8 +225,9 @@ static bool passed(struct what_if *w, const struct slo_event *e)
 /* Whether `now` of the event is the time of the run: a lease tells its dispatch. */
 static bool is_timed(const struct slo_event *e)
 {
-	return e->kind >= SLO_EVENT_SUBMIT && e->kind <= SLO_EVENT_PASS &&
-	       e->kind != SLO_EVENT_LEASE;
+	return (e->kind >= SLO_EVENT_SUBMIT && e->kind <= SLO_EVENT_PASS &&
+	        e->kind != SLO_EVENT_LEASE) ||
+	       e->kind == SLO_EVENT_FOREIGN || e->kind == SLO_EVENT_FOREIGN_END;
 }
 
 /* Where a request that is about to end runs. */
@@ -235,6 +237,19 @@ static const struct server *server_of(struct what_if *w, struct slice id)
 	const struct request *r = sched ? lease_find(sched, (const char *)id.p, id.len) : NULL;
 
 	return r ? fleet_server_of(&r->charge) : NULL;
+}
+
+/* A request of another agent ends as it did then. */
+static bool foreign_ends(struct what_if *w, const struct slo_event *e)
+{
+	const struct sched *sched = player_sched(w->player);
+	const struct request *r =
+	    sched ? foreign_find(sched, e->order, (const char *)e->text.p, e->text.len) : NULL;
+	const struct server *server = r ? fleet_server_of(&r->charge) : NULL;
+	struct sched_action act;
+	bool acted;
+
+	return apply(w, e, &act, &acted) && (look_at(w, server) || no_memory(w));
 }
 
 /* Repeats the event and counts what it decided; *seat is where that placed its request, or NULL. */
@@ -316,6 +331,8 @@ static bool learn(struct what_if *w, const struct slo_event *e)
 		return learn_arrival(w, e);
 	case SLO_EVENT_END:
 		return learn_end(w, e);
+	case SLO_EVENT_FOREIGN_END:
+		return foreign_ends(w, e);
 	case SLO_EVENT_DECISION:
 	case SLO_EVENT_LET_GO:
 		return learn_decision(w, e);
@@ -476,6 +493,8 @@ static bool decide_anew(struct what_if *w, const struct slo_event *e)
 	case SLO_EVENT_ABANDON:
 	case SLO_EVENT_END:
 		return leave(w, e);
+	case SLO_EVENT_FOREIGN_END:
+		return foreign_ends(w, e);
 	case SLO_EVENT_STEP:
 	case SLO_EVENT_DECISION:
 		return step(w);

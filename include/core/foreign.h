@@ -102,6 +102,9 @@ size_t foreign_list_end(struct sched *s, slo_nsec now, struct foreign_owner *o, 
 /* The oldest one, or the next younger one than r; NULL: no more. */
 const struct request *foreign_first(const struct sched *s);
 const struct request *foreign_next(const struct request *r);
+/* That of the owner with that number; NULL: it has none of that id. */
+const struct request *foreign_find(const struct sched *s, uint64_t number, const char *id,
+                                   size_t len);
 /* Whether r is of a former life of its owner. */
 bool foreign_is_former(const struct request *r);
 

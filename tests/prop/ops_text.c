@@ -145,7 +145,7 @@ static void write_change(FILE *f, const struct op *op)
 static void write_foreign(FILE *f, const struct op *op)
 {
 	seconds(f, "t", op->t);
-	fprintf(f, ",\"foreign\":\"r%u\",\"owner\":\"o%u\",\"server\":\"s%u\"", op->id, op->owner,
+	fprintf(f, ",\"foreign\":\"r%u\",\"owner\":\"o%u\",\"on\":\"s%u\"", op->id, op->owner,
 	        op->server);
 	if (op->model < NAIVE_MODELS)
 		fprintf(f, ",\"model\":\"m%u\"", op->model);
@@ -183,7 +183,7 @@ static void write_op(FILE *f, const struct op *op)
 		seconds(f, "t", op->t);
 		fprintf(f, ",\"done\":\"r%u\"", op->id);
 		if (op->owner > 0)
-			fprintf(f, ",\"server\":\"s%u\"", op->owner - 1);
+			fprintf(f, ",\"on\":\"s%u\"", op->owner - 1);
 		break;
 	case OP_FOREIGN:
 		write_foreign(f, op);

@@ -9,16 +9,6 @@ static bool id_sane(const struct slo_event *e)
 	return e->text.len > 0 && e->text.len <= SLO_ID_MAX && !memchr(e->text.p, 0, e->text.len);
 }
 
-static struct request *find(const struct sched *s, const struct slo_event *e)
-{
-	const char *id = (const char *)e->text.p;
-
-	if (!id_sane(e) || e->order == 0 || e->order > FOREIGN_OWNERS_MAX)
-		return NULL;
-	return requests_find_of(&s->requests, sched_hash(s, id, e->text.len), id, e->text.len,
-	                        (uint32_t)e->order);
-}
-
 slo_err player_foreign(struct sched *s, struct sched_model *m, struct server *server,
                        const struct slo_event *e)
 {
@@ -40,19 +30,23 @@ slo_err player_foreign(struct sched *s, struct sched_model *m, struct server *se
 
 	if (!id_sane(e) || (e->model && !m) || !server || e->load > SLO_LOAD_MAX ||
 	    e->strategy >= SLO_STRATEGIES || e->order == 0 || e->order > FOREIGN_OWNERS_MAX ||
-	    e->arrived > e->now || e->arrived < e->now - SLO_NEVER / 4 || find(s, e))
+	    e->arrived > e->now || e->arrived < e->now - SLO_NEVER / 4 ||
+	    foreign_find(s, e->order, l.id, l.id_len))
 		return SLO_EINVAL;
 	o = foreign_owner_numbered(s, e->order);
 	return o && foreign_open(s, e->now, o, &l) ? SLO_OK : SLO_ENOMEM;
 }
 
+/* What grew too old is over already where time passes in other steps. */
 slo_err player_foreign_end(struct sched *s, const struct slo_event *e)
 {
-	struct request *r = find(s, e);
+	const struct request *r = NULL;
 	struct sched_end unused = { .result = SCHED_END_CLOSED };
 
-	if (!r)
+	if (!id_sane(e))
 		return SLO_EINVAL;
-	sched_lease_end(s, e->now, r, NULL, 0, &unused);
+	r = foreign_find(s, e->order, (const char *)e->text.p, e->text.len);
+	if (r)
+		sched_lease_end(s, e->now, (struct request *)r, NULL, 0, &unused);
 	return SLO_OK;
 }

@@ -242,17 +242,23 @@ static void read_id(struct line_reader *r, const char *name)
 		reader_fail_type(&r->doc, &t, "a number");
 }
 
+/* The empty one is unknown, like any other word. */
+static void read_strategy(struct line_reader *r)
+{
+	struct node strategy = member(&r->root, "strategy");
+
+	r->line->strategy = json_string_value(strategy.value);
+	if (strategy.value && !r->line->strategy)
+		reader_fail_type(&r->doc, &strategy, "a string");
+}
+
 static void read_arrive(struct line_reader *r)
 {
 	struct scenario_line *line = r->line;
-	struct node strategy = member(&r->root, "strategy");
 
 	read_id(r, "arrive");
 	need_string(r, "model", SIZE_MAX, &line->model);
-	/* The empty one is unknown, like any other word. */
-	line->strategy = json_string_value(strategy.value);
-	if (strategy.value && !line->strategy)
-		reader_fail_type(&r->doc, &strategy, "a string");
+	read_strategy(r);
 	need_count(r, "input", &line->input);
 	need_count(r, "output", &line->output);
 	line->created = line->t;
@@ -265,6 +271,27 @@ static void read_arrive(struct line_reader *r)
 static void read_done(struct line_reader *r)
 {
 	read_id(r, "done");
+	if (has(r, "owner"))
+		need_string(r, "owner", SCENARIO_ID_MAX, &r->line->owner);
+	read_string(r, "on", &r->line->server);
+}
+
+static void read_foreign(struct line_reader *r)
+{
+	struct scenario_line *line = r->line;
+	struct node load = member(&r->root, "load");
+
+	read_id(r, "foreign");
+	need_string(r, "owner", SCENARIO_ID_MAX, &line->owner);
+	need_string(r, "on", SIZE_MAX, &line->server);
+	read_string(r, "model", &line->model);
+	read_strategy(r);
+	if (!load.value)
+		reader_fail_type(&r->doc, &load, "a number");
+	read_number(r, &r->root, "load", 0, SCENARIO_LOAD_MAX, &line->load);
+	read_count(r, &r->root, "input", &line->input);
+	read_count(r, &r->root, "output", &line->output);
+	read_millis(r, "age_ms", &line->age);
 }
 
 static void read_cancel(struct line_reader *r)
@@ -286,6 +313,7 @@ static void read_line(struct line_reader *r)
 		{ "profile", SCENARIO_PROFILE, read_profile },
 		{ "profile_text", SCENARIO_PROFILE, read_profile },
 		{ "config", SCENARIO_CONFIG, read_config },
+		{ "foreign", SCENARIO_FOREIGN, read_foreign },
 	};
 	struct scenario_line *line = r->line;
 	size_t found = 0, verb = 0;
@@ -301,7 +329,7 @@ static void read_line(struct line_reader *r)
 	if (found != 1) {
 		reader_fail(&r->doc, &r->root, JSONPOS_VALUE,
 		            "must have one of arrive, done, cancel, server, profile, profile_text, "
-		            "config");
+		            "config, foreign");
 		return;
 	}
 	line->timed = read_time(r, "t", &line->t);

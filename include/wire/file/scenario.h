@@ -9,6 +9,8 @@
  *     {"t": 0.0, "arrive": "r1", "model": "m", "strategy": "slo", "input": 512, "output": 64}
  *     {"t": 0.35, "done": "r1"}
  *     {"t": 0.4, "cancel": "r2"}
+ *     {"t": 0.5, "foreign": "r3", "owner": "node-b", "on": "a10-1", "load": 0.25}
+ *     {"t": 0.6, "done": "r3", "owner": "node-b"}
  *
  * Lines with "scenario" or "expect", and empty ones, say nothing to the scheduler. Unknown
  * members are ignored, but not in config. A profile may hold bare NaN and Infinity. */
@@ -25,6 +27,7 @@
 
 #define SCENARIO_ID_MAX      255
 #define SCENARIO_REFUSED_MAX 512
+#define SCENARIO_LOAD_MAX    4096
 
 struct json_t; /* <jansson.h> */
 
@@ -36,6 +39,7 @@ enum scenario_kind {
 	SCENARIO_ARRIVE,
 	SCENARIO_DONE,
 	SCENARIO_CANCEL,
+	SCENARIO_FOREIGN,
 };
 
 enum scenario_switch { SCENARIO_UNSET, SCENARIO_OFF, SCENARIO_ON };
@@ -62,14 +66,18 @@ struct scenario_config {
 struct scenario_line {
 	enum scenario_kind kind;
 	bool timed;
-	slo_nsec t;         /* if timed, which arrive, done and cancel are */
-	const char *id;     /* of arrive, done, cancel; 1..SCENARIO_ID_MAX bytes */
-	const char *server; /* of a server, never empty */
+	slo_nsec t;         /* if timed, which arrive, done, cancel and foreign are */
+	const char *id;     /* of arrive, done, cancel, foreign; 1..SCENARIO_ID_MAX bytes */
+	const char *owner;  /* of foreign, and of done or NULL; 1..SCENARIO_ID_MAX bytes */
+	const char *server; /* of a server and of foreign, never empty; of done or NULL */
 	enum scenario_switch ready;
-	const char *model;      /* of arrive and profile; of a server with a deployment */
+	const char *model;      /* of arrive and profile; of a server with a deployment; of foreign
+	                         * or NULL */
 	const char *deployment; /* of a profile with a document; of a server, or NULL */
-	const char *strategy;   /* of arrive, or NULL */
+	const char *strategy;   /* of arrive, foreign, or NULL */
 	int64_t input, output;  /* tokens, >= 0 */
+	double load;            /* of foreign, in servers, 0..SCENARIO_LOAD_MAX */
+	slo_nsec age;           /* of foreign: since its dispatch */
 	slo_nsec created;       /* t unless told */
 	struct slo_target own;
 	struct slo_profile_doc *profile; /* NULL: profile_text was refused, see `refused` */

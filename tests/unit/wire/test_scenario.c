@@ -62,6 +62,40 @@ static void an_arrival_is_read_with_all_its_members(void **state)
 	scenario_line_fini(&l);
 }
 
+static void what_other_agents_tell_is_read(void **state)
+{
+	struct scenario_line l;
+
+	(void)state;
+	read_line("{\"t\":1,\"foreign\":\"r1\",\"owner\":\"b\",\"on\":\"s1\",\"model\":\"m\","
+	          "\"load\":0.25,\"age_ms\":1.5,\"strategy\":\"slo\",\"input\":5,\"output\":6}",
+	          &l);
+	assert_int_equal(l.kind, SCENARIO_FOREIGN);
+	assert_string_equal(l.id, "r1");
+	assert_string_equal(l.owner, "b");
+	assert_string_equal(l.server, "s1");
+	assert_string_equal(l.model, "m");
+	assert_string_equal(l.strategy, "slo");
+	assert_true(l.load == 0.25 && l.age == 1500000 && l.input == 5 && l.output == 6);
+	scenario_line_fini(&l);
+	read_line("{\"t\":1,\"done\":\"r1\",\"owner\":\"b\",\"on\":\"s2\"}", &l);
+	assert_int_equal(l.kind, SCENARIO_DONE);
+	assert_string_equal(l.owner, "b");
+	assert_string_equal(l.server, "s2");
+	scenario_line_fini(&l);
+	read_line("{\"t\":1,\"done\":\"r1\"}", &l);
+	assert_true(!l.owner && !l.server);
+	scenario_line_fini(&l);
+	refused("{\"t\":1,\"foreign\":\"r1\",\"on\":\"s1\",\"load\":0}",
+	        "key \"owner\": is missing");
+	refused("{\"t\":1,\"foreign\":\"r1\",\"owner\":\"b\",\"load\":0}",
+	        "key \"on\": is missing");
+	refused("{\"t\":1,\"foreign\":\"r1\",\"owner\":\"b\",\"on\":\"s1\"}", "load");
+	refused("{\"t\":1,\"foreign\":\"r1\",\"owner\":\"b\",\"on\":\"s1\",\"load\":4097}", "load");
+	refused("{\"foreign\":\"r1\",\"owner\":\"b\",\"on\":\"s1\",\"load\":1}",
+	        "key \"t\": is missing");
+}
+
 static void what_an_arrival_leaves_out_has_a_default(void **state)
 {
 	struct scenario_line l;
@@ -295,6 +329,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_arrival_is_read_with_all_its_members),
+		cmocka_unit_test(what_other_agents_tell_is_read),
 		cmocka_unit_test(what_an_arrival_leaves_out_has_a_default),
 		cmocka_unit_test(an_arrival_needs_time_id_model_and_tokens),
 		cmocka_unit_test(numbers_out_of_range_are_refused),
