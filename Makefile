@@ -275,9 +275,11 @@ layers: $(daemon_libs) $(OUT)/agent/main.o
 	@sh tests/support/layers.sh nm $(OUT) $(OUT)/agent/main.o $(core_obj) $(wire_obj) $(conf_obj) $(base_obj) $(io_obj) $(page_obj)
 
 lint: export WERROR = 1
-lint: ## Layers, docs, mutants fit, clang-format, clang-tidy, cppcheck, a clang build: any finding fails
+lint: ## Layers, docs, mutants fit, alerts and their tests, clang-format, clang-tidy, cppcheck, a clang build: any finding fails
 	@$(PYTHON) tests/support/docs.py
 	@$(PYTHON) tests/mutants/run.py --fit
+	$(Q)promtool check rules haproxy-conf/monitoring/slo-spoa.rules.yml >/dev/null
+	$(Q)promtool test rules tests/monitoring/slo-spoa.test.yml >/dev/null
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release layers
 	$(Q)clang-format --dry-run -Werror $(sources)
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=debug BUILD=$(BUILD)/clang CC=clang all build-tests

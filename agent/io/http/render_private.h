@@ -52,6 +52,8 @@ json_t *render_promises_by_strategy(const struct model_stats *m, slo_nsec now);
 json_t *render_promises_by_target(const struct model_stats *m, slo_nsec now);
 json_t *render_history_state(const struct attain *a, slo_nsec now);
 void render_promises(struct page *p, const struct agent_model *m);
+void render_objective(struct page *p, const struct agent_model *m);
+void render_overruled(struct page *p, const struct agent_model *m);
 void render_server_promises(struct page *p, const struct agent_model *m, const struct seat *seat);
 void render_engine_requests(struct page *p, const struct agent_model *m, const struct seat *seat);
 void render_engine_kv_used(struct page *p, const struct agent_model *m, const struct seat *seat);

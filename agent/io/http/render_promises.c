@@ -115,3 +115,23 @@ void render_server_promises(struct page *p, const struct agent_model *m, const s
 		        attain_promise_name((enum promise)i), s->promises.total[i]);
 	}
 }
+
+void render_objective(struct page *p, const struct agent_model *m)
+{
+	fputs("slo_spoa_promise_objective_ratio{", p->f);
+	render_label(p->f, "model", m->conf->name);
+	fprintf(p->f, "} %.9g\n", m->conf->percentile / 100);
+}
+
+void render_overruled(struct page *p, const struct agent_model *m)
+{
+	for (size_t i = 0; i < m->sched->pool.deployments; i++) {
+		const struct deployment *d = m->sched->pool.deployment[i];
+
+		fputs("slo_spoa_profile_overruled{", p->f);
+		render_label(p->f, "model", m->conf->name);
+		fputc(',', p->f);
+		render_label(p->f, "deployment", d->name);
+		fprintf(p->f, "} %d\n", d->source == FLEET_REFUTED);
+	}
+}
