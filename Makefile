@@ -127,7 +127,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 .SECONDARY:
 .DEFAULT_GOAL := all
 .PHONY: all run test unit integration engine asan valgrind coverage bench pgo experiment experiment-real mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
-	format install deb clean deps-run deps-deb deps-test newer-haproxy llama sdks build-tests test-binaries help
+	format install deb clean deps-run deps-deb deps-test newer-haproxy valkey llama sdks build-tests test-binaries help
 
 all: $(progs) $(man_pages) ## Build the daemon, slo-replay, slo-profile and the man pages (VARIANT=release|debug|asan|cov)
 
@@ -155,14 +155,14 @@ run-llama = sh tests/engine/get-llama.sh $(BUILD)/llama && \
 test: deps-test ## All tests; ends with "N passed, M failed, K skipped"
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all build-tests
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=asan all build-tests
-	@$(MAKE) --no-print-directory newer-haproxy llama sdks
+	@$(MAKE) --no-print-directory newer-haproxy llama sdks valkey
 	@$(PYTHON) tests/support/run_tests.py --build $(BUILD)
 
 unit: ## Unit tests of one VARIANT (T=test_queue: of one file)
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$(VARIANT) all build-tests
 	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant $(VARIANT) $(if $(T),--only $(T)) unit
 
-integration: newer-haproxy ## Tests with the system's HAProxy and a newer one, of one VARIANT (T=test_faults)
+integration: newer-haproxy valkey ## Tests with the system's HAProxy and a newer one, of one VARIANT (T=test_faults)
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$(VARIANT) all test-binaries
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release test-binaries
 	@$(PYTHON) tests/support/run_tests.py --build $(BUILD) --variant $(VARIANT) $(if $(T),--only $(T)) integration
@@ -189,6 +189,10 @@ sdks:
 
 newer-haproxy:
 	@sh tests/support/get-haproxy.sh $(BUILD)/hap
+
+# Valkey, beside the system's Redis. In the same way.
+valkey:
+	@sh tests/support/get-valkey.sh $(BUILD)/valkey || [ $$? -eq 3 ]
 
 test-binaries: $(demo_bin) $(endurance_bin) $(OUT)/tests/sim/slo-sim-profile
 build-tests: $(unit_bin) $(fuzz_bin) $(prop_bin) $(demo_bin) $(endurance_bin) $(sim_bin)

@@ -1,14 +1,17 @@
-"""Agents that hear of each other's requests through a real Redis."""
+"""Agents that hear of each other's requests through a real Redis: what they say and what they hear."""
+import json
+import os
 import pathlib
+import signal
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
-from clusterlab import ClusterCase  # noqa: E402
+from clusterlab import GROUP, ClusterCase, Forged  # noqa: E402
 
 
-class TwoAgents(ClusterCase, unittest.TestCase):
+class Agents(ClusterCase, unittest.TestCase):
     def test_what_one_places_the_other_charges_until_it_ends(self):
         redis = self.redis()
         a, b = self.node("a", redis), self.node("b", redis)
@@ -23,6 +26,181 @@ class TwoAgents(ClusterCase, unittest.TestCase):
         b.ends("r3")
         a.holds(0, 0)
         b.holds(0, 0)
+        self.assertEqual((0, 0), (b.peers()["a"]["gaps"], b.cluster()["malformed"]))
+        self.assertEqual(0, b.counter("cluster_messages_total", what="malformed"))
+        self.assertGreater(b.counter("cluster_delay_seconds_count"), 0)
+
+    def test_a_full_fleet_is_full_for_both(self):
+        redis = self.redis()
+        a, b = self.node("a", redis, room=2), self.node("b", redis, room=2)
+        self.place(a, "r1", "r2")
+        b.holds(2, 2)
+        with b.peer() as p:
+            p.ask("r3")
+            b.until(lambda: b.queued() == 1, "r3 waits")
+            a.ends("r1")
+            self.assertEqual("route", p.answer()["verdict"])
+        a.holds(2, 1)
+
+    def test_who_joins_has_all_that_is_open_before_it_is_ready(self):
+        redis = self.redis()
+        a, b = self.node("a", redis, room=1000), self.node("b", redis, room=1000)
+        self.place(a, *(f"a{i}" for i in range(600)))
+        self.place(b, *(f"b{i}" for i in range(5)))
+        a.holds(605, 5)
+        c = self.node("c", redis, room=1000)
+        self.assertEqual((605, 605), c.on())
+        self.assertTrue(c.cluster()["joined"])
+        # Of one that died, too.
+        a.agent.stop(signal.SIGKILL)
+        d = self.node("d", redis, room=1000)
+        self.assertEqual((605, 605), d.on())
+        # Its requests end by a line that only b hears.
+        b.ends(*(f"a{i}" for i in range(600)))
+        for n in (b, c, d):
+            n.holds(5, 0 if n is b else 5)
+            n.logged("cluster: a is silent") if n is not d else None
+
+    def test_an_agent_that_restarts_knows_what_it_had_placed(self):
+        redis = self.redis()
+        a, b = self.node("a", redis), self.node("b", redis)
+        self.place(a, "r1", "r2", "r3")
+        b.holds(3, 3)
+        a.agent.stop(signal.SIGKILL)
+        b.ends("r1")
+        b.holds(2, 2)
+        a.start()
+        a.holds(2, 2)
+        b.logged("cluster: a has started anew")
+        a.ends("r2")  # its HAProxy's line of a former life
+        b.holds(1, 1)
+        self.place(a, "r4")
+        b.holds(2, 2)
+        a.ends("r3", "r4")
+        a.holds(0, 0)
+        b.holds(0, 0)
+
+    def test_after_a_gap_the_key_is_read_again(self):
+        redis = self.redis()
+        a, x = self.node("a", redis), Forged(redis, "x")
+        x.key()
+        x.say(kind=2)
+        a.hears("x")
+        a.until(lambda: a.peers()["x"]["resyncs"] == 1, "the key of x is read")
+        x.placed("r1", "r2")
+        a.holds(2, 2)
+        x.number += 1  # a message that nobody heard: r1 ended, r3 came
+        x.key("r2", "r3", "r4")
+        x.placed("r4")
+        a.holds(3, 3)
+        self.assertEqual(1, a.peers()["x"]["gaps"])
+        self.assertEqual(2, a.peers()["x"]["resyncs"])
+        # The last message before a silence is missed: the beat tells.
+        x.number += 1
+        x.key("r4")
+        x.say(kind=2)
+        a.holds(1, 1)
+
+    def test_messages_that_make_no_sense_change_nothing(self):
+        redis = self.redis()
+        a, x = self.node("a", redis), Forged(redis, "x")
+        x.key()
+        x.placed("r1")
+        a.holds(1, 1)
+        news = f"slo-spoa:{GROUP}:news"
+        for bad in (b"", b"\x00", b"\xdd\xff\xff\xff\xff", b"x" * 200000):
+            redis("PUBLISH", news, bad)
+        x.say(records=[[0, "", x.lease()], [0, "r2", x.lease()], [7, "r3", x.lease()], [1, "r4", []],
+                       [0, "r5", x.lease(server="no-such")], [0, "r6", x.lease(load=1 << 60)]])
+        a.holds(2, 2)
+        self.assertGreaterEqual(a.cluster()["malformed"], 8)
+        self.assertEqual(1, a.cluster()["unknown"])
+        x.key("r1", "r2")
+        redis("HSET", f"slo-spoa:{GROUP}:leases:x", "bad", b"\xc1")
+        x.say(kind=1)
+        a.until(lambda: a.peers()["x"]["resyncs"] >= 2, "the key is read")
+        a.holds(2, 2)
+
+    def test_a_name_that_is_used_twice_is_refused(self):
+        redis = self.redis()
+        a, b = self.node("a", redis), self.node("b", redis)
+        self.place(a, "r1")
+        twin = self.node("a", redis)
+        twin.logged("another process of group test is called a, too: the requests of this one")
+        a.logged("another process of group test is called a, too: it must not")
+        self.assertEqual((True, False), (twin.cluster()["refused"], a.cluster()["refused"]))
+        twin.holds(1, 1)  # it hears, also its namesake
+        self.place(twin, "r2")
+        self.place(a, "r3")
+        b.holds(2, 2)
+        twin.holds(3, 2)
+        # The older one goes: its name is free.
+        a.ends("r1", "r3")
+        b.holds(0, 0)
+        a.stop_agent()
+        twin.logged("the other process that was called a is gone", 30)
+        b.holds(1, 1)
+
+    def test_without_redis_it_serves_after_a_while_and_joins_later(self):
+        redis = self.redis()
+        redis.kill()
+        a = self.node("a", redis)  # waits for /healthz
+        a.logged("Redis does not tell what the others have placed")
+        self.place(a, "r1")
+        b = self.node("b", redis, start=False)
+        redis.start()
+        b.start()
+        b.holds(1, 1)
+        self.assertTrue(a.cluster()["joined"])
+
+    def test_another_group_is_not_heard(self):
+        redis = self.redis()
+        a = self.node("a", redis)
+        b = self.node("b", redis, change=lambda c: c["cluster"].update(group="other"))
+        self.place(a, "r1")
+        c = self.node("c", redis)
+        c.holds(1, 1)
+        self.assertEqual((0, 0), b.on())
+        self.assertEqual([], b.cluster()["peers"])
+
+    def test_a_new_program_takes_over(self):
+        redis = self.redis()
+        a, b = self.node("a", redis), self.node("b", redis)
+        self.place(a, "r1", "r2")
+        self.place(b, "r3")
+        a.holds(3, 1)
+        old = a.state()["pid"]
+        a.agent.send(signal.SIGUSR2)
+        a.until(lambda: a.state()["pid"] != old, "the new program serves")
+        a.holds(3, 1)
+        b.holds(3, 2)
+        self.place(a, "r4")
+        b.holds(4, 3)
+        a.ends("r1", "r2", "r4")
+        b.ends("r3")
+        a.holds(0, 0)
+        b.holds(0, 0)
+        a.agent.child.wait(10)
+        os.kill(a.state()["pid"], signal.SIGTERM)
+
+    def test_a_reload_leaves_the_group_and_comes_back(self):
+        redis = self.redis()
+        a, b = self.node("a", redis), self.node("b", redis)
+        self.place(a, "r1")
+        self.place(b, "r2")
+        a.holds(2, 1)
+        alone = {k: v for k, v in a.config.items() if k != "cluster"}
+        for conf, count in (alone, 0), (a.config, 1):
+            a.config_file.write_text(json.dumps(conf))
+            a.agent.send(signal.SIGHUP)
+            a.until(lambda: bool(a.cluster()) == bool(count), "the reload")
+            # What the other one had placed still runs.
+            a.holds(2, 1)
+        a.hears("b")
+        b.ends("r2")
+        a.holds(1, 0)
+        self.place(a, "r3")
+        b.holds(2, 2)
 
 
 if __name__ == "__main__":

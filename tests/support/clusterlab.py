@@ -1,5 +1,6 @@
 """Several agents, each alone, in one group of one Redis; servers of a known size."""
 import contextlib
+import struct
 
 from lab import AgentAlone, PATIENCE, failed
 from redislab import Redis
@@ -33,9 +34,11 @@ class Node(AgentAlone):
         return s["inflight"], s["foreign"]
 
     def holds(self, inflight, foreign, server="l20-1", seconds=10):
-        self.until(lambda: self.on(server) == (inflight, foreign),
-                   f"{self.node}: {inflight} in flight, {foreign} of others; it is {self.on(server)}",
-                   seconds)
+        try:
+            self.until(lambda: self.on(server) == (inflight, foreign), "", seconds)
+        except TimeoutError:
+            raise TimeoutError(f"{self.node}: {(inflight, foreign)} in flight and of others; it is "
+                               f"{self.on(server)}, {self.cluster()}") from None
 
     def until(self, condition, what, seconds=10):
         def true():
@@ -47,6 +50,46 @@ class Node(AgentAlone):
     def hears(self, *names):
         self.until(lambda: all(n in self.peers() and not self.peers()[n]["silent"] for n in names),
                    f"{self.node} hears {names}")
+
+
+def packed(v):
+    """As MessagePack, as far as messages need it."""
+    if isinstance(v, int):
+        if v < 0:
+            return b"\xd3" + struct.pack(">q", v)
+        return bytes([v]) if v < 128 else b"\xcf" + struct.pack(">Q", v)
+    if isinstance(v, str):
+        return b"\xd9" + bytes([len(v)]) + v.encode()
+    return b"\xdc" + struct.pack(">H", len(v)) + b"".join(map(packed, v))
+
+
+class Forged:
+    """An agent that a test plays. Its messages say what the test wants."""
+
+    def __init__(self, redis, name, life=1):
+        self.redis, self.name, self.life = redis, name, life
+        self.number, self.now = 0, 1000000
+
+    def say(self, kind=0, records=(), number=None):
+        self.number = self.number + (kind < 2) if number is None else number
+        self.redis("PUBLISH", f"slo-spoa:{GROUP}:news",
+                   packed([1, kind, self.name, self.life, self.number, self.now, list(records), []]))
+
+    def lease(self, server="l20-1", load=1 << 29, age=0):
+        return [MODEL, MODEL, server, "slo", load, self.now - age, 16, 8, -1, -1, 1, 0, 0]
+
+    def placed(self, *ids, **kw):
+        self.say(records=[[0, i, self.lease(**kw)] for i in ids])
+
+    def key(self, *ids, whole=0, **kw):
+        """What it would have written."""
+        key = f"slo-spoa:{GROUP}:leases:{self.name}"
+        self.redis("DEL", key)
+        for i in ids:
+            self.redis("HSET", key, i, packed(self.lease(**kw)))
+        self.redis("HSET", key, "", packed([1, self.life, self.number, self.now, whole]))
+        self.redis("EXPIRE", key, 600)
+        self.redis("SADD", f"slo-spoa:{GROUP}:agents", self.name)
 
 
 class ClusterCase:

@@ -1,17 +1,21 @@
 """A real redis-server on a free port, in a directory of its own, and a client that is enough."""
 import contextlib
 import json
+import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 
-from stack import Ports, Process, wait_for
+from stack import ROOT, Ports, Process, wait_for
 
 
 class Redis:
     """password: of the default user. tls: only TLS on the port, plain on the unix socket only."""
+
+    program = "redis-server"
 
     def __init__(self, password=None, tls=False, args=()):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="slo-spoa-redis-"))
@@ -22,7 +26,7 @@ class Redis:
         self.process = None
 
     def start(self):
-        argv = ["redis-server", "--bind", "127.0.0.1", "--unixsocket", self.path,
+        argv = [self.program, "--bind", "127.0.0.1", "--unixsocket", self.path,
                 "--save", "", "--appendonly", "no", "--dir", self.dir]
         argv += ["--requirepass", self.password] if self.password else []
         if self.tls:
@@ -54,6 +58,13 @@ class Redis:
         openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-out",
                 "server.pem", "-days", 2, "-extfile", "names")
 
+    def stop(self):
+        """It does nothing for a while; go() ends that."""
+        self.process.send(signal.SIGSTOP)
+
+    def go(self):
+        self.process.send(signal.SIGCONT)
+
     def kill(self):
         self.process.stop(9)
         with contextlib.suppress(OSError):
@@ -61,6 +72,7 @@ class Redis:
 
     def close(self):
         if self.process:
+            self.process.send(signal.SIGCONT)
             self.process.stop()
         self.ports.disown()
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -102,6 +114,40 @@ class Redis:
     @property
     def url(self):
         return f"redis://127.0.0.1:{self.port}/0"
+
+
+VALKEY = pathlib.Path(os.environ.get("VALKEY_DIR", ROOT / "build/valkey")) / "valkey-server"
+
+
+class Valkey(Redis):
+    """Where get-valkey.sh found one: VALKEY.exists()."""
+
+    program = VALKEY
+
+
+class Sentinel(Redis):
+    """Watches a server under the name `service`."""
+
+    def __init__(self, server, service="llm", program=None, **kw):
+        super().__init__(**kw)
+        self.program = program or server.program
+        self.path = None
+        conf = self.dir / "sentinel.conf"
+        conf.write_text(f"sentinel monitor {service} 127.0.0.1 {server.port} 1\n"
+                        f"sentinel down-after-milliseconds {service} 500\n"
+                        f"sentinel failover-timeout {service} 3000\n")
+        self.conf = conf
+
+    def start(self):
+        self.ports.release()
+        self.process = Process([self.program, self.conf, "--sentinel", "--bind", "127.0.0.1", "--port",
+                                self.port, "--dir", self.dir], self.dir / "sentinel.log")
+        wait_for(lambda: self.answers() or not self.process.alive(), "sentinel", 60)
+        return self
+
+    def connection(self):
+        with socket.create_connection(("127.0.0.1", self.port), 30) as s:
+            return s.makefile("rwb")
 
 
 def reply(f):

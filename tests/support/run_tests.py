@@ -138,7 +138,7 @@ def experiment(build):
 def python_tests(label, build, demo, haproxy, env=None, folder="integration", timeout=1500):
     """A job for each file."""
     env = dict(sanitizers(), HAPROXY=str(haproxy), BUILD_DIR=str(build), DEMO_DIR=str(demo),
-               LLAMA_DIR=str(build.parent / "llama"), SDKS_DIR=str(build.parent / "clients"),
+               LLAMA_DIR=str(build.parent / "llama"), VALKEY_DIR=str(build.parent / "valkey"), SDKS_DIR=str(build.parent / "clients"),
                PYTHONPATH=str(ROOT / "tests/support"), **(env or {}))
     return [(python_test, f"{test.stem} ({label})", test, env, timeout)
             for test in chosen((ROOT / "tests" / folder).glob("test_*.py"))]

@@ -20,7 +20,7 @@
 #include "io/base/timer.h"
 
 #define PREFIX "slo-spoa"
-#define REMIND (10 * SLO_NSEC_PER_SEC) /* an older process of our name is taken for gone */
+#define GONE   (3 * SLO_NSEC_PER_SEC) /* after so long an older process of our name is gone */
 
 int64_t cluster_clock(const struct cluster *c, slo_nsec now)
 {
@@ -141,7 +141,7 @@ bool cluster_namesake(struct cluster *c, slo_nsec now, const struct news_head *h
 /* The older process of our name is gone. */
 static void take_name_back(struct cluster *c, slo_nsec now)
 {
-	if (!c->refused || !cluster_link_is_up(&c->link) || now - c->namesake_heard < REMIND)
+	if (!c->refused || !cluster_link_is_up(&c->link) || now - c->namesake_heard < GONE)
 		return;
 	c->refused = false;
 	log_write(c->agent->log, LOG_NOTICE,
@@ -157,12 +157,15 @@ static void watch_silence(struct cluster *c, slo_nsec now)
 	for (size_t i = 0; i < c->peer_count; i++) {
 		struct cluster_peer *p = c->peer[i];
 
-		if (p->self || p->heard == 0 || p->told_silent || !hear_is_silent(p, now))
+		if (p->self || p->told_silent || !hear_is_silent(p, now) ||
+		    now - p->known < CLUSTER_SILENT)
 			continue;
 		p->told_silent = true;
 		log_limited(c->agent->log, now, LOG_CAUSE_CLUSTER_PEER, LOG_WARNING,
 		            "cluster: %s is silent; its %zu requests stay charged until they end",
 		            p->name, p->owner->open);
+		/* Others heard of ends while it still seemed to be there: those are in its key. */
+		hear_read(c, p);
 	}
 }
 

@@ -39,6 +39,7 @@ struct cluster_peer *hear_peer(struct cluster *c, struct slice name)
 	}
 	memcpy(p->name, name.p, name.len);
 	p->self = slice_eq(name, c->name);
+	p->known = clock_nsec();
 	if (p->self)
 		foreign_owner_is_self(p->owner);
 	c->peer[c->peer_count++] = p;

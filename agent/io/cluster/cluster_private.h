@@ -36,6 +36,7 @@ struct cluster_peer {
 	bool self;            /* it has our name */
 	uint64_t incarnation; /* 0: none heard yet */
 	uint64_t number;      /* of the last message */
+	slo_nsec known;       /* since when */
 	slo_nsec heard;       /* 0: never */
 	bool told_silent;     /* the log was */
 	/* Its key is being read: */
