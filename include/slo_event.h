@@ -52,8 +52,9 @@ enum slo_event_kind {
 	 * among its leases */
 	SLO_EVENT_FOREIGN,     /* it runs there since `arrived`, and was told of now */
 	SLO_EVENT_FOREIGN_END, /* count: SLO_END_... */
+	SLO_EVENT_WITHHELD,    /* load: so much of the server is not to be used */
 };
-#define SLO_EVENT_KINDS 32
+#define SLO_EVENT_KINDS 33
 
 #define SLO_EVENT_OPTIONS     11
 #define SLO_EVENT_OPTIONS_MIN 10 /* of older recordings; what they lack is 0 */

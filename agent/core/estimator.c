@@ -100,3 +100,20 @@ void estimator_learn_output(struct estimator *e, bool stream, int64_t bytes, int
 	learn(stream ? &e->stream : &e->json,
 	      at_most(at_least(text / (double)real, 1), PER_TOKEN_MAX));
 }
+
+/* As many samples of x, of which more than MEMORY are no more than that. */
+static void learn_many(struct running_mean *m, double x, uint64_t n)
+{
+	for (uint64_t i = 0; i < n && i < (uint64_t)MEMORY; i++)
+		learn(m, x);
+}
+
+void estimator_learn_counted(struct estimator *e, const struct estimator_counted *c)
+{
+	double factor = c->input / c->estimate, bytes = c->bytes / c->output;
+
+	if (c->estimate > 0 && factor >= 1 / FACTOR_MAX && factor <= FACTOR_MAX)
+		learn_many(&e->input, log(factor), c->prompts);
+	if (c->output > 0 && bytes >= 1 && bytes <= PER_TOKEN_MAX)
+		learn_many(&e->stream, bytes, c->streams);
+}

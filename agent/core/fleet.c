@@ -356,11 +356,27 @@ static void note_recent(struct deployment *d, slo_load load)
 	d->recent_known = true;
 }
 
+static void settle_withheld(struct server *s)
+{
+	slo_load load = s->ledger.inflight > 0 ? s->withhold : 0;
+
+	if (SELDOM(load != s->withheld))
+		s->withheld = ledger_adjust(&s->ledger, s->withheld, load, 0, 0);
+}
+
+void fleet_withhold(struct server *s, slo_load load)
+{
+	changes(s);
+	s->withhold = load;
+	settle_withheld(s);
+}
+
 void fleet_charge(struct seat *seat, slo_load load, struct charge *out)
 {
 	note_recent(seat->deployment, load);
 	changes(seat->server);
 	ledger_charge(&seat->server->ledger, load, out);
+	settle_withheld(seat->server);
 	seat->turn = ++seat->deployment->pool->turns;
 }
 
@@ -368,14 +384,19 @@ void fleet_charge_unseated(struct server *s, slo_load load, struct charge *out)
 {
 	changes(s);
 	ledger_charge(&s->ledger, load, out);
+	settle_withheld(s);
 }
 
 slo_err fleet_release(struct server *s, struct charge *c)
 {
+	slo_err err;
+
 	if (c->ledger != &s->ledger)
 		return SLO_ESTALE;
 	changes(s);
-	return ledger_release(c);
+	err = ledger_release(c);
+	settle_withheld(s);
+	return err;
 }
 
 /* What one request that we know nothing of weighs on s. */
@@ -385,7 +406,7 @@ static slo_load surplus_load(const struct server *s)
 	bool known = false;
 
 	if (fleet_leases(s) > 0)
-		return (s->ledger.used - s->surplus_load) / fleet_leases(s);
+		return (s->ledger.used - s->surplus_load - s->withheld) / fleet_leases(s);
 	for (const struct seat *seat = s->seats; seat; seat = seat->next_of_server) {
 		const struct deployment *d = seat->deployment;
 
@@ -412,6 +433,7 @@ void fleet_surplus_of(struct server *s, uint32_t n, slo_load load)
 	changes(s);
 	s->surplus_load = ledger_adjust(&s->ledger, s->surplus_load, load, s->surplus_count, n);
 	s->surplus_count = n;
+	settle_withheld(s);
 }
 
 void fleet_seat_restore(struct seat *seat, uint64_t turn, size_t index)

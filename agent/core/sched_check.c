@@ -15,7 +15,8 @@ static void check_ledger(const struct sched *s, const struct server *server)
 			sum.inflight++;
 		}
 	}
-	assert(sum.used + server->surplus_load == server->ledger.used);
+	assert(sum.used + server->surplus_load + server->withheld == server->ledger.used);
+	assert(server->withheld == (server->ledger.inflight > 0 ? server->withhold : 0));
 	assert(sum.inflight == fleet_leases(server));
 	assert(server->surplus_count > 0 || server->surplus_load == 0);
 	(void)sum;

@@ -163,3 +163,8 @@ void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct reques
 	note_slower(s, seat);
 	weigh_profile(s, d, r->input, output);
 }
+
+void sched_tokens_counted(const struct seat *seat, const struct estimator_counted *c)
+{
+	estimator_learn_counted(&sched_model_of(seat->deployment)->estimator, c);
+}

@@ -57,7 +57,8 @@ static struct slo_event server_event(enum slo_event_kind kind, const struct serv
 		                   .server = server->number,
 		                   .text = slice_of(server->name),
 		                   .count = surplus ? server->surplus_count : server->usable,
-		                   .load = server->surplus_load };
+		                   .load = kind == SLO_EVENT_WITHHELD ? server->withhold
+		                                                      : server->surplus_load };
 }
 
 static struct slo_event seat_event(enum slo_event_kind kind, const struct seat *seat)
@@ -375,9 +376,12 @@ static void tell_charges(const struct sched *s, const struct sched_tap *tap)
 
 	TAILQ_FOREACH (r, &s->requests.list[REQUEST_DISPATCHED], link)
 		tell(tap, lease_event(r->since, r));
-	LIST_FOREACH (server, &s->servers, link)
+	LIST_FOREACH (server, &s->servers, link) {
 		if (server->surplus_count > 0)
 			tell(tap, server_event(SLO_EVENT_SURPLUS, server));
+		if (server->withhold > 0)
+			tell(tap, server_event(SLO_EVENT_WITHHELD, server));
+	}
 	TAILQ_FOREACH (m, &s->models, link)
 		tell_turns(tap, m);
 }

@@ -9,6 +9,11 @@
 #define VALUE_MOST  4503599627370496.0 /* 2^52 */
 #define TOKENS_MOST 1e9
 
+#define KV_FULL     0.9
+/* So many waiting beside those that run are a queue, whatever the cache says. */
+#define QUEUE_LEAST 4
+#define QUEUE_SHARE 0.5
+
 /* How several series of one name become one value: an engine has one for each of its parts. */
 enum fold { SUM, MOST, SIZE };
 
@@ -74,6 +79,18 @@ const char *engine_make_name(enum engine_make m)
 	};
 
 	return names[m];
+}
+
+double engine_waits_for_room(const struct engine_facts *f)
+{
+	double waiting = f->value[ENGINE_WAITING], running = f->value[ENGINE_RUNNING];
+
+	if (engine_knows(f, ENGINE_STARVED))
+		return f->value[ENGINE_STARVED];
+	if (engine_knows(f, ENGINE_KV_USED) && f->value[ENGINE_KV_USED] < KV_FULL &&
+	    (waiting < QUEUE_LEAST || waiting < running * QUEUE_SHARE))
+		return 0;
+	return waiting;
 }
 
 /* Labels */

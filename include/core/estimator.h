@@ -41,4 +41,17 @@ void estimator_learn_input(struct estimator *e, int64_t estimate, int64_t real);
 int64_t estimator_output(const struct estimator *e, bool stream, int64_t bytes);
 void estimator_learn_output(struct estimator *e, bool stream, int64_t bytes, int64_t real);
 
+/* What an engine counted for many requests together. */
+struct estimator_counted {
+	uint64_t prompts; /* requests whose prompt tokens were estimated */
+	double estimate;  /* their estimates, before correction */
+	double input;     /* their real tokens */
+	uint64_t streams; /* event streams that did not tell their tokens */
+	double bytes;     /* theirs, the fixed part of each left out */
+	double output;    /* their real tokens */
+};
+
+/* Counts that make no sense teach nothing. */
+void estimator_learn_counted(struct estimator *e, const struct estimator_counted *c);
+
 #endif

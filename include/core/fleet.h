@@ -68,13 +68,15 @@ const char *fleet_repair_name(enum fleet_repair r); /* "surplus", "expired", "ma
  *   leases    requests that were placed here, in order of dispatch; some of them foreign
  *   departed  those of them that a HAProxy process that left may still be serving
  *   hidden    foreign ones of HAProxys that we do not ask
- *   surplus   requests that nobody told us of: a number, and one charge for all */
+ *   surplus   requests that nobody told us of: a number, and one charge for all
+ * and, as long as there is any, what is withheld: room that the engine turned out not to have. */
 struct server {
 	struct ledger ledger; /* first: fleet_server_of() */
 	struct leases leases, departed, hidden;
 	uint32_t departed_count, hidden_count, surplus_count;
 	slo_load surplus_load;
-	uint32_t round, released; /* leases, since that round of questions began */
+	slo_load withhold, withheld; /* wanted; in the ledger: that, or 0 while it is idle */
+	uint32_t round, released;    /* leases, since that round of questions began */
 	uint64_t repairs[FLEET_REPAIRS];
 	uint32_t foreign;      /* leases of other agents, in whatever list */
 	uint64_t overshoots;   /* foreign ones that came when it had no room any more */
@@ -194,6 +196,9 @@ void fleet_charge_unseated(struct server *s, slo_load load, struct charge *out);
 void fleet_surplus(struct server *s, uint32_t count);
 /* The same at that load in all. */
 void fleet_surplus_of(struct server *s, uint32_t count, slo_load load);
+/* So much of the server is not to be used, from now on; at most SLO_LOAD_ONE. Idle, it has room for
+ * any one request all the same. */
+void fleet_withhold(struct server *s, slo_load load);
 /* When the seat was chosen last, and, if it is usable, its place in usable_seat[]. */
 void fleet_seat_restore(struct seat *seat, uint64_t turn, size_t index);
 /* Leases, departed and hidden ones among them. */

@@ -2,8 +2,8 @@
  *
  * Pure: no I/O, no clock, no floating point. A load is fixed point, rounded down:
  * SLO_LOAD_ONE is one whole server, so n requests of load 1/n always fit.
- * Invariant: `used` is the exact sum of the charges open on the server and `inflight` their
- * number; a server without charges is exactly 0. */
+ * Invariant: `used` is the exact sum of the charges open on the server and of what is withheld
+ * while there are any (fleet.h), `inflight` their number; a server without charges is exactly 0. */
 #ifndef SLO_CORE_LEDGER_H
 #define SLO_CORE_LEDGER_H
 

@@ -251,6 +251,14 @@ void sched_give_back(struct sched *s);
 
 /* So many requests run on the server that were not placed by us; see fleet_surplus(). */
 void sched_server_surplus(struct sched *s, struct server *server, uint32_t count);
+/* The engine of a server that works for this model only counted tokens that nobody told of single
+ * requests. */
+void sched_tokens_counted(const struct seat *seat, const struct estimator_counted *c);
+/* The engine of the server says how many requests run in it and how many wait there for room. Where
+ * our ledger has room all the same, it is too optimistic: part of the server is withheld. */
+void sched_server_waits(struct sched *s, struct server *server, uint32_t running, uint32_t waiting);
+/* Withholds so much of it, at most SLO_LOAD_ONE; 0: nothing any more. */
+void sched_withhold(struct sched *s, struct server *server, slo_load load);
 /* Gives up the lease that was dispatched first, departed ones aside. False: there is none. */
 bool sched_expire_oldest(struct sched *s, slo_nsec now, struct server *server);
 /* Gives up all leases that were dispatched until then: the server's process has ended. Returns how

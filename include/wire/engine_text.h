@@ -57,6 +57,10 @@ static inline bool engine_knows(const struct engine_facts *f, enum engine_fact f
 	return f->known >> fact & 1;
 }
 
+/* Requests that wait in the engine for room, as far as its facts tell. One that only waits for its
+ * turn in the next steps is none: if the cache has room, a few that wait say nothing. */
+double engine_waits_for_room(const struct engine_facts *f);
+
 struct engine_text {
 	struct engine_facts facts;
 	bool skips; /* the rest of a line that is too long */

@@ -65,6 +65,7 @@ class EngineMetrics(unittest.TestCase):
         self.assertEqual((False, None, None), (engine["answers"], engine["age_seconds"], engine["kv_tokens"]))
         self.assertIsNone(self.engine("l20-2"))
         self.assertEqual(1, lab.agent.text().count(f"engine of {MODEL}/a10-1 tells no metrics: "))
+        self.assertEqual(["engine-silent"] * 2, [w["code"] for w in lab.state()["warnings"]])
         self.assertEqual(0, lab.counter("engine_pages_total", server="a10-1", result="read"))
         answer = asyncio.run(ask(lab.port, request("w1", headers=SPREAD)))
         self.assertEqual((True, "route"), (answer.good, answer.verdict))
@@ -80,6 +81,53 @@ class EngineMetrics(unittest.TestCase):
         self.assertIsNone(self.engine("a10-1"))
         rates = lab.state()["models"][MODEL]["learned"]["a10"]["rates"]
         self.assertEqual("found", rates["kv_tokens_from"])
+
+    def test_who_waits_inside_an_engine_keeps_others_out(self):
+        """The profile says that 16 fit; the engine runs 4."""
+        lab = self.start(fleet={"a10-1": "a10"}, room=16, speed=1,
+                         server_args=["--max-num-seqs", "4"])
+
+        async def run():
+            async def more(n):
+                first = len(tasks)
+                for i in range(first, first + n):
+                    tasks.append(asyncio.create_task(ask(lab.port, request(f"w{i}", tokens=2000))))
+
+            tasks = []
+            await more(10)
+            await asyncio.to_thread(wait_for, lambda: self.servers()["a10-1"]["withheld"] > 0.5, "the engine")
+            await more(4)
+            await asyncio.to_thread(wait_for, lambda: lab.queued() == 4, "requests that are held")
+            self.assertEqual((4, 6), (self.engine("a10-1")["running"], self.engine("a10-1")["waiting"]))
+            self.assertGreater(lab.counter("server_withheld", server="a10-1"), 0.5)
+            self.assertIn("engine-crowded", [w["code"] for w in lab.state()["warnings"]])
+            lab.hurry()
+            return await asyncio.gather(*tasks)
+
+        answers = asyncio.run(run())
+        self.assertEqual([], [str(a) for a in answers if not a.good])
+        self.assertEqual({"route"}, {a.verdict for a in answers})
+
+    def test_tokens_that_nobody_tells_follow_from_the_engines_counters(self):
+        """Streams: HAProxy sees no usage. Their prompts have twice the tokens that they look like."""
+        lab = self.start(fleet={"a10-1": "a10"}, speed=200)
+
+        async def run():
+            text = "word " * 200
+            for part in range(4):
+                await asyncio.gather(*(ask(lab.port, request(
+                    text, tokens=40, stream=True, prompt_tokens=400)) for i in range(20)))
+
+        wait_for(lambda: self.engine("a10-1") and self.engine("a10-1")["pages"], "the first page")
+        before = lab.state()["models"][MODEL]["estimator"]
+        asyncio.run(run())
+        wait_for(lambda: self.engine("a10-1")["windows"] > 0, "a window of the counters")
+        after = lab.state()["models"][MODEL]["estimator"]
+        self.assertEqual((1, 0), (before["prompt_factor"], before["prompt_samples"]))
+        self.assertGreaterEqual(after["prompt_samples"], 30)
+        self.assertGreater(after["prompt_factor"], 1.8)
+        self.assertLess(after["prompt_factor"], 2.8)
+        self.assertNotEqual(before["stream_bytes_per_token"], after["stream_bytes_per_token"])
 
 
 if __name__ == "__main__":

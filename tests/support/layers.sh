@@ -35,7 +35,7 @@ conf/haproxy: conf wire/json
 io/base:      conf conf/haproxy
 io/agent:     core core/latency conf wire wire/json wire/file io/base
 io/haproxy:   core wire conf io/agent io/base
-io/engines:   wire io/agent io/base
+io/engines:   core wire io/agent io/base
 io/redis:     core conf wire wire/file io/agent io/base
 io/keep:      core core/latency wire wire/file io/agent io/base
 io/cluster:   core wire/cluster conf io/agent io/base io/haproxy io/redis

@@ -383,22 +383,6 @@ static slo_err seat_changed(struct player *p, const struct slo_event *e)
 	return SLO_OK;
 }
 
-static slo_err server_changed(struct player *p, const struct slo_event *e)
-{
-	struct server *server = player_server(p, e->server);
-
-	if (!server)
-		return SLO_EINVAL;
-	if (e->kind == SLO_EVENT_USABLE) {
-		sched_server_usable(p->sched, server, e->count != 0);
-		return SLO_OK;
-	}
-	if (e->count < 0 || e->count > SURPLUS_MAX || e->load > (uint64_t)e->count * SLO_LOAD_MAX)
-		return SLO_EINVAL;
-	sched_surplus_restore(p->sched, server, (uint32_t)e->count, e->load);
-	return SLO_OK;
-}
-
 static slo_err turn(struct player *p, const struct slo_event *e)
 {
 	struct sched_model *m = player_model(p, e->model);
@@ -536,7 +520,8 @@ static slo_err change(struct player *p, const struct slo_event *e)
 		return seat_changed(p, e);
 	case SLO_EVENT_USABLE:
 	case SLO_EVENT_SURPLUS:
-		return server_changed(p, e);
+	case SLO_EVENT_WITHHELD:
+		return player_server_change(p->sched, player_server(p, e->server), e);
 	case SLO_EVENT_SEAT_TURN:
 	case SLO_EVENT_MODEL_TURN:
 		return turn(p, e);

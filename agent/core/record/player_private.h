@@ -9,6 +9,8 @@
  * are those that e names; NULL: there is none. SLO_EINVAL: e makes no sense. */
 MUSTCHECK slo_err player_promise(struct sched *s, struct sched_model *m, const struct slo_event *e);
 MUSTCHECK slo_err player_source(struct sched *s, struct deployment *d, const struct slo_event *e);
+MUSTCHECK slo_err player_server_change(struct sched *s, struct server *server,
+                                       const struct slo_event *e);
 MUSTCHECK slo_err player_slower(struct sched *s, struct seat *seat, const struct slo_event *e);
 
 /* A request of another agent comes, or ends. */

@@ -267,6 +267,8 @@ static void end_dispatched(struct agent *a, slo_nsec now, const struct endline *
 	struct roster_server *s = note_answer(a, now, e, end);
 	bool completed = end->outcome == LESSON_ANSWERED;
 
+	if (s && s->engine)
+		engine_sums_add(&s->engine->window.sums, e, end);
 	if (r->model && completed && a->conf->redis.trace)
 		reqtrace_finished(&((struct agent_model *)r->model->owner)->trace, end->input,
 		                  end->output);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/agent/warn.h"
+#include "io/base/clock.h"
 #include "roster_private.h"
 
 #define KEY_MAX (2 * CONFIG_NAME_MAX + 1)
@@ -193,6 +195,10 @@ static void server_free(struct agent *a, struct roster_server *s)
 	HASH_DEL(a->roster.servers, s);
 	failing_forgive(a, s);
 	forget_served(s, NULL);
+	if (s->engine) {
+		(void)warn_clear(a, clock_nsec(), ENGINE_SILENT, s->key);
+		(void)warn_clear(a, clock_nsec(), ENGINE_CROWDED, s->key);
+	}
 	free(s->engine);
 	free(s);
 }

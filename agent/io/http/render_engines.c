@@ -44,6 +44,12 @@ void render_engine_kv_tokens(struct page *p, const struct agent_model *m, const 
 	if_known(p, "engine_kv_tokens", m, seat, "", ENGINE_KV_SIZE);
 }
 
+void render_engine_withheld(struct page *p, const struct agent_model *m, const struct seat *seat)
+{
+	if (engine_of(seat))
+		series(p, "server_withheld", m, seat, "", load_to_double(seat->server->withhold));
+}
+
 void render_engine_age(struct page *p, const struct agent_model *m, const struct seat *seat)
 {
 	const struct engine_seen *e = engine_of(seat);
@@ -90,5 +96,6 @@ json_t *render_engine_state(const struct engine_seen *e, slo_nsec now)
 	fact(state, "kv_tokens", &e->facts, ENGINE_KV_SIZE);
 	fact(state, "prompt_tokens", &e->facts, ENGINE_PROMPTS);
 	fact(state, "output_tokens", &e->facts, ENGINE_OUTPUTS);
+	json_object_set_new(state, "windows", json_integer((json_int_t)e->window.closed));
 	return state;
 }

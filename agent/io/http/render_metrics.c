@@ -590,6 +590,8 @@ const struct render_part render_metrics_parts[] = {
 	  .seat = render_engine_kv_used },
 	{ "engine_kv_tokens", "gauge", "Tokens that an engine's KV cache holds, as it says.",
 	  .seat = render_engine_kv_tokens },
+	{ "server_withheld", "gauge", "Share of a server that its engine turned out not to have.",
+	  .seat = render_engine_withheld },
 	{ "engine_age_seconds", "gauge", "Time since an engine was asked that answered.",
 	  .seat = render_engine_age },
 	{ "engine_pages_total", "counter", "Pages of metrics that engines were asked for.",

@@ -59,6 +59,7 @@ void render_engine_requests(struct page *p, const struct agent_model *m, const s
 void render_engine_kv_used(struct page *p, const struct agent_model *m, const struct seat *seat);
 void render_engine_kv_tokens(struct page *p, const struct agent_model *m, const struct seat *seat);
 void render_engine_age(struct page *p, const struct agent_model *m, const struct seat *seat);
+void render_engine_withheld(struct page *p, const struct agent_model *m, const struct seat *seat);
 void render_engine_pages(struct page *p, const struct agent_model *m, const struct seat *seat);
 /* What the engine said of itself; null: it is not asked. */
 json_t *render_engine_state(const struct engine_seen *e, slo_nsec now);

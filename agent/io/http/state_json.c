@@ -60,6 +60,7 @@ json_t *render_server_state(const struct agent_model *m, const struct seat *seat
 	json_object_set_new(state, "foreign", json_integer(s->foreign));
 	json_object_set_new(state, "overshoots", json_integer((json_int_t)s->overshoots));
 	json_object_set_new(state, "surplus", json_integer(s->surplus_count));
+	json_object_set_new(state, "withheld", json_real(load_to_double(s->withhold)));
 	json_object_set_new(state, "repairs", repairs_state(s));
 	json_object_set_new(state, "engine", render_engine_state(known->engine, clock_nsec()));
 	return state;

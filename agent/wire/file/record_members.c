@@ -62,10 +62,11 @@ static const struct record_member members[SLO_EVENT_KINDS][RECORD_MEMBERS_MAX] =
 	[SLO_EVENT_FOREIGN] = { NOW, TEXT, MODEL, SERVER, LOAD, STRATEGY, INPUT, OUTPUT, ARRIVED,
 	                        ORDER },
 	[SLO_EVENT_FOREIGN_END] = { NOW, TEXT, ORDER, COUNT, INPUT, OUTPUT },
+	[SLO_EVENT_WITHHELD] = { SERVER, LOAD },
 };
 /* clang-format on */
 
-_Static_assert(SLO_EVENT_FOREIGN_END + 1 == SLO_EVENT_KINDS, "each kind has its members");
+_Static_assert(SLO_EVENT_WITHHELD + 1 == SLO_EVENT_KINDS, "each kind has its members");
 
 const struct record_member *record_members(enum slo_event_kind kind)
 {

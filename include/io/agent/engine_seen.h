@@ -7,11 +7,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "io/agent/engine_sums.h"
 #include "slo.h"
 #include "wire/engine_text.h"
 
 #define ENGINE_ADDRESS_MAX 64 /* bytes of an IP address as text, and its end */
 #define ENGINE_WHY_MAX     160
+
+/* Codes of warnings, about a server each (warn.h). */
+#define ENGINE_SILENT  "engine-silent"  /* it tells no metrics */
+#define ENGINE_CROWDED "engine-crowded" /* requests wait in it that should not have to */
 
 struct engine_seen {
 	char address[ENGINE_ADDRESS_MAX]; /* as HAProxy says; "": not told, or no IP address */
@@ -21,6 +26,7 @@ struct engine_seen {
 	slo_nsec due;              /* when to ask next */
 	bool asked;                /* the question is open */
 	bool silent;               /* it did not answer last; the log was told */
+	struct engine_window window;
 	uint64_t answers, failures;
 	char why[ENGINE_WHY_MAX]; /* the last failure */
 };

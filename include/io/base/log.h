@@ -80,8 +80,7 @@
 	X(CLUSTER_REFUSED, "commands that the cluster's Redis refused")       \
 	X(CLUSTER_BROKEN, "messages of others that make no sense")            \
 	X(WARNING, "warnings that came")                                      \
-	X(WARNING_OVER, "warnings that are over")                             \
-	X(ENGINE, "engines that tell no metrics")
+	X(WARNING_OVER, "warnings that are over")
 
 enum log_cause {
 #define LOG_CAUSE_MEMBER(name, about) LOG_CAUSE_##name,

@@ -276,6 +276,8 @@ static void nonsense_is_refused(void **state)
 		{ .kind = SLO_EVENT_PROFILE_GONE, .model = 77 },
 		{ .kind = SLO_EVENT_SURPLUS, .server = 2, .count = -1 },
 		{ .kind = SLO_EVENT_SURPLUS, .server = 2, .load = 1 },
+		{ .kind = SLO_EVENT_WITHHELD, .server = 2, .load = SLO_LOAD_ONE + 1 },
+		{ .kind = SLO_EVENT_WITHHELD, .server = 77, .load = 1 },
 		{ .kind = SLO_EVENT_SEAT_TURN, .model = 1, .server = 2 },
 		{ .kind = SLO_EVENT_MODEL_TURN, .model = 1, .order = 9 },
 		{ .kind = SLO_EVENT_SUBMIT, .model = 1 },

@@ -180,6 +180,36 @@ static void a_long_line_is_skipped_and_the_next_is_read(void **state)
 	expect(&f, ENGINE_WAITING, 4);
 }
 
+static double room(double running, double waiting, double kv, double starved)
+{
+	struct engine_facts f = { .make = ENGINE_MAKE_VLLM };
+
+	f.value[ENGINE_RUNNING] = running;
+	f.value[ENGINE_WAITING] = waiting;
+	f.known = 1 << ENGINE_RUNNING | 1 << ENGINE_WAITING;
+	if (kv >= 0) {
+		f.value[ENGINE_KV_USED] = kv;
+		f.known |= 1 << ENGINE_KV_USED;
+	}
+	if (starved >= 0) {
+		f.value[ENGINE_STARVED] = starved;
+		f.known |= 1 << ENGINE_STARVED;
+	}
+	return engine_waits_for_room(&f);
+}
+
+static void who_waits_for_a_turn_does_not_wait_for_room(void **state)
+{
+	(void)state;
+	assert_true(room(8, 2, -1, -1) == 2);    /* llama.cpp: its slots are full */
+	assert_true(room(20, 2, 0.5, -1) == 0);  /* the cache has room */
+	assert_true(room(20, 2, 0.95, -1) == 2); /* it has none */
+	assert_true(room(20, 12, 0.5, -1) == 12);
+	assert_true(room(0, 2, 0.1, -1) == 0);
+	assert_true(room(20, 12, 0.95, 0) == 0); /* the engine says why they wait */
+	assert_true(room(20, 2, 0.5, 1) == 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +218,7 @@ int main(void)
 		cmocka_unit_test(llama_counts_cached_prompts_apart),
 		cmocka_unit_test(other_engines_have_their_names),
 		cmocka_unit_test(nonsense_says_nothing),
+		cmocka_unit_test(who_waits_for_a_turn_does_not_wait_for_room),
 		cmocka_unit_test(labels_may_hold_anything),
 		cmocka_unit_test(a_long_line_is_skipped_and_the_next_is_read),
 	};
