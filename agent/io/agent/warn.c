@@ -12,8 +12,8 @@ static void print_clean(char *out, size_t cap, const char *text)
 {
 	size_t n = 0;
 
-	for (; text[n] && n < cap - 1; n++)
-		out[n] = text[n] >= ' ' && text[n] < 0x7f ? text[n] : '?';
+	for (; n < cap - 1 && text[n]; n++)
+		out[n] = (char)(text[n] >= ' ' && text[n] < 0x7f ? text[n] : '?');
 	out[n] = '\0';
 }
 
@@ -24,7 +24,7 @@ struct warn_key {
 
 static struct warn_key key_of(const char *code, const char *subject)
 {
-	struct warn_key k;
+	struct warn_key k = { .code = "" };
 
 	print_clean(k.code, sizeof(k.code), code);
 	print_clean(k.subject, sizeof(k.subject), subject ? subject : "");
