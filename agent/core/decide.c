@@ -132,6 +132,8 @@ void decide_timeout(struct sched *s, slo_nsec now, struct request *r, struct sch
 {
 	struct seat *seat = pick_doubted(&r->model->pool, r);
 
+	if (s->explains)
+		why_waited(s, r);
 	if (!seat) {
 		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_QUEUE_TIMEOUT, out);
 		return;
@@ -189,6 +191,7 @@ bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
 		return true;
 	}
 	if (s->conf.late == SLO_LATE_REJECT && options[0].start < now) {
+		why_ranked(s, r, options, n, SIZE_MAX);
 		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_SLO_FAILURE, out);
 		return true;
 	}
@@ -200,6 +203,7 @@ bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
 			continue;
 		seat = policy_pick((enum slo_strategy)r->strategy, d, options[i].load);
 		if (seat) {
+			why_ranked(s, r, options, n, i);
 			place(s, now, r, seat, options[i].load, SLO_ROUTE, SLO_REASON_NONE, out);
 			return true;
 		}
@@ -207,6 +211,7 @@ bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
 	}
 	if (full)
 		return false;
+	why_ranked(s, r, options, n, SIZE_MAX);
 	infeasible(s, now, r, out);
 	return true;
 }
@@ -217,10 +222,12 @@ void decide_at_once(struct sched *s, slo_nsec now, struct request *r, struct sch
 	struct pool *pool = &r->model->pool;
 	struct rank_option options[SLO_DEPLOYMENTS_MAX];
 	struct seat *seat;
+	size_t n;
 
 	if (!policy_ranks(strategy)) {
 		seat = pick_any(s, pool, strategy);
-	} else if (rank_options(pool, r, options) > 0) {
+	} else if ((n = rank_options(pool, r, options)) > 0) {
+		why_ranked(s, r, options, n, 0);
 		seat =
 		    policy_pick(strategy, pool->deployment[options[0].deployment], options[0].load);
 	} else {

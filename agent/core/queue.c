@@ -7,16 +7,13 @@
 #include "core/sizes.h"
 
 #define NEED_NONE UINT64_MAX
-/* An idle server takes anything. */
-#define ROOM_ANY  (UINT64_MAX - 1)
+#define ROOM_ANY  (UINT64_MAX - 1) /* an idle server takes anything */
 
 static int compare_arrival(const struct request *x, const struct request *y)
 {
 	if (x->created != y->created)
 		return x->created < y->created ? -1 : 1;
-	if (x->seq != y->seq)
-		return x->seq < y->seq ? -1 : 1;
-	return 0;
+	return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
 
 static int compare_waiting(struct request *x, struct request *y)
@@ -521,6 +518,20 @@ void queue_each(const struct queue *q, void (*visit)(void *arg, const struct req
 		RB_FOREACH (r, waiting, &q->head[i].bucket->waiting)
 			visit(arg, r);
 	}
+}
+
+size_t queue_before(const struct queue *q, const struct request *r, size_t most)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < q->heads; i++) {
+		struct request *at = q->head[i].bucket->first;
+
+		for (size_t k = 0; at && k < most && compare_waiting(at, (struct request *)r) < 0;
+		     k++, n++)
+			at = RB_NEXT(waiting, &q->head[i].bucket->waiting, at);
+	}
+	return n;
 }
 
 static size_t check_bucket(const struct queue *q, const struct bucket *b, size_t level)

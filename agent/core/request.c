@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* HAProxy's usual unique-ids are about 50 bytes long. */
-#define SHORT_ID   55
+#define SHORT_ID   (REQUEST_ID_ROOM - 1)
 #define SPARES_MAX 1024
 
 void requests_init(struct requests *t)

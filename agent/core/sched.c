@@ -246,6 +246,11 @@ uint64_t sched_expect(const struct sched *s, const char *id, size_t len)
 	return hash;
 }
 
+const struct request *sched_find(const struct sched *s, const char *id, size_t len)
+{
+	return requests_find(&s->requests, sched_hash(s, id, len), id, len);
+}
+
 slo_err sched_submit(struct sched *s, slo_nsec now, const struct sched_request *req,
                      struct request **out)
 {
@@ -341,6 +346,8 @@ static bool step_queues(struct sched *s, slo_nsec now, struct sched_action *out)
 		if (decide_ranked(s, now, r, b->option, b->options, out))
 			return true;
 		if (r->round == s->settled && m->queue.length > s->conf.queue_limit) {
+			if (s->explains)
+				why_waited(s, r);
 			decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_QUEUE_FULL, out);
 			return true;
 		}
@@ -370,6 +377,7 @@ bool sched_step(struct sched *s, slo_nsec now, struct sched_action *out)
 
 	check_at_times(s);
 	s->stepped = now;
+	s->why.options = 0;
 	sched_forget_old(s, now);
 	expire_leases(s, now);
 	acted = step_timeout(s, now, out) || step_ready(s, now, out) || step_queues(s, now, out);
@@ -404,6 +412,7 @@ bool sched_let_go(struct sched *s, slo_nsec now, struct sched_action *out)
 
 	if (!r)
 		return false;
+	s->why.options = 0;
 	decide_let_go(s, now, r, out);
 	if (tapped(s))
 		tap_decision(s, SLO_EVENT_LET_GO, now, out);

@@ -6,6 +6,7 @@
 #include "core/past.h"
 #include "core/sched.h"
 #include "core/tap.h"
+#include "core/why.h"
 
 #define GENERATIONS 16 /* changes that are told apart */
 
@@ -41,6 +42,8 @@ struct sched {
 	uint64_t forced;               /* see sched_counts() */
 	struct sched_tap tap;          /* .tell is NULL: nobody listens */
 	struct foreign foreign;
+	struct why why; /* about the last answer */
+	bool explains;  /* `why` is written */
 	bool unstepped; /* something was told since a step that did not answer */
 };
 
@@ -145,6 +148,32 @@ COLD void tap_decision(struct sched *s, enum slo_event_kind kind, slo_nsec now,
                        const struct sched_action *act);
 /* Of a step without an answer; expired: leases. */
 COLD void tap_step(struct sched *s, slo_nsec now, bool expired);
+
+/* The rest of why_fill(), where the first option is not the chosen one. */
+COLD void why_rest(struct why *w, const struct request *r, const struct rank_option *options,
+                   size_t n, size_t chosen);
+
+/* What decides r, which is about to be placed in the option `chosen`, or refused (SIZE_MAX). */
+static inline void why_fill(struct why *w, const struct request *r,
+                            const struct rank_option *options, size_t n, size_t chosen)
+{
+	w->options = n < WHY_OPTIONS ? n : WHY_OPTIONS;
+	w->ranked = n;
+	w->chosen = chosen < WHY_OPTIONS ? chosen : WHY_NONE;
+	for (size_t i = 0; i < w->options; i++)
+		w->option[i] = options[i];
+	if (SELDOM(chosen > 0))
+		why_rest(w, r, options, n, chosen);
+}
+
+static inline void why_ranked(struct sched *s, const struct request *r,
+                              const struct rank_option *options, size_t n, size_t chosen)
+{
+	if (s->explains)
+		why_fill(&s->why, r, options, n, chosen);
+}
+/* The same for one that is taken out of its queue. */
+COLD void why_waited(struct sched *s, const struct request *r);
 
 /* Decides one request by its ranked options (those of rank_options()). False: it has to wait. */
 bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,

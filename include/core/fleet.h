@@ -137,6 +137,7 @@ struct deployment {
 	bool recent_known;
 	uint32_t index; /* in pool.deployment[] */
 	uint32_t said;  /* the shell's; the core does not look at it */
+	void *label;    /* likewise */
 	bool freed;     /* room appeared since the last decision round of the model */
 	char *name;
 };

@@ -143,6 +143,9 @@ int queue_compare(const struct bucket *a, const struct bucket *b);
 void queue_each(const struct queue *q, void (*visit)(void *arg, const struct request *r),
                 void *arg);
 
+/* How many go before r, which waits here; of each bucket at most `most` are counted. */
+size_t queue_before(const struct queue *q, const struct request *r, size_t most);
+
 void queue_check(const struct queue *q);
 
 #endif

@@ -27,7 +27,8 @@
 #include "slo.h"
 #include "spare.h"
 
-#define SLO_ID_MAX 255
+#define SLO_ID_MAX      255
+#define REQUEST_ID_ROOM 56 /* bytes of id[] that are there however short an id is */
 
 enum request_state { REQUEST_READY, REQUEST_QUEUED, REQUEST_DISPATCHED, REQUEST_OVER };
 #define REQUEST_STATES 3 /* with a list */

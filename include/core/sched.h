@@ -176,6 +176,10 @@ uint64_t sched_expect(const struct sched *s, const char *id, size_t len);
  * changes nothing. */
 bool sched_ended(const struct sched *s, const char *id, size_t len);
 
+/* The request of that id, in whatever state; NULL: it is over, or never was. Valid until the next
+ * call. */
+const struct request *sched_find(const struct sched *s, const char *id, size_t len);
+
 /* A new request; its answer is an action of a later sched_step(), exactly one.
  * SLO_ESTALE: its end was seen already, so answer `pass`, SLO_REASON_ENDED.
  * SLO_EINVAL: the id is in use. SLO_ENOMEM. In these cases there is no action.

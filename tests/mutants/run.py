@@ -78,7 +78,7 @@ MUTANTS = [
     ("a new target changes no hold before the queue moves", "agent/core/sched_hold.c",
      "if (sched_hold_varies(s))\n\t\tlook_at_changed(s, now);", ""),
     ("equal slack: the later arrival first", "agent/core/queue.c",
-     "return x->seq < y->seq ? -1 : 1;", "return x->seq > y->seq ? -1 : 1;"),
+     "return x->seq < y->seq ? -1 : x->seq > y->seq;", "return x->seq > y->seq ? -1 : x->seq < y->seq;"),
     ("0 tokens and 1 token are one size", "agent/core/queue.c",
      "return tokens <= 0 ? 0 : 1 + log2_round(tokens);", "return 1 + log2_round(tokens);"),
     ("a release wakes nobody", "agent/core/lease.c",
