@@ -103,6 +103,16 @@ static void check_files(struct loading *r, const struct node *root)
 	}
 }
 
+static void read_decisions(struct loading *r, const struct node *root)
+{
+	static const struct cfg_field fields[] = {
+		{ "keep", CFG_COUNT, offsetof(struct config, decisions), 0, 1000000 },
+	};
+	struct node n = node_member(root, "decisions");
+
+	cfg_section(&r->doc, &n, fields, COUNT(fields), r->c);
+}
+
 static void read_log(struct loading *r, const struct node *root)
 {
 	static const struct cfg_field fields[] = { { .name = "level" } };
@@ -161,6 +171,7 @@ static void set_defaults(struct config *c)
 	c->cluster.group = "llm";
 	c->haproxy_poll = SEC;
 	c->haproxy_grace = 3 * SEC;
+	c->decisions = 10000;
 	c->log_level = LOG_INFO;
 	c->routing = (struct config_routing){
 		.strategy = SLO_STRATEGY_SLO,
@@ -198,11 +209,11 @@ static void set_defaults(struct config *c)
 static void read_config(struct loading *r)
 {
 	static const struct cfg_field fields[] = {
-		{ .name = "spop" },     { .name = "events" },   { .name = "http" },
-		{ .name = "profiles" }, { .name = "routing" },  { .name = "models" },
-		{ .name = "limits" },   { .name = "log" },      { .name = "haproxy" },
-		{ .name = "snapshot" }, { .name = "recorder" }, { .name = "engines" },
-		{ .name = "cluster" },
+		{ .name = "spop" },     { .name = "events" },    { .name = "http" },
+		{ .name = "profiles" }, { .name = "routing" },   { .name = "models" },
+		{ .name = "limits" },   { .name = "log" },       { .name = "haproxy" },
+		{ .name = "snapshot" }, { .name = "recorder" },  { .name = "engines" },
+		{ .name = "cluster" },  { .name = "decisions" },
 	};
 	struct node root = reader_root(&r->doc);
 
@@ -216,6 +227,7 @@ static void read_config(struct loading *r)
 	read_snapshot(r, &root);
 	read_recorder(r, &root);
 	check_files(r, &root);
+	read_decisions(r, &root);
 	read_log(r, &root);
 	read_limits(r, &root);
 	config_routing_read(&r->doc, &root, &r->c->routing);

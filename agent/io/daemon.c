@@ -366,8 +366,8 @@ static bool make_parts(struct daemon *d, const struct config *conf)
 /* Each says itself why it cannot listen. */
 static bool start_servers(struct daemon *d)
 {
-	const struct http_sources shown = { d->agent, d->haproxy, d->redis, d->cluster,
-		                            d->recorder };
+	const struct http_sources shown = { d->agent, d->agent,   d->haproxy,
+		                            d->redis, d->cluster, d->recorder };
 
 	listeners_inherit(&d->agent->listeners);
 	if (!(d->events = event_server_new(d->agent, &d->conns)) ||

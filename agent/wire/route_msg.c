@@ -99,6 +99,7 @@ static const struct argument {
 	ARGUMENT("slo_tpot_ms", HINT, slo_tpot_ms),
 	ARGUMENT("prompt_tokens", HINT, prompt_tokens),
 	ARGUMENT("max_tokens", HINT, max_tokens),
+	ARGUMENT("traceparent", TEXT, trace),
 	ARGUMENT("secret", TEXT, secret),
 #undef ARGUMENT
 #undef FITS

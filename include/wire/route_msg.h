@@ -21,6 +21,7 @@ struct route_msg {
 	struct slice body;     /* the body or its first bytes */
 	struct slice encoding; /* content-encoding of the body */
 	struct slice ctype;    /* its content-type */
+	struct slice trace;    /* traceparent */
 	int64_t size; /* bytes the body has at least: the largest of size, clen, body.len */
 
 	/* -1 when absent, negative, not a number or beyond int64. */

@@ -73,6 +73,9 @@ slo_err agent_configure(struct agent *a, const struct config *conf)
 	if (err == SLO_ENOMEM)
 		return err;
 	set_options(a);
+	if (!decisions_keep(&a->decisions, conf->decisions))
+		log_write(a->log, LOG_ERR, "out of memory: no decisions are kept");
+	sched_explain(a->sched, decisions_on(&a->decisions));
 	return learned_configure(a) ? err : SLO_EFULL;
 }
 
@@ -123,6 +126,11 @@ void agent_free(struct agent *a)
 		return;
 	ev_timer_stop(a->loop, &a->wakeup);
 	ev_prepare_stop(a->loop, &a->before_sleep);
+	for (size_t i = 0; i < a->model_count; i++)
+		roster_retire_labels(a, a->models[i]);
+	for (struct roster_server *s = a->roster.servers; s; s = s->hh.next)
+		decisions_retire(&a->decisions, &s->label);
+	decisions_fini(&a->decisions);
 	failing_fini(a);
 	roster_fini(&a->roster);
 	agent_forget_profiles(a);
@@ -149,15 +157,18 @@ static bool has_id(const struct agent *a, const struct route_msg *msg)
 	return msg->id.p && msg->id.len <= a->conf->limits.id_length;
 }
 
-/* An answer that needs no scheduler. Always true: it is there now. */
+/* An answer that needs no scheduler. name: of the model that was asked for. Always true: it is
+ * there now. */
 static COLD bool pass(struct agent *a, slo_nsec now, struct agent_model *m,
-                      const struct route_msg *msg, enum slo_strategy strategy,
+                      const struct route_msg *msg, struct slice name, enum slo_strategy strategy,
                       enum slo_reason reason, struct answer *out)
 {
 	*out = (struct answer){ .verdict = SLO_PASS, .reason = reason, .strategy = strategy };
 	decisions_of(a, m)->requests[strategy][SLO_PASS][reason]++;
 	if (!has_id(a, msg))
 		return true;
+	if (decisions_on(&a->decisions))
+		decisions_passed(a, now, msg, m, name, strategy, reason);
 	sched_note_passed(a->sched, now, (const char *)msg->id.p, msg->id.len);
 	sched_tell(a->sched, &(struct slo_event){ .kind = SLO_EVENT_PASS,
 	                                          .now = now,
@@ -169,7 +180,8 @@ static COLD bool pass(struct agent *a, slo_nsec now, struct agent_model *m,
 
 void agent_pass(struct agent *a, slo_nsec now, const struct route_msg *msg, struct answer *out)
 {
-	(void)pass(a, now, NULL, msg, a->conf->routing.strategy, SLO_REASON_QUEUE_FULL, out);
+	(void)pass(a, now, NULL, msg, msg->model, a->conf->routing.strategy, SLO_REASON_QUEUE_FULL,
+	           out);
 }
 
 void agent_pass_stranger(struct agent *a, struct answer *out)
@@ -251,7 +263,7 @@ static enum slo_reason pass_reason(struct agent *a, slo_nsec now, const struct a
 	return reason == SLO_REASON_NONE && a->draining ? SLO_REASON_DRAINING : reason;
 }
 
-bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, void *user,
+bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, struct asker *user,
                  struct answer *out, struct request **request)
 {
 	struct sched_request req;
@@ -262,6 +274,8 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, voi
 	uint64_t hash = agent_expect(a, msg->id);
 
 	*request = NULL;
+	if (user)
+		asker_note(user, msg);
 	ask_read(a, msg, &ask);
 	m = ask.model;
 	strategy = strategy_of(a, m, msg->strategy);
@@ -269,7 +283,7 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, voi
 		tell_odd(a, now, &ask);
 	reason = pass_reason(a, now, &ask);
 	if (reason != SLO_REASON_NONE) {
-		(void)pass(a, now, m, msg, strategy, reason, out);
+		(void)pass(a, now, m, msg, ask.name, strategy, reason, out);
 		if (reason == SLO_REASON_NO_WORK && m) /* not the default backend's */
 			out->backend = m->conf->backend;
 		return true;
@@ -282,16 +296,16 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, voi
 			reqtrace_arrived(&m->trace);
 		return false;
 	case SLO_ESTALE:
-		return pass(a, now, m, msg, strategy, SLO_REASON_ENDED, out);
+		return pass(a, now, m, msg, ask.name, strategy, SLO_REASON_ENDED, out);
 	case SLO_ENOMEM:
 		log_limited(a->log, now, LOG_CAUSE_MEMORY, LOG_ERR,
 		            "out of memory, a request is left to HAProxy");
-		return pass(a, now, m, msg, strategy, SLO_REASON_QUEUE_FULL, out);
+		return pass(a, now, m, msg, ask.name, strategy, SLO_REASON_QUEUE_FULL, out);
 	default:
 		log_limited(a->log, now, LOG_CAUSE_REQUEST, LOG_WARNING,
 		            "unique-id %.*s is in use already: is unique-id-format unique?",
 		            (int)msg->id.len, (const char *)msg->id.p);
-		return pass(a, now, m, msg, strategy, SLO_REASON_BAD_REQUEST, out);
+		return pass(a, now, m, msg, ask.name, strategy, SLO_REASON_BAD_REQUEST, out);
 	}
 }
 
@@ -302,6 +316,8 @@ bool agent_must_decide(const struct agent *a, const struct request *request)
 
 void agent_abandon(struct agent *a, slo_nsec now, struct request *request)
 {
+	if (decisions_on(&a->decisions))
+		decisions_left(a, now, request);
 	sched_abandon(a->sched, now, request);
 }
 
@@ -415,6 +431,8 @@ static void give_answer(struct agent *a, slo_nsec now, const struct sched_action
 		histogram_add(&m->stats.queue, (double)act->waited / 1e9, 1);
 	if (m && act->verdict == SLO_REJECT)
 		note_refused(m, now, act);
+	if (decisions_on(&a->decisions))
+		decisions_answered(a, now, act);
 	if (log_wants(a->log, LOG_DEBUG))
 		log_answer(a, act, &answer);
 	a->deliver(act->user, &answer, now);

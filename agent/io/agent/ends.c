@@ -217,7 +217,7 @@ static void note_missed(slo_nsec now, const struct request *r, const struct rost
 /* What a finished request tells about latency and its targets. %Ta counts the time that the
  * request was held, %Tr and the time to the first byte do not. */
 static void note_latency(struct agent *a, slo_nsec now, const struct endline *e,
-                         const struct sched_end *end, const struct roster_server *s)
+                         const struct sched_end *end, struct decision_end *seen)
 {
 	const struct request *r = end->request;
 	struct agent_model *m = r->model->owner;
@@ -226,29 +226,42 @@ static void note_latency(struct agent *a, slo_nsec now, const struct endline *e,
 	int64_t tokens = end->input + end->output;
 	unsigned missed = goal_missed(&r->goal, end->input, end->output, e2e, ttft);
 
+	seen->ttft = ttft;
+	seen->missed = missed;
+	seen->judged = r->goal.kind != GOAL_NONE;
+
 	histogram_add(&m->stats.e2e, (double)e2e / 1e9, 1);
 	if (ttft >= 0)
 		histogram_add(&m->stats.ttft, (double)ttft / 1e9, 1);
 	if (tokens > 0)
 		histogram_add(&o->per_token, (double)e2e / 1e9 / (double)tokens, 1);
 	if (missed) {
-		note_missed(now, r, s, missed);
+		note_missed(now, r, seen->by, missed);
 	} else if (r->goal.kind != GOAL_NONE) {
 		o->met++;
-		note_promise(now, r, s, PROMISE_KEPT);
+		note_promise(now, r, seen->by, PROMISE_KEPT);
 	}
 }
 
-static void note_completed(struct agent *a, slo_nsec now, const struct endline *e,
-                           const struct sched_end *end, struct roster_server *s)
+static void note_failed(slo_nsec now, const struct request *r, struct decision_end *seen)
 {
+	seen->judged = true;
+	seen->missed = 1u << GOAL_NONE;
+	note_missed(now, r, seen->by, seen->missed);
+}
+
+static void note_completed(struct agent *a, slo_nsec now, const struct endline *e,
+                           const struct sched_end *end, struct decision_end *seen)
+{
+	struct roster_server *s = seen->by;
+
 	if (s) {
 		s->stats.requests++;
 		s->stats.tokens += (uint64_t)(end->input + end->output);
 		rate_add(&s->stats.token_rate, now, (double)(end->input + end->output));
 	}
 	if (end->request->model)
-		note_latency(a, now, e, end, s);
+		note_latency(a, now, e, end, seen);
 }
 
 /* End lines */
@@ -264,18 +277,20 @@ static void end_dispatched(struct agent *a, slo_nsec now, const struct endline *
                            const struct sched_end *end)
 {
 	const struct request *r = end->request;
-	struct roster_server *s = note_answer(a, now, e, end);
+	struct decision_end seen = { .ttft = -1, .by = note_answer(a, now, e, end) };
 	bool completed = end->outcome == LESSON_ANSWERED;
 
-	if (s && s->engine)
-		engine_sums_add(&s->engine->window.sums, e, end);
+	if (seen.by && seen.by->engine)
+		engine_sums_add(&seen.by->engine->window.sums, e, end);
 	if (r->model && completed && a->conf->redis.trace)
 		reqtrace_finished(&((struct agent_model *)r->model->owner)->trace, end->input,
 		                  end->output);
 	if (completed && e->ta_ms >= 0 && e->ta_ms <= LATENCY_MAX_MS && e->tr_ms <= LATENCY_MAX_MS)
-		note_completed(a, now, e, end, s);
+		note_completed(a, now, e, end, &seen);
 	else if (r->model && r->goal.kind != GOAL_NONE && end->outcome == LESSON_FAILED)
-		note_missed(now, r, s, 1u << GOAL_NONE);
+		note_failed(now, r, &seen);
+	if (decisions_on(&a->decisions))
+		decisions_ended(a, now, e, end, &seen);
 	roster_server_idle(a, end->server);
 }
 
@@ -289,6 +304,8 @@ static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
 	a->ends_told = true;
 	if (end.request)
 		end_dispatched(a, now, e, &end);
+	else if (end.result == SCHED_END_CLOSED && decisions_on(&a->decisions))
+		decisions_closed(a, now, e);
 }
 
 /* HAProxy's own notices cannot carry a secret. With one they count by unix sockets only, and the

@@ -200,6 +200,7 @@ static void server_free(struct agent *a, struct roster_server *s)
 		(void)warn_clear(a, clock_nsec(), ENGINE_CROWDED, s->key);
 	}
 	free(s->engine);
+	decisions_retire(&a->decisions, &s->label);
 	free(s);
 }
 

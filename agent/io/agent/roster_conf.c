@@ -94,9 +94,12 @@ static bool arrange_deployments(struct agent *a, struct agent_model *m)
 	struct pool *pool = &m->sched->pool;
 	bool same = true;
 
-	for (size_t i = pool->deployments; i-- > 0;)
-		if (!is_configured(m->conf, pool->deployment[i]))
-			sched_deployment_remove(a->sched, pool->deployment[i]);
+	for (size_t i = pool->deployments; i-- > 0;) {
+		if (is_configured(m->conf, pool->deployment[i]))
+			continue;
+		decisions_retire(&a->decisions, &pool->deployment[i]->label);
+		sched_deployment_remove(a->sched, pool->deployment[i]);
+	}
 	for (size_t i = 0; i < m->conf->deployment_count; i++) {
 		const char *name = m->conf->deployments[i].name;
 
@@ -200,6 +203,15 @@ static const struct config_model *config_of(const struct config *c, const char *
 	return NULL;
 }
 
+void roster_retire_labels(struct agent *a, struct agent_model *m)
+{
+	struct pool *pool = &m->sched->pool;
+
+	decisions_retire(&a->decisions, &m->label);
+	for (size_t i = 0; i < pool->deployments; i++)
+		decisions_retire(&a->decisions, &pool->deployment[i]->label);
+}
+
 /* The models of a->conf in its order, known ones with all they have. Room for them is in models. */
 static bool arrange_models(struct agent *a, struct agent_model **models)
 {
@@ -212,6 +224,7 @@ static bool arrange_models(struct agent *a, struct agent_model **models)
 			continue;
 		log_write(a->log, LOG_NOTICE, "model %s leaves, %zu requests are held for it",
 		          m->sched->pool.name, m->sched->queue.length);
+		roster_retire_labels(a, m);
 		sched_model_remove(a->sched, m->sched);
 		roster_forget_model(&a->roster, m);
 		reqtrace_fini(&m->trace);

@@ -37,12 +37,18 @@
 
 struct spop_conn;
 
-/* A NOTIFY whose ACK is due. */
-struct held {
-	TAILQ_ENTRY(held) link; /* its connection's */
+/* The NOTIFY that an answer is to. */
+struct frame_of {
 	struct spop_conn *conn;
-	struct request *request; /* NULL while it is being submitted */
 	uint64_t stream_id, frame_id;
+};
+
+/* One whose ACK is due. */
+struct held {
+	struct asker asker;     /* first: it is what the agent knows of it */
+	TAILQ_ENTRY(held) link; /* its connection's */
+	struct frame_of frame;
+	struct request *request; /* NULL while it is being submitted */
 };
 TAILQ_HEAD(held_list, held);
 
@@ -100,8 +106,9 @@ static void write_answer(struct wr *w, const struct answer *answer)
 }
 
 /* answer NULL: nothing to say, as for a NOTIFY without our message. */
-static void send_ack(struct spop_conn *c, const struct held *h, const struct answer *answer)
+static void send_ack(const struct frame_of *f, const struct answer *answer)
 {
+	struct spop_conn *c = f->conn;
 	size_t room = SPOP_LENGTH_SIZE + c->max_frame, begin;
 	uint8_t *out;
 	struct wr w;
@@ -111,13 +118,13 @@ static void send_ack(struct spop_conn *c, const struct held *h, const struct ans
 	if (!out)
 		return;
 	wr_init(&w, out, room);
-	begin = spop_ack_begin(&w, h->stream_id, h->frame_id);
+	begin = spop_ack_begin(&w, f->stream_id, f->frame_id);
 	if (answer)
 		write_answer(&w, answer);
 	if (SELDOM(spop_ack_end(&w, begin) != SLO_OK)) {
 		/* HAProxy agreed on tiny frames: an empty ACK makes it balance. */
 		wr_init(&w, out, room);
-		begin = spop_ack_begin(&w, h->stream_id, h->frame_id);
+		begin = spop_ack_begin(&w, f->stream_id, f->frame_id);
 		if (spop_ack_end(&w, begin) != SLO_OK)
 			return;
 	}
@@ -128,7 +135,7 @@ static void send_ack(struct spop_conn *c, const struct held *h, const struct ans
 /* Its ACK is written, or nobody waits for it. */
 static void held_done(struct held *h)
 {
-	struct spop_conn *c = h->conn;
+	struct spop_conn *c = h->frame.conn;
 
 	TAILQ_REMOVE(&c->held, h, link);
 	c->held_count--;
@@ -139,7 +146,7 @@ void spop_server_deliver(void *user, const struct answer *answer, slo_nsec now)
 {
 	struct held *h = user;
 
-	send_ack(h->conn, h, answer);
+	send_ack(&h->frame, answer);
 	held_done(h);
 }
 
@@ -245,7 +252,7 @@ static void take_in(struct spop_conn *c, slo_nsec now, struct held *h, const str
 	TAILQ_INSERT_TAIL(&c->held, h, link);
 	c->held_count++;
 	s->undecided++;
-	if (agent_route(s->agent, now, msg, h, &answer, &h->request))
+	if (agent_route(s->agent, now, msg, &h->asker, &answer, &h->request))
 		spop_server_deliver(h, &answer, now);
 	else if (s->undecided >= TOGETHER_MAX || agent_must_decide(s->agent, h->request))
 		settle_batch(s, now);
@@ -290,7 +297,7 @@ static bool is_trusted(struct spop_conn *c, slo_nsec now, const struct route_msg
 static void on_notify(struct spop_conn *c, slo_nsec now, const struct spop_frame *f)
 {
 	struct spop_server *s = c->conn.owner;
-	struct held held = { .conn = c, .stream_id = f->stream_id, .frame_id = f->frame_id };
+	struct frame_of frame = { .conn = c, .stream_id = f->stream_id, .frame_id = f->frame_id };
 	struct answer answer;
 	struct route_msg msg;
 	struct held *h;
@@ -307,21 +314,22 @@ static void on_notify(struct spop_conn *c, slo_nsec now, const struct spop_frame
 	}
 	count_frame(c, FRAME_NOTIFY, FRAME_OK);
 	if (!msg.found) {
-		send_ack(c, &held, NULL);
+		send_ack(&frame, NULL);
 		return;
 	}
 	if (!is_trusted(c, now, &msg)) {
 		agent_pass_stranger(s->agent, &answer);
-		send_ack(c, &held, &answer);
+		send_ack(&frame, &answer);
 		return;
 	}
 	h = held_place(c, now);
 	if (!h) {
 		agent_pass(s->agent, now, &msg, &answer);
-		send_ack(c, &held, &answer);
+		send_ack(&frame, &answer);
 		return;
 	}
-	*h = held;
+	h->frame = frame;
+	h->request = NULL;
 	take_in(c, now, h, &msg);
 }
 

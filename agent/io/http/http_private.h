@@ -8,7 +8,7 @@
 
 #include "io/base/socket.h"
 #include "io/http/http_server.h"
-#include "io/http/render_cut.h"
+#include "io/http/render.h"
 
 enum peer_state { PEER_ASKING, PEER_WAITING, PEER_READING, PEER_STATES };
 
@@ -29,8 +29,7 @@ struct http_peer {
 /* A text that peers wait for; it goes when all of them have it. */
 struct job {
 	TAILQ_ENTRY(job) link;
-	enum render_page page;
-	struct render_cut cut;
+	struct render_want want;
 	struct render *render;         /* NULL: not begun */
 	struct MHD_Response *response; /* NULL: no memory, or not yet */
 };

@@ -39,6 +39,7 @@ static struct MHD_Response *response_of(struct job *j)
 	static const char *const types[] = {
 		[RENDER_METRICS] = "text/plain; version=0.0.4; charset=utf-8",
 		[RENDER_STATE] = "application/json",
+		[RENDER_DECISIONS] = "application/json",
 	};
 	_Static_assert(sizeof(types) / sizeof(types[0]) == RENDER_PAGES, "a type for each page");
 	struct render_text *text = j->render ? render_take(j->render) : NULL;
@@ -51,7 +52,7 @@ static struct MHD_Response *response_of(struct job *j)
 		r = MHD_create_response_from_iovec(vec, (unsigned int)text->count, free_text, text);
 	free(vec);
 	if (r)
-		MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, types[j->page]);
+		MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, types[j->want.page]);
 	else
 		render_text_free(text);
 	if (r)
@@ -85,7 +86,7 @@ static void on_turn(struct ev_loop *loop, ev_timer *w, int revents)
 	struct job *j = TAILQ_FIRST(&s->jobs);
 
 	if (!j->render)
-		j->render = render_new(&s->sources, j->page, &j->cut);
+		j->render = render_new(&s->sources, &j->want);
 	if (!j->render || render_run(j->render, TURN_MAX)) {
 		finish(s, j);
 	} else {
@@ -97,29 +98,26 @@ static void on_turn(struct ev_loop *loop, ev_timer *w, int revents)
 }
 
 /* The one that has not begun with that text, or a new one; NULL: out of memory. */
-static struct job *job_for(struct http_server *s, enum render_page page,
-                           const struct render_cut *cut)
+static struct job *job_for(struct http_server *s, const struct render_want *want)
 {
 	struct job *j;
 
 	TAILQ_FOREACH (j, &s->jobs, link)
-		if (!j->render && j->page == page && render_cut_same(&j->cut, cut))
+		if (!j->render && render_want_same(&j->want, want))
 			return j;
 	j = calloc(1, sizeof(*j));
 	if (!j)
 		return NULL;
-	j->page = page;
-	j->cut = *cut;
+	j->want = *want;
 	TAILQ_INSERT_TAIL(&s->jobs, j, link);
 	start_turn(s);
 	return j;
 }
 
-static enum MHD_Result text(struct http_peer *p, enum render_page page,
-                            const struct render_cut *cut)
+static enum MHD_Result text(struct http_peer *p, const struct render_want *want)
 {
 	if (p->state != PEER_WAITING) {
-		p->job = job_for(p->server, page, cut);
+		p->job = job_for(p->server, want);
 		if (!p->job)
 			return MHD_NO;
 		http_peer_enter(p, PEER_WAITING);
@@ -185,12 +183,38 @@ static enum MHD_Result state(struct http_peer *p)
 {
 	static char wrong[] =
 	    "arguments: model=, brief=1, limit= up to 200, from=, order=, match=\n";
-	struct render_cut cut = { .given = false };
+	struct render_want want = { .page = RENDER_STATE };
 
-	MHD_get_connection_values(p->connection, MHD_GET_ARGUMENT_KIND, take_argument, &cut);
-	if (cut.wrong)
+	MHD_get_connection_values(p->connection, MHD_GET_ARGUMENT_KIND, take_argument, &want.cut);
+	if (want.cut.wrong)
 		return reply_text(p, MHD_HTTP_BAD_REQUEST, wrong);
-	return text(p, RENDER_STATE, &cut);
+	return text(p, &want);
+}
+
+static enum MHD_Result take_condition(void *cls, enum MHD_ValueKind kind, const char *name,
+                                      const char *value)
+{
+	struct decision_query *q = cls;
+	const char *why;
+
+	(void)kind;
+	if (value && decision_query_set(q, name, value, &why))
+		return MHD_YES;
+	q->wrong = true;
+	return MHD_NO;
+}
+
+static enum MHD_Result decisions(struct http_peer *p)
+{
+	static char wrong[] =
+	    "arguments: id=, server=, model=, reason=, state=, limit= 1 to 1000\n";
+	struct render_want want = { .page = RENDER_DECISIONS };
+	struct decision_query *q = &want.decisions;
+
+	decision_query_init(q);
+	MHD_get_connection_values(p->connection, MHD_GET_ARGUMENT_KIND, take_condition, q);
+	q->detailed = q->id[0] != '\0';
+	return q->wrong ? reply_text(p, MHD_HTTP_BAD_REQUEST, wrong) : text(p, &want);
 }
 
 static enum MHD_Result health(struct http_peer *p)
@@ -206,17 +230,19 @@ static enum MHD_Result health(struct http_peer *p)
 enum MHD_Result http_reply(struct http_peer *p, const char *method, const char *url)
 {
 	static char get[] = "only GET is known here\n",
-		    none[] = "/, /metrics, /healthz and /state.json are here\n";
-	static const struct render_cut all;
+		    none[] = "/, /metrics, /healthz, /state.json and /decisions are here\n";
+	static const struct render_want metrics = { .page = RENDER_METRICS };
 
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
 		return reply_text(p, MHD_HTTP_METHOD_NOT_ALLOWED, get);
 	if (strcmp(url, "/") == 0)
 		return the_page(p);
 	if (strcmp(url, "/metrics") == 0)
-		return text(p, RENDER_METRICS, &all);
+		return text(p, &metrics);
 	if (strcmp(url, "/state.json") == 0)
 		return state(p);
+	if (strcmp(url, "/decisions") == 0)
+		return decisions(p);
 	if (strcmp(url, "/healthz") == 0)
 		return health(p);
 	return reply_text(p, MHD_HTTP_NOT_FOUND, none);

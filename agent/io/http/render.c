@@ -16,7 +16,7 @@
 struct render {
 	struct page page;
 	const struct render_part *first, *part;
-	struct render_cut cut;
+	struct render_want want;
 	uint64_t arranged; /* the roster's, when the text was begun */
 	size_t deployment; /* of the model at page.model */
 	size_t in_deployment;
@@ -132,9 +132,11 @@ static void begin(struct render *r)
 	close_text(r);
 	render_text_free(r->text);
 	r->text = calloc(1, sizeof(*r->text));
-	r->page = (struct page){
-		.sources = s, .agent = s->agent, .f = text_open(r->text), .cut = &r->cut
-	};
+	r->page = (struct page){ .sources = s,
+		                 .agent = s->agent,
+		                 .f = text_open(r->text),
+		                 .cut = &r->want.cut,
+		                 .query = &r->want.decisions };
 	r->page.failed = !r->page.f;
 	r->part = r->first;
 	r->arranged = s->agent->roster.arranged;
@@ -144,7 +146,7 @@ static void begin(struct render *r)
 
 static bool is_last(const struct render_part *p)
 {
-	return !p->once && !p->model && !p->seat;
+	return !p->once && !p->model && !p->seat && !p->some;
 }
 
 /* The seat where the render stands, or the next one of the model; NULL: the model has no more. */
@@ -210,6 +212,8 @@ static void write_part(struct render *r, slo_nsec until)
 		r->in_part = true;
 		r->page.model = 0;
 	}
+	if (p->some && !p->some(&r->page, until))
+		return;
 	if ((p->model || p->seat) && r->page.model < r->page.agent->model_count) {
 		(void)write_model(r, until);
 		return;
@@ -237,18 +241,33 @@ bool render_run(struct render *r, slo_nsec slice)
 
 /* Life */
 
-struct render *render_new(const struct http_sources *sources, enum render_page page,
-                          const struct render_cut *cut)
+bool render_want_same(const struct render_want *a, const struct render_want *b)
+{
+	return a->page == b->page && render_cut_same(&a->cut, &b->cut) &&
+	       decision_query_same(&a->decisions, &b->decisions);
+}
+
+static const struct render_part *parts_of(const struct render_want *want)
+{
+	switch (want->page) {
+	case RENDER_METRICS:
+		return render_metrics_parts;
+	case RENDER_DECISIONS:
+		return render_decisions_parts;
+	default:
+		return want->cut.given ? render_cut_parts : render_state_parts;
+	}
+}
+
+struct render *render_new(const struct http_sources *sources, const struct render_want *want)
 {
 	struct render *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
 	r->page.sources = sources;
-	r->cut = *cut;
-	r->first = page == RENDER_METRICS ? render_metrics_parts
-	           : cut->given           ? render_cut_parts
-	                                  : render_state_parts;
+	r->want = *want;
+	r->first = parts_of(want);
 	begin(r);
 	return r;
 }

@@ -14,11 +14,13 @@
 struct page {
 	FILE *f;
 	const struct http_sources *sources;
-	const struct agent *agent;    /* of the sources */
-	const struct render_cut *cut; /* of /state.json, for render_cut_parts */
-	size_t model, seat;           /* this one's number, from 0; the seat's within its model */
-	size_t written;               /* models, so far */
-	bool failed;                  /* out of memory: the text is of no use */
+	const struct agent *agent;          /* of the sources */
+	const struct render_cut *cut;       /* of /state.json, for render_cut_parts */
+	const struct decision_query *query; /* of render_decisions_parts */
+	uint64_t cursor;                    /* where `some` goes on */
+	size_t model, seat; /* this one's number, from 0; the seat's within its model */
+	size_t written;     /* models or decisions, so far */
+	bool failed;        /* out of memory: the text is of no use */
 };
 
 /* A part of a text; NULL: nothing is to be written there. */
@@ -28,9 +30,12 @@ struct render_part {
 	void (*model)(struct page *p, const struct agent_model *m);
 	void (*seat)(struct page *p, const struct agent_model *m, const struct seat *seat);
 	void (*model_end)(struct page *p, const struct agent_model *m);
+	/* Writes for about so long. True: there is no more. */
+	bool (*some)(struct page *p, slo_nsec until);
 };
-/* Both end with an empty part. */
-extern const struct render_part render_metrics_parts[], render_state_parts[], render_cut_parts[];
+/* Each ends with an empty part. */
+extern const struct render_part render_metrics_parts[], render_state_parts[], render_cut_parts[],
+    render_decisions_parts[];
 
 /* Prometheus text 0.0.4; slo_spoa_ stands before each name. */
 void render_family(FILE *f, const char *name, const char *type, const char *help);

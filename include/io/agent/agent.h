@@ -20,6 +20,7 @@
 #include "core/pace.h"
 #include "core/sched.h"
 #include "conf/config.h"
+#include "io/agent/decisions.h"
 #include "io/agent/failing.h"
 #include "io/agent/profile_notes.h"
 #include "io/agent/roster.h"
@@ -54,6 +55,7 @@ struct agent_model {
 	const struct config_model *conf;
 	struct model_stats stats;
 	struct pace pace;      /* of its queue */
+	void *label;           /* labels.h */
 	bool said_no_target;   /* the log did */
 	struct reqtrace trace; /* counted if the configuration wants it */
 };
@@ -73,6 +75,7 @@ struct agent {
 	struct roster roster;              /* servers by backend and name */
 	struct failing_list failing;       /* those of them that are set aside */
 	struct stats stats;
+	struct decisions decisions; /* the last ones */
 	struct warnings warnings;   /* what is wrong at present */
 	struct listeners listeners; /* of all servers of this agent */
 	uint64_t forced;            /* learned times, as far as the log was told */
@@ -104,9 +107,10 @@ MUSTCHECK slo_err agent_configure(struct agent *a, const struct config *conf);
 /* A slo-route message that comes soon, or an end line: its id, so that the CPU fetches what will
  * be looked at. Returns the hash of the id, 0 without one. */
 uint64_t agent_expect(const struct agent *a, struct slice id);
-/* A slo-route message. True: *out is the answer. False: it comes through deliver(user), from
- * agent_pump() at the earliest; *request is valid until then. */
-bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, void *user,
+/* A slo-route message; user (or NULL) begins with a struct asker, which is filled in. True: *out is
+ * the answer. False: it comes through deliver(user), from agent_pump() at the earliest; *request is
+ * valid until then. */
+bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, struct asker *user,
                  struct answer *out, struct request **request);
 /* Whether agent_pump() must come before the next message: as many wait as may, and one of them may
  * be about to find a server. */

@@ -55,6 +55,7 @@ struct roster_server {
 	struct failing failing;
 	struct engine_seen *engine; /* NULL: it is not asked for metrics */
 	slo_nsec ended;             /* its process, as a notice told; 0: none did since it was up */
+	void *label;                /* labels.h */
 	enum slo_server_state state;
 	enum slo_server_state best; /* in the present view, if seen_in is its number */
 	uint64_t seen_in;           /* the last view that named it */
@@ -88,6 +89,8 @@ bool roster_is_leaving(const struct roster_server *s);
 
 /* What s did for m. NULL: it never had a seat there. */
 struct served *roster_served(const struct roster_server *s, const struct agent_model *m);
+/* m leaves, or all do: the names of m and its deployments, for decisions.h. */
+void roster_retire_labels(struct agent *a, struct agent_model *m);
 /* m leaves. */
 void roster_forget_model(struct roster *f, const struct agent_model *m);
 

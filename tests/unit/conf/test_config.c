@@ -35,6 +35,7 @@ static void the_minimal_file_gets_every_default(void **state)
 	assert_true(c->snapshot.every == 2 * SEC && c->snapshot.max_age == 600 * SEC);
 	assert_null(c->recorder.file);
 	assert_true(c->recorder.max_size == 64 << 20 && c->recorder.keep == 4);
+	assert_int_equal(c->decisions, 10000);
 	assert_int_equal(c->log_level, LOG_INFO);
 	assert_int_equal(r->strategy, SLO_STRATEGY_SLO);
 	assert_int_equal(r->fallback, SLO_STRATEGY_LEAST_REQUEST);
@@ -75,6 +76,7 @@ static void every_key_is_read(void **state)
 	    "\"log\":{\"level\":\"warning\"},"
 	    "\"snapshot\":{\"file\":\"s\",\"every\":\"5s\",\"max_age\":\"1h\"},"
 	    "\"recorder\":{\"file\":\"r\",\"max_size\":\"1m\",\"keep\":0},"
+	    "\"decisions\":{\"keep\":5},"
 	    "\"haproxy\":{\"runtime_api\":[\"unix:run/h.sock\",\"h2:9999\"],\"poll\":\"500ms\","
 	    "\"grace\":\"1s\"},"
 	    "\"routing\":{\"strategy\":\"slo-pack-load\",\"fallback\":\"random\","
@@ -117,6 +119,7 @@ static void every_key_is_read(void **state)
 	assert_true(c->snapshot.every == 5 * SEC && c->snapshot.max_age == 3600 * SEC);
 	assert_string_equal(c->recorder.file, "dir/r");
 	assert_true(c->recorder.max_size == 1 << 20 && c->recorder.keep == 0);
+	assert_int_equal(c->decisions, 5);
 	assert_int_equal(c->runtime_api.count, 2);
 	assert_string_equal(c->runtime_api.addr[0].path, "dir/run/h.sock");
 	assert_string_equal(c->runtime_api.addr[1].host, "h2");
