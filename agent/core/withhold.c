@@ -34,7 +34,7 @@ void sched_server_waits(struct sched *s, struct server *server, uint32_t running
 	slo_load charged = server->ledger.used - server->withheld;
 	slo_load may = SLO_LOAD_ONE - server->withhold;
 
-	if (waiting > 0 && charged < may) {
+	if (waiting > 0 && charged < SLO_LOAD_ONE) {
 		may = (slo_load)((double)charged * running / ((double)running + waiting));
 		may = may > SLO_LOAD_ONE / RUNS_LEAST ? may : SLO_LOAD_ONE / RUNS_LEAST;
 	} else if (waiting == 0 && is_used(server, charged, may)) {

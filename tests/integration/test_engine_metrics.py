@@ -95,10 +95,12 @@ class EngineMetrics(unittest.TestCase):
 
             tasks = []
             await more(10)
-            await asyncio.to_thread(wait_for, lambda: self.servers()["a10-1"]["withheld"] > 0.5, "the engine")
+            # Ten of sixteen are charged, and four of ten run.
+            await asyncio.to_thread(wait_for, lambda: self.servers()["a10-1"]["withheld"] == 0.75, "the engine")
             await more(4)
             await asyncio.to_thread(wait_for, lambda: lab.queued() == 4, "requests that are held")
-            self.assertEqual((4, 6), (self.engine("a10-1")["running"], self.engine("a10-1")["waiting"]))
+            engine = self.engine("a10-1")
+            self.assertEqual((4, 6), (engine["running"], engine["waiting"]))
             self.assertGreater(lab.counter("server_withheld", server="a10-1"), 0.5)
             self.assertIn("engine-crowded", [w["code"] for w in lab.state()["warnings"]])
             lab.hurry()

@@ -5,17 +5,14 @@
 #include <string.h>
 
 #include "io/agent/learned.h"
-#include "io/agent/warn.h"
 #include "io/base/clock.h"
 #include "io/engines/fetch.h"
+#include "io/engines/meaning.h"
 
-#define OPEN_MOST     16   /* pages at a time */
-#define WORTH_TELLING 0.25 /* of a server */
-#define REQUESTS_MOST 1000000
-#define OLD           (10 * SLO_NSEC_PER_SEC) /* and three polls: what was told holds no more */
-#define TURNS         20.0                    /* of the timer, in a poll */
-#define TURN_MOST     0.25                    /* seconds */
-#define URL_MAX       (CONFIG_URL_MAX + ENGINE_ADDRESS_MAX + 16)
+#define OPEN_MOST 16   /* pages at a time */
+#define TURNS     20.0 /* of the timer, in a poll */
+#define TURN_MOST 0.25 /* seconds */
+#define URL_MAX   (CONFIG_URL_MAX + ENGINE_ADDRESS_MAX + 16)
 
 struct page;
 LIST_HEAD(page_list, page);
@@ -97,74 +94,6 @@ static struct roster_server *server_of(const struct page *p)
 	return s && s->engine ? s : NULL;
 }
 
-static uint32_t requests(double n)
-{
-	return n < REQUESTS_MOST ? (uint32_t)n : REQUESTS_MOST;
-}
-
-static void tell_crowded(struct engines *e, slo_nsec now, const struct roster_server *s)
-{
-	double withheld = load_to_double(s->server->withhold);
-
-	if (withheld > WORTH_TELLING)
-		(void)warn_set(
-		    e->agent, now, ENGINE_CROWDED, s->key,
-		    "requests wait inside the engine of %s although it should have room, "
-		    "so %.0f %% of it is not used; its profile, or kv_tokens of its "
-		    "deployment, says too much",
-		    s->key, 100 * withheld);
-	else
-		(void)warn_clear(e->agent, now, ENGINE_CROWDED, s->key);
-}
-
-/* The counters of a server that works for several models do not tell them apart. */
-static void count_tokens(struct engine_seen *seen, const struct server *server)
-{
-	const struct seat *seat = server->seats;
-	struct estimator_counted counted;
-	double held = server->ledger.inflight > 0 ? latency_flow_held(&server->flow) : 0;
-
-	if (seat && !seat->next_of_server &&
-	    engine_window_page(&seen->window, &seen->facts, held, &counted))
-		sched_tokens_counted(seat, &counted);
-}
-
-static void heard(struct engines *e, slo_nsec now, struct roster_server *s, struct page *p)
-{
-	struct engine_seen *seen = s->engine;
-
-	seen->facts = *engine_text_end(&p->text);
-	seen->told = p->asked;
-	seen->answers++;
-	if (seen->silent)
-		(void)warn_clear(e->agent, now, ENGINE_SILENT, s->key);
-	seen->silent = false;
-	learned_cache_told(e->agent, s->server);
-	count_tokens(seen, s->server);
-	if (engine_knows(&seen->facts, ENGINE_RUNNING) &&
-	    engine_knows(&seen->facts, ENGINE_WAITING))
-		sched_server_waits(e->agent->sched, s->server,
-		                   requests(seen->facts.value[ENGINE_RUNNING]),
-		                   requests(engine_waits_for_room(&seen->facts)));
-	tell_crowded(e, now, s);
-}
-
-static void missed(struct engines *e, slo_nsec now, struct roster_server *s, const char *why)
-{
-	struct engine_seen *seen = s->engine;
-
-	seen->failures++;
-	snprintf(seen->why, sizeof(seen->why), "%s", why);
-	(void)warn_set(e->agent, now, ENGINE_SILENT, s->key,
-	               "the engine of %s tells no metrics: %s; requests go there without them, and "
-	               "engines.metrics says where they are expected",
-	               s->key, why);
-	seen->silent = true;
-	if (now - seen->told > OLD + 3 * e->agent->conf->engines.poll)
-		sched_withhold(e->agent->sched, s->server, 0);
-	tell_crowded(e, now, s);
-}
-
 static void ask_due(struct engines *e);
 
 static void on_bytes(void *user, struct slice bytes)
@@ -184,9 +113,9 @@ static void on_over(void *user, const char *why)
 	if (s) {
 		s->engine->asked = false;
 		if (why)
-			missed(e, now, s, why);
+			engine_missed(e->agent, now, s, why);
 		else
-			heard(e, now, s, p);
+			engine_told(e->agent, now, s, p->asked, engine_text_end(&p->text));
 	}
 	page_free(p);
 	ask_due(e);
@@ -272,14 +201,8 @@ static void stop(struct engines *e)
 		next = LIST_NEXT(p, link);
 		page_free(p);
 	}
-	for (struct roster_server *s = e->agent->roster.servers; s; s = s->hh.next) {
-		if (s->engine)
-			sched_withhold(e->agent->sched, s->server, 0);
-		free(s->engine);
-		s->engine = NULL;
-	}
-	warn_clear_all(e->agent, clock_nsec(), ENGINE_SILENT);
-	warn_clear_all(e->agent, clock_nsec(), ENGINE_CROWDED);
+	for (struct roster_server *s = e->agent->roster.servers; s; s = s->hh.next)
+		engine_forget(e->agent, clock_nsec(), s);
 }
 
 void engines_free(struct engines *e)

@@ -44,6 +44,10 @@ static void who_waits_inside_keeps_others_out_at_once(void **state)
 	send(r, 0, 4);
 	sched_server_waits(r->s, r->server[0], 3, 1);
 	assert_true(r->server[0]->withheld == SLO_LOAD_ONE - 3 * EIGHTH);
+	/* A later word counts more: two run. */
+	sched_server_waits(r->s, r->server[0], 2, 2);
+	assert_true(r->server[0]->withheld == SLO_LOAD_ONE - 2 * EIGHTH);
+	sched_server_waits(r->s, r->server[0], 3, 1);
 	submit(r, SEC(1), "b");
 	quiet(r, SEC(1));
 	/* The one that waited runs now; one more is one too many. */

@@ -1,0 +1,110 @@
+#include "io/engines/meaning.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "io/agent/learned.h"
+#include "io/agent/warn.h"
+
+#define OLD           (10 * SLO_NSEC_PER_SEC) /* and three polls: what was told holds no more */
+#define SOON          4                       /* parts of a poll */
+#define WORTH_TELLING 0.25                    /* of a server */
+#define REQUESTS_MOST 1000000
+
+static void tell_crowded(struct agent *a, slo_nsec now, const struct roster_server *s)
+{
+	double withheld = load_to_double(s->server->withhold);
+
+	if (withheld > WORTH_TELLING)
+		(void)warn_set(
+		    a, now, ENGINE_CROWDED, s->key,
+		    "requests wait inside the engine of %s although it should have room, "
+		    "so %.0f %% of it is not used; its profile, or kv_tokens of its "
+		    "deployment, says too much",
+		    s->key, 100 * withheld);
+	else
+		(void)warn_clear(a, now, ENGINE_CROWDED, s->key);
+}
+
+/* The counters of a server that works for several models do not tell them apart. */
+static void count_tokens(struct engine_seen *seen, const struct server *server)
+{
+	const struct seat *seat = server->seats;
+	struct estimator_counted counted;
+	double held = server->ledger.inflight > 0 ? latency_flow_held(&server->flow) : 0;
+
+	if (seat && !seat->next_of_server &&
+	    engine_window_page(&seen->window, &seen->facts, held, &counted))
+		sched_tokens_counted(seat, &counted);
+}
+
+static uint32_t requests(double n)
+{
+	return n < REQUESTS_MOST ? (uint32_t)n : REQUESTS_MOST;
+}
+
+/* Two pages in a row must say that requests wait: one may have seen a burst on its way in. So the
+ * second is asked for soon. */
+static void note_waiting(struct agent *a, slo_nsec now, struct roster_server *s)
+{
+	struct engine_seen *seen = s->engine;
+	uint32_t running = requests(seen->facts.value[ENGINE_RUNNING]), ran = seen->running;
+	uint32_t waiting = requests(engine_waits_for_room(&seen->facts)), waited = seen->waiting;
+
+	if (!engine_knows(&seen->facts, ENGINE_RUNNING) ||
+	    !engine_knows(&seen->facts, ENGINE_WAITING))
+		return;
+	seen->running = running;
+	seen->waiting = waiting;
+	if (waiting > 0 && waited == 0)
+		seen->due = now + a->conf->engines.poll / SOON;
+	else
+		sched_server_waits(a->sched, s->server, running > ran ? running : ran,
+		                   waiting < waited ? waiting : waited);
+}
+
+void engine_told(struct agent *a, slo_nsec now, struct roster_server *s, slo_nsec asked,
+                 const struct engine_facts *facts)
+{
+	struct engine_seen *seen = s->engine;
+
+	seen->facts = *facts;
+	seen->told = asked;
+	seen->answers++;
+	if (seen->silent)
+		(void)warn_clear(a, now, ENGINE_SILENT, s->key);
+	seen->silent = false;
+	learned_cache_told(a, s->server);
+	count_tokens(seen, s->server);
+	note_waiting(a, now, s);
+	tell_crowded(a, now, s);
+}
+
+void engine_missed(struct agent *a, slo_nsec now, struct roster_server *s, const char *why)
+{
+	struct engine_seen *seen = s->engine;
+
+	seen->failures++;
+	seen->silent = true;
+	snprintf(seen->why, sizeof(seen->why), "%s", why);
+	(void)warn_set(a, now, ENGINE_SILENT, s->key,
+	               "the engine of %s tells no metrics: %s; requests go there without them, and "
+	               "the section engines says where they are expected",
+	               s->key, why);
+	if (now - seen->told <= OLD + 3 * a->conf->engines.poll)
+		return;
+	seen->waiting = 0;
+	sched_withhold(a->sched, s->server, 0);
+	tell_crowded(a, now, s);
+}
+
+void engine_forget(struct agent *a, slo_nsec now, struct roster_server *s)
+{
+	if (!s->engine)
+		return;
+	sched_withhold(a->sched, s->server, 0);
+	(void)warn_clear(a, now, ENGINE_SILENT, s->key);
+	(void)warn_clear(a, now, ENGINE_CROWDED, s->key);
+	free(s->engine);
+	s->engine = NULL;
+}
