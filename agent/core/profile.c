@@ -218,6 +218,17 @@ size_t profile_cell(const struct profile *p, int64_t input, int64_t output)
 	return axis_cell(&p->output, output) * (p->input.borders + 1) + axis_cell(&p->input, input);
 }
 
+/* Above four times its last border; sizes are mostly twice each other. */
+static bool is_beyond(const struct axis *x, int64_t tokens)
+{
+	return x->borders > 0 && tokens / 4 > x->border[x->borders - 1];
+}
+
+bool profile_beyond(const struct profile *p, int64_t input, int64_t output)
+{
+	return is_beyond(&p->input, input) || is_beyond(&p->output, output);
+}
+
 const struct goal *profile_target(const struct profile *p)
 {
 	return &p->goal;

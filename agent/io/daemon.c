@@ -109,14 +109,20 @@ bool daemon_reload(struct daemon *d)
 	if (!conf) {
 		doc_error_format(&err, text, sizeof(text));
 		log_write(d->log, LOG_ERR, "reload: %s; the old configuration stays", text);
+		warn_set(d->agent, clock_nsec(), "reload-failed", NULL,
+		         "the configuration on disk is not in force: %.400s", text);
 		return false;
 	}
 	if (!is_applicable(d, conf) || !daemon_apply(d, conf)) {
+		warn_set(d->agent, clock_nsec(), "reload-failed", NULL,
+		         "the configuration on disk is not in force: it has other listeners, which "
+		         "takes a restart, or memory ran out");
 		config_free(conf);
 		agent_load_profiles(d->agent); /* they may have changed all the same */
 		return false;
 	}
 	d->agent->stats.reload_failed = false;
+	warn_clear(d->agent, clock_nsec(), "reload-failed", NULL);
 	log_write(d->log, LOG_NOTICE, "reload: %s is in force", d->path);
 	return true;
 }

@@ -53,6 +53,10 @@ size_t profile_zero_cells(const struct profile *p); /* cells with throughput 0 *
  * outside of the axis its first or last. */
 size_t profile_cell(const struct profile *p, int64_t input, int64_t output);
 
+/* Whether a request is far larger than the sizes that the profile tells apart: its cell is a guess.
+ */
+bool profile_beyond(const struct profile *p, int64_t input, int64_t output);
+
 /* The goal of a request; own replaces the profile's targets as a group if any of it is set.
  * NULL: there is no profile. */
 struct goal profile_goal(const struct profile *p, const struct slo_target *own);

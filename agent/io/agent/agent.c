@@ -12,13 +12,10 @@
 #include "io/base/secret.h"
 
 /* Without a server an operator has to do something, or a health check to pass. */
-#define NO_SERVER_RETRY   5 /* s */
-/* So many dispatches, over such a time, and no end line at all: HAProxy writes them elsewhere. */
-#define SILENT_DISPATCHES 5
-#define SILENT_SPAN       (30 * SLO_NSEC_PER_SEC)
+#define NO_SERVER_RETRY 5 /* s */
 /* Builds with SLO_CHECK look at all of the scheduler in every so manieth pump: a check takes time
  * in proportion to what waits and runs. */
-#define PUMPS_PER_CHECK   16
+#define PUMPS_PER_CHECK 16
 
 /* Set-up */
 
@@ -76,6 +73,7 @@ slo_err agent_configure(struct agent *a, const struct config *conf)
 	if (!decisions_keep(&a->decisions, conf->decisions))
 		log_write(a->log, LOG_ERR, "out of memory: no decisions are kept");
 	sched_explain(a->sched, decisions_on(&a->decisions));
+	watch_configured(a, clock_nsec());
 	return learned_configure(a) ? err : SLO_EFULL;
 }
 
@@ -117,6 +115,7 @@ struct agent *agent_new(struct ev_loop *loop, struct log *log, uint64_t seed,
 		return NULL;
 	}
 	ev_prepare_start(loop, &a->before_sleep);
+	watch_init(a);
 	return a;
 }
 
@@ -131,6 +130,7 @@ void agent_free(struct agent *a)
 	for (struct roster_server *s = a->roster.servers; s; s = s->hh.next)
 		decisions_retire(&a->decisions, &s->label);
 	decisions_fini(&a->decisions);
+	watch_fini(a);
 	failing_fini(a);
 	roster_fini(&a->roster);
 	agent_forget_profiles(a);
@@ -230,14 +230,19 @@ static COLD void tell_odd(struct agent *a, slo_nsec now, const struct ask *ask)
 	const struct route_msg *msg = ask->msg;
 	const struct unknown_model *unknown;
 
-	if (ask->name.len > 0 && !ask->model && ask->endpoint.kind != ENDPOINT_IDLE &&
-	    unknown_models_add(&a->unknown, ask->name, &unknown))
-		log_limited(a->log, now, LOG_CAUSE_MODEL, LOG_WARNING,
-		            "the model \"%s\" is asked for and not configured: HAProxy balances "
-		            "these requests. Add it to \"models\", or to the \"aliases\" of one",
-		            unknown->name);
+	if (ask->name.len > 0 && !ask->model && ask->endpoint.kind != ENDPOINT_IDLE) {
+		watch_note(a, WATCH_MODEL, NULL);
+		if (unknown_models_add(&a->unknown, ask->name, &unknown))
+			log_limited(
+			    a->log, now, LOG_CAUSE_MODEL, LOG_WARNING,
+			    "the model \"%s\" is asked for and not configured: HAProxy balances "
+			    "these requests. Add it to \"models\", or to the \"aliases\" of one",
+			    unknown->name);
+	}
 	if (msg->bad_name.p) {
 		a->stats.bad_arguments += msg->bad_count;
+		watch_note(a, WATCH_HEADER, "%.*s", (int)msg->bad_name.len,
+		           (const char *)msg->bad_name.p);
 		log_limited(a->log, now, LOG_CAUSE_ARGUMENT, LOG_WARNING,
 		            "%.*s is \"%.*s\", which is no whole number: it is ignored",
 		            (int)msg->bad_name.len, (const char *)msg->bad_name.p,
@@ -251,6 +256,7 @@ static enum slo_reason pass_reason(struct agent *a, slo_nsec now, const struct a
 	enum slo_reason reason = ask_is_idle(ask);
 
 	if (!has_id(a, ask->msg)) {
+		watch_note(a, WATCH_ID, NULL);
 		log_limited(a->log, now, LOG_CAUSE_REQUEST_ID, LOG_WARNING,
 		            "a request without a unique-id of 1 to %zu bytes is left to HAProxy",
 		            a->conf->limits.id_length);
@@ -281,6 +287,8 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, str
 	strategy = strategy_of(a, m, msg->strategy);
 	if (SELDOM(!m || msg->bad_name.p))
 		tell_odd(a, now, &ask);
+	if (SELDOM(msg->body.len == 0 && ask.endpoint.kind == ENDPOINT_GENERATE))
+		watch_note(a, WATCH_BODY, NULL);
 	reason = pass_reason(a, now, &ask);
 	if (reason != SLO_REASON_NONE) {
 		(void)pass(a, now, m, msg, ask.name, strategy, reason, out);
@@ -302,6 +310,7 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, str
 		            "out of memory, a request is left to HAProxy");
 		return pass(a, now, m, msg, ask.name, strategy, SLO_REASON_QUEUE_FULL, out);
 	default:
+		watch_note(a, WATCH_REPEATED, "%.*s", (int)msg->id.len, (const char *)msg->id.p);
 		log_limited(a->log, now, LOG_CAUSE_REQUEST, LOG_WARNING,
 		            "unique-id %.*s is in use already: is unique-id-format unique?",
 		            (int)msg->id.len, (const char *)msg->id.p);
@@ -374,24 +383,11 @@ static void log_answer(struct agent *a, const struct sched_action *act, const st
 	          m ? goal_name(deciding_target(m, act->request)) : "", answer->wait_ms);
 }
 
-/* Without end lines what was dispatched stays charged, and the fleet fills up for good. */
 static void note_dispatch(struct agent *a, slo_nsec now, const struct seat *seat)
 {
 	note_peak(seat);
 	failing_dispatched(a, now, roster_server(seat->server));
-	if (a->ends_told)
-		return;
-	if (a->dispatches++ == 0)
-		a->first_dispatch = now;
-	if (a->dispatches < SILENT_DISPATCHES || now - a->first_dispatch < SILENT_SPAN ||
-	    a->stats.event_connections > 0)
-		return;
-	a->ends_told = true;
-	log_write(a->log, LOG_WARNING,
-	          "%zu requests went to servers since %" PRId64
-	          " s ago, and HAProxy sent no end line: "
-	          "their load stays; do its \"log\" lines and its ring name our events.listen?",
-	          a->dispatches, (now - a->first_dispatch) / SLO_NSEC_PER_SEC);
+	a->watch.dispatched++;
 }
 
 static void note_refused(struct agent_model *m, slo_nsec now, const struct sched_action *act)

@@ -102,6 +102,22 @@ static void log_elsewhere(struct agent *a, slo_nsec now, const struct endline *e
 	            hints[why]);
 }
 
+/* One that HAProxy did not hear of is told by its error. */
+static void watch_elsewhere(struct agent *a, enum elsewhere why, const struct roster_server *chosen,
+                            const struct endline *e)
+{
+	static const enum watched watched[ELSEWHERES] = {
+		[ELSEWHERE_REDISPATCHED] = WATCH_MOVED,
+		[ELSEWHERE_SKIPPED] = WATCH_SKIPPED,
+		[ELSEWHERE_UNKNOWN] = WATCH_STRANGER,
+	};
+
+	if (why != ELSEWHERE_UNHEARD)
+		watch_note(a, watched[why], "%.60s was chosen, %.*s/%.*s used", chosen->key,
+		           e->be.len > 40 ? 40 : (int)e->be.len, (const char *)e->be.p,
+		           e->srv.len > 40 ? 40 : (int)e->srv.len, (const char *)e->srv.p);
+}
+
 /* Who answered in the place of the chosen one. NULL: nobody that we know. */
 static struct roster_server *other_server(struct agent *a, slo_nsec now, const struct endline *e,
                                           struct roster_server *chosen, struct served *served)
@@ -118,6 +134,7 @@ static struct roster_server *other_server(struct agent *a, slo_nsec now, const s
 		why = ELSEWHERE_REDISPATCHED;
 	if (served)
 		served->elsewhere[why]++;
+	watch_elsewhere(a, why, chosen, e);
 	log_elsewhere(a, now, e, chosen, why);
 	return real;
 }
@@ -214,6 +231,23 @@ static void note_missed(slo_nsec now, const struct request *r, const struct rost
 		m->stats.missed[k] += missed >> k & 1;
 }
 
+/* The time that a request took on its server, against what the profile tells of its size. */
+static void note_fit(const struct sched_end *end, const struct roster_server *s, slo_nsec took)
+{
+	struct agent_model *m = end->request->model->owner;
+	struct served *served = s ? roster_served(s, m) : NULL;
+	const struct seat *seat = s ? sched_seat_find(m->sched, s->server) : NULL;
+	const struct profile *p = seat ? seat->deployment->profile : NULL;
+	double told = p ? profile_e2e(p, profile_cell(p, end->input, end->output)) : 0;
+
+	if (!served || told <= 0)
+		return;
+	served->fit.all++;
+	served->fit.slow += (double)took > 2e9 * told;
+	served->fit.fast += (double)took < 1e8 * told;
+	served->fit.outside += profile_beyond(p, end->input, end->output);
+}
+
 /* What a finished request tells about latency and its targets. %Ta counts the time that the
  * request was held, %Tr and the time to the first byte do not. */
 static void note_latency(struct agent *a, slo_nsec now, const struct endline *e,
@@ -231,6 +265,7 @@ static void note_latency(struct agent *a, slo_nsec now, const struct endline *e,
 	seen->judged = r->goal.kind != GOAL_NONE;
 
 	histogram_add(&m->stats.e2e, (double)e2e / 1e9, 1);
+	note_fit(end, s, e2e - end->waited);
 	if (ttft >= 0)
 		histogram_add(&m->stats.ttft, (double)ttft / 1e9, 1);
 	if (tokens > 0)
@@ -301,7 +336,8 @@ static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
 
 	sched_end(a->sched, now, (const char *)e->id.p, e->id.len, &outcome, &end);
 	a->stats.end_lines[end.result]++;
-	a->ends_told = true;
+	if (end.result != SCHED_END_DUPLICATE)
+		watch_end_line(a, e, end.result != SCHED_END_UNKNOWN);
 	if (end.request)
 		end_dispatched(a, now, e, &end);
 	else if (end.result == SCHED_END_CLOSED && decisions_on(&a->decisions))
@@ -316,6 +352,7 @@ static bool is_trusted(struct agent *a, slo_nsec now, const struct endline *e, b
 	if (local || secret_is_told(a->conf->events.secret, e->key))
 		return true;
 	a->stats.unauthorized_lines++;
+	watch_note(a, WATCH_SECRET, "the last one by %s", peer);
 	log_limited(a->log, now, LOG_CAUSE_SECRET, LOG_WARNING,
 	            "events: %s sent %s without the secret of events.secret; it is dropped", peer,
 	            e->kind == ENDLINE_END ? "an end line" : "a notice");
@@ -330,6 +367,15 @@ static struct slice excerpt(const uint8_t *line, size_t len)
 	return (struct slice){ .p = line, .len = len < EXCERPT_MAX ? len : EXCERPT_MAX };
 }
 
+/* HAProxy has more to say than ends, `other`; but where nothing else comes, that is all. */
+static void note_malformed(struct agent *a, struct slice shown, bool other)
+{
+	a->stats.end_lines[END_MALFORMED]++;
+	if (!other || (a->stats.end_lines[END_CLOSED] == 0 && a->watch.dispatched > 0))
+		watch_note(a, WATCH_MALFORMED, "%.*s", shown.len > 80 ? 80 : (int)shown.len,
+		           (const char *)shown.p);
+}
+
 bool ends_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, bool local,
                const char *peer)
 {
@@ -337,7 +383,7 @@ bool ends_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, b
 	struct endline e;
 
 	if (endline_parse(line, len, &e) != SLO_OK || e.id.len > a->conf->limits.id_length) {
-		a->stats.end_lines[END_MALFORMED]++;
+		note_malformed(a, shown, false);
 		log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_WARNING,
 		            "events: %s sent an end line without a valid id: %.*s", peer,
 		            (int)shown.len, (const char *)shown.p);
@@ -351,6 +397,7 @@ bool ends_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, b
 		break;
 	case ENDLINE_DROPPED:
 		a->stats.end_lines[END_DROPPED] += e.dropped;
+		watch_note(a, WATCH_RING, "that of %s", peer);
 		log_limited(a->log, now, LOG_CAUSE_EVENT_LOST, LOG_WARNING,
 		            "events: the ring of %s overflowed, %" PRIu64 " lines were lost", peer,
 		            e.dropped);
@@ -366,7 +413,7 @@ bool ends_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, b
 		roster_backend_stopped(a, now, e.be);
 		break;
 	case ENDLINE_OTHER:
-		a->stats.end_lines[END_MALFORMED]++;
+		note_malformed(a, shown, true);
 		log_limited(a->log, now, LOG_CAUSE_EVENT_OTHER, LOG_INFO,
 		            "events: %s sent a line that is no end line: %.*s", peer,
 		            (int)shown.len, (const char *)shown.p);

@@ -41,8 +41,10 @@ static void set_state(struct agent *a, struct roster_server *s, enum failing_sta
 
 	if (f->state == FAILING_FINE && state != FAILING_FINE)
 		TAILQ_INSERT_TAIL(&a->failing.servers, s, failing.link);
-	if (f->state != FAILING_FINE && state == FAILING_FINE)
+	if (f->state != FAILING_FINE && state == FAILING_FINE) {
 		TAILQ_REMOVE(&a->failing.servers, s, failing.link);
+		warn_clear(a, clock_nsec(), "server-failing", s->key);
+	}
 	f->state = state;
 	roster_apply(a, s);
 }
@@ -116,6 +118,10 @@ static void set_aside(struct agent *a, slo_nsec now, struct roster_server *s, in
 	            "server %s failed %u times in a row, last with status %" PRId64
 	            ": it gets no requests for %" PRId64 " s, then one to try; see its own log",
 	            s->key, f->streak, status, f->backoff / SLO_NSEC_PER_SEC);
+	warn_set(a, now, "server-failing", s->key,
+	         "server %s fails (last with status %" PRId64
+	         ") and gets a request to try only now and then; see its own log",
+	         s->key, status);
 	set_state(a, s, FAILING_ASIDE);
 	set_timer(a, now);
 }

@@ -1,6 +1,7 @@
 #include "io/agent/roster.h"
 
 #include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -430,6 +431,20 @@ static void take_row(struct agent *a, slo_nsec now, struct roster_server *s,
 		settle(a, now, s, state);
 }
 
+/* One that is in maintenance may be a place that is kept free. */
+static void note_unlisted(const struct agent *a, struct roster_backend *b, struct slice name,
+                          enum slo_server_state state)
+{
+	if (b->unlisted_in != a->roster.view)
+		b->unlisted_now = 0;
+	b->unlisted_in = a->roster.view;
+	if (state == SLO_SERVER_MAINT)
+		return;
+	if (b->unlisted_now++ == 0)
+		snprintf(b->unlisted_name, sizeof(b->unlisted_name), "%.*s", (int)name.len,
+		         (const char *)name.p);
+}
+
 static void told(struct agent *a, slo_nsec now, struct roster_backend *b, struct slice name,
                  enum slo_server_state state, bool row)
 {
@@ -437,6 +452,8 @@ static void told(struct agent *a, slo_nsec now, struct roster_backend *b, struct
 
 	if (!s && (row || !is_polled(a)))
 		s = discover(a, now, b, name);
+	if (!s && row)
+		note_unlisted(a, b, name, state);
 	if (!s)
 		return;
 	if (row)
@@ -564,7 +581,10 @@ void roster_view_end(struct agent *a, slo_nsec now, bool complete)
 			not_named(a, now, s);
 	}
 	f->viewing = false;
-	if (complete)
+	if (complete) {
 		f->viewed = now;
+		for (struct roster_backend *b = f->backends; b; b = b->hh.next)
+			b->unlisted = b->unlisted_in == f->view ? b->unlisted_now : 0;
+	}
 	roster_collect(a);
 }

@@ -11,6 +11,10 @@ struct roster_backend {
 	UT_hash_handle hh;
 	TAILQ_HEAD(roster_servers, roster_server) servers;
 	uint64_t seen_in; /* the last view that named one of its servers */
+	/* Servers that no deployment wants: in the last complete view, and in the running one. */
+	uint32_t unlisted, unlisted_now;
+	uint64_t unlisted_in;   /* the view that unlisted_now is of */
+	char unlisted_name[64]; /* one of them, cut */
 	char name[];
 };
 

@@ -132,12 +132,13 @@ static void closed(struct conn *conn, slo_nsec now)
 	struct agent *a = ((struct event_server *)conn->owner)->agent;
 
 	/* A frame begins with its length, of which the first byte is 0. */
-	if (conn->left_len > 0 && conn->left[0] == 0)
+	if (conn->left_len > 0 && conn->left[0] == 0) {
+		watch_note(a, WATCH_PORT, "%s speaks SPOP to events.listen", conn->peer);
 		log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_WARNING,
 		            "events: %s sent no lines, and left: if it speaks SPOP, its backend in "
 		            "HAProxy must name spop.listen",
 		            conn->peer);
-	else if (conn->left_len > 0)
+	} else if (conn->left_len > 0)
 		log_limited(a->log, now, LOG_CAUSE_EVENT_PEER, LOG_INFO,
 		            "events: %s left in the middle of a line", conn->peer);
 }

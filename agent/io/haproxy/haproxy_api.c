@@ -12,12 +12,16 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/heal.h"
 #include "io/base/clock.h"
 #include "io/haproxy/haproxy_link.h"
 #include "io/haproxy/haproxy_question.h"
 
+#define WITHOUT_API                                                                    \
+	"the agent does not see which servers are up, nor requests whose end line is " \
+	"lost"
 #define REMIND (60 * SLO_NSEC_PER_SEC) /* between two lines about one that stays silent */
 
 /* One address, and the question that it was asked. */
@@ -87,8 +91,14 @@ static void question_is_over(struct haproxy_api *api)
 
 static void failed(struct target *t, slo_nsec now, const char *why)
 {
-	struct log *log = t->api->agent->log;
+	struct agent *a = t->api->agent;
+	struct log *log = a->log;
 
+	warn_set(a, now, "runtime-api", t->name, "HAProxy at %s gives no answer: %s; %s%s", t->name,
+	         why, WITHOUT_API,
+	         strcmp(why, "Permission denied") == 0
+	             ? "; put the agent's user into the group of that socket, with mode 660"
+	             : "");
 	if (t->answered || t->logged < 0 || now - t->logged > REMIND) {
 		log_limited(log, now, LOG_CAUSE_HAPROXY_SILENT, LOG_WARNING,
 		            "haproxy: %s does not answer: %s; %s", t->name, why,
@@ -114,6 +124,9 @@ static void succeeded(struct target *t, slo_nsec now)
 	const struct haproxy_process *process = &t->answer.process;
 	struct log *log = api->agent->log;
 
+	warn_clear(api->agent, now, "runtime-api", t->name);
+	if (t->last_process.pid == 0)
+		watch_haproxy_changed(api->agent, now);
 	if (!t->answered)
 		log_limited(log, now, LOG_CAUSE_HAPROXY_ANSWERS, LOG_NOTICE,
 		            "haproxy: %s answers, process %" PRIu64, t->name, process->pid);
@@ -122,6 +135,7 @@ static void succeeded(struct target *t, slo_nsec now)
 		            "haproxy: at %s process %" PRIu64 " took the place of %" PRIu64
 		            ": what that one runs stays charged",
 		            t->name, process->pid, t->last_process.pid);
+		watch_haproxy_changed(api->agent, now);
 		heal_process_changed(&api->heal, api->agent->sched, now);
 	}
 	t->last_process = *process;
@@ -212,6 +226,7 @@ static void drop_targets(struct haproxy_api *api)
 {
 	struct ev_loop *loop = api->agent->loop;
 
+	warn_clear_all(api->agent, clock_nsec(), "runtime-api");
 	for (size_t i = 0; i < api->count; i++)
 		haproxy_link_close(&api->target[i].link);
 	ev_timer_stop(loop, &api->poll);

@@ -90,6 +90,10 @@ static void see_server(struct haproxy_answer *x, slo_nsec now, const struct hapr
 		return;
 	roster_server_seen(x->agent, now, backend, name, row->state);
 	server = roster_find(x->agent, backend, name);
+	if (server && row->queued > 0)
+		roster_server(server)->queued_views++;
+	else if (server)
+		roster_server(server)->queued_views = 0;
 	if (server)
 		heal_count(x->heal, server, all < row->sessions ? UINT32_MAX : all);
 }
@@ -126,6 +130,11 @@ static void see_text(struct haproxy_answer *x, slo_nsec now, struct slice text)
 	if (!slice_eq(text, "No such proxy."))
 		return;
 	x->unknown++;
+	if (block <= q->backends)
+		warn_set(x->agent, now, "backend-absent", q->backend[block - 1],
+		         "HAProxy at %s has no backend %s, which models name: their requests go to "
+		         "default_backend; give it the same name in both",
+		         x->name, q->backend[block - 1]);
 	if (x->unknown > x->told_unknown)
 		log_limited(x->agent->log, now, LOG_CAUSE_HAPROXY_BACKEND, LOG_WARNING,
 		            "haproxy: %s does not know backend %s", x->name,

@@ -287,6 +287,7 @@ static bool is_trusted(struct spop_conn *c, slo_nsec now, const struct route_msg
 	if (c->conn.local || secret_is_told(a->conf->spop.secret, msg->secret))
 		return true;
 	a->stats.unauthorized_requests++;
+	watch_note(a, WATCH_SECRET, "the last one by %s", c->conn.peer);
 	log_limited(
 	    a->log, now, LOG_CAUSE_SECRET, LOG_WARNING,
 	    "spop: %s asks without the secret of spop.secret; the request is left to HAProxy",
@@ -314,6 +315,7 @@ static void on_notify(struct spop_conn *c, slo_nsec now, const struct spop_frame
 	}
 	count_frame(c, FRAME_NOTIFY, FRAME_OK);
 	if (!msg.found) {
+		watch_note(s->agent, WATCH_MESSAGE, NULL);
 		send_ack(&frame, NULL);
 		return;
 	}
@@ -402,6 +404,9 @@ static size_t frames(struct spop_conn *c, const uint8_t *data, size_t len, slo_n
 			                 &f);
 		if (err != SLO_OK) {
 			count_frame(c, FRAME_OTHER, FRAME_ERROR);
+			if (!c->max_frame && data[used] >= ' ') /* a length begins with 0 */
+				watch_note(agent_of(c), WATCH_PORT, "%s sent text to spop.listen",
+				           c->conn.peer);
 			disconnect(c, now, err == SLO_ETOOBIG ? SPOP_S_TOO_BIG : SPOP_S_INVALID);
 			break;
 		}

@@ -179,6 +179,12 @@ size_t export_write(struct export *e, slo_nsec now)
 			err = save_deployment(e, a->models[i], d);
 			written += err == 0;
 			if (err)
+				warn_set(a, now, "export", NULL,
+				         "learned profiles cannot be written to %s: %s",
+				         a->conf->export.dir, file_why(err));
+			else
+				warn_clear(a, now, "export", NULL);
+			if (err)
 				log_limited(a->log, now, LOG_CAUSE_EXPORT, LOG_ERR,
 				            "the learned profile of %s/%s cannot be written to %s: "
 				            "%s",

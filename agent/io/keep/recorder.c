@@ -51,6 +51,9 @@ static void give_up(struct recorder *r, const char *doing, int err)
 	log_limited(r->agent->log, now, LOG_CAUSE_RECORDER, LOG_ERR,
 	            "recorder: cannot %s %s: %s; tried again in %d s", doing, r->path,
 	            file_why(err), (int)(RECORDER_RETRY / SLO_NSEC_PER_SEC));
+	warn_set(r->agent, now, "recorder", NULL,
+	         "decisions are not recorded: cannot %s %s: %s; it is tried again every %d s",
+	         doing, r->path, file_why(err), (int)(RECORDER_RETRY / SLO_NSEC_PER_SEC));
 	if (r->fd >= 0) {
 		(void)!ftruncate(r->fd, (off_t)r->size);
 		close(r->fd);
@@ -83,6 +86,7 @@ static void flush(struct recorder *r)
 	r->size += s.len;
 	r->counts.bytes += s.len;
 	r->counts.records += r->pending;
+	warn_clear(r->agent, clock_nsec(), "recorder", NULL);
 	r->pending = 0;
 	record_taken(r->writer);
 	if (r->full > 0 && r->size >= r->full && !r->wanted)

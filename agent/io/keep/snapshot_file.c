@@ -54,6 +54,11 @@ static void complain(struct agent *a, int err)
 {
 	log_limited(a->log, clock_nsec(), LOG_CAUSE_SNAPSHOT, LOG_ERR,
 	            "snapshot %s cannot be written: %s", a->conf->snapshot.file, file_why(err));
+	warn_set(
+	    a, clock_nsec(), "snapshot", NULL,
+	    "snapshot %s cannot be written (%s): a restart forgets what runs; the agent's user "
+	    "needs the right to write there",
+	    a->conf->snapshot.file, file_why(err));
 }
 
 static void on_written(struct ev_loop *loop, ev_child *w, int revents)
@@ -62,10 +67,12 @@ static void on_written(struct ev_loop *loop, ev_child *w, int revents)
 
 	ev_child_stop(loop, w);
 	f->child = 0;
-	if (WIFEXITED(w->rstatus) && WEXITSTATUS(w->rstatus) == 0)
+	if (WIFEXITED(w->rstatus) && WEXITSTATUS(w->rstatus) == 0) {
 		f->agent->stats.snapshots++;
-	else
+		warn_clear(f->agent, clock_nsec(), "snapshot", NULL);
+	} else {
 		complain(f->agent, WIFEXITED(w->rstatus) ? WEXITSTATUS(w->rstatus) : EIO);
+	}
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)

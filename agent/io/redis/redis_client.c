@@ -80,6 +80,9 @@ static void down(struct redis_client *c, const char *why)
 	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_REDIS_DOWN, LOG_WARNING,
 	            "redis: %s: %s; the profiles in force stay, next try in %.1f s", c->status.url,
 	            why, delay);
+	warn_set(c->agent, clock_nsec(), "redis", NULL,
+	         "redis at %s: %s; the profiles in force stay, and new ones do not come",
+	         c->status.url, why);
 	ev_timer_set(&c->retry, delay, 0.);
 	ev_timer_start(c->agent->loop, &c->retry);
 }
@@ -95,6 +98,7 @@ static void greeted(struct redis_client *c)
 	c->status.connections++;
 	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_REDIS_UP, LOG_NOTICE,
 	            "redis: connected to %s", c->status.url);
+	warn_clear(c->agent, clock_nsec(), "redis", NULL);
 	redis_round_begin(&c->round);
 }
 

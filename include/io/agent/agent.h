@@ -29,6 +29,7 @@
 #include "io/agent/stats.h"
 #include "io/agent/unknown.h"
 #include "io/agent/warn.h"
+#include "io/agent/watch.h"
 #include "slo.h"
 #include "wire/file/reqtrace.h"
 #include "wire/route_msg.h"
@@ -77,13 +78,11 @@ struct agent {
 	struct stats stats;
 	struct decisions decisions; /* the last ones */
 	struct warnings warnings;   /* what is wrong at present */
+	struct watch watch;         /* who finds that out */
 	struct listeners listeners; /* of all servers of this agent */
 	uint64_t forced;            /* learned times, as far as the log was told */
 	bool draining;
 	bool joining;            /* what other agents placed is not known yet: not ready */
-	slo_nsec first_dispatch; /* since the start; 0: none yet */
-	size_t dispatches;       /* until the first end line */
-	bool ends_told;          /* an end line came, or that none does was logged */
 	bool first_bytes_told;   /* HAProxy's lines say when the body of a stream began */
 	unsigned pumps;          /* so far, in builds with SLO_CHECK */
 	ev_prepare before_sleep; /* pumps */

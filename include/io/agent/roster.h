@@ -42,6 +42,7 @@ struct served {
 	uint64_t responses[RESPONSES];
 	uint64_t elsewhere[ELSEWHERES]; /* it was chosen, and another one answered */
 	struct attain promises;         /* of the requests that it answered or failed */
+	struct fit fit;
 };
 
 /* server.owner */
@@ -63,9 +64,10 @@ struct roster_server {
 	uint64_t told_in;   /* the view during which a notice put `state` in force */
 	bool by_notice;     /* a notice did, and no view since */
 	slo_nsec doubted;   /* until then notices are ignored; 0: they are believed */
-	const void *named_by; /* the model whose servers are being arranged, if it names this */
-	bool configured;      /* some model names it; else it is pattern-born */
-	char key[];           /* BACKEND/SERVER */
+	const void *named_by;  /* the model whose servers are being arranged, if it names this */
+	uint32_t queued_views; /* in a row, in which requests waited in HAProxy for this server */
+	bool configured;       /* some model names it; else it is pattern-born */
+	char key[];            /* BACKEND/SERVER */
 };
 
 struct roster {

@@ -62,6 +62,14 @@ struct model_stats {
 	uint64_t by_class[SLO_STRATEGIES][GOAL_KINDS][PROMISES];
 };
 
+/* Requests against the profile, since it was last judged (watch.h). */
+struct fit {
+	uint32_t all;
+	uint32_t slow;    /* took more than twice as long as it tells */
+	uint32_t fast;    /* less than a tenth */
+	uint32_t outside; /* are far larger than all its sizes */
+};
+
 /* So much a second, as a mean in which what is RATE_SPAN old counts 1/e. Zeroed: nothing yet. */
 struct rate {
 	double value;

@@ -1,0 +1,275 @@
+/* What HAProxy's servers and the profiles are, against what the configuration says of them. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "io/agent/learned.h"
+#include "roster_private.h"
+#include "watch_private.h"
+
+/* Not each time: there may be many servers. */
+#define LOOK_EVERY   (5 * SLO_NSEC_PER_SEC)
+#define NAMES_MAX    5  /* that a sentence has */
+#define SUBJECTS_MAX 8  /* warnings of one code */
+#define QUEUED_VIEWS 5  /* in a row, in which HAProxy holds requests for a server */
+#define FIT_LEAST    50 /* ends until a profile is judged by them */
+
+/* Names for a sentence. */
+struct names {
+	size_t count, used;
+	char text[200];
+};
+
+static void add_name(struct names *n, const char *name)
+{
+	size_t room = sizeof(n->text) - n->used;
+	int len;
+
+	if (n->count++ >= NAMES_MAX)
+		return;
+	len = snprintf(n->text + n->used, room, "%s%.60s", n->used ? ", " : "", name);
+	n->used += len < 0 ? 0 : (size_t)len < room ? (size_t)len : room - 1;
+}
+
+static const char *more(const struct names *n)
+{
+	return n->count > NAMES_MAX ? ", ..." : "";
+}
+
+/* Servers */
+
+static void check_absent(struct agent *a, slo_nsec now, const struct roster_backend *b)
+{
+	struct names n = { 0 };
+	const struct roster_server *s;
+
+	TAILQ_FOREACH (s, &b->servers, link)
+		if (s->configured && s->state == SLO_SERVER_ABSENT)
+			add_name(&n, s->server->name);
+	if (n.count == 0)
+		warn_clear(a, now, "server-absent", b->name);
+	else
+		warn_set(a, now, "server-absent", b->name,
+		         "HAProxy's backend %s lacks %zu servers that models name (%s%s): they get "
+		         "no request; give them the same names in both",
+		         b->name, n.count, n.text, more(&n));
+}
+
+static void check_unlisted(struct agent *a, slo_nsec now, const struct roster_backend *b)
+{
+	if (b->unlisted == 0)
+		warn_clear(a, now, "server-unlisted", b->name);
+	else
+		warn_set(a, now, "server-unlisted", b->name,
+		         "HAProxy's backend %s has servers that are in no deployment (%s%s): the "
+		         "agent never sends a request there; add them to the \"servers\" of their "
+		         "deployment",
+		         b->name, b->unlisted_name, b->unlisted > 1 ? ", ..." : "");
+}
+
+static void check_queued(struct agent *a, slo_nsec now, const struct roster_backend *b)
+{
+	struct names n = { 0 };
+	const struct roster_server *s;
+
+	TAILQ_FOREACH (s, &b->servers, link)
+		if (s->queued_views >= QUEUED_VIEWS)
+			add_name(&n, s->server->name);
+	if (n.count == 0)
+		warn_clear(a, now, "maxconn", b->name);
+	else
+		warn_set(
+		    a, now, "maxconn", b->name,
+		    "HAProxy keeps requests waiting for servers of %s that have room by their "
+		    "profile (%s%s): their maxconn is smaller than that; raise it, or leave it "
+		    "out",
+		    b->name, n.text, more(&n));
+}
+
+/* Profiles */
+
+/* "MODEL/DEPLOYMENT" */
+struct subject {
+	char text[WARN_SUBJECT_MAX + 1];
+};
+
+static struct subject subject_of(const struct deployment *d)
+{
+	struct subject s;
+
+	snprintf(s.text, sizeof(s.text), "%.63s/%.63s", d->pool->name, d->name);
+	return s;
+}
+
+static void check_missing(struct agent *a, slo_nsec now, const struct deployment *d,
+                          const char *subject, size_t *told)
+{
+	const bool learns = d->source == FLEET_LEARNED ||
+	                    (d->source != FLEET_GIVEN && d->pool->promise.kind != GOAL_NONE);
+
+	if (d->profile || learns || (*told)++ >= SUBJECTS_MAX)
+		warn_clear(a, now, "profile-missing", subject);
+	else
+		warn_set(
+		    a, now, "profile-missing", subject,
+		    "%s has no profile: its servers get only requests that fall back; measure "
+		    "one (slo-profile measure), or state \"slo\" in the model and let it learn",
+		    subject);
+}
+
+static void check_notes(struct agent *a, slo_nsec now, const struct deployment *d,
+                        const char *subject, size_t *told)
+{
+	const struct profile_note *n =
+	    profile_notes_find(&a->profile_notes, d->pool->name, d->name);
+
+	if (!n || (*told)++ >= SUBJECTS_MAX)
+		warn_clear(a, now, "profile-doubt", subject);
+	else
+		warn_set(a, now, "profile-doubt", subject, "profile of %s: %.300s", subject,
+		         n->findings[0].text);
+}
+
+/* What ended on the servers of d, against its profile. */
+static struct fit fit_of(const struct deployment *d, const struct agent_model *m)
+{
+	struct fit sum = { 0 };
+
+	for (const struct seat *seat = d->seats; seat; seat = seat->next) {
+		const struct served *x = roster_served(roster_server(seat->server), m);
+
+		if (!x)
+			continue;
+		sum.all += x->fit.all;
+		sum.slow += x->fit.slow;
+		sum.fast += x->fit.fast;
+		sum.outside += x->fit.outside;
+	}
+	return sum;
+}
+
+static void forget_fit(const struct deployment *d, const struct agent_model *m)
+{
+	for (const struct seat *seat = d->seats; seat; seat = seat->next) {
+		struct served *x = roster_served(roster_server(seat->server), m);
+
+		if (x)
+			x->fit = (struct fit){ 0 };
+	}
+}
+
+static void tell_fit(struct agent *a, slo_nsec now, const char *subject, const struct fit *f)
+{
+	if (f->slow * 10 >= f->all * 9)
+		warn_set(
+		    a, now, "profile-wrong", subject,
+		    "%" PRIu32 " of the last %" PRIu32 " requests of %s took more than twice the "
+		    "time that its profile tells: servers are overloaded, or the profile is of "
+		    "another engine; measure it again",
+		    f->slow, f->all, subject);
+	else if (f->fast * 10 >= f->all * 9)
+		warn_set(a, now, "profile-wrong", subject,
+		         "%" PRIu32 " of the last %" PRIu32
+		         " requests of %s took less than a tenth of "
+		         "the time that its profile tells: servers stand idle while requests wait; "
+		         "are its times in seconds? measure it again",
+		         f->fast, f->all, subject);
+	else
+		warn_clear(a, now, "profile-wrong", subject);
+	if (f->outside * 2 >= f->all)
+		warn_set(a, now, "profile-sizes", subject,
+		         "%" PRIu32 " of the last %" PRIu32 " requests of %s are larger than all "
+		         "sizes of its profile, so they count as too small; measure larger sizes",
+		         f->outside, f->all, subject);
+	else
+		warn_clear(a, now, "profile-sizes", subject);
+}
+
+static void check_fit(struct agent *a, slo_nsec now, const struct deployment *d,
+                      const struct agent_model *m, const char *subject)
+{
+	struct fit f = fit_of(d, m);
+
+	if (!d->profile || d->source == FLEET_LEARNED) {
+		warn_clear(a, now, "profile-wrong", subject);
+		warn_clear(a, now, "profile-sizes", subject);
+	} else if (f.all >= FIT_LEAST) {
+		tell_fit(a, now, subject, &f);
+		forget_fit(d, m);
+	}
+}
+
+static void check_refuted(struct agent *a, slo_nsec now, const struct deployment *d,
+                          const char *subject)
+{
+	if (d->source != FLEET_REFUTED)
+		warn_clear(a, now, "profile-refuted", subject);
+	else
+		warn_set(a, now, "profile-refuted", subject,
+		         "the profile of %s is off by more than a factor of two, so learned times "
+		         "replace it; measure it again",
+		         subject);
+}
+
+/* Those that are only set aside are taken back in time, so this is HAProxy's word. */
+static void check_usable(struct agent *a, slo_nsec now, const struct pool *pool, size_t *told)
+{
+	if (pool->seats == 0 || pool->usable > 0 || (*told)++ >= SUBJECTS_MAX)
+		warn_clear(a, now, "no-server", pool->name);
+	else
+		warn_set(
+		    a, now, "no-server", pool->name,
+		    "model %.100s has no server that is up: its requests get 503 until HAProxy "
+		    "has one up",
+		    pool->name);
+}
+
+static void check_models(struct agent *a, slo_nsec now)
+{
+	size_t missing = 0, doubted = 0, empty = 0;
+
+	for (size_t i = 0; i < a->model_count; i++) {
+		const struct agent_model *m = a->models[i];
+
+		check_usable(a, now, &m->sched->pool, &empty);
+		for (size_t k = 0; k < m->sched->pool.deployments; k++) {
+			const struct deployment *d = m->sched->pool.deployment[k];
+			struct subject s = subject_of(d);
+
+			check_missing(a, now, d, s.text, &missing);
+			check_notes(a, now, d, s.text, &doubted);
+			check_fit(a, now, d, m, s.text);
+			check_refuted(a, now, d, s.text);
+		}
+	}
+}
+
+/* What was not said again is of a model, deployment or backend that is gone. */
+static void drop_stale(struct agent *a, slo_nsec now)
+{
+	static const char *const codes[] = { "server-absent",   "server-unlisted", "maxconn",
+		                             "profile-missing", "profile-doubt",   "no-server",
+		                             "profile-refuted" };
+
+	for (size_t i = a->warnings.count; i-- > 0;) {
+		const struct warning w = a->warnings.warning[i];
+
+		for (size_t k = 0; k < sizeof(codes) / sizeof(codes[0]); k++)
+			if (w.last < now && strcmp(w.code, codes[k]) == 0)
+				warn_clear(a, now, w.code, w.subject);
+	}
+}
+
+void watch_fleet(struct agent *a, slo_nsec now)
+{
+	if (now - a->watch.looked < LOOK_EVERY && a->watch.looked != 0)
+		return;
+	a->watch.looked = now;
+	for (const struct roster_backend *b = a->roster.backends; b; b = b->hh.next) {
+		check_absent(a, now, b);
+		check_unlisted(a, now, b);
+		check_queued(a, now, b);
+	}
+	check_models(a, now);
+	drop_stale(a, now);
+}

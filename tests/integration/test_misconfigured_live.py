@@ -1,0 +1,312 @@
+"""What a tired hand gets wrong, where only traffic can tell or nobody asked `slo-spoa -c`: real HAProxy
+with the sample, one thing broken, and the warning that the agent shows in its log, /state.json and
+/metrics. Some are mended, and the warning goes. The cases run side by side, each with a stack of its
+own; test_misconfigured.py has those that are found before anything runs."""
+import concurrent.futures
+import http.client
+import json
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import sys
+import time
+import traceback
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+from lab import PATIENCE, Lab  # noqa: E402
+from stack import CONF, MODEL, wait_for  # noqa: E402
+
+LONG = 10000  # tokens of an answer that lasts until lab.hurry()
+SEND = re.search(r"    http-request send-spoe-group .*\n", (CONF / "haproxy.cfg").read_text())[0]
+USE_SERVER = "    use-server %[var(txn.slo.server)] if { var(txn.slo.server) -m len gt 0 }\n    server a10-1"
+
+
+class Broken(Lab):
+    """The stack with HAProxy's files changed: edits is [(file, text, in its place)]. env: other
+    values for the variables of haproxy.cfg."""
+
+    def __init__(self, edits=(), env=None, agent_up=True, **kw):
+        super().__init__(**{"speed": 2000, **kw})
+        self.edits, self.other_env, self.agent_up = list(edits), env or {}, agent_up
+        self.write_files(self.edits)
+
+    def write_files(self, edits):
+        for name in ("haproxy.cfg", "spoe-slo.cfg"):
+            shutil.copy(CONF / name, self.dir)
+        for name, text, put in edits:
+            good = (self.dir / name).read_text()
+            assert text in good, (name, text)
+            (self.dir / name).write_text(good.replace(text, put))
+
+    def proxy_argv(self):
+        return [self.dir / "haproxy.cfg" if a == CONF / "haproxy.cfg" else a for a in super().proxy_argv()]
+
+    def env(self):
+        return super().env() | {k: v(self) if callable(v) else v for k, v in self.other_env.items()}
+
+    def proxy_ready(self):
+        try:
+            up = {r["svname"] for r in self.stat() if r["status"].startswith(("UP", "no check"))}
+        except OSError:
+            return False
+        return set(self.fleet) <= up and ("agent" in up or not self.agent_up)
+
+    # requests
+
+    def post(self, model=MODEL, headers=(), prompt="Say it.", late=False):
+        """One completion; late: its body comes in a later packet than its headers."""
+        body = json.dumps({"model": model, "prompt": prompt}).encode()
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        c.putrequest("POST", "/v1/completions")
+        for k, v in {"content-type": "application/json", "content-length": len(body), **dict(headers)}.items():
+            c.putheader(k, str(v))
+        if late:
+            c.sock or c.connect()
+            c.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            c.endheaders()
+            time.sleep(0.02)  # so that HAProxy has the headers alone
+            c.send(body)
+        else:
+            c.endheaders(body)
+        r = c.getresponse()
+        r.read()
+        c.close()
+        return r.status, {k.lower(): v for k, v in r.getheaders()}
+
+    def start_posts(self, n, **kw):
+        pool = concurrent.futures.ThreadPoolExecutor(n)
+        return [pool.submit(self.post, **kw) for _ in range(n)]
+
+    # what is told
+
+    def warning(self, code, subject=None):
+        for w in self.state()["warnings"]:
+            if w["code"] == code and subject in (None, w["subject"]):
+                return w["text"]
+        return None
+
+    def told(self, code, sentence, act=None, seconds=40):
+        """Waits for it, and does act() until then."""
+        def look():
+            if act:
+                act()
+            text = self.warning(code)
+            return text and re.search(sentence, text)
+        wait_for(look, f"{code}: {sentence}", seconds * PATIENCE, step=0.1)
+        assert re.search(rf"\[WARNING\] .* {code}: .*{sentence}", self.agent.text()), "the log lacks it"
+        assert self.counter("warnings", code=code) >= 1, "the metric lacks it"
+
+    def gone(self, code, act=None, seconds=40):
+        def look():
+            if act:
+                act()
+            return self.warning(code) is None
+        wait_for(look, f"{code} goes", seconds * PATIENCE, step=0.1)
+        assert re.search(rf"\[NOTICE\] .* {code}: this warning is over", self.agent.text())
+
+
+def with_runtime_api(conf):
+    conf["haproxy"] = {"runtime_api": ["unix:stats.sock"], "poll": "100ms"}
+
+
+# Each is a stack and what is done with it. Its name is what the operator did.
+
+def use_server_is_missing():
+    edits = [("haproxy.cfg", USE_SERVER, "    server a10-1")]
+    with Broken(edits) as lab:
+        lab.told("answer-unused", r"requests went to another server than the agent chose \(.* was chosen, .*\): "
+                                  r"HAProxy takes the chosen one for down, its use-server rule is missing", lab.post)
+        lab.write_files([])
+        lab.reload_proxy()
+        lab.gone("answer-unused", lab.post)
+
+
+def var_prefix_is_another():
+    with Broken([("spoe-slo.cfg", "option var-prefix slo ", "option var-prefix llm ")]) as lab:
+        lab.told("answer-unused", r"or var-prefix in the SPOE file is not that of the rules", lab.post)
+
+
+def nobody_is_asked():
+    with Broken([("haproxy.cfg", SEND, "")]) as lab:
+        lab.told("bypassed", r"completions ended that the agent was not asked about \(the last one on "
+                             rf"{MODEL}/[al0-9-]+\): .*a frontend without the filter", lab.post)
+
+
+def the_message_has_another_name():
+    edits = [("spoe-slo.cfg", "spoe-message slo-route", "spoe-message route"),
+             ("spoe-slo.cfg", "messages slo-route", "messages route")]
+    with Broken(edits) as lab:
+        lab.told("never-asked", r"questions of HAProxy have no message slo-route: .*name the message slo-route", lab.post)
+
+
+def there_is_no_unique_id():
+    with Broken([("haproxy.cfg", "    unique-id-format", "    # unique-id-format")]) as lab:
+        lab.told("id-missing", r"requests have no unique-id, or one that is too long: the agent passes them", lab.post)
+
+
+def ids_repeat():
+    edits = [("haproxy.cfg", "unique-id-format %{+X}o\\ %ci:%cp_%fi:%fp_%Ts_%rt:%pid", "unique-id-format %ci:%fp")]
+    with Broken(edits) as lab:
+        lab.told("id-repeated", r"requests have the unique-id of another that still runs",
+                 lambda: [p.result() for p in lab.start_posts(4, headers={"x-demo-output-tokens": 400})])
+
+
+def the_body_comes_too_late():
+    with Broken([("haproxy.cfg", "    option http-buffer-request", "    # option http-buffer-request")]) as lab:
+        lab.told("body-empty", r"requests for completions come without a body: .*http-buffer-request",
+                 lambda: lab.post(late=True))
+
+
+def the_body_is_larger_than_a_frame():
+    with Broken([("spoe-slo.cfg", "body=req.body,bytes(0,14336)", "body=req.body")]) as lab:
+        lab.told("frame-too-big", r"requests were too big for a frame, so HAProxy did not ask \(error (3|259)\)",
+                 lambda: lab.post(prompt="word " * 8000))
+
+
+def haproxy_does_not_wait_long_enough():
+    with Broken([("spoe-slo.cfg", "timeout processing 35s", "timeout processing 300ms")], room=1,
+                speed=20) as lab:
+        long = lab.start_posts(len(lab.fleet), headers={"x-demo-output-tokens": LONG})
+        wait_for(lambda: lab.dispatched() == len(lab.fleet), "the servers are full", 30 * PATIENCE)
+        lab.told("times", r"because it had stopped waiting for the agent \(the last one after 3\d\d ms\): timeout "
+                          r"processing in the SPOE file must be longer than routing\.queue_timeout",
+                 lambda: [p.result() for p in lab.start_posts(3)])
+        lab.hurry(1000000)
+        for p in long:
+            p.result()
+
+
+def the_log_is_for_people():
+    with Broken([("haproxy.cfg", '    log-format "slo1 ', '    option httplog\n    # log-format "slo1 ')]) as lab:
+        lab.told("log-format", r"lines of HAProxy are no end lines, or have no valid id \(127\.0\.0\.1:.*\): requests then "
+                               r"never end for the agent", lab.post)
+
+
+def the_ports_are_swapped():
+    env = {"SLO_SPOP": lambda lab: f"127.0.0.1:{lab.events}"}
+    with Broken(env=env, agent_up=False) as lab:
+        lab.told("ports-swapped", r"127\.0\.0\.1:\d+ speaks SPOP to events\.listen\): the agent's backend must name "
+                                  r"spop\.listen")
+
+
+def end_lines_go_to_the_spop_port():
+    env = {"SLO_EVENTS": lambda lab: f"127.0.0.1:{lab.spop}"}
+    with Broken(env=env) as lab:
+        lab.told("ports-swapped", r"127\.0\.0\.1:\d+ sent text to spop\.listen", lab.post)
+
+
+def the_secret_is_not_told():
+    def secret(conf):
+        conf["events"]["secret"] = "0123456789abcdef"
+    with Broken(config=secret) as lab:
+        lab.told("secret", r"times the secret was not told \(the last one by (127\.0\.0\.1:\d+|udp)\)", lab.post)
+
+
+def a_model_is_not_configured():
+    with Broken() as lab:
+        for _ in range(3):
+            lab.post("other-13b")
+        lab.told("model-unknown", r"requests are for models that are not configured \(\"gpt\?4\", \"other-13b\"\): "
+                                  r"HAProxy balances them past the queue", lambda: lab.post("gpt\x014"))
+        lab.gone("model-unknown", lab.post)
+
+
+def headers_have_units():
+    with Broken() as lab:
+        lab.told("header-ignored", r"requests have a header that is no whole number \(slo_e2e_ms\): it is ignored",
+                 lambda: lab.post(headers={"x-slo-e2e-ms": "5s"}))
+
+
+def names_differ():
+    def more(conf):
+        with_runtime_api(conf)
+        servers = conf["models"][MODEL]["deployments"]["l20"]["servers"]
+        servers[servers.index("l20-4")] = "l20-04"
+        conf["models"]["other"] = {"deployments": {"x": {"servers": ["x1"]}}}
+    with Broken(config=more) as lab:
+        lab.told("backend-absent", r"HAProxy at unix:.*stats\.sock has no backend other, which models name")
+        lab.told("server-absent", rf"HAProxy's backend {MODEL} lacks 1 servers that models name \(l20-04\)")
+        lab.told("server-unlisted", rf"HAProxy's backend {MODEL} has servers that are in no deployment \(l20-4\)")
+        lab.told("profile-missing", r"other/x has no profile: its servers get only requests that fall back")
+        conf = json.loads(lab.config_file.read_text())
+        servers = conf["models"][MODEL]["deployments"]["l20"]["servers"]
+        servers[servers.index("l20-04")] = "l20-4"
+        del conf["models"]["other"]
+        lab.config_file.write_text(json.dumps(conf))
+        lab.agent.send(signal.SIGHUP)
+        for code in ("backend-absent", "server-absent", "server-unlisted", "profile-missing"):
+            lab.gone(code)
+
+
+def the_runtime_api_is_elsewhere():
+    def elsewhere(conf):
+        conf["haproxy"] = {"runtime_api": ["unix:elsewhere.sock"], "poll": "100ms"}
+    with Broken(config=elsewhere) as lab:
+        lab.told("runtime-api", r"HAProxy at unix:.*elsewhere\.sock gives no answer: No such file or directory; the "
+                                r"agent does not see which servers are up")
+        (lab.dir / "elsewhere.sock").symlink_to(lab.dir / "stats.sock")
+        lab.gone("runtime-api")
+
+
+def a_server_has_a_small_maxconn():
+    with Broken([("haproxy.cfg", "default-server check", "default-server maxconn 1 check")],
+                config=with_runtime_api, speed=20) as lab:
+        posts = lab.start_posts(15, headers={"x-demo-output-tokens": LONG})
+        lab.told("maxconn", rf"HAProxy keeps requests waiting for servers of {MODEL} that have room by their profile "
+                            r"\(.*\): their maxconn is smaller than that")
+        lab.hurry(10000000)
+        for p in posts:
+            p.result()
+        lab.gone("maxconn")
+
+
+def the_new_configuration_is_bad():
+    with Broken() as lab:
+        good = lab.config_file.read_text()
+        lab.config_file.write_text(good.replace('"queue_timeout"', '"queu_timeout"'))
+        lab.agent.send(signal.SIGHUP)
+        lab.told("reload-failed", r"the configuration on disk is not in force: .*did you mean \"queue_timeout\"\?")
+        lab.config_file.write_text(good)
+        lab.agent.send(signal.SIGHUP)
+        lab.gone("reload-failed")
+
+
+def all_is_well():
+    with Broken(config=with_runtime_api) as lab:
+        for i in range(60):
+            lab.post(late=i % 2)
+        since = lab.counter("end_lines_total", result="closed")
+        wait_for(lambda: lab.counter("end_lines_total", result="closed") >= since, "end lines")
+        wait_for(lambda: lab.idle(), "all ended", 30 * PATIENCE)
+        assert lab.state()["warnings"] == [], lab.state()["warnings"]
+
+
+CASES = [use_server_is_missing, var_prefix_is_another, nobody_is_asked, the_message_has_another_name,
+         there_is_no_unique_id, ids_repeat, the_body_comes_too_late, the_body_is_larger_than_a_frame,
+         haproxy_does_not_wait_long_enough, the_log_is_for_people, the_ports_are_swapped,
+         end_lines_go_to_the_spop_port, the_secret_is_not_told, a_model_is_not_configured, headers_have_units,
+         names_differ, the_runtime_api_is_elsewhere, a_server_has_a_small_maxconn, the_new_configuration_is_bad,
+         all_is_well]
+
+
+class Misconfigured(unittest.TestCase):
+    def test_each_fault_has_its_warning(self):
+        def run(case):
+            began = time.monotonic()
+            try:
+                case()
+            except Exception:  # noqa: BLE001  # told below, with its name
+                return traceback.format_exc(), time.monotonic() - began
+            return "", time.monotonic() - began
+        with concurrent.futures.ThreadPoolExecutor(5) as pool:
+            for case, (failure, seconds) in zip(CASES, pool.map(run, CASES)):
+                with self.subTest(case.__name__):
+                    self.assertEqual("", failure, f"after {seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,312 @@
+/* What does not fit is told as a warning, when it is a share of all that is worth a word, and the
+ * warning goes when the cause has gone. Counters are set here; that they count is test_traffic's,
+ * test_ends' and test_misconfigured_live.py's. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "inproc.h"
+#include "wire/endline.h"
+
+#define SECOND SLO_NSEC_PER_SEC
+
+static int make(void **state)
+{
+	static struct inproc p;
+
+	inproc_open(&p);
+	inproc_write_conf(&p, "", "", "");
+	inproc_start(&p);
+	*state = &p;
+	return 0;
+}
+
+static int drop(void **state)
+{
+	struct inproc *p = *state;
+
+	inproc_stop(p);
+	inproc_close(p);
+	return 0;
+}
+
+static const char *told(const struct inproc *p, const char *code)
+{
+	const struct warning *w = warn_find(&p->agent->warnings, code, NULL);
+
+	return w ? w->text : NULL;
+}
+
+static int64_t wall_is_ahead;
+
+static void later(struct inproc *p, slo_nsec span)
+{
+	inproc_clock += span;
+	watch_judge(p->agent, inproc_clock, inproc_clock + wall_is_ahead);
+}
+
+static void questions(struct inproc *p, int good, enum watched w, int bad)
+{
+	p->agent->stats.frames[FRAME_NOTIFY][FRAME_OK] += (uint64_t)(good + bad);
+	while (bad-- > 0)
+		watch_note(p->agent, w, NULL);
+	later(p, SECOND);
+}
+
+static void a_share_is_told_and_goes_when_all_is_well_again(void **state)
+{
+	struct inproc *p = *state;
+
+	questions(p, 10, WATCH_ID, 2);
+	assert_null(told(p, "id-missing"));
+	questions(p, 0, WATCH_ID, 1);
+	assert_true(strncmp(told(p, "id-missing"), "3 of 13 requests have no unique-id", 34) == 0);
+	questions(p, 0, WATCH_ID, 1); /* it goes on */
+	later(p, SECOND);
+	later(p, SECOND);
+	assert_non_null(told(p, "id-missing")); /* nothing good came */
+	questions(p, 5, WATCH_ID, 0);
+	assert_non_null(told(p, "id-missing"));
+	questions(p, 1, WATCH_ID, 0);
+	assert_null(told(p, "id-missing"));
+}
+
+static void a_stray_case_among_many_is_none(void **state)
+{
+	struct inproc *p = *state;
+
+	for (int i = 0; i < 20; i++)
+		questions(p, 1000, WATCH_BODY, 100);
+	assert_null(told(p, "body-empty"));
+	questions(p, 100, WATCH_BODY, 100);
+	assert_non_null(told(p, "body-empty"));
+}
+
+static void an_old_good_time_does_not_hide_a_fault(void **state)
+{
+	struct inproc *p = *state;
+
+	questions(p, 190, WATCH_BODY, 0);
+	later(p, 3600 * SECOND);
+	questions(p, 0, WATCH_BODY, 4);
+	questions(p, 0, WATCH_BODY, 5);
+	assert_non_null(told(p, "body-empty"));
+}
+
+static void what_has_no_good_case_is_over_when_it_comes_no_more(void **state)
+{
+	struct inproc *p = *state;
+
+	watch_note(p->agent, WATCH_RING, "that of %s", "tester");
+	later(p, SECOND);
+	assert_string_equal(
+	    told(p, "lines-lost"),
+	    "1 times a ring of HAProxy overflowed (that of tester): ends were lost; "
+	    "make its \"size\" larger, and log over UDP too");
+	later(p, WATCH_QUIET);
+	assert_non_null(told(p, "lines-lost"));
+	later(p, SECOND);
+	assert_null(told(p, "lines-lost"));
+}
+
+static void errors_of_spoe_are_told_by_their_cause(void **state)
+{
+	static const struct {
+		int64_t err;
+		const char *code;
+	} cases[] = {
+		{ 1, "times" },
+		{ 3, "frame-too-big" },
+		{ 259, "frame-too-big" },
+		{ 257, "agent-lost" },
+		{ 256, "agent-lost" },
+		{ 2, "agent-lost" },
+		{ 4, NULL },
+		{ 5, NULL }, /* the client left */
+	};
+	struct inproc *p = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct endline e = { .err = cases[i].err, .ptime_ms = 2000, .out = -1 };
+
+		for (int k = 0; k < 20; k++)
+			watch_end_line(p->agent, &e, true);
+		later(p, SECOND);
+		if (cases[i].code)
+			assert_non_null(told(p, cases[i].code));
+		p->agent->stats.end_lines[END_CLOSED] += 20;
+		later(p, 2 * SECOND);
+		p->agent->stats.end_lines[END_CLOSED] += 20;
+		later(p, SECOND);
+		assert_int_equal(p->agent->warnings.count, 0);
+	}
+}
+
+static void answers_that_nobody_asked_about_are_told(void **state)
+{
+	struct endline e = {
+		.err = -1, .out = 7, .be = slice_of("backend"), .srv = slice_of("s1")
+	};
+	struct inproc *p = *state;
+
+	for (int k = 0; k < 5; k++)
+		watch_end_line(p->agent, &e, false);
+	p->agent->stats.end_lines[END_UNKNOWN] += 5;
+	later(p, SECOND);
+	assert_true(strncmp(told(p, "bypassed"),
+	                    "5 of 5 completions ended that the agent was not asked about (the last "
+	                    "one on backend/s1)",
+	                    86) == 0);
+}
+
+static void other_ids_and_foreign_lines_explain_a_silence(void **state)
+{
+	struct inproc *p = *state;
+
+	p->agent->watch.dispatched += 5;
+	later(p, SECOND);
+	p->agent->stats.end_lines[END_UNKNOWN] += 5;
+	later(p, 29 * SECOND);
+	assert_null(told(p, "ids-differ"));
+	later(p, SECOND);
+	assert_non_null(told(p, "ids-differ"));
+	assert_null(told(p, "no-end-lines"));
+	p->agent->stats.end_lines[END_CLOSED]++;
+	later(p, SECOND);
+	assert_null(told(p, "ids-differ"));
+	/* One that closed: now long streams may run. */
+	p->agent->watch.dispatched += 5;
+	later(p, SECOND);
+	later(p, 40 * SECOND);
+	assert_int_equal(p->agent->warnings.count, 0);
+	later(p, 600 * SECOND);
+	assert_non_null(told(p, "no-end-lines"));
+}
+
+static void a_haproxy_that_does_not_connect_is_told(void **state)
+{
+	struct inproc *p = *state;
+	struct warnings *w = &p->agent->warnings;
+
+	later(p, 100 * SECOND);
+	assert_int_equal(w->count, 0); /* whether one runs is not known */
+	watch_haproxy_changed(p->agent, inproc_clock);
+	later(p, 19 * SECOND);
+	assert_int_equal(w->count, 0);
+	later(p, SECOND);
+	assert_non_null(warn_find(w, "never-asked", "connection"));
+	p->agent->stats.frames[FRAME_HEALTHCHECK][FRAME_OK]++;
+	later(p, SECOND);
+	assert_int_equal(w->count, 0);
+}
+
+static void a_clock_that_jumps_is_told_for_a_while(void **state)
+{
+	struct inproc *p = *state;
+
+	later(p, SECOND);
+	wall_is_ahead += 2 * SECOND; /* no more than NTP may do at once */
+	later(p, SECOND);
+	assert_null(told(p, "clock-stepped"));
+	wall_is_ahead -= 3600 * SECOND;
+	later(p, SECOND);
+	assert_true(strncmp(told(p, "clock-stepped"), "the clock of this machine jumped by -3600 s",
+	                    43) == 0);
+	later(p, 601 * SECOND);
+	assert_null(told(p, "clock-stepped"));
+	wall_is_ahead += 60 * SECOND; /* while we stood still: nobody knows */
+	later(p, 30 * SECOND);
+	assert_null(told(p, "clock-stepped"));
+}
+
+static void fit(struct inproc *p, struct fit f)
+{
+	struct roster_server *s = roster_server(roster_find(p->agent, "b", "s1"));
+
+	roster_served(s, p->agent->models[0])->fit = f;
+	later(p, 5 * SECOND);
+}
+
+static void a_profile_that_all_ends_contradict_is_told(void **state)
+{
+	struct inproc *p = *state;
+	const struct warnings *w = &p->agent->warnings;
+
+	fit(p, (struct fit){ .all = 49, .slow = 49 });
+	assert_int_equal(w->count, 0); /* too few */
+	fit(p, (struct fit){ .all = 50, .slow = 44 });
+	assert_int_equal(w->count, 0);
+	fit(p, (struct fit){ .all = 50, .slow = 45 });
+	assert_non_null(strstr(warn_find(w, "profile-wrong", "m/d")->text, "more than twice"));
+	fit(p, (struct fit){ .all = 50, .fast = 45 });
+	assert_non_null(strstr(warn_find(w, "profile-wrong", "m/d")->text, "less than a tenth"));
+	fit(p, (struct fit){ .all = 50, .outside = 25 });
+	assert_null(warn_find(w, "profile-wrong", "m/d"));
+	assert_non_null(warn_find(w, "profile-sizes", "m/d"));
+	fit(p, (struct fit){ .all = 50 });
+	assert_int_equal(w->count, 0);
+}
+
+static void a_deployment_without_a_profile_is_told_until_it_has_one(void **state)
+{
+	struct inproc *p = *state;
+	struct deployment *d = p->agent->models[0]->sched->pool.deployment[0];
+
+	sched_profile_drop(p->agent->sched, d);
+	later(p, 5 * SECOND);
+	assert_non_null(warn_find(&p->agent->warnings, "profile-missing", "m/d"));
+	assert_int_equal(sched_profile_set(p->agent->sched, d, inproc_profile(2)), SLO_OK);
+	later(p, 5 * SECOND);
+	assert_int_equal(p->agent->warnings.count, 0);
+}
+
+static void servers_that_haproxy_lacks_has_more_or_holds_back_are_told(void **state)
+{
+	struct inproc *p = *state;
+	const struct warnings *w = &p->agent->warnings;
+
+	for (int i = 0; i < 6; i++) {
+		roster_view_begin(p->agent, inproc_clock);
+		roster_server_seen(p->agent, inproc_clock, "b", "s1", SLO_SERVER_UP);
+		roster_server_seen(p->agent, inproc_clock, "b", "s9", SLO_SERVER_UP);
+		roster_server_seen(p->agent, inproc_clock, "b", "spare", SLO_SERVER_MAINT);
+		roster_view_end(p->agent, inproc_clock, true);
+	}
+	roster_server(roster_find(p->agent, "b", "s1"))->queued_views = 5;
+	later(p, 5 * SECOND);
+	assert_non_null(strstr(warn_find(w, "server-absent", "b")->text,
+	                       "lacks 1 servers that models "
+	                       "name (s2)"));
+	assert_non_null(strstr(warn_find(w, "server-unlisted", "b")->text, "(s9)"));
+	assert_non_null(strstr(warn_find(w, "maxconn", "b")->text, "(s1)"));
+	roster_view_begin(p->agent, inproc_clock);
+	roster_server_seen(p->agent, inproc_clock, "b", "s1", SLO_SERVER_UP);
+	roster_server_seen(p->agent, inproc_clock, "b", "s2", SLO_SERVER_UP);
+	roster_view_end(p->agent, inproc_clock, true);
+	roster_server(roster_find(p->agent, "b", "s1"))->queued_views = 0;
+	later(p, 5 * SECOND);
+	assert_int_equal(w->count, 0);
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, make, drop)
+	const struct CMUnitTest tests[] = {
+		CASE(a_share_is_told_and_goes_when_all_is_well_again),
+		CASE(a_stray_case_among_many_is_none),
+		CASE(an_old_good_time_does_not_hide_a_fault),
+		CASE(what_has_no_good_case_is_over_when_it_comes_no_more),
+		CASE(errors_of_spoe_are_told_by_their_cause),
+		CASE(answers_that_nobody_asked_about_are_told),
+		CASE(other_ids_and_foreign_lines_explain_a_silence),
+		CASE(a_haproxy_that_does_not_connect_is_told),
+		CASE(a_clock_that_jumps_is_told_for_a_while),
+		CASE(a_profile_that_all_ends_contradict_is_told),
+		CASE(a_deployment_without_a_profile_is_told_until_it_has_one),
+		CASE(servers_that_haproxy_lacks_has_more_or_holds_back_are_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
