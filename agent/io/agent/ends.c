@@ -265,7 +265,7 @@ static void note_latency(struct agent *a, slo_nsec now, const struct endline *e,
 	seen->judged = r->goal.kind != GOAL_NONE;
 
 	histogram_add(&m->stats.e2e, (double)e2e / 1e9, 1);
-	note_fit(end, s, e2e - end->waited);
+	note_fit(end, seen->by, e2e - end->waited);
 	if (ttft >= 0)
 		histogram_add(&m->stats.ttft, (double)ttft / 1e9, 1);
 	if (tokens > 0)
