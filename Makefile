@@ -126,7 +126,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 
 .SECONDARY:
 .DEFAULT_GOAL := all
-.PHONY: all run test unit integration engine asan valgrind coverage bench pgo experiment experiment-real mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
+.PHONY: all run test unit page-shots integration engine asan valgrind coverage bench pgo experiment experiment-real mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
 	format install deb clean deps-run deps-deb deps-test newer-haproxy valkey llama sdks build-tests test-binaries help
 
 all: $(progs) $(man_pages) ## Build the daemon, slo-replay, slo-profile and the man pages (VARIANT=release|debug|asan|cov)
@@ -232,6 +232,10 @@ experiment: ## All simulations: does it keep the SLO? Writes tests/sim/RESULTS.m
 experiment-real: deps-test ## The same through HAProxy, 20 minutes; writes tests/sim/REAL.md (HAPROXY=)
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all test-binaries $(patsubst $(OUT)/%,$(BUILD)/release/%,$(sim_bin))
 	@$(PYTHON) tests/sim/real.py --build $(BUILD)/release
+
+page-shots: deps-test ## Pictures of the page, in build/page/shots, to be looked at
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=$(VARIANT) all
+	@BUILD_DIR=$(BUILD)/$(VARIANT) DEMO_DIR=$(BUILD)/$(VARIANT) $(PYTHON) tests/page/shots.py $(BUILD)/page/shots $(SCENES)
 
 mutants: ## Put small faults into the core; the tests must catch each
 	@$(PYTHON) tests/mutants/run.py -j $(JOBS)

@@ -111,6 +111,68 @@ class Http(unittest.TestCase):
         names = re.findall(r"^# TYPE (\S+)", text, re.M)
         self.assertEqual(len(names), len(set(names)))
 
+    def models(self, lab, query):
+        status, _, body = self.ask(lab, "/state.json?" + query)
+        self.assertEqual(200, status, body)
+        return json.loads(body)["models"]
+
+    def test_the_state_can_be_asked_for_in_parts(self):
+        def change(conf):
+            model = next(iter(conf["models"].values()))
+            conf["models"]["other"] = dict(model, backend="b2")
+        lab = self.agent(change)
+        whole = json.loads(self.ask(lab, "/state.json")[2])
+        one = self.models(lab, "model=other")
+        self.assertEqual(["other"], list(one))
+        for name, server in one["other"]["servers"].items():
+            position = server.pop("position")
+            self.assertEqual(name, list(whole["models"]["other"]["servers"])[position])
+        self.assertEqual(set(whole["models"]["other"]) | {"matched"}, set(one["other"]))
+        self.assertEqual({}, self.models(lab, "model=none"))
+        brief = self.models(lab, "brief=1")
+        self.assertEqual(set(whole["models"]), set(brief))
+        self.assertEqual(({}, 5), (brief["other"]["servers"], brief["other"]["matched"]))
+        self.assertEqual(5, brief["other"]["fleet"]["servers"])
+        self.assertNotIn("learned", brief["other"])
+        part = self.models(lab, "model=other&from=1&limit=2")["other"]
+        self.assertEqual((["l20-1", "l20-2"], 5), (list(part["servers"]), part["matched"]))
+        self.assertEqual({}, self.models(lab, "model=other&from=5")["other"]["servers"])
+        found = self.models(lab, "model=other&match=a10")["other"]
+        self.assertEqual((["a10-1"], 1), (list(found["servers"]), found["matched"]))
+        self.assertEqual(5, self.models(lab, "model=other&match=untold")["other"]["matched"])
+        with lab.peer() as p:
+            chosen = [p.route(f"r{n}", model="other", strategy="least-request")["server"] for n in range(6)]
+        busiest = self.models(lab, "model=other&order=inflight&limit=1")["other"]["servers"]
+        self.assertEqual([chosen[5]], list(busiest))
+        for query in ("limit=201", "limit=", "order=size", "models=other", "model", "from=-1"):
+            self.assertEqual(400, self.ask(lab, "/state.json?" + query)[0], query)
+
+    def test_many_who_ask_for_different_parts_share_the_turns(self):
+        def change(conf):
+            model = next(iter(conf["models"].values()))
+            model["deployments"] = {"d": {"servers": [f"s{i}" for i in range(SERVERS)]}}
+        lab = self.agent(change)
+        with concurrent.futures.ThreadPoolExecutor(20) as pool:
+            texts = list(pool.map(lambda n: self.models(lab, f"from={n}&limit=1&order=load"), range(20)))
+        self.assertEqual([f"s{n}" for n in range(20)],
+                         [name for text in texts for name in next(iter(text.values()))["servers"]])
+        lag = lab.counter("loop_lag_max_seconds")
+        print(f"{SERVERS} servers, 20 parts of the state, longest turn {lag * 1e3:.1f} ms")
+        self.assertLess(lag, 0.5 * PATIENCE)
+
+    def test_the_page_is_one_file_with_a_policy(self):
+        lab = self.agent()
+        status, head, body = self.ask(lab, "/")
+        self.assertEqual(200, status)
+        self.assertRegex(head, r"(?i)content-type: text/html; charset=utf-8")
+        policy = re.search(r"(?i)content-security-policy: (.*)\r", head)[1]
+        self.assertIn("default-src 'none'", policy)
+        self.assertNotIn("unsafe", policy)
+        for link in re.findall(r"(?i)<(?:script|link|img)\b[^>]*?(?:src|href)=[\"']?([^\"'>]*)", body):
+            self.assertTrue(link.startswith("data:"), link)
+        self.assertEqual((200, ""), self.ask(lab, "/", "HEAD")[::2])
+        self.assertRegex(self.ask(lab, "/state.json")[1], r"(?i)x-content-type-options: nosniff")
+
     def test_a_large_fleet_and_many_scrapes_stall_nobody(self):
         def change(conf):
             model = next(iter(conf["models"].values()))

@@ -132,14 +132,13 @@ class Browser:
         return got["result"].get("value")
 
     def until(self, expression, what="", seconds=30):
-        """Waits until the expression is true; its value."""
+        """Waits until the expression is true."""
         deadline = time.monotonic() + seconds
-        while not (value := self.run(expression)):
+        while self.run(f"Boolean({expression})") is not True:
             if time.monotonic() > deadline:
                 raise AssertionError(f"never came: {what or expression}\n{self.console}\n"
                                      f"{self.run('document.body?.innerText')}")
             time.sleep(0.02)
-        return value
 
     def text(self, selector):
         return self.run(f"document.querySelector({json.dumps(selector)})?.textContent ?? null")

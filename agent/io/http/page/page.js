@@ -6,12 +6,17 @@
 (() => {
   const POLL = 2000, SLOW_POLL = 10000, PATIENCE = 8000; // ms
   const ROWS = 50; // servers at once
+  const DECISIONS = 20;
   const MODELS = 50; // rows of the overview
   const LIVE = 900; // points of the live chart: half an hour
+  const LIVE_LEAST = 120000; // ms that it shows
+  const HOUR_LEAST = 600000; // likewise the other one
+  const WARNINGS = 5; // at first
   const MANY = 50; // more models than this are looked over less often
 
   const $ = (id) => document.getElementById(id);
-  const view = { model: null, order: 'configured', match: '', from: 0, modelsMatch: '', paused: false };
+  const view = { model: null, order: 'configured', match: '', from: 0, modelsMatch: '', paused: false,
+    allWarnings: false, decisionId: '', decisionState: '', decisions: [], decision: null, shown: null };
   const live = { model: null, points: [] };
   let overview = null; // the last answer with all models
   let overviewAt = 0;
@@ -125,6 +130,9 @@
 
   function showTop(s) {
     put($('version'), s.version);
+    const broken = Object.values(overview.models).some((m) => verdict(m.promises['5m'], m.target) === 'bad');
+    const title = broken ? 'promise broken – slo-spoa' : 'slo-spoa';
+    if (document.title !== title) document.title = title;
     const connected = s.spop_connections > 0;
     const age = s.view_age_seconds;
     const pairs = [
@@ -159,10 +167,13 @@
   }
 
   function showWarnings(s) {
-    const list = warningsOf(s);
-    const section = $('warnings');
-    section.hidden = list.length === 0;
-    each(section, list, () => {
+    const all = warningsOf(s);
+    const list = view.allWarnings ? all : all.slice(0, WARNINGS);
+    const more = $('warnings-more');
+    $('warnings').hidden = all.length === 0;
+    more.hidden = all.length <= WARNINGS;
+    put(more, view.allWarnings ? 'Show fewer' : `Show all ${all.length}`);
+    each($('warnings-list'), list, () => {
       const p = el('p', 'note');
       p.append(el('b'), ' ', el('span'), ' ', el('small'), ' ', el('code'));
       return p;
@@ -242,46 +253,60 @@
     return `Promise: ${goal}, for ${t.percentile} % of requests (from the ${t.from}). ${rest}`;
   }
 
-  function fillTile(tile, [window, label, m]) {
+  /* What the most urgent of those that wait has left. */
+  function urgentText(u) {
+    if (!u) return 'nobody waits';
+    const waits = `the most urgent for ${span(u.waits_seconds)}`;
+    if (u.slack_seconds === null) return waits;
+    if (u.slack_seconds < 0) return `${waits}, late by ${span(-u.slack_seconds)}`;
+    return `${waits}, must start within ${span(u.slack_seconds)}`;
+  }
+
+  function promiseTile(m, window, when) {
     const p = m.promises[window];
-    const how = verdict(p, m.target);
-    mark(tile, `tile ${ended(p) === 0 ? 'none' : how}`);
-    tile.dataset.window = window;
-    const [when, value, counts] = tile.children;
-    put(when, label);
-    put(value, ended(p) === 0 ? 'nothing ended' : kept(p));
-    put(counts, `${number(p.kept)} kept, ${number(p.missed)} missed, ${number(p.refused)} refused`);
+    const none = ended(p) === 0;
+    return {
+      window, when, how: none ? 'none' : verdict(p, m.target), value: none ? 'nothing ended' : kept(p),
+      counts: `${number(p.kept)} kept, ${number(p.missed)} missed, ${number(p.refused)} refused`,
+    };
+  }
+
+  function tilesOf(m) {
+    const u = m.queue.urgent;
+    const f = m.fleet;
+    return [
+      promiseTile(m, 'now', 'Kept, 1 min'),
+      promiseTile(m, '5m', 'Kept, 5 min'),
+      promiseTile(m, '1h', 'Kept, 1 h'),
+      { window: 'queue', when: 'Queue', value: number(m.queue.length), counts: urgentText(u),
+        how: u && u.slack_seconds < 0 ? 'bad' : '', title: u && u.id !== null ? `the most urgent: ${u.id}` : '' },
+      { window: 'servers', when: 'Servers', value: `${number(f.usable)} of ${number(f.servers)}`,
+        counts: `load ${f.load.toFixed(2)}, ${number(f.inflight)} in flight, ${number(f.tokens_per_second)} tokens/s`,
+        how: f.usable === 0 ? 'bad' : '' },
+    ];
   }
 
   function showPromise(name, m) {
     put($('model-name'), name);
     put($('model-promise'), promiseText(m));
-    each($('tiles'), [['now', 'Promise kept now (last minute)', m], ['5m', '5 minutes', m], ['1h', '1 hour', m]], () => {
+    each($('tiles'), tilesOf(m), () => {
       const tile = el('div', 'tile');
       tile.append(el('div', 'when'), el('div', 'share'), el('div', 'counts'));
       return tile;
-    }, fillTile);
-  }
-
-  function showQueue(m) {
-    const u = m.queue.urgent;
-    const pairs = [['Waiting', number(m.queue.length)]];
-    if (u) {
-      pairs.push(['Most urgent', u.id === null ? 'an id that is no text' : u.id]);
-      pairs.push(['It waits for', span(u.waits_seconds)]);
-      if (u.slack_seconds === null) pairs.push(['It must start', 'no matter when']);
-      else if (u.slack_seconds < 0) pairs.push(['It must start', `${span(-u.slack_seconds)} ago: it is late`, 'bad']);
-      else pairs.push(['It must start', `within ${span(u.slack_seconds)}`]);
-    }
-    pairs.push(['Servers', `${number(m.fleet.usable)} of ${number(m.fleet.servers)} usable`, m.fleet.usable ? '' : 'bad']);
-    pairs.push(['Mean load', m.fleet.load.toFixed(2)]);
-    pairs.push(['Tokens/s', number(m.fleet.tokens_per_second)]);
-    facts($('queue'), pairs);
+    }, (tile, t) => {
+      mark(tile, `tile ${t.how}`);
+      tile.dataset.window = t.window;
+      if (tile.title !== (t.title || '')) tile.title = t.title || '';
+      const [when, value, counts] = tile.children;
+      put(when, t.when);
+      put(value, t.value);
+      put(counts, t.counts);
+    });
   }
 
   function showClasses(m) {
     const items = [...Object.entries(m.by_strategy), ...Object.entries(m.by_target)];
-    table($('classes'), ['', 'n', 'n', 'n', 'n', 'n', 'n'], items, (tr, [name, p]) => {
+    table($('classes'), ['', 'n', 'n', 'n', 'n more', 'n more', 'n more'], items, (tr, [name, p]) => {
       cells(tr, [name, kept(p.now), kept(p['5m']), kept(p['1h']), number(p.total.kept), number(p.total.missed),
         number(p.total.refused)]);
       ['now', '5m', '1h'].forEach((w, i) => mark(tr.children[i + 1], `n ${verdict(p[w], m.target)}`));
@@ -293,7 +318,7 @@
     const items = m.decisions.filter((d) => d.verdict !== 'route').sort((a, b) => b.requests - a.requests);
     table($('reasons'), ['', '', '', 'n', 'n'], items, (tr, d) => {
       cells(tr, [d.verdict, d.reason, d.strategy, number(d.requests), share(d.requests, all)]);
-    }, `All ${number(all)} requests were routed.`);
+    }, all ? `All ${number(all)} requests were routed.` : 'No request has come yet.');
   }
 
   function decidesBy(m, name, l) {
@@ -303,10 +328,11 @@
   }
 
   function showDeployments(m) {
-    table($('deployments'), ['name', '', '', 'n', 'n', 'n'], Object.entries(m.learned), (tr, [name, l]) => {
+    table($('deployments'), ['name', '', 'more', 'n', 'n', 'n more', 'n more'], Object.entries(m.learned), (tr, [name, l]) => {
       const known = l && l.ends > 0;
       cells(tr, [name, decidesBy(m, name, l), l ? l.state + (l.doubt ? `, doubt: ${l.doubt}` : '') : 'does not learn',
-        known ? percent(Math.exp(l.error_p50) - 1) : '–', known ? percent(l.error_p99) : '–', l ? number(l.ends) : '–']);
+        known ? percent(Math.exp(l.error_p50) - 1) : '–', known ? percent(l.error_p99) : '–',
+        l ? percent(l.rates.headroom) : '–', l ? number(l.ends) : '–']);
       mark(tr.children[1], l && l.profile_overruled ? 'bad' : '');
     }, 'The model has no deployment.');
   }
@@ -334,12 +360,103 @@
     put($('servers-range'), items.length ? `${number(view.from + 1)}–${number(last)}` : '0');
     $('servers-back').disabled = view.from === 0;
     $('servers-next').disabled = last >= m.matched;
-    table($('servers'), ['name', '', '', '', 'n', 'n', 'n', 'n', 'n', 'n'], items, fillServer,
+    table($('servers'), ['name', 'more', '', '', 'n', 'n more', 'n more', 'n more', 'n', 'n more'], items, fillServer,
       view.match ? 'No server has such a name or state.' : 'The model has no server.');
     if (items.length === 0 && view.from > 0) {
       view.from = 0; // servers left
       again();
     }
+  }
+
+  // Decisions
+
+  const VERDICTS = { route: 'to', fallback: 'fallback to' };
+
+  function decisionText(d) {
+    if (d.server) return `${VERDICTS[d.verdict] || d.verdict} ${d.server}${d.reason ? ` (${d.reason})` : ''}`;
+    return [d.verdict || d.state, d.reason].filter(Boolean).join(': ');
+  }
+
+  const HOW = { route: '', fallback: 'warn', pass: 'warn', reject: 'bad' };
+
+  function keptText(d) {
+    if (!d.end || d.end.met === null) return d.target ? (d.state === 'runs' ? 'runs' : '–') : 'none';
+    return d.end.met ? 'kept' : `missed: ${d.end.missed.join(', ')}`;
+  }
+
+  const clock = (unix) => new Date(unix * 1000).toLocaleTimeString('en-GB');
+  const tokens = (d) => `${d.prompt_tokens === null ? '?' : number(d.prompt_tokens)} + ` +
+    `${d.output_tokens === null ? '?' : number(d.output_tokens)}`;
+
+  function fillDecision(tr, d) {
+    tr.dataset.number = d.number;
+    tr.tabIndex = 0;
+    mark(tr, d.number === view.decision ? 'pick picked' : 'pick');
+    cells(tr, [clock(d.time), d.id, decisionText(d), span(d.wait_seconds), tokens(d),
+      d.end && d.end.e2e_seconds !== null ? span(d.end.e2e_seconds) : '–', keptText(d)]);
+    mark(tr.children[2], `name ${HOW[d.verdict] || ''}`);
+    mark(tr.children[6], d.end && d.end.met === false ? 'bad' : '');
+  }
+
+  function showDecisions(answer) {
+    $('decisions-section').hidden = !answer;
+    if (!answer) return;
+    view.decisions = answer.decisions;
+    put($('decisions-count'), answer.kept ? `of ${number(answer.kept)} that are kept` : '');
+    const none = answer.kept === 0 ? 'None is kept: see decisions.keep in the configuration.'
+      : view.decisionId ? 'No request with that id is known.' : 'There is none.';
+    table($('decisions'), ['', 'name', 'name', 'n more', 'n more', 'n more', ''], answer.decisions, fillDecision, none);
+  }
+
+  function decisionFacts(d) {
+    const list = [['model', d.model || d.asked_model || '?'], ['strategy', d.strategy]];
+    if (d.strategy_asked !== d.strategy) list.push(['asked for', d.strategy_asked]);
+    if (d.target) list.push(['target', `${d.target.kind} ${span(d.target.seconds)}${d.target.own ? ', its own' : ''}`]);
+    list.push(['waited', span(d.wait_seconds)], ['others waiting', number(d.queued_behind)], ['tokens', tokens(d)]);
+    if (d.server) {
+      list.push(['server had', `load ${d.server_load.toFixed(2)}, ${number(d.server_inflight)} in flight`]);
+      list.push(['it weighs', d.load.toFixed(3)]);
+    }
+    if (d.before && d.before.count) list.push(['placed while it waited', number(d.before.count) + (d.before.more ? ' or more' : '')]);
+    if (d.end) {
+      list.push(['answered by', d.end.server || 'nobody'], ['status', d.end.status], ['termination', d.end.termination]);
+      if (d.end.e2e_seconds !== null) list.push(['took', span(d.end.e2e_seconds)]);
+      if (d.end.ttft_seconds !== null) list.push(['first token', span(d.end.ttft_seconds)]);
+      if (d.end.output_tokens !== null) list.push(['tokens really', `${d.end.prompt_tokens === null ? '?' : number(d.end.prompt_tokens)} + ${number(d.end.output_tokens)}`]);
+      list.push(['promise', keptText(d), d.end.met === false ? 'bad' : '']);
+    }
+    if (d.trace) list.push(['trace', d.trace]);
+    return list;
+  }
+
+  function showDecision(d) {
+    $('decision').hidden = !d;
+    if (!d) return;
+    put($('decision-id'), `Request ${d.id}, ${decisionText(d)}`);
+    put($('decision-why'), d.why);
+    facts($('decision-facts'), decisionFacts(d));
+    $('decision-options-scroll').hidden = d.options.length === 0;
+    each($('decision-options'), d.options, row(['name', '', 'n', 'n', 'n', 'n']), (tr, o) => {
+      cells(tr, [o.deployment, o.result, span(o.slack_seconds), o.load.toFixed(3),
+        o.emptiest_load === null ? '–' : o.emptiest_load.toFixed(2),
+        o.expected_seconds === null ? '–' : span(o.expected_seconds)]);
+      mark(tr.children[2], o.slack_seconds < 0 ? 'n bad' : 'n');
+    });
+  }
+
+  /* What is known of it by now, which may be more than when it was clicked on. */
+  async function askDecision() {
+    const known = view.decisions.find((d) => d.number === view.decision) || view.shown;
+    if (view.decision === null || !known) return null;
+    const answer = await ask(`decisions?${new URLSearchParams({ id: known.id })}`);
+    view.shown = answer.decisions.find((d) => d.number === view.decision) || known;
+    return view.shown;
+  }
+
+  function decisionsPath() {
+    const q = new URLSearchParams(view.decisionId ? { id: view.decisionId } : { limit: DECISIONS, model: view.model });
+    if (view.decisionState && !view.decisionId) q.set('state', view.decisionState);
+    return `decisions?${q}`;
   }
 
   // Charts
@@ -350,16 +467,20 @@
   const dark = window.matchMedia('(prefers-color-scheme: dark)');
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  function chart(id, data, labels, colors, more) {
+  /* It shows at least the last `least` ms. */
+  function chart(id, data, labels, colors, more, least) {
+    const last = Date.now();
+    const first = Math.min(data.length ? data[0][0] : last, last - least);
     const options = {
-      file: data, labels, colors: colors.map(color), axisLineColor: color('--line'), gridLineColor: color('--line'),
+      file: data.length ? data : [[new Date(last), ...labels.slice(1).map(() => 0)]], labels, dateWindow: [first, last],
+      colors: colors.map(color), axisLineColor: color('--line'), gridLineColor: color('--line'),
     };
     if (charts[id]) {
       charts[id].updateOptions(options);
       return;
     }
     const at = $(`${id}-at`);
-    charts[id] = new Dygraph($(id), data, {
+    charts[id] = new Dygraph($(id), options.file, {
       ...options, ...more, includeZero: true, axisLabelFontSize: 11, gridLineWidth: 0.5,
       axisLabelWidth: 42, rightGap: 4, highlightCircleSize: 3, interactionModel: {},
       axes: { y: { axisLabelWidth: 34 } },
@@ -371,27 +492,32 @@
     });
   }
 
-  /* An hour in slots of 2 min, and the last minutes in the finer ones; without the slot under way. */
-  function hourPoints(h) {
+  /* An hour in slots of 2 min, and the last minutes in the finer ones; without the slot under way,
+   * and without those of before the agent began. */
+  function hourPoints(h, uptime) {
     const now = Date.now();
     const points = [];
     const add = (w, from, to) => {
       const n = w.kept.length;
       for (let i = from; i < to; i += 1) {
         const per = 60 / w.seconds;
-        points.push([new Date(now - (n - i - 0.5) * w.seconds * 1000), w.kept[i] * per, w.missed[i] * per,
+        const age = (n - i) * w.seconds;
+        if (age <= uptime + w.seconds) points.push([now - age * 1000, w.kept[i] * per, w.missed[i] * per,
           w.refused[i] * per]);
       }
     };
     const fine = h['5m'].kept.length * h['5m'].seconds;
     add(h['1h'], 0, h['1h'].kept.length - Math.ceil(fine / h['1h'].seconds));
     add(h['5m'], 0, h['5m'].kept.length - 1);
-    return points;
+    // The last step has an end.
+    const last = points[points.length - 1];
+    if (last) points.push([last[0] + h['5m'].seconds * 1000, ...last.slice(1)]);
+    return points.map(([at, ...rest]) => [new Date(at), ...rest]);
   }
 
-  function showCharts(name, m) {
-    chart('chart-hour', hourPoints(m.history), ['time', 'kept', 'missed', 'refused'],
-      ['--kept', '--missed', '--refused'], { stackedGraph: true, fillGraph: true, fillAlpha: 0.55, strokeWidth: 1 });
+  function showCharts(name, m, uptime) {
+    chart('chart-hour', hourPoints(m.history, uptime), ['time', 'kept', 'missed', 'refused'],
+      ['--kept', '--missed', '--refused'], { stackedGraph: true, fillGraph: true, stepPlot: true, fillAlpha: 0.8, strokeWidth: 0 }, HOUR_LEAST);
     if (live.model !== name) {
       live.model = name;
       live.points = [];
@@ -399,7 +525,7 @@
     live.points.push([new Date(), m.fleet.inflight, m.queued]);
     if (live.points.length > LIVE) live.points.shift();
     chart('chart-live', live.points, ['time', 'in flight', 'queued'], ['--inflight', '--queued'],
-      { strokeWidth: 1.5 });
+      { strokeWidth: 1.5 }, LIVE_LEAST);
   }
 
   dark.addEventListener('change', () => {
@@ -443,12 +569,13 @@
     $('model').hidden = !m;
     if (!m) return;
     showPromise(view.model, m);
-    showQueue(m);
     showClasses(m);
     showReasons(m);
     showDeployments(m);
     showServers(m);
-    showCharts(view.model, m);
+    showCharts(view.model, m, s.uptime_seconds);
+    showDecisions(await ask(decisionsPath()));
+    showDecision(await askDecision());
   }
 
   function showLive(problem) {
@@ -491,10 +618,15 @@
     const tr = target.closest('tr.pick');
     if (!tr) return;
     view.from = 0;
+    view.decision = view.shown = null;
     view.model = tr.dataset.model;
     location.hash = new URLSearchParams({ model: view.model });
   }
 
+  $('warnings-more').addEventListener('click', () => {
+    view.allWarnings = !view.allWarnings;
+    again();
+  });
   $('models-rows').addEventListener('click', (e) => pick(e.target));
   $('models-rows').addEventListener('keydown', (e) => {
     if (e.key === 'Enter') pick(e.target);
@@ -504,9 +636,37 @@
     view.modelsMatch = e.target.value;
     showModels();
   });
+  function pickDecision(target) {
+    const tr = target.closest('tr.pick');
+    if (!tr) return;
+    const picked = Number(tr.dataset.number);
+    view.decision = picked === view.decision ? null : picked;
+    view.shown = view.decisions.find((d) => d.number === view.decision) || null;
+    showDecision(view.shown);
+    if (view.shown) $('decision').scrollIntoView({ block: 'nearest' });
+    again();
+  }
+
+  $('decisions').addEventListener('click', (e) => pickDecision(e.target));
+  $('decisions').addEventListener('keydown', (e) => {
+    if (e.key === 'Enter') pickDecision(e.target);
+  });
+  $('decision-close').addEventListener('click', () => {
+    view.decision = view.shown = null;
+    again();
+  });
+  $('decisions-tools').addEventListener('submit', (e) => e.preventDefault());
+  $('decisions-id').addEventListener('input', (e) => {
+    view.decisionId = e.target.value.trim();
+    again();
+  });
+  $('decisions-state').addEventListener('change', (e) => {
+    view.decisionState = e.target.value;
+    again();
+  });
   $('servers-tools').addEventListener('submit', (e) => e.preventDefault());
   $('servers-match').addEventListener('input', (e) => {
-    view.match = e.target.value.slice(0, 200);
+    view.match = e.target.value;
     view.from = 0;
     again();
   });
