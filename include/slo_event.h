@@ -53,8 +53,12 @@ enum slo_event_kind {
 	SLO_EVENT_FOREIGN,     /* it runs there since `arrived`, and was told of now */
 	SLO_EVENT_FOREIGN_END, /* count: SLO_END_... */
 	SLO_EVENT_WITHHELD,    /* load: so much of the server is not to be used */
+	/* What slo-adaptive knows */
+	SLO_EVENT_STAKE,   /* of a lease (order: its owner): harm, work, reading, class of
+	                    * core/adaptive_types.h are load, count, turn, input */
+	SLO_EVENT_READING, /* count: when the server will have read its prompts */
 };
-#define SLO_EVENT_KINDS 33
+#define SLO_EVENT_KINDS 35
 
 #define SLO_EVENT_OPTIONS     11
 #define SLO_EVENT_OPTIONS_MIN 10 /* of older recordings; what they lack is 0 */

@@ -9,6 +9,7 @@
  * A request that nothing ranks (its model has no profile, or it has no target) falls back to any
  * server by `fallback`. One whose target no deployment could ever keep is refused, or falls back,
  * by `infeasible`. */
+#include "core/adaptive.h"
 #include "sched_private.h"
 
 static void answer(slo_nsec now, const struct request *r, enum slo_verdict verdict,
@@ -181,6 +182,36 @@ static void unranked(struct sched *s, slo_nsec now, struct request *r, struct sc
 		          out);
 }
 
+/* False: no deployment can take it, now or later. */
+static bool is_feasible(const struct rank_option *options, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!options[i].infeasible)
+			return true;
+	return false;
+}
+
+/* Where r adds least lateness to all. */
+static bool decide_adaptive(struct sched *s, slo_nsec now, struct request *r,
+                            const struct rank_option *options, size_t n, struct sched_action *out)
+{
+	struct adaptive_choice c;
+	slo_load load;
+
+	if (!adaptive_choose(&r->model->pool, r, now, options, n, &c)) {
+		if (is_feasible(options, n))
+			return false;
+		why_ranked(s, r, options, n, SIZE_MAX);
+		infeasible(s, now, r, out);
+		return true;
+	}
+	why_ranked(s, r, options, n, c.option);
+	load = options[c.option].load; /* those of a head do not outlive its place in the queue */
+	place(s, now, r, c.seat, load, SLO_ROUTE, SLO_REASON_NONE, out);
+	adaptive_enter(c.seat->server, r, &c.stake);
+	return true;
+}
+
 bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
                    const struct rank_option *options, size_t n, struct sched_action *out)
 {
@@ -195,6 +226,8 @@ bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
 		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_SLO_FAILURE, out);
 		return true;
 	}
+	if (r->strategy == SLO_STRATEGY_ADAPTIVE)
+		return decide_adaptive(s, now, r, options, n, out);
 	for (size_t i = 0; i < n && rank_open(options, i, now, s->conf.late); i++) {
 		struct deployment *d = r->model->pool.deployment[options[i].deployment];
 		struct seat *seat;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fleet_private.h"
+
 _Static_assert(offsetof(struct server, ledger) == 0, "fleet_server_of() relies on it");
 
 #define RECENT 8 /* charges that a deployment's mean goes back, about */
@@ -45,11 +47,25 @@ static int compare_count(struct seat *a, struct seat *b)
 	return 0;
 }
 
+static int compare_harm(struct seat *a, struct seat *b)
+{
+	uint64_t x = a->server->sums.harm, y = b->server->sums.harm;
+
+	if (x != y)
+		return x < y ? -1 : 1;
+	if (a->server->ledger.used != b->server->ledger.used)
+		return a->server->ledger.used < b->server->ledger.used ? -1 : 1;
+	if (a->order != b->order)
+		return a->order < b->order ? -1 : 1;
+	return 0;
+}
+
 /* What RB_GENERATE_STATIC is meant to be; libbsd's needs a macro that glibc's headers clash with.
  */
 #define TREE_FUNCTIONS static __attribute__((unused))
 RB_GENERATE_INTERNAL(seats_by_load, seat, by_load, compare_load, TREE_FUNCTIONS)
 RB_GENERATE_INTERNAL(seats_by_count, seat, by_count, compare_count, TREE_FUNCTIONS)
+RB_GENERATE_INTERNAL(seats_by_harm, seat, by_harm, compare_harm, TREE_FUNCTIONS)
 
 slo_err fleet_pool_init(struct pool *pool, const char *name)
 {
@@ -92,6 +108,7 @@ struct deployment *fleet_deployment_new(struct pool *pool, const char *name)
 	}
 	d->pool = pool;
 	RB_INIT(&d->by_load);
+	RB_INIT(&d->by_harm);
 	d->seats_end = &d->seats;
 	d->index = (uint32_t)pool->deployments;
 	pool->deployment[pool->deployments++] = d;
@@ -177,6 +194,14 @@ static void count(struct seat *seat)
 	tell(seat);
 }
 
+static void put_by_harm(struct seat *seat)
+{
+	LIST_REMOVE(seat, unweighed);
+	RB_INSERT(seats_by_harm, &seat->deployment->by_harm, seat);
+	seat->is_weighed = true;
+	tell(seat);
+}
+
 /* Out of the orders. */
 static void take_out(struct seat *seat)
 {
@@ -192,6 +217,11 @@ static void take_out(struct seat *seat)
 		LIST_INSERT_HEAD(&d->pool->uncounted, seat, uncounted);
 		seat->is_counted = false;
 	}
+	if (seat->is_weighed) {
+		RB_REMOVE(seats_by_harm, &d->by_harm, seat);
+		LIST_INSERT_HEAD(&d->unweighed, seat, unweighed);
+		seat->is_weighed = false;
+	}
 }
 
 static void tell_no_more(struct seat *seat)
@@ -201,8 +231,7 @@ static void tell_no_more(struct seat *seat)
 	seat->is_told = false;
 }
 
-/* The ledger of s is about to change. */
-static void changes(struct server *s)
+void fleet_changes(struct server *s)
 {
 	struct seat *seat, *next;
 
@@ -232,6 +261,7 @@ static void enter(struct seat *seat)
 	struct pool *pool = d->pool;
 
 	LIST_INSERT_HEAD(&d->unsorted, seat, unsorted);
+	LIST_INSERT_HEAD(&d->unweighed, seat, unweighed);
 	LIST_INSERT_HEAD(&pool->uncounted, seat, uncounted);
 	if (pool->waiting)
 		tell(seat);
@@ -248,6 +278,7 @@ static void leave(struct seat *seat)
 	take_out(seat);
 	tell_no_more(seat);
 	LIST_REMOVE(seat, unsorted);
+	LIST_REMOVE(seat, unweighed);
 	LIST_REMOVE(seat, uncounted);
 	pool->usable_seat[seat->index] = pool->usable_seat[--pool->usable];
 	pool->usable_seat[seat->index]->index = seat->index;
@@ -356,35 +387,20 @@ static void note_recent(struct deployment *d, slo_load load)
 	d->recent_known = true;
 }
 
-static void settle_withheld(struct server *s)
-{
-	slo_load load = s->ledger.inflight > 0 ? s->withhold : 0;
-
-	if (SELDOM(load != s->withheld))
-		s->withheld = ledger_adjust(&s->ledger, s->withheld, load, 0, 0);
-}
-
-void fleet_withhold(struct server *s, slo_load load)
-{
-	changes(s);
-	s->withhold = load;
-	settle_withheld(s);
-}
-
 void fleet_charge(struct seat *seat, slo_load load, struct charge *out)
 {
 	note_recent(seat->deployment, load);
-	changes(seat->server);
+	fleet_changes(seat->server);
 	ledger_charge(&seat->server->ledger, load, out);
-	settle_withheld(seat->server);
+	fleet_settle_withheld(seat->server);
 	seat->turn = ++seat->deployment->pool->turns;
 }
 
 void fleet_charge_unseated(struct server *s, slo_load load, struct charge *out)
 {
-	changes(s);
+	fleet_changes(s);
 	ledger_charge(&s->ledger, load, out);
-	settle_withheld(s);
+	fleet_settle_withheld(s);
 }
 
 slo_err fleet_release(struct server *s, struct charge *c)
@@ -393,47 +409,10 @@ slo_err fleet_release(struct server *s, struct charge *c)
 
 	if (c->ledger != &s->ledger)
 		return SLO_ESTALE;
-	changes(s);
+	fleet_changes(s);
 	err = ledger_release(c);
-	settle_withheld(s);
+	fleet_settle_withheld(s);
 	return err;
-}
-
-/* What one request that we know nothing of weighs on s. */
-static slo_load surplus_load(const struct server *s)
-{
-	slo_load most = 0;
-	bool known = false;
-
-	if (fleet_leases(s) > 0)
-		return (s->ledger.used - s->surplus_load - s->withheld) / fleet_leases(s);
-	for (const struct seat *seat = s->seats; seat; seat = seat->next_of_server) {
-		const struct deployment *d = seat->deployment;
-
-		known |= d->recent_known;
-		if (d->recent_known && d->recent > most)
-			most = d->recent;
-	}
-	return known ? most : SURPLUS_LOAD;
-}
-
-void fleet_surplus(struct server *s, uint32_t count)
-{
-	uint32_t n = count < SURPLUS_MAX ? count : SURPLUS_MAX;
-
-	fleet_surplus_of(s, n, n ? n * surplus_load(s) : 0);
-}
-
-void fleet_surplus_of(struct server *s, uint32_t n, slo_load load)
-{
-	if (n == s->surplus_count && load == s->surplus_load)
-		return;
-	if (n > s->surplus_count)
-		s->repairs[FLEET_REPAIR_SURPLUS] += n - s->surplus_count;
-	changes(s);
-	s->surplus_load = ledger_adjust(&s->ledger, s->surplus_load, load, s->surplus_count, n);
-	s->surplus_count = n;
-	settle_withheld(s);
 }
 
 void fleet_seat_restore(struct seat *seat, uint64_t turn, size_t index)
@@ -454,6 +433,29 @@ struct seat *fleet_emptiest_seat(struct deployment *d)
 {
 	sort_all(d);
 	return RB_MIN(seats_by_load, &d->by_load);
+}
+
+size_t fleet_emptiest_seats(struct deployment *d, struct seat **out, size_t most)
+{
+	struct seat *seat = fleet_emptiest_seat(d);
+	size_t n = 0;
+
+	for (; seat && n < most; seat = RB_NEXT(seats_by_load, &d->by_load, seat))
+		out[n++] = seat;
+	return n;
+}
+
+size_t fleet_harmless_seats(struct deployment *d, struct seat **out, size_t most)
+{
+	struct seat *seat;
+	size_t n = 0;
+
+	while (!LIST_EMPTY(&d->unweighed))
+		put_by_harm(LIST_FIRST(&d->unweighed));
+	seat = RB_MIN(seats_by_harm, &d->by_harm);
+	for (; seat && n < most; seat = RB_NEXT(seats_by_harm, &d->by_harm, seat))
+		out[n++] = seat;
+	return n;
 }
 
 struct seat *fleet_fullest_seat(struct deployment *d, slo_load most)
@@ -480,6 +482,26 @@ struct seat *fleet_fewest_requests(struct pool *pool)
 	return RB_MIN(seats_by_count, &pool->by_count);
 }
 
+static void check_harm(const struct deployment *d)
+{
+	struct seat *seat, *before = NULL;
+	size_t n = 0;
+
+	RB_FOREACH (seat, seats_by_harm, (struct seats_by_harm *)&d->by_harm) {
+		assert(seat->deployment == d && seat->is_weighed && seat->is_told);
+		assert(!before || compare_harm(before, seat) < 0);
+		before = seat;
+		n++;
+	}
+	LIST_FOREACH (seat, &d->unweighed, unweighed) {
+		assert(seat->deployment == d && seat->server->usable && !seat->is_weighed);
+		n++;
+	}
+	assert(n == d->usable);
+	(void)before;
+	(void)n;
+}
+
 static void check_order(const struct deployment *d)
 {
 	struct seat *seat, *before = NULL;
@@ -497,6 +519,7 @@ static void check_order(const struct deployment *d)
 		n++;
 	}
 	assert(n == d->usable);
+	check_harm(d);
 	for (seat = d->seats; seat; seat = seat->next) {
 		assert(seat->deployment == d && *seat->at == seat);
 		assert(!seat->next || seat->order < seat->next->order);

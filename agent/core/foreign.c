@@ -302,10 +302,12 @@ struct request *foreign_open(struct sched *s, slo_nsec now, struct foreign_owner
 	fill(s, r, o, l);
 	o->open++;
 	s->foreign.open++;
-	if (seat)
+	if (seat) {
 		sched_lease_open(s, now, r, seat, l->load);
-	else
+		sched_stake(r, seat);
+	} else {
 		sched_lease_open_unseated(s, now, r, l->server, l->load);
+	}
 	return r;
 }
 

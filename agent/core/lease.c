@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <math.h>
 
+#include "core/adaptive.h"
 #include "core/sizes.h"
 #include "sched_private.h"
 
@@ -66,6 +67,16 @@ void sched_lease_open(struct sched *s, slo_nsec now, struct request *r, struct s
 	hold(s, r, seat->server);
 }
 
+void sched_stake(struct request *r, const struct seat *seat)
+{
+	struct adaptive_stake stake;
+
+	if (r->strategy != SLO_STRATEGY_ADAPTIVE || r->fallback)
+		return;
+	stake = adaptive_stake_alone(seat, r);
+	adaptive_enter(seat->server, r, &stake);
+}
+
 void sched_lease_open_unseated(struct sched *s, slo_nsec now, struct request *r,
                                struct server *server, slo_load load)
 {
@@ -85,7 +96,7 @@ void sched_lease_hide(struct sched *s, struct request *r, bool hidden)
 
 static void room_in(struct sched *s, const struct seat *seat)
 {
-	seat->deployment->freed = true;
+	fleet_freed(seat->deployment);
 	sched_mark_dirty(s, sched_model_of(seat->deployment));
 }
 
@@ -109,6 +120,7 @@ void sched_lease_close(struct sched *s, slo_nsec now, struct request *r)
 	struct latency_features unused;
 	slo_err err = fleet_release(server, &r->charge);
 
+	adaptive_leave(server, r);
 	(void)latency_flow_leave(&server->flow, now, r->since, r->output, &r->stay, &unused);
 	assert(err == SLO_OK);
 	(void)err;
@@ -288,7 +300,10 @@ slo_err lease_restore(struct sched *s, const struct sched_lease *l)
 	fill(s, r, l);
 	requests_move(&s->requests, r, REQUEST_DISPATCHED, since);
 	sched_lease_open(s, since, r, seat, l->load);
+	sched_stake(r, seat);
 	if (tapped(s))
 		tap_request(s, SLO_EVENT_LEASE, since, r);
+	if (tapped(s) && r->stake.counted)
+		tap_request(s, SLO_EVENT_STAKE, since, r);
 	return SLO_OK;
 }

@@ -12,6 +12,7 @@ static const struct {
 	[SLO_STRATEGY_PACK_LOAD] = { "slo-pack-load", true, true },
 	[SLO_STRATEGY_LEAST_REQUEST] = { "least-request", false, false },
 	[SLO_STRATEGY_RANDOM] = { "random", false, false },
+	[SLO_STRATEGY_ADAPTIVE] = { "slo-adaptive", true, true },
 };
 
 bool policy_strategy_parse(const char *name, size_t len, enum slo_strategy *out)

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "core/bounds.h"
 #include "core/sizes.h"
 
 /* Longer spans are cut to this, so that a sum of four of them fits in a slo_nsec. */
@@ -21,6 +22,7 @@ struct cell {
 struct axis {
 	size_t borders;
 	int64_t *border;
+	int64_t *index;                 /* the size that each cell was measured at, in tokens */
 	uint32_t below[TOKEN_BITS + 2]; /* borders that have less bits than so many */
 };
 
@@ -97,8 +99,12 @@ static bool axis_init(struct axis *x, const double *index, size_t n)
 {
 	x->borders = n - 1;
 	x->border = calloc(n, sizeof(*x->border)); /* n, not n - 1: never 0 bytes */
-	if (!x->border)
+	x->index = calloc(n, sizeof(*x->index));
+	if (!x->border || !x->index)
 		return false;
+	for (size_t i = 0; i < n; i++)
+		x->index[i] =
+		    index[i] < (double)SLO_TOKENS_MAX ? (int64_t)ceil(index[i]) : SLO_TOKENS_MAX;
 	for (size_t i = 0; i + 1 < n; i++)
 		x->border[i] = border_between(index[i], index[i + 1]);
 	axis_index(x);
@@ -184,7 +190,9 @@ void profile_free(struct profile *p)
 	if (!p)
 		return;
 	free(p->output.border);
+	free(p->output.index);
 	free(p->input.border);
+	free(p->input.index);
 	free(p);
 }
 
@@ -315,12 +323,29 @@ slo_load profile_load(const struct profile *p, size_t cell)
 	return p->cell[cell].load;
 }
 
+bool profile_point(const struct profile *p, size_t cell, struct latency_point *out)
+{
+	const struct cell *c = &p->cell[cell];
+	size_t cols = p->input.borders + 1;
+
+	if (c->infeasible || c->e2e == NO_DATA || c->e2e <= 0 || c->load == 0)
+		return false;
+	out->output = (double)p->output.index[cell / cols];
+	out->input = (double)p->input.index[cell % cols];
+	out->at_once = 1 / load_to_double(c->load);
+	out->e2e = (double)c->e2e / 1e9;
+	out->ttft = c->ttft == NO_DATA ? -1 : (double)c->ttft / 1e9;
+	return true;
+}
+
 #define CELL_NUMBERS 4
 
 bool profile_to_event(const struct profile *p, struct slo_event *e)
 {
 	size_t borders = p->output.borders + p->input.borders;
-	int64_t *list = calloc(1 + borders + CELL_NUMBERS * p->cells, sizeof(*list)), *at = list;
+	size_t indexes = borders + 2;
+	int64_t *list = calloc(1 + borders + CELL_NUMBERS * p->cells + indexes, sizeof(*list));
+	int64_t *at = list;
 
 	if (!list)
 		return false;
@@ -341,6 +366,10 @@ bool profile_to_event(const struct profile *p, struct slo_event *e)
 		*at++ = (int64_t)p->cell[i].load;
 		*at++ = p->cell[i].infeasible;
 	}
+	for (size_t i = 0; i <= p->output.borders; i++)
+		*at++ = p->output.index[i];
+	for (size_t i = 0; i <= p->input.borders; i++)
+		*at++ = p->input.index[i];
 	e->list = list;
 	e->list_n = (size_t)(at - list);
 	return true;
@@ -363,6 +392,16 @@ static bool real_sane(double v)
 	return isfinite(v) && v >= 0;
 }
 
+#define CELLS_END(rows, cols) (1 + (rows) + (cols)-2 + CELL_NUMBERS * (rows) * (cols))
+
+/* Older recordings have none. */
+static bool has_indexes(const struct slo_event *e)
+{
+	uint64_t rows = e->order + 1, cols = (uint64_t)e->count + 1;
+
+	return e->list_n == CELLS_END(rows, cols) + rows + cols;
+}
+
 static bool shape_sane(const struct slo_event *e)
 {
 	uint64_t n = e->list_n, rows = e->order + 1, cols;
@@ -372,18 +411,33 @@ static bool shape_sane(const struct slo_event *e)
 	cols = (uint64_t)e->count + 1;
 	if (cols > n / rows) /* or the product might overflow */
 		return false;
-	return n == 1 + rows + cols - 2 + CELL_NUMBERS * rows * cols && e->list[0] >= GOAL_NONE &&
+	return (n == CELLS_END(rows, cols) || has_indexes(e)) && e->list[0] >= GOAL_NONE &&
 	       e->list[0] <= GOAL_E2E && real_sane(e->real[2]) && real_sane(e->real[3]);
 }
 
-static bool axis_of(struct axis *x, const int64_t *border, size_t borders)
+/* About: as far from the one border as from the other. */
+static int64_t index_between(const int64_t *border, size_t borders, size_t i)
+{
+	double first = i > 0 ? (double)border[i - 1] : (double)border[0] / 2;
+	double second = i < borders ? (double)border[i] : (double)border[i - 1] * 2;
+
+	return borders == 0 ? 1 : (int64_t)at_most(sqrt(first * second), SLO_TOKENS_MAX);
+}
+
+static bool axis_of(struct axis *x, const int64_t *border, size_t borders, const int64_t *index)
 {
 	x->borders = borders;
 	x->border = calloc(borders + 1, sizeof(*x->border));
-	if (!x->border)
+	x->index = calloc(borders + 1, sizeof(*x->index));
+	if (!x->border || !x->index)
 		return false;
 	for (size_t i = 0; i < borders; i++)
 		x->border[i] = border[i];
+	for (size_t i = 0; i <= borders; i++) {
+		x->index[i] = index ? index[i] : index_between(border, borders, i);
+		if (x->index[i] < 1 || x->index[i] > SLO_TOKENS_MAX)
+			x->index[i] = 1;
+	}
 	axis_index(x);
 	return true;
 }
@@ -391,7 +445,7 @@ static bool axis_of(struct axis *x, const int64_t *border, size_t borders)
 slo_err profile_from_event(const struct slo_event *e, struct profile **out)
 {
 	size_t rows = (size_t)e->order + 1, cols = (size_t)e->count + 1;
-	const int64_t *at = e->list;
+	const int64_t *at = e->list, *index = NULL;
 	struct profile *p;
 	bool good = true;
 
@@ -400,7 +454,10 @@ slo_err profile_from_event(const struct slo_event *e, struct profile **out)
 	p = calloc(1, sizeof(*p) + rows * cols * sizeof(p->cell[0]));
 	if (!p)
 		return SLO_ENOMEM;
-	if (!axis_of(&p->output, at + 1, rows - 1) || !axis_of(&p->input, at + rows, cols - 1)) {
+	if (has_indexes(e))
+		index = at + CELLS_END(rows, cols);
+	if (!axis_of(&p->output, at + 1, rows - 1, index) ||
+	    !axis_of(&p->input, at + rows, cols - 1, index ? index + rows : NULL)) {
 		profile_free(p);
 		return SLO_ENOMEM;
 	}

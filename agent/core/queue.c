@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/adaptive.h"
 #include "core/sizes.h"
 
 #define NEED_NONE UINT64_MAX
@@ -135,6 +136,8 @@ static void head_enter(struct queue *q, struct bucket *b)
 	size_t at;
 
 	b->open = level > 0 ? level : q->late == SLO_LATE_SERVE ? b->options : b->options > 0;
+	if (b->first->strategy == SLO_STRATEGY_ADAPTIVE)
+		b->open = b->options;
 	b->start = b->first->start;
 	at = position(q, b);
 	open_gap(q, at);
@@ -301,6 +304,7 @@ static void enter(struct queue *q, struct request *r, size_t at)
 	struct bucket *b = z->level[serve ? level : 0];
 
 	z->count++;
+	adaptive_waits(q->pool, r, options > 0 ? &option[0] : NULL);
 	r->start = options == 0 ? INT64_MIN : level == 0 && serve ? SLO_NEVER : option[0].start;
 	set_hold(q, r, held_until(&q->hold, r, options > 0 ? option[0].start : INT64_MIN));
 	r->due = options == 0 || r->start == SLO_NEVER || r->start < r->until ? r->start : r->until;
@@ -325,6 +329,7 @@ static void leave(struct queue *q, struct request *r)
 	struct bucket *b = r->bucket;
 	bool head = b->first == r;
 
+	adaptive_waits_no_more(q->pool, r);
 	moments_drop(&q->expiry, r);
 	if (head) {
 		head_leave(q, b);
@@ -357,6 +362,7 @@ static struct request *take_all(struct queue *q)
 		size_left(q, r->bucket->size);
 	q->heads = 0;
 	q->expiry.count = 0;
+	q->pool->targets = (struct adaptive_targets){ 0 };
 	return chain;
 }
 
@@ -463,10 +469,10 @@ static size_t first_fitting(const struct queue *q, struct deployment *d, size_t 
 	const slo_load *need = q->need[d->index];
 	slo_load room = room_in(d);
 
-	if (!has_room(d))
+	if (!has_room(d) && q->pool->targets.classes == 0)
 		return end;
 	for (size_t i = 0; i < end; i++)
-		if (need[q->slot[i]] <= room)
+		if (need[q->slot[i]] <= room && q->head[i].bucket->frees != q->pool->frees)
 			return i;
 	return end;
 }
@@ -505,9 +511,11 @@ void queue_block(struct queue *q, struct bucket *b, slo_nsec now)
 	fleet_watch(q->pool);
 	for (size_t d = 0; d < q->pool->deployments; d++)
 		q->need[d][b->slot] = NEED_NONE;
+	b->frees = q->pool->frees;
 	for (size_t i = 0; i < b->open; i++)
 		if (!b->option[i].infeasible)
-			q->need[b->option[i].deployment][b->slot] = b->option[i].load;
+			q->need[b->option[i].deployment][b->slot] =
+			    adaptive_need(b->first, b->option[i].load);
 }
 
 void queue_each(const struct queue *q, void (*visit)(void *arg, const struct request *r), void *arg)

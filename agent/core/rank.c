@@ -2,8 +2,9 @@
 
 #include <math.h>
 
-#define KV_COMPARED   8192.0
-#define EXPECTED_MOST 1e9 /* seconds */
+#define KV_COMPARED     8192.0
+#define EXPECTED_MOST   1e9 /* seconds */
+#define LOAD_SHARE_MOST 4096.0
 
 static bool has_target(const struct slo_target *t)
 {
@@ -53,6 +54,23 @@ static bool rank_learned(const struct latency_force *f, const struct request *r,
 	return goal->kind != GOAL_NONE;
 }
 
+/* Of slo-adaptive: it starts in time if the server holds all that it may, and weighs what it takes
+ * of the cache. */
+static void rank_adaptive(const struct deployment *d, const struct request *r,
+                          const struct goal *goal, struct rank_option *out)
+{
+	const struct latency_rates *rates = fleet_rates(d);
+	struct latency_target target = rank_target(goal, r);
+	struct latency_cell c = latency_cell_full(rates, r->input, r->output, &target);
+	double expected = goal->kind == GOAL_TTFT ? c.ttft : c.e2e;
+	double tokens = (double)r->input + (double)r->output + 1;
+	double share = tokens * rates->crowd / rates->kv;
+
+	out->start = r->created - ((slo_nsec)(fmin(expected, EXPECTED_MOST) * 1e9) -
+	                           goal_span(goal, r->input, r->output));
+	out->load = (slo_load)(fmin(share, LOAD_SHARE_MOST) * (double)SLO_LOAD_ONE);
+}
+
 /* The target of a request that brings none. */
 static const struct goal *usual_goal(const struct deployment *d)
 {
@@ -68,13 +86,18 @@ static bool rank_in(const struct deployment *d, const struct request *r, const s
                     bool warm, struct rank_option *out)
 {
 	const struct goal *goal = own ? own : usual_goal(d);
+	bool ranked;
 
 	out->deployment = d->index;
 	if (d->usable == 0)
 		return false;
 	if (fleet_learned(d))
-		return warm && rank_learned(&d->force, r, goal, out);
-	return d->profile && rank_given(d->profile, r, goal, out);
+		ranked = warm && rank_learned(&d->force, r, goal, out);
+	else
+		ranked = d->profile && rank_given(d->profile, r, goal, out);
+	if (ranked && r->strategy == SLO_STRATEGY_ADAPTIVE)
+		rank_adaptive(d, r, goal, out);
+	return ranked;
 }
 
 /* Whether anything is known of a deployment with a usable server. Where nothing is, a guess would

@@ -130,8 +130,10 @@ struct request *requests_new_of(struct requests *t, uint64_t hash, const char *i
 /* The union's other half is in force next: nothing is charged yet. */
 static void leave_half(struct request *r)
 {
-	if (r->state == REQUEST_QUEUED)
+	if (r->state == REQUEST_QUEUED) {
 		r->charge = (struct charge){ NULL, 0 };
+		r->stake.counted = false;
+	}
 }
 
 void requests_move(struct requests *t, struct request *r, enum request_state to, slo_nsec now)

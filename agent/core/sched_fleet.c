@@ -144,7 +144,7 @@ static void seat_came(struct sched *s, struct deployment *d)
 
 	if (d->usable == 1)
 		queue_refresh(&m->queue);
-	d->freed = true;
+	fleet_freed(d);
 	sched_mark_dirty(s, m);
 }
 

@@ -27,13 +27,16 @@ void sched_promise(struct sched *s, struct sched_model *m, const struct goal *pr
 		tap_promise(s, m);
 }
 
+static void take_given(struct deployment *d);
+
 void sched_force(struct sched *s, struct deployment *d, enum fleet_source source,
                  const struct latency_force *force)
 {
 	s->forced++;
 	d->source = source;
 	d->force = *force;
-	d->freed = true;
+	take_given(d);
+	fleet_freed(d);
 	changed(s, sched_model_of(d));
 	if (tapped(s))
 		tap_source(s, d);
@@ -78,7 +81,7 @@ slo_err sched_recall(struct sched *s, slo_nsec now, struct deployment *d,
 void sched_stay_begin(slo_nsec now, struct request *r, const struct deployment *d)
 {
 	latency_flow_enter(&fleet_server_of(&r->charge)->flow, now, r->input, r->output,
-	                   d ? d->force.rates.prompt : 0, &r->stay);
+	                   d ? fleet_rates(d)->prompt : 0, &r->stay);
 }
 
 /* How much slower than the others of its deployment a server is. */
@@ -104,8 +107,32 @@ slo_err sched_recall_speed(struct sched *s, struct seat *seat, const struct late
 	return SLO_OK;
 }
 
+/* What d's profile says of its rates. The size of the cache is known better by who told it. */
+static void take_given(struct deployment *d)
+{
+	struct latency_given g;
+	struct latency_point p;
+
+	d->given = (struct latency_rates){ 0 };
+	if (!d->profile)
+		return;
+	latency_given_init(&g);
+	for (size_t i = 0; i < profile_cells(d->profile); i++)
+		if (profile_point(d->profile, i, &p))
+			latency_given_teach(&g, &p);
+	for (size_t i = 0; i < profile_cells(d->profile); i++)
+		if (profile_point(d->profile, i, &p))
+			latency_given_look(&g, &p);
+	d->given = latency_given_rates(&g);
+	if (d->source == FLEET_GIVEN || !d->force.rates.kv_told)
+		return;
+	d->given.kv = d->force.rates.kv;
+	d->given.kv_told = true;
+}
+
 void sched_trust_again(struct sched *s, struct deployment *d)
 {
+	take_given(d);
 	d->refuting = 0;
 	if (d->source == FLEET_REFUTED)
 		sched_force(s, d, FLEET_AUTO, &d->force);

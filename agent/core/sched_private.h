@@ -106,6 +106,8 @@ struct request *foreign_open(struct sched *s, slo_nsec now, struct foreign_owner
                              const struct foreign_lease *l);
 void foreign_fini(struct foreign *f);
 
+/* r, whose dispatch was not seen, has a stake there, if slo-adaptive placed it. */
+void sched_stake(struct request *r, const struct seat *seat);
 /* r, which was charged just now, is a part of what goes through its server. */
 void sched_stay_begin(slo_nsec now, struct request *r, const struct deployment *d);
 /* It ran since then and ended after `output` tokens, and completed if a deployment is to learn from

@@ -132,6 +132,19 @@ static struct slo_event lease_event(slo_nsec now, const struct request *r)
 	return e;
 }
 
+static struct slo_event stake_event(const struct request *r)
+{
+	const struct adaptive_stake *stake = &r->stake;
+
+	return (struct slo_event){ .kind = SLO_EVENT_STAKE,
+		                   .text = id_of(r),
+		                   .order = r->owner,
+		                   .load = stake->harm,
+		                   .count = (int64_t)stake->work,
+		                   .turn = stake->reading,
+		                   .input = stake->class };
+}
+
 /* what happens */
 
 void tap_tell(struct sched *s, const struct slo_event *e)
@@ -233,7 +246,8 @@ void tap_request(struct sched *s, enum slo_event_kind kind, slo_nsec now, const 
 {
 	struct slo_event e = kind == SLO_EVENT_LEASE || kind == SLO_EVENT_FOREIGN
 	                         ? lease_event(now, r)
-	                         : request_event(kind, now, r);
+	                     : kind == SLO_EVENT_STAKE ? stake_event(r)
+	                                               : request_event(kind, now, r);
 
 	tap_tell(s, &e);
 }
@@ -374,9 +388,15 @@ static void tell_charges(const struct sched *s, const struct sched_tap *tap)
 	const struct server *server;
 	const struct request *r;
 
-	TAILQ_FOREACH (r, &s->requests.list[REQUEST_DISPATCHED], link)
+	TAILQ_FOREACH (r, &s->requests.list[REQUEST_DISPATCHED], link) {
 		tell(tap, lease_event(r->since, r));
+		if (r->stake.counted)
+			tell(tap, stake_event(r));
+	}
 	LIST_FOREACH (server, &s->servers, link) {
+		tell(tap, (struct slo_event){ .kind = SLO_EVENT_READING,
+		                              .server = server->number,
+		                              .count = server->flow.drained });
 		if (server->surplus_count > 0)
 			tell(tap, server_event(SLO_EVENT_SURPLUS, server));
 		if (server->withhold > 0)

@@ -15,15 +15,16 @@
  *
  *   ledger changes:  sorted --> unsorted      deployment is asked for loads:  unsorted --> sorted
  *                   counted --> uncounted           pool is asked for counts: uncounted --> counted
+ *                   weighed --> unweighed     deployment is asked for harm:   unweighed --> weighed
  *
- * `told` of a server are the seats that its next change concerns: the sorted and the counted ones,
- * and those of models in which requests wait, for room may appear that they wait for.
+ * `told` of a server are the seats that its next change concerns: the sorted, counted, weighed
+ * ones, and those of models in which requests wait, for room may appear that they wait for.
  *
  * Invariants (fleet_check):
  *  - a seat is in usable_seat[] if and only if its server is usable; then it is either in its
- *    deployment's load order or on its `unsorted`, and either in its pool's count order or on its
- *    `uncounted`;
- *  - a sorted or counted seat is told;
+ *    deployment's load order or on its `unsorted`, in its harm order or on `unweighed`, and in its
+ *    pool's count order or on its `uncounted`;
+ *  - a sorted, counted or weighed seat is told;
  *  - deployment.usable and pool.usable count usable seats, pool.seats all;
  *  - the seats of a deployment are listed in ascending `order`. */
 #ifndef SLO_CORE_FLEET_H
@@ -34,6 +35,7 @@
 #include <stddef.h>
 #include <sys/queue.h>
 
+#include "core/adaptive_types.h"
 #include "core/heal_types.h"
 #include "core/latency/flow.h"
 #include "core/latency/learner.h"
@@ -49,6 +51,7 @@ struct seat;
 LIST_HEAD(told_seats, seat);
 LIST_HEAD(unsorted_seats, seat);
 LIST_HEAD(uncounted_seats, seat);
+LIST_HEAD(unweighed_seats, seat);
 TAILQ_HEAD(leases, request);
 
 /* Why the ledger was put right without an end line. */
@@ -82,6 +85,7 @@ struct server {
 	uint64_t overshoots;   /* foreign ones that came when it had no room any more */
 	struct heal_view view; /* heal.h */
 	struct latency_flow flow;
+	struct adaptive_sums sums;
 	bool usable;
 	struct seat *seats; /* one per model, linked by next_of_server */
 	struct told_seats told;
@@ -95,10 +99,12 @@ LIST_HEAD(servers, server);
 struct seat {
 	RB_ENTRY(seat) by_load;
 	RB_ENTRY(seat) by_count;
+	RB_ENTRY(seat) by_harm;
 	LIST_ENTRY(seat) unsorted;  /* the deployment's, while usable and not in its load order */
 	LIST_ENTRY(seat) uncounted; /* the pool's, while usable and not in its count order */
+	LIST_ENTRY(seat) unweighed; /* the deployment's, while usable and not in its harm order */
 	LIST_ENTRY(seat) told;      /* the server's */
-	bool is_sorted, is_counted, is_told;
+	bool is_sorted, is_counted, is_weighed, is_told;
 	struct server *server;
 	struct deployment *deployment;
 	struct seat *next_of_server;
@@ -112,6 +118,7 @@ struct seat {
 
 RB_HEAD(seats_by_load, seat);
 RB_HEAD(seats_by_count, seat);
+RB_HEAD(seats_by_harm, seat);
 
 /* What tells how long the servers of a deployment take. */
 enum fleet_source {
@@ -128,9 +135,12 @@ struct deployment {
 	enum fleet_source source;
 	struct latency_learner *learner; /* NULL: it does not learn */
 	struct latency_force force;      /* what was learned, if source is not FLEET_GIVEN */
+	struct latency_rates given;      /* as its profile says; without one all is 0 */
 	uint32_t refuting;               /* ends that speak against its profile, more than for it */
 	struct seats_by_load by_load; /* smallest load first, last configured first among equals */
 	struct unsorted_seats unsorted;
+	struct seats_by_harm by_harm; /* least harm first, then smallest load, first configured */
+	struct unweighed_seats unweighed;
 	struct seat *seats, **seats_end;
 	size_t usable;
 	slo_load recent; /* running mean of what its requests weigh */
@@ -151,8 +161,10 @@ struct pool {
 	struct uncounted_seats uncounted;
 	struct seat **usable_seat; /* [usable], in no order */
 	size_t usable, seats, seats_cap;
-	bool waiting;           /* requests wait: its seats stay told */
-	uint64_t turns, orders; /* given out so far */
+	bool waiting;                    /* requests wait: its seats stay told */
+	uint64_t turns, orders;          /* given out so far */
+	uint64_t frees;                  /* how often room appeared for those who wait */
+	struct adaptive_targets targets; /* of its requests that wait */
 	char *name;
 };
 
@@ -173,6 +185,12 @@ static inline bool fleet_learned(const struct deployment *d)
 	return d->source >= FLEET_LEARNED || (d->source == FLEET_AUTO && !d->profile);
 }
 
+/* By which its times are foreseen. */
+static inline const struct latency_rates *fleet_rates(const struct deployment *d)
+{
+	return fleet_learned(d) ? &d->force.rates : &d->given;
+}
+
 /* Seats s in d, behind all others. SLO_EINVAL: it has a seat in this model already; SLO_ENOMEM. */
 MUSTCHECK slo_err fleet_seat(struct deployment *d, struct server *s);
 /* Puts the seat behind all others of its pool, in a deployment d of it. */
@@ -187,6 +205,8 @@ static inline struct server *fleet_server_of(const struct charge *c)
 	return (struct server *)c->ledger;
 }
 
+/* What s is ordered by is about to change. */
+void fleet_changes(struct server *s);
 /* Charge and release keep the orders right; charge also takes the server's turn. */
 void fleet_charge(struct seat *seat, slo_load load, struct charge *out);
 MUSTCHECK slo_err fleet_release(struct server *s, struct charge *c);
@@ -208,10 +228,20 @@ static inline uint32_t fleet_leases(const struct server *s)
 	return s->ledger.inflight - s->surplus_count;
 }
 
+/* Those who wait for d are to be looked at again. */
+static inline void fleet_freed(struct deployment *d)
+{
+	d->freed = true;
+	d->pool->frees++;
+}
+
 /* What is told of changes from now on: every seat of the pool. */
 void fleet_watch(struct pool *pool);
 /* The least loaded usable server; NULL: none. */
 struct seat *fleet_emptiest_seat(struct deployment *d);
+/* The least loaded usable ones, and those with least harm: how many of at most so many. */
+size_t fleet_emptiest_seats(struct deployment *d, struct seat **out, size_t most);
+size_t fleet_harmless_seats(struct deployment *d, struct seat **out, size_t most);
 /* The most loaded usable one with at most `most`, first configured among equals; or NULL. */
 struct seat *fleet_fullest_seat(struct deployment *d, slo_load most);
 /* The usable one with the fewest requests in flight; NULL: none. */

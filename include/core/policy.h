@@ -18,14 +18,16 @@ enum slo_strategy {
 	SLO_STRATEGY_PACK_LOAD,
 	SLO_STRATEGY_LEAST_REQUEST,
 	SLO_STRATEGY_RANDOM,
+	SLO_STRATEGY_ADAPTIVE, /* see adaptive.h */
 };
-#define SLO_STRATEGIES 6
+#define SLO_STRATEGIES 7
 
 /* The names of the contract: "slo", "slo-least-load", ... False: no such strategy. */
 bool policy_strategy_parse(const char *name, size_t len, enum slo_strategy *out);
 const char *policy_strategy_name(enum slo_strategy s);
 
-/* Whether requests of this strategy wait for capacity (slo, its long name, slo-pack-load). */
+/* Whether requests of this strategy wait for capacity (slo, its long name, slo-pack-load,
+ * slo-adaptive). */
 bool policy_pulls(enum slo_strategy s);
 /* Whether it ranks deployments by the SLO: the pulling ones and slo-least-load. */
 bool policy_ranks(enum slo_strategy s);

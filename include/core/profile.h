@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "core/latency/given.h"
 #include "core/ledger.h"
 #include "slo.h"
 #include "slo_event.h"
@@ -87,6 +88,9 @@ double profile_e2e(const struct profile *p, size_t cell);
 /* Share of a server that one request occupies, by Little's law: a server that sustains tput
  * requests/s at a mean latency of e2e holds tput * e2e of them. 0 when the cell cannot tell. */
 slo_load profile_load(const struct profile *p, size_t cell);
+
+/* What a cell says of the time that requests take. False: nothing. */
+bool profile_point(const struct profile *p, size_t cell, struct latency_point *out);
 
 /* As an event, exactly: created, cost and goal in real[], the borders of its axes counted by
  * `order` (output) and `count` (input). The list is the goal's kind, both axes' borders, and for

@@ -54,7 +54,8 @@ struct bucket {
 	/* Of the head, as of when it became that: */
 	slo_nsec
 	    start; /* of its most relaxed option; INT64_MIN without any, SLO_NEVER behind all */
-	slo_nsec tried;             /* when it was blocked */
+	slo_nsec tried;             /* when it was blocked, and */
+	uint64_t frees;             /* pool.frees then */
 	uint32_t options, open;     /* open: the first of them that it may go to now */
 	struct rank_option *option; /* [levels of the size - 1] */
 };

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+#include "core/adaptive_types.h"
 #include "core/id_table.h"
 #include "core/latency/flow.h"
 #include "core/ledger.h"
@@ -54,13 +55,16 @@ struct request {
 			slo_nsec until;  /* that it is held, at most */
 			slo_nsec due;    /* the earlier of both: its first key there */
 			uint32_t round;  /* of decisions, when it came */
+			uint8_t target;  /* class of its target, see adaptive.h; ADAPTIVE_CLASSES:
+			                    none */
 			uint32_t expiry; /* its place there, and */
 			uint32_t hold;   /* that among holds; MOMENTS_NONE: it is not there */
 		};
 		struct {                  /* since DISPATCHED */
 			struct goal goal; /* what it was placed by; GOAL_NONE without a target */
-			struct charge charge;       /* closed when it is over */
-			struct latency_stay stay;   /* on its server */
+			struct charge charge;     /* closed when it is over */
+			struct latency_stay stay; /* on its server */
+			struct adaptive_stake stake;
 			TAILQ_ENTRY(request) lease; /* the server's, while the charge is open */
 		};
 	};

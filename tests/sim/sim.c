@@ -16,6 +16,7 @@ const struct sim_strategy sim_strategies[] = {
 	{ "oracle", SIM_ORACLE, SLO_STRATEGY_LEAST_REQUEST },
 	{ "scalar", SIM_SCALAR, SLO_STRATEGY_LEAST_REQUEST },
 	{ "slo", SIM_CORE, SLO_STRATEGY_SLO },
+	{ "slo-adaptive", SIM_CORE, SLO_STRATEGY_ADAPTIVE },
 	{ "slo-pack-load", SIM_CORE, SLO_STRATEGY_PACK_LOAD },
 	{ "slo-least-load", SIM_CORE, SLO_STRATEGY_LEAST_LOAD },
 	{ "least-request", SIM_CORE, SLO_STRATEGY_LEAST_REQUEST },

@@ -76,7 +76,8 @@ static const struct argp_option option_list[] = {
 	{ "bytes", OPT_BYTES, NULL, 0, "ends tell the bytes of an answer and no tokens", 2 },
 	{ "forget", OPT_FORGET, "S", 0, "what was learned is forgotten then (never)", 2 },
 	{ "strategy", 'S', "LIST", 0,
-	  "oracle, scalar, slo, slo-pack-load, slo-least-load, least-request, maxconn, "
+	  "oracle, scalar, slo, slo-adaptive, slo-pack-load, slo-least-load, least-request, "
+	  "maxconn, "
 	  "round-robin, "
 	  "random, or all (all)",
 	  2 },

@@ -24,8 +24,8 @@ static double at_once_by_ttft(double own, double others, double prompt, double s
 	return prompt > r * others ? r * own / (prompt - r * others) : INFINITY;
 }
 
-struct latency_cell latency_cell(const struct latency_rates *r, int64_t input, int64_t output,
-                                 const struct latency_target *target)
+static struct latency_cell cell(const struct latency_rates *r, int64_t input, int64_t output,
+                                const struct latency_target *target, double knee)
 {
 	double p = input > 0 ? (double)input : 1, o = output > 0 ? (double)output : 1;
 	double own = r->step * o, prompt = r->prompt * p;
@@ -38,7 +38,7 @@ struct latency_cell latency_cell(const struct latency_rates *r, int64_t input, i
 		n = fmin(n,
 		         at_once_by_ttft(own, others, prompt, r->step, target->ttft * r->headroom));
 	n = fmin(n, r->kv / (p + o));
-	n = fmin(n, 1 + (r->kv_told ? KNEE_TOLD : KNEE_UNTOLD) * own / others);
+	n = fmin(n, 1 + knee * own / others);
 	n = fmax(n / r->crowd, 1);
 	busy = fmin(n * prompt / (own + n * others), BUSY_MOST);
 	return (struct latency_cell){
@@ -49,6 +49,18 @@ struct latency_cell latency_cell(const struct latency_rates *r, int64_t input, i
 		.own = own,
 		.others = others,
 	};
+}
+
+struct latency_cell latency_cell(const struct latency_rates *r, int64_t input, int64_t output,
+                                 const struct latency_target *target)
+{
+	return cell(r, input, output, target, r->kv_told ? KNEE_TOLD : KNEE_UNTOLD);
+}
+
+struct latency_cell latency_cell_full(const struct latency_rates *r, int64_t input, int64_t output,
+                                      const struct latency_target *target)
+{
+	return cell(r, input, output, target, INFINITY);
 }
 
 slo_load latency_load(const struct latency_cell *c)

@@ -521,10 +521,13 @@ static slo_err change(struct player *p, const struct slo_event *e)
 	case SLO_EVENT_USABLE:
 	case SLO_EVENT_SURPLUS:
 	case SLO_EVENT_WITHHELD:
+	case SLO_EVENT_READING:
 		return player_server_change(p->sched, player_server(p, e->server), e);
 	case SLO_EVENT_SEAT_TURN:
 	case SLO_EVENT_MODEL_TURN:
 		return turn(p, e);
+	case SLO_EVENT_STAKE:
+		return player_stake(p->sched, e);
 	case SLO_EVENT_PROMISE:
 		return player_promise(p->sched, player_model(p, e->model), e);
 	case SLO_EVENT_SOURCE:

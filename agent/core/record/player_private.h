@@ -13,6 +13,8 @@ MUSTCHECK slo_err player_server_change(struct sched *s, struct server *server,
                                        const struct slo_event *e);
 MUSTCHECK slo_err player_slower(struct sched *s, struct seat *seat, const struct slo_event *e);
 
+MUSTCHECK slo_err player_stake(struct sched *s, const struct slo_event *e);
+
 /* A request of another agent comes, or ends. */
 MUSTCHECK slo_err player_foreign(struct sched *s, struct sched_model *m, struct server *server,
                                  const struct slo_event *e);

@@ -63,10 +63,12 @@ static const struct record_member members[SLO_EVENT_KINDS][RECORD_MEMBERS_MAX] =
 	                        ORDER },
 	[SLO_EVENT_FOREIGN_END] = { NOW, TEXT, ORDER, COUNT, INPUT, OUTPUT },
 	[SLO_EVENT_WITHHELD] = { SERVER, LOAD },
+	[SLO_EVENT_STAKE] = { TEXT, ORDER, LOAD, COUNT, TURN, INPUT },
+	[SLO_EVENT_READING] = { SERVER, COUNT },
 };
 /* clang-format on */
 
-_Static_assert(SLO_EVENT_WITHHELD + 1 == SLO_EVENT_KINDS, "each kind has its members");
+_Static_assert(SLO_EVENT_READING + 1 == SLO_EVENT_KINDS, "each kind has its members");
 
 const struct record_member *record_members(enum slo_event_kind kind)
 {

@@ -40,6 +40,10 @@ struct latency_cell {
 struct latency_cell latency_cell(const struct latency_rates *r, int64_t input, int64_t output,
                                  const struct latency_target *target);
 
+/* The same while as many run as the cache and the target allow, efficient or not. */
+struct latency_cell latency_cell_full(const struct latency_rates *r, int64_t input, int64_t output,
+                                      const struct latency_target *target);
+
 /* The share of a server that one of them occupies. */
 slo_load latency_load(const struct latency_cell *c);
 

@@ -145,7 +145,7 @@ static void a_wrong_choice_is_told_with_the_right_ones(void **state)
 	static const struct bad cases[] = {
 		{ PLUS("\"routing\":{\"strategy\":\"fast\"}"),
 		  "f:5:23: key \"routing.strategy\": is \"fast\", must be slo, slo-least-load, "
-		  "slo-least-load-pulling, slo-pack-load, least-request or random" },
+		  "slo-least-load-pulling, slo-pack-load, least-request, random or slo-adaptive" },
 		{ PLUS("\"routing\":{\"fallback\":\"slo\"}"),
 		  "f:5:23: key \"routing.fallback\": is \"slo\", must be least-request or random" },
 		{ PLUS("\"routing\":{\"late\":\"Serve\"}"),
@@ -171,7 +171,7 @@ static void a_wrong_choice_is_told_with_the_right_ones(void **state)
 		  "f:4:27: key \"models.m.aliases[0]\": is a number, must be a string" },
 		{ SPOP EVENTS "\"models\":{\"m\":{\"strategy\":\"x\"}}}",
 		  "f:4:27: key \"models.m.strategy\": is \"x\", must be slo, slo-least-load, "
-		  "slo-least-load-pulling, slo-pack-load, least-request or random" },
+		  "slo-least-load-pulling, slo-pack-load, least-request, random or slo-adaptive" },
 	};
 
 	(void)state;

@@ -108,7 +108,7 @@ static void fill(struct fixture *f, struct charge *fast, struct charge *slow)
 static void free_up(struct server *s, struct charge *c)
 {
 	assert_int_equal(fleet_release(s, c), SLO_OK);
-	s->seats->deployment->freed = true;
+	fleet_freed(s->seats->deployment);
 }
 
 static void an_empty_queue_has_no_candidate(void **state)

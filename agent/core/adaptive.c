@@ -1,0 +1,290 @@
+#include "core/adaptive.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/bounds.h"
+
+#define OVERFILL     4
+#define PENALTY      0.1
+#define LARGE        (SLO_LOAD_ONE / 3) /* of a cache, where another type takes it as half of that */
+#define READING_MOST 0.9
+#define LATE_MOST    8.0
+#define HARM_MOST    1e6
+#define COST_UNIT    1048576.0
+#define COST_MOST    1e12
+#define FIX          4294967296.0
+
+/* A request in one deployment. */
+struct plan {
+	const struct latency_rates *rates;
+	double input, output;
+	double age, target; /* seconds */
+	double prompt, own, others;
+	double penalty;
+	uint64_t work;      /* ns */
+	uint64_t work_most; /* that may be there, with its own */
+	uint64_t reading, reading_most;
+	uint64_t tight; /* classes of requests that are tight beside it */
+	slo_load load;
+	bool ttft;
+};
+
+struct best {
+	uint64_t cost;
+	struct seat *seat;
+};
+
+unsigned adaptive_class(slo_nsec target)
+{
+	return target > 0 ? 63 - (unsigned)__builtin_clzll((unsigned long long)target) : 0;
+}
+
+slo_load adaptive_need(const struct request *r, slo_load load)
+{
+	slo_load over = (OVERFILL - 1) * SLO_LOAD_ONE;
+
+	if (r->strategy != SLO_STRATEGY_ADAPTIVE)
+		return load;
+	return load > over ? load - over : 0;
+}
+
+/* Those of a quarter of the target and less, about. */
+static uint64_t tighter_than(unsigned class)
+{
+	return class >= 2 ? (UINT64_C(1) << (class - 1)) - 1 : 0;
+}
+
+static uint64_t nsec(double seconds)
+{
+	return seconds > 0 ? (uint64_t)(at_most(seconds, 1e9) * 1e9) : 0;
+}
+
+static uint64_t fixed(double share)
+{
+	return (uint64_t)(at_most(share, 1) * (FIX - 1));
+}
+
+/* The share of the time that prompts may take so that a first token comes in time. */
+static double reading_in_time(double target, double prompt, double step)
+{
+	double most = (target - step) / prompt - 1;
+
+	return most > 0 ? at_most(2 * most / (1 + 2 * most), READING_MOST) : 0;
+}
+
+static void plan_make(struct plan *p, const struct deployment *d, const struct request *r,
+                      slo_nsec now)
+{
+	const struct latency_rates *q = fleet_rates(d);
+	struct goal goal = rank_goal(d, r);
+	slo_nsec span = goal_span(&goal, r->input, r->output);
+	double planned;
+
+	p->rates = q;
+	p->input = r->input > 0 ? r->input : 1;
+	p->output = r->output > 0 ? r->output : 1;
+	p->age = now > r->created ? (double)(now - r->created) / 1e9 : 0;
+	p->target = at_least((double)span / 1e9, 1e-6);
+	p->ttft = goal.kind == GOAL_TTFT;
+	p->tight = tighter_than(adaptive_class(span));
+	p->prompt = q->prompt * p->input;
+	p->own = q->step * p->output;
+	p->others = p->prompt + q->cached * p->output * (p->input + p->output / 2);
+	p->work = nsec(p->others);
+	planned = p->target * q->headroom;
+	p->work_most = p->ttft ? UINT64_MAX : nsec(planned - p->own);
+	p->reading = fixed(p->prompt / (p->own + p->others));
+	p->reading_most =
+	    p->ttft ? fixed(reading_in_time(planned, p->prompt, q->step)) : UINT64_MAX;
+}
+
+static bool is_open(const struct plan *p, const struct server *s, const struct pool *pool)
+{
+	slo_load used = s->ledger.used;
+
+	if (used == 0)
+		return true;
+	if (!ledger_fits(used, p->load) &&
+	    (used + p->load > OVERFILL * SLO_LOAD_ONE ||
+	     ((s->sums.targets.classes | pool->targets.classes) & p->tight)))
+		return false;
+	return s->sums.work + p->work <= p->work_most &&
+	       s->sums.reading + p->reading <= p->reading_most;
+}
+
+/* Seconds until it ends, and until its prompt is read. */
+static double foresee(const struct plan *p, const struct seat *seat, slo_nsec now, double *first)
+{
+	const struct latency_rates *q = p->rates;
+	const struct server *s = seat->server;
+	double held = latency_flow_held(&s->flow) * q->crowd;
+	double queue = s->flow.drained > now ? (double)(s->flow.drained - now) / 1e9 : 0;
+	double over = held + p->input + p->output - q->kv;
+	double reading = at_most((double)s->sums.reading / FIX, READING_MOST);
+	double decode = p->own + q->cached * p->output * (held + p->input + p->output / 2);
+
+	if (q->kv_told && over > 0 && held > 0)
+		queue = at_least(over / held * ((double)s->sums.work / 1e9), queue);
+	*first = (queue + p->prompt + q->step) * seat->slower;
+	return (queue + p->prompt + decode / (1 - reading)) * seat->slower;
+}
+
+static double lateness(const struct plan *p, double ends, double first)
+{
+	return (p->age + (p->ttft ? first : ends)) / p->target;
+}
+
+static void weigh(const struct plan *p, struct seat *seat, slo_nsec now, struct best *best)
+{
+	const struct server *s = seat->server;
+	double first, x = lateness(p, foresee(p, seat, now, &first), 0), cost;
+	uint64_t c;
+
+	if (p->ttft)
+		x = lateness(p, 0, first);
+	cost = x * x + p->others * ((double)s->sums.harm / FIX) + p->penalty;
+	c = (uint64_t)(at_most(cost, COST_MOST) * COST_UNIT);
+	if (best->seat && (c > best->cost || (c == best->cost && seat->order >= best->seat->order)))
+		return;
+	best->cost = c;
+	best->seat = seat;
+}
+
+static bool weigh_all(const struct plan *p, struct deployment *d, slo_nsec now, struct best *best)
+{
+	struct seat *seat[2 * ADAPTIVE_CANDIDATES], *before = best->seat;
+	size_t n = fleet_emptiest_seats(d, seat, ADAPTIVE_CANDIDATES);
+
+	n += fleet_harmless_seats(d, seat + n, ADAPTIVE_CANDIDATES);
+	for (size_t i = 0; i < n; i++)
+		if (is_open(p, seat[i]->server, d->pool))
+			weigh(p, seat[i], now, best);
+	return best->seat != before;
+}
+
+static slo_load least_load(const struct rank_option *options, size_t n)
+{
+	slo_load least = SLO_LOAD_MAX;
+
+	for (size_t i = 0; i < n; i++)
+		if (!options[i].infeasible && options[i].load < least)
+			least = options[i].load;
+	return least;
+}
+
+static struct adaptive_stake stake_of(const struct plan *p, double ends, double x)
+{
+	double harm = 2 * at_most(x, LATE_MOST) / p->target;
+
+	return (struct adaptive_stake){
+		.harm = (uint64_t)(at_most(harm, HARM_MOST) * FIX),
+		.work = p->work,
+		.reading = (uint32_t)fixed(p->prompt / ends),
+		.class = (uint8_t)adaptive_class((slo_nsec)nsec(p->target)),
+	};
+}
+
+bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
+                     const struct rank_option *options, size_t n, struct adaptive_choice *out)
+{
+	slo_load least = least_load(options, n);
+	struct best best = { 0, NULL };
+	struct plan p = { 0 }, chosen = { 0 };
+	double ends, first;
+
+	for (size_t i = 0; i < n; i++) {
+		struct deployment *d = pool->deployment[options[i].deployment];
+
+		if (options[i].infeasible)
+			continue;
+		plan_make(&p, d, r, now);
+		p.load = options[i].load;
+		p.penalty = p.load > LARGE && least < p.load / 2 ? PENALTY : 0;
+		if (!weigh_all(&p, d, now, &best))
+			continue;
+		chosen = p;
+		out->option = i;
+	}
+	if (!best.seat)
+		return false;
+	ends = foresee(&chosen, best.seat, now, &first);
+	out->seat = best.seat;
+	out->stake = stake_of(&chosen, ends, lateness(&chosen, ends, first));
+	return true;
+}
+
+struct adaptive_stake adaptive_stake_alone(const struct seat *seat, const struct request *r)
+{
+	struct plan p;
+	double ends, first;
+
+	plan_make(&p, seat->deployment, r, r->since);
+	ends = p.own + p.others;
+	first = p.prompt + p.rates->step;
+	return stake_of(&p, ends, lateness(&p, ends, first));
+}
+
+static void target_comes(struct adaptive_targets *t, unsigned class)
+{
+	t->by_class[class]++;
+	t->classes |= UINT64_C(1) << class;
+}
+
+/* True if it was the last one of its class. */
+static bool target_goes(struct adaptive_targets *t, unsigned class)
+{
+	assert(t->by_class[class] > 0);
+	if (--t->by_class[class] > 0)
+		return false;
+	t->classes &= ~(UINT64_C(1) << class);
+	return true;
+}
+
+void adaptive_waits(struct pool *pool, struct request *r, const struct rank_option *option)
+{
+	struct goal goal;
+
+	r->target = ADAPTIVE_CLASSES;
+	if (r->strategy != SLO_STRATEGY_ADAPTIVE || !option)
+		return;
+	goal = rank_goal(pool->deployment[option->deployment], r);
+	r->target = (uint8_t)adaptive_class(goal_span(&goal, r->input, r->output));
+	target_comes(&pool->targets, r->target);
+}
+
+void adaptive_waits_no_more(struct pool *pool, const struct request *r)
+{
+	if (r->target == ADAPTIVE_CLASSES || !target_goes(&pool->targets, r->target))
+		return;
+	for (size_t i = 0; i < pool->deployments; i++)
+		fleet_freed(pool->deployment[i]);
+}
+
+void adaptive_enter(struct server *s, struct request *r, const struct adaptive_stake *stake)
+{
+	struct adaptive_sums *sums = &s->sums;
+
+	r->stake = *stake;
+	r->stake.counted = true;
+	sums->harm += stake->harm;
+	sums->reading += stake->reading;
+	sums->work += stake->work;
+	target_comes(&sums->targets, stake->class);
+	sums->count++;
+}
+
+void adaptive_leave(struct server *s, struct request *r)
+{
+	struct adaptive_sums *sums = &s->sums;
+
+	if (!r->stake.counted)
+		return;
+	r->stake.counted = false;
+	assert(sums->count > 0);
+	sums->harm -= r->stake.harm;
+	sums->reading -= r->stake.reading;
+	sums->work -= r->stake.work;
+	(void)target_goes(&sums->targets, r->stake.class);
+	sums->count--;
+}

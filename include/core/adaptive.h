@@ -1,0 +1,63 @@
+/* adaptive.h - strategy slo-adaptive: a request goes where it adds least lateness to all.
+ *
+ * A server that takes `step` seconds for a step, `prompt` for a token of a prompt and `cached` for
+ * each token that a step reads (latency/rates.h) would need for a request of P and O tokens, among
+ * what it holds:
+ *
+ *     queue = the prompts that it has not read yet; or, if its cache is too small for the tokens
+ *             that it holds and these, the same share of all its work, if that is longer
+ *     f = (queue + prompt P + O (step + cached (held + P + O/2)) / (1 - reading)) slower
+ *     x = (age + f) / T                 T: the target. Of a TTFT target f ends with the prompt
+ *     W = prompt P + cached O (P + O/2) what it takes from the others there
+ *     cost = x^2 + W harm + penalty
+ *
+ * x^2 is its own lateness, W harm what the others' x^2 grow by: harm is the sum of 2x/T over the
+ * requests there, each as it was thought to be at its dispatch. `reading` is the sum of
+ * prompt P / f, which by Little's law is the share of the time that goes to prompts. The penalty
+ * keeps large requests off servers whose cache they would fill while another type has plenty.
+ *
+ * Only an open server may take the request. One is open that is idle; or that has
+ *   - room for its tokens in the cache, or for OVERFILL caches of tokens if nothing tight runs
+ * there and no tighter request waits: relaxed work may queue inside an engine, where batches stay
+ *     full, but never in front of tight work; and
+ *   - so little work that the request alone behind it keeps its target.
+ * Of the open ones that with the least cost is taken, equal ones in the order of the configuration;
+ * if none is open, the request waits. Whether a server is open does not depend on the time, so who
+ * waits need not be looked at before something ends. */
+#ifndef SLO_CORE_ADAPTIVE_H
+#define SLO_CORE_ADAPTIVE_H
+
+#include "core/rank.h"
+
+/* So many servers of a deployment are weighed in each of two orders: the emptiest, and those with
+ * least harm. */
+#define ADAPTIVE_CANDIDATES 6
+
+struct adaptive_choice {
+	struct seat *seat;
+	size_t option; /* index */
+	struct adaptive_stake stake;
+};
+
+/* The class of a target: floor(log2), 0 for none. */
+unsigned adaptive_class(slo_nsec target);
+
+/* How much of a server has to be free, as the ledger has it, before r may find one open. */
+slo_load adaptive_need(const struct request *r, slo_load load);
+
+/* The best open server of these options of r, those of rank_options(). False: none is open. */
+bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
+                     const struct rank_option *options, size_t n, struct adaptive_choice *out);
+
+/* r waits, or does not any more; option: its most relaxed one, NULL: it has none. Who is tight and
+ * waits keeps others from queueing in front of him. */
+void adaptive_waits(struct pool *pool, struct request *r, const struct rank_option *option);
+void adaptive_waits_no_more(struct pool *pool, const struct request *r);
+
+/* r, which is charged to the server, has that stake; or it leaves. */
+void adaptive_enter(struct server *s, struct request *r, const struct adaptive_stake *stake);
+void adaptive_leave(struct server *s, struct request *r);
+/* The stake of a request whose dispatch was not seen, as if it ran there alone. */
+struct adaptive_stake adaptive_stake_alone(const struct seat *seat, const struct request *r);
+
+#endif
