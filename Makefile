@@ -107,7 +107,7 @@ unit_src  := $(wildcard tests/unit/*/test_*.c)
 unit_bin  := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(unit_src))
 fuzz_src  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 fuzz_bin  := $(patsubst tests/fuzz/%.c,$(OUT)/fuzz/%,$(fuzz_src))
-progs     := $(OUT)/slo-spoa $(OUT)/slo-replay $(OUT)/slo-profile
+progs     := $(OUT)/slo-spoa $(OUT)/slo-replay $(OUT)/slo-profile $(OUT)/slo-ctl
 # Man pages, if scdoc is here to make them.
 SCDOC     ?= scdoc
 man_src   := $(wildcard agent/man/*.scd)
@@ -129,7 +129,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 .PHONY: all run test unit page-shots integration engine asan valgrind coverage bench pgo experiment experiment-real mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
 	format install deb clean deps-run deps-deb deps-test newer-haproxy valkey llama sdks build-tests test-binaries help
 
-all: $(progs) $(man_pages) ## Build the daemon, slo-replay, slo-profile and the man pages (VARIANT=release|debug|asan|cov)
+all: $(progs) $(man_pages) ## Build the daemon, slo-replay, slo-profile, slo-ctl and the man pages (VARIANT=release|debug|asan|cov)
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -303,7 +303,7 @@ format: ## Rewrite all C files by .clang-format
 install: all ## Install the programs, man pages and samples below DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/slo-spoa
 	install -m 755 $(OUT)/slo-spoa $(DESTDIR)$(PREFIX)/sbin/
-	install -m 755 $(OUT)/slo-replay $(OUT)/slo-profile $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(OUT)/slo-replay $(OUT)/slo-profile $(OUT)/slo-ctl $(DESTDIR)$(PREFIX)/bin/
 	cp -R haproxy-conf/. $(DESTDIR)$(PREFIX)/share/slo-spoa/
 ifeq ($(man_pages),)
 	@echo 'The man pages are not installed: making them needs scdoc.'
@@ -374,6 +374,10 @@ $(OUT)/slo-replay: $(replay_obj) $(wire_lib) $(core_lib)
 $(OUT)/slo-profile: $(OUT)/agent/profile/main.o $(profile_lib) $(base_lib) $(wire_lib) $(core_lib)
 	$(call say,LINK)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
+
+$(OUT)/slo-ctl: $(OUT)/agent/ctl/main.o
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@
 
 # A unit test is linked with the archives of its folder's layer and with no other.
 unit_test = $(patsubst tests/unit/$(1)/%.c,$(OUT)/unit/$(1)/%,$(wildcard tests/unit/$(1)/test_*.c))

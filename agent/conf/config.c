@@ -213,7 +213,7 @@ static void read_config(struct loading *r)
 		{ .name = "profiles" }, { .name = "routing" },   { .name = "models" },
 		{ .name = "limits" },   { .name = "log" },       { .name = "haproxy" },
 		{ .name = "snapshot" }, { .name = "recorder" },  { .name = "engines" },
-		{ .name = "cluster" },  { .name = "decisions" },
+		{ .name = "cluster" },  { .name = "decisions" }, { .name = "control" },
 	};
 	struct node root = reader_root(&r->doc);
 

@@ -19,7 +19,7 @@ static bool is_listed(const struct config_listen *l, const struct listen_addr *a
 /* Access */
 
 /* What a listener's addresses may be. */
-enum { DATAGRAMS = 1, ACCESS = 2 };
+enum { DATAGRAMS = 1, ACCESS = 2, LEVELS = 4 };
 
 #define ACCESS_FIELDS                           \
 	{ .name = "mode" }, { .name = "user" }, \
@@ -80,6 +80,30 @@ static void read_access(struct reader *r, const struct node *object, struct list
 	read_account(r, object, "group", out->group, &out->set);
 }
 
+static const char *const level_names[] = {
+	[CONFIG_LEVEL_USER] = "user",
+	[CONFIG_LEVEL_OPERATOR] = "operator",
+	[CONFIG_LEVEL_ADMIN] = "admin",
+};
+
+const char *config_level_name(enum config_level l)
+{
+	return level_names[l];
+}
+
+static void read_level(struct reader *r, const struct node *object, enum config_level *out)
+{
+	static const struct reader_choice levels[] = {
+		{ "user", CONFIG_LEVEL_USER },
+		{ "operator", CONFIG_LEVEL_OPERATOR },
+		{ "admin", CONFIG_LEVEL_ADMIN },
+	};
+	int level;
+
+	if (reader_choice(r, object, "level", levels, COUNT(levels), &level))
+		*out = (enum config_level)level;
+}
+
 /* Addresses */
 
 static void take_address(struct reader *r, const struct node *n, const char *dir, int may,
@@ -107,7 +131,9 @@ static void take_address(struct reader *r, const struct node *n, const char *dir
 static void read_address(struct reader *r, const struct node *n, const char *dir, int may,
                          const struct listen_access *access, struct config_listen *out)
 {
-	static const struct cfg_field fields[] = { { .name = "address" }, ACCESS_FIELDS };
+	static const struct cfg_field fields[] = { { .name = "address" },
+		                                   ACCESS_FIELDS,
+		                                   { .name = "level" } };
 	struct listen_access own = *access;
 	struct node address = node_member(n, "address");
 	size_t at = out->count;
@@ -115,8 +141,9 @@ static void read_address(struct reader *r, const struct node *n, const char *dir
 
 	if (detailed) {
 		own.set = false;
-		cfg_section(r, n, fields, COUNT(fields), NULL);
+		cfg_section(r, n, fields, COUNT(fields) - (may & LEVELS ? 0 : 1), NULL);
 		read_access(r, n, &own);
+		read_level(r, n, &out->level[at]);
 	}
 	take_address(r, detailed ? &address : n, dir, may, out);
 	if (r->failed)
@@ -246,6 +273,41 @@ static void read_http(struct reader *r, const struct node *root, const char *dir
 	read_guards(r, &n, out);
 }
 
+static void set_levels(struct config_listen *out, enum config_level level)
+{
+	for (size_t i = 0; i < CONFIG_LISTEN_MAX; i++)
+		out->level[i] = level;
+}
+
+/* One address or several. */
+static void read_control(struct reader *r, const struct node *root, const char *dir,
+                         struct config_listen *out)
+{
+	static const struct cfg_field fields[] = {
+		{ .name = "listen" }, ACCESS_FIELDS, { .name = "peers" }, { .name = "level" }
+	};
+	struct node n = node_member(root, "control"), listen;
+	struct listen_access access = { .set = false };
+	enum config_level level = CONFIG_LEVEL_OPERATOR;
+
+	if (!n.value)
+		return;
+	cfg_section(r, &n, fields, COUNT(fields), NULL);
+	read_access(r, &n, &access);
+	read_level(r, &n, &level);
+	set_levels(out, level);
+	listen = node_member(&n, "listen");
+	if (json_is_array(listen.value))
+		read_list(r, &listen, dir, ACCESS | LEVELS, &access, out);
+	else
+		read_address(r, &listen, dir, 0, &access, out);
+	for (size_t i = 0; i < out->count && !r->failed; i++)
+		if (out->addr[i].kind != LISTEN_UNIX)
+			reader_fail(r, &listen, JSONPOS_VALUE,
+			            "must be unix sockets, as in \"unix:/run/slo-spoa/ctl.sock\"");
+	read_guards(r, &n, out);
+}
+
 /* A difference is seen from one poll to the next at the soonest. */
 static void read_grace(struct reader *r, const struct node *haproxy, struct config *c)
 {
@@ -286,7 +348,8 @@ bool config_listen_equal(const struct config_listen *a, const struct config_list
 		return false;
 	for (size_t i = 0; i < a->count; i++)
 		if (!listen_addr_equal(&a->addr[i], &b->addr[i]) ||
-		    !listen_access_equal(&a->addr[i].access, &b->addr[i].access))
+		    !listen_access_equal(&a->addr[i].access, &b->addr[i].access) ||
+		    a->level[i] != b->level[i])
 			return false;
 	for (size_t i = 0; i < a->peers; i++)
 		if (strcmp(a->peer[i], b->peer[i]) != 0)
@@ -300,5 +363,6 @@ void config_addresses_read(struct reader *r, const struct node *root, const char
 	read_listener(r, root, dir, "spop", 0, &c->spop);
 	read_listener(r, root, dir, "events", DATAGRAMS, &c->events);
 	read_http(r, root, dir, &c->http);
+	read_control(r, root, dir, &c->control);
 	read_haproxy(r, root, dir, c);
 }

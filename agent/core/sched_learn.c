@@ -68,6 +68,15 @@ slo_err sched_source_set(struct sched *s, struct deployment *d, enum fleet_sourc
 	return SLO_OK;
 }
 
+bool sched_headroom(struct sched *s, slo_nsec now, struct deployment *d, double headroom)
+{
+	if (!d->learner)
+		return false;
+	latency_learner_headroom(d->learner, now, headroom);
+	sched_force(s, d, d->source, &d->learner->force);
+	return true;
+}
+
 slo_err sched_recall(struct sched *s, slo_nsec now, struct deployment *d,
                      const struct latency_memory *m)
 {

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -35,6 +37,18 @@ static bool keep(size_t *new, size_t old)
 	return same;
 }
 
+/* Why a reload failed, for the log and for who asked for it. */
+static void __attribute__((format(printf, 3, 4)))
+refuse(struct daemon *d, int level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(d->why, sizeof(d->why), fmt, ap);
+	va_end(ap);
+	log_write(d->log, level, "reload: %s", d->why);
+}
+
 /* What sizes buffers and sockets is fixed at start. */
 static void keep_fixed_limits(struct daemon *d, struct config_limits *new)
 {
@@ -61,10 +75,11 @@ static bool is_applicable(struct daemon *d, struct config *conf)
 
 	if (!config_listen_equal(&old->spop, &conf->spop) ||
 	    !config_listen_equal(&old->events, &conf->events) ||
-	    !config_listen_equal(&old->http, &conf->http)) {
-		log_write(d->log, LOG_WARNING,
-		          "reload: listeners differ; that takes SIGUSR2 or a restart, "
-		          "the old configuration stays");
+	    !config_listen_equal(&old->http, &conf->http) ||
+	    !config_listen_equal(&old->control, &conf->control)) {
+		refuse(d, LOG_WARNING,
+		       "listeners differ; that takes SIGUSR2 or a restart, the old "
+		       "configuration stays");
 		return false;
 	}
 	keep_fixed_limits(d, &conf->limits);
@@ -79,7 +94,7 @@ static bool daemon_apply(struct daemon *d, struct config *conf)
 	slo_err err = agent_configure(d->agent, conf);
 
 	if (err == SLO_ENOMEM) {
-		log_write(d->log, LOG_ERR, "out of memory: %s stays out of force", d->path);
+		refuse(d, LOG_ERR, "out of memory: %s stays out of force", d->path);
 		return false;
 	}
 	if (err != SLO_OK)
@@ -108,7 +123,7 @@ bool daemon_reload(struct daemon *d)
 	d->agent->stats.reload_failed = true;
 	if (!conf) {
 		doc_error_format(&err, text, sizeof(text));
-		log_write(d->log, LOG_ERR, "reload: %s; the old configuration stays", text);
+		refuse(d, LOG_ERR, "%s; the old configuration stays", text);
 		warn_set(d->agent, clock_nsec(), "reload-failed", NULL,
 		         "the configuration on disk is not in force: %.400s", text);
 		return false;
@@ -160,15 +175,9 @@ static void on_drain(struct ev_loop *loop, ev_timer *w, int revents)
 	ev_timer_start(loop, w);
 }
 
-static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
+static void drain(struct daemon *d, const char *why)
 {
-	struct daemon *d = w->data;
-
-	if (d->draining_since) {
-		ev_break(loop, EVBREAK_ALL); /* the second time is meant */
-		return;
-	}
-	log_write(d->log, LOG_NOTICE, "signal %d: draining, %zu requests are held", w->signum,
+	log_write(d->log, LOG_NOTICE, "%s: draining, %zu requests are held", why,
 	          agent_held(d->agent));
 	upgrade_cancel(&d->upgrade);
 	service_stopping(d->conf->routing.drain_timeout);
@@ -177,7 +186,20 @@ static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 	spop_server_drain(d->spop);
 	ev_timer_init(&d->drain, on_drain, 0., DRAIN_POLL);
 	d->drain.data = d;
-	ev_timer_start(loop, &d->drain);
+	ev_timer_start(d->loop, &d->drain);
+}
+
+static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct daemon *d = w->data;
+	char why[32];
+
+	if (d->draining_since) {
+		ev_break(loop, EVBREAK_ALL); /* the second time is meant */
+		return;
+	}
+	snprintf(why, sizeof(why), "signal %d", w->signum);
+	drain(d, why);
 }
 
 static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
@@ -213,6 +235,7 @@ static void hand_over(void *user)
 	d->engines = NULL;
 	http_server_free(d->http);
 	d->http = NULL;
+	ctl_server_stop(d->ctl);
 	event_server_stop(d->events);
 	spop_server_read_all(d->spop);
 	cluster_stop(d->cluster); /* the new one has our name */
@@ -369,6 +392,41 @@ static bool make_parts(struct daemon *d, const struct config *conf)
 	return true;
 }
 
+static bool reload_told(void *daemon, char why[CTL_WHY_MAX])
+{
+	struct daemon *d = daemon;
+
+	if (d->parting)
+		snprintf(why, CTL_WHY_MAX, "this process has handed over already");
+	else if (daemon_reload(d))
+		return true;
+	else
+		snprintf(why, CTL_WHY_MAX, "%s", d->why);
+	return false;
+}
+
+static void drain_told(void *daemon)
+{
+	struct daemon *d = daemon;
+
+	if (!d->draining_since)
+		drain(d, "control");
+}
+
+static bool start_control(struct daemon *d, const struct http_sources *shown)
+{
+	const struct ctl_daemon us = { .daemon = d,
+		                       .reload = reload_told,
+		                       .drain = drain_told,
+		                       .path = d->path,
+		                       .export = &d->export };
+
+	if (d->conf->control.count == 0)
+		return true;
+	d->ctl = ctl_server_new(d->agent, &d->conns, shown, &us);
+	return d->ctl != NULL;
+}
+
 /* Each says itself why it cannot listen. */
 static bool start_servers(struct daemon *d)
 {
@@ -378,7 +436,8 @@ static bool start_servers(struct daemon *d)
 	listeners_inherit(&d->agent->listeners);
 	if (!(d->events = event_server_new(d->agent, &d->conns)) ||
 	    !(d->spop = spop_server_new(d->agent, &d->conns)) ||
-	    (d->conf->http.count > 0 && !(d->http = http_server_new(d->agent, &shown))))
+	    (d->conf->http.count > 0 && !(d->http = http_server_new(d->agent, &shown))) ||
+	    !start_control(d, &shown))
 		return false;
 	listeners_close_unclaimed(&d->agent->listeners, d->log);
 	return true;
@@ -451,6 +510,7 @@ void daemon_free(struct daemon *d)
 		snapshot_file_stop(&d->snapshot);
 	http_server_free(d->http);
 	conns_fini(&d->conns);
+	ctl_server_free(d->ctl);
 	spop_server_free(d->spop);
 	event_server_free(d->events);
 	cluster_free(d->cluster);

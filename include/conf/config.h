@@ -38,6 +38,11 @@
 
 struct json_t; /* <jansson.h> */
 
+/* What a control socket lets people do: look; reset what was counted, too; everything. */
+enum config_level { CONFIG_LEVEL_USER, CONFIG_LEVEL_OPERATOR, CONFIG_LEVEL_ADMIN };
+
+const char *config_level_name(enum config_level l); /* as the configuration calls it */
+
 /* A listener, and who may speak to it. */
 struct config_listen {
 	struct listen_addr addr[CONFIG_LISTEN_MAX];
@@ -45,6 +50,7 @@ struct config_listen {
 	/* Whose processes may connect to unix sockets; none: whoever the socket's mode lets. */
 	char peer[CONFIG_PEERS_MAX][LISTEN_ACCOUNT_MAX + 1]; /* [peers], user names or numbers */
 	size_t peers;
+	enum config_level level[CONFIG_LISTEN_MAX]; /* of "control" */
 	const char *secret; /* that comes with what is told over TCP and UDP; NULL: none is asked */
 };
 
@@ -176,6 +182,7 @@ struct config_engines {
 struct config {
 	struct config_listen spop, events; /* at least one address each */
 	struct config_listen http;         /* none or one */
+	struct config_listen control;      /* unix sockets, or none */
 	struct config_listen runtime_api;  /* of HAProxy's processes; tcp or unix, to connect to */
 	slo_nsec haproxy_poll;             /* 1s; 50ms to 1h */
 	slo_nsec haproxy_grace; /* 3s of a difference until the ledger follows; poll to 1h */

@@ -132,6 +132,9 @@ MUSTCHECK slo_err sched_profile_set(struct sched *s, struct deployment *d, struc
 /* From now on d has no profile, so any that comes is new. */
 /* What requests of the model are measured against if they bring no target of their own; it
  * replaces the profiles'. GOAL_NONE: the profiles' hold. */
+/* From now on so much of a target is planned with in d, in (0, 1]; 0: as much as predictions allow.
+ * False: d does not learn. */
+bool sched_headroom(struct sched *s, slo_nsec now, struct deployment *d, double headroom);
 void sched_promise(struct sched *s, struct sched_model *m, const struct goal *promise);
 /* Where d's times come from; new ones come from their profile. kv: tokens that the KV cache of a
  * server of it holds, 0: unknown. What was learned stays. */

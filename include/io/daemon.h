@@ -16,6 +16,7 @@
 #include "io/agent/loop_lag.h"
 #include "io/base/conn.h"
 #include "io/base/trim.h"
+#include "io/ctl/ctl_server.h"
 #include "io/cluster/cluster.h"
 #include "io/engines/engines.h"
 #include "io/haproxy/event_server.h"
@@ -42,6 +43,7 @@ struct daemon {
 	struct engines *engines;
 	struct cluster *cluster;
 	struct redis_client *redis;
+	struct ctl_server *ctl;   /* NULL: not configured */
 	struct http_server *http; /* NULL: not configured, or handed over */
 	struct recorder *recorder;
 	struct snapshot_file snapshot;
@@ -57,6 +59,7 @@ struct daemon {
 	bool serves;      /* it has started */
 	bool handed_over; /* the snapshot is another's to write */
 	int status;       /* for exit() */
+	char why[1024];   /* the last reload failed */
 };
 
 /* Starts everything; signals are heard on libev's default loop only. conf becomes the daemon's,

@@ -82,6 +82,7 @@ def main():
     faults += reasons("agent/man/slo-spoa.8.scd")
     faults += options("agent/replay/main.c", "agent/man/slo-replay.1.scd")
     faults += options("agent/profile/main.c", "agent/man/slo-profile.1.scd")
+    faults += options("agent/ctl/main.c", "agent/man/slo-ctl.1.scd")
     for doc in (n for n in names if n.endswith(("README.md", ".scd"))):
         text = (ROOT / doc).read_text()
         faults += [*faults_of(doc, text, names, code), *metrics_of(doc, text, code)]

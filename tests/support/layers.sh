@@ -40,7 +40,8 @@ io/redis:     core conf wire wire/file io/agent io/base
 io/keep:      core core/latency wire wire/file io/agent io/base
 io/cluster:   core wire/cluster conf io/agent io/base io/haproxy io/redis
 io/http:      core core/latency wire io/agent io/base io/haproxy io/redis io/keep io/cluster
-io:           conf io/agent io/base io/haproxy io/engines io/redis io/keep io/cluster io/http wire/json wire/file
+io/ctl:       core core/latency conf io/agent io/base io/cluster io/haproxy io/http io/keep io/redis
+io:           conf io/agent io/base io/haproxy io/engines io/redis io/keep io/cluster io/http wire/json wire/file io/ctl
 .:            conf conf/haproxy io io/base wire/json
 '
 

@@ -62,6 +62,8 @@ static double headroom_now(const struct latency_learner *l)
 {
 	double s;
 
+	if (l->headroom > 0)
+		return l->headroom;
 	if (l->ends < SURE_ENDS || l->doubt != LATENCY_DOUBT_NONE)
 		return SAFETY_FIRST;
 	s = 1 / latency_errors_quantile(&l->errors, 0.99);
@@ -102,6 +104,12 @@ void latency_learner_enforce(struct latency_learner *l, slo_nsec now)
 		           .crowd = crowd_now(l) },
 	};
 	l->forced = now;
+}
+
+void latency_learner_headroom(struct latency_learner *l, slo_nsec now, double headroom)
+{
+	l->headroom = headroom;
+	latency_learner_enforce(l, now);
 }
 
 void latency_learner_init(struct latency_learner *l, double kv)

@@ -205,7 +205,7 @@ static bool may_ask_for(const struct config_client_limits *l, enum slo_strategy 
 static enum slo_strategy strategy_of(struct agent *a, const struct agent_model *m,
                                      struct slice name)
 {
-	enum slo_strategy s = m ? m->conf->strategy : a->conf->routing.strategy, asked;
+	enum slo_strategy s = m ? m->sched->strategy : a->conf->routing.strategy, asked;
 
 	if (name.len == 0)
 		return s;

@@ -30,6 +30,15 @@ void decisions_fini(struct decisions *d)
 	labels_sweep(&d->labels, UINT64_MAX);
 }
 
+void decisions_clear(struct decisions *d)
+{
+	if (!decisions_on(d))
+		return;
+	memset(d->ring, 0, d->kept * sizeof(*d->ring));
+	memset(d->newest, 0, (d->mask + 1) * sizeof(*d->newest));
+	labels_sweep(&d->labels, UINT64_MAX);
+}
+
 bool decisions_keep(struct decisions *d, size_t kept)
 {
 	size_t chains = 1;

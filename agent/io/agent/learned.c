@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "io/base/clock.h"
+
 static const struct config_deployment *config_of(const struct agent_model *m,
                                                  const struct deployment *d)
 {
@@ -79,8 +81,13 @@ bool learned_configure(struct agent *a)
 
 		if (!same_goal(&pool->promise, &m->conf->promise))
 			sched_promise(a->sched, m->sched, &m->conf->promise);
-		for (size_t k = 0; k < pool->deployments; k++)
-			ok &= apply_source(a, m, pool->deployment[k]);
+		for (size_t k = 0; k < pool->deployments; k++) {
+			struct deployment *d = pool->deployment[k];
+
+			ok &= apply_source(a, m, d);
+			if (d->learner && d->learner->headroom > 0)
+				(void)sched_headroom(a->sched, clock_nsec(), d, 0);
+		}
 	}
 	if (!ok)
 		log_write(a->log, LOG_ERR, "out of memory: some deployments do not learn");

@@ -245,6 +245,8 @@ static void flush(struct conn *c)
 	out_put(c);
 	if (c->finishing)
 		conn_close(c, clock_nsec(), NULL);
+	else if (c->protocol->drained)
+		c->protocol->drained(c, clock_nsec());
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int revents)
@@ -289,31 +291,67 @@ static void keep_left(struct conn *c, const uint8_t *data, size_t len)
 	c->left_len = len;
 }
 
+static void take(struct conn *c, const uint8_t *data, size_t len, slo_nsec now)
+{
+	size_t used = c->protocol->received(c, data, len, now);
+
+	if (!c->closing && !c->finishing && (used < len || c->left))
+		keep_left(c, data + used, len - used);
+}
+
+static void on_end(struct conn *c, slo_nsec now)
+{
+	if (c->protocol->half_closes)
+		conn_finish(c);
+	else
+		conn_close(c, now, NULL);
+}
+
 /* One recv(), so that a busy peer cannot keep the others waiting. */
 static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct conn *c = w->data;
 	struct conns *set = c->set;
-	size_t len = c->left_len, used;
+	size_t len = c->left_len;
 	slo_nsec now;
 	ssize_t n;
 
 	if (len > 0)
 		memcpy(set->scratch, c->left, len);
+	if (SELDOM(c->again)) {
+		c->again = false;
+		take(c, set->scratch, len, clock_nsec());
+		return;
+	}
 	n = recv(c->fd, set->scratch + len, set->scratch_size - len, 0);
 	now = clock_nsec();
 	if (n > 0) {
-		len += (size_t)n;
-		used = c->protocol->received(c, set->scratch, len, now);
-		if (!c->closing && !c->finishing && (used < len || c->left))
-			keep_left(c, set->scratch + used, len - used);
+		take(c, set->scratch, len + (size_t)n, now);
 	} else if (n == 0) {
-		conn_close(c, now, NULL);
+		on_end(c, now);
 	} else if (!socket_would_block(errno)) {
 		log_limited(set->log, now, c->protocol->peer_cause, LOG_INFO,
 		            "%s: read from %s: %s", c->protocol->name, c->peer, strerror(errno));
 		conn_close(c, now, NULL);
 	}
+}
+
+void conn_pause(struct conn *c)
+{
+	c->paused = true;
+	ev_io_stop(c->set->loop, &c->readable);
+}
+
+void conn_resume(struct conn *c)
+{
+	if (!c->paused || c->closing || c->finishing)
+		return;
+	c->paused = false;
+	ev_io_start(c->set->loop, &c->readable);
+	/* From the loop, as other input: whoever calls this may be amidst a message. */
+	c->again = c->left_len > 0;
+	if (c->again)
+		ev_feed_event(c->set->loop, &c->readable, EV_READ);
 }
 
 void conn_read_all(struct conn *c)

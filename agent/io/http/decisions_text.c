@@ -20,7 +20,7 @@ static void write_one(struct page *p, const struct decision *d)
 
 	if (p->written++ > 0)
 		fputc(',', p->f);
-	p->failed |= !o || json_dumpf(o, p->f, JSON_COMPACT) != 0;
+	p->failed |= !o || json_dumpf(o, p->f, JSON_COMPACT | JSON_REAL_PRECISION(15)) != 0;
 	json_decref(o);
 }
 

@@ -17,6 +17,7 @@ struct render {
 	struct page page;
 	const struct render_part *first, *part;
 	struct render_want want;
+	void *arg;
 	uint64_t arranged; /* the roster's, when the text was begun */
 	size_t deployment; /* of the model at page.model */
 	size_t in_deployment;
@@ -136,7 +137,8 @@ static void begin(struct render *r)
 		                 .agent = s->agent,
 		                 .f = text_open(r->text),
 		                 .cut = &r->want.cut,
-		                 .query = &r->want.decisions };
+		                 .query = &r->want.decisions,
+		                 .arg = r->arg };
 	r->page.failed = !r->page.f;
 	r->part = r->first;
 	r->arranged = s->agent->roster.arranged;
@@ -259,15 +261,36 @@ static const struct render_part *parts_of(const struct render_want *want)
 	}
 }
 
-struct render *render_new(const struct http_sources *sources, const struct render_want *want)
+static struct render *make(const struct http_sources *sources, const struct render_part *parts)
 {
 	struct render *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
 	r->page.sources = sources;
+	r->first = parts;
+	return r;
+}
+
+struct render *render_new(const struct http_sources *sources, const struct render_want *want)
+{
+	struct render *r = make(sources, parts_of(want));
+
+	if (!r)
+		return NULL;
 	r->want = *want;
-	r->first = parts_of(want);
+	begin(r);
+	return r;
+}
+
+struct render *render_parts_new(const struct http_sources *sources, const struct render_part *parts,
+                                void *arg)
+{
+	struct render *r = make(sources, parts);
+
+	if (!r)
+		return NULL;
+	r->arg = arg;
 	begin(r);
 	return r;
 }

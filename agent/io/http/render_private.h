@@ -1,38 +1,12 @@
-/* render_private.h - how the two texts are put together.
- *
- * A text is a list of parts. A part is written once, or for each model, or for each seat of a
- * server in each model. Between any two calls the text may rest, and the fleet may change. */
+/* render_private.h - what the texts of the HTTP listener share. */
 #ifndef SLO_IO_HTTP_RENDER_PRIVATE_H
 #define SLO_IO_HTTP_RENDER_PRIVATE_H
 
 #include <jansson.h>
 #include <stdio.h>
 
-#include "io/http/render.h"
+#include "io/http/render_part.h"
 
-/* Where a render writes to, and what it needs to separate members. */
-struct page {
-	FILE *f;
-	const struct http_sources *sources;
-	const struct agent *agent;          /* of the sources */
-	const struct render_cut *cut;       /* of /state.json, for render_cut_parts */
-	const struct decision_query *query; /* of render_decisions_parts */
-	uint64_t cursor;                    /* where `some` goes on */
-	size_t model, seat; /* this one's number, from 0; the seat's within its model */
-	size_t written;     /* models or decisions, so far */
-	bool failed;        /* out of memory: the text is of no use */
-};
-
-/* A part of a text; NULL: nothing is to be written there. */
-struct render_part {
-	const char *name, *type, *help; /* of a family of metrics, written first */
-	void (*once)(struct page *p);
-	void (*model)(struct page *p, const struct agent_model *m);
-	void (*seat)(struct page *p, const struct agent_model *m, const struct seat *seat);
-	void (*model_end)(struct page *p, const struct agent_model *m);
-	/* Writes for about so long. True: there is no more. */
-	bool (*some)(struct page *p, slo_nsec until);
-};
 /* Each ends with an empty part. */
 extern const struct render_part render_metrics_parts[], render_state_parts[], render_cut_parts[],
     render_decisions_parts[];

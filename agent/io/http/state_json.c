@@ -340,7 +340,7 @@ static json_t *brief_state(const struct agent_model *m)
 	    "{s:I, s:I, s:o, s:s, s:s, s:o, s:o, s:o}", "queued",
 	    (json_int_t)m->sched->queue.length, "queued_sizes", (json_int_t)m->sched->queue.heads,
 	    "queue", render_queue_state(&m->sched->queue, now), "backend", m->conf->backend,
-	    "strategy", policy_strategy_name(m->conf->strategy), "target", target_state(m),
+	    "strategy", policy_strategy_name(m->sched->strategy), "target", target_state(m),
 	    "promises", render_promises_state(&m->stats.promises, now), "fleet",
 	    render_fleet_state(m, now));
 }

@@ -44,6 +44,7 @@ struct latency_learner {
 	double usual;             /* median of what servers are late, log */
 	double slow, fast;        /* CUSUM of log(actual / predicted), both ways */
 	double kv;                /* tokens; 0: nobody told */
+	double headroom;          /* that an operator set; 0: it is found */
 	double there,
 	    expected;     /* tokens x seconds of the last ends, by their real and predicted size */
 	double ratio;     /* actual / predicted of the last end, by what was known before */
@@ -81,6 +82,8 @@ struct latency_lesson {
 /* kv: tokens that the KV cache of a server holds; 0: unknown. */
 void latency_learner_init(struct latency_learner *l, double kv);
 void latency_learner_kv(struct latency_learner *l, double kv);
+/* From now on that much of a target is planned with, in (0, 1]; 0: as much as predictions allow. */
+void latency_learner_headroom(struct latency_learner *l, slo_nsec now, double headroom);
 /* What is known now comes into force. */
 void latency_learner_enforce(struct latency_learner *l, slo_nsec now);
 /* True if other rates, or another state, are in force now. */

@@ -114,6 +114,8 @@ struct decisions {
 /* Keeps so many from now on, and none of the old ones if the number differs. False: out of memory,
  * and nothing is kept. */
 bool decisions_keep(struct decisions *d, size_t kept);
+/* Forgets all. */
+void decisions_clear(struct decisions *d);
 void decisions_fini(struct decisions *d);
 
 static inline bool decisions_on(const struct decisions *d)

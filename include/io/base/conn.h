@@ -28,8 +28,11 @@ struct conn_protocol {
 	 * given again in front of the next bytes. May call conn_reserve(),
 	 * conn_sent(), conn_finish() and conn_close(). */
 	size_t (*received)(struct conn *c, const uint8_t *data, size_t len, slo_nsec now);
+	/* All its output is with the kernel; NULL: nobody asks. */
+	void (*drained)(struct conn *c, slo_nsec now);
 	/* The connection is gone; last call, before it is freed. */
 	void (*closed)(struct conn *c, slo_nsec now);
+	bool half_closes; /* a peer that sends no more still waits for its answers */
 	/* What log lines are limited by: ends that the peer made, ends that we made. */
 	enum log_cause peer_cause, broken_cause;
 	enum log_cause full_cause; /* connections over the limit */
@@ -74,6 +77,8 @@ struct conn {
 	int fd;
 	bool writing;   /* on set->writing */
 	bool closing;   /* on set->closing instead of set->open; its descriptor is closed */
+	bool paused;    /* no input is read for now */
+	bool again;     /* what is left is to be handed over though nothing more came */
 	bool finishing; /* closes when its output is written; input is ignored */
 	bool local;     /* by a unix socket, so that its mode and peers guard it */
 	uint8_t *left;  /* start of an incomplete message */
@@ -99,6 +104,9 @@ void conns_give_back(struct conns *set);
 uint8_t *conn_reserve(struct conn *c, size_t len);
 void conn_sent(struct conn *c, size_t len);
 COLD void conn_finish(struct conn *c); /* closes when all output is written, or soon anyway */
+/* Reads nothing more until conn_resume(), which hands over what was left, too. */
+void conn_pause(struct conn *c);
+void conn_resume(struct conn *c);
 /* Takes what has come already, without waiting for the loop. */
 void conn_read_all(struct conn *c);
 /* Closes now. A reason that is not NULL is logged with the peer's name. */

@@ -79,6 +79,8 @@
 	X(CLUSTER_KEY, "keys that went from the cluster's Redis")             \
 	X(CLUSTER_REFUSED, "commands that the cluster's Redis refused")       \
 	X(CLUSTER_BROKEN, "messages of others that make no sense")            \
+	X(CTL_TOLD, "commands on the control socket")                         \
+	X(CTL, "connections to the control socket")                           \
 	X(WARNING, "warnings that came")                                      \
 	X(WARNING_OVER, "warnings that are over")
 

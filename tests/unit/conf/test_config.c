@@ -68,6 +68,8 @@ static void every_key_is_read(void **state)
 	struct config *c = parse(
 	    SPOP EVENTS MODELS
 	    ",\"http\":{\"listen\":\"localhost:0\"},"
+	    "\"control\":{\"listen\":[\"unix:c\",{\"address\":\"unix:a\",\"level\":\"admin\"}],"
+	    "\"level\":\"user\",\"mode\":\"660\"},"
 	    "\"profiles\":{\"dir\":\"p\",\"redis\":{\"url\":\"rediss://h:1/2\",\"refresh\":\"1m\","
 	    "\"trace\":true,\"ca_file\":\"ca\",\"cert_file\":\"/c\",\"key_file\":\"k\","
 	    "\"server_name\":\"r\"}},"
@@ -97,6 +99,11 @@ static void every_key_is_read(void **state)
 	(void)state;
 	assert_int_equal(c->http.count, 1);
 	assert_string_equal(c->http.addr[0].host, "localhost");
+	assert_int_equal(c->control.count, 2);
+	assert_string_equal(c->control.addr[0].path, "dir/c");
+	assert_int_equal(c->control.addr[0].access.mode, 0660);
+	assert_int_equal(c->control.level[0], CONFIG_LEVEL_USER);
+	assert_int_equal(c->control.level[1], CONFIG_LEVEL_ADMIN);
 	assert_int_equal(c->http.addr[0].port, 0);
 	assert_string_equal(c->profile_dir, "dir/p");
 	assert_int_equal(c->redis.url.kind, REDIS_URL_TLS);
@@ -250,6 +257,11 @@ static void a_missing_key_is_told_where_its_object_begins(void **state)
 		{ SPOP MODELS "}", "f:1:1: key \"events\": is missing" },
 		{ SPOP EVENTS "\"log\":{}}", "f:1:1: key \"models\": is missing" },
 		{ "{\"spop\":{}}", "f:1:9: key \"spop.listen\": is missing" },
+		{ PLUS("\"control\":{\"listen\":\"h:1\"}"),
+		  "f:5:21: key \"control.listen\": must be unix sockets, as in "
+		  "\"unix:/run/slo-spoa/ctl.sock\"" },
+		{ PLUS("\"control\":{\"listen\":\"unix:c\",\"level\":\"root\"}"),
+		  "f:5:38: key \"control.level\": is \"root\", must be user, operator or admin" },
 		{ PLUS("\"recorder\":{}"), "f:5:12: key \"recorder.file\": is missing" },
 		{ PLUS("\"snapshot\":{}"), "f:5:12: key \"snapshot.file\": is missing" },
 		{ PLUS("\"haproxy\":{\"runtime_api\":[\"h:1\",\"h:1\"]}"),

@@ -1,0 +1,235 @@
+/* What changes something. A reload puts the configuration's values back, and the answers say so. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "ctl_private.h"
+
+#define RESET "A reload puts the configuration's value back.\n"
+
+/* NULL: said. */
+static struct agent_model *model_of(struct ctl_conn *c, const char *name)
+{
+	struct agent *a = c->server->agent;
+	struct sched_model *m = sched_model_find(a->sched, name, strlen(name));
+
+	if (!m)
+		ctl_say(c, "error: no such model: %.64s\n", name);
+	return m ? m->owner : NULL;
+}
+
+static void set_strategy(struct ctl_conn *c, char **word, size_t words)
+{
+	struct agent_model *m = words == 2 ? model_of(c, word[0]) : NULL;
+	enum slo_strategy strategy;
+
+	if (words != 2) {
+		ctl_say(c, "error: set strategy MODEL NAME\n");
+		return;
+	}
+	if (!m)
+		return;
+	if (!policy_strategy_parse(word[1], strlen(word[1]), &strategy)) {
+		ctl_say(c, "error: no such strategy: %.64s\n", word[1]);
+		return;
+	}
+	m->sched->strategy = strategy;
+	ctl_say(c, "New requests of %s are placed by %s. " RESET, word[0], word[1]);
+}
+
+/* "50ms", "2s" or "0.05"; NAN: that is no time. */
+static double seconds_of(const char *text)
+{
+	char *end;
+	double v = strtod(text, &end);
+
+	if (end == text || !(v > 0) || !(v < 1e6))
+		return NAN;
+	if (strcmp(end, "ms") == 0)
+		return v / 1e3;
+	return *end == '\0' || strcmp(end, "s") == 0 ? v : NAN;
+}
+
+/* tpot, ttft, tpat, e2e of goal_make(). */
+static bool read_target(char *text, double target[GOAL_KINDS])
+{
+	char *equals = strchr(text, '=');
+	double v = equals ? seconds_of(equals + 1) : NAN;
+
+	for (int k = GOAL_NONE + 1; !isnan(v) && k < GOAL_KINDS; k++) {
+		const char *name = goal_name((enum goal_kind)k);
+
+		if (strlen(name) != (size_t)(equals - text) ||
+		    strncmp(name, text, strlen(name)) != 0)
+			continue;
+		target[k] = v;
+		return true;
+	}
+	return false;
+}
+
+static void set_slo(struct ctl_conn *c, char **word, size_t words)
+{
+	struct agent_model *m = words >= 2 ? model_of(c, word[0]) : NULL;
+	bool none = words == 2 && strcmp(word[1], "none") == 0;
+	double target[GOAL_KINDS] = { 0 };
+	struct goal goal;
+
+	if (words < 2) {
+		ctl_say(c, "error: set slo MODEL KIND=TIME... or none\n");
+		return;
+	}
+	if (!m)
+		return;
+	for (size_t i = 1; i < words && !none; i++) {
+		if (read_target(word[i], target))
+			continue;
+		ctl_say(c, "error: %.64s must be ttft, tpot, tpat or e2e=TIME, as in e2e=2s\n",
+		        word[i]);
+		return;
+	}
+	goal = goal_make(target[GOAL_TPOT], target[GOAL_TTFT], target[GOAL_TPAT], target[GOAL_E2E]);
+	sched_promise(c->server->agent->sched, m->sched, &goal);
+	ctl_say(c, "%s %s. " RESET, word[0],
+	        none ? "promises nothing; its profiles' targets hold" : "promises that now");
+}
+
+static void set_headroom(struct ctl_conn *c, slo_nsec now, char **word, size_t words)
+{
+	struct agent_model *m = words == 2 ? model_of(c, word[0]) : NULL;
+	bool found = words == 2 && strcmp(word[1], "auto") == 0;
+	char *end = NULL;
+	double share = words == 2 && !found ? strtod(word[1], &end) : 0;
+	size_t set = 0;
+
+	if (words != 2) {
+		ctl_say(c, "error: set headroom MODEL SHARE or auto\n");
+		return;
+	}
+	if (!m)
+		return;
+	if (!found && (*end || !(share >= 0.01) || !(share <= 1))) {
+		ctl_say(c, "error: %.64s must be 0.01 to 1, or auto\n", word[1]);
+		return;
+	}
+	for (size_t i = 0; i < m->sched->pool.deployments; i++)
+		set += sched_headroom(c->server->agent->sched, now, m->sched->pool.deployment[i],
+		                      share);
+	if (set == 0)
+		ctl_say(c, "error: no deployment of %s learns its times\n", word[0]);
+	else
+		ctl_say(c, "It holds for %zu deployments. " RESET, set);
+}
+
+static void set_log(struct ctl_conn *c, char **word, size_t words)
+{
+	static const struct {
+		const char *name;
+		int level;
+	} levels[] = { { "debug", LOG_DEBUG },
+		       { "info", LOG_INFO },
+		       { "notice", LOG_NOTICE },
+		       { "warning", LOG_WARNING },
+		       { "error", LOG_ERR } };
+
+	for (size_t i = 0; words == 1 && i < sizeof(levels) / sizeof(levels[0]); i++) {
+		if (strcmp(word[0], levels[i].name) != 0)
+			continue;
+		c->server->agent->log->level = levels[i].level;
+		ctl_say(c, "Lines of level %s and above are logged. " RESET, word[0]);
+		return;
+	}
+	ctl_say(c, "error: set log debug|info|notice|warning|error\n");
+}
+
+void ctl_set(struct ctl_conn *c, slo_nsec now, char **word, size_t words)
+{
+	if (words > 0 && strcmp(word[0], "strategy") == 0)
+		set_strategy(c, word + 1, words - 1);
+	else if (words > 0 && strcmp(word[0], "slo") == 0)
+		set_slo(c, word + 1, words - 1);
+	else if (words > 0 && strcmp(word[0], "headroom") == 0)
+		set_headroom(c, now, word + 1, words - 1);
+	else if (words > 0 && strcmp(word[0], "log") == 0)
+		set_log(c, word + 1, words - 1);
+	else
+		ctl_say(c, "error: set strategy, slo, headroom or log\n");
+}
+
+static void clear_peaks(struct agent *a)
+{
+	for (struct roster_server *s = a->roster.servers; s; s = s->hh.next) {
+		s->stats.peak_inflight = 0;
+		s->stats.peak_load = 0;
+	}
+	a->stats.longest_lag = 0;
+}
+
+void ctl_clear(struct ctl_conn *c, slo_nsec now, char **word, size_t words)
+{
+	struct agent *a = c->server->agent;
+
+	(void)now;
+	if (words == 1 && strcmp(word[0], "decisions") == 0) {
+		decisions_clear(&a->decisions);
+	} else if (words == 1 && strcmp(word[0], "warnings") == 0) {
+		a->warnings.count = 0;
+	} else if (words == 1 && strcmp(word[0], "peaks") == 0) {
+		clear_peaks(a);
+	} else if (words == 1 && strcmp(word[0], "unknown") == 0) {
+		a->unknown.count = 0;
+	} else {
+		ctl_say(c, "error: clear decisions, warnings, peaks or unknown\n");
+		return;
+	}
+	ctl_say(c, "The %s are cleared.\n",
+	        strcmp(word[0], "unknown") == 0 ? "unknown models" : word[0]);
+}
+
+void ctl_export(struct ctl_conn *c, slo_nsec now, char **word, size_t words)
+{
+	size_t written;
+
+	if (words != 1 || strcmp(word[0], "profiles") != 0) {
+		ctl_say(c, "error: export profiles\n");
+		return;
+	}
+	if (!c->server->agent->conf->export.dir) {
+		ctl_say(c, "error: profiles.export.dir is not configured\n");
+		return;
+	}
+	written = export_write(c->server->daemon.export, now);
+	ctl_say(c, "%zu profiles were written to %s.\n", written,
+	        c->server->agent->conf->export.dir);
+}
+
+void ctl_reload(struct ctl_conn *c, slo_nsec now, char **word, size_t words)
+{
+	const struct ctl_daemon *d = &c->server->daemon;
+	char why[CTL_WHY_MAX];
+
+	(void)now;
+	(void)word;
+	if (words > 0)
+		ctl_say(c, "error: reload takes no argument\n");
+	else if (d->reload(d->daemon, why))
+		ctl_say(c, "%s is in force.\n", d->path);
+	else
+		ctl_say(c, "error: %s\n", why);
+}
+
+void ctl_drain(struct ctl_conn *c, slo_nsec now, char **word, size_t words)
+{
+	const struct ctl_daemon *d = &c->server->daemon;
+
+	(void)now;
+	(void)word;
+	if (words > 0) {
+		ctl_say(c, "error: drain takes no argument\n");
+		return;
+	}
+	d->drain(d->daemon);
+	ctl_say(c, "%zu requests are held; new ones are left to HAProxy, then the agent exits.\n",
+	        agent_held(c->server->agent));
+}
