@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Shows slo-spoa in front of two real LLM engines, a fast and a slow one, beside leastconn.
 
-usage: engines_demo.py        (usually by "make run ENGINE=llama"; BUILD_DIR holds slo-spoa)
+usage: engines_demo.py        (usually by "make run ENGINE=llama"; BUILD_DIR holds slo-spoa; METRICS=0: the
+                               agent does not ask the engines for their metrics)
 
 There is no profile: the configuration promises a latency, and the agent learns how fast the engines
 are from the first requests. Then an open-loop client sends the same requests at the same times, once
@@ -34,6 +35,7 @@ SECONDS = 20
 SEED = 7
 LEARNING = 100  # requests
 PROBE_S = 4, 1  # of the machine's speed; how much of it does not count, as the engines still fill up
+METRICS = os.environ.get("METRICS", "1") != "0"  # the agent reads the engines' metrics
 LOAD = 0.7  # of what leastconn carries when every slot is busy
 SLACK = 5  # the promise, in latencies of a chat that the slow engine serves alone
 LIMIT_S = 30  # for an answer: who waits longer gives up, and has missed
@@ -243,6 +245,19 @@ def report_learned(stack, when):
     say()
 
 
+def report_engines(stack):
+    """What the engines tell of themselves, and what of their servers is not used because of it."""
+    servers = stack.state()["models"][stack.model]["servers"]
+    if not all(s["engine"] for s in servers.values()):
+        return
+    say("engine           tells as   pages   prompt tokens   answer tokens   room withheld")
+    for name, s in servers.items():
+        e = s["engine"]
+        say(f"{name:16} {e['make']:9} {e['pages']:6} {e['prompt_tokens'] or 0:15,.0f} "
+            f"{e['output_tokens'] or 0:15,.0f} {100 * s['withheld']:13.0f} %")
+    say()
+
+
 def learn(stack, stop):
     """False: the user stopped it."""
     requests = list(itertools.islice(traffic(SEED + 1, stack.rate), LEARNING))
@@ -306,10 +321,12 @@ def show(stack, stop):
     say()
     report_servers(bursts)
     report_learned(stack, "at last")
+    report_engines(stack)
     say("  a, b, c       seconds of a step, of a prompt token, and what a cached token adds to a step")
     say("  KV tokens     the limit for the tokens on a server, found by trial: nobody told it")
     say("  off by        the predictions, from the time that it took: the median; P99: 1 of 100 is later\n"
         "                by more. cold: too few requests to predict, but tried beside the others")
+    say("  withheld      not used, because requests waited for a slot inside the engine")
     say()
     demo.report_end(stack, bursts)
     return True
@@ -326,6 +343,8 @@ def prepare(stack):
 def promise(conf):
     """The promise itself follows when the machine's speed is known."""
     del conf["profiles"]
+    if METRICS:
+        conf["engines"] = {"metrics": "http://{address}:{port}/metrics", "poll": "1s"}
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ static void see_text(struct haproxy_answer *x, slo_nsec now, struct slice text)
 
 const char *haproxy_answer_take(struct haproxy_answer *x, slo_nsec now, struct slice bytes)
 {
-	struct haproxy_item item;
+	struct haproxy_item item = { .kind = HAPROXY_TEXT };
 	slo_err err;
 
 	while ((err = haproxy_stat_next(&x->parser, &bytes, &item)) == SLO_OK) {
