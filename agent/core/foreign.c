@@ -502,6 +502,15 @@ const struct request *foreign_find(const struct sched *s, uint64_t number, const
 	return requests_find_of(&s->requests, sched_hash(s, id, len), id, len, (uint32_t)number);
 }
 
+const struct request *foreign_find_any(const struct sched *s, const char *id, size_t len)
+{
+	uint64_t hash = sched_hash(s, id, len);
+
+	if (s->foreign.open == 0 || requests_find(&s->requests, hash, id, len))
+		return NULL;
+	return requests_find_of(&s->requests, hash, id, len, ID_OF_ANY);
+}
+
 bool foreign_is_former(const struct request *r)
 {
 	return r->former;

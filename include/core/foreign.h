@@ -99,6 +99,9 @@ void foreign_end(struct sched *s, slo_nsec now, struct foreign_owner *o, const c
 void foreign_list_begin(struct sched *s, struct foreign_owner *o);
 size_t foreign_list_end(struct sched *s, slo_nsec now, struct foreign_owner *o, bool whole);
 
+/* The one of that id that another agent placed, of several any; NULL: there is none, or we placed
+ * one of that id. */
+const struct request *foreign_find_any(const struct sched *s, const char *id, size_t len);
 /* The oldest one, or the next younger one than r; NULL: no more. */
 const struct request *foreign_first(const struct sched *s);
 const struct request *foreign_next(const struct request *r);

@@ -153,6 +153,26 @@ class Agents(ClusterCase, unittest.TestCase):
         b.holds(1, 1)
         self.assertTrue(a.cluster()["joined"])
 
+    def test_a_line_about_a_request_of_another_waits_for_its_owner(self):
+        redis = self.redis()
+        a, b = self.node("a", redis, room=2), self.node("b", redis, room=2)
+        self.place(a, "r1", "r2")
+        b.holds(2, 2)
+        with a.peer() as p, b.peer() as q:
+            p.ask("r3")
+            q.ask("r4")
+            a.until(lambda: (a.queued(), b.queued()) == (1, 1), "both hold one")
+            b.ends("r1")  # HAProxy's line, which a has not read yet
+            a.ends("r1")
+            self.assertEqual("route", p.answer()["verdict"])
+            b.until(lambda: b.counter("end_lines_total", result="duplicate") == 1, "the line is read")
+            b.holds(2, 2)
+            self.assertEqual(1, b.queued())
+            # Without news of the owner the line counts after a moment.
+            b.ends("r2")
+            self.assertEqual("route", q.answer()["verdict"])
+            b.holds(2, 1)
+
     def test_another_group_is_not_heard(self):
         redis = self.redis()
         a = self.node("a", redis)

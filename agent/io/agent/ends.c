@@ -393,6 +393,9 @@ bool ends_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, b
 		return false;
 	switch (e.kind) {
 	case ENDLINE_END:
+		if (SELDOM(a->deferral.defer) &&
+		    a->deferral.defer(a->deferral.arg, e.id, (struct slice){ line, len }))
+			break;
 		end_request(a, now, &e);
 		break;
 	case ENDLINE_DROPPED:

@@ -10,10 +10,9 @@
 #include "cluster_private.h"
 #include "io/base/clock.h"
 
-#define PAGE "200" /* leases of one answer, about */
-#define DIFFERS_PATIENCE                                                        \
-	(5 * SLO_NSEC_PER_SEC) /* a reload changes the processes that are asked \
-	                        */
+#define PAGE             "200" /* leases of one answer, about */
+/* For polls and beats to come; shorter than the default of haproxy.grace. */
+#define DIFFERS_PATIENCE (2 * SLO_NSEC_PER_SEC)
 
 bool hear_is_silent(const struct cluster_peer *p, slo_nsec now)
 {
@@ -42,6 +41,7 @@ struct cluster_peer *hear_peer(struct cluster *c, struct slice name)
 	p->known = clock_nsec();
 	if (p->self)
 		foreign_owner_is_self(p->owner);
+	foreign_owner_visible(c->agent->sched, p->owner, true); /* until it tells otherwise */
 	c->peer[c->peer_count++] = p;
 	return p;
 }
@@ -147,8 +147,8 @@ static void take_records(struct cluster *c, slo_nsec now, struct cluster_peer *p
 	}
 }
 
-/* Whether all HAProxys that it asks are among those that we ask. A reload makes that untrue for a
- * moment. */
+/* Whether all HAProxys that it asks are among those that we ask, so that their counts tell of its
+ * requests. A start or a reload makes that untrue for a moment. */
 static void compare_processes(struct cluster *c, slo_nsec now, struct cluster_peer *p,
                               const struct news_head *h)
 {
@@ -164,10 +164,9 @@ static void compare_processes(struct cluster *c, slo_nsec now, struct cluster_pe
 		p->differs_since = 0;
 	else if (p->differs_since == 0)
 		p->differs_since = now;
-	if (p->differs_since == 0)
-		foreign_owner_visible(c->agent->sched, p->owner, true);
-	else if (h->processes == 0 || now - p->differs_since > DIFFERS_PATIENCE)
-		foreign_owner_visible(c->agent->sched, p->owner, false);
+	foreign_owner_visible(c->agent->sched, p->owner,
+	                      p->differs_since == 0 ||
+	                          (p->owner->visible && now - p->differs_since < DIFFERS_PATIENCE));
 }
 
 static void new_life(struct cluster *c, struct cluster_peer *p, const struct news_head *h)

@@ -50,6 +50,12 @@ struct answer {
 /* Hands an answer to whoever submitted the request. */
 typedef void agent_deliver(void *user, const struct answer *answer, slo_nsec now);
 
+/* Who may keep an end line for a moment: then it comes again by ends_line(). */
+struct agent_deferral {
+	bool (*defer)(void *arg, struct slice id, struct slice line); /* NULL: nobody */
+	void *arg;
+};
+
 /* A model with what the configuration and the shell know of it; sched_model.owner. */
 struct agent_model {
 	struct sched_model *sched;
@@ -89,6 +95,7 @@ struct agent {
 	ev_timer wakeup;         /* so that there is a sleep to pump before */
 	slo_nsec wakeup_at;      /* SLO_NEVER: the timer is off */
 	agent_deliver *deliver;
+	struct agent_deferral deferral;
 };
 
 /* It has no configuration: agent_configure() comes first. seed 0: one is chosen. NULL: out of

@@ -1,0 +1,101 @@
+/* HAProxy's lines about the requests of others.
+ *
+ * Where HAProxy logs to several agents, all hear of an end at the same moment, and all that have
+ * requests waiting would place one in the room that became free. So the line of a request of
+ * another agent waits for LATE, in which its owner's news come: of its end, and of what it placed
+ * there. The owner goes first; who hears of it by its news sees both together. After that time the
+ * line counts like any other. Lines of an agent that is silent, or while Redis is away, do not
+ * wait. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster_private.h"
+#include "io/agent/ends.h"
+#include "io/base/clock.h"
+
+#define LATE (250 * SLO_NSEC_PER_MSEC) /* an owner that has no CPU for so long is late indeed */
+
+static void feed_first(struct cluster *c, slo_nsec now)
+{
+	struct cluster_late *l = &c->late;
+	struct late_line line = l->line[l->first];
+
+	l->first = (l->first + 1) % LATE_MAX;
+	l->count--;
+	l->feeding = true;
+	(void)ends_line(c->agent, now, line.bytes, line.len, true, "cluster");
+	l->feeding = false;
+	free(line.bytes);
+}
+
+static void ring(struct cluster *c, slo_nsec now)
+{
+	const struct cluster_late *l = &c->late;
+
+	if (l->count == 0 || ev_is_active(&l->timer))
+		return;
+	ev_now_update(c->agent->loop);
+	ev_timer_set(&c->late.timer, (double)(l->line[l->first].due - now) / 1e9, 0.);
+	ev_timer_start(c->agent->loop, &c->late.timer);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct cluster *c = w->data;
+	slo_nsec now = clock_nsec();
+
+	while (c->late.count > 0 && c->late.line[c->late.first].due <= now)
+		feed_first(c, now);
+	ring(c, now);
+}
+
+/* Whether news of it are on their way. */
+static bool owner_is_heard(const struct cluster *c, struct slice id, slo_nsec now)
+{
+	const struct request *r = foreign_find_any(c->agent->sched, (const char *)id.p, id.len);
+	const struct foreign_owner *owner = r ? foreign_owner_of(c->agent->sched, r) : NULL;
+
+	if (!owner || foreign_is_former(r))
+		return false;
+	for (size_t i = 0; i < c->peer_count; i++)
+		if (c->peer[i]->owner == owner)
+			return !hear_is_silent(c->peer[i], now);
+	return false;
+}
+
+static bool defer(void *arg, struct slice id, struct slice line)
+{
+	struct cluster *c = arg;
+	struct cluster_late *l = &c->late;
+	struct late_line *last;
+	slo_nsec now = clock_nsec();
+
+	if (l->feeding || l->count == LATE_MAX || !cluster_link_is_up(&c->link) ||
+	    !owner_is_heard(c, id, now))
+		return false;
+	last = &l->line[(l->first + l->count) % LATE_MAX];
+	last->bytes = malloc(line.len);
+	if (!last->bytes)
+		return false;
+	memcpy(last->bytes, line.p, line.len);
+	last->len = line.len;
+	last->due = now + LATE;
+	l->count++;
+	ring(c, now);
+	return true;
+}
+
+void late_init(struct cluster *c)
+{
+	ev_init(&c->late.timer, on_timer);
+	c->late.timer.data = c;
+}
+
+void late_defer(struct cluster *c, bool on)
+{
+	ev_timer_stop(c->agent->loop, &c->late.timer);
+	c->agent->deferral =
+	    on ? (struct agent_deferral){ defer, c } : (struct agent_deferral){ 0 };
+	while (!on && c->late.count > 0)
+		feed_first(c, clock_nsec());
+}
