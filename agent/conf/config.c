@@ -184,6 +184,7 @@ static void set_defaults(struct config *c)
 		.predict = SLO_PREDICT_SAMPLE,
 		.cold = SLO_COLD_OPTIMISTIC,
 		.weights = tokens_weights("avg"),
+		.limits = { .priority_max = 1000 },
 	};
 	c->export.every = 60 * SEC;
 	c->engines.poll = 2 * SEC;

@@ -44,6 +44,8 @@ void config_routing_limits(struct reader *r, const struct node *section,
 		{ "e2e_min", CFG_TIME, offsetof(struct config_client_limits, e2e_min), 0, DAY },
 		{ "ttft_min", CFG_TIME, offsetof(struct config_client_limits, ttft_min), 0, DAY },
 		{ "tpot_min", CFG_TIME, offsetof(struct config_client_limits, tpot_min), 0, DAY },
+		{ "priority_max", CFG_COUNT, offsetof(struct config_client_limits, priority_max), 0,
+		  1000000 },
 		{ .name = "strategies" },
 	};
 	static const struct reader_choice strategies[] = {

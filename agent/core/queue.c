@@ -19,6 +19,8 @@ static int compare_arrival(const struct request *x, const struct request *y)
 
 static int compare_waiting(struct request *x, struct request *y)
 {
+	if (x->grade != y->grade)
+		return x->grade > y->grade ? -1 : 1;
 	if (x->due != y->due)
 		return x->due < y->due ? -1 : 1;
 	return compare_arrival(x, y);
@@ -36,6 +38,7 @@ void queue_init(struct queue *q, struct pool *pool, enum slo_late late)
 	q->looked = INT64_MIN;
 	q->hold = (struct queue_hold){ SLO_NEVER, SLO_NEVER };
 	moments_init(&q->expiry, offsetof(struct request, expiry));
+	grades_init(&q->grades);
 	LIST_INIT(&q->spare);
 }
 
@@ -62,6 +65,7 @@ void queue_fini(struct queue *q)
 	free(q->slot);
 	free(q->untested);
 	moments_fini(&q->expiry);
+	grades_fini(&q->grades);
 }
 
 static size_t size_class(int64_t tokens)
@@ -71,6 +75,8 @@ static size_t size_class(int64_t tokens)
 
 int queue_compare(const struct bucket *a, const struct bucket *b)
 {
+	if (a->priority != b->priority)
+		return a->priority > b->priority ? -1 : 1;
 	if (a->start != b->start)
 		return a->start < b->start ? -1 : 1;
 	return compare_arrival(a->first, b->first);
@@ -78,6 +84,8 @@ int queue_compare(const struct bucket *a, const struct bucket *b)
 
 static bool stands_before(const struct head *h, const struct bucket *b)
 {
+	if (h->priority != b->priority)
+		return h->priority > b->priority;
 	return h->start != b->start ? h->start < b->start : queue_compare(h->bucket, b) < 0;
 }
 
@@ -138,10 +146,11 @@ static void head_enter(struct queue *q, struct bucket *b)
 	b->open = level > 0 ? level : q->late == SLO_LATE_SERVE ? b->options : b->options > 0;
 	if (b->first->strategy == SLO_STRATEGY_ADAPTIVE)
 		b->open = b->options;
+	b->priority = b->first->priority;
 	b->start = b->first->start;
 	at = position(q, b);
 	open_gap(q, at);
-	q->head[at] = (struct head){ b->start, b };
+	q->head[at] = (struct head){ b->start, b->priority, b };
 	q->slot[at] = (uint16_t)b->slot;
 	q->untested[at] = 1;
 	for (size_t d = 0; d < q->pool->deployments; d++)
@@ -230,11 +239,12 @@ static size_t size_index(const struct request *r)
 }
 
 /* Whether there is all that a request whose size is size[at], and what becomes of it, needs. */
-static bool reserve(struct queue *q, size_t at)
+static bool reserve(struct queue *q, size_t at, int32_t priority)
 {
 	struct size *z;
 
-	if (moments_reserve(&q->expiry, q->length + 1) != SLO_OK)
+	if (moments_reserve(&q->expiry, q->length + 1) != SLO_OK ||
+	    grades_reserve(&q->grades, priority) != SLO_OK)
 		return false;
 	if (q->size[at] || !LIST_EMPTY(&q->spare))
 		return true;
@@ -270,17 +280,6 @@ static void size_left(struct queue *q, struct size *z)
 	LIST_INSERT_HEAD(&q->spare, z, spare);
 }
 
-/* How long r may be held: as long as it can be in time, within the bounds of the rule. */
-static slo_nsec held_until(const struct queue_hold *hold, const struct request *r, slo_nsec start)
-{
-	slo_nsec least = slo_after(r->arrived, hold->least), most;
-
-	if (start <= least || hold->most <= hold->least)
-		return least;
-	most = slo_after(r->arrived, hold->most);
-	return start < most ? start : most;
-}
-
 /* Its moment among those of all queues, if they are not in order of arrival anyway. */
 static void set_hold(struct queue *q, struct request *r, slo_nsec until)
 {
@@ -306,7 +305,8 @@ static void enter(struct queue *q, struct request *r, size_t at)
 	z->count++;
 	adaptive_waits(q->pool, r, options > 0 ? &option[0] : NULL);
 	r->start = options == 0 ? INT64_MIN : level == 0 && serve ? SLO_NEVER : option[0].start;
-	set_hold(q, r, held_until(&q->hold, r, options > 0 ? option[0].start : INT64_MIN));
+	set_hold(q, r,
+	         queue_held_until(&q->hold, r->arrived, options > 0 ? option[0].start : INT64_MIN));
 	r->due = options == 0 || r->start == SLO_NEVER || r->start < r->until ? r->start : r->until;
 	r->bucket = b;
 	r->expiry = MOMENTS_NONE;
@@ -397,10 +397,12 @@ slo_err queue_push(struct queue *q, slo_nsec now, struct request *r)
 {
 	size_t at = size_index(r);
 
-	if (!reserve(q, at))
+	if (!reserve(q, at, r->priority))
 		return SLO_ENOMEM;
 	queue_look(q, now); /* whether r is a head counts at once */
+	r->grade = r->priority;
 	r->hold = MOMENTS_NONE;
+	grades_add(&q->grades, r);
 	enter(q, r, at);
 	q->length++;
 	q->pool->waiting = true;
@@ -410,6 +412,7 @@ slo_err queue_push(struct queue *q, slo_nsec now, struct request *r)
 void queue_remove(struct queue *q, struct request *r)
 {
 	leave(q, r);
+	grades_remove(&q->grades, r);
 	if (r->hold != MOMENTS_NONE)
 		moments_drop(q->holds, r);
 	r->bucket = NULL;
@@ -561,6 +564,7 @@ static size_t check_bucket(const struct queue *q, const struct bucket *b, size_t
 		n++;
 	}
 	assert((n == 0) == (b->first == NULL));
+	assert(n == 0 || b->priority == b->first->priority);
 	assert(n == 0 || (b->start == b->first->start && q->head[position(q, b)].bucket == b));
 	return n;
 }
@@ -585,5 +589,6 @@ void queue_check(const struct queue *q)
 	for (size_t i = 1; i < q->heads; i++)
 		assert(stands_before(&q->head[i - 1], q->head[i].bucket));
 	moments_check(&q->expiry);
+	grades_check(&q->grades, q->length);
 	assert(length == q->length && heads == q->heads);
 }

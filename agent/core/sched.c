@@ -3,12 +3,12 @@
  *   2. a request that waited too long (step_timeout), the first that came;
  *   3. a request that does not wait (step_ready), in order of arrival: push, least-request and
  *      random, or an answer that is certain already;
- *   4. the most urgent head of all queues in which something changed (step_queues). One that can
- *      be placed or refused is the step's answer; one that cannot is blocked until something it
- *      waits for changes, and the next is looked at.
- * Models are `dirty` when something changed for them since their last round came to its end. Each
- * step gives one answer, so that its caller passes it on before the next is decided, and a charge
- * is on its ledger before the next choice. */
+ *   4. the most important and in this most urgent head of all queues in which something changed
+ * (step_queues). One that can be placed or refused is the step's answer; one that cannot is blocked
+ * until something it waits for changes, and the next is looked at. Models are `dirty` when
+ * something changed for them since their last round came to its end. Each step gives one answer, so
+ * that its caller passes it on before the next is decided, and a charge is on its ledger before the
+ * next choice. */
 #include "core/sched.h"
 
 #include <assert.h>
@@ -205,6 +205,7 @@ static void fill(struct sched *s, slo_nsec now, struct request *r, const struct 
 	r->class = req->class < PREDICTOR_CLASSES ? (uint8_t)req->class : PREDICTOR_UNKNOWN;
 	r->output =
 	    (int32_t)tokens_clamp(req->output < 0 ? predict_output(s, now, r, req) : req->output);
+	r->priority = req->priority;
 	r->strategy = (uint8_t)req->strategy;
 	r->stream = req->stream;
 	r->stream_guessed = req->stream_guessed;
@@ -230,6 +231,7 @@ static slo_err enqueue(struct sched *s, slo_nsec now, struct request *r)
 	r->round = s->settled;
 	/* A head may find a server at once. */
 	if (!queue_is_head(r) && m->queue.length > s->conf.queue_limit) {
+		r = queue_least(&m->queue); /* the newcomer, if all are equal */
 		queue_remove(&m->queue, r);
 		requests_move(&s->requests, r, REQUEST_READY, now);
 		r->reason = SLO_REASON_QUEUE_FULL;
@@ -346,6 +348,7 @@ static bool step_queues(struct sched *s, slo_nsec now, struct sched_action *out)
 		if (decide_ranked(s, now, r, b->option, b->options, out))
 			return true;
 		if (r->round == s->settled && m->queue.length > s->conf.queue_limit) {
+			r = queue_least(&m->queue);
 			if (s->explains)
 				why_waited(s, r);
 			decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_QUEUE_FULL, out);

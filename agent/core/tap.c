@@ -119,6 +119,7 @@ static struct slo_event request_event(enum slo_event_kind kind, slo_nsec now,
 		                   .output = r->output,
 		                   .created = r->created,
 		                   .arrived = r->arrived,
+		                   .count = kind == SLO_EVENT_SUBMIT ? r->priority : 0,
 		                   .own = r->own };
 }
 

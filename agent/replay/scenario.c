@@ -269,6 +269,7 @@ static bool arrive(struct replay *r, const struct scenario_line *line)
 		.max_output = -1,
 		.created = line->created,
 		.own = line->own,
+		.priority = line->priority,
 	};
 
 	if (!req.model) {

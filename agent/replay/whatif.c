@@ -424,6 +424,7 @@ static bool submit(struct what_if *w, const struct slo_event *e, struct arrival 
 		.max_output = -1,
 		.created = e->created,
 		.own = e->own,
+		.priority = (int32_t)e->count,
 	};
 	struct sched *s = player_sched(w->player);
 	struct request *r;

@@ -40,16 +40,51 @@ static int64_t count_of(const struct spop_value *v)
 	return spop_value_count(v, &n) ? n : -1;
 }
 
+static void tell_bad(struct route_msg *m, struct slice name, const struct spop_value *v)
+{
+	m->bad = v->s;
+	m->bad_name = name;
+	m->bad_count++;
+}
+
 /* A header that a client wrote: what is no number is told. */
 static int64_t hint_of(struct route_msg *m, struct slice name, const struct spop_value *v)
 {
 	int64_t n = count_of(v);
 
-	if (n < 0 && v->type == SPOP_T_STR && v->s.len > 0) {
-		m->bad = v->s;
-		m->bad_name = name;
-		m->bad_count++;
+	if (n < 0 && v->type == SPOP_T_STR && v->s.len > 0)
+		tell_bad(m, name, v);
+	return n;
+}
+
+/* Digits, with a minus before them if it is negative. */
+static bool signed_decimal(struct slice s, int64_t *out)
+{
+	int64_t n;
+
+	s = slice_trim(s);
+	if (s.len > 1 && s.p[0] == '-') {
+		n = decimal((struct slice){ s.p + 1, s.len - 1 });
+		*out = -n;
+		return n >= 0 && s.p[1] != ' ' && s.p[1] != '\t';
 	}
+	*out = decimal(s);
+	return *out >= 0;
+}
+
+/* Of any sign; what is no number is told, and 0. */
+static int64_t priority_of(struct route_msg *m, struct slice name, const struct spop_value *v)
+{
+	int64_t n = 0;
+
+	if (v->type == SPOP_T_INT32 || v->type == SPOP_T_INT64)
+		return v->i;
+	if (v->type == SPOP_T_STR && v->s.len > 0 && !signed_decimal(v->s, &n)) {
+		tell_bad(m, name, v);
+		return 0;
+	}
+	if (v->type != SPOP_T_STR)
+		(void)spop_value_count(v, &n);
 	return n;
 }
 
@@ -64,6 +99,7 @@ enum kind {
 	BODY, /* text or bytes */
 	SIZE, /* a count; the largest counts */
 	HINT, /* a count that a client wrote */
+	PRIORITY,
 	UNKNOWN,
 };
 
@@ -100,6 +136,7 @@ static const struct argument {
 	ARGUMENT("prompt_tokens", HINT, prompt_tokens),
 	ARGUMENT("max_tokens", HINT, max_tokens),
 	ARGUMENT("traceparent", TEXT, trace),
+	ARGUMENT("priority", PRIORITY, priority),
 	ARGUMENT("secret", TEXT, secret),
 #undef ARGUMENT
 #undef FITS
@@ -172,6 +209,9 @@ static const struct argument *take(struct route_msg *m, const struct spop_arg *a
 		break;
 	case HINT:
 		*(int64_t *)at = hint_of(m, arg->name, v);
+		break;
+	case PRIORITY:
+		*(int64_t *)at = priority_of(m, arg->name, v);
 		break;
 	case UNKNOWN:
 		return arguments;

@@ -73,6 +73,9 @@ struct config_client_limits {
 		CONFIG_STRATEGIES_NONE,    /* the model's own */
 	} strategies;
 	slo_nsec e2e_min, ttft_min, tpot_min; /* a tighter target of a client counts as this one */
+	/* 1000; 0 to 1000000. A priority above it counts as this one, one below its negative as
+	 * that. */
+	size_t priority_max;
 };
 
 struct config_model {

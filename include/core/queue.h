@@ -1,11 +1,11 @@
 /* queue.h - the requests of one model that wait for room.
  *
  * A bucket holds requests of about the same size: round(log2) of output and of input tokens,
- * 0 tokens apart. Inside it they stand by the moment at which they are due, their latest start or
- * the end of their hold, whichever comes first; then created, then arrival. By the start alone the
- * longest of a size, which may start last, would wait until they are given up. Only the first of
- * each bucket, the head, is considered; one that cannot be placed holds up its own bucket and no
- * other.
+ * 0 tokens apart. Inside it they stand by priority, then by the moment at which they are due, their
+ * latest start or the end of their hold, whichever comes first; then created, then arrival. By the
+ * start alone the longest of a size, which may start last, would wait until they are given up. Only
+ * the first of each bucket, the head, is considered; one that cannot be placed holds up its own
+ * bucket and no other.
  *
  * With `serve`, each size has a bucket for each number of deployments in which a request can still
  * be in time, its level:
@@ -25,7 +25,8 @@
  *
  * The heads of all buckets:
  *
- *   head     [ h0 | h1 | h2 | ... ]   least slack first: earliest `start`, then created, seq
+ *   head     [ h0 | h1 | h2 | ... ]   the largest priority first, then least slack: earliest
+ *                                     `start`, then created, seq
  *   slot     [ 2  | 0  | 1  | ... ]   where the head's bucket stands in need[d]
  *   untested [ 0  | 1  | 0  | ... ]   1: never tried, or something changed for it since
  *   need[d]  [ -  | .5 | .2 | ... ]   tested and blocked: the room that would free the head in
@@ -38,6 +39,7 @@
 #ifndef SLO_CORE_QUEUE_H
 #define SLO_CORE_QUEUE_H
 
+#include "core/grades.h"
 #include "core/moments.h"
 #include "core/rank.h"
 
@@ -52,6 +54,7 @@ struct bucket {
 	struct request *first; /* of them, the head; NULL: empty */
 	uint32_t slot;         /* in need[d], for good */
 	/* Of the head, as of when it became that: */
+	int32_t priority;
 	slo_nsec
 	    start; /* of its most relaxed option; INT64_MIN without any, SLO_NEVER behind all */
 	slo_nsec tried;             /* when it was blocked, and */
@@ -82,8 +85,21 @@ static inline bool queue_hold_varies(const struct queue_hold *h)
 	return h->most > h->least;
 }
 
+/* Until when one is held that came then and has to start then at the latest. */
+static inline slo_nsec queue_held_until(const struct queue_hold *hold, slo_nsec arrived,
+                                        slo_nsec start)
+{
+	slo_nsec least = slo_after(arrived, hold->least), most;
+
+	if (start <= least || hold->most <= hold->least)
+		return least;
+	most = slo_after(arrived, hold->most);
+	return start < most ? start : most;
+}
+
 struct head {
-	slo_nsec start; /* the bucket's, here so that a search stays in this array */
+	slo_nsec start;   /* the bucket's, here so that a search stays in this array */
+	int32_t priority; /* likewise */
 	struct bucket *bucket;
 };
 
@@ -101,6 +117,7 @@ struct queue {
 	size_t heads, cap;
 	struct moments expiry; /* after which a request has one option less */
 	struct queue_hold hold;
+	struct grades grades;  /* all of its requests */
 	struct moments *holds; /* of all queues, until when requests are held, if that varies */
 	slo_nsec looked;       /* when it was looked at last */
 	bool stale;            /* every request is to be ranked anew before the next candidate */
@@ -124,6 +141,12 @@ void queue_remove(struct queue *q, struct request *r);
 void queue_deployment_removed(struct queue *q);
 /* A profile or the set of usable deployments changed: all are ranked and tried again. */
 void queue_refresh(struct queue *q);
+
+/* Whoever is to go if there are too many: of those of the least priority the last that came. */
+static inline struct request *queue_least(const struct queue *q)
+{
+	return grades_least(&q->grades);
+}
 
 static inline bool queue_is_head(const struct request *r)
 {

@@ -41,24 +41,20 @@ struct request {
 	TAILQ_ENTRY(request) link; /* the state's list */
 	uint64_t hash;             /* of the id */
 	struct sched_model *model; /* NULL: it is gone */
-	void *user;                /* the shell's, not looked at */
-	slo_nsec created;          /* its clock for the SLO starts here */
-	slo_nsec arrived;          /* submitted to the scheduler */
-	slo_nsec since;            /* in its present state */
-	uint64_t seq;              /* order of arrival */
-	struct slo_target own;     /* the request's own target */
 	union {
-		struct {                         /* while QUEUED */
-			RB_ENTRY(request) place; /* in the bucket's order */
+		struct { /* while QUEUED; what every change of the queue looks at stands first */
+			TAILQ_ENTRY(request) graded; /* its grade's list */
+			RB_ENTRY(request) place;     /* in the bucket's order, */
+			int32_t grade;               /* whose keys are its priority */
+			uint32_t hold;               /* (its place there; or MOMENTS_NONE) */
+			slo_nsec due;   /* and its latest start or the end of its hold */
+			slo_nsec start; /* the latest start, see queue.h */
+			slo_nsec until; /* that it is held, at most */
 			struct bucket *bucket;
-			slo_nsec start;  /* the latest one, see queue.h */
-			slo_nsec until;  /* that it is held, at most */
-			slo_nsec due;    /* the earlier of both: its first key there */
 			uint32_t round;  /* of decisions, when it came */
 			uint8_t target;  /* class of its target, see adaptive.h; ADAPTIVE_CLASSES:
 			                    none */
-			uint32_t expiry; /* its place there, and */
-			uint32_t hold;   /* that among holds; MOMENTS_NONE: it is not there */
+			uint32_t expiry; /* its place there; or MOMENTS_NONE */
 		};
 		struct {                  /* since DISPATCHED */
 			struct goal goal; /* what it was placed by; GOAL_NONE without a target */
@@ -68,18 +64,25 @@ struct request {
 			TAILQ_ENTRY(request) lease; /* the server's, while the charge is open */
 		};
 	};
-	int32_t input;       /* prompt tokens */
-	int32_t output;      /* predicted output tokens */
-	int32_t estimate;    /* prompt tokens before correction, -1: `input` was told */
-	int32_t limit;       /* of its output tokens, all sequences together; -1: none */
-	uint32_t generation; /* of HAProxy's processes, when it arrived */
-	uint16_t sequences;  /* at least 1: what is decoded for it in parallel */
-	uint16_t owner;      /* the agent that placed it, see foreign.h; 0: this one */
-	uint8_t mute;        /* LESSON_NO_... */
-	uint8_t class;       /* of its answer, for the predictor */
-	uint8_t state;       /* enum request_state */
-	uint8_t strategy;    /* enum slo_strategy: it asks for, then the one that decided */
-	uint8_t reason;      /* enum slo_reason: its answer, when READY and not to be decided */
+	void *user;            /* the shell's, not looked at */
+	slo_nsec created;      /* its clock for the SLO starts here */
+	slo_nsec arrived;      /* submitted to the scheduler */
+	slo_nsec since;        /* in its present state */
+	uint64_t seq;          /* order of arrival */
+	struct slo_target own; /* the request's own target */
+	int32_t input;         /* prompt tokens */
+	int32_t output;        /* predicted output tokens */
+	int32_t estimate;      /* prompt tokens before correction, -1: `input` was told */
+	int32_t priority;      /* the larger, the sooner it goes */
+	int32_t limit;         /* of its output tokens, all sequences together; -1: none */
+	uint32_t generation;   /* of HAProxy's processes, when it arrived */
+	uint16_t sequences;    /* at least 1: what is decoded for it in parallel */
+	uint16_t owner;        /* the agent that placed it, see foreign.h; 0: this one */
+	uint8_t mute;          /* LESSON_NO_... */
+	uint8_t class;         /* of its answer, for the predictor */
+	uint8_t state;         /* enum request_state */
+	uint8_t strategy;      /* enum slo_strategy: it asks for, then the one that decided */
+	uint8_t reason;        /* enum slo_reason: its answer, when READY and not to be decided */
 	uint8_t id_len;
 	bool stream : 1; /* the answer is an event stream */
 	bool stream_guessed : 1;

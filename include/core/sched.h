@@ -168,7 +168,8 @@ struct sched_request {
 	bool stream_guessed; /* that was not seen: an answer that tells its tokens is none */
 	slo_nsec created;    /* its clock for the SLO; usually now */
 	struct slo_target own;
-	void *user; /* comes back in the action */
+	int32_t priority; /* the larger, the sooner it goes, whatever its slack; usually 0 */
+	void *user;       /* comes back in the action */
 };
 
 /* Has the CPU fetch what sched_submit() or sched_end() will look at for that id. Returns its hash.

@@ -30,6 +30,7 @@ struct route_msg {
 	int64_t slo_e2e_ms;
 	int64_t slo_ttft_ms;
 	int64_t slo_tpot_ms;
+	int64_t priority;      /* 0 when absent, not a number or beyond int64 */
 	struct slice bad;      /* one of those that was there and no number, and its name */
 	struct slice bad_name; /* p NULL: none was */
 	unsigned bad_count;

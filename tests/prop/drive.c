@@ -313,7 +313,8 @@ static bool arrive(struct world *w, const struct op *op)
 		                     .input = op->input,
 		                     .output = op->output,
 		                     .created = op->created,
-		                     .own = op->own };
+		                     .own = op->own,
+		                     .priority = op->priority };
 	struct sched_request req = { .model = w->model[op->model],
 		                     .strategy = core_strategy(op->strategy),
 		                     .input = op->input,
@@ -322,6 +323,7 @@ static bool arrive(struct world *w, const struct op *op)
 		                     .max_output = -1,
 		                     .created = op->created,
 		                     .own = op->own,
+		                     .priority = op->priority,
 		                     .user = (void *)(uintptr_t)op->id };
 	struct request *r;
 	char id[16];

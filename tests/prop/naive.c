@@ -173,6 +173,17 @@ static bool may_go_late(const struct naive *n)
 	return n->conf.late == NAIVE_LATE_SERVE;
 }
 
+/* Of those of the least priority the last that came. */
+static uint32_t least_important(const struct naive *n, const struct model *m)
+{
+	uint32_t least = m->queue[0];
+
+	for (size_t i = 1; i < m->queued; i++)
+		if (n->request[m->queue[i]].ask.priority <= n->request[least].ask.priority)
+			least = m->queue[i];
+	return least;
+}
+
 /* Tries one head. False: it has to wait. */
 static bool try_head(struct naive *n, slo_nsec now, uint32_t id)
 {
@@ -213,9 +224,11 @@ static bool try_head(struct naive *n, slo_nsec now, uint32_t id)
 		}
 		full = true;
 	}
-	if (full && r->fresh && m->queued > n->conf.queue_limit)
-		refuse(n, now, id, NAIVE_QUEUE_FULL);
-	else if (!full)
+	if (full && r->fresh && m->queued > n->conf.queue_limit) {
+		refuse(n, now, least_important(n, m), NAIVE_QUEUE_FULL);
+		return true;
+	}
+	if (!full)
 		leave_infeasible(n, now, id);
 	return n->request[id].state != WAITING;
 }
@@ -285,6 +298,9 @@ static bool goes_before(const struct naive *n, const struct place *a, const stru
 {
 	const struct request *ra = &n->request[a->id], *rb = &n->request[b->id];
 	slo_nsec ta = alike ? a->due : a->start, tb = alike ? b->due : b->start;
+
+	if (ra->ask.priority != rb->ask.priority)
+		return ra->ask.priority > rb->ask.priority;
 
 	if (a->listed != b->listed)
 		return !a->listed;
@@ -688,7 +704,7 @@ slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naiv
 		/* Behind another of its size it has to wait; a head may find a server. */
 		r->fresh = is_head(n, t, m, id);
 		if (!r->fresh && m->queued > n->conf.queue_limit)
-			becomes_due(n, id, NAIVE_QUEUE_FULL);
+			becomes_due(n, least_important(n, m), NAIVE_QUEUE_FULL);
 	} else {
 		becomes_due(n, id, NAIVE_NO_REASON);
 	}

@@ -73,6 +73,7 @@ struct naive_request {
 	int64_t input, output; /* tokens */
 	slo_nsec created;
 	struct slo_target own;
+	int32_t priority;
 };
 
 struct naive_action {

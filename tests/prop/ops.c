@@ -164,8 +164,8 @@ void conf_build(struct naive_conf *conf, uint64_t seed)
 	conf->queue_limit = limit[below(&rng, 10)];
 	conf->queue_timeout = timeout[below(&rng, 8)];
 	conf->hold_most = 0;
-	if (chance(&rng, 40))
-		conf->hold_most = timeout[below(&rng, 8)];
+	if (chance(&rng, 40)) /* not for ever: 2^53 ns are as far as doubles are exact */
+		conf->hold_most = timeout[below(&rng, 7)];
 	conf->remember = remember[below(&rng, 4)];
 	conf->remember_limit = remembered[below(&rng, 6)];
 	conf->lease = lease[below(&rng, 6)];
@@ -212,6 +212,7 @@ void setup_init(struct setup *setup, uint64_t seed)
 	setup->tidy = chance(&rng, 60);
 	setup->crowd = crowd[below(&rng, 5)];
 	setup->cluster = chance(&rng, 50);
+	setup->graded = chance(&rng, 50);
 }
 
 /* ---- operations ---- */
@@ -287,6 +288,7 @@ static uint32_t old_id(struct gen *g)
 
 static void gen_arrive(struct gen *g, struct op *op)
 {
+	static const int32_t priority[] = { -1, 1, 1, 2, INT32_MAX, INT32_MIN };
 	slo_nsec shift = (slo_nsec)below(&g->rng, 32) * (SLO_NSEC_PER_SEC / 16);
 
 	op->kind = OP_ARRIVE;
@@ -299,6 +301,8 @@ static void gen_arrive(struct gen *g, struct op *op)
 		op->created += chance(&g->rng, 60) ? -shift : shift;
 	if (chance(&g->rng, 15))
 		set_own_target(g, op);
+	if (g->setup->graded && chance(&g->rng, 40))
+		op->priority = priority[below(&g->rng, 6)];
 	op->id = chance(&g->rng, 5) ? old_id(g) : g->ids;
 }
 

@@ -56,6 +56,7 @@ struct op {
 	int64_t input, output;
 	slo_nsec created;
 	struct slo_target own;
+	int32_t priority;
 	uint64_t seed; /* PROFILE: all of it but `created` follows from this; CONFIG, ORDER, LIST:
 	                * all; FOREIGN: the load, of 2^32 */
 	double doc_created;
@@ -80,6 +81,7 @@ struct setup {
 	unsigned models, deployments[NAIVE_MODELS], servers;
 	int64_t size[SETUP_SIZES]; /* of most requests */
 	bool busy;                 /* some wake-ups are missed */
+	bool graded;               /* requests have priorities */
 	bool tidy;                 /* profiles without holes, servers that are mostly up */
 	size_t crowd;              /* how many requests are about */
 	bool cluster;              /* other agents place requests, too */

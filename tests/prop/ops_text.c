@@ -92,6 +92,8 @@ static void write_arrival(FILE *f, const struct op *op)
 		fputc(',', f);
 		seconds(f, "created", op->created);
 	}
+	if (op->priority != 0)
+		fprintf(f, ",\"priority\":%d", op->priority);
 	write_target(f, "slo_e2e_ms", op->own.e2e);
 	write_target(f, "slo_ttft_ms", op->own.ttft);
 	write_target(f, "slo_tpot_ms", op->own.tpot);

@@ -448,11 +448,13 @@ static slo_err submit(struct player *p, const struct slo_event *e)
 		.max_output = -1,
 		.created = e->created,
 		.own = e->own,
+		.priority = (int32_t)e->count,
 	};
 	slo_err err;
 
 	if (!id_sane(e) || !req.model || e->strategy >= SLO_STRATEGIES || e->output < 0 ||
-	    !time_sane(e->created) || (!p->ready && !policy_pulls(req.strategy)))
+	    req.priority != e->count || !time_sane(e->created) ||
+	    (!p->ready && !policy_pulls(req.strategy)))
 		return SLO_EINVAL;
 	err = sched_submit(p->sched, e->now, &req, NULL);
 	return err == SLO_ESTALE ? SLO_EINVAL : err;

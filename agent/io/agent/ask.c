@@ -113,6 +113,17 @@ static struct slo_target targets_of(struct agent *a, const struct config_client_
 		                    .tpot = target_of(a, msg->slo_tpot_ms, l->tpot_min) };
 }
 
+/* A priority, no farther from 0 than the model allows. */
+static int32_t priority_of(struct agent *a, const struct config_client_limits *l, int64_t asked)
+{
+	int64_t most = (int64_t)l->priority_max;
+
+	if (asked >= -most && asked <= most)
+		return (int32_t)asked;
+	a->stats.limited_priorities++;
+	return (int32_t)(asked < 0 ? -most : most);
+}
+
 /* Output tokens of all its sequences together; -1 stays. */
 static int64_t times(int64_t each, int64_t sequences)
 {
@@ -191,6 +202,7 @@ struct sched_request ask_request(struct agent *a, const struct ask *ask, slo_nse
 		.stream_guessed = unseen && !ask->endpoint.stream,
 		.created = now,
 		.own = targets_of(a, &ask->model->conf->limits, msg),
+		.priority = priority_of(a, &ask->model->conf->limits, msg->priority),
 		.user = user,
 	};
 }

@@ -482,8 +482,9 @@ static void of_questions(FILE *f, const struct agent *a)
 	              "Requests whose client asked for more than the model's limits allow.");
 	fprintf(f,
 	        "slo_spoa_client_limits_total{what=\"strategy\"} %" PRIu64 "\n"
-	        "slo_spoa_client_limits_total{what=\"target\"} %" PRIu64 "\n",
-	        a->stats.limited_strategies, a->stats.limited_targets);
+	        "slo_spoa_client_limits_total{what=\"target\"} %" PRIu64 "\n"
+	        "slo_spoa_client_limits_total{what=\"priority\"} %" PRIu64 "\n",
+	        a->stats.limited_strategies, a->stats.limited_targets, a->stats.limited_priorities);
 }
 
 static void of_process(struct page *p)

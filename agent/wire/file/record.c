@@ -160,7 +160,8 @@ static slo_err take_members(struct record_reader *r, const msgpack_object_array 
 		err = get(r, &a->ptr[n + 1], &members[n], e);
 		n++;
 	}
-	if (err == SLO_OK && (members[n].type != RECORD_END || n + 1 != a->size))
+	if (err == SLO_OK &&
+	    ((members[n].type != RECORD_END && !members[n].added) || n + 1 != a->size))
 		err = SLO_EPROTO;
 	if (err == SLO_OK && members[0].type == RECORD_NOW)
 		r->now = e->now;

@@ -2,29 +2,29 @@
 
 /* clang-format off */
 #define AT(member)  offsetof(struct slo_event, member)
-#define NOW         { RECORD_NOW, AT(now) }
-#define CREATED     { RECORD_BEFORE_NOW, AT(created) }
-#define ARRIVED     { RECORD_BEFORE_NOW, AT(arrived) }
-#define TEXT        { RECORD_TEXT, AT(text) }
-#define MODEL       { RECORD_U64, AT(model) }
-#define DEPLOYMENT  { RECORD_U64, AT(deployment) }
-#define SERVER      { RECORD_U64, AT(server) }
-#define STRATEGY    { RECORD_U32, AT(strategy) }
-#define VERDICT     { RECORD_U32, AT(verdict) }
-#define REASON      { RECORD_U32, AT(reason) }
-#define INPUT       { RECORD_I64, AT(input) }
-#define OUTPUT      { RECORD_I64, AT(output) }
-#define LOAD        { RECORD_U64, AT(load) }
-#define COUNT       { RECORD_I64, AT(count) }
-#define ORDER       { RECORD_U64, AT(order) }
-#define TURN        { RECORD_U64, AT(turn) }
-#define WAITED      { RECORD_I64, AT(waited) }
-#define LIST        { RECORD_LIST, AT(list) }
-#define OWN         { RECORD_I64, AT(own.e2e) }, { RECORD_I64, AT(own.ttft) }, \
-                    { RECORD_I64, AT(own.tpot) }
-#define REALS       { RECORD_REAL, AT(real[0]) }, { RECORD_REAL, AT(real[1]) }, \
-                    { RECORD_REAL, AT(real[2]) }, { RECORD_REAL, AT(real[3]) }
-#define RATES       REALS, { RECORD_REAL, AT(real[4]) }, { RECORD_REAL, AT(real[5]) }
+#define NOW         { RECORD_NOW, AT(now), false }
+#define CREATED     { RECORD_BEFORE_NOW, AT(created), false }
+#define ARRIVED     { RECORD_BEFORE_NOW, AT(arrived), false }
+#define TEXT        { RECORD_TEXT, AT(text), false }
+#define MODEL       { RECORD_U64, AT(model), false }
+#define DEPLOYMENT  { RECORD_U64, AT(deployment), false }
+#define SERVER      { RECORD_U64, AT(server), false }
+#define STRATEGY    { RECORD_U32, AT(strategy), false }
+#define VERDICT     { RECORD_U32, AT(verdict), false }
+#define REASON      { RECORD_U32, AT(reason), false }
+#define INPUT       { RECORD_I64, AT(input), false }
+#define OUTPUT      { RECORD_I64, AT(output), false }
+#define LOAD        { RECORD_U64, AT(load), false }
+#define COUNT       { RECORD_I64, AT(count), false }
+#define ORDER       { RECORD_U64, AT(order), false }
+#define TURN        { RECORD_U64, AT(turn), false }
+#define WAITED      { RECORD_I64, AT(waited), false }
+#define LIST        { RECORD_LIST, AT(list), false }
+#define OWN         { RECORD_I64, AT(own.e2e), false }, { RECORD_I64, AT(own.ttft), false }, \
+                    { RECORD_I64, AT(own.tpot), false }
+#define REALS       { RECORD_REAL, AT(real[0]), false }, { RECORD_REAL, AT(real[1]), false }, \
+                    { RECORD_REAL, AT(real[2]), false }, { RECORD_REAL, AT(real[3]), false }
+#define RATES       REALS, { RECORD_REAL, AT(real[4]), false }, { RECORD_REAL, AT(real[5]), false }
 #define ANSWER      NOW, TEXT, VERDICT, REASON, STRATEGY, SERVER, LOAD, WAITED
 
 static const struct record_member members[SLO_EVENT_KINDS][RECORD_MEMBERS_MAX] = {
@@ -46,7 +46,8 @@ static const struct record_member members[SLO_EVENT_KINDS][RECORD_MEMBERS_MAX] =
 	[SLO_EVENT_SURPLUS] = { SERVER, COUNT, LOAD },
 	[SLO_EVENT_SEAT_TURN] = { MODEL, SERVER, ORDER, TURN, COUNT },
 	[SLO_EVENT_MODEL_TURN] = { MODEL, ORDER, TURN },
-	[SLO_EVENT_SUBMIT] = { NOW, TEXT, MODEL, STRATEGY, INPUT, OUTPUT, CREATED, OWN },
+	[SLO_EVENT_SUBMIT] = { NOW, TEXT, MODEL, STRATEGY, INPUT, OUTPUT, CREATED, OWN,
+	                       { RECORD_I64, AT(count), true } },
 	[SLO_EVENT_LEASE] = { NOW, TEXT, MODEL, SERVER, LOAD, STRATEGY, INPUT, OUTPUT, CREATED,
 	                      ARRIVED },
 	[SLO_EVENT_TRIED] = { NOW, TEXT },
@@ -58,7 +59,7 @@ static const struct record_member members[SLO_EVENT_KINDS][RECORD_MEMBERS_MAX] =
 	[SLO_EVENT_PASS] = { NOW, TEXT, REASON, STRATEGY },
 	[SLO_EVENT_PROMISE] = { MODEL, COUNT, REALS },
 	[SLO_EVENT_SOURCE] = { MODEL, DEPLOYMENT, COUNT, ORDER, LOAD, RATES },
-	[SLO_EVENT_SLOWER] = { MODEL, SERVER, { RECORD_REAL, AT(real[0]) } },
+	[SLO_EVENT_SLOWER] = { MODEL, SERVER, { RECORD_REAL, AT(real[0]), false } },
 	[SLO_EVENT_FOREIGN] = { NOW, TEXT, MODEL, SERVER, LOAD, STRATEGY, INPUT, OUTPUT, ARRIVED,
 	                        ORDER },
 	[SLO_EVENT_FOREIGN_END] = { NOW, TEXT, ORDER, COUNT, INPUT, OUTPUT },

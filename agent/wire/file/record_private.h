@@ -2,6 +2,8 @@
 #ifndef SLO_WIRE_FILE_RECORD_PRIVATE_H
 #define SLO_WIRE_FILE_RECORD_PRIVATE_H
 
+#include <stdbool.h>
+
 #include "slo_event.h"
 
 enum record_type {
@@ -19,6 +21,7 @@ enum record_type {
 struct record_member {
 	enum record_type type;
 	size_t offset; /* into struct slo_event */
+	bool added;    /* older recordings lack it, and what stands behind it; then it is 0 */
 };
 
 #define RECORD_MEMBERS_MAX 16

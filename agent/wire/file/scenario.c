@@ -252,6 +252,19 @@ static void read_strategy(struct line_reader *r)
 		reader_fail_type(&r->doc, &strategy, "a string");
 }
 
+static void read_priority(struct line_reader *r, int32_t *out)
+{
+	struct node n = member(&r->root, "priority");
+	double d = 0;
+
+	if (!n.value || !reader_want_number(&r->doc, &n, INT32_MIN, INT32_MAX, &d))
+		return;
+	if (d == floor(d))
+		*out = (int32_t)d;
+	else
+		reader_fail(&r->doc, &n, JSONPOS_VALUE, "is %g, must be a whole number", d);
+}
+
 static void read_arrive(struct line_reader *r)
 {
 	struct scenario_line *line = r->line;
@@ -266,6 +279,7 @@ static void read_arrive(struct line_reader *r)
 	read_millis(r, "slo_e2e_ms", &line->own.e2e);
 	read_millis(r, "slo_ttft_ms", &line->own.ttft);
 	read_millis(r, "slo_tpot_ms", &line->own.tpot);
+	read_priority(r, &line->priority);
 }
 
 static void read_done(struct line_reader *r)

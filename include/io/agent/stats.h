@@ -159,9 +159,10 @@ struct stats {
 	slo_nsec started;
 	struct decision_stats no_model; /* requests of no model that we know */
 	uint64_t unknown_strategy;
-	uint64_t limited_strategies, limited_targets; /* of clients, by the model's "limits" */
-	uint64_t bad_arguments;                       /* numbers in headers that are none */
-	uint64_t bodies[BODY_FORMS];                  /* by what they were */
+	/* Of clients, by the model's "limits". */
+	uint64_t limited_strategies, limited_targets, limited_priorities;
+	uint64_t bad_arguments;      /* numbers in headers that are none */
+	uint64_t bodies[BODY_FORMS]; /* by what they were */
 	struct histogram decision;
 	struct histogram lag; /* of the loop, loop_lag.h */
 	slo_nsec longest_lag; /* since the start */

@@ -7,6 +7,7 @@
  *     {"server": "a10-1", "deployment": "a10", "model": "m"}
  *     {"t": 0, "server": "a10-1", "ready": false}
  *     {"t": 0.0, "arrive": "r1", "model": "m", "strategy": "slo", "input": 512, "output": 64}
+ *     {"t": 0.1, "arrive": "r2", ..., "slo_e2e_ms": 500, "priority": 10, "created": 0.05}
  *     {"t": 0.35, "done": "r1"}
  *     {"t": 0.4, "cancel": "r2"}
  *     {"t": 0.5, "foreign": "r3", "owner": "node-b", "on": "a10-1", "load": 0.25}
@@ -80,6 +81,7 @@ struct scenario_line {
 	slo_nsec age;           /* of foreign: since its dispatch */
 	slo_nsec created;       /* t unless told */
 	struct slo_target own;
+	int32_t priority;                /* of arrive; 0 unless told */
 	struct slo_profile_doc *profile; /* NULL: profile_text was refused, see `refused` */
 	char refused[SCENARIO_REFUSED_MAX];
 	struct scenario_config config;

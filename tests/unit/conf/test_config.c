@@ -42,6 +42,7 @@ static void the_minimal_file_gets_every_default(void **state)
 	assert_true(r->queue_timeout == 30 * SEC && r->drain_timeout == 30 * SEC);
 	assert_true(r->queue_timeout_most == 0);
 	assert_int_equal(r->queue_limit, 100000);
+	assert_int_equal(r->limits.priority_max, 1000);
 	assert_null(r->default_model);
 	assert_int_equal(r->late, SLO_LATE_SERVE);
 	assert_int_equal(r->infeasible, SLO_INFEASIBLE_REJECT);
@@ -86,7 +87,7 @@ static void every_key_is_read(void **state)
 	    "\"default_model\":\"m\",\"late\":\"reject\",\"infeasible\":\"fallback\","
 	    "\"predict\":\"p90\",\"cold\":\"max\",\"tokens\":{\"weights\":\"qwen2\"},"
 	    "\"limits\":{\"strategies\":\"none\",\"e2e_min\":\"2s\",\"ttft_min\":\"500ms\","
-	    "\"tpot_min\":\"20ms\"}},"
+	    "\"tpot_min\":\"20ms\",\"priority_max\":9}},"
 	    "\"limits\":{\"spop_connections\":1,\"spop_frame_size\":\"64k\","
 	    "\"hello_timeout\":\"1500us\",\"idle_timeout\":\"0\",\"frames_in_flight\":3,"
 	    "\"output_buffer\":\"1m\",\"id_length\":64,\"end_line_length\":128,\"event_"
@@ -136,6 +137,7 @@ static void every_key_is_read(void **state)
 	assert_int_equal(r->fallback, SLO_STRATEGY_RANDOM);
 	assert_true(r->queue_timeout == 300 * SEC && r->drain_timeout == 0);
 	assert_int_equal(r->queue_limit, 7);
+	assert_int_equal(r->limits.priority_max, 9);
 	assert_int_equal(r->seed, 42);
 	assert_ptr_equal(r->default_model, &c->models[0]);
 	assert_int_equal(r->late, SLO_LATE_REJECT);

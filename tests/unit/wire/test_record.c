@@ -136,12 +136,34 @@ static void members_keep_their_values(void **state)
 	assert_true(e.text.len == want.text.len && memcmp(e.text.p, want.text.p, e.text.len) == 0);
 	assert_true(e.strategy == 3 && e.input == 512 && e.output == -1);
 	assert_memory_equal(&e.own, &want.own, sizeof(e.own));
+	assert_true(e.count == INT64_MIN);
 	free((void *)s.p);
 	s = one_record(SLO_EVENT_PROFILE);
 	assert_int_equal(read_one(s, &e, &used), SLO_OK);
 	assert_true(e.order == 70000 && e.count == INT64_MIN && e.deployment == 31);
 	assert_memory_equal(e.real, want.real, sizeof(e.real));
 	free((void *)s.p);
+}
+
+/* Such an array has one member less, and nothing where that stood. */
+static void a_recording_from_before_priorities_is_read(void **state)
+{
+	struct slice s = one_record(SLO_EVENT_SUBMIT);
+	uint8_t *old = (uint8_t *)s.p;
+	struct slo_event e;
+	size_t used, last = 9; /* bytes of INT64_MIN */
+
+	(void)state;
+	assert_int_equal(read_one(s, &e, &used), SLO_OK);
+	assert_true(e.count == INT64_MIN);
+	old[0]--;
+	s.len -= last;
+	assert_int_equal(read_one(s, &e, &used), SLO_OK);
+	assert_true(e.count == 0 && e.own.tpot == 3 && used == s.len);
+	old[0]--;
+	s.len--; /* a tpot of 3 */
+	assert_int_equal(read_one(s, &e, &used), SLO_EPROTO);
+	free(old);
 }
 
 static void every_proper_prefix_is_short(void **state)
@@ -260,6 +282,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kind_is_read_as_it_was_written),
 		cmocka_unit_test(members_keep_their_values),
+		cmocka_unit_test(a_recording_from_before_priorities_is_read),
 		cmocka_unit_test(every_proper_prefix_is_short),
 		cmocka_unit_test(what_is_no_record_is_refused),
 		cmocka_unit_test(a_length_that_nothing_has_is_no_cut_record),

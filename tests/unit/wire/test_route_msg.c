@@ -89,6 +89,7 @@ static void assert_all_absent(const struct route_msg *m)
 	assert_int_equal(m->slo_e2e_ms, -1);
 	assert_int_equal(m->slo_ttft_ms, -1);
 	assert_int_equal(m->slo_tpot_ms, -1);
+	assert_int_equal(m->priority, 0);
 }
 
 static void all_arguments_are_taken_in_any_order(void **state)
@@ -364,6 +365,45 @@ static void hints_that_are_no_numbers_are_told(void **state)
 	assert_int_equal(with("slo_ttft_ms", int64(-5)).bad_count, 0);
 }
 
+static void a_priority_has_a_sign(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t is;
+		unsigned bad;
+	} cases[] = {
+		{ "7", 7, 0 },
+		{ "-7", -7, 0 },
+		{ " -7\t", -7, 0 },
+		{ "0", 0, 0 },
+		{ "-0", 0, 0 },
+		{ "", 0, 0 },
+		{ "9223372036854775807", INT64_MAX, 0 },
+		{ "-9223372036854775807", -INT64_MAX, 0 },
+		{ "9223372036854775808", 0, 1 },
+		{ "-", 0, 1 },
+		{ "- 7", 0, 1 },
+		{ "--7", 0, 1 },
+		{ "+7", 0, 1 },
+		{ "7.5", 0, 1 },
+		{ "high", 0, 1 },
+	};
+	const struct spop_value huge = { .type = SPOP_T_UINT64, .u = UINT64_MAX };
+	const struct spop_value null = { .type = SPOP_T_NULL };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct route_msg m = with_str("priority", cases[i].text);
+
+		assert_int_equal(m.priority, cases[i].is);
+		assert_int_equal(m.bad_count, cases[i].bad);
+	}
+	assert_int_equal(with("priority", int64(-5)).priority, -5);
+	assert_int_equal(with("priority", int64(INT64_MIN)).priority, INT64_MIN);
+	assert_int_equal(with("priority", huge).priority, 0);
+	assert_int_equal(with("priority", null).priority, 0);
+}
+
 static void what_the_body_is_may_be_told(void **state)
 {
 	struct route_msg m = with_str("encoding", "zstd");
@@ -390,6 +430,7 @@ int main(void)
 		cmocka_unit_test(an_id_has_1_to_255_bytes),
 		cmocka_unit_test(numbers_come_as_integers_or_decimal_text),
 		cmocka_unit_test(hints_that_are_no_numbers_are_told),
+		cmocka_unit_test(a_priority_has_a_sign),
 		cmocka_unit_test(what_the_body_is_may_be_told),
 		cmocka_unit_test(the_size_is_the_largest_that_anybody_tells),
 		cmocka_unit_test(an_empty_body_is_there),

@@ -271,6 +271,14 @@ static void a_config_changes_what_it_names(void **state)
 	read_line("{\"config\":{\"late\":\"serve\"}}", &l);
 	assert_int_equal(l.config.late, SCENARIO_LATE_SERVE);
 	scenario_line_fini(&l);
+	read_line(
+	    "{\"t\":1,\"arrive\":\"r\",\"model\":\"m\",\"input\":1,\"output\":1,\"priority\":-7}",
+	    &l);
+	assert_int_equal(l.priority, -7);
+	scenario_line_fini(&l);
+	refused(
+	    "{\"t\":1,\"arrive\":\"r\",\"model\":\"m\",\"input\":1,\"output\":1,\"priority\":1e10}",
+	    "priority");
 	refused("{\"config\":{\"late\":\"never\"}}", "late");
 	refused("{\"config\":{\"late\":1}}", "late");
 	refused("{\"config\":{\"queue_timeout\":5}}",
