@@ -257,7 +257,7 @@ def explain_start(stack, kinds):
     say(f"Time runs {SPEED} times faster here, for servers, profiles and latency targets alike.")
     say()
     say(f"  HAProxy      {stack.url}  (haproxy-conf/haproxy.cfg)")
-    say(f"  slo-spoa     http://127.0.0.1:{stack.http}/state.json, /metrics")
+    say(f"  slo-spoa     http://127.0.0.1:{stack.http}/ (a page), /state.json, /metrics")
     say(f"  LLM servers  one A10 (a10-1), four L20 (l20-1 to l20-4); model {harness.MODEL}")
     say(f"  files, logs  {stack.dir}")
     say()

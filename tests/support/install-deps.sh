@@ -41,7 +41,7 @@ python3-h2              # an HTTP/2 client for the integration tests
 redis-server            # a real Redis for the integration tests
 openssl                 # makes the certificates of those tests
 chromium-headless-shell|chromium # a browser for the tests of the page
-prometheus              # promtool: checks metrics, alerts and their tests
+promtool|prometheus     # promtool: checks metrics, alerts and their tests
 valgrind                # finds memory errors of the release build
 clang libclang-rt-dev|libclang-common-14-dev # the second compiler; libFuzzer
 llvm                    # llvm-symbolizer: function names in the reports of fuzz targets

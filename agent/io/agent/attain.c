@@ -3,9 +3,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define FINE_SLOTS 20
-#define FINE       (15 * SLO_NSEC_PER_SEC) /* of one slot */
-#define COARSE     (120 * SLO_NSEC_PER_SEC)
+#define RING   ATTAIN_RING
+#define FINE   (15 * SLO_NSEC_PER_SEC) /* of one slot */
+#define COARSE (8 * FINE)
 
 /* A window is the last `slots` of a ring. */
 static const struct {
@@ -14,44 +14,51 @@ static const struct {
 	int slots;
 } windows[ATTAIN_WINDOWS] = {
 	[ATTAIN_NOW] = { "now", FINE, 4 },
-	[ATTAIN_5_MINUTES] = { "5m", FINE, FINE_SLOTS },
+	[ATTAIN_5_MINUTES] = { "5m", FINE, 20 },
 	[ATTAIN_HOUR] = { "1h", COARSE, ATTAIN_SLOTS },
 };
 
-/* The slot of now, after those that were passed over were cleared. */
-static struct attain_slot *turn(struct attain_ring *r, slo_nsec now, slo_nsec width, int slots)
-{
-	int64_t at = now / width;
+_Static_assert(ATTAIN_SLOTS <= RING && (RING & (RING - 1)) == 0, "a ring is of a power of two");
 
-	if (at - r->last >= slots)
+/* The slots that were passed over become empty. */
+static void turn(struct attain_ring *r, int64_t at)
+{
+	if (at - r->last >= RING)
 		memset(r->slot, 0, sizeof(r->slot));
 	else
 		while (r->last < at)
-			r->slot[++r->last % slots] = (struct attain_slot){ 0 };
+			r->slot[++r->last & (RING - 1)] = (struct attain_slot){ 0 };
 	r->last = at;
-	return &r->slot[at % slots];
+}
+
+static inline void add(struct attain_ring *r, int64_t at, enum promise p)
+{
+	if (at != r->last)
+		turn(r, at);
+	r->slot[at & (RING - 1)].count[p]++;
 }
 
 void attain_add(struct attain *a, slo_nsec now, enum promise p)
 {
+	int64_t fine = now / FINE;
+
 	a->total[p]++;
-	turn(&a->fine, now, FINE, FINE_SLOTS)->count[p]++;
-	turn(&a->coarse, now, COARSE, ATTAIN_SLOTS)->count[p]++;
+	add(&a->fine, fine, p);
+	add(&a->coarse, fine / (COARSE / FINE), p);
 }
 
 int attain_slots(const struct attain *a, slo_nsec now, enum attain_window w,
                  struct attain_slot out[ATTAIN_SLOTS])
 {
 	const struct attain_ring *r = windows[w].width == FINE ? &a->fine : &a->coarse;
-	int all = windows[w].width == FINE ? FINE_SLOTS : ATTAIN_SLOTS;
 	int count = windows[w].slots;
 	int64_t first = now / windows[w].width - count + 1;
 
 	for (int i = 0; i < count; i++) {
 		int64_t n = first + i;
-		bool known = n >= 0 && n <= r->last && n > r->last - all;
+		bool known = n >= 0 && n <= r->last && n > r->last - RING;
 
-		out[i] = known ? r->slot[n % all] : (struct attain_slot){ 0 };
+		out[i] = known ? r->slot[n & (RING - 1)] : (struct attain_slot){ 0 };
 	}
 	return count;
 }

@@ -2,8 +2,8 @@
  *
  * Two rings of slots tell the recent past; what is older than a ring is forgotten slot by slot:
  *
- *   fine     20 slots of 15 s     now (its last four), 5 minutes
- *   coarse   30 slots of 2 min    an hour
+ *   fine     slots of 15 s     now (the last 4), 5 minutes (20)
+ *   coarse   slots of 2 min    an hour (30)
  *
  * The present slot is under way, so a window is up to one slot shorter than its name says. Adding
  * and summing up take the same time however much happened. Pure: the time is an argument, which
@@ -15,7 +15,8 @@
 
 #include "slo.h"
 
-#define ATTAIN_SLOTS 30 /* of the longer ring */
+#define ATTAIN_SLOTS 30 /* of the longest window */
+#define ATTAIN_RING  32
 
 /* What became of a request with a target. */
 enum promise { PROMISE_KEPT, PROMISE_MISSED, PROMISE_REFUSED };
@@ -31,7 +32,7 @@ struct attain_slot {
 /* Zeroed: nothing happened. */
 struct attain_ring {
 	int64_t last; /* number of the slot that was written last; slot 0 begins at now = 0 */
-	struct attain_slot slot[ATTAIN_SLOTS];
+	struct attain_slot slot[ATTAIN_RING];
 };
 
 struct attain {

@@ -5,7 +5,7 @@
 'use strict';
 (() => {
   const POLL = 2000, SLOW_POLL = 10000, PATIENCE = 8000; // ms
-  const ROWS = 50; // servers at once
+  const ROWS = 25; // servers at once
   const DECISIONS = 20;
   const MODELS = 50; // rows of the overview
   const LIVE = 900; // points of the live chart: half an hour
@@ -149,21 +149,21 @@
     facts($('facts'), pairs);
   }
 
+  /* These say that requests go past the agent, or nowhere. */
+  const GRAVE = new Set(['never-asked', 'agent-lost', 'answer-unused', 'no-end-lines', 'ids-differ', 'no-server']);
+
+  /* What the agent says, and what is plain to see before it has watched for long enough to say it. */
   function warningsOf(s) {
-    const list = (s.warnings || []).map((w) => ({ ...w, bad: false }));
-    if (s.spop_connections === 0)
-      list.unshift({
-        bad: true, code: '', subject: '', since_seconds: null,
-        text: 'HAProxy is not connected to this agent: no request is routed by it. ' +
-          'See spop.listen here, and the server of the backend that the SPOE file names in HAProxy.',
-      });
-    for (const u of (s.unknown_models || []).slice(0, 3))
-      if (!list.some((w) => w.subject === u.model))
-        list.push({
-          bad: false, code: '', subject: '', since_seconds: null,
-          text: `The model “${u.model}” was asked for ${number(u.requests)} times and is not configured.`,
-        });
-    return list;
+    const list = (s.warnings || []).map((w) => ({ ...w, bad: GRAVE.has(w.code) }));
+    const has = (code) => list.some((w) => w.code === code);
+    const see = (bad, text) => ({ bad, code: '', subject: '', since_seconds: null, text });
+    if (s.spop_connections === 0 && !has('never-asked'))
+      list.unshift(see(true, 'HAProxy is not connected to this agent: no request is routed by it. ' +
+        'See spop.listen here, and the server of the backend that the SPOE file names in HAProxy.'));
+    if (!has('model-unknown'))
+      for (const u of (s.unknown_models || []).slice(0, 3))
+        list.push(see(false, `The model “${u.model}” was asked for ${number(u.requests)} times and is not configured.`));
+    return list.sort((x, y) => y.bad - x.bad);
   }
 
   function showWarnings(s) {
@@ -180,7 +180,7 @@
     }, (p, w) => {
       mark(p, w.bad ? 'note bad' : 'note');
       const [subject, text, since, code] = p.children;
-      put(subject, w.subject ? `${w.subject}:` : '');
+      put(subject, w.subject && !w.text.includes(w.subject) ? `${w.subject}:` : '');
       put(text, w.text);
       put(since, w.since_seconds === null ? '' : `for ${span(w.since_seconds)}`);
       put(code, w.code);
@@ -280,8 +280,8 @@
       promiseTile(m, '1h', 'Kept, 1 h'),
       { window: 'queue', when: 'Queue', value: number(m.queue.length), counts: urgentText(u),
         how: u && u.slack_seconds < 0 ? 'bad' : '', title: u && u.id !== null ? `the most urgent: ${u.id}` : '' },
-      { window: 'servers', when: 'Servers', value: `${number(f.usable)} of ${number(f.servers)}`,
-        counts: `load ${f.load.toFixed(2)}, ${number(f.inflight)} in flight, ${number(f.tokens_per_second)} tokens/s`,
+      { window: 'servers', when: 'Servers', value: f.usable === f.servers ? number(f.servers) : `${number(f.usable)} of ${number(f.servers)}`,
+        counts: `${f.usable === f.servers ? 'all usable' : 'usable'}, load ${f.load.toFixed(2)}, ${number(f.inflight)} in flight, ${number(f.tokens_per_second)} tokens/s`,
         how: f.usable === 0 ? 'bad' : '' },
     ];
   }
