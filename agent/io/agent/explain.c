@@ -151,7 +151,7 @@ static void say_option(struct text *t, const struct decision *d, size_t i)
 		say(t, ") is not asked.");
 		break;
 	case WHY_CHOSEN:
-		say(t, ") has the most slack of those with room.");
+		say(t, ") is the one with room and the most slack.");
 		break;
 	}
 }

@@ -1,0 +1,268 @@
+"""The control socket and slo-ctl: a complaint is solved in two commands, from the header that the
+client got; and nobody who speaks to the socket can stop the agent's work."""
+import asyncio
+import contextlib
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+from case import PATIENCE, StackCase  # noqa: E402
+from lab import AgentAlone, failed, scaled  # noqa: E402
+from stack import MODEL, get  # noqa: E402
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+SERVERS = scaled(10000, 500)
+
+
+def with_control(conf):
+    conf["control"] = {"listen": ["unix:ctl.sock",
+                                  {"address": "unix:look.sock", "level": "user", "mode": "666"}]}
+    conf["routing"]["queue_timeout"] = "300ms"
+
+
+def ask(path, line, seconds=PATIENCE):
+    """All that the socket says to that line."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(seconds)
+        s.connect(str(path))
+        s.sendall(line.encode() if isinstance(line, str) else line)
+        s.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: s.recv(65536), b"")).decode()
+
+
+def slo_ctl(stack, *words, status=0):
+    done = subprocess.run([stack.build / "slo-ctl", "-s", stack.dir / "ctl.sock", *words],
+                          capture_output=True, text=True, timeout=PATIENCE, check=False)
+    if done.returncode != status:
+        raise AssertionError(f"slo-ctl {words}: {done}")
+    return done.stdout
+
+
+class Complaints(StackCase):
+    """One server that holds two requests."""
+
+    options = {"fleet": {"a10-1": "a10"}, "config": with_control}
+    profiles = {"a10": {"tputs": [[2.0]], "e2e": [[1.0]], "indexes": [[16], [64]],
+                        "created": 1767225600.0, "slos": {"e2e": 600}}}
+
+    def ctl(self, *words, status=0):
+        return slo_ctl(self.stack, *words, status=status)
+
+    async def test_a_slow_answer_is_explained_by_the_header_that_its_client_got(self):
+        answer = await self.post({"traceparent": TRACE, "x-slo-e2e-ms": 1})
+        self.assert_routed(answer, "a10-1")
+        request = answer.headers["x-request-id"]
+        await self.until(lambda: "End: " in self.ctl("explain", request), "the end line")
+        why = self.ctl("explain", request)
+        self.assertIn(f"Request:    {request}\n", why)
+        self.assertIn("Target:     e2e, 0.001 s, its own\n", why)
+        self.assertIn(f"Trace:      {TRACE}\n", why)
+        self.assertRegex(why, r"chose a10-1\. a10 \((1|0\.9\d+) s too late\)")
+        self.assertRegex(why, r"End:        llama2-7b/a10-1, status 200, in all .* target missed")
+        told = json.loads(self.ctl("explain", request, "json"))
+        self.assertEqual((request, MODEL, "ended", TRACE),
+                         (told["id"], told["model"], told["state"], told["trace"]))
+        self.assertFalse(told["end"]["met"])
+        self.assertEqual(["e2e"], told["end"]["missed"])
+        shown = json.loads(await asyncio.to_thread(
+            get, f"http://127.0.0.1:{self.stack.http}/decisions?id={request}"))["decisions"]
+        self.assertEqual([told["why"]], [d["why"] for d in shown])
+
+    async def test_a_refusal_carries_its_id_and_its_reason_is_found(self):
+        await self.hold(2)
+        answer = await self.post()
+        self.assert_refused(answer, "queue-timeout")
+        request = answer.headers["x-request-id"]
+        why = self.ctl("explain", request)
+        self.assertIn("No server had room within routing.queue_timeout.", why)
+        self.assertIn("has no room for 0.5: its emptiest server is at 1.", why)
+        self.assertRegex(why, r"held for 0\.[3-9]")
+        self.assertIn(request, self.ctl("show", "decisions", "reason=queue-timeout"))
+        self.assertNotIn(request, self.ctl("show", "decisions", "server=a10-1"))
+
+    async def test_of_a_request_that_waits_is_told_what_it_waits_for(self):
+        self.ctl("set", "log", "info")
+        await self.hold(2)
+        waiting = self.spawn(self.post({"x-slo-e2e-ms": 1000000}))
+        rows = await self.until(lambda: json.loads(self.ctl("show", "queue", "json")), "a row")
+        while not waiting.done():
+            rows = json.loads(await asyncio.to_thread(self.ctl, "show", "queue", "json"))
+            if rows[0]["waiting"]:
+                break
+        self.assertFalse(waiting.done())
+        with contextlib.suppress(AssertionError):  # it may be over by now
+            why = self.ctl("explain", rows[0]["most_urgent"])
+            self.assertIn("It waits for room; 1 of its model wait in all.", why)
+        await waiting
+
+    async def test_what_haproxy_answers_by_itself_has_an_id_too(self):
+        answer = await self.client().request("GET", "/nowhere")
+        self.assertTrue(answer.headers["x-request-id"])
+
+    async def test_every_answer_says_why_it_was_passed(self):
+        answer = await self.post(body=b'{"model":"gpt-6","prompt":"x"}')
+        why = self.ctl("explain", answer.headers["x-request-id"])
+        self.assertIn('asked for "gpt-6"', why)
+        self.assertIn("Its model is not configured.", why)
+
+    async def test_strategy_and_promise_change_until_a_reload(self):
+        self.ctl("set", "strategy", MODEL, "random")
+        self.ctl("set", "slo", MODEL, "e2e=2s", "ttft=500ms")
+        self.ctl("set", "headroom", MODEL, "0.7")
+        answer = await self.post()
+        self.assertEqual("random", answer.headers["x-slo-strategy"])
+        model = (await self.state())["models"][MODEL]
+        self.assertEqual(("random", "ttft"), (model["strategy"], model["target"]["kind"]))
+        self.assertEqual(0.7, model["learned"]["a10"]["rates"]["headroom"])
+        self.assertIn("is in force", self.ctl("reload"))
+        model = (await self.state())["models"][MODEL]
+        self.assertEqual(("slo", "e2e", 600.0), (model["strategy"], model["target"]["kind"],
+                                                 model["target"]["seconds"]))
+        self.assertNotEqual(0.7, model["learned"]["a10"]["rates"]["headroom"])
+        self.assertIn("says: set strategy llama2-7b random", self.stack.agent.text())
+
+
+class Control(unittest.TestCase):
+    """The socket of an agent without HAProxy."""
+
+    def agent(self, change=lambda conf: None):
+        def both(conf):
+            with_control(conf)
+            change(conf)
+
+        lab = AgentAlone(config=both)
+        self.addCleanup(lambda: lab.__exit__(Exception if failed(self) else None))
+        return lab.start()
+
+    def test_every_command_answers_in_every_format(self):
+        lab = self.agent()
+        for what in ("info", "models", "servers", "queue", "decisions", "profiles", "peers",
+                     "errors", "env"):
+            text = slo_ctl(lab, "show", what)
+            self.assertFalse(text.startswith("error"), text)
+            value = json.loads(slo_ctl(lab, "show", what, "json"))
+            self.assertIsInstance(value, dict if what in ("info", "env") else list)
+            for line in slo_ctl(lab, "show", what, "typed").split("\n"):
+                self.assertRegex(line, r"^$|^\d+\.[\w/]+:(str|int|real|bool):")
+        rows = json.loads(slo_ctl(lab, "show", "servers", MODEL, "json"))
+        self.assertEqual(sorted(lab.fleet), sorted(row["server"] for row in rows))
+        state = lab.state()
+        self.assertEqual(json.loads(slo_ctl(lab, "show", "info", "json"))["Pid"], state["pid"])
+        self.assertIn("show servers [MODEL]", slo_ctl(lab, "help"))
+
+    def test_exit_codes_say_what_happened(self):
+        lab = self.agent()
+        wrong = json.loads(slo_ctl(lab, "doctor", "json", status=3 if lab.state()["warnings"] else 0))
+        self.assertEqual([w["code"] for w in lab.state()["warnings"]], [w["code"] for w in wrong])
+        for words in (["nothing"], ["show"], ["show", "all"], ["show", "models", "none-such"],
+                      ["explain"], ["explain", "never-seen"], ["set", "slo", MODEL, "e2e=soon"],
+                      ["set", "strategy", MODEL, "best"], ["set", "headroom", MODEL, "2"],
+                      ["export", "profiles"], ["clear", "counters"], ["show", "decisions", "limit=0"],
+                      ["show", "decisions", "reason=bad-luck"]):
+            self.assertTrue(slo_ctl(lab, *words, status=1).startswith("error: "), words)
+        slo_ctl(lab, status=2)
+        self.assertEqual(2, subprocess.run([lab.build / "slo-ctl", "-s", lab.dir / "none", "help"],
+                                           capture_output=True, check=False).returncode)
+
+    def test_several_commands_and_the_prompt_work_as_in_haproxy(self):
+        lab = self.agent()
+        sock = lab.dir / "ctl.sock"
+        self.assertEqual(2, ask(sock, "show models; show queue\n").count(f"\n{MODEL}"))
+        said = ask(sock, "prompt\nclear peaks\n\nshow queue\nquit\nshow queue\n")
+        self.assertEqual(1, said.count(f"\n{MODEL}"), said)
+        self.assertEqual(4, said.count("> "), said)
+
+    def test_a_bad_configuration_is_told_to_who_reloads(self):
+        lab = self.agent()
+        good = lab.config_file.read_text()
+        lab.config_file.write_text(good.replace('"routing"', '"rooting"'))
+        said = slo_ctl(lab, "reload", status=1)
+        self.assertIn('"rooting"', said)
+        self.assertIn("the old configuration stays", said)
+        lab.config_file.write_text(good)
+        slo_ctl(lab, "reload")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can be somebody else")
+    def test_levels_hold_for_whom_is_not_root(self):
+        lab = self.agent()
+        os.chmod(lab.dir, 0o755)
+        who = {"user": 65534, "group": 65534, "extra_groups": []}
+
+        def say(path, *words):
+            return subprocess.run([lab.build / "slo-ctl", "-s", lab.dir / path, *words], **who,
+                                  capture_output=True, text=True, check=False)
+
+        self.assertEqual(0, say("look.sock", "show", "info").returncode)
+        for words in (["reload"], ["drain"], ["clear", "decisions"], ["set", "log", "debug"]):
+            done = say("look.sock", *words)
+            self.assertEqual(1, done.returncode)
+            self.assertIn("and this socket has user", done.stdout)
+        self.assertNotIn("reload", say("look.sock", "help").stdout)
+        self.assertIn("drain", slo_ctl(lab, "help"))
+
+    def test_lines_that_make_no_sense_are_refused_and_the_agent_goes_on(self):
+        lab = self.agent()
+        sock = lab.dir / "ctl.sock"
+        for line in (b"\x00\xff\xfe\n", b"show " + b"x" * 5000 + b"\n", b"a " * 40 + b"\n",
+                     b"x" * 70000, b";" * 4000 + b"\n", b"explain " + b"i" * 300 + b"\n"):
+            said = ask(sock, line)
+            self.assertTrue("error: " in said or not said.strip(), (line[:20], said[:200]))
+        self.assertLess(len(ask(sock, b"help;" * 800 + b"\n")), 800 * 4096)
+        self.assertEqual(0, lab.agent.child.poll() or 0)
+
+    def test_who_does_not_read_stops_only_itself(self):
+        def large(conf):
+            conf["models"][MODEL]["deployments"]["a10"]["servers"] = \
+                [f"s{i}" for i in range(SERVERS)]
+
+        lab = self.agent(large)
+        slow = []
+        for _ in range(20):
+            s = socket.socket(socket.AF_UNIX)
+            self.addCleanup(s.close)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.settimeout(PATIENCE)
+            s.connect(str(lab.dir / "ctl.sock"))
+            s.sendall(b"show servers json\n")
+            slow.append(s)
+        rows = json.loads(ask(lab.dir / "ctl.sock", "show servers json\n"))
+        self.assertEqual(SERVERS + 4, len(rows))
+        for s in slow:
+            whole = b"".join(iter(lambda s=s: s.recv(65536), b""))
+            self.assertEqual(SERVERS + 4, len(json.loads(whole)))
+        # No turn of the loop took long for it.
+        self.assertLess(float(re.search(r"lag_max_seconds ([0-9.e-]+)", lab.metrics())[1]), 0.1 * PATIENCE)
+
+    def test_when_all_connections_are_in_use_the_most_silent_makes_room(self):
+        lab = self.agent()
+        idle = []
+        for _ in range(32):
+            s = socket.socket(socket.AF_UNIX)
+            self.addCleanup(s.close)
+            s.connect(str(lab.dir / "ctl.sock"))
+            idle.append(s)
+        lab.until(lambda: self.answer_or_none(lab), "an answer")
+        idle[0].settimeout(PATIENCE)
+        self.assertEqual(b"", idle[0].recv(1))
+
+    def answer_or_none(self, lab):
+        """Not before somebody is silent for long enough to be closed."""
+        with contextlib.suppress(OSError):
+            return ask(lab.dir / "ctl.sock", "show info\n")
+        return None
+
+    def test_drain_ends_the_agent(self):
+        lab = self.agent()
+        self.assertIn("0 requests are held", slo_ctl(lab, "drain"))
+        self.assertEqual(0, lab.agent.child.wait(60))
+
+
+if __name__ == "__main__":
+    unittest.main()
