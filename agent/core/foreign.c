@@ -126,6 +126,7 @@ struct foreign_owner *foreign_owner_of(const struct sched *s, const struct reque
 
 static void owner_free(struct foreign *f, struct foreign_owner *o)
 {
+	foreign_turns_forget(f, o);
 	f->owner[o->number - 1] = NULL;
 	free(o->name);
 	free(o);
@@ -181,8 +182,8 @@ void foreign_owner_visible(struct sched *s, struct foreign_owner *o, bool visibl
 
 void foreign_owner_forget(struct sched *s, struct foreign_owner *o)
 {
-	o->known = false;
-	o->listing = false;
+	o->known = o->listing = o->present = false;
+	o->turn = 0;
 	if (o->open == 0)
 		owner_free(&s->foreign, o);
 }
@@ -341,6 +342,16 @@ static void take_from_surplus(struct sched *s, struct server *server)
 		tap_server(s, SLO_EVENT_SURPLUS, server);
 }
 
+/* Whether its owner saw room that is none: two chose at once. */
+static bool overshoots(const struct sched *s, const struct foreign_owner *o,
+                       const struct foreign_lease *l)
+{
+	slo_load ending = foreign_turns_load(s, l->server);
+
+	return !o->listing && policy_pulls(l->strategy) && !l->fallback &&
+	       !ledger_fits(l->server->ledger.used - ending, l->load);
+}
+
 slo_err foreign_dispatch(struct sched *s, slo_nsec now, struct foreign_owner *o,
                          const struct foreign_lease *l)
 {
@@ -361,10 +372,7 @@ slo_err foreign_dispatch(struct sched *s, slo_nsec now, struct foreign_owner *o,
 		return SLO_ESTALE;
 	if (o->visible && server->surplus_count > 0 && now - l->age <= server->view.counted)
 		take_from_surplus(s, server);
-	/* Its owner saw room: two chose at once. */
-	if (!o->listing && policy_pulls(l->strategy) && !l->fallback &&
-	    !ledger_fits(server->ledger.used, l->load))
-		server->overshoots++;
+	server->overshoots += overshoots(s, o, l);
 	r = foreign_open(s, now, o, l);
 	if (!r)
 		return SLO_ENOMEM;
@@ -373,8 +381,8 @@ slo_err foreign_dispatch(struct sched *s, slo_nsec now, struct foreign_owner *o,
 	return SLO_OK;
 }
 
-static void end_lease(struct sched *s, slo_nsec now, struct request *r,
-                      const struct sched_outcome *outcome, slo_nsec lasted, struct sched_end *out)
+void foreign_end_now(struct sched *s, slo_nsec now, struct request *r,
+                     const struct sched_outcome *outcome, slo_nsec lasted, struct sched_end *out)
 {
 	if (lasted < 0 || lasted > now - r->since + NEWS_FRESH)
 		lasted = now - r->since;
@@ -404,6 +412,11 @@ static enum sched_end_result end_past(struct sched *s, slo_nsec now, const struc
 	return SCHED_END_UNKNOWN;
 }
 
+static bool waits_for_turn(const struct sched *s, const struct foreign_owner *o)
+{
+	return o->turn > 0 && s->requests.count[REQUEST_QUEUED] > 0;
+}
+
 void foreign_end(struct sched *s, slo_nsec now, struct foreign_owner *o, const char *id, size_t len,
                  const struct sched_outcome *outcome, slo_nsec lasted, struct sched_end *out)
 {
@@ -416,8 +429,13 @@ void foreign_end(struct sched *s, slo_nsec now, struct foreign_owner *o, const c
 	/* What we took up of our former life ourselves, another may have seen to its end. */
 	if (!r && o->self)
 		r = requests_find(&s->requests, hash, id, len);
-	if (r && r->state == REQUEST_DISPATCHED)
-		end_lease(s, now, r, outcome, lasted, out);
+	if (r && r->ending)
+		out->result = SCHED_END_DUPLICATE;
+	else if (r && r->state == REQUEST_DISPATCHED && waits_for_turn(s, o) &&
+	         foreign_end_later(s, now, o, r, outcome, lasted))
+		; /* closed, later */
+	else if (r && r->state == REQUEST_DISPATCHED)
+		foreign_end_now(s, now, r, outcome, lasted, out);
 	else if (len > 0 && len <= SLO_ID_MAX)
 		out->result = end_past(s, now, o, id, len);
 	else
@@ -442,10 +460,10 @@ size_t foreign_list_end(struct sched *s, slo_nsec now, struct foreign_owner *o, 
 	o->listing = false;
 	for (r = first_of(s, o); r; r = next) {
 		next = of_owner(TAILQ_NEXT(r, link), o);
-		if (r->listed || (r->former && !whole))
+		if (r->listed || r->ending || (r->former && !whole))
 			continue;
 		unused = (struct sched_end){ .result = SCHED_END_CLOSED };
-		end_lease(s, now, r, NULL, -1, &unused);
+		foreign_end_now(s, now, r, NULL, -1, &unused);
 		n++;
 	}
 	return n;
@@ -478,7 +496,7 @@ struct foreign_lease foreign_lease_of(const struct request *r, slo_nsec now)
 
 static const struct request *skip_ours(const struct request *r)
 {
-	while (r && r->owner == 0)
+	while (r && (r->owner == 0 || r->ending))
 		r = TAILQ_NEXT(r, link);
 	return r;
 }

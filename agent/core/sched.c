@@ -91,6 +91,7 @@ struct sched *sched_new(const struct sched_conf *conf)
 	TAILQ_INIT(&s->models);
 	TAILQ_INIT(&s->dirty);
 	LIST_INIT(&s->servers);
+	foreign_init(&s->foreign);
 	return s;
 }
 
@@ -383,6 +384,8 @@ bool sched_step(struct sched *s, slo_nsec now, struct sched_action *out)
 	s->why.options = 0;
 	sched_forget_old(s, now);
 	expire_leases(s, now);
+	if (SELDOM(foreign_next_turn(s) <= now))
+		foreign_take_turns(s, now);
 	acted = step_timeout(s, now, out) || step_ready(s, now, out) || step_queues(s, now, out);
 	if (tapped(s) && acted)
 		tap_decision(s, SLO_EVENT_DECISION, now, out);
@@ -397,6 +400,8 @@ slo_nsec sched_next_wakeup(const struct sched *s)
 	slo_nsec wakeup, t;
 
 	sched_hold_end(s, &wakeup);
+	t = foreign_next_turn(s);
+	wakeup = t < wakeup ? t : wakeup;
 	if ((r = oldest(s, REQUEST_DISPATCHED))) {
 		t = slo_after(r->since, s->conf.lease_max_age);
 		wakeup = t < wakeup ? t : wakeup;

@@ -75,7 +75,7 @@ static void check_foreign(const struct sched *s)
 		of_servers += server->foreign;
 	TAILQ_FOREACH (r, &s->requests.list[REQUEST_DISPATCHED], link) {
 		assert(r->owner == 0 || foreign_owner_of(s, r)->visible == !r->hidden);
-		assert(r->owner != 0 || !r->hidden);
+		assert(r->owner != 0 || (!r->hidden && !r->ending));
 		open -= r->owner != 0;
 	}
 	assert(open == 0 && of_servers == s->foreign.open);

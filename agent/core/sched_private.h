@@ -10,11 +10,15 @@
 
 #define GENERATIONS 16 /* changes that are told apart */
 
+struct foreign_turn;
+TAILQ_HEAD(foreign_turns, foreign_turn);
+
 /* Other agents, see core/foreign.h. */
 struct foreign {
 	struct foreign_owner **owner; /* [owners], by number - 1; NULL: that number is free */
 	uint32_t owners;
-	size_t open; /* leases of all owners */
+	size_t open;                /* leases of all owners */
+	struct foreign_turns turns; /* ends that do not count yet, the first to do so first */
 	struct foreign_news news;
 };
 
@@ -104,10 +108,24 @@ struct foreign_owner *foreign_owner_numbered(struct sched *s, uint64_t number);
 /* Charges it to its server; it is not there yet. NULL: out of memory. */
 struct request *foreign_open(struct sched *s, slo_nsec now, struct foreign_owner *o,
                              const struct foreign_lease *l);
+void foreign_init(struct foreign *f);
 void foreign_fini(struct foreign *f);
 
 /* r, whose dispatch was not seen, has a stake there, if slo-adaptive placed it. */
 void sched_stake(struct request *r, const struct seat *seat);
+/* The end of r, as its owner told it, counts. */
+void foreign_end_now(struct sched *s, slo_nsec now, struct request *r,
+                     const struct sched_outcome *outcome, slo_nsec lasted, struct sched_end *out);
+/* Puts it off until its turn. False: out of memory, so it counts now. */
+bool foreign_end_later(struct sched *s, slo_nsec now, const struct foreign_owner *o,
+                       struct request *r, const struct sched_outcome *outcome, slo_nsec lasted);
+/* Ends whose turn has come. */
+void foreign_take_turns(struct sched *s, slo_nsec now);
+/* What still is charged to that server and ended. */
+slo_load foreign_turns_load(const struct sched *s, const struct server *server);
+/* The owner is gone, and what it had. */
+void foreign_turns_forget(struct foreign *f, const struct foreign_owner *o);
+
 /* r, which was charged just now, is a part of what goes through its server. */
 void sched_stay_begin(slo_nsec now, struct request *r, const struct deployment *d);
 /* It ran since then and ended after `output` tokens, and completed if a deployment is to learn from

@@ -32,8 +32,10 @@ struct foreign_owner {
 	bool self;       /* former lives of this agent */
 	bool visible;    /* the HAProxys that we ask count its requests */
 	bool listing;    /* between foreign_list_begin() and foreign_list_end() */
+	bool present;    /* it is heard, so it has its turn */
 	uint64_t life;   /* the present one */
 	uint64_t salt;   /* of its ids, made of the name */
+	slo_nsec turn;   /* see foreign_deal_turns() */
 	size_t open;     /* its leases */
 	char *name;
 };
@@ -53,6 +55,14 @@ void foreign_owner_is_self(struct foreign_owner *o);
 /* Whether the HAProxys that we ask (heal.h) serve its requests, so that their counts tell of them.
  * If not, its leases are taken off before counts are compared. */
 void foreign_owner_visible(struct sched *s, struct foreign_owner *o, bool visible);
+/* Room that appears is free to all agents at the same moment, and all that have somebody waiting
+ * would take it. So each has its turn, `apart` after the one before it, and has heard by then what
+ * that one took: first the agent whose request ended, then the others that are present, in the
+ * circle of their names. While requests wait here, what an owner tells of an end counts at our
+ * turn. A new deal after every change of who is present. `name` is ours. */
+void foreign_deal_turns(struct sched *s, const char *name, slo_nsec apart);
+/* When the next end counts that waits for its turn; SLO_NEVER: none does. */
+slo_nsec foreign_next_turn(const struct sched *s);
 /* Its leases stay; with the last of them it is freed. Until then foreign_owner() finds it. */
 void foreign_owner_forget(struct sched *s, struct foreign_owner *o);
 
@@ -83,7 +93,8 @@ struct foreign_lease foreign_lease_of(const struct request *r, slo_nsec now);
 MUSTCHECK slo_err foreign_dispatch(struct sched *s, slo_nsec now, struct foreign_owner *o,
                                    const struct foreign_lease *l);
 /* It ended. outcome is NULL if nothing is known but that. lasted: from its dispatch to its end, by
- * its owner's clock; -1: unknown. Of *out see sched_end(); never SCHED_END_CANCELLED. */
+ * its owner's clock; -1: unknown. Of *out see sched_end(); never SCHED_END_CANCELLED, and no
+ * request if the end waits for its turn. */
 void foreign_end(struct sched *s, slo_nsec now, struct foreign_owner *o, const char *id, size_t len,
                  const struct sched_outcome *outcome, slo_nsec lasted, struct sched_end *out);
 
@@ -102,7 +113,7 @@ size_t foreign_list_end(struct sched *s, slo_nsec now, struct foreign_owner *o, 
 /* The one of that id that another agent placed, of several any; NULL: there is none, or we placed
  * one of that id. */
 const struct request *foreign_find_any(const struct sched *s, const char *id, size_t len);
-/* The oldest one, or the next younger one than r; NULL: no more. */
+/* The oldest one whose end was not told, or the next younger one than r; NULL: no more. */
 const struct request *foreign_first(const struct sched *s);
 const struct request *foreign_next(const struct request *r);
 /* That of the owner with that number; NULL: it has none of that id. */

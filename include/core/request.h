@@ -93,6 +93,7 @@ struct request {
 	bool hidden : 1; /* the HAProxys that we ask do not count it */
 	bool former : 1; /* a former life of its owner placed it */
 	bool listed : 1; /* told since the list began */
+	bool ending : 1; /* its end waits for its turn */
 	char id[];       /* id_len bytes, then 0 */
 };
 

@@ -170,7 +170,7 @@ MUTANTS = [
     ("old news stands behind young requests", "agent/core/request.c",
      "while (before && before->since > since)", "while (before && before->since < since)"),
     ("every foreign request overshoots", "agent/core/foreign.c",
-     "!ledger_fits(server->ledger.used, l->load)", "true"),
+     "!ledger_fits(l->server->ledger.used - ending, l->load)", "true"),
     ("its process still serves what it left behind", "agent/core/foreign.c",
      "r->generation = generation_at(s, r->since);", "r->generation = s->generation;"),
     ("a foreign request takes no turn", "agent/core/foreign.c",

@@ -169,6 +169,14 @@ static void watch_silence(struct cluster *c, slo_nsec now)
 	}
 }
 
+/* Who looks first at room that somebody's request leaves. */
+static void deal_turns(struct cluster *c, slo_nsec now)
+{
+	for (size_t i = 0; i < c->peer_count; i++)
+		c->peer[i]->owner->present = !hear_is_silent(c->peer[i], now);
+	foreign_deal_turns(c->agent->sched, c->name, CLUSTER_TURN);
+}
+
 static void on_beat(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct cluster *c = w->data;
@@ -179,6 +187,7 @@ static void on_beat(struct ev_loop *loop, ev_timer *w, int revents)
 		tell_beat(c, now);
 		watch_silence(c, now);
 	}
+	deal_turns(c, now);
 	take_name_back(c, now);
 }
 
