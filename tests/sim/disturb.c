@@ -31,7 +31,7 @@ static bool is_slow(const struct sim *s, const struct sim_slow *slow,
 }
 
 /* As an agent that starts again without a snapshot knows it. */
-static void forget(struct sim *s, slo_nsec now, struct deployment *d)
+static void forget(struct sched *s, slo_nsec now, struct deployment *d)
 {
 	struct latency_memory nothing = { 0 };
 	struct latency_learner fresh;
@@ -39,7 +39,7 @@ static void forget(struct sim *s, slo_nsec now, struct deployment *d)
 
 	latency_learner_init(&fresh, d->learner->kv);
 	latency_learner_remember(&fresh, &nothing);
-	err = sched_recall(s->sched, now, d, &nothing);
+	err = sched_recall(s, now, d, &nothing);
 	assert(err == SLO_OK);
 	(void)err;
 }
@@ -63,7 +63,8 @@ void sim_disturb(struct sim *s, slo_nsec now)
 	if (!(conf->forget > 0) || s->forgot || at < conf->forget)
 		return;
 	s->forgot = true;
-	for (size_t t = 0; t < s->out->type_count; t++)
-		if (s->learning[t])
-			forget(s, now, s->learning[t]);
+	for (size_t i = 0; i < s->agent_count; i++)
+		for (size_t t = 0; t < s->out->type_count; t++)
+			if (s->agents[i].learning[t])
+				forget(s->agents[i].sched, now, s->agents[i].learning[t]);
 }

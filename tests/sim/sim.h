@@ -21,6 +21,7 @@
 
 #define SIM_TYPES_MAX   8
 #define SIM_SERVERS_MAX 1024
+#define SIM_AGENTS_MAX  64
 
 /* Who chooses the server. All but round-robin are decided by the core. */
 enum sim_chooser {
@@ -86,8 +87,16 @@ struct sim_conf {
 	size_t slow_count;
 	double cached;    /* share of every prompt that engines find in a cache */
 	double forget;    /* seconds; then all that was learned is forgotten; 0: never */
-	bool bytes;       /* ends tell the bytes of an answer, and no tokens */
 	double kv_factor; /* what learning is told of the KV cache, of the truth; 0: nothing */
+	bool bytes;       /* ends tell the bytes of an answer, and no tokens */
+	bool apart;       /* agents know nothing of each other */
+	/* Several schedulers over one fleet: */
+	size_t agents;  /* 0 is 1; each gets its part of the requests */
+	double skew;    /* the first one's part, 0: as large as the others' */
+	slo_nsec delay; /* of what they tell each other */
+	slo_nsec turn;  /* see foreign_deal_turns() */
+	slo_nsec
+	    yield; /* so long room is left to a more urgent request of another; 0: not at all */
 };
 
 enum sim_end {
@@ -104,6 +113,8 @@ struct sim_request {
 	uint32_t type;          /* index in conf.types; of a served or refused one */
 	uint32_t server;        /* counted over all types */
 	float load;             /* charged */
+	slo_load charged;       /* likewise, exactly */
+	uint32_t agent;         /* that decided */
 	slo_nsec waited;        /* in the queue */
 	slo_nsec first, last;   /* the moments of those tokens; of a served one */
 	/* Where times are learned: */
@@ -126,6 +137,8 @@ struct sim_result {
 	struct sim_request *requests; /* in order of arrival */
 	size_t count;
 	uint64_t evictions;
+	uint64_t routed;     /* requests that were placed where there was room for them, */
+	uint64_t overshoots; /* and of these, where another had taken it unseen */
 	struct latency_learner learned[SIM_TYPES_MAX]; /* at the end; where times are learned */
 };
 

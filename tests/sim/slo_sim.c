@@ -37,6 +37,12 @@ enum {
 	OPT_CACHED,
 	OPT_BYTES,
 	OPT_FORGET,
+	OPT_AGENTS,
+	OPT_DELAY,
+	OPT_APART,
+	OPT_SKEW,
+	OPT_YIELD,
+	OPT_TURN,
 };
 
 struct options {
@@ -98,6 +104,17 @@ static const struct argp_option option_list[] = {
 	{ "input-error", OPT_ERROR, "SD", 0,
 	  "prompt tokens are estimated, wrong by this sd of the logarithm (0)", 2 },
 	{ "maxconn", OPT_MAXCONN, "N", 0, "requests on one server at once, for maxconn (16)", 2 },
+	{ NULL, 0, NULL, 0, "Several agents:", 2 },
+	{ "agents", OPT_AGENTS, "N", 0,
+	  "schedulers over the one fleet, each with a part of the requests (1)", 2 },
+	{ "delay", OPT_DELAY, "MS", 0, "what one tells the others takes so long (1)", 2 },
+	{ "apart", OPT_APART, NULL, 0, "they tell each other nothing", 2 },
+	{ "skew", OPT_SKEW, "SHARE", 0,
+	  "of the requests, that the first one gets (as many as the others)", 2 },
+	{ "turn", OPT_TURN, "MS", 0,
+	  "they look at room that appears one after the other, so much apart (3)", 2 },
+	{ "yield", OPT_YIELD, "MS", 0,
+	  "one leaves room that it got to a more urgent request of another for so long (0)", 2 },
 	{ NULL, 0, NULL, 0, "Output:", 3 },
 	{ "json", OPT_JSON, "FILE", 0, "every run in full; - is standard output, then no table",
 	  3 },
@@ -144,6 +161,32 @@ static double option_kv(struct argp_state *state, const char *arg)
 	if (arg[0] != 'x')
 		argp_error(state, "%s: must be told, learned or like x0.5", arg);
 	return option_number(state, arg + 1, 0.01, 100);
+}
+
+static error_t parse_agents(int key, char *arg, struct argp_state *state, struct options *o)
+{
+	switch (key) {
+	case OPT_AGENTS:
+		o->sim.agents = (size_t)option_number(state, arg, 1, SIM_AGENTS_MAX);
+		return 0;
+	case OPT_DELAY:
+		o->sim.delay = llround(option_number(state, arg, 0, 1e6) * 1e6);
+		return 0;
+	case OPT_APART:
+		o->sim.apart = true;
+		return 0;
+	case OPT_SKEW:
+		o->sim.skew = option_number(state, arg, 0.001, 0.999);
+		return 0;
+	case OPT_TURN:
+		o->sim.turn = llround(option_number(state, arg, 0, 1e6) * 1e6);
+		return 0;
+	case OPT_YIELD:
+		o->sim.yield = llround(option_number(state, arg, 0, 1e6) * 1e6);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
 }
 
 static error_t parse_router(int key, char *arg, struct argp_state *state, struct options *o)
@@ -211,7 +254,7 @@ static error_t parse_router(int key, char *arg, struct argp_state *state, struct
 		o->sim.input_error = option_number(state, arg, 0, 5);
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return parse_agents(key, arg, state, o);
 	}
 }
 
@@ -419,7 +462,10 @@ int main(int argc, char **argv)
 		         .max_output = -1,
 		         .optimism = 1,
 		         .maxconn = 16,
-		         .kv_factor = 1 },
+		         .kv_factor = 1,
+		         .agents = 1,
+		         .delay = SLO_NSEC_PER_MSEC,
+		         .turn = 3 * SLO_NSEC_PER_MSEC },
 		.slo = { .kind = GOAL_TPAT, .per_token = 0.05 },
 		.seed = 1,
 		.runs = 1,
