@@ -114,7 +114,7 @@ static struct request *request_of(const struct sched *s, const struct foreign_tu
 	return r && r->ending ? r : NULL;
 }
 
-/* t is on no list, and freed. */
+/* t is not one of the scheduler's any more, and freed. */
 static void count(struct sched *s, slo_nsec now, struct foreign_turn *t)
 {
 	struct sched_end unused = { .result = SCHED_END_CLOSED };
@@ -127,11 +127,16 @@ static void count(struct sched *s, slo_nsec now, struct foreign_turn *t)
 
 void foreign_take_turns(struct sched *s, slo_nsec now)
 {
-	struct foreign_turns *turns = &s->foreign.turns;
-	struct foreign_turn *t;
+	struct foreign_turns due;
+	struct foreign_turn *t, *next;
 
-	while ((t = TAILQ_FIRST(turns)) && t->due <= now) {
-		TAILQ_REMOVE(turns, t, link);
+	TAILQ_INIT(&due);
+	while ((t = TAILQ_FIRST(&s->foreign.turns)) && t->due <= now) {
+		TAILQ_REMOVE(&s->foreign.turns, t, link);
+		TAILQ_INSERT_TAIL(&due, t, link);
+	}
+	for (t = TAILQ_FIRST(&due); t; t = next) {
+		next = TAILQ_NEXT(t, link);
 		count(s, now, t);
 	}
 }

@@ -82,9 +82,9 @@ MUTANTS = [
     ("0 tokens and 1 token are one size", "agent/core/queue.c",
      "return tokens <= 0 ? 0 : 1 + log2_round(tokens);", "return 1 + log2_round(tokens);"),
     ("a release wakes nobody", "agent/core/lease.c",
-     "\tseat->deployment->freed = true;\n", "\tseat->deployment->freed |= false;\n"),
+     "\tfleet_freed(seat->deployment);\n", ""),
     ("a server that recovers wakes nobody", "agent/core/sched_fleet.c",
-     "\td->freed = true;\n", "\td->freed = d->freed;\n"),
+     "\tfleet_freed(d);\n", ""),
     ("a new profile is not looked at", "agent/core/sched_fleet.c",
      "\td->profile = p;\n\tsched_trust_again(s, d);\n\tqueue_refresh(&m->queue);\n",
      "\td->profile = p;\n\tsched_trust_again(s, d);\n"),
@@ -145,7 +145,7 @@ MUTANTS = [
      "struct request *r = TAILQ_LAST(&server->leases, leases);"),
     ("a process that left is forgotten at once", "agent/core/heal.c",
      "TAILQ_CONCAT(&server->departed, &server->leases, lease);", ""),
-    ("surplus weighs what it weighed at first", "agent/core/fleet.c",
+    ("surplus weighs what it weighed at first", "agent/core/fleet_surplus.c",
      "n ? n * surplus_load(s) : 0",
      "n == s->surplus_count ? s->surplus_load : n * surplus_load(s)"),
     ("news of what HAProxy counted is counted twice", "agent/core/foreign.c",
@@ -174,7 +174,7 @@ MUTANTS = [
     ("its process still serves what it left behind", "agent/core/foreign.c",
      "r->generation = generation_at(s, r->since);", "r->generation = s->generation;"),
     ("a foreign request takes no turn", "agent/core/foreign.c",
-     "\tif (seat)\n\t\tsched_lease_open(", "\tif (seat && !o)\n\t\tsched_lease_open("),
+     "\tif (seat) {\n\t\tsched_lease_open(", "\tif (seat && !o) {\n\t\tsched_lease_open("),
 ]
 
 
