@@ -10,7 +10,9 @@
 #define LARGE        (SLO_LOAD_ONE / 3) /* of a cache, where another type takes it as half of that */
 #define READING_MOST 0.9
 #define LATE_MOST    8.0
-#define HARM_MOST    1e6
+/* Thousands of these fit into a sum: */
+#define HARM_MOST    1e4
+#define WORK_MOST    1e5 /* seconds */
 #define COST_UNIT    1048576.0
 #define COST_MOST    1e12
 #define FIX          4294967296.0
@@ -25,6 +27,7 @@ struct plan {
 	uint64_t work;      /* ns */
 	uint64_t work_most; /* that may be there, with its own */
 	uint64_t reading, reading_most;
+	unsigned class; /* of its target */
 	uint64_t tight; /* classes of requests that are tight beside it */
 	slo_load load;
 	bool ttft;
@@ -57,7 +60,7 @@ static uint64_t tighter_than(unsigned class)
 
 static uint64_t nsec(double seconds)
 {
-	return seconds > 0 ? (uint64_t)(at_most(seconds, 1e9) * 1e9) : 0;
+	return seconds > 0 ? (uint64_t)(at_most(seconds, WORK_MOST) * 1e9) : 0;
 }
 
 static uint64_t fixed(double share)
@@ -73,12 +76,10 @@ static double reading_in_time(double target, double prompt, double step)
 	return most > 0 ? at_most(2 * most / (1 + 2 * most), READING_MOST) : 0;
 }
 
-static void plan_make(struct plan *p, const struct deployment *d, const struct request *r,
-                      slo_nsec now)
+static void plan_make(struct plan *p, const struct latency_rates *q, const struct goal *goal,
+                      const struct request *r, slo_nsec now)
 {
-	const struct latency_rates *q = fleet_rates(d);
-	struct goal goal = rank_goal(d, r);
-	slo_nsec span = goal_span(&goal, r->input, r->output);
+	slo_nsec span = goal_span(goal, r->input, r->output);
 	double planned;
 
 	p->rates = q;
@@ -86,8 +87,9 @@ static void plan_make(struct plan *p, const struct deployment *d, const struct r
 	p->output = r->output > 0 ? r->output : 1;
 	p->age = now > r->created ? (double)(now - r->created) / 1e9 : 0;
 	p->target = at_least((double)span / 1e9, 1e-6);
-	p->ttft = goal.kind == GOAL_TTFT;
-	p->tight = tighter_than(adaptive_class(span));
+	p->ttft = goal->kind == GOAL_TTFT;
+	p->class = adaptive_class(span);
+	p->tight = tighter_than(p->class);
 	p->prompt = q->prompt * p->input;
 	p->own = q->step * p->output;
 	p->others = p->prompt + q->cached * p->output * (p->input + p->output / 2);
@@ -181,7 +183,7 @@ static struct adaptive_stake stake_of(const struct plan *p, double ends, double 
 		.harm = (uint64_t)(at_most(harm, HARM_MOST) * FIX),
 		.work = p->work,
 		.reading = (uint32_t)fixed(p->prompt / ends),
-		.class = (uint8_t)adaptive_class((slo_nsec)nsec(p->target)),
+		.class = (uint8_t)p->class,
 	};
 }
 
@@ -195,10 +197,12 @@ bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
 
 	for (size_t i = 0; i < n; i++) {
 		struct deployment *d = pool->deployment[options[i].deployment];
+		struct goal goal;
 
 		if (options[i].infeasible)
 			continue;
-		plan_make(&p, d, r, now);
+		goal = rank_goal(d, r);
+		plan_make(&p, fleet_rates(d), &goal, r, now);
 		p.load = options[i].load;
 		p.penalty = p.load > LARGE && least < p.load / 2 ? PENALTY : 0;
 		if (!weigh_all(&p, d, now, &best))
@@ -214,15 +218,21 @@ bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
 	return true;
 }
 
-struct adaptive_stake adaptive_stake_alone(const struct seat *seat, const struct request *r)
+bool adaptive_stake_alone(const struct seat *seat, const struct request *r,
+                          struct adaptive_stake *out)
 {
+	const struct latency_rates *q = fleet_rates(seat->deployment);
+	struct goal goal = r->goal.kind != GOAL_NONE ? r->goal : rank_goal(seat->deployment, r);
 	struct plan p;
 	double ends, first;
 
-	plan_make(&p, seat->deployment, r, r->since);
+	if (goal.kind == GOAL_NONE || !(q->step > 0))
+		return false;
+	plan_make(&p, q, &goal, r, r->since);
 	ends = p.own + p.others;
-	first = p.prompt + p.rates->step;
-	return stake_of(&p, ends, lateness(&p, ends, first));
+	first = p.prompt + q->step;
+	*out = stake_of(&p, ends, lateness(&p, ends, first));
+	return true;
 }
 
 static void target_comes(struct adaptive_targets *t, unsigned class)

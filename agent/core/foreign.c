@@ -303,12 +303,10 @@ struct request *foreign_open(struct sched *s, slo_nsec now, struct foreign_owner
 	fill(s, r, o, l);
 	o->open++;
 	s->foreign.open++;
-	if (seat) {
+	if (seat)
 		sched_lease_open(s, now, r, seat, l->load);
-		sched_stake(r, seat);
-	} else {
+	else
 		sched_lease_open_unseated(s, now, r, l->server, l->load);
-	}
 	return r;
 }
 
@@ -348,7 +346,9 @@ static bool overshoots(const struct sched *s, const struct foreign_owner *o,
 {
 	slo_load ending = foreign_turns_load(s, l->server);
 
+	/* That of slo-adaptive may be more than a whole. */
 	return !o->listing && policy_pulls(l->strategy) && !l->fallback &&
+	       l->strategy != SLO_STRATEGY_ADAPTIVE &&
 	       !ledger_fits(l->server->ledger.used - ending, l->load);
 }
 
@@ -378,6 +378,7 @@ slo_err foreign_dispatch(struct sched *s, slo_nsec now, struct foreign_owner *o,
 		return SLO_ENOMEM;
 	if (tapped(s))
 		tap_request(s, SLO_EVENT_FOREIGN, now, r);
+	sched_stake(s, now, r);
 	return SLO_OK;
 }
 

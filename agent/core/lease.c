@@ -67,14 +67,19 @@ void sched_lease_open(struct sched *s, slo_nsec now, struct request *r, struct s
 	hold(s, r, seat->server);
 }
 
-void sched_stake(struct request *r, const struct seat *seat)
+void sched_stake(struct sched *s, slo_nsec now, struct request *r)
 {
+	struct server *server = fleet_server_of(&r->charge);
+	struct seat *seat = r->model ? sched_seat_find(r->model, server) : NULL;
 	struct adaptive_stake stake;
 
-	if (r->strategy != SLO_STRATEGY_ADAPTIVE || r->fallback)
+	if (!seat || r->strategy != SLO_STRATEGY_ADAPTIVE || r->fallback ||
+	    !adaptive_stake_alone(seat, r, &stake))
 		return;
-	stake = adaptive_stake_alone(seat, r);
-	adaptive_enter(seat->server, r, &stake);
+	fleet_changes(server);
+	adaptive_enter(server, r, &stake);
+	if (tapped(s))
+		tap_request(s, SLO_EVENT_STAKE, now, r);
 }
 
 void sched_lease_open_unseated(struct sched *s, slo_nsec now, struct request *r,
@@ -300,10 +305,8 @@ slo_err lease_restore(struct sched *s, const struct sched_lease *l)
 	fill(s, r, l);
 	requests_move(&s->requests, r, REQUEST_DISPATCHED, since);
 	sched_lease_open(s, since, r, seat, l->load);
-	sched_stake(r, seat);
 	if (tapped(s))
 		tap_request(s, SLO_EVENT_LEASE, since, r);
-	if (tapped(s) && r->stake.counted)
-		tap_request(s, SLO_EVENT_STAKE, since, r);
+	sched_stake(s, since, r);
 	return SLO_OK;
 }

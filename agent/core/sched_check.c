@@ -1,6 +1,8 @@
 /* The invariants of the whole scheduler, checked the plain way. */
 #include <assert.h>
+#include <string.h>
 
+#include "core/adaptive.h"
 #include "sched_private.h"
 
 /* A server's load is the exact sum of its charges. */
@@ -19,6 +21,26 @@ static void check_ledger(const struct sched *s, const struct server *server)
 	assert(server->withheld == (server->ledger.inflight > 0 ? server->withhold : 0));
 	assert(sum.inflight == fleet_leases(server));
 	assert(server->surplus_count > 0 || server->surplus_load == 0);
+	(void)sum;
+}
+
+/* So are the sums of slo-adaptive those of its stakes. */
+static void check_sums(const struct sched *s, const struct server *server)
+{
+	const struct request *r;
+	struct adaptive_sums sum = { 0 };
+
+	TAILQ_FOREACH (r, &s->requests.list[REQUEST_DISPATCHED], link) {
+		if (r->charge.ledger != &server->ledger || !r->stake.counted)
+			continue;
+		sum.harm += r->stake.harm;
+		sum.reading += r->stake.reading;
+		sum.work += r->stake.work;
+		sum.targets.by_class[r->stake.class]++;
+		sum.targets.classes |= UINT64_C(1) << r->stake.class;
+		sum.count++;
+	}
+	assert(memcmp(&sum, &server->sums, sizeof(sum)) == 0);
 	(void)sum;
 }
 
@@ -100,6 +122,14 @@ static void check_told(const struct pool *pool)
 			assert(seat->is_told == seat->server->usable);
 }
 
+static bool has_adaptive_place(const struct sched_model *m, const struct request *r,
+                               const struct rank_option *options, size_t n)
+{
+	struct adaptive_choice unused;
+
+	return adaptive_choose((struct pool *)&m->pool, r, m->queue.looked, options, n, &unused);
+}
+
 /* After a decision round no head is left that could be placed. */
 static void check_settled(const struct sched *s, const struct sched_model *m)
 {
@@ -111,6 +141,10 @@ static void check_settled(const struct sched *s, const struct sched_model *m)
 
 		/* Time alone changes nothing: levels are those of the queue's last look. */
 		assert(n > 0);
+		if (r->strategy == SLO_STRATEGY_ADAPTIVE) {
+			assert(!has_adaptive_place(m, r, options, n));
+			continue;
+		}
 		for (size_t o = 0; o < n && rank_open(options, o, m->queue.looked, s->conf.late);
 		     o++) {
 			const struct deployment *d = m->pool.deployment[options[o].deployment];
@@ -174,6 +208,7 @@ void sched_check(const struct sched *s)
 	(void)queued;
 	LIST_FOREACH (server, &s->servers, link) {
 		check_ledger(s, server);
+		check_sums(s, server);
 		check_leases(s, server);
 	}
 }

@@ -112,7 +112,7 @@ void foreign_init(struct foreign *f);
 void foreign_fini(struct foreign *f);
 
 /* r, whose dispatch was not seen, has a stake there, if slo-adaptive placed it. */
-void sched_stake(struct request *r, const struct seat *seat);
+void sched_stake(struct sched *s, slo_nsec now, struct request *r);
 /* The end of r, as its owner told it, counts. */
 void foreign_end_now(struct sched *s, slo_nsec now, struct request *r,
                      const struct sched_outcome *outcome, slo_nsec lasted, struct sched_end *out);

@@ -57,7 +57,9 @@ void adaptive_waits_no_more(struct pool *pool, const struct request *r);
 /* r, which is charged to the server, has that stake; or it leaves. */
 void adaptive_enter(struct server *s, struct request *r, const struct adaptive_stake *stake);
 void adaptive_leave(struct server *s, struct request *r);
-/* The stake of a request whose dispatch was not seen, as if it ran there alone. */
-struct adaptive_stake adaptive_stake_alone(const struct seat *seat, const struct request *r);
+/* The stake of a request whose dispatch was not seen, as if it ran there alone. False: it has no
+ * target, or nothing is known of the server's times. */
+bool adaptive_stake_alone(const struct seat *seat, const struct request *r,
+                          struct adaptive_stake *out);
 
 #endif

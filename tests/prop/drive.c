@@ -141,6 +141,7 @@ static enum slo_strategy core_strategy(enum naive_strategy s)
 		[NAIVE_PACK] = SLO_STRATEGY_PACK_LOAD,
 		[NAIVE_LEAST_REQUEST] = SLO_STRATEGY_LEAST_REQUEST,
 		[NAIVE_RANDOM] = SLO_STRATEGY_RANDOM,
+		[NAIVE_ADAPTIVE] = SLO_STRATEGY_ADAPTIVE,
 	};
 
 	return strategy[s];
@@ -244,6 +245,25 @@ static bool same_actions(struct world *w, struct tally *tally)
 	return true;
 }
 
+static bool same_sums(struct world *w, unsigned s)
+{
+	struct naive_sums model = naive_sums(w->naive, s);
+	const struct adaptive_sums *core = &w->server[s]->sums;
+
+	if (core->harm == model.harm && core->reading == model.reading &&
+	    core->work == model.work && core->count == model.count &&
+	    w->server[s]->flow.drained == model.drained)
+		return true;
+	return differ(w,
+	              "s%u: core %u stakes, harm %llu reading %llu work %llu drained %lld; model "
+	              "%u, %llu %llu %llu %lld",
+	              s, core->count, (unsigned long long)core->harm,
+	              (unsigned long long)core->reading, (unsigned long long)core->work,
+	              (long long)w->server[s]->flow.drained, model.count,
+	              (unsigned long long)model.harm, (unsigned long long)model.reading,
+	              (unsigned long long)model.work, (long long)model.drained);
+}
+
 static bool same_state(struct world *w)
 {
 	struct sched_counts counts = sched_counts(w->sched);
@@ -268,6 +288,8 @@ static bool same_state(struct world *w)
 			              srv->foreign, (unsigned long long)srv->overshoots,
 			              naive_foreigners(w->naive, s),
 			              (unsigned long long)naive_overshoots(w->naive, s));
+		if (!same_sums(w, s))
+			return false;
 		if (srv->usable != naive_is_usable(w->naive, s))
 			return differ(w, "s%u is usable for one of both", s);
 	}
@@ -662,6 +684,15 @@ static bool ready(struct world *w, const struct op *op)
 	return true;
 }
 
+static void tell_rates(struct world *w, const struct op *op)
+{
+	const struct latency_rates *r = fleet_rates(w->deployment[op->model][op->deployment]);
+	const struct naive_rates rates = { r->step, r->prompt,   r->cached,
+		                           r->kv,   r->headroom, r->kv_told };
+
+	naive_rates(w->naive, op->model, op->deployment, &rates);
+}
+
 static bool profile(struct world *w, const struct op *op)
 {
 	struct deployment *d = deployment_get(w, op->model, op->deployment);
@@ -680,6 +711,7 @@ static bool profile(struct world *w, const struct op *op)
 	if (!hear(w, op->t))
 		return false;
 	naive_told(w->naive, w->told, w->n_heard);
+	tell_rates(w, op);
 	model = naive_profile(w->naive, op->t, op->model, op->deployment, &doc.head);
 	if (model != (core == SLO_OK))
 		return differ(w, "profile: core %s, model %d", err_name(core), model);

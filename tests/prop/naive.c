@@ -79,6 +79,9 @@ static struct naive_action *place(struct naive *n, slo_nsec now, uint32_t id, in
 	r->placed = now;
 	r->server = (unsigned)server;
 	r->load = naive_profile_load(&naive_deployment_of(m, r->server)->profile, &r->ask);
+	if (r->staked)
+		r->load = naive_adaptive_load(naive_deployment_of(m, r->server), &r->ask);
+	naive_adaptive_reads(n, now, r->server, naive_deployment_of(m, r->server), &r->ask);
 	n->dispatched[n->n_dispatched++] = id;
 	n->server[server].used += r->load;
 	if (r->changes != n->changes)
@@ -130,6 +133,8 @@ static size_t options_of(const struct naive *n, const struct request *r, struct 
 		if (!naive_deployment_usable(n, d) ||
 		    !naive_profile_start(&d->profile, &r->ask, &o.start))
 			continue;
+		if (r->ask.strategy == NAIVE_ADAPTIVE)
+			o.start = naive_adaptive_start(d, &r->ask);
 		for (i = count++; i > 0 && out[i - 1].start < o.start; i--)
 			out[i] = out[i - 1];
 		out[i] = o;
@@ -184,6 +189,43 @@ static uint32_t least_important(const struct naive *n, const struct model *m)
 	return least;
 }
 
+/* Classes of the targets of those of slo-adaptive that wait. */
+static uint64_t targets_waiting(const struct naive *n, const struct model *m)
+{
+	uint64_t classes = 0;
+
+	for (size_t i = 0; i < m->queued; i++) {
+		const struct request *r = &n->request[m->queue[i]];
+		struct option option[NAIVE_DEPLOYMENTS];
+
+		if (r->ask.strategy == NAIVE_ADAPTIVE && options_of(n, r, option) > 0)
+			classes |=
+			    UINT64_C(1)
+			    << naive_adaptive_class(&m->deployment[option[0].deployment], &r->ask);
+	}
+	return classes;
+}
+
+/* The same for slo-adaptive. */
+static bool try_adaptive(struct naive *n, slo_nsec now, uint32_t id, const struct option *option,
+                         size_t options, bool *full)
+{
+	const struct request *r = &n->request[id];
+	const struct model *m = &n->model[r->ask.model];
+	unsigned feasible[NAIVE_DEPLOYMENTS];
+	size_t count = 0;
+	int server;
+
+	for (size_t i = 0; i < options; i++)
+		if (!naive_profile_zero(&m->deployment[option[i].deployment].profile, &r->ask))
+			feasible[count++] = option[i].deployment;
+	server = naive_adaptive_pick(n, now, id, feasible, count, targets_waiting(n, m));
+	if (server >= 0)
+		place(n, now, id, server, NAIVE_ROUTE, NAIVE_NO_REASON);
+	*full = count > 0;
+	return server >= 0;
+}
+
 /* Tries one head. False: it has to wait. */
 static bool try_head(struct naive *n, slo_nsec now, uint32_t id)
 {
@@ -204,6 +246,11 @@ static bool try_head(struct naive *n, slo_nsec now, uint32_t id)
 	if (n->conf.late == NAIVE_LATE_REJECT && option[0].start < now) {
 		refuse(n, now, id, NAIVE_SLO_FAILURE);
 		return true;
+	}
+	if (r->ask.strategy == NAIVE_ADAPTIVE) {
+		if (try_adaptive(n, now, id, option, options, &full))
+			return true;
+		options = 0;
 	}
 	for (size_t i = 0; i < options; i++) {
 		const struct deployment *d = &m->deployment[option[i].deployment];
@@ -673,6 +720,11 @@ bool naive_profile(struct naive *n, slo_nsec t, unsigned model, unsigned deploym
 	return newer;
 }
 
+void naive_rates(struct naive *n, unsigned model, unsigned deployment, const struct naive_rates *r)
+{
+	naive_deployment_get(n, model, deployment)->rates = *r;
+}
+
 void naive_profile_drop(struct naive *n, slo_nsec t, unsigned model, unsigned deployment)
 {
 	naive_deployment_get(n, model, deployment)->profile.known = false;
@@ -698,7 +750,7 @@ slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naiv
 	r->ask.output = tokens(ask->output);
 	n->concerned[ask->model] = true;
 	if (ask->strategy == NAIVE_SLO || ask->strategy == NAIVE_PULL ||
-	    ask->strategy == NAIVE_PACK) {
+	    ask->strategy == NAIVE_PACK || ask->strategy == NAIVE_ADAPTIVE) {
 		r->state = WAITING;
 		m->queue[m->queued++] = id;
 		/* Behind another of its size it has to wait; a head may find a server. */

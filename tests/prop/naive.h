@@ -27,8 +27,9 @@ enum naive_strategy {
 	NAIVE_PACK,
 	NAIVE_LEAST_REQUEST,
 	NAIVE_RANDOM,
+	NAIVE_ADAPTIVE,
 };
-#define NAIVE_STRATEGIES 6
+#define NAIVE_STRATEGIES 7
 
 enum naive_verdict { NAIVE_ROUTE, NAIVE_FALLBACK, NAIVE_REJECT, NAIVE_PASS };
 
@@ -90,6 +91,12 @@ struct naive_action {
 
 enum naive_end { NAIVE_CLOSED, NAIVE_CANCELLED, NAIVE_DUPLICATE, NAIVE_UNKNOWN };
 
+/* What a profile says of a server's times is fitted; that has tests of its own. */
+struct naive_rates {
+	double step, prompt, cached, kv, headroom;
+	bool kv_told;
+};
+
 struct naive;
 
 /* Ids are numbers below `ids`; the request of an owner with that id has the number owner * ids + id
@@ -126,6 +133,8 @@ void naive_ready(struct naive *n, slo_nsec t, unsigned server, bool usable);
 bool naive_profile(struct naive *n, slo_nsec t, unsigned model, unsigned deployment,
                    const struct slo_profile_doc *doc);
 void naive_profile_drop(struct naive *n, slo_nsec t, unsigned model, unsigned deployment);
+/* Before the event that changes them. */
+void naive_rates(struct naive *n, unsigned model, unsigned deployment, const struct naive_rates *r);
 slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naive_request *r);
 /* server: which the line names; -1: none. */
 enum naive_end naive_end(struct naive *n, slo_nsec t, uint32_t id, int server);
@@ -152,6 +161,13 @@ size_t naive_queued(const struct naive *n, unsigned model);
 uint32_t naive_queued_id(const struct naive *n, unsigned model, size_t k);
 size_t naive_dispatched(const struct naive *n);
 uint32_t naive_dispatched_id(const struct naive *n, size_t k);
+/* Sums over the requests of slo-adaptive on the server, and when it will have read all prompts. */
+struct naive_sums {
+	uint64_t harm, reading, work;
+	unsigned count;
+	slo_nsec drained;
+};
+struct naive_sums naive_sums(const struct naive *n, unsigned server);
 /* The moment at which a waiting request's k-th option runs out of slack; SLO_NEVER: none such. */
 slo_nsec naive_start(const struct naive *n, uint32_t id, size_t k);
 

@@ -7,8 +7,8 @@
 #define ONE (UINT64_C(1) << 32)
 
 const char *const naive_strategy_name[] = {
-	"slo",           "slo-least-load", "slo-least-load-pulling",
-	"slo-pack-load", "least-request",  "random",
+	"slo",           "slo-least-load", "slo-least-load-pulling", "slo-pack-load",
+	"least-request", "random",         "slo-adaptive",
 };
 const char *const naive_verdict_name[] = { "route", "fallback", "reject", "pass" };
 const char *const naive_late_name[] = { "serve", "hold", "reject" };

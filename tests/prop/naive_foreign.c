@@ -100,6 +100,23 @@ static size_t changes_at(const struct naive *n, slo_nsec placed)
 	return changes;
 }
 
+/* Here they have no tokens, and no target of their own. */
+static void becomes_a_part(struct naive *n, slo_nsec t, const struct naive_foreign *f,
+                           uint32_t number)
+{
+	struct request *r = &n->request[number];
+	const struct deployment *d = NULL;
+
+	if (f->model < NAIVE_MODELS && n->model[f->model].seated[f->server] != 0)
+		d = naive_deployment_of(&n->model[f->model], f->server);
+	r->ask = (struct naive_request){ .model = f->model,
+		                         .strategy = f->strategy,
+		                         .created = r->placed };
+	naive_adaptive_reads(n, t, f->server, d, &r->ask);
+	if (d != NULL && f->strategy == NAIVE_ADAPTIVE)
+		naive_adaptive_alone(n, number, d);
+}
+
 static void charge(struct naive *n, const struct naive_foreign *f, uint32_t number)
 {
 	struct server *s = &n->server[f->server];
@@ -116,7 +133,8 @@ static void charge(struct naive *n, const struct naive_foreign *f, uint32_t numb
 		s->inflight--;
 	}
 	if (f->strategy != NAIVE_PUSH && f->strategy != NAIVE_LEAST_REQUEST &&
-	    f->strategy != NAIVE_RANDOM && !naive_fits(s->used, f->load))
+	    f->strategy != NAIVE_RANDOM && f->strategy != NAIVE_ADAPTIVE &&
+	    !naive_fits(s->used, f->load))
 		s->overshoots++;
 	s->used += f->load;
 	s->inflight++;
@@ -152,6 +170,7 @@ static slo_err dispatched(struct naive *n, slo_nsec t, const struct naive_foreig
 		r->departed = ++n->departures;
 	insert(n, number);
 	charge(n, f, number);
+	becomes_a_part(n, t, f, number);
 	return SLO_OK;
 }
 

@@ -28,6 +28,10 @@ struct request {
 	uint64_t departed; /* when its process was found gone, in order; 0: it was not */
 	unsigned owner;    /* 0: it is ours */
 	bool hidden, former, stray;
+	/* Of slo-adaptive: */
+	bool staked;
+	uint64_t harm, reading, work;
+	int class;
 };
 
 struct deployment {
@@ -35,6 +39,7 @@ struct deployment {
 	size_t servers;
 	uint32_t server[NAIVE_SERVERS];
 	struct naive_profile profile;
+	struct naive_rates rates;
 	bool weighed; /* a request was placed here */
 	uint64_t mean;
 };
@@ -56,6 +61,7 @@ struct server {
 	uint64_t used, strange_load;  /* that of requests we did not place */
 	uint32_t inflight, strangers; /* likewise */
 	slo_nsec counted;
+	slo_nsec drained; /* when it will have read all prompts */
 	uint64_t overshoots;
 };
 
@@ -105,6 +111,20 @@ uint32_t naive_line_number(const struct naive *n, uint32_t id);
 void naive_foreign_over(struct naive *n, slo_nsec now, uint32_t number);
 /* A request of the model that weighs so much was placed on the server. */
 void naive_weighed(struct naive *n, unsigned model, unsigned server, uint64_t load);
+
+/* slo-adaptive: what it charges, and the latest start there. */
+uint64_t naive_adaptive_load(const struct deployment *d, const struct naive_request *r);
+slo_nsec naive_adaptive_start(const struct deployment *d, const struct naive_request *r);
+/* The class of the target by which the deployment measures the request. */
+int naive_adaptive_class(const struct deployment *d, const struct naive_request *r);
+/* The server of these deployments of the request's model, or -1; it gets the stake of that choice.
+ */
+int naive_adaptive_pick(struct naive *n, slo_nsec now, uint32_t id, const unsigned *deployment,
+                        size_t deployments, uint64_t tight_waiting);
+void naive_adaptive_alone(struct naive *n, uint32_t id, const struct deployment *d);
+/* Its prompt is to be read there; d NULL: nothing is known of the server's times. */
+void naive_adaptive_reads(struct naive *n, slo_nsec now, unsigned server,
+                          const struct deployment *d, const struct naive_request *r);
 
 bool naive_fits(uint64_t used, uint64_t load);
 bool naive_deployment_usable(const struct naive *n, const struct deployment *d);

@@ -62,6 +62,24 @@ bool naive_profile_target(const struct naive_profile *p, const struct naive_requ
 	       (own || p->slo_tpot > 0 || p->slo_ttft > 0 || p->slo_tpat > 0 || p->slo_e2e > 0);
 }
 
+slo_nsec naive_profile_span(const struct naive_profile *p, const struct naive_request *r,
+                            bool *ttft_only)
+{
+	bool own = r->own.tpot > 0 || r->own.ttft > 0 || r->own.e2e > 0;
+	long double tpot = own ? (long double)r->own.tpot / 1e9L : p->slo_tpot;
+	long double ttft = own ? (long double)r->own.ttft / 1e9L : p->slo_ttft;
+	long double e2e = own ? (long double)r->own.e2e / 1e9L : p->slo_e2e;
+
+	*ttft_only = !(tpot > 0) && ttft > 0;
+	if (tpot > 0)
+		return nsec(tpot * (long double)r->output + ttft);
+	if (ttft > 0)
+		return nsec(ttft);
+	if (!own && p->slo_tpat > 0)
+		return nsec((long double)p->slo_tpat * (long double)(r->input + r->output));
+	return nsec(e2e);
+}
+
 bool naive_profile_start(const struct naive_profile *p, const struct naive_request *r,
                          slo_nsec *start)
 {

@@ -21,6 +21,9 @@ bool naive_profile_target(const struct naive_profile *p, const struct naive_requ
 /* The moment at which its rank passes 0. False: no target, or nothing to hold against it. */
 bool naive_profile_start(const struct naive_profile *p, const struct naive_request *r,
                          slo_nsec *start);
+/* The time that its target allows; whether that is a target for the first token. */
+slo_nsec naive_profile_span(const struct naive_profile *p, const struct naive_request *r,
+                            bool *ttft_only);
 /* Whether the target cannot be met. */
 bool naive_profile_zero(const struct naive_profile *p, const struct naive_request *r);
 /* What it weighs, in 1/2^32 of a server; 0 when the profile cannot tell. */

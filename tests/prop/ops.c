@@ -209,6 +209,7 @@ void setup_init(struct setup *setup, uint64_t seed)
 		setup->size[i] = any_size(&rng);
 	setup->pull_percent = 50 + below(&rng, 51);
 	setup->busy = chance(&rng, 20);
+	setup->adaptive = seed % 4 == 0;
 	setup->tidy = chance(&rng, 60);
 	setup->crowd = crowd[below(&rng, 5)];
 	setup->cluster = chance(&rng, 50);
@@ -264,12 +265,13 @@ static void set_own_target(struct gen *g, struct op *op)
 
 static enum naive_strategy some_strategy(struct gen *g)
 {
-	static const enum naive_strategy pull[] = { NAIVE_SLO, NAIVE_PULL, NAIVE_PACK };
+	static const enum naive_strategy pull[] = { NAIVE_SLO, NAIVE_PULL, NAIVE_PACK,
+		                                    NAIVE_ADAPTIVE, NAIVE_ADAPTIVE };
 	static const enum naive_strategy other[] = { NAIVE_PUSH, NAIVE_PUSH, NAIVE_LEAST_REQUEST,
 		                                     NAIVE_RANDOM };
 
 	if (chance(&g->rng, g->setup->pull_percent))
-		return pull[below(&g->rng, 3)];
+		return g->setup->adaptive ? NAIVE_ADAPTIVE : pull[below(&g->rng, 5)];
 	return other[below(&g->rng, 4)];
 }
 

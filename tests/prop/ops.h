@@ -82,6 +82,7 @@ struct setup {
 	int64_t size[SETUP_SIZES]; /* of most requests */
 	bool busy;                 /* some wake-ups are missed */
 	bool graded;               /* requests have priorities */
+	bool adaptive;             /* whatever waits is of slo-adaptive */
 	bool tidy;                 /* profiles without holes, servers that are mostly up */
 	size_t crowd;              /* how many requests are about */
 	bool cluster;              /* other agents place requests, too */

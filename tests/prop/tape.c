@@ -131,5 +131,7 @@ bool tape_has(const struct tape *t, const struct server *server)
 
 	return played && played->ledger.used == server->ledger.used &&
 	       played->ledger.inflight == server->ledger.inflight &&
-	       played->usable == server->usable;
+	       played->usable == server->usable &&
+	       memcmp(&played->sums, &server->sums, sizeof(server->sums)) == 0 &&
+	       played->flow.drained == server->flow.drained;
 }

@@ -5,7 +5,7 @@
 #include "player_private.h"
 
 #define TIME_MOST  (INT64_C(1) << 61)
-#define STAKE_MOST (INT64_C(1) << 52) /* thousands of them fit into a sum */
+#define STAKE_MOST (INT64_C(1) << 47) /* of thousands the sum does not overflow */
 
 /* Whether it is used, and what its ledger holds beside leases. */
 slo_err player_server_change(struct sched *s, struct server *server, const struct slo_event *e)

@@ -1,0 +1,272 @@
+/* naive_adaptive.c - slo-adaptive, computed anew from all requests in flight. */
+#include <math.h>
+
+#include "naive_private.h"
+
+#define ONE (UINT64_C(1) << 32)
+
+static double tokens(int64_t t)
+{
+	return t > 0 ? (double)t : 1;
+}
+
+static double target_of(const struct deployment *d, const struct naive_request *r, bool *ttft)
+{
+	return (double)naive_profile_span(&d->profile, r, ttft) / 1e9;
+}
+
+static double own_of(const struct naive_rates *q, const struct naive_request *r)
+{
+	return q->step * tokens(r->output);
+}
+
+static double prompt_of(const struct naive_rates *q, const struct naive_request *r)
+{
+	return q->prompt * tokens(r->input);
+}
+
+static double others_of(const struct naive_rates *q, const struct naive_request *r)
+{
+	return prompt_of(q, r) +
+	       q->cached * tokens(r->output) * (tokens(r->input) + tokens(r->output) / 2);
+}
+
+uint64_t naive_adaptive_load(const struct deployment *d, const struct naive_request *r)
+{
+	double share = ((double)r->input + (double)r->output + 1) / d->rates.kv;
+
+	return (uint64_t)(fmin(share, 4096) * (double)ONE);
+}
+
+int naive_adaptive_class(const struct deployment *d, const struct naive_request *r)
+{
+	bool ttft;
+	slo_nsec span = naive_profile_span(&d->profile, r, &ttft);
+	int class = 0;
+
+	while (span > 1) {
+		span /= 2;
+		class ++;
+	}
+	return class;
+}
+
+/* The time on a server that holds as many of them as its cache and the target allow. */
+slo_nsec naive_adaptive_start(const struct deployment *d, const struct naive_request *r)
+{
+	const struct naive_rates *q = &d->rates;
+	double own = own_of(q, r), prompt = prompt_of(q, r), others = others_of(q, r);
+	double n = (double)INFINITY, busy, expected, target;
+	bool ttft;
+
+	target = target_of(d, r, &ttft);
+	if (!ttft && target > 0)
+		n = (target * q->headroom - own) / others;
+	if (ttft) {
+		double most = (target * q->headroom - q->step) / prompt - 1, share;
+
+		n = 1;
+		if (most > 0) {
+			share = fmin(2 * most / (1 + 2 * most), 0.95);
+			n = prompt > share * others ? share * own / (prompt - share * others)
+			                            : (double)INFINITY;
+		}
+	}
+	n = fmax(fmin(n, q->kv / (tokens(r->input) + tokens(r->output))), 1);
+	busy = fmin(n * prompt / (own + n * others), 0.95);
+	expected = ttft ? prompt * (1 + busy / (2 - 2 * busy)) + q->step : own + n * others;
+	return r->created + naive_profile_span(&d->profile, r, &ttft) -
+	       (slo_nsec)(fmin(expected, 1e9) * 1e9);
+}
+
+static int64_t believed(int64_t t)
+{
+	return t > 1 << 24 ? 1 << 24 : t;
+}
+
+/* Tokens that the requests on the server hold, in the mean of their stays. */
+static double held(const struct naive *n, unsigned server)
+{
+	int64_t halves = 0;
+
+	for (size_t i = 0; i < n->n_dispatched; i++) {
+		const struct request *r = &n->request[n->dispatched[i]];
+		int64_t own = 2 * believed(r->ask.input) + believed(r->ask.output);
+
+		if (r->server == server)
+			halves += own > 0 ? own : 1;
+	}
+	return (double)halves / 2;
+}
+
+struct naive_sums naive_sums(const struct naive *n, unsigned server)
+{
+	struct naive_sums s = { .drained = n->server[server].drained };
+
+	for (size_t i = 0; i < n->n_dispatched; i++) {
+		const struct request *r = &n->request[n->dispatched[i]];
+
+		if (r->server != server || !r->staked)
+			continue;
+		s.harm += r->harm;
+		s.reading += r->reading;
+		s.work += r->work;
+		s.count++;
+	}
+	return s;
+}
+
+void naive_adaptive_reads(struct naive *n, slo_nsec now, unsigned server,
+                          const struct deployment *d, const struct naive_request *r)
+{
+	slo_nsec *drained = &n->server[server].drained;
+	double prompt = d != NULL && d->profile.known ? d->rates.prompt : 0;
+	double left = *drained > now ? (double)(*drained - now) / 1e9 : 0;
+
+	*drained = now + (slo_nsec)(fmin(left + prompt * (double)believed(r->input), 3600) * 1e9);
+}
+
+static uint64_t fixed(double share)
+{
+	return (uint64_t)(fmin(share, 1) * ((double)ONE - 1));
+}
+
+static uint64_t ns(double seconds)
+{
+	return seconds > 0 ? (uint64_t)(fmin(seconds, 1e5) * 1e9) : 0;
+}
+
+static bool has_tight(const struct naive *n, unsigned server, int class, uint64_t waiting)
+{
+	for (int k = 0; k <= class - 2; k++)
+		if (waiting >> k & 1)
+			return true;
+	for (size_t i = 0; i < n->n_dispatched; i++) {
+		const struct request *r = &n->request[n->dispatched[i]];
+
+		if (r->server == server && r->staked && r->class <= class - 2)
+			return true;
+	}
+	return false;
+}
+
+static bool is_open(const struct naive *n, unsigned server, const struct deployment *d,
+                    const struct naive_request *r, uint64_t waiting)
+{
+	const struct naive_rates *q = &d->rates;
+	uint64_t used = n->server[server].used, load = naive_adaptive_load(d, r);
+	struct naive_sums s = naive_sums(n, server);
+	double own = own_of(q, r), others = others_of(q, r), prompt = prompt_of(q, r), planned,
+	       most;
+	bool ttft;
+
+	planned = fmax(target_of(d, r, &ttft), 1e-6) * q->headroom;
+	if (used == 0)
+		return true;
+	if (!naive_fits(used, load) &&
+	    (used + load > 4 * ONE || has_tight(n, server, naive_adaptive_class(d, r), waiting)))
+		return false;
+	if (!ttft)
+		return s.work + ns(others) <= ns(planned - own);
+	most = (planned - q->step) / prompt - 1;
+	most = most > 0 ? fmin(2 * most / (1 + 2 * most), 0.9) : 0;
+	return s.reading + fixed(prompt / (own + others)) <= fixed(most);
+}
+
+/* Until its end, and until its first token. */
+static double foresee(const struct naive *n, slo_nsec now, unsigned server,
+                      const struct deployment *d, const struct naive_request *r, double *first)
+{
+	const struct naive_rates *q = &d->rates;
+	struct naive_sums s = naive_sums(n, server);
+	double p = tokens(r->input), o = tokens(r->output), there = held(n, server);
+	double queue = s.drained > now ? (double)(s.drained - now) / 1e9 : 0;
+	double over = there + p + o - q->kv;
+	double reading = fmin((double)s.reading / (double)ONE, 0.9);
+	double decode = own_of(q, r) + q->cached * o * (there + p + o / 2);
+
+	if (q->kv_told && over > 0 && there > 0)
+		queue = fmax(over / there * ((double)s.work / 1e9), queue);
+	*first = queue + prompt_of(q, r) + q->step;
+	return queue + prompt_of(q, r) + decode / (1 - reading);
+}
+
+static void set_stake(struct request *r, const struct deployment *d, double ends, double first,
+                      slo_nsec now)
+{
+	double age = now > r->ask.created ? (double)(now - r->ask.created) / 1e9 : 0, x, target;
+	bool ttft;
+
+	target = fmax(target_of(d, &r->ask, &ttft), 1e-6);
+	x = (age + (ttft ? first : ends)) / target;
+	r->staked = true;
+	r->harm = (uint64_t)(fmin(2 * fmin(x, 8) / target, 1e4) * (double)ONE);
+	r->reading = fixed(prompt_of(&d->rates, &r->ask) / ends);
+	r->work = ns(others_of(&d->rates, &r->ask));
+	r->class = naive_adaptive_class(d, &r->ask);
+}
+
+void naive_adaptive_alone(struct naive *n, uint32_t id, const struct deployment *d)
+{
+	struct request *r = &n->request[id];
+	const struct naive_rates *q = &d->rates;
+
+	if (!d->profile.known || !naive_profile_target(&d->profile, &r->ask))
+		return;
+	set_stake(r, d, own_of(q, &r->ask) + others_of(q, &r->ask), prompt_of(q, &r->ask) + q->step,
+	          r->placed);
+}
+
+/* A share of a cache that another type takes as less than half of that. */
+static double penalty(const struct model *m, const unsigned *deployment, size_t deployments,
+                      size_t at, const struct naive_request *r)
+{
+	uint64_t load = naive_adaptive_load(&m->deployment[deployment[at]], r);
+
+	for (size_t i = 0; i < deployments; i++)
+		if (load > ONE / 3 &&
+		    naive_adaptive_load(&m->deployment[deployment[i]], r) < load / 2)
+			return 0.1;
+	return 0;
+}
+
+int naive_adaptive_pick(struct naive *n, slo_nsec now, uint32_t id, const unsigned *deployment,
+                        size_t deployments, uint64_t tight_waiting)
+{
+	struct request *r = &n->request[id];
+	const struct model *m = &n->model[r->ask.model];
+	uint64_t least = 0;
+	int best = -1;
+
+	for (size_t i = 0; i < deployments; i++) {
+		const struct deployment *d = &m->deployment[deployment[i]];
+
+		for (size_t k = 0; k < d->servers; k++) {
+			double age =
+			    now > r->ask.created ? (double)(now - r->ask.created) / 1e9 : 0;
+			unsigned server = d->server[k];
+			double ends, first, x, cost;
+			uint64_t units;
+			bool ttft;
+
+			if (!n->server[server].usable ||
+			    !is_open(n, server, d, &r->ask, tight_waiting))
+				continue;
+			ends = foresee(n, now, server, d, &r->ask, &first);
+			x = fmax(target_of(d, &r->ask, &ttft), 1e-6);
+			x = (age + (ttft ? first : ends)) / x;
+			cost = x * x +
+			       others_of(&d->rates, &r->ask) *
+			           ((double)naive_sums(n, server).harm / (double)ONE) +
+			       penalty(m, deployment, deployments, i, &r->ask);
+			units = (uint64_t)(fmin(cost, 1e12) * 1048576);
+			if (best >= 0 && (units > least ||
+			                  (units == least && m->seated[server] > m->seated[best])))
+				continue;
+			best = (int)server;
+			least = units;
+			set_stake(r, d, ends, first, now);
+		}
+	}
+	return best;
+}
