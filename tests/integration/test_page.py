@@ -9,7 +9,9 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from browser import Browser  # noqa: E402
+from clusterlab import Node  # noqa: E402
 from lab import AgentAlone, failed, scaled  # noqa: E402
+from redislab import Redis  # noqa: E402
 from stack import MODEL, get  # noqa: E402
 
 SERVERS = scaled(10000, 500)
@@ -117,6 +119,41 @@ class Page(unittest.TestCase):
         self.assertEqual("first", page.table("#decisions")[0][1])
         page.type("#decisions-id", "-and-more")
         page.until("document.querySelectorAll('#decisions td.empty').length === 1", "none")
+
+    def test_a_click_on_a_server_tells_of_it_and_of_its_decisions(self):
+        lab = self.agent()
+        with lab.peer() as p:
+            on = {f"r{i}": p.route(f"r{i}", strategy="least-request")["server"] for i in range(10)}
+            page = self.open(lab)
+            page.click("#servers tr:nth-child(2)")
+            page.until("!document.getElementById('server').hidden", "the server")
+            self.assertEqual("l20-1", page.text("#server-name"))
+            self.assertEqual("2, at most 2 so far", page.facts("#server-facts")["in flight"])
+            self.turn()
+            self.assertEqual(sorted(r for r in on if on[r] == "l20-1"),
+                             sorted(row[1] for row in page.table("#decisions")))
+            page.click("#server-close")
+            page.until("document.getElementById('server').hidden", "no server")
+            self.turn()
+            self.assertEqual(10, len(page.table("#decisions")))
+
+    def test_other_agents_are_shown(self):
+        redis = Redis()
+        self.addCleanup(redis.close)
+        redis.start()
+        a, b = (Node(name, redis.url) for name in "ab")
+        for node in (a, b):
+            self.addCleanup(lambda n=node: n.__exit__(Exception if failed(self) else None))
+            node.start()
+        b.hears("a")
+        with a.peer() as p:
+            p.route("r1")
+            b.holds(1, 1)
+            page = self.open(b)
+            peer = page.table("#peers")[0]
+            self.assertEqual(("a", "1"), (peer[0], peer[2]))
+            self.assertEqual("this one is b of test", page.text("#peers-state"))
+            self.assertEqual("1 (1 of others)", page.table("#servers")[0][4])
 
     def test_what_waits_and_what_is_refused_is_shown(self):
         def change(conf):

@@ -16,7 +16,8 @@
 
   const $ = (id) => document.getElementById(id);
   const view = { model: null, order: 'configured', match: '', from: 0, modelsMatch: '', paused: false,
-    allWarnings: false, decisionId: '', decisionState: '', decisions: [], decision: null, shown: null };
+    allWarnings: false, decisionId: '', decisionState: '', decisions: [], decision: null, shown: null,
+    server: null, serverShown: null };
   const live = { model: null, points: [] };
   let overview = null; // the last answer with all models
   let overviewAt = 0;
@@ -341,15 +342,74 @@
 
   const STATES = { up: 'good', untold: '', drain: 'warn', maint: 'warn', down: 'bad', absent: 'bad' };
 
+  const inflight = (s) => (s.foreign > 0 ? `${number(s.inflight)} (${number(s.foreign)} of others)` : number(s.inflight));
+
   function fillServer(tr, [name, s]) {
     const p = s.promises['5m'];
-    cells(tr, [name, s.deployment, null, null, number(s.inflight), number(s.tokens_per_second), factor(s.slower),
+    tr.dataset.server = name;
+    tr.tabIndex = 0;
+    mark(tr, name === view.server ? 'pick picked' : 'pick');
+    cells(tr, [name, s.deployment, null, null, inflight(s), number(s.tokens_per_second), factor(s.slower),
       factor(s.actual_over_predicted), kept(p), number(s.requests)]);
     const state = tr.children[2];
     if (!state.firstChild) state.append(el('span', 'state'));
     put(state.firstChild, s.set_aside ? `${s.state}, set aside` : s.state);
     mark(state.firstChild, `state ${s.set_aside ? 'bad' : STATES[s.state] || ''}`);
     loadBar(tr.children[3], s.load);
+  }
+
+  function engineFacts(e) {
+    if (!e) return [];
+    if (!e.answers) return [['engine', e.error ? `does not answer: ${e.error}` : 'has not answered yet', 'warn']];
+    const list = [['engine', `${e.make}, asked ${span(e.age_seconds)} ago`]];
+    const add = (name, key, text) => {
+      if (e[key] !== null && e[key] !== undefined) list.push([name, text(e[key])]);
+    };
+    add('runs', 'running', number);
+    add('waiting in it', 'waiting', number);
+    add('KV cache', 'kv_used', percent);
+    add('KV tokens', 'kv_tokens', number);
+    return list;
+  }
+
+  function serverFacts(s) {
+    const p = s.promises;
+    const list = [['deployment', s.deployment], ['state', s.state, STATES[s.state]],
+      ['gets requests', s.usable ? (s.set_aside ? 'no: it failed several times in a row' : 'yes') : 'no', s.usable && !s.set_aside ? '' : 'bad'],
+      ['load', `${s.load.toFixed(3)}, at most ${s.peak_load.toFixed(2)} so far`],
+      ['in flight', `${inflight(s)}, at most ${number(s.peak_inflight)} so far`],
+      ['tokens/s', number(s.tokens_per_second)], ['tokens', number(s.tokens)], ['served', number(s.requests)],
+      ['kept', ['now', '5m', '1h'].map((w) => `${w} ${kept(p[w])}`).join(', ')],
+      ['missed in 1 h', number(p['1h'].missed)]];
+    if (s.actual_over_predicted !== null) list.push(['takes', `${factor(s.actual_over_predicted)} times the predicted time`]);
+    if (s.drift) list.push(['HAProxy counts more', number(s.drift), 'warn']);
+    if (s.surplus) list.push(['not placed here by agents', number(s.surplus), 'warn']);
+    const repairs = Object.entries(s.repairs).filter(([, n]) => n > 0);
+    if (repairs.length) list.push(['put right', repairs.map(([why, n]) => `${why} ${number(n)}`).join(', ')]);
+    if (s.withheld) list.push(['withheld', s.withheld.toFixed(2)]);
+    return list.concat(engineFacts(s.engine));
+  }
+
+  /* The server that was picked, as it was seen last: it may stand on another part of the list. */
+  function showServer(m) {
+    if (view.server !== null && m.servers[view.server]) view.serverShown = m.servers[view.server];
+    $('server').hidden = view.server === null || !view.serverShown;
+    if ($('server').hidden) return;
+    put($('server-name'), view.server);
+    facts($('server-facts'), serverFacts(view.serverShown));
+  }
+
+  function showPeers(s) {
+    const c = s.cluster;
+    $('peers-section').hidden = !c;
+    if (!c) return;
+    put($('peers-state'), !c.connected ? 'Redis does not answer: nothing is heard' : c.refused
+      ? `another process is called ${c.name}: nothing is told` : `this one is ${c.name} of ${c.group}`);
+    mark($('peers-state'), c.connected && !c.refused ? '' : 'bad');
+    table($('peers'), ['name', '', 'n', 'n more'], c.peers, (tr, p) => {
+      cells(tr, [p.name, p.age_seconds === null ? 'never' : `${span(p.age_seconds)} ago`, number(p.leases), number(p.gaps)]);
+      mark(tr.children[1], p.silent ? 'bad' : '');
+    }, 'No other agent is in this group.');
   }
 
   function showServers(m) {
@@ -402,7 +462,8 @@
     $('decisions-section').hidden = !answer;
     if (!answer) return;
     view.decisions = answer.decisions;
-    put($('decisions-count'), answer.kept ? `of ${number(answer.kept)} that are kept` : '');
+    const of = view.server !== null && !view.decisionId ? ` on ${view.server}` : '';
+    put($('decisions-count'), answer.kept ? `of ${number(answer.kept)} that are kept${of}` : '');
     const none = answer.kept === 0 ? 'None is kept: see decisions.keep in the configuration.'
       : view.decisionId ? 'No request with that id is known.' : 'There is none.';
     table($('decisions'), ['', 'name', 'name', 'n more', 'n more', 'n more', ''], answer.decisions, fillDecision, none);
@@ -456,6 +517,7 @@
   function decisionsPath() {
     const q = new URLSearchParams(view.decisionId ? { id: view.decisionId } : { limit: DECISIONS, model: view.model });
     if (view.decisionState && !view.decisionId) q.set('state', view.decisionState);
+    if (view.server !== null && !view.decisionId) q.set('server', view.server);
     return `decisions?${q}`;
   }
 
@@ -573,6 +635,8 @@
     showReasons(m);
     showDeployments(m);
     showServers(m);
+    showServer(m);
+    showPeers(s);
     showCharts(view.model, m, s.uptime_seconds);
     showDecisions(await ask(decisionsPath()));
     showDecision(await askDecision());
@@ -618,7 +682,7 @@
     const tr = target.closest('tr.pick');
     if (!tr) return;
     view.from = 0;
-    view.decision = view.shown = null;
+    view.decision = view.shown = view.server = view.serverShown = null;
     view.model = tr.dataset.model;
     location.hash = new URLSearchParams({ model: view.model });
   }
@@ -647,6 +711,22 @@
     again();
   }
 
+  function pickServer(target) {
+    const tr = target.closest('tr.pick');
+    if (!tr) return;
+    view.server = tr.dataset.server === view.server ? null : tr.dataset.server;
+    view.serverShown = null;
+    again();
+  }
+
+  $('servers').addEventListener('click', (e) => pickServer(e.target));
+  $('servers').addEventListener('keydown', (e) => {
+    if (e.key === 'Enter') pickServer(e.target);
+  });
+  $('server-close').addEventListener('click', () => {
+    view.server = view.serverShown = null;
+    again();
+  });
   $('decisions').addEventListener('click', (e) => pickDecision(e.target));
   $('decisions').addEventListener('keydown', (e) => {
     if (e.key === 'Enter') pickDecision(e.target);
