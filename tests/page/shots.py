@@ -5,6 +5,7 @@ usage: shots.py OUT [NAME...]        (make page-shots; BUILD_DIR holds slo-spoa)
 
 Each is of an agent alone, which is told of requests and ends as HAProxy would tell it.
 """
+import json
 import pathlib
 import random
 import select
@@ -53,6 +54,7 @@ class Traffic:
                 "max_tokens": self.rng.choice((64, 256)), "slo_e2e_ms": self.target_ms}
         if self.rng.random() < 0.2:
             args["strategy"] = "slo-least-load"
+        args["body"] = json.dumps({"model": args["model"], "prompt": "Say it."})
         self.asked[self.peer.ask(f"req-{self.number:06d}", **args)] = f"req-{self.number:06d}"
 
     def end(self, request_id, got, stay):
@@ -114,6 +116,7 @@ def usual(shots):
     for name, scheme in (("light", "light"), ("dark", "dark")):
         shots.take(lab, name, scheme, before=lambda b: traffic.run(6))
     shots.take(lab, "decision", before=lambda b: (traffic.run(3), b.click("#decisions tr:nth-child(9)"), traffic.run(3)))
+    shots.take(lab, "server", before=lambda b: (traffic.run(3), b.click("#servers tr:nth-child(2)"), traffic.run(3)))
     shots.take(lab, "phone", "light", PHONE, True)
     shots.take(lab, "phone-dark", "dark", PHONE, True)
     return lab

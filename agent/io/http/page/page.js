@@ -440,6 +440,7 @@
   const HOW = { route: '', fallback: 'warn', pass: 'warn', reject: 'bad' };
 
   function keptText(d) {
+    if (d.verdict === 'reject' && d.target) return 'refused';
     if (!d.end || d.end.met === null) return d.target ? (d.state === 'runs' ? 'runs' : '–') : 'none';
     return d.end.met ? 'kept' : `missed: ${d.end.missed.join(', ')}`;
   }
@@ -463,7 +464,7 @@
     if (!answer) return;
     view.decisions = answer.decisions;
     const of = view.server !== null && !view.decisionId ? ` on ${view.server}` : '';
-    put($('decisions-count'), answer.kept ? `of ${number(answer.kept)} that are kept${of}` : '');
+    put($('decisions-count'), answer.kept ? `the newest${of}; ${number(answer.kept)} are kept` : '');
     const none = answer.kept === 0 ? 'None is kept: see decisions.keep in the configuration.'
       : view.decisionId ? 'No request with that id is known.' : 'There is none.';
     table($('decisions'), ['', 'name', 'name', 'n more', 'n more', 'n more', ''], answer.decisions, fillDecision, none);
