@@ -12,7 +12,7 @@ shift 2
 
 libc='__assert_fail __ctype_b_loc __fprintf_chk __memcpy_chk __memset_chk __snprintf_chk
 __stack_chk_fail __vsnprintf_chk calloc fnmatch free malloc memchr memcmp memcpy memmem memmove memrchr memset qsort realloc
-reallocarray snprintf strchr strcmp strcspn strdup strlen strncasecmp strcasecmp strndup strncmp strrchr strspn
+reallocarray snprintf strchr strcmp strcspn strdup strlen strncasecmp strcasecmp strndup strncmp strrchr strspn strstr
 strtod strtol strtoll strtoull vsnprintf'
 compiler='_GLOBAL_OFFSET_TABLE_ __cpu_model' # its own, of position-independent code and CPU features
 libm='ceil exp floor fmax fmin llround log log2 round sqrt'
