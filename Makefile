@@ -255,6 +255,12 @@ hostile: ## Requests through HAProxy while peers misbehave on all ports, SECONDS
 	@$(PYTHON) tests/endurance/hostile.py --seconds $(or $(SECONDS),60)
 recorded-hour: ## Record an hour's worth of requests (REQUESTS=36000) as fast as possible, and replay them
 	@$(PYTHON) tests/endurance/recorded_hour.py --requests $(or $(REQUESTS),36000)
+cluster-proofs: export BUILD_DIR = $(BUILD)/release
+cluster-proofs: export DEMO_DIR = $(BUILD)/release
+cluster-proofs: export VALKEY_DIR = $(BUILD)/valkey
+cluster-proofs: endurance-binaries valkey $(BUILD)/release/bench/spop_load ## Several agents when parts die, 20 minutes (WHAT="takeover active redis chaos split cost many", SCALE=1, SEED=1, HAPROXY=)
+	@$(PYTHON) tests/cluster/prove.py $(or $(WHAT),all) --scale $(or $(SCALE),1) --seed $(or $(SEED),1)
+.PHONY: cluster-proofs
 .PHONY: endurance-binaries
 endurance-binaries: deps-test
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all test-binaries

@@ -59,7 +59,9 @@ class Agents(ClusterCase, unittest.TestCase):
         b.ends(*(f"a{i}" for i in range(600)))
         for n in (b, c, d):
             n.holds(5, 0 if n is b else 5)
-            n.logged("cluster: a is silent") if n is not d else None
+            n.logged("cluster: a is silent")
+            self.assertIn(("cluster-silent", "a"),
+                          [(w["code"], w["subject"]) for w in n.state()["warnings"]])
 
     def test_an_agent_that_restarts_knows_what_it_had_placed(self):
         redis = self.redis()
@@ -129,6 +131,7 @@ class Agents(ClusterCase, unittest.TestCase):
         twin.logged("another process of group test is called a, too: the requests of this one")
         a.logged("another process of group test is called a, too: it must not")
         self.assertEqual((True, False), (twin.cluster()["refused"], a.cluster()["refused"]))
+        self.assertEqual(["cluster-name"], [w["code"] for w in twin.state()["warnings"]])
         twin.holds(1, 1)  # it hears, also its namesake
         self.place(twin, "r2")
         self.place(a, "r3")

@@ -145,7 +145,7 @@ class Hosts(list):
             self.until(lambda: all(h.idle() for h in self.alive()), "", seconds)
         except TimeoutError:
             raise TimeoutError(f"not idle: HAProxy has {self.there()}, the agents " + "; ".join(
-                f"{h.number}: {h.ledger()} {h.state()['cluster']}" for h in self.alive())) from None
+                f"{h.number}: {h.here()} {h.state()['cluster']['peers']}" for h in self.alive())) from None
 
     def peaks(self):
         """The most requests that each server had at a time."""

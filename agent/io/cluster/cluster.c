@@ -16,6 +16,7 @@
 
 #include "cluster_private.h"
 #include "conf/config_redis.h"
+#include "io/agent/warn.h"
 #include "io/base/clock.h"
 #include "io/base/timer.h"
 
@@ -106,10 +107,10 @@ static void on_namesake(struct ev_loop *loop, ev_timer *w, int revents)
 static void refuse(struct cluster *c)
 {
 	if (!c->refused)
-		log_write(
-		    c->agent->log, LOG_ERR,
-		    "cluster: another process of group %s is called %s, too: the requests of this "
-		    "one are not told to anybody; give one of them another cluster.name",
+		warn_set(
+		    c->agent, clock_nsec(), "cluster-name", NULL,
+		    "another process of group %s is called %s, too: the requests of this one are "
+		    "not told to anybody; give one of them another cluster.name",
 		    c->group, c->name);
 	c->refused = true;
 	c->tell.telling = false;
@@ -144,6 +145,7 @@ static void take_name_back(struct cluster *c, slo_nsec now)
 	if (!c->refused || !cluster_link_is_up(&c->link) || now - c->namesake_heard < GONE)
 		return;
 	c->refused = false;
+	warn_clear(c->agent, now, "cluster-name", NULL);
 	log_write(c->agent->log, LOG_NOTICE,
 	          "cluster: the other process that was called %s is gone; this one tells its "
 	          "requests now",
@@ -157,13 +159,15 @@ static void watch_silence(struct cluster *c, slo_nsec now)
 	for (size_t i = 0; i < c->peer_count; i++) {
 		struct cluster_peer *p = c->peer[i];
 
+		if (p->told_silent && now - p->heard > CLUSTER_KEEP)
+			warn_clear(c->agent, now, "cluster-silent", p->name); /* it is gone */
 		if (p->self || p->told_silent || !hear_is_silent(p, now) ||
 		    now - p->known < CLUSTER_SILENT)
 			continue;
 		p->told_silent = true;
-		log_limited(c->agent->log, now, LOG_CAUSE_CLUSTER_PEER, LOG_WARNING,
-		            "cluster: %s is silent; its %zu requests stay charged until they end",
-		            p->name, p->owner->open);
+		warn_set(c->agent, now, "cluster-silent", p->name,
+		         "cluster: %s is silent; its %zu requests stay charged until they end",
+		         p->name, p->owner->open);
 		/* Others heard of ends while it still seemed to be there: those are in its key. */
 		hear_read(c, p);
 	}
@@ -210,6 +214,7 @@ static void on_up(void *user)
 
 	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_CLUSTER_UP, LOG_NOTICE,
 	            "cluster: connected to %s:%u", c->link.url.host, c->link.url.port);
+	warn_clear(c->agent, clock_nsec(), "cluster-redis", NULL);
 	cluster_key(c, NULL, agents);
 	c->members_read = false;
 	cluster_ask(c, ASK_NAMESAKES, 0, 3, namesakes, NULL);
@@ -223,10 +228,10 @@ static void on_down(void *user, const char *why)
 {
 	struct cluster *c = user;
 
-	log_limited(
-	    c->agent->log, clock_nsec(), LOG_CAUSE_CLUSTER_DOWN, LOG_WARNING,
-	    "cluster: no Redis: %s; what is known of others stays, and they hear nothing of "
-	    "this agent",
+	warn_set(
+	    c->agent, clock_nsec(), "cluster-redis", NULL,
+	    "cluster: no Redis: %s; what is known of others stays, and they hear nothing of this "
+	    "agent",
 	    why);
 	ev_timer_stop(c->agent->loop, &c->namesake);
 	c->tell.telling = false;
@@ -351,6 +356,7 @@ struct cluster *cluster_new(struct agent *a, const struct haproxy_api *haproxy)
 	ev_prepare_init(&c->before_sleep, on_before_sleep); /* after the agent has pumped */
 	histogram_init(&c->delay, &stats_lag_bounds);
 	late_init(c);
+	tell_init(c);
 	ev_init(&c->beat, on_beat);
 	ev_init(&c->limit, on_limit);
 	ev_init(&c->namesake, on_namesake);
@@ -406,6 +412,9 @@ void cluster_stop(struct cluster *c)
 	ev_timer_stop(loop, &c->namesake);
 	tell_listen(c, false);
 	late_defer(c, false);
+	warn_clear(c->agent, clock_nsec(), "cluster-redis", NULL);
+	warn_clear(c->agent, clock_nsec(), "cluster-name", NULL);
+	warn_clear_all(c->agent, clock_nsec(), "cluster-silent");
 	tell_reset(c);
 	for (size_t i = 0; i < c->peer_count; i++) {
 		foreign_owner_forget(c->agent->sched, c->peer[i]->owner);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cluster_private.h"
+#include "io/agent/warn.h"
 #include "io/base/clock.h"
 
 #define PAGE             "200" /* leases of one answer, about */
@@ -206,6 +207,8 @@ static void is_heard(struct cluster *c, slo_nsec now, struct cluster_peer *p)
 	if (p->told_silent || p->heard == 0)
 		log_limited(c->agent->log, now, LOG_CAUSE_CLUSTER_PEER, LOG_NOTICE,
 		            "cluster: %s is heard", p->name);
+	if (p->told_silent)
+		warn_clear(c->agent, now, "cluster-silent", p->name);
 	p->told_silent = false;
 	p->heard = now;
 }
@@ -231,6 +234,11 @@ void hear_message(struct cluster *c, slo_nsec now, struct slice message)
 	struct news_reader r;
 	struct news_head h;
 
+	if (news_peek(message, &h) && h.incarnation == c->incarnation &&
+	    slice_eq(h.name, c->name)) {
+		histogram_add(&c->delay, (double)(cluster_clock(c, now) - h.now) / 1e6, 1);
+		return;
+	}
 	if (news_open(&r, message, &h) != SLO_OK) {
 		c->malformed++;
 		log_limited(
@@ -239,9 +247,7 @@ void hear_message(struct cluster *c, slo_nsec now, struct slice message)
 		    message.len, c->link.channel[0]);
 		return;
 	}
-	if (h.incarnation == c->incarnation && slice_eq(h.name, c->name)) {
-		histogram_add(&c->delay, (double)(cluster_clock(c, now) - h.now) / 1e6, 1);
-	} else if (!slice_eq(h.name, c->name) || cluster_namesake(c, now, &h)) {
+	if (!slice_eq(h.name, c->name) || cluster_namesake(c, now, &h)) {
 		c->heard++;
 		hear(c, now, &h, &r);
 	}

@@ -82,6 +82,8 @@ struct cluster_tell {
 	bool anew;       /* the key has to be written anew */
 	bool telling;    /* our own key is known, and our name is ours */
 	uint64_t number; /* of the last message */
+	slo_nsec last;   /* when some were told last */
+	ev_timer soon;   /* when the next ones may be */
 	uint64_t told, lost, rewrites;
 	char key[CLUSTER_KEY_SIZE];
 	uint8_t message[NEWS_HEAD_MAX + NEWS_TAIL_MAX + TOGETHER_MAX * NEWS_RECORD_MAX];
@@ -122,6 +124,7 @@ void cluster_progress(struct cluster *c);
 bool cluster_namesake(struct cluster *c, slo_nsec now, const struct news_head *head);
 
 /* cluster_tell.c */
+void tell_init(struct cluster *c);
 void tell_listen(struct cluster *c, bool on);
 void tell_reset(struct cluster *c); /* forgets what is not told; the key is written anew */
 void tell_fini(struct cluster *c);

@@ -5,6 +5,8 @@
  * message last. So whoever hears the channel, and then reads the key, misses nothing: what is not
  * in the key up to its mark is still to be heard.
  *
+ * Two of them are at least TELL_GAP apart, so that many requests cost little more than few.
+ *
  * While Redis is slow records gather, up to UNTOLD_MAX; then they are dropped, and the key is
  * written anew when there is room. While it is away none are kept. */
 #include <stdlib.h>
@@ -15,6 +17,7 @@
 #include "io/base/clock.h"
 
 #define UNTOLD_MAX  ((size_t)4 << 20) /* bytes */
+#define TELL_GAP    (SLO_NSEC_PER_MSEC / 2)
 #define PEER_OURS   UINT16_MAX
 #define MESSAGE_TOP (NEWS_MESSAGE_MAX - NEWS_TAIL_MAX - NEWS_RECORD_MAX)
 
@@ -401,12 +404,39 @@ static void rewrite(struct cluster *c, slo_nsec now)
 	publish(c, &h, 0, 0);
 }
 
+/* The timer only wakes the loop, which tells before it sleeps again. */
+static void on_soon(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	(void)w;
+}
+
+void tell_init(struct cluster *c)
+{
+	ev_init(&c->tell.soon, on_soon);
+}
+
+static bool too_soon(struct cluster *c, slo_nsec now)
+{
+	struct cluster_tell *t = &c->tell;
+	slo_nsec left = t->last + TELL_GAP - now;
+
+	if (left <= 0)
+		return false;
+	if (!ev_is_active(&t->soon)) {
+		ev_now_update(c->agent->loop);
+		ev_timer_set(&t->soon, (double)left / 1e9, 0.);
+		ev_timer_start(c->agent->loop, &t->soon);
+	}
+	return true;
+}
+
 void tell_flush(struct cluster *c, slo_nsec now)
 {
 	struct cluster_tell *t = &c->tell;
 
-	if (!t->telling || !cluster_link_has_room(&c->link))
+	if (!t->telling || !cluster_link_has_room(&c->link) || too_soon(c, now))
 		return;
+	t->last = now;
 	if (t->anew)
 		rewrite(c, now);
 	while (t->done < t->count && cluster_link_has_room(&c->link))
@@ -458,6 +488,7 @@ void tell_reset(struct cluster *c)
 
 void tell_fini(struct cluster *c)
 {
+	ev_timer_stop(c->agent->loop, &c->tell.soon);
 	free(c->tell.bytes);
 	free(c->tell.record);
 }

@@ -289,6 +289,76 @@ static void take_processes(struct elements *e, struct news_head *out)
 	e->bad |= list.bad;
 }
 
+/* An unsigned integer at *p. */
+static bool peek_uint(const uint8_t **p, const uint8_t *end, uint64_t *out)
+{
+	size_t bytes;
+	uint64_t v = 0;
+
+	if (*p == end)
+		return false;
+	if (**p < 0x80) {
+		*out = *(*p)++;
+		return true;
+	}
+	if (**p < 0xcc || **p > 0xcf)
+		return false;
+	bytes = (size_t)1 << (*(*p)++ - 0xcc);
+	if ((size_t)(end - *p) < bytes)
+		return false;
+	while (bytes-- > 0)
+		v = v << 8 | *(*p)++;
+	*out = v;
+	return true;
+}
+
+/* A text of less than 256 bytes at *p. */
+static bool peek_text(const uint8_t **p, const uint8_t *end, struct slice *out)
+{
+	size_t len;
+
+	if (end - *p < 2)
+		return false;
+	if ((**p & 0xe0) == 0xa0) {
+		len = *(*p)++ & 0x1fu;
+	} else if (**p == 0xd9) {
+		len = (*p)[1];
+		*p += 2;
+	} else {
+		return false;
+	}
+	if ((size_t)(end - *p) < len)
+		return false;
+	*out = (struct slice){ *p, len };
+	*p += len;
+	return true;
+}
+
+bool news_peek(struct slice message, struct news_head *out)
+{
+	const uint8_t *p = message.p, *end = message.p + message.len;
+	uint64_t version, kind, now;
+	struct news_head h = { 0 };
+
+	if (message.len < 2)
+		return false;
+	if ((*p & 0xf0) == 0x90)
+		p++;
+	else if (*p == 0xdc && message.len > 3)
+		p += 3;
+	else
+		return false;
+	if (!peek_uint(&p, end, &version) || version != VERSION || !peek_uint(&p, end, &kind) ||
+	    kind >= NEWS_KINDS || !peek_text(&p, end, &h.name) ||
+	    !peek_uint(&p, end, &h.incarnation) || !peek_uint(&p, end, &h.number) ||
+	    !peek_uint(&p, end, &now) || now > TIME_MAX || !news_is_name(h.name))
+		return false;
+	h.kind = (enum news_kind)kind;
+	h.now = (int64_t)now;
+	*out = h;
+	return true;
+}
+
 slo_err news_open(struct news_reader *r, struct slice message, struct news_head *out)
 {
 	struct elements e, records;

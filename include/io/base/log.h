@@ -72,7 +72,6 @@
 	X(HAPROXY_PROCESS, "HAProxy processes that took the place of others") \
 	X(HAPROXY_BACKEND, "backends that HAProxy does not know")             \
 	X(CLUSTER_UP, "connections to the cluster's Redis")                   \
-	X(CLUSTER_DOWN, "attempts to reach the cluster's Redis")              \
 	X(CLUSTER_PEER, "agents that come and go")                            \
 	X(CLUSTER_GAP, "gaps in the news of others")                          \
 	X(CLUSTER_NAME, "messages of processes with our name")                \

@@ -114,6 +114,9 @@ struct news_reader {
 	const msgpack_object *next, *end;
 };
 
+/* Whose message it is, without a look at its records: kind, name, incarnation, number and now.
+ * False: it is no message. */
+bool news_peek(struct slice message, struct news_head *out);
 /* SLO_EPROTO: it is no message. SLO_ENOMEM. On SLO_OK news_close() is due. */
 MUSTCHECK slo_err news_open(struct news_reader *r, struct slice message, struct news_head *out);
 /* SLO_ENOENT: that was all. SLO_EPROTO: this one is malformed, and is passed over. */

@@ -116,6 +116,25 @@ static void what_is_written_is_read_again(void **state)
 	news_close(&reader);
 }
 
+static void whose_message_it_is_can_be_seen_without_its_records(void **state)
+{
+	uint8_t out[4096];
+	size_t len = a_message(out);
+	struct news_head h;
+
+	(void)state;
+	assert_true(news_peek((struct slice){ out, len }, &h));
+	assert_int_equal(h.kind, NEWS_RECORDS);
+	assert_true(is(h.name, "node-a") && h.incarnation == UINT64_MAX && h.number == 7);
+	assert_true(h.now == 123456789);
+	for (size_t n = 0; n < 24; n++) { /* all of these end within the head */
+		uint8_t *bytes = exact(out, n);
+
+		assert_false(news_peek((struct slice){ bytes, n }, &h));
+		free(bytes);
+	}
+}
+
 static void the_values_of_a_key_are_read_again(void **state)
 {
 	const struct news_mark mark = { 1, 2, 3, true };
@@ -234,6 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_written_is_read_again),
+		cmocka_unit_test(whose_message_it_is_can_be_seen_without_its_records),
 		cmocka_unit_test(the_values_of_a_key_are_read_again),
 		cmocka_unit_test(an_id_stands_where_it_is_looked_for),
 		cmocka_unit_test(a_text_that_is_too_long_is_not_written),
