@@ -9,6 +9,8 @@
 #define VALUE_MOST  4503599627370496.0 /* 2^52 */
 #define TOKENS_MOST 1e9
 
+#define REQUESTS_MOST 1000000
+
 #define KV_FULL     0.9
 /* So many waiting beside those that run are a queue, whatever the cache says. */
 #define QUEUE_LEAST 4
@@ -91,6 +93,25 @@ double engine_waits_for_room(const struct engine_facts *f)
 	    (waiting < QUEUE_LEAST || waiting < running * QUEUE_SHARE))
 		return 0;
 	return waiting;
+}
+
+static uint32_t requests(double n)
+{
+	return n < REQUESTS_MOST ? (uint32_t)n : REQUESTS_MOST;
+}
+
+bool engine_queue_page(struct engine_queue *q, const struct engine_facts *f,
+                       struct engine_queue *both)
+{
+	struct engine_queue old = *q;
+
+	if (!engine_knows(f, ENGINE_RUNNING) || !engine_knows(f, ENGINE_WAITING))
+		return false;
+	q->running = requests(f->value[ENGINE_RUNNING]);
+	q->waiting = requests(engine_waits_for_room(f));
+	both->running = q->running > old.running ? q->running : old.running;
+	both->waiting = q->waiting < old.waiting ? q->waiting : old.waiting;
+	return q->waiting == 0 || old.waiting > 0;
 }
 
 /* Labels */

@@ -61,6 +61,16 @@ static inline bool engine_knows(const struct engine_facts *f, enum engine_fact f
  * turn in the next steps is none: if the cache has room, a few that wait say nothing. */
 double engine_waits_for_room(const struct engine_facts *f);
 
+/* What two pages in a row say of it: one may have seen a burst on its way in. */
+struct engine_queue {
+	uint32_t running, waiting; /* for room; by the last page */
+};
+
+/* A page. True: the two agree on *both. False: requests wait that did not before, so another page
+ * is wanted soon, or it does not tell. */
+bool engine_queue_page(struct engine_queue *q, const struct engine_facts *f,
+                       struct engine_queue *both);
+
 struct engine_text {
 	struct engine_facts facts;
 	bool skips; /* the rest of a line that is too long */

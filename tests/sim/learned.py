@@ -110,7 +110,7 @@ class Lab:
     def measure(self, mode, seed):
         folder = self.work / "measured" / mode / str(seed)
         if not folder.exists():
-            self.command("slo-profile", "--mode", mode, "--seed", seed, "--created", 1, "--headroom", "1,0.9",
+            self.command("slo-sim-profile", "--mode", mode, "--seed", seed, "--created", 1, "--headroom", "1,0.9",
                          "--output", folder)
         return folder
 

@@ -329,6 +329,7 @@ static bool run(struct sim *s)
 		if (now == SLO_NEVER)
 			return is_over(s);
 		sim_disturb(s, now);
+		sim_look_at_engines(s, now);
 		if (step == now)
 			end_step(s, now, server);
 		else if (sim_next_news(s) == now)

@@ -87,6 +87,7 @@ struct sim_conf {
 	size_t slow_count;
 	double cached;    /* share of every prompt that engines find in a cache */
 	double forget;    /* seconds; then all that was learned is forgotten; 0: never */
+	double engines;   /* seconds from one look at the engines' metrics to the next; 0: none */
 	double kv_factor; /* what learning is told of the KV cache, of the truth; 0: nothing */
 	bool bytes;       /* ends tell the bytes of an answer, and no tokens */
 	bool apart;       /* agents know nothing of each other */

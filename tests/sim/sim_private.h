@@ -4,6 +4,7 @@
 
 #include "core/foreign.h"
 #include "sim.h"
+#include "wire/engine_text.h"
 
 #define SIM_ID_MAX 32
 
@@ -11,7 +12,9 @@ struct sim_server {
 	struct engine *engine;
 	uint32_t type;
 	uint32_t index;
-	slo_load used; /* charged by all agents, known to each other or not */
+	slo_load used;    /* charged by all agents, known to each other or not */
+	slo_nsec look_at; /* its metrics */
+	struct engine_queue queue;
 };
 
 /* Where one head waits, as far as another agent knows. */
@@ -87,6 +90,9 @@ void sim_clear(struct sim *s);
 /* What conf says goes wrong at this moment. Called at every event, so a change is never late by
  * more than a step. */
 void sim_disturb(struct sim *s, slo_nsec now);
+
+/* The metrics of the engines whose time has come. */
+void sim_look_at_engines(struct sim *s, slo_nsec now);
 
 /* Several agents. */
 

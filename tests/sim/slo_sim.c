@@ -37,6 +37,7 @@ enum {
 	OPT_CACHED,
 	OPT_BYTES,
 	OPT_FORGET,
+	OPT_ENGINES,
 	OPT_AGENTS,
 	OPT_DELAY,
 	OPT_APART,
@@ -90,6 +91,7 @@ static const struct argp_option option_list[] = {
 	{ "profiles", 'p', "DIR", 0, "profiles as DIR/MODEL/GPU.json; learned: there are none", 2 },
 	{ "kv", OPT_KV, "HOW", 0,
 	  "what learning is told of the KV cache: told, learned (nothing) or xFACTOR (told)", 2 },
+	{ "engines", OPT_ENGINES, "S", 0, "the engines' metrics are read so often (never)", 2 },
 	{ "headroom", OPT_HEADROOM, "H", 0, "take those of DIR/hNN, as slo-sim-profile writes them",
 	  2 },
 	{ "optimism", OPT_OPTIMISM, "F", 0, "the profiles promise F times the throughput (1)", 2 },
@@ -208,6 +210,9 @@ static error_t parse_router(int key, char *arg, struct argp_state *state, struct
 		return 0;
 	case OPT_KV:
 		o->sim.kv_factor = option_kv(state, arg);
+		return 0;
+	case OPT_ENGINES:
+		o->sim.engines = option_number(state, arg, 0.1, 3600);
 		return 0;
 	case OPT_BYTES:
 		o->sim.bytes = true;

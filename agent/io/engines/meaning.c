@@ -9,7 +9,6 @@
 #define OLD           (10 * SLO_NSEC_PER_SEC) /* and three polls: what was told holds no more */
 #define SOON          4                       /* parts of a poll */
 #define WORTH_TELLING 0.25                    /* of a server */
-#define REQUESTS_MOST 1000000
 
 static void tell_crowded(struct agent *a, slo_nsec now, const struct roster_server *s)
 {
@@ -38,29 +37,15 @@ static void count_tokens(struct engine_seen *seen, const struct server *server)
 		sched_tokens_counted(seat, &counted);
 }
 
-static uint32_t requests(double n)
-{
-	return n < REQUESTS_MOST ? (uint32_t)n : REQUESTS_MOST;
-}
-
-/* Two pages in a row must say that requests wait: one may have seen a burst on its way in. So the
- * second is asked for soon. */
 static void note_waiting(struct agent *a, slo_nsec now, struct roster_server *s)
 {
 	struct engine_seen *seen = s->engine;
-	uint32_t running = requests(seen->facts.value[ENGINE_RUNNING]), ran = seen->running;
-	uint32_t waiting = requests(engine_waits_for_room(&seen->facts)), waited = seen->waiting;
+	struct engine_queue both;
 
-	if (!engine_knows(&seen->facts, ENGINE_RUNNING) ||
-	    !engine_knows(&seen->facts, ENGINE_WAITING))
-		return;
-	seen->running = running;
-	seen->waiting = waiting;
-	if (waiting > 0 && waited == 0)
+	if (engine_queue_page(&seen->queue, &seen->facts, &both))
+		sched_server_waits(a->sched, s->server, both.running, both.waiting);
+	else if (seen->queue.waiting > 0)
 		seen->due = now + a->conf->engines.poll / SOON;
-	else
-		sched_server_waits(a->sched, s->server, running > ran ? running : ran,
-		                   waiting < waited ? waiting : waited);
 }
 
 void engine_told(struct agent *a, slo_nsec now, struct roster_server *s, slo_nsec asked,
@@ -93,7 +78,7 @@ void engine_missed(struct agent *a, slo_nsec now, struct roster_server *s, const
 	               s->key, why);
 	if (now - seen->told <= OLD + 3 * a->conf->engines.poll)
 		return;
-	seen->waiting = 0;
+	seen->queue = (struct engine_queue){ 0, 0 };
 	sched_withhold(a->sched, s->server, 0);
 	tell_crowded(a, now, s);
 }
