@@ -12,6 +12,8 @@
 #include "core/adaptive.h"
 #include "sched_private.h"
 
+#define EXPLORE_EVERY 100 /* requests of the model, for each server of a deployment */
+
 static void answer(slo_nsec now, const struct request *r, enum slo_verdict verdict,
                    enum slo_reason reason, struct sched_action *out)
 {
@@ -212,6 +214,38 @@ static bool decide_adaptive(struct sched *s, slo_nsec now, struct request *r,
 	return true;
 }
 
+/* Whether what is learned of d can become better by r, and r does not suffer for it: nothing runs
+ * there, nothing was sent there for long, and alone there r is predicted to be in time. */
+static bool may_explore(const struct deployment *d, const struct seat *seat,
+                        const struct request *r, slo_nsec now)
+{
+	return seat && seat->server->ledger.inflight == 0 &&
+	       d->pool->turns - seat->turn >= EXPLORE_EVERY * d->usable &&
+	       rank_alone_in_time(d, r, now);
+}
+
+/* One request in a while goes where traffic never does, because others are faster: else such a
+ * deployment would stay unknown for ever. */
+static bool explore(struct sched *s, slo_nsec now, struct request *r,
+                    const struct rank_option *options, size_t n, struct sched_action *out)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct deployment *d = r->model->pool.deployment[options[i].deployment];
+		slo_load load = options[i].load;
+		struct seat *seat;
+
+		if (!fleet_learned(d) || d->force.state == LATENCY_HOT || options[i].infeasible)
+			continue;
+		seat = fleet_emptiest_seat(d);
+		if (!may_explore(d, seat, r, now))
+			continue;
+		why_ranked(s, r, options, n, i);
+		place(s, now, r, seat, load, SLO_ROUTE, SLO_REASON_NONE, out);
+		return true;
+	}
+	return false;
+}
+
 bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
                    const struct rank_option *options, size_t n, struct sched_action *out)
 {
@@ -226,6 +260,8 @@ bool decide_ranked(struct sched *s, slo_nsec now, struct request *r,
 		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_SLO_FAILURE, out);
 		return true;
 	}
+	if (explore(s, now, r, options, n, out))
+		return true;
 	if (r->strategy == SLO_STRATEGY_ADAPTIVE)
 		return decide_adaptive(s, now, r, options, n, out);
 	for (size_t i = 0; i < n && rank_open(options, i, now, s->conf.late); i++) {

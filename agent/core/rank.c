@@ -71,6 +71,17 @@ static void rank_adaptive(const struct deployment *d, const struct request *r,
 	out->load = (slo_load)(fmin(share, LOAD_SHARE_MOST) * (double)SLO_LOAD_ONE);
 }
 
+bool rank_alone_in_time(const struct deployment *d, const struct request *r, slo_nsec now)
+{
+	struct goal goal = rank_goal(d, r);
+	struct latency_target target = rank_target(&goal, r);
+	struct latency_cell c = latency_cell(&d->force.rates, r->input, r->output, &target);
+	double alone = goal.kind == GOAL_TTFT ? c.first : c.own + c.others;
+	double left = target.e2e + target.ttft - (double)(now - r->created) / 1e9;
+
+	return goal.kind != GOAL_NONE && alone <= left;
+}
+
 /* The target of a request that brings none. */
 static const struct goal *usual_goal(const struct deployment *d)
 {

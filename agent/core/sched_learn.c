@@ -29,9 +29,19 @@ void sched_promise(struct sched *s, struct sched_model *m, const struct goal *pr
 
 static void take_given(struct deployment *d);
 
+/* What a request weighs in d is another matter now, so what was withheld by it is void. */
+static void weigh_anew(struct sched *s, const struct deployment *d)
+{
+	for (const struct seat *seat = d->seats; seat; seat = seat->next)
+		sched_withhold(s, seat->server, 0);
+}
+
 void sched_force(struct sched *s, struct deployment *d, enum fleet_source source,
                  const struct latency_force *force)
 {
+	if (source != d->source ||
+	    (force->state == LATENCY_COLD) != (d->force.state == LATENCY_COLD))
+		weigh_anew(s, d);
 	s->forced++;
 	d->source = source;
 	d->force = *force;

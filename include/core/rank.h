@@ -42,6 +42,8 @@ bool rank_infeasible(const struct pool *pool, const struct request *r);
 /* What one deployment charges for this request, target or not; 0 without a usable cell. */
 slo_load rank_load(const struct deployment *d, const struct request *r);
 
+/* Whether r, alone on a server of d, keeps its target by what was learned. */
+bool rank_alone_in_time(const struct deployment *d, const struct request *r, slo_nsec now);
 /* The goal and size of a request seen from one deployment. */
 struct goal rank_goal(const struct deployment *d, const struct request *r);
 

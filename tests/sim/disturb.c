@@ -16,7 +16,7 @@ bool sim_parse_slow(const char *text, struct sim_slow *out)
 	text += used;
 	used = 0;
 	return sscanf(text, ":%lf@%lf-%lf%n", &out->speed, &out->from, &out->to, &used) == 3 &&
-	       text[used] == '\0' && out->speed > 0 && out->from < out->to;
+	       text[used] == '\0' && out->speed >= 0 && out->from < out->to;
 }
 
 static bool is_slow(const struct sim *s, const struct sim_slow *slow,
@@ -28,6 +28,16 @@ static bool is_slow(const struct sim *s, const struct sim_slow *slow,
 		number += o->type == server->type;
 	return strcmp(slow->gpu, s->out->types[server->type].gpu) == 0 &&
 	       (slow->server == 0 || slow->server == number);
+}
+
+/* 0: it is out of use, and what runs there ends as ever. */
+static void set_speed(struct sim *s, const struct sim_server *server, double speed)
+{
+	for (size_t i = 0; i < s->agent_count; i++)
+		sched_server_usable(s->agents[i].sched, s->agents[i].servers[server->index],
+		                    speed > 0);
+	if (speed > 0)
+		(void)engine_set_speed(server->engine, speed);
 }
 
 /* As an agent that starts again without a snapshot knows it. */
@@ -58,7 +68,7 @@ void sim_disturb(struct sim *s, slo_nsec now)
 		s->slowed[i] = on;
 		for (size_t k = 0; k < s->server_count; k++)
 			if (is_slow(s, slow, &s->servers[k]))
-				(void)engine_set_speed(s->servers[k].engine, on ? slow->speed : 1);
+				set_speed(s, &s->servers[k], on ? slow->speed : 1);
 	}
 	if (!(conf->forget > 0) || s->forgot || at < conf->forget)
 		return;

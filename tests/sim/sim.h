@@ -55,8 +55,8 @@ struct sim_type {
 /* TYPE=COUNT,...; false: not like that, or a type twice. */
 bool sim_parse_fleet(const char *text, struct sim_type out[SIM_TYPES_MAX], size_t *count);
 
-/* GPU[/N]:SPEED@FROM-TO: a type, or its N-th server, runs at that share of its speed for a while.
- */
+/* GPU[/N]:SPEED@FROM-TO: a type, or its N-th server, runs at that share of its speed for a while,
+ * or with 0 is out of use. */
 #define SIM_SLOW_MAX 8
 struct sim_slow {
 	char gpu[32];

@@ -77,7 +77,9 @@ static const struct argp_option option_list[] = {
 	{ "runs", OPT_RUNS, "N", 0, "with seeds N, N+1, ... (1)", 1 },
 	{ "slo", 'g', "KIND=S", 0, "what is measured: tpat, e2e, ttft, tpot (tpat=0.05)", 1 },
 	{ "slow", OPT_SLOW, "GPU[/N]:S@FROM-TO", 0,
-	  "a type, or its N-th server, runs at S of its speed for a while; may be repeated", 1 },
+	  "a type, or its N-th server, runs at S of its speed for a while, or with 0 is out of "
+	  "use; may be repeated",
+	  1 },
 	{ "cached", OPT_CACHED, "SHARE", 0, "of each prompt, that engines find in a cache (0)", 1 },
 	{ NULL, 0, NULL, 0, "The router:", 2 },
 	{ "bytes", OPT_BYTES, NULL, 0, "ends tell the bytes of an answer and no tokens", 2 },

@@ -248,6 +248,68 @@ static void one_that_waited_for_a_known_server_is_refused(void **state)
 	assert_int_equal(act.reason, SLO_REASON_QUEUE_TIMEOUT);
 }
 
+/* A second deployment, of which little is known, beside one that serves all in time. Returns how
+ * many of n requests went there. */
+static int sent_beside(struct rig *r, struct deployment *slow, slo_nsec *now, int n, double seconds)
+{
+	static int number;
+	struct sched_action act;
+	char id[16];
+	int there = 0;
+
+	for (int i = 0; i < n; i++) {
+		snprintf(id, sizeof(id), "b%d", number++);
+		submit(r, *now, id);
+		assert_true(sched_step(r->s, *now, &act));
+		there += act.seat->deployment == slow;
+		(void)end_with(
+		    r, *now + SEC(act.seat->deployment == slow ? seconds : 0.5), id,
+		    (struct sched_outcome){
+			.outcome = LESSON_ANSWERED, .input = 512, .output = 64, .bytes = -1 });
+		*now += SEC(seconds + 1);
+	}
+	return there;
+}
+
+static struct deployment *slow_beside(struct rig *r, slo_nsec *now, double seconds)
+{
+	struct deployment *slow = sched_deployment_add(r->m, "slow");
+
+	(void)rig_server(r, slow, "s2");
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &five_seconds);
+	learn(r, FLEET_LEARNED, 8192);
+	assert_int_equal(sched_source_set(r->s, slow, FLEET_LEARNED, 8192), SLO_OK);
+	(void)sent_beside(r, slow, now, 200, seconds);
+	assert_int_not_equal(r->d->force.state, LATENCY_COLD);
+	return slow;
+}
+
+static void a_slower_deployment_is_tried_now_and_then(void **state)
+{
+	struct rig *r = *state;
+	slo_nsec now = SEC(1);
+	struct deployment *slow = slow_beside(r, &now, 2);
+	int there = sent_beside(r, slow, &now, 1000, 2);
+
+	/* One of hundred, until it is known. */
+	assert_in_range(there, 9, 11);
+	(void)sent_beside(r, slow, &now, 10000, 2);
+	assert_int_equal(slow->force.state, LATENCY_HOT);
+	assert_int_equal(sent_beside(r, slow, &now, 1000, 2), 0);
+}
+
+static void nobody_is_late_for_it(void **state)
+{
+	struct rig *r = *state;
+	slo_nsec now = SEC(1);
+	struct deployment *slow = slow_beside(r, &now, 9);
+
+	/* As soon as its few ends say that it takes longer than the target, it is let alone. */
+	(void)sent_beside(r, slow, &now, 1000, 9);
+	assert_int_equal(sent_beside(r, slow, &now, 1000, 9), 0);
+}
+
 static void a_slow_server_gets_less(void **state)
 {
 	struct rig *r = *state;
@@ -471,6 +533,8 @@ int main(void)
 		TEST(one_that_waited_for_a_doubted_server_is_not_refused),
 		TEST(one_that_waited_for_a_known_server_is_refused),
 		TEST(a_slow_server_gets_less),
+		TEST(a_slower_deployment_is_tried_now_and_then),
+		TEST(nobody_is_late_for_it),
 		TEST(a_right_profile_is_not_overruled),
 		TEST(a_profile_that_is_wrong_beyond_doubt_is_overruled),
 		TEST(a_given_profile_stays_whatever_happens),

@@ -118,6 +118,17 @@ static void what_others_placed_weighs_without_it(void **state)
 	sched_check(r->s);
 }
 
+static void other_weights_make_it_void(void **state)
+{
+	struct rig *r = eight(state);
+
+	send(r, 0, 4);
+	sched_server_waits(r->s, r->server[0], 3, 1);
+	assert_int_equal(sched_source_set(r->s, r->d, FLEET_LEARNED, 1000), SLO_OK);
+	assert_int_equal(r->server[0]->withheld, 0);
+	sched_check(r->s);
+}
+
 /* A scheduler that plays what another one tells. */
 struct mirror {
 	struct player *player;
@@ -170,6 +181,7 @@ int main(void)
 		TEST(a_full_ledger_is_not_too_optimistic),
 		TEST(an_idle_server_has_room_for_any_one),
 		TEST(what_others_placed_weighs_without_it),
+		TEST(other_weights_make_it_void),
 		TEST(it_is_recorded),
 	};
 
