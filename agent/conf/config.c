@@ -115,15 +115,22 @@ static void read_decisions(struct loading *r, const struct node *root)
 
 static void read_log(struct loading *r, const struct node *root)
 {
-	static const struct cfg_field fields[] = { { .name = "level" } };
+	static const struct cfg_field fields[] = { { .name = "level" },
+		                                   { .name = "decisions" },
+		                                   { .name = "format" } };
+	static const struct reader_choice formats[] = { { "logfmt", 0 }, { "json", 1 } };
 	static const struct reader_choice levels[] = {
 		{ "debug", LOG_DEBUG },     { "info", LOG_INFO }, { "notice", LOG_NOTICE },
 		{ "warning", LOG_WARNING }, { "error", LOG_ERR },
 	};
 	struct node n = node_member(root, "log");
+	int json = 0;
 
 	cfg_section(&r->doc, &n, fields, COUNT(fields), NULL);
 	(void)reader_choice(&r->doc, &n, "level", levels, COUNT(levels), &r->c->log_level);
+	(void)reader_bool(&r->doc, &n, "decisions", &r->c->log_decisions);
+	if (reader_choice(&r->doc, &n, "format", formats, COUNT(formats), &json))
+		r->c->log_json = json == 1;
 }
 
 static void read_limits(struct loading *r, const struct node *root)

@@ -6,7 +6,7 @@ const char *why_mark_name(enum why_mark m)
 {
 	static const char *const names[WHY_MARKS] = {
 		[WHY_CHOSEN] = "chosen",       [WHY_FULL] = "full", [WHY_INFEASIBLE] = "infeasible",
-		[WHY_NOT_ASKED] = "not-asked", [WHY_LATE] = "late",
+		[WHY_NOT_ASKED] = "not-asked", [WHY_LATE] = "late", [WHY_WORSE] = "worse",
 	};
 
 	return names[m];

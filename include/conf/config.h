@@ -198,8 +198,10 @@ struct config {
 	struct config_limits limits;
 	struct config_snapshot snapshot;
 	struct config_recorder recorder;
-	size_t decisions; /* "decisions": {"keep": 10000}; 0 (off) to 1000000 */
-	int log_level;    /* "info"; LOG_DEBUG, _INFO, _NOTICE, _WARNING or _ERR of <syslog.h> */
+	size_t decisions;   /* "decisions": {"keep": 10000}; 0 (off) to 1000000 */
+	bool log_decisions; /* false; a line for each at level info */
+	bool log_json;      /* "format": "logfmt" or "json", of those */
+	int log_level;      /* "info"; LOG_DEBUG, _INFO, _NOTICE, _WARNING or _ERR of <syslog.h> */
 	struct config_model *models; /* [model_count] */
 	size_t model_count;          /* >= 1 */
 	struct json_t *dom;          /* owns the strings above that are const */

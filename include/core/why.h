@@ -32,8 +32,9 @@ enum why_mark {
 	WHY_INFEASIBLE, /* its profile says that the target cannot be met */
 	WHY_NOT_ASKED,  /* the chosen one has more slack */
 	WHY_LATE,       /* the request would be late there, so it is not asked */
+	WHY_WORSE,      /* of slo-adaptive: it would add more lateness to all */
 };
-#define WHY_MARKS 5
+#define WHY_MARKS 6
 
 const char *why_mark_name(enum why_mark m); /* "chosen", "full", ... */
 /* Of the i-th option, of which its start and whether it is feasible are known. first: the start of

@@ -7,6 +7,7 @@
 
 #include "core/tap.h"
 #include "io/agent/ask.h"
+#include "io/agent/decision_log.h"
 #include "io/agent/learned.h"
 #include "io/base/clock.h"
 #include "io/base/secret.h"
@@ -167,6 +168,8 @@ static COLD bool pass(struct agent *a, slo_nsec now, struct agent_model *m,
 	decisions_of(a, m)->requests[strategy][SLO_PASS][reason]++;
 	if (!has_id(a, msg))
 		return true;
+	if (SELDOM(a->conf->log_decisions && log_wants(a->log, LOG_INFO)))
+		decision_log_passed(a, msg, name, strategy, reason);
 	if (decisions_on(&a->decisions))
 		decisions_passed(a, now, msg, m, name, strategy, reason);
 	sched_note_passed(a->sched, now, (const char *)msg->id.p, msg->id.len);
@@ -427,6 +430,8 @@ static void give_answer(struct agent *a, slo_nsec now, const struct sched_action
 		histogram_add(&m->stats.queue, (double)act->waited / 1e9, 1);
 	if (m && act->verdict == SLO_REJECT)
 		note_refused(m, now, act);
+	if (SELDOM(a->conf->log_decisions && log_wants(a->log, LOG_INFO)))
+		decision_log(a, act);
 	if (decisions_on(&a->decisions))
 		decisions_answered(a, now, act);
 	if (log_wants(a->log, LOG_DEBUG))

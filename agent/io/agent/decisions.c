@@ -153,7 +153,7 @@ static struct label *server_label(struct server *s)
 	return label_of(&known->label, known->key);
 }
 
-static void fill_request(struct decision *d, const struct request *r)
+static inline void fill_request(struct decision *d, const struct request *r)
 {
 	const struct asker *asker = r->user;
 
@@ -397,6 +397,9 @@ enum why_mark decision_mark(const struct decision *d, size_t i)
 	const struct rank_option o = { .start = d->option[i].start,
 		                       .infeasible = d->infeasible >> i & 1 };
 
+	if (d->strategy == SLO_STRATEGY_ADAPTIVE && d->chosen != WHY_NONE && i != d->chosen &&
+	    !o.infeasible)
+		return WHY_WORSE;
 	return why_mark(i, d->chosen, &o, d->option[0].start, d->answered, (enum slo_late)d->late);
 }
 

@@ -150,8 +150,13 @@ static void say_option(struct text *t, const struct decision *d, size_t i)
 	case WHY_NOT_ASKED:
 		say(t, ") is not asked.");
 		break;
+	case WHY_WORSE:
+		say(t, ") would add more lateness to all.");
+		break;
 	case WHY_CHOSEN:
-		say(t, ") is the one with room and the most slack.");
+		say(t, d->strategy == SLO_STRATEGY_ADAPTIVE
+		           ? ") adds the least lateness to all."
+		           : ") is the one with room and the most slack.");
 		break;
 	}
 }

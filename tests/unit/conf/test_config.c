@@ -36,6 +36,7 @@ static void the_minimal_file_gets_every_default(void **state)
 	assert_null(c->recorder.file);
 	assert_true(c->recorder.max_size == 64 << 20 && c->recorder.keep == 4);
 	assert_int_equal(c->decisions, 10000);
+	assert_false(c->log_decisions || c->log_json);
 	assert_int_equal(c->log_level, LOG_INFO);
 	assert_int_equal(r->strategy, SLO_STRATEGY_SLO);
 	assert_int_equal(r->fallback, SLO_STRATEGY_LEAST_REQUEST);
@@ -76,7 +77,7 @@ static void every_key_is_read(void **state)
 	    "\"server_name\":\"r\"}},"
 	    "\"cluster\":{\"redis\":\"rediss://c\",\"name\":\"n-1\",\"group\":\"g.2\","
 	    "\"ca_file\":\"ca2\",\"cert_file\":\"/c2\",\"key_file\":\"k2\",\"server_name\":\"r2\"},"
-	    "\"log\":{\"level\":\"warning\"},"
+	    "\"log\":{\"level\":\"warning\",\"decisions\":true,\"format\":\"json\"},"
 	    "\"snapshot\":{\"file\":\"s\",\"every\":\"5s\",\"max_age\":\"1h\"},"
 	    "\"recorder\":{\"file\":\"r\",\"max_size\":\"1m\",\"keep\":0},"
 	    "\"decisions\":{\"keep\":5},"
@@ -128,6 +129,7 @@ static void every_key_is_read(void **state)
 	assert_string_equal(c->recorder.file, "dir/r");
 	assert_true(c->recorder.max_size == 1 << 20 && c->recorder.keep == 0);
 	assert_int_equal(c->decisions, 5);
+	assert_true(c->log_decisions && c->log_json);
 	assert_int_equal(c->runtime_api.count, 2);
 	assert_string_equal(c->runtime_api.addr[0].path, "dir/run/h.sock");
 	assert_string_equal(c->runtime_api.addr[1].host, "h2");

@@ -1,0 +1,148 @@
+#include "io/agent/decision_log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "io/agent/agent.h"
+#include "io/agent/explain.h"
+
+#define LINE 900 /* bytes; the log cuts at 1,000 */
+
+struct line {
+	char text[LINE];
+	size_t len;
+	bool json;
+};
+
+static void put(struct line *l, char c)
+{
+	if (l->len < sizeof(l->text) - 1)
+		l->text[l->len++] = c;
+}
+
+static void put_text(struct line *l, const char *s)
+{
+	while (*s)
+		put(l, *s++);
+}
+
+static void put_name(struct line *l, const char *name)
+{
+	if (l->json)
+		put_text(l, l->len > 1 ? ",\"" : "\"");
+	else
+		put(l, ' ');
+	put_text(l, name);
+	put_text(l, l->json ? "\":" : "=");
+}
+
+static bool is_plain(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.p[i] <= ' ' || s.p[i] >= 0x7f || s.p[i] == '"' || s.p[i] == '=' ||
+		    s.p[i] == '\\')
+			return false;
+	return true;
+}
+
+/* What is not printable ASCII is '?'. */
+static void text(struct line *l, const char *name, struct slice value)
+{
+	bool quoted = l->json || !is_plain(value);
+
+	if (value.len == 0)
+		return;
+	put_name(l, name);
+	if (quoted)
+		put(l, '"');
+	for (size_t i = 0; i < value.len; i++) {
+		char c = (char)(value.p[i] >= ' ' && value.p[i] < 0x7f ? value.p[i] : '?');
+
+		if (c == '"' || c == '\\')
+			put(l, '\\');
+		put(l, c);
+	}
+	if (quoted)
+		put(l, '"');
+}
+
+static void number(struct line *l, const char *name, int64_t value)
+{
+	char digits[24];
+
+	snprintf(digits, sizeof(digits), "%" PRId64, value);
+	put_name(l, name);
+	put_text(l, digits);
+}
+
+static void begin(struct line *l, const struct agent *a)
+{
+	l->len = 0;
+	l->json = a->conf->log_json;
+	put_text(l, l->json ? "{" : "decision");
+	if (l->json)
+		text(l, "event", slice_of("decision"));
+}
+
+static void end(struct line *l, struct agent *a)
+{
+	if (l->json)
+		put(l, '}');
+	l->text[l->len] = '\0';
+	log_write(a->log, LOG_INFO, "%s", l->text);
+}
+
+static void trace(struct line *l, const struct asker *asker)
+{
+	char out[DECISION_TRACE_LEN + 1];
+
+	if (!asker)
+		return;
+	explain_trace_of(asker, out);
+	text(l, "trace", slice_of(out));
+}
+
+static void decided(struct line *l, enum slo_strategy strategy, enum slo_verdict verdict,
+                    enum slo_reason reason)
+{
+	text(l, "strategy", slice_of(policy_strategy_name(strategy)));
+	text(l, "verdict", slice_of(sched_verdict_name(verdict)));
+	text(l, "reason", slice_of(sched_reason_name(reason)));
+}
+
+void decision_log(struct agent *a, const struct sched_action *act)
+{
+	const struct request *r = act->request;
+	struct line l;
+
+	begin(&l, a);
+	text(&l, "id", slice_of(r->id));
+	if (r->model)
+		text(&l, "model", slice_of(r->model->pool.name));
+	decided(&l, act->strategy, act->verdict, act->reason);
+	if (act->seat) {
+		text(&l, "server", slice_of(roster_server(act->seat->server)->key));
+		text(&l, "deployment", slice_of(act->seat->deployment->name));
+	}
+	number(&l, "prompt", r->input);
+	number(&l, "output", r->output);
+	number(&l, "wait_ms", act->waited / SLO_NSEC_PER_MSEC);
+	trace(&l, r->user);
+	end(&l, a);
+}
+
+void decision_log_passed(struct agent *a, const struct route_msg *msg, struct slice name,
+                         enum slo_strategy strategy, enum slo_reason reason)
+{
+	struct asker asker;
+	struct line l;
+
+	begin(&l, a);
+	text(&l, "id", msg->id);
+	text(&l, "model", name);
+	decided(&l, strategy, SLO_PASS, reason);
+	number(&l, "wait_ms", 0);
+	asker_note(&asker, msg);
+	trace(&l, &asker);
+	end(&l, a);
+}
