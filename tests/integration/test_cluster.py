@@ -176,6 +176,14 @@ class Agents(ClusterCase, unittest.TestCase):
             self.assertEqual("route", q.answer()["verdict"])
             b.holds(2, 1)
 
+    def test_a_name_without_a_key_is_taken_off_the_list(self):
+        redis = self.redis()
+        redis("SADD", f"slo-spoa:{GROUP}:agents", "gone", "no:name")
+        a = self.node("a", redis)
+        a.until(lambda: redis("SMEMBERS", f"slo-spoa:{GROUP}:agents") in
+                ([b"a", b"no:name"], [b"no:name", b"a"]), "gone is gone")
+        self.assertTrue(a.cluster()["joined"])
+
     def test_another_group_is_not_heard(self):
         redis = self.redis()
         a = self.node("a", redis)

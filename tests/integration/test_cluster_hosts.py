@@ -1,7 +1,9 @@
 """Two hosts, each a HAProxy and an agent, with the files for them in haproxy-conf/ as they are
 shipped: an active agent and one in reserve, and two active ones."""
 import asyncio
+import os
 import pathlib
+import subprocess
 import sys
 import unittest
 
@@ -11,7 +13,9 @@ from case import LONG, TEXT, body_of  # noqa: E402
 from client import Http1  # noqa: E402
 from hosts import SIZE, Hosts  # noqa: E402
 from redislab import Redis  # noqa: E402
+from stack import CONF, ROOT  # noqa: E402
 
+BUILD = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build/release"))
 STREAM = {"x-demo-output-tokens": str(LONG), "x-demo-prompt-tokens": "8"}
 SHORT = {"x-demo-output-tokens": "4", "x-demo-prompt-tokens": "8"}
 
@@ -80,6 +84,14 @@ class ActiveAndReserve(WithHosts):
         errors = [t for t in streams + held if t.done() and not t.cancelled() and
                   (t.exception() or t.result().status != 200)]
         self.assertEqual([], errors)
+
+
+class Samples(unittest.TestCase):
+    def test_they_pass_the_check(self):
+        for name in "haproxy-pair.cfg", "haproxy-active.cfg":
+            p = subprocess.run([BUILD / "slo-spoa", "-c", "-f", CONF / "slo-spoa-pair.json", "--haproxy",
+                                CONF / name], capture_output=True, text=True, check=False)
+            self.assertEqual(0, p.returncode, p.stderr)
 
 
 class TwoActive(WithHosts):

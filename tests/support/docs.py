@@ -5,7 +5,8 @@ In every README.md and man page: a linked file exists; `some/file.c` is a file o
 its path is given; some_function() is a function of agent/ or include/; a metric slo_spoa_... is one that
 these print; a man page has the options of its program,
 slo-spoa(8) the reasons. The first two commands of the README are
-`make run` and `make test`, and it has at most 190 lines. Exit 1 with the place of each fault.
+`make run` and `make test`, and it has at most 190 lines. The samples for several hosts have every line of
+haproxy.cfg that is not theirs to change. Exit 1 with the place of each fault.
 """
 import pathlib
 import re
@@ -48,6 +49,20 @@ def metrics_of(doc, text, code):
             yield f"{doc}: there is no such metric: slo_spoa_{name}"
 
 
+# What haproxy-pair.cfg and haproxy-active.cfg have in another way.
+ELSEWHERE = re.compile(r"\s*(ring slo_events$|log (ring@slo_events|\"\$\{SLO_EVENTS-)|unique-id-format |server agent )")
+
+
+def variants():
+    def lines(name):
+        text = (ROOT / "haproxy-conf" / name).read_text()
+        return [re.sub(r"\s+# .*", "", l).rstrip() for l in text.split("\n") if not l.strip().startswith("#")]
+    for name in "haproxy-pair.cfg", "haproxy-active.cfg":
+        missing = set(lines("haproxy.cfg")) - set(lines(name))
+        for line in sorted(l for l in missing if not ELSEWHERE.match(l)):
+            yield f"haproxy-conf/{name}: haproxy.cfg has a line that this lacks: {line.strip()}"
+
+
 def options(program, manual):
     known = set(re.findall(r'\{ "([\w-]+)", \w+_argument', (ROOT / program).read_text()))
     told = set(re.findall(r"\*--([\w-]+)\*", (ROOT / manual).read_text()))
@@ -78,6 +93,7 @@ def main():
     code = "\n".join((ROOT / n).read_text() for n in names
                      if n.startswith(("agent/", "include/")) and n.endswith((".c", ".h")))
     faults = list(front_page((ROOT / "README.md").read_text()))
+    faults += variants()
     faults += options("agent/main.c", "agent/man/slo-spoa.8.scd")
     faults += reasons("agent/man/slo-spoa.8.scd")
     faults += options("agent/replay/main.c", "agent/man/slo-replay.1.scd")

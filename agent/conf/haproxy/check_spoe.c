@@ -263,16 +263,37 @@ static void check_address(const struct checking *c, const struct hap_line *serve
 		     address, listen_text(&c->conf->spop).text);
 }
 
+/* With other agents in a cluster the backend names theirs, too. */
+static bool is_anothers(const struct checking *c, const struct asking *a, const struct hap_line *l)
+{
+	struct hap_walk w = hap_walk(a->spop);
+	const struct hap_line *other;
+
+	if (c->conf->cluster.redis.url.kind == REDIS_URL_NONE)
+		return false;
+	while ((other = hap_next(&w, "server", NULL)))
+		if (other != l &&
+		    hap_listener_has(&c->conf->spop, hap_word(other, 2), false) != MATCH_NO)
+			return true;
+	return false;
+}
+
 static void check_servers(const struct checking *c, const struct asking *a)
 {
 	struct hap_walk w = hap_walk(a->spop);
 	const struct hap_line *l;
+	const char *last = "";
 	size_t active = 0;
 	bool checked = hap_any(a->spop, "default-server", "check");
 
 	while ((l = hap_next(&w, "server", NULL))) {
-		check_address(c, l);
-		active += hap_index(l, 3, "backup") == l->words;
+		if (!is_anothers(c, a, l))
+			check_address(c, l);
+		/* Both lines of an .if and its .else are here. */
+		if (hap_index(l, 3, "backup") == l->words && strcmp(hap_word(l, 1), last) != 0) {
+			last = hap_word(l, 1);
+			active++;
+		}
 		if (!checked && hap_index(l, 3, "check") == l->words)
 			tell(c, WORSE, "agent-unchecked", l,
 			     "server %s has no \"check\": while the agent is away each request "

@@ -159,8 +159,6 @@ static void watch_silence(struct cluster *c, slo_nsec now)
 	for (size_t i = 0; i < c->peer_count; i++) {
 		struct cluster_peer *p = c->peer[i];
 
-		if (p->told_silent && now - p->heard > CLUSTER_KEEP)
-			warn_clear(c->agent, now, "cluster-silent", p->name); /* it is gone */
 		if (p->self || p->told_silent || !hear_is_silent(p, now) ||
 		    now - p->known < CLUSTER_SILENT)
 			continue;
@@ -170,6 +168,25 @@ static void watch_silence(struct cluster *c, slo_nsec now)
 		         p->name, p->owner->open);
 		/* Others heard of ends while it still seemed to be there: those are in its key. */
 		hear_read(c, p);
+	}
+}
+
+/* Names may come and go for ever: one that was not heard for so long, and has nothing here, is
+ * forgotten. Questions and records know peers by their index, so none may be on its way. */
+static void forget_gone(struct cluster *c, slo_nsec now)
+{
+	for (size_t i = 0; i < c->peer_count; i++) {
+		struct cluster_peer *p = c->peer[i];
+		slo_nsec last = p->heard > p->known ? p->heard : p->known;
+
+		if (c->readings > 0 || c->tell.done < c->tell.count)
+			return;
+		if (p->self || p->owner->open > 0 || now - last < CLUSTER_KEEP)
+			continue;
+		warn_clear(c->agent, now, "cluster-silent", p->name);
+		foreign_owner_forget(c->agent->sched, p->owner);
+		free(p);
+		c->peer[i--] = c->peer[--c->peer_count];
 	}
 }
 
@@ -191,6 +208,7 @@ static void on_beat(struct ev_loop *loop, ev_timer *w, int revents)
 		tell_beat(c, now);
 		watch_silence(c, now);
 	}
+	forget_gone(c, now);
 	deal_turns(c, now);
 	take_name_back(c, now);
 }

@@ -301,12 +301,24 @@ static const char *odd(const redisReply *reply)
 	return reply->type == REDIS_REPLY_ERROR ? reply->str : "its reply makes no sense";
 }
 
+/* It has no key: it did not come here yet, and will put its name in again, or is gone for long. */
+static void forget_name(struct cluster *c, const struct cluster_peer *p)
+{
+	char agents[CLUSTER_KEY_SIZE];
+	const char *argv[] = { "SREM", agents, p->name };
+
+	cluster_key(c, NULL, agents);
+	cluster_ask(c, ASK_NOTHING, 0, 3, argv, NULL);
+}
+
 const char *hear_mark(struct cluster *c, struct cluster_peer *p, const redisReply *reply)
 {
 	const struct slice value = { (const uint8_t *)reply->str, (size_t)reply->len };
 
-	if (reply->type == REDIS_REPLY_NIL)
-		return NULL; /* it has no key: it did not come here yet, or has gone for long */
+	if (reply->type == REDIS_REPLY_NIL) {
+		forget_name(c, p);
+		return NULL;
+	}
 	if (reply->type != REDIS_REPLY_STRING)
 		return odd(reply);
 	if (news_read_mark(value, &p->mark) != SLO_OK) {
