@@ -218,7 +218,7 @@ static void an_unknown_key_is_told_with_what_may_have_been_meant(void **state)
 		{ PLUS("\"foo\":{}"), "f:5:1: key \"foo\": unknown key" }, /* not "log" */
 		{ PLUS("\"profiles\":{\"redis\":{\"uri\":\"x\"}}"),
 		  "f:5:22: key \"profiles.redis.uri\": unknown key (did you mean \"url\"?)" },
-		{ PLUS("\"log\":{\"format\":\"x\"}"), "f:5:8: key \"log.format\": unknown key" },
+		{ PLUS("\"log\":{\"colour\":\"x\"}"), "f:5:8: key \"log.colour\": unknown key" },
 		{ PLUS("\"http\":{\"listen\":\"a:1\",\"x\":1}"),
 		  "f:5:24: key \"http.x\": unknown key" },
 		{ PLUS("\"limits\":{\"spop_connection\":1}"),
