@@ -127,7 +127,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(OUT)/%,%,$@)')
 .SECONDARY:
 .DEFAULT_GOAL := all
 .PHONY: all run test unit page-shots integration engine asan valgrind coverage bench pgo experiment experiment-real mutants fuzz soak stress coldstart memory hostile recorded-hour endurance lint layers \
-	format install deb clean deps-run deps-deb deps-test newer-haproxy valkey llama sdks build-tests test-binaries help
+	format install deb deb-check clean deps-run deps-deb deps-test newer-haproxy valkey llama sdks build-tests test-binaries help
 
 all: $(progs) $(man_pages) ## Build the daemon, slo-replay, slo-profile, slo-ctl and the man pages (VARIANT=release|debug|asan|cov)
 
@@ -327,6 +327,9 @@ deb: deps-deb ## The Debian package, in build/deb
 	@cd $(DEB) && env -u MAKEFLAGS -u MAKELEVEL -u VARIANT -u BUILD -u CFLAGS DEB_BUILD_OPTIONS='parallel=$(JOBS)' dpkg-buildpackage -b -us -uc
 	@ls $(BUILD)/deb/*.deb
 
+deb-check: deb ## Lintian, the units' hardening, and whether a second build gives the same package
+	@sh tests/support/deb_check.sh $(BUILD)
+
 clean: ## Remove the build folder
 	rm -rf $(BUILD)
 
@@ -342,10 +345,12 @@ $(BUILD)/man/%: agent/man/%.scd
 	@mkdir -p $(@D)
 	$(Q)$(SCDOC) <$< >$@.new && mv $@.new $@
 
+# Names in objects for whole-program optimisation are random otherwise, and no build like the next.
+$(OUT)/%.o: LIKE = $(if $(findstring -flto,$(LTO)),-frandom-seed=$*)
 $(OUT)/%.o: %.c
 	$(call say,CC)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(EXTRA) -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LIKE) $(EXTRA) -c $< -o $@
 
 $(core_lib): $(core_obj)
 $(wire_lib): $(wire_obj)

@@ -30,7 +30,7 @@ curl                    # to send a request by hand
 '
 DEB='
 build-essential debhelper dpkg-dev # make deb
-lintian                 # what it says of the package
+lintian systemd         # make deb-check
 '
 EXPERIMENT='
 gnuplot-nox             # the plots of make experiment

@@ -337,7 +337,7 @@ static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
 	sched_end(a->sched, now, (const char *)e->id.p, e->id.len, &outcome, &end);
 	a->stats.end_lines[end.result]++;
 	if (end.result != SCHED_END_DUPLICATE)
-		watch_end_line(a, e, end.result != SCHED_END_UNKNOWN);
+		watch_end_line(a, now, e, end.result != SCHED_END_UNKNOWN);
 	if (end.request)
 		end_dispatched(a, now, e, &end);
 	else if (end.result == SCHED_END_CLOSED && decisions_on(&a->decisions))

@@ -13,6 +13,8 @@
 /* A window is judged anew when so many have come, or it is so old. */
 #define WINDOW_ENOUGH 200
 #define WINDOW_SPAN   (60 * SLO_NSEC_PER_SEC)
+/* A ring connects again after so long, at most. */
+#define RING_LATE     (5 * SLO_NSEC_PER_SEC)
 
 /* What the cases are a share of. */
 enum among {
@@ -134,11 +136,20 @@ static COLD void note_error(struct agent *a, const struct endline *e)
 	}
 }
 
-void watch_end_line(struct agent *a, const struct endline *e, bool known)
+/* While there was no agent HAProxy asked nobody, and kept the lines in its ring. */
+static bool began_before_us(const struct agent *a, slo_nsec now, const struct endline *e)
+{
+	const int64_t ms = e->ta_ms > 0 ? e->ta_ms : 0;
+
+	return now - a->stats.started - RING_LATE < 0 ||
+	       (now - a->stats.started - RING_LATE) / SLO_NSEC_PER_MSEC < ms;
+}
+
+void watch_end_line(struct agent *a, slo_nsec now, const struct endline *e, bool known)
 {
 	if (SELDOM(e->err > 0))
 		note_error(a, e);
-	else if (SELDOM(!known && e->out >= 0))
+	else if (SELDOM(!known && e->out >= 0 && !began_before_us(a, now, e)))
 		watch_note(a, WATCH_BYPASS, "the last one on %.*s/%.*s", (int)e->be.len,
 		           (const char *)e->be.p, (int)e->srv.len, (const char *)e->srv.p);
 }

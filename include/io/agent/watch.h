@@ -76,7 +76,7 @@ void watch_fini(struct agent *a);
 COLD void watch_note(struct agent *a, enum watched w, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* What an end line says of how its question went; known: the agent was asked about it. */
-void watch_end_line(struct agent *a, const struct endline *e, bool known);
+void watch_end_line(struct agent *a, slo_nsec now, const struct endline *e, bool known);
 /* HAProxy answers on its runtime API for the first time, or another process does. */
 void watch_haproxy_changed(struct agent *a, slo_nsec now);
 

@@ -132,7 +132,7 @@ static void errors_of_spoe_are_told_by_their_cause(void **state)
 		struct endline e = { .err = cases[i].err, .ptime_ms = 2000, .out = -1 };
 
 		for (int k = 0; k < 20; k++)
-			watch_end_line(p->agent, &e, true);
+			watch_end_line(p->agent, inproc_clock, &e, true);
 		later(p, SECOND);
 		if (cases[i].code)
 			assert_non_null(told(p, cases[i].code));
@@ -151,14 +151,22 @@ static void answers_that_nobody_asked_about_are_told(void **state)
 	};
 	struct inproc *p = *state;
 
-	for (int k = 0; k < 5; k++)
-		watch_end_line(p->agent, &e, false);
+	e.ta_ms = 2000;
+	later(p, 6 * SECOND);
+	for (int k = 0; k < 5; k++) /* they began before the agent did */
+		watch_end_line(p->agent, inproc_clock, &e, false);
 	p->agent->stats.end_lines[END_UNKNOWN] += 5;
 	later(p, SECOND);
-	assert_true(strncmp(told(p, "bypassed"),
-	                    "5 of 5 completions ended that the agent was not asked about (the last "
-	                    "one on backend/s1)",
-	                    86) == 0);
+	assert_null(told(p, "bypassed"));
+	for (int k = 0; k < 5; k++)
+		watch_end_line(p->agent, inproc_clock, &e, false);
+	p->agent->stats.end_lines[END_UNKNOWN] += 5;
+	later(p, SECOND);
+	assert_true(
+	    strncmp(told(p, "bypassed"),
+	            "5 of 10 completions ended that the agent was not asked about (the last "
+	            "one on backend/s1)",
+	            87) == 0);
 }
 
 static void other_ids_and_foreign_lines_explain_a_silence(void **state)
