@@ -70,6 +70,8 @@ update_lists() {
 	mkdir -p "$top/apt/state/lists/partial" "$top/apt/cache/archives/partial"
 	: >"$top/apt/status"
 	echo "deb [$2] $uri $1 main" >"$top/apt/sources.list"
+	# Packages of experimental need those of sid.
+	[ "$1" != experimental ] || echo "deb [$2] $uri sid main" >>"$top/apt/sources.list"
 	private_apt -o APT::Update::Error-Mode=any update >"$top/log" 2>&1
 }
 
@@ -91,7 +93,10 @@ fetch_lists() {
 # fetch_debs SUITE PACKAGE: it and what it needs, into apt's cache below $top.
 fetch_debs() {
 	fetch_lists "$1" || return 1
-	private_apt --no-install-recommends --download-only install "$2" >>"$top/log" 2>&1
+	newest=
+	[ "$1" != experimental ] || newest=--target-release=experimental
+	# shellcheck disable=SC2086 # nothing, or one word
+	private_apt $newest --no-install-recommends --download-only install "$2" >>"$top/log" 2>&1
 }
 
 # unpack_debs PATTERN: the programs and the linker's cache of other packages are not wanted, only
