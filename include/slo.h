@@ -2,6 +2,7 @@
 #ifndef SLO_H
 #define SLO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,5 +48,10 @@ struct slo_target {
 	slo_nsec ttft;
 	slo_nsec tpot;
 };
+
+static inline bool slo_target_is_set(const struct slo_target *t)
+{
+	return t->tpot > 0 || t->ttft > 0 || t->e2e > 0;
+}
 
 #endif

@@ -307,7 +307,7 @@ static void enter(struct queue *q, struct request *r, size_t at)
 	r->start = options == 0 ? INT64_MIN : level == 0 && serve ? SLO_NEVER : option[0].start;
 	set_hold(q, r,
 	         queue_held_until(&q->hold, r->arrived, options > 0 ? option[0].start : INT64_MIN));
-	r->due = options == 0 || r->start == SLO_NEVER || r->start < r->until ? r->start : r->until;
+	r->due = queue_due(r, options);
 	r->bucket = b;
 	r->expiry = MOMENTS_NONE;
 	if (level > 0)

@@ -6,11 +6,6 @@
 #define EXPECTED_MOST   1e9 /* seconds */
 #define LOAD_SHARE_MOST 4096.0
 
-static bool has_target(const struct slo_target *t)
-{
-	return t->tpot > 0 || t->ttft > 0 || t->e2e > 0;
-}
-
 static bool rank_given(const struct profile *p, const struct request *r, const struct goal *goal,
                        struct rank_option *out)
 {
@@ -47,8 +42,8 @@ static bool rank_learned(const struct latency_force *f, const struct request *r,
 	double alone = goal->kind == GOAL_TTFT ? c.first : c.own + c.others;
 
 	out->load = latency_load(&c);
-	out->infeasible =
-	    f->state == LATENCY_HOT && !has_target(&r->own) && alone > target.e2e + target.ttft;
+	out->infeasible = f->state == LATENCY_HOT && !slo_target_is_set(&r->own) &&
+	                  alone > target.e2e + target.ttft;
 	out->start = r->created - ((slo_nsec)(fmin(expected, EXPECTED_MOST) * 1e9) -
 	                           goal_span(goal, r->input, r->output));
 	return goal->kind != GOAL_NONE;
@@ -188,5 +183,5 @@ slo_load rank_load(const struct deployment *d, const struct request *r)
 
 struct goal rank_goal(const struct deployment *d, const struct request *r)
 {
-	return has_target(&r->own) ? profile_goal(NULL, &r->own) : *usual_goal(d);
+	return slo_target_is_set(&r->own) ? profile_goal(NULL, &r->own) : *usual_goal(d);
 }

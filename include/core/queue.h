@@ -1,11 +1,10 @@
 /* queue.h - the requests of one model that wait for room.
  *
  * A bucket holds requests of about the same size: round(log2) of output and of input tokens,
- * 0 tokens apart. Inside it they stand by priority, then by the moment at which they are due, their
- * latest start or the end of their hold, whichever comes first; then created, then arrival. By the
- * start alone the longest of a size, which may start last, would wait until they are given up. Only
- * the first of each bucket, the head, is considered; one that cannot be placed holds up its own
- * bucket and no other.
+ * 0 tokens apart. Inside it they stand by priority, then by the moment at which they are due: their
+ * latest start or, if they bring no target of their own, the end of their hold if that is sooner;
+ * then created, then arrival. Only the first of each bucket, the head, is considered; one that
+ * cannot be placed holds up its own bucket and no other.
  *
  * With `serve`, each size has a bucket for each number of deployments in which a request can still
  * be in time, its level:
@@ -95,6 +94,15 @@ static inline slo_nsec queue_held_until(const struct queue_hold *hold, slo_nsec 
 		return least;
 	most = slo_after(arrived, hold->most);
 	return start < most ? start : most;
+}
+
+/* Of those that bring no target of their own the longest of a size may start last, and would be
+ * passed over until they are given up: nobody asked for that. */
+static inline slo_nsec queue_due(const struct request *r, size_t options)
+{
+	bool plain = options == 0 || r->start == SLO_NEVER || slo_target_is_set(&r->own);
+
+	return plain || r->start < r->until ? r->start : r->until;
 }
 
 struct head {

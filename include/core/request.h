@@ -47,9 +47,9 @@ struct request {
 			RB_ENTRY(request) place;     /* in the bucket's order, */
 			int32_t grade;               /* whose keys are its priority */
 			uint32_t hold;               /* (its place there; or MOMENTS_NONE) */
-			slo_nsec due;   /* and its latest start or the end of its hold */
-			slo_nsec start; /* the latest start, see queue.h */
-			slo_nsec until; /* that it is held, at most */
+			slo_nsec due;                /* and when it is due, see queue.h */
+			slo_nsec start;              /* the latest start, see queue.h */
+			slo_nsec until;              /* that it is held, at most */
 			struct bucket *bucket;
 			uint32_t round;  /* of decisions, when it came */
 			uint8_t target;  /* class of its target, see adaptive.h; ADAPTIVE_CLASSES:

@@ -72,7 +72,7 @@ class Clients(WithStack):
 
 class Killed(WithStack):
     """On HAProxy 2.6 one request of each kill may wait for `timeout processing`: it was sent on an
-    idle connection to the dead agent. That is the shipped 35 s; here 8 s, by a copy of
+    idle connection to the dead agent. That is the shipped 65 s; here 8 s, by a copy of
     spoe-slo.cfg, and the queue_timeout that has to be shorter with it."""
 
     PROCESSING = 8
@@ -267,9 +267,9 @@ class AgentReload(WithStack):
 
         # A broken configuration, and one that takes a restart: the old one stays.
         good = lab.config_file.read_text()
-        lab.config_file.write_text(good.replace('"queue_timeout": "30s"',
+        lab.config_file.write_text(good.replace('"queue_timeout": "auto"',
                                                 '"queue_timeout": "30 parrots"'))
-        place = good[:good.index('"30s"')]
+        place = good[:good.index('"auto"')]
         at = f"{place.count(chr(10)) + 1}:{len(place) - place.rfind(chr(10))}"
         await hup(rf"\[ALERT\] .* reload: {re.escape(str(lab.config_file))}:{at}: key "
                   r'"routing\.queue_timeout": .*; the old configuration stays\n')
@@ -300,7 +300,7 @@ class AgentReload(WithStack):
 
 
 class Deaf(WithStack):
-    """An agent that is there and does not answer. The shipped `timeout processing` is 35 s; here
+    """An agent that is there and does not answer. The shipped `timeout processing` is 65 s; here
     it is 6 s, by a copy of spoe-slo.cfg."""
 
     PROCESSING = 6

@@ -102,24 +102,24 @@ CASES = [
     ("lines are cut", CFG, "    maxlen 1024", "    maxlen 100", "lines-cut", "maxlen 100",
      r"lines are cut at less than 512 bytes", ALERT),
     # times
-    ("timeout processing below queue_timeout", SPOE, "timeout processing 35s", "timeout processing 20s", "times",
-     "timeout processing", r"timeout processing \(20s\) is not longer than routing\.queue_timeout \(30s\): HAProxy "
+    ("timeout processing below queue_timeout", SPOE, "timeout processing 65s", "timeout processing 20s", "times",
+     "timeout processing", r"timeout processing \(20s\) is not longer than routing\.queue_timeout_max \(60s\): HAProxy "
                            r"gives up on requests that the agent still holds", ALERT),
-    ("a time without a unit", SPOE, "timeout processing 35s", "timeout processing 35", "times", "timeout processing",
-     r"timeout processing \(35ms\) is not longer", ALERT),
-    ("no timeout processing", SPOE, "    timeout processing 35s", "    # timeout processing", "times", "spoe-agent",
+    ("a time without a unit", SPOE, "timeout processing 65s", "timeout processing 65", "times", "timeout processing",
+     r"timeout processing \(65ms\) is not longer", ALERT),
+    ("no timeout processing", SPOE, "    timeout processing 65s", "    # timeout processing", "times", "spoe-agent",
      r"no \"timeout processing\": a request whose answer is lost waits for ever", ALERT),
-    ("timeout http-request below it", CFG, "timeout http-request 45s", "timeout http-request 10s", "times",
-     "timeout http-request", r"timeout http-request \(10s\) is not longer than timeout processing \(35s\)", ALERT),
-    ("timeout client below it", CFG, "timeout client 60s", "timeout client 30s", "times", "timeout client",
-     r"timeout client \(30s\) is not longer than timeout processing \(35s\)", ALERT),
-    ("timeout server of the agent's backend", CFG, "    timeout server 60s ", "    timeout server 5s ", "times",
-     "timeout server 5s", r"timeout server \(5s\) is not longer than timeout processing \(35s\): HAProxy ends the "
+    ("timeout http-request below it", CFG, "timeout http-request 75s", "timeout http-request 10s", "times",
+     "timeout http-request", r"timeout http-request \(10s\) is not longer than timeout processing \(65s\)", ALERT),
+    ("timeout client below it", CFG, "timeout client 90s", "timeout client 30s", "times", "timeout client",
+     r"timeout client \(30s\) is not longer than timeout processing \(65s\)", ALERT),
+    ("timeout server of the agent's backend", CFG, "    timeout server 90s ", "    timeout server 5s ", "times",
+     "timeout server 5s", r"timeout server \(5s\) is not longer than timeout processing \(65s\): HAProxy ends the "
                           r"agent's connection while it holds requests", ALERT),
-    ("queue_timeout without a unit", JSON, '"queue_timeout": "30s"', '"queue_timeout": 30', "times", None,
+    ("queue_timeout without a unit", JSON, '"queue_timeout": "auto"', '"queue_timeout": 30', "times", None,
      r"routing\.queue_timeout is 30ms: requests are refused that could have waited; a number without a unit", WARNING),
-    ("an automatic queue_timeout", JSON, '"queue_timeout": "30s"', '"queue_timeout": "auto"', "times",
-     "timeout processing", r"timeout processing \(35s\) is not longer than routing\.queue_timeout_max \(\d+s\)", ALERT),
+    ("a plain queue_timeout", JSON, '"queue_timeout": "auto"', '"queue_timeout": "70s"', "times",
+     "timeout processing", r"timeout processing \(65s\) is not longer than routing\.queue_timeout \(70s\)", ALERT),
     # the process
     ("maxconn like the frontend's", CFG, "SLO_GLOBAL_MAXCONN-3000", "SLO_GLOBAL_MAXCONN-1000", "maxconn",
      "maxconn 1000", r"global maxconn \(1000\) is less than three times that of frontend llm \(1000\)", WARNING),

@@ -168,7 +168,7 @@ def the_body_is_larger_than_a_frame():
 
 
 def haproxy_does_not_wait_long_enough():
-    with Broken([("spoe-slo.cfg", "timeout processing 35s", "timeout processing 300ms")], room=1,
+    with Broken([("spoe-slo.cfg", "timeout processing 65s", "timeout processing 300ms")], room=1,
                 speed=20) as lab:
         long = lab.start_posts(len(lab.fleet), headers={"x-demo-output-tokens": LONG})
         wait_for(lambda: lab.dispatched() == len(lab.fleet), "the servers are full", 30 * PATIENCE)

@@ -318,7 +318,7 @@ struct place {
 	unsigned level;    /* of them in time, if that counts: sizes are told apart by it */
 	bool late;         /* listed, but none in time: one of the last */
 	slo_nsec start;    /* of the first option */
-	slo_nsec due;      /* that, or when it is given up if that is sooner */
+	slo_nsec due;      /* that; without an own target when it is given up, if that is sooner */
 };
 
 static struct place place_of(const struct naive *n, slo_nsec now, uint32_t id)
@@ -334,7 +334,10 @@ static struct place place_of(const struct naive *n, slo_nsec now, uint32_t id)
 	p.start = p.listed ? option[0].start : 0;
 	for (size_t i = 0; i < options && may_go_late(n); i++)
 		p.level += option[i].start >= now;
-	p.due = held_until(n, id) < p.start ? held_until(n, id) : p.start;
+	p.due = p.start;
+	if (r->ask.own.e2e <= 0 && r->ask.own.ttft <= 0 && r->ask.own.tpot <= 0 &&
+	    held_until(n, id) < p.start)
+		p.due = held_until(n, id);
 	p.late = p.listed && p.level == 0 && may_go_late(n);
 	return p;
 }

@@ -13,7 +13,7 @@ LONG = 10000  # tokens of a stream that lasts until the test has seen enough: la
 
 
 class FaultLab(Lab):
-    """processing: another `timeout processing` of HAProxy than the shipped 35 s."""
+    """processing: another `timeout processing` of HAProxy than the shipped 65 s."""
 
     def __init__(self, processing=None, **kw):
         super().__init__(**kw)
@@ -23,7 +23,7 @@ class FaultLab(Lab):
         env = super().env()
         if self.processing:
             text = (CONF / "spoe-slo.cfg").read_text()
-            shorter = re.sub(r"(timeout processing) 35s", rf"\1 {self.processing}", text)
+            shorter = re.sub(r"(timeout processing) 65s", rf"\1 {self.processing}", text)
             assert shorter != text
             path = self.dir / "spoe-slo.cfg"
             path.write_text(shorter)

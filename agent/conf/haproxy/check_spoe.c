@@ -10,7 +10,7 @@ static const char *const arguments[] = {
 	"id",          "path",        "body",          "size",       "clen",
 	"encoding",    "ctype",       "model",         "strategy",   "slo_e2e_ms",
 	"slo_ttft_ms", "slo_tpot_ms", "prompt_tokens", "max_tokens", "secret",
-	"priority",
+	"priority",    "traceparent",
 };
 #define ARGUMENTS (sizeof(arguments) / sizeof(arguments[0]))
 

@@ -157,25 +157,41 @@ static void who_leaves_is_not_waited_for(void **state)
 	assert_true(sched_next_wakeup(r->s) > SEC(60));
 }
 
-/* In one bucket the end of the hold counts if it is sooner than the latest start. */
+/* In one bucket the end of the hold counts if it is sooner than the latest start: 520 tokens may
+ * take longer than 500. Whoever brings a target says himself how urgent he is. */
 static void whoever_is_given_up_sooner_goes_first(void **state)
 {
+	static const struct one_cell per_token = {
+		.tput = 2, .e2e = 1, .slo_tpat = 0.1, .created = 2
+	};
 	struct rig *r = *state;
-	struct sched_request req = ask(r, "less", SEC(1));
+	struct sched_request req = ask(r, "long", SEC(1));
 
+	rig_profile(r, r->d, &per_token);
 	set_hold(r, SEC(5), 0);
 	fill_up(r, 0);
-	req.own.e2e = SEC(60);
-	req.id = "more";
+	req.input = 520;
 	assert_int_equal(sched_submit(r->s, SEC(0.5), &req, NULL), SLO_OK);
-	req.own.e2e = SEC(20);
-	req.id = "less";
+	req.id = "short";
+	req.id_len = 5;
+	req.input = 500;
 	assert_int_equal(sched_submit(r->s, SEC(1), &req, NULL), SLO_OK);
-	quiet(r, SEC(1));
+	req.id = "more";
+	req.id_len = 4;
+	req.own.e2e = SEC(60);
+	assert_int_equal(sched_submit(r->s, SEC(1.1), &req, NULL), SLO_OK);
+	req.id = "less";
+	req.own.e2e = SEC(20);
+	assert_int_equal(sched_submit(r->s, SEC(1.2), &req, NULL), SLO_OK);
+	quiet(r, SEC(1.5));
 	end(r, SEC(2), "f0");
-	routed(r, SEC(2), "more", "s1");
+	routed(r, SEC(2), "long", "s1");
 	end(r, SEC(3), "f1");
-	routed(r, SEC(3), "less", "s0");
+	routed(r, SEC(3), "short", "s0");
+	end(r, SEC(3.5), "long");
+	routed(r, SEC(3.5), "less", "s1");
+	end(r, SEC(4), "short");
+	routed(r, SEC(4), "more", "s0");
 }
 
 static void ignore(void *arg, const struct slo_event *e)
