@@ -165,6 +165,17 @@ static bool weigh_all(const struct plan *p, struct deployment *d, slo_nsec now, 
 	return best->seat != before;
 }
 
+bool adaptive_has_room(const struct deployment *d, const struct request *r,
+                       const struct server *server)
+{
+	const struct goal goal = rank_goal(d, r);
+	struct plan p;
+
+	plan_make(&p, fleet_rates(d), &goal, r, r->created);
+	p.load = rank_share(d, r);
+	return is_open(&p, server, d->pool);
+}
+
 static slo_load least_load(const struct rank_option *options, size_t n)
 {
 	slo_load least = SLO_LOAD_MAX;

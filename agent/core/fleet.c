@@ -315,6 +315,11 @@ static void append(struct seat *seat, struct deployment *d)
 
 static void detach(struct seat *seat)
 {
+	struct pool *pool = seat->deployment->pool;
+
+	pool->freed_many |= pool->freed_by == seat->server;
+	if (pool->freed_many)
+		pool->freed_by = NULL;
 	if (seat->server->usable)
 		leave(seat);
 	*seat->at = seat->next;

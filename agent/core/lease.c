@@ -101,7 +101,7 @@ void sched_lease_hide(struct sched *s, struct request *r, bool hidden)
 
 static void room_in(struct sched *s, const struct seat *seat)
 {
-	fleet_freed(seat->deployment);
+	fleet_freed_by(seat->deployment, seat->server);
 	sched_mark_dirty(s, sched_model_of(seat->deployment));
 }
 

@@ -466,6 +466,17 @@ static bool has_room(struct deployment *d)
 	return seat && seat->server->ledger.used <= SLO_LOAD_ONE;
 }
 
+/* Whether the head of b, for which d has room, is to be tried once more. */
+static bool may_have_room(const struct bucket *b, struct deployment *d)
+{
+	const struct pool *pool = d->pool;
+
+	if (b->frees == pool->frees)
+		return false;
+	return b->first->strategy != SLO_STRATEGY_ADAPTIVE || !pool->freed_by ||
+	       adaptive_has_room(d, b->first, pool->freed_by);
+}
+
 /* The first blocked head before `end` that fits into the new room of d, or end. */
 static size_t first_fitting(const struct queue *q, struct deployment *d, size_t end)
 {
@@ -475,7 +486,7 @@ static size_t first_fitting(const struct queue *q, struct deployment *d, size_t 
 	if (!has_room(d) && q->pool->targets.classes == 0)
 		return end;
 	for (size_t i = 0; i < end; i++)
-		if (need[q->slot[i]] <= room && q->head[i].bucket->frees != q->pool->frees)
+		if (need[q->slot[i]] <= room && may_have_room(q->head[i].bucket, d))
 			return i;
 	return end;
 }
@@ -501,6 +512,8 @@ struct bucket *queue_candidate(struct queue *q, slo_nsec now)
 		return q->head[end].bucket;
 	for (size_t i = 0; i < pool->deployments; i++)
 		pool->deployment[i]->freed = false;
+	pool->freed_by = NULL;
+	pool->freed_many = false;
 	return NULL;
 }
 

@@ -49,6 +49,15 @@ static bool rank_learned(const struct latency_force *f, const struct request *r,
 	return goal->kind != GOAL_NONE;
 }
 
+slo_load rank_share(const struct deployment *d, const struct request *r)
+{
+	const struct latency_rates *rates = fleet_rates(d);
+	double tokens = (double)r->input + (double)r->output + 1;
+
+	return (slo_load)(fmin(tokens * rates->crowd / rates->kv, LOAD_SHARE_MOST) *
+	                  (double)SLO_LOAD_ONE);
+}
+
 /* Of slo-adaptive: it starts in time if the server holds all that it may, and weighs what it takes
  * of the cache. */
 static void rank_adaptive(const struct deployment *d, const struct request *r,
@@ -58,12 +67,10 @@ static void rank_adaptive(const struct deployment *d, const struct request *r,
 	struct latency_target target = rank_target(goal, r);
 	struct latency_cell c = latency_cell_full(rates, r->input, r->output, &target);
 	double expected = goal->kind == GOAL_TTFT ? c.ttft : c.e2e;
-	double tokens = (double)r->input + (double)r->output + 1;
-	double share = tokens * rates->crowd / rates->kv;
 
 	out->start = r->created - ((slo_nsec)(fmin(expected, EXPECTED_MOST) * 1e9) -
 	                           goal_span(goal, r->input, r->output));
-	out->load = (slo_load)(fmin(share, LOAD_SHARE_MOST) * (double)SLO_LOAD_ONE);
+	out->load = rank_share(d, r);
 }
 
 bool rank_alone_in_time(const struct deployment *d, const struct request *r, slo_nsec now)

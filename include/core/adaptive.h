@@ -45,6 +45,10 @@ unsigned adaptive_class(slo_nsec target);
 /* How much of a server has to be free, as the ledger has it, before r may find one open. */
 slo_load adaptive_need(const struct request *r, slo_load load);
 
+/* Whether r may go to that server of d. */
+bool adaptive_has_room(const struct deployment *d, const struct request *r,
+                       const struct server *server);
+
 /* The best open server of these options of r, those of rank_options(). False: none is open. */
 bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
                      const struct rank_option *options, size_t n, struct adaptive_choice *out);

@@ -161,9 +161,13 @@ struct pool {
 	struct uncounted_seats uncounted;
 	struct seat **usable_seat; /* [usable], in no order */
 	size_t usable, seats, seats_cap;
-	bool waiting;                    /* requests wait: its seats stay told */
-	uint64_t turns, orders;          /* given out so far */
-	uint64_t frees;                  /* how often room appeared for those who wait */
+	bool waiting;           /* requests wait: its seats stay told */
+	uint64_t turns, orders; /* given out so far */
+	uint64_t frees;         /* how often room appeared for those who wait */
+	/* Since the last look at those who wait: the only server with new room; NULL: none, or
+	 * many. */
+	const struct server *freed_by;
+	bool freed_many;
 	struct adaptive_targets targets; /* of its requests that wait */
 	char *name;
 };
@@ -233,6 +237,19 @@ static inline void fleet_freed(struct deployment *d)
 {
 	d->freed = true;
 	d->pool->frees++;
+	d->pool->freed_by = NULL;
+	d->pool->freed_many = true;
+}
+
+/* The same, and only that server of it has room that it had not. */
+static inline void fleet_freed_by(struct deployment *d, const struct server *s)
+{
+	struct pool *pool = d->pool;
+
+	d->freed = true;
+	pool->frees++;
+	pool->freed_many |= pool->freed_by && pool->freed_by != s;
+	pool->freed_by = pool->freed_many ? NULL : s;
 }
 
 /* What is told of changes from now on: every seat of the pool. */

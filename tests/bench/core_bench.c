@@ -20,9 +20,12 @@
 static const size_t fleets[] = { 10, 100, 1000, 10000 };
 #define FLEETS (sizeof(fleets) / sizeof(fleets[0]))
 
-static const enum slo_strategy strategies[] = { SLO_STRATEGY_SLO, SLO_STRATEGY_PACK_LOAD,
-	                                        SLO_STRATEGY_LEAST_LOAD, SLO_STRATEGY_LEAST_REQUEST,
-	                                        SLO_STRATEGY_RANDOM };
+/* With it as many tokens as requests of the mean size fill a server of slo-adaptive. */
+#define KV_TOKENS 210000
+
+static const enum slo_strategy strategies[] = { SLO_STRATEGY_SLO,           SLO_STRATEGY_ADAPTIVE,
+	                                        SLO_STRATEGY_PACK_LOAD,     SLO_STRATEGY_LEAST_LOAD,
+	                                        SLO_STRATEGY_LEAST_REQUEST, SLO_STRATEGY_RANDOM };
 #define STRATEGIES (sizeof(strategies) / sizeof(strategies[0]))
 
 struct rig {
@@ -92,7 +95,7 @@ static void die(const char *what)
 	exit(EXIT_FAILURE);
 }
 
-static void rig_init(struct rig *r, size_t servers)
+static void rig_init(struct rig *r, size_t servers, enum slo_strategy strategy)
 {
 	struct sched_conf conf = sched_conf_default();
 
@@ -109,6 +112,9 @@ static void rig_init(struct rig *r, size_t servers)
 		struct deployment *dep = sched_deployment_add(r->m, "gpu");
 
 		if (!dep || sched_profile_set(r->s, dep, profile_of(d, PER_SERVER)) != SLO_OK)
+			die("out of memory");
+		if (strategy == SLO_STRATEGY_ADAPTIVE &&
+		    sched_source_set(r->s, dep, FLEET_AUTO, KV_TOKENS) != SLO_OK)
 			die("out of memory");
 		for (size_t i = d; i < servers; i += DEPLOYMENTS) {
 			struct server *server = sched_server_add(r->s, "server");
@@ -198,7 +204,7 @@ static struct figures empty_queue(size_t servers, enum slo_strategy strategy, do
 	struct mallinfo2 before = mallinfo2(), after;
 	struct rig r;
 
-	rig_init(&r, servers);
+	rig_init(&r, servers, strategy);
 	after = mallinfo2();
 	*per_server = (double)(after.uordblks - before.uordblks) / (double)servers;
 	for (size_t i = 0; i < servers * PER_SERVER / 2; i++) {
@@ -228,7 +234,7 @@ static struct figures shared(size_t models, enum fleet_source source)
 	struct sched_model **all = calloc(models, sizeof(struct sched_model *));
 	struct rig r;
 
-	rig_init(&r, DEPLOYMENTS);
+	rig_init(&r, DEPLOYMENTS, SLO_STRATEGY_SLO);
 	if (!all)
 		die("out of memory");
 	all[0] = r.m;
@@ -270,10 +276,10 @@ static struct figures shared(size_t models, enum fleet_source source)
 	return figures_of(samples, SAMPLES);
 }
 
-static void fill(struct rig *r)
+static void fill(struct rig *r, enum slo_strategy strategy)
 {
 	while (r->m->queue.length < QUEUED) {
-		submit(r, SLO_STRATEGY_SLO);
+		submit(r, strategy);
 		drain(r);
 	}
 }
@@ -282,16 +288,17 @@ static void fill(struct rig *r)
 static struct figures full_queue(size_t servers, enum slo_strategy strategy, double *per_request)
 {
 	static int64_t samples[SAMPLES];
+	enum slo_strategy waits = strategy == SLO_STRATEGY_ADAPTIVE ? strategy : SLO_STRATEGY_SLO;
 	struct mallinfo2 before, after;
 	struct rig r;
 
-	rig_init(&r, servers);
+	rig_init(&r, servers, strategy);
 	for (size_t i = 0; i < servers * PER_SERVER; i++) {
-		submit(&r, SLO_STRATEGY_SLO);
+		submit(&r, waits);
 		drain(&r);
 	}
 	before = mallinfo2();
-	fill(&r);
+	fill(&r, waits);
 	after = mallinfo2();
 	*per_request = (double)(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) /
 	               (double)r.m->queue.length;
@@ -306,7 +313,7 @@ static struct figures full_queue(size_t servers, enum slo_strategy strategy, dou
 		drain(&r);
 		samples[i] = (clock_ns() - t) / 2; /* two decisions: who goes, who comes */
 		while (r.m->queue.length < QUEUED) {
-			submit(&r, SLO_STRATEGY_SLO);
+			submit(&r, waits);
 			drain(&r);
 		}
 	}
@@ -334,7 +341,7 @@ static struct figures in_vain(size_t servers)
 	struct sched_action a;
 	struct rig r;
 
-	rig_init(&r, servers);
+	rig_init(&r, servers, SLO_STRATEGY_SLO);
 	for (size_t i = 0; i < servers * PER_SERVER; i++) {
 		submit(&r, SLO_STRATEGY_SLO);
 		drain(&r);
