@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import unittest
+import urllib.error
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
@@ -66,6 +67,9 @@ class Complaints(StackCase):
         self.assertIn(f"Trace:      {TRACE}\n", why)
         self.assertRegex(why, r"chose a10-1\. a10 \((1|0\.9\d+) s too late\)")
         self.assertRegex(why, r"End:        llama2-7b/a10-1, status 200, in all .* target missed")
+        typed = self.ctl("explain", request, "typed")
+        self.assertIn(f"0.id:str:{request}\n", typed)
+        self.assertIn("0.target_s:real:0.001", typed)
         told = json.loads(self.ctl("explain", request, "json"))
         self.assertEqual((request, MODEL, "ended", TRACE),
                          (told["id"], told["model"], told["state"], told["trace"]))
@@ -111,6 +115,31 @@ class Complaints(StackCase):
         why = self.ctl("explain", answer.headers["x-request-id"])
         self.assertIn('asked for "gpt-6"', why)
         self.assertIn("Its model is not configured.", why)
+
+    async def test_over_http_decisions_are_narrowed_down(self):
+        def ask(query, status=200):
+            url = f"http://127.0.0.1:{self.stack.http}/decisions?{query}"
+            try:
+                return json.loads(get(url))["decisions"]
+            except urllib.error.HTTPError as e:
+                self.assertEqual(status, e.code)
+                return e.read().decode()
+
+        for _ in range(3):
+            await self.post()
+        await self.post(body=b'{"model":"gpt-6","prompt":"x"}')
+        self.assertEqual(2, len(ask("server=a10-1&limit=2")))
+        # Whom it was chosen for, and whom it answered without that.
+        self.assertEqual({"a10-1"}, {d["server"] or d["end"]["server"]
+                                     for d in ask("server=llama2-7b/a10-1")})
+        self.assertEqual({"gpt-6"}, {d["asked_model"] for d in ask("reason=unknown-model")})
+        self.assertEqual([], ask("server=nowhere"))
+        self.assertEqual([], ask("id=never-seen"))
+        numbers = [d["number"] for d in ask("limit=1000")]
+        self.assertEqual(sorted(numbers, reverse=True), numbers)
+        for bad in ("limit=0", "limit=1001", "reason=luck", "state=asleep", "colour=red",
+                    "id=" + 300 * "x"):
+            self.assertIn("arguments: ", ask(bad, 400))
 
     async def test_strategy_and_promise_change_until_a_reload(self):
         self.ctl("set", "strategy", MODEL, "random")

@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import signal
+import subprocess
 import sys
 import time
 import unittest
@@ -253,6 +254,25 @@ class Upgrade(OneServer):
         self.assertEqual("route", new.answer()["verdict"])
         lab.until(lambda: lab.counter("recorder_records_total") > 0, "records of the new one")
         self.assertEqual(2, len(list(lab.dir.glob("decisions.rec*"))))
+
+    def test_the_control_socket_goes_to_the_successor(self):
+        def controlled(conf):
+            with_snapshot(conf)
+            conf["control"] = {"listen": "unix:ctl.sock"}
+
+        self.make(config=controlled)
+        lab = self.lab
+        lab.start()
+
+        def pid():
+            ask = [lab.build / "slo-ctl", "-s", lab.dir / "ctl.sock", "show", "info", "json"]
+            return json.loads(subprocess.run(ask, capture_output=True, check=True).stdout)["Pid"]
+
+        before = pid()
+        self.assertEqual(0, upgrade(lab))
+        lab.until(lab.agent_ready, "it serves")
+        self.assertNotEqual(before, pid())
+        self.assertEqual(lab.state()["pid"], pid())
 
     def test_a_successor_may_have_a_successor(self):
         self.start()

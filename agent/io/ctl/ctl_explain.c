@@ -150,6 +150,29 @@ static void explain_text(struct page *p)
 
 const struct render_part ctl_explain_text[] = { { .once = explain_text }, { .name = NULL } };
 
+static void explain_typed(struct page *p)
+{
+	char why[EXPLAIN_MAX], trace[DECISION_TRACE_LEN + 1];
+	struct table *t = ctl_table(p);
+	struct decision made;
+	const struct decision *d = wanted(p, &made);
+
+	table_open(t, p->f, TABLE_TYPED, true);
+	if (d) {
+		explain_why(p->agent, d, why);
+		explain_trace(d, trace);
+		table_row(t);
+		ctl_decision_fields(p, d);
+		table_real(t, "target_s", 0, explain_target(d));
+		table_str(t, "target", 0, goal_name((enum goal_kind)d->goal));
+		table_str(t, "trace", 0, trace);
+		table_str(t, "why", 0, why);
+	}
+	table_close(t);
+}
+
+const struct render_part ctl_explain_typed[] = { { .once = explain_typed }, { .name = NULL } };
+
 /* Commands */
 
 /* Takes a format off the end of the words. */
@@ -236,7 +259,10 @@ void ctl_explain(struct ctl_conn *c, slo_nsec now, char **word, size_t words)
 	if (words != 1 || !decision_query_set(&show.query, "id", word[0], &why))
 		ctl_say(c, "error: explain ID, a unique-id of at most %d bytes\n", SLO_ID_MAX);
 	else
-		ctl_render(c, show.format == TABLE_TEXT ? ctl_explain_text : ctl_explain_json,
+		ctl_render(c,
+		           show.format == TABLE_TEXT   ? ctl_explain_text
+		           : show.format == TABLE_JSON ? ctl_explain_json
+		                                       : ctl_explain_typed,
 		           &show);
 }
 

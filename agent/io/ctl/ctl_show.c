@@ -167,11 +167,10 @@ const struct render_part ctl_profiles[] = {
 
 /* show decisions */
 
-static void decision_row(struct page *p, const struct decision *d)
+void ctl_decision_fields(struct page *p, const struct decision *d)
 {
 	struct table *t = ctl_table(p);
 
-	table_row(t);
 	table_bytes(t, "id", 48, d->id, d->id_len);
 	table_real(t, "age_s", 8, (double)(clock_nsec() - d->arrived) / 1e9);
 	table_str(t, "model", 20, explain_name(d->model));
@@ -204,7 +203,8 @@ static bool decision_rows(struct page *p, slo_nsec until)
 		if (!d)
 			return true;
 		if (decision_query_matches(&show->query, d)) {
-			decision_row(p, d);
+			table_row(ctl_table(p));
+			ctl_decision_fields(p, d);
 			p->written++;
 		}
 		if (p->cursor % 16 == 0 && clock_nsec() >= until)

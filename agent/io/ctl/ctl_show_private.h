@@ -9,11 +9,14 @@ struct table *ctl_table(struct page *p);
 void ctl_open_rows(struct page *p);
 void ctl_open_list(struct page *p);
 void ctl_close(struct page *p);
+/* The fields of a row about d. */
+void ctl_decision_fields(struct page *p, const struct decision *d);
 
 extern const struct render_part ctl_models[], ctl_servers[], ctl_queue[], ctl_profiles[],
     ctl_decisions[]; /* ctl_show.c */
 extern const struct render_part ctl_info[], ctl_peers[], ctl_errors[], ctl_env[], ctl_warnings[],
-    ctl_warnings_text[];                                                /* ctl_show_info.c */
-extern const struct render_part ctl_explain_json[], ctl_explain_text[]; /* ctl_explain.c */
+    ctl_warnings_text[]; /* ctl_show_info.c */
+extern const struct render_part ctl_explain_json[], ctl_explain_text[],
+    ctl_explain_typed[]; /* ctl_explain.c */
 
 #endif
