@@ -40,7 +40,8 @@ static int append(void *data, const char *buf, size_t len)
 		o->full = true;
 		return -1;
 	}
-	memcpy(o->p + o->len, buf, len);
+	if (len > 0) /* nothing may be at no address */
+		memcpy(o->p + o->len, buf, len);
 	o->len += len;
 	return 0;
 }
@@ -206,8 +207,9 @@ static struct slice take_text(struct elements *e, size_t least)
 {
 	const msgpack_object *o = take(e, MSGPACK_OBJECT_STR);
 
+	/* An empty one may be at no address. */
 	if (o && (o->via.str.size < least || o->via.str.size > NEWS_TEXT_MAX ||
-	          memchr(o->via.str.ptr, 0, o->via.str.size)))
+	          (o->via.str.size > 0 && memchr(o->via.str.ptr, 0, o->via.str.size))))
 		e->bad = true;
 	return o && !e->bad ? (struct slice){ (const uint8_t *)o->via.str.ptr, o->via.str.size }
 	                    : (struct slice){ 0 };

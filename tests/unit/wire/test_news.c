@@ -54,7 +54,7 @@ static struct news_end an_end(void)
 		                  .cached = -1,
 		                  .lasted = 2500000,
 		                  .backend = slice_of("be"),
-		                  .server = slice_of("") };
+		                  .server = { NULL, 0 } };
 }
 
 /* A message with a lease, an end and another agent's end. */
