@@ -131,7 +131,7 @@ class Browser:
             raise RuntimeError(got["exceptionDetails"].get("exception", {}).get("description", expression))
         return got["result"].get("value")
 
-    def until(self, expression, what="", seconds=30):
+    def until(self, expression, what="", seconds=60):
         """Waits until the expression is true."""
         deadline = time.monotonic() + seconds
         while self.run(f"Boolean({expression})") is not True:
