@@ -228,6 +228,7 @@ experiment: ## All simulations: does it keep the SLO? Writes tests/sim/RESULTS.m
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release $(patsubst $(OUT)/%,$(BUILD)/release/%,$(sim_bin))
 	@$(PYTHON) tests/sim/experiment.py --build $(BUILD)/release
 	@$(PYTHON) tests/sim/learned.py --build $(BUILD)/release
+	@$(PYTHON) tests/sim/agents.py --build $(BUILD)/release
 
 experiment-real: deps-test ## The same through HAProxy, 20 minutes; writes tests/sim/REAL.md (HAPROXY=)
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all test-binaries $(patsubst $(OUT)/%,$(BUILD)/release/%,$(sim_bin))

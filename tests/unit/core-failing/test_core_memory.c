@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/foreign.h"
 #include "core/sched.h"
 #include "failing_malloc.h"
 
@@ -99,6 +100,58 @@ static size_t work(struct sched *s)
 	return refused;
 }
 
+/* Another agent fills all servers, one of ours waits, and what the other tells of ends comes later.
+ */
+static size_t work_of_another(struct sched *s)
+{
+	struct sched_model *m = sched_model_find(s, "m", 1);
+	struct foreign_owner *o = foreign_owner(s, "b", 1);
+	struct sched_request req = {
+		.id = "w", .id_len = 1, .model = m, .input = 1, .output = 1, .max_output = -1
+	};
+	static const struct sched_outcome nothing = { .input = -1, .output = -1, .bytes = -1 };
+	struct sched_action a;
+	struct sched_end e;
+	size_t refused = 0;
+	char id[16];
+
+	if (!o)
+		return 1;
+	o->turn = 5;
+	for (size_t i = 0; i < 2 * m->pool.usable; i++) {
+		const struct foreign_lease l = {
+			.id = id,
+			.id_len = (size_t)snprintf(id, sizeof(id), "x%zu", i),
+			.model = m,
+			.server = m->pool.usable_seat[i % m->pool.usable]->server,
+			.load = SLO_LOAD_ONE,
+			.estimate = -1,
+			.limit = -1,
+			.sequences = 1
+		};
+		slo_err err = foreign_dispatch(s, 0, o, &l);
+
+		assert_true(err == SLO_OK || err == SLO_ENOMEM);
+		refused += err == SLO_ENOMEM;
+	}
+	refused += sched_submit(s, 0, &req, NULL) == SLO_ENOMEM;
+	while (sched_step(s, 0, &a))
+		;
+	for (size_t i = 0; i < 2 * m->pool.usable; i++) {
+		size_t len = (size_t)snprintf(id, sizeof(id), "x%zu", i);
+
+		foreign_end(s, 1, o, id, len, &nothing, -1, &e);
+	}
+	sched_check(s);
+	while (sched_step(s, 6, &a))
+		;
+	sched_end(s, 7, "w", 1, &nothing, &e);
+	while (sched_step(s, 7, &a))
+		;
+	assert_int_equal(sched_counts(s).foreign, 0);
+	return refused;
+}
+
 static void every_allocation_may_fail(void **state)
 {
 	struct sched_conf conf = sched_conf_default();
@@ -115,7 +168,7 @@ static void every_allocation_may_fail(void **state)
 		s = sched_new(&conf);
 		built = s && build(s);
 		if (built)
-			refused += work(s);
+			refused += work_of_another(s) + work(s);
 		clean = allocations_until_failure > 0; /* the n-th was never asked for */
 		allocations_until_failure = -1;
 		sched_free(s);

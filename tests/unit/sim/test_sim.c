@@ -125,6 +125,53 @@ static void every_request_ends_once_under_every_strategy(void **state)
 	}
 }
 
+/* The placements, of a hundred thousand, for which there was no room any more. */
+static uint64_t overshoots(struct sim_conf conf, size_t agents)
+{
+	struct sim_result r;
+	uint64_t share;
+	uint32_t asked = 0;
+
+	conf.agents = agents;
+	conf.delay = SLO_NSEC_PER_MSEC;
+	conf.load = 1.5;
+	run(&conf, 3, &r);
+	assert_whole(&conf, &r);
+	assert_true(r.routed > 300);
+	for (size_t i = 0; i < r.count; i++)
+		asked |= UINT32_C(1) << r.requests[i].agent;
+	assert_int_equal(asked, (UINT32_C(1) << agents) - 1);
+	share = 100000 * r.overshoots / r.routed;
+	sim_result_fini(&r);
+	return share;
+}
+
+static void agents_overshoot_the_less_the_more_they_hear(void **state)
+{
+	struct sim_conf turns = published("slo"), at_once = turns, apart = turns;
+	uint64_t two, four;
+
+	(void)state;
+	turns.turn = 3 * SLO_NSEC_PER_MSEC;
+	apart.apart = true;
+	assert_int_equal(overshoots(turns, 1), 0);
+	two = overshoots(turns, 2);
+	assert_int_equal(overshoots(at_once, 2), two); /* of two none waits for a turn */
+	four = overshoots(turns, 4);
+	assert_true(two < 2500 && four < 2500);
+	assert_true(overshoots(at_once, 4) > 2 * four);
+	assert_true(overshoots(apart, 2) > 50000);
+}
+
+static void an_agent_leaves_room_to_a_more_urgent_request_of_another(void **state)
+{
+	struct sim_conf conf = published("slo"), yields = conf;
+
+	(void)state;
+	yields.yield = 3 * SLO_NSEC_PER_MSEC;
+	assert_true(2 * overshoots(yields, 4) < overshoots(conf, 4));
+}
+
 static char *as_text(const char *strategy, uint64_t seed)
 {
 	struct sim_conf conf = published(strategy);
@@ -533,6 +580,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_request_ends_once_under_every_strategy),
+		cmocka_unit_test(agents_overshoot_the_less_the_more_they_hear),
+		cmocka_unit_test(an_agent_leaves_room_to_a_more_urgent_request_of_another),
 		cmocka_unit_test(the_same_seed_gives_the_same_result_and_another_does_not),
 		cmocka_unit_test(all_strategies_see_the_same_traffic),
 		cmocka_unit_test(one_size_served_one_at_a_time_waits_as_in_m_d_1),
