@@ -256,6 +256,8 @@ def defaults(lab):
         ("late reject", {"late": "reject"}),
         ("late reject, predict p90", {"late": "reject", "predict": "p90"}),
         ("infeasible fallback", {"infeasible": "fallback"}),
+        ("queue_timeout auto, 60s at most", {"queue_timeout": "auto"}),
+        ("queue_timeout auto, 120s at most", {"queue_timeout": "auto", "queue_timeout_max": 120}),
         ("queue_timeout 10s", {"queue_timeout": 10}),
         ("queue_timeout 60s", {"queue_timeout": 60}),
         ("queue_timeout 120s", {"queue_timeout": 120}),
