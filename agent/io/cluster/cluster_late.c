@@ -49,31 +49,23 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	ring(c, now);
 }
 
-/* Whether news of it are on their way. */
-static bool owner_is_heard(const struct cluster *c, struct slice id, slo_nsec now)
+/* Who placed it, if that is another agent that is heard. NULL: the line counts now. */
+static const struct cluster_peer *owner_of(const struct cluster *c, struct slice id)
 {
 	const struct request *r = foreign_find_any(c->agent->sched, (const char *)id.p, id.len);
 	const struct foreign_owner *owner = r ? foreign_owner_of(c->agent->sched, r) : NULL;
 
-	if (!owner || foreign_is_former(r))
-		return false;
-	for (size_t i = 0; i < c->peer_count; i++)
+	for (size_t i = 0; owner && !foreign_is_former(r) && i < c->peer_count; i++)
 		if (c->peer[i]->owner == owner)
-			return !hear_is_silent(c->peer[i], now);
-	return false;
+			return c->peer[i];
+	return NULL;
 }
 
-static bool defer(void *arg, struct slice id, struct slice line)
+static bool keep(struct cluster *c, struct slice line, slo_nsec now)
 {
-	struct cluster *c = arg;
 	struct cluster_late *l = &c->late;
-	struct late_line *last;
-	slo_nsec now = clock_nsec();
+	struct late_line *last = &l->line[(l->first + l->count) % LATE_MAX];
 
-	if (l->feeding || l->count == LATE_MAX || !cluster_link_is_up(&c->link) ||
-	    !owner_is_heard(c, id, now))
-		return false;
-	last = &l->line[(l->first + l->count) % LATE_MAX];
 	last->bytes = malloc(line.len);
 	if (!last->bytes)
 		return false;
@@ -83,6 +75,21 @@ static bool defer(void *arg, struct slice id, struct slice line)
 	l->count++;
 	ring(c, now);
 	return true;
+}
+
+static bool defer(void *arg, struct slice id, struct slice line)
+{
+	struct cluster *c = arg;
+	const struct cluster_peer *owner;
+	slo_nsec now;
+
+	if (c->late.feeding || c->late.count == LATE_MAX || !cluster_link_is_up(&c->link))
+		return false;
+	owner = owner_of(c, id);
+	if (!owner)
+		return false;
+	now = clock_nsec();
+	return !hear_is_silent(owner, now) && keep(c, line, now);
 }
 
 void late_init(struct cluster *c)
