@@ -3,7 +3,8 @@ import subprocess
 
 from runs import SLO
 
-COLOURS = {"oracle": "#888888", "scalar": "#000000", "slo": "#0072b2", "slo-pack-load": "#56b4e9",
+COLOURS = {"oracle": "#888888", "scalar": "#000000", "slo": "#0072b2", "slo-adaptive": "#f0e442",
+           "slo-pack-load": "#56b4e9",
            "slo-least-load": "#cc79a7", "least-request": "#d55e00", "round-robin": "#e69f00",
            "random": "#009e73"}
 CURVE_POINTS = 120

@@ -1,0 +1,172 @@
+/* slo-adaptive: rates from a profile, stakes that are handed on, large fleets. Its choices have the
+ * naive model of tests/prop. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/adaptive.h"
+#include "core/lease.h"
+#include "sched_build.h"
+
+#define STEP   0.03
+#define PROMPT 0.00017
+#define CACHED 1e-6
+#define KV     12000.0
+
+/* n requests at once on a server of those rates, `waits` as long again before their first token. */
+static struct latency_point point(double input, double output, double n, double waits)
+{
+	double decode =
+	    STEP * output + n * (PROMPT * input + CACHED * output * (input + output / 2));
+
+	return (struct latency_point){ .input = input,
+		                       .output = output,
+		                       .at_once = n * (1 + waits),
+		                       .e2e = decode * (1 + waits),
+		                       .ttft = decode * waits };
+}
+
+static struct latency_rates given(bool full)
+{
+	struct latency_given g;
+
+	latency_given_init(&g);
+	for (int look = 0; look < 2; look++)
+		for (double o = 16; o <= 512; o *= 2)
+			for (double p = 64; p <= 4096; p *= 2) {
+				double n = full ? KV / (p + o / 2) : 0.2 * KV / (p + o / 2);
+				struct latency_point at = point(p, o, n, full ? 0.5 : 0.01);
+
+				if (look)
+					latency_given_look(&g, &at);
+				else
+					latency_given_teach(&g, &at);
+			}
+	return latency_given_rates(&g);
+}
+
+/* Where every point fills the cache, a step and what it reads are one time. */
+static void a_profile_shows_rates_and_the_cache(void **state)
+{
+	struct latency_rates r = given(true);
+
+	(void)state;
+	assert_true(fabs((r.step + r.cached * KV) / (STEP + CACHED * KV) - 1) < 0.05);
+	assert_true(fabs(r.prompt / PROMPT - 1) < 0.05);
+	assert_true(r.kv_told && fabs(r.kv / KV - 1) < 0.01);
+}
+
+/* Where no request waited inside the engine, its cache may be larger than what was seen. */
+static void a_cache_that_was_never_full_is_not_known(void **state)
+{
+	struct latency_rates r = given(false);
+
+	(void)state;
+	assert_true(fabs(r.step / STEP - 1) < 0.05);
+	assert_false(r.kv_told);
+	assert_true(r.kv > 100 * KV);
+}
+
+static void classes_are_powers_of_two(void **state)
+{
+	(void)state;
+	assert_int_equal(adaptive_class(0), 0);
+	assert_int_equal(adaptive_class(1), 0);
+	assert_int_equal(adaptive_class(1023), 9);
+	assert_int_equal(adaptive_class(1024), 10);
+	assert_int_equal(adaptive_class(SLO_NEVER), 62);
+}
+
+static void place(struct rig *r, slo_nsec now, const char *id)
+{
+	struct sched_request req = ask(r, id, now);
+	struct sched_action act;
+
+	req.strategy = SLO_STRATEGY_ADAPTIVE;
+	assert_int_equal(sched_submit(r->s, now, &req, NULL), SLO_OK);
+	assert_true(sched_step(r->s, now, &act));
+	assert_int_equal(act.verdict, SLO_ROUTE);
+	assert_int_equal(act.strategy, SLO_STRATEGY_ADAPTIVE);
+	assert_false(sched_step(r->s, now, &act));
+}
+
+/* What is handed on is a lease without what was foreseen at its dispatch: it counts as if it ran
+ * alone, and leaves nothing behind. */
+static void stakes_are_made_anew_from_leases(void **state)
+{
+	struct rig *r = *state, *to;
+	void *other;
+	struct sched_lease l;
+
+	assert_int_equal(rig_make(&other), 0);
+	to = other;
+	place(r, SEC(1), "a");
+	l = lease_of(lease_first(r->s));
+	l.model = to->m;
+	l.server = to->server[0];
+	assert_int_equal(lease_restore(to->s, &l), SLO_OK);
+	sched_check(to->s);
+	assert_int_equal(to->server[0]->sums.count, 1);
+	assert_true(to->server[0]->sums.work > 0 && to->server[0]->sums.harm > 0);
+	assert_true(to->server[0]->sums.reading > 0);
+	(void)end(to, SEC(2), "a");
+	assert_int_equal(to->server[0]->sums.count, 0);
+	assert_true(to->server[0]->sums.work == 0 && to->server[0]->sums.harm == 0);
+	assert_true(to->server[0]->sums.reading == 0 && to->server[0]->sums.targets.classes == 0);
+	rig_drop(&other);
+}
+
+/* Least-request has placed it, so it has no stake. */
+static void others_have_no_stake(void **state)
+{
+	struct rig *r = *state;
+	struct sched_request req = ask(r, "a", SEC(1));
+	struct sched_action act;
+
+	req.strategy = SLO_STRATEGY_LEAST_REQUEST;
+	assert_int_equal(sched_submit(r->s, SEC(1), &req, NULL), SLO_OK);
+	assert_true(sched_step(r->s, SEC(1), &act));
+	assert_int_equal(act.seat->server->sums.count, 0);
+}
+
+/* Of a hundred servers some are looked at: each of them gets its share all the same. */
+static void a_large_fleet_is_used_evenly(void **state)
+{
+	struct rig *r = *state;
+	struct server *server[100];
+	char name[16];
+
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "t%d", i);
+		server[i] = rig_server(r, r->d, name);
+		sched_server_usable(r->s, server[i], true);
+	}
+	for (int i = 0; i < 306; i++) {
+		snprintf(name, sizeof(name), "a%d", i);
+		place(r, SEC(1), name);
+	}
+	sched_check(r->s);
+	for (int i = 0; i < 100; i++)
+		assert_in_range(server[i]->ledger.inflight, 2, 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_profile_shows_rates_and_the_cache),
+		cmocka_unit_test(a_cache_that_was_never_full_is_not_known),
+		cmocka_unit_test(classes_are_powers_of_two),
+		cmocka_unit_test_setup_teardown(stakes_are_made_anew_from_leases, rig_make,
+		                                rig_drop),
+		cmocka_unit_test_setup_teardown(others_have_no_stake, rig_make, rig_drop),
+		cmocka_unit_test_setup_teardown(a_large_fleet_is_used_evenly, rig_make, rig_drop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
