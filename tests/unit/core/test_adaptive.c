@@ -38,9 +38,9 @@ static struct latency_rates given(bool full)
 
 	latency_given_init(&g);
 	for (int look = 0; look < 2; look++)
-		for (double o = 16; o <= 512; o *= 2)
-			for (double p = 64; p <= 4096; p *= 2) {
-				double n = full ? KV / (p + o / 2) : 0.2 * KV / (p + o / 2);
+		for (int o = 16; o <= 512; o *= 2)
+			for (int p = 64; p <= 4096; p *= 2) {
+				double n = full ? KV / (p + o / 2.0) : 0.2 * KV / (p + o / 2.0);
 				struct latency_point at = point(p, o, n, full ? 0.5 : 0.01);
 
 				if (look)
