@@ -373,7 +373,7 @@ struct cluster *cluster_new(struct agent *a, const struct haproxy_api *haproxy)
 	cluster_link_init(&c->link, a, &c->link_user);
 	ev_prepare_init(&c->before_sleep, on_before_sleep); /* after the agent has pumped */
 	histogram_init(&c->delay, &stats_lag_bounds);
-	late_init(c);
+	defer_init(c);
 	tell_init(c);
 	ev_init(&c->beat, on_beat);
 	ev_init(&c->limit, on_limit);
@@ -409,7 +409,7 @@ static void start(struct cluster *c)
 	c->tell.telling = false;
 	c->tell.number = 0;
 	tell_listen(c, true);
-	late_defer(c, true);
+	defer_lines(c, true);
 	ev_prepare_start(c->agent->loop, &c->before_sleep);
 	timer_every(c->agent->loop, &c->beat, CLUSTER_BEAT);
 	if (c->agent->joining) {
@@ -429,7 +429,7 @@ void cluster_stop(struct cluster *c)
 	ev_timer_stop(loop, &c->limit);
 	ev_timer_stop(loop, &c->namesake);
 	tell_listen(c, false);
-	late_defer(c, false);
+	defer_lines(c, false);
 	warn_clear(c->agent, clock_nsec(), "cluster-redis", NULL);
 	warn_clear(c->agent, clock_nsec(), "cluster-name", NULL);
 	warn_clear_all(c->agent, clock_nsec(), "cluster-silent");

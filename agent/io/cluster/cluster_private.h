@@ -2,7 +2,7 @@
  *
  *   cluster.c        life, timers, joining, who else has our name
  *   cluster_tell.c   what we place and what ends, to Redis
- *   cluster_late.c   HAProxy's lines about the requests of others
+ *   cluster_defer.c   HAProxy's lines about the requests of others
  *   cluster_hear.c   messages and keys of others, to the scheduler */
 #ifndef SLO_IO_CLUSTER_CLUSTER_PRIVATE_H
 #define SLO_IO_CLUSTER_CLUSTER_PRIVATE_H
@@ -16,7 +16,7 @@
 #define CLUSTER_KEY_SIZE 192   /* bytes */
 #define TOGETHER_MAX     128   /* records in one message */
 #define PEERS_MAX        256   /* agents of a group that are heard */
-#define LATE_MAX         16384 /* end lines that wait */
+#define DEFERRED_MAX     16384 /* end lines that wait */
 #define KEEP_SECONDS     "600" /* CLUSTER_KEEP */
 
 /* What our questions to Redis are for. */
@@ -32,14 +32,15 @@ enum ask_kind {
 };
 
 /* End lines that wait for news of their requests' owners. */
-struct late_line {
+struct deferred_line {
 	slo_nsec due;
 	size_t len;
 	uint8_t *bytes;
 };
 
-struct cluster_late {
-	struct late_line line[LATE_MAX]; /* [first, first + count), a ring, in order of due */
+struct cluster_deferred {
+	struct deferred_line
+	    line[DEFERRED_MAX]; /* [first, first + count), a ring, in order of due */
 	size_t first, count;
 	bool feeding; /* they come again now */
 	ev_timer timer;
@@ -97,7 +98,7 @@ struct cluster {
 	struct cluster_link_user link_user;
 	struct cluster_link link;
 	struct cluster_tell tell;
-	struct cluster_late late;
+	struct cluster_deferred deferred;
 	uint64_t incarnation;
 	slo_nsec started;
 	ev_prepare before_sleep; /* tells */
@@ -132,9 +133,9 @@ void tell_flush(struct cluster *c, slo_nsec now);
 void tell_beat(struct cluster *c, slo_nsec now);
 void tell_hello(struct cluster *c, slo_nsec now);
 
-/* cluster_late.c */
-void late_init(struct cluster *c);
-void late_defer(struct cluster *c, bool on); /* off: what waits comes now */
+/* cluster_defer.c */
+void defer_init(struct cluster *c);
+void defer_lines(struct cluster *c, bool on); /* off: what waits comes now */
 
 /* cluster_hear.c */
 struct cluster_peer *hear_peer(struct cluster *c, struct slice name); /* NULL: too many */

@@ -2,10 +2,10 @@
  *
  * Where HAProxy logs to several agents, all hear of an end at the same moment, and all that have
  * requests waiting would place one in the room that became free. So the line of a request of
- * another agent waits for LATE, in which its owner's news come: of its end, and of what it placed
- * there. The owner goes first; who hears of it by its news sees both together. After that time the
- * line counts like any other. Lines of an agent that is silent, or while Redis is away, do not
- * wait. */
+ * another agent waits for DEFER_FOR, in which its owner's news come: of its end, and of what it
+ * placed there. The owner goes first; who hears of it by its news sees both together. After that
+ * time the line counts like any other. Lines of an agent that is silent, or while Redis is away, do
+ * not wait. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,14 +13,15 @@
 #include "io/agent/ends.h"
 #include "io/base/clock.h"
 
-#define LATE (250 * SLO_NSEC_PER_MSEC) /* an owner that has no CPU for so long is late indeed */
+#define DEFER_FOR \
+	(250 * SLO_NSEC_PER_MSEC) /* an owner that has no CPU for so long is late indeed */
 
 static void feed_first(struct cluster *c, slo_nsec now)
 {
-	struct cluster_late *l = &c->late;
-	struct late_line line = l->line[l->first];
+	struct cluster_deferred *l = &c->deferred;
+	struct deferred_line line = l->line[l->first];
 
-	l->first = (l->first + 1) % LATE_MAX;
+	l->first = (l->first + 1) % DEFERRED_MAX;
 	l->count--;
 	l->feeding = true;
 	(void)ends_line(c->agent, now, line.bytes, line.len, true, "cluster");
@@ -30,13 +31,13 @@ static void feed_first(struct cluster *c, slo_nsec now)
 
 static void ring(struct cluster *c, slo_nsec now)
 {
-	const struct cluster_late *l = &c->late;
+	const struct cluster_deferred *l = &c->deferred;
 
 	if (l->count == 0 || ev_is_active(&l->timer))
 		return;
 	ev_now_update(c->agent->loop);
-	ev_timer_set(&c->late.timer, (double)(l->line[l->first].due - now) / 1e9, 0.);
-	ev_timer_start(c->agent->loop, &c->late.timer);
+	ev_timer_set(&c->deferred.timer, (double)(l->line[l->first].due - now) / 1e9, 0.);
+	ev_timer_start(c->agent->loop, &c->deferred.timer);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
@@ -44,7 +45,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	struct cluster *c = w->data;
 	slo_nsec now = clock_nsec();
 
-	while (c->late.count > 0 && c->late.line[c->late.first].due <= now)
+	while (c->deferred.count > 0 && c->deferred.line[c->deferred.first].due <= now)
 		feed_first(c, now);
 	ring(c, now);
 }
@@ -63,15 +64,15 @@ static const struct cluster_peer *owner_of(const struct cluster *c, struct slice
 
 static bool keep(struct cluster *c, struct slice line, slo_nsec now)
 {
-	struct cluster_late *l = &c->late;
-	struct late_line *last = &l->line[(l->first + l->count) % LATE_MAX];
+	struct cluster_deferred *l = &c->deferred;
+	struct deferred_line *last = &l->line[(l->first + l->count) % DEFERRED_MAX];
 
 	last->bytes = malloc(line.len);
 	if (!last->bytes)
 		return false;
 	memcpy(last->bytes, line.p, line.len);
 	last->len = line.len;
-	last->due = now + LATE;
+	last->due = now + DEFER_FOR;
 	l->count++;
 	ring(c, now);
 	return true;
@@ -83,7 +84,8 @@ static bool defer(void *arg, struct slice id, struct slice line)
 	const struct cluster_peer *owner;
 	slo_nsec now;
 
-	if (c->late.feeding || c->late.count == LATE_MAX || !cluster_link_is_up(&c->link))
+	if (c->deferred.feeding || c->deferred.count == DEFERRED_MAX ||
+	    !cluster_link_is_up(&c->link))
 		return false;
 	owner = owner_of(c, id);
 	if (!owner)
@@ -92,17 +94,17 @@ static bool defer(void *arg, struct slice id, struct slice line)
 	return !hear_is_silent(owner, now) && keep(c, line, now);
 }
 
-void late_init(struct cluster *c)
+void defer_init(struct cluster *c)
 {
-	ev_init(&c->late.timer, on_timer);
-	c->late.timer.data = c;
+	ev_init(&c->deferred.timer, on_timer);
+	c->deferred.timer.data = c;
 }
 
-void late_defer(struct cluster *c, bool on)
+void defer_lines(struct cluster *c, bool on)
 {
-	ev_timer_stop(c->agent->loop, &c->late.timer);
+	ev_timer_stop(c->agent->loop, &c->deferred.timer);
 	c->agent->deferral =
 	    on ? (struct agent_deferral){ defer, c } : (struct agent_deferral){ 0 };
-	while (!on && c->late.count > 0)
+	while (!on && c->deferred.count > 0)
 		feed_first(c, clock_nsec());
 }
