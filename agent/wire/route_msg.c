@@ -143,6 +143,12 @@ static const struct argument {
 	{ .kind = UNKNOWN }, /* of no name */
 };
 #define ARGUMENTS (sizeof(arguments) / sizeof(arguments[0]) - 1)
+_Static_assert(ARGUMENTS < ROUTE_MSG_ARGUMENTS_MAX, "the header says so");
+
+const char *route_msg_argument(size_t i)
+{
+	return i < ARGUMENTS ? (const char *)arguments[i].name.p : NULL; /* a literal */
+}
 
 static inline uint64_t load8(const uint8_t *p)
 {

@@ -36,6 +36,10 @@ struct route_msg {
 	unsigned bad_count;
 };
 
+/* The name of the i-th argument that is understood; NULL: there are no more. */
+const char *route_msg_argument(size_t i);
+#define ROUTE_MSG_ARGUMENTS_MAX 64 /* fewer than that */
+
 /* Reads the whole payload of a NOTIFY. Of several slo-route messages the first counts, of an
  * argument given twice the last. SLO_EPROTO: malformed bytes anywhere, *out is untouched. */
 MUSTCHECK slo_err route_msg_parse(struct slice payload, struct route_msg *out);

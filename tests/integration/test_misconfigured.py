@@ -12,6 +12,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "haproxy-conf"
+PAIR, ACTIVE, PAIR_JSON = "haproxy-pair.cfg", "haproxy-active.cfg", "slo-spoa-pair.json"
 CFG, STATIC, SPOE, JSON = "haproxy.cfg", "haproxy-static.cfg", "spoe-slo.cfg", "slo-spoa.json"
 USE_SERVER = "use-server %[var(txn.slo.server)] if { var(txn.slo.server) -m len gt 0 }\n    server a10-1"
 SEND = re.search(r"    http-request send-spoe-group .*\n", (SAMPLES / CFG).read_text())[0]
@@ -150,7 +151,7 @@ class Checked(unittest.TestCase):
     def setUp(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="slo-misconfigured-"))
         self.addCleanup(shutil.rmtree, self.dir)
-        for name in (CFG, STATIC, SPOE, JSON):
+        for name in (CFG, STATIC, SPOE, JSON, PAIR, ACTIVE, PAIR_JSON):
             shutil.copy(SAMPLES / name, self.dir)
 
     def check(self, *files, config=JSON, **variables):
@@ -168,6 +169,8 @@ class Checked(unittest.TestCase):
     def test_the_samples_have_no_fault(self):
         for cfg in (CFG, STATIC):
             self.assertEqual((0, ""), self.check(cfg))
+        for cfg in (PAIR, ACTIVE):
+            self.assertEqual((0, ""), self.check(cfg, config=PAIR_JSON), cfg)
         self.assertEqual((0, ""), self.check(CFG, SPOE), "a file that is named twice is read once")
 
     def test_each_fault_has_its_sentence(self):

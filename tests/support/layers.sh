@@ -31,7 +31,7 @@ wire:         wire/json
 wire/file:    wire wire/json
 wire/cluster: wire/file
 conf:         core wire wire/json
-conf/haproxy: conf wire/json
+conf/haproxy: conf wire wire/json
 io/base:      conf conf/haproxy
 io/agent:     core core/latency conf wire wire/json wire/file io/base
 io/haproxy:   core wire conf io/agent io/base

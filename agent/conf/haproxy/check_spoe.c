@@ -4,15 +4,7 @@
 
 #include "check_private.h"
 #include "wire/json/reader.h"
-
-/* What the agent understands in a message (wire/route_msg.h). */
-static const char *const arguments[] = {
-	"id",          "path",        "body",          "size",       "clen",
-	"encoding",    "ctype",       "model",         "strategy",   "slo_e2e_ms",
-	"slo_ttft_ms", "slo_tpot_ms", "prompt_tokens", "max_tokens", "secret",
-	"priority",    "traceparent",
-};
-#define ARGUMENTS (sizeof(arguments) / sizeof(arguments[0]))
+#include "wire/route_msg.h"
 
 /* A frame that HAProxy offers with its default buffers holds so much, and beside the body there are
  * names, ids and hints. */
@@ -32,12 +24,16 @@ static const char *argument(const struct hap_line *args, const char *name)
 	return NULL;
 }
 
-static bool is_known(const char *name)
+/* What the agent may have been meant by that name; itself: it is one. NULL: no idea. */
+static const char *meant_by(const char *name)
 {
-	for (size_t i = 0; i < ARGUMENTS; i++)
-		if (strcmp(arguments[i], name) == 0)
-			return true;
-	return false;
+	const char *known[ROUTE_MSG_ARGUMENTS_MAX];
+	size_t n = 0;
+
+	for (; n < ROUTE_MSG_ARGUMENTS_MAX && (known[n] = route_msg_argument(n)); n++)
+		if (strcmp(known[n], name) == 0)
+			return name;
+	return reader_suggest(name, (struct reader_names){ known, n, sizeof(known[0]) });
 }
 
 static void check_names(const struct checking *c, const struct hap_line *args)
@@ -55,10 +51,9 @@ static void check_names(const struct checking *c, const struct hap_line *args)
 			continue;
 		}
 		memcpy(name, args->word[i], (size_t)(equals - args->word[i]));
-		if (is_known(name))
+		hint = meant_by(name);
+		if (hint == name)
 			continue;
-		hint = reader_suggest(
-		    name, (struct reader_names){ arguments, ARGUMENTS, sizeof(arguments[0]) });
 		tell(c, WORSE, "args", args, "the agent knows no argument %s%s%s%s: it ignores it",
 		     name, hint ? " (did you mean " : "", hint ? hint : "", hint ? "?)" : "");
 	}
@@ -239,7 +234,8 @@ static void check_options(const struct checking *c, const struct asking *a)
 
 /* Where it is asked */
 
-static void check_address(const struct checking *c, const struct hap_line *server)
+/* Beside one that is ours, others may lead to other agents. */
+static void check_address(const struct checking *c, const struct hap_line *server, bool ours)
 {
 	const char *address = hap_word(server, 2);
 	const char *where = NULL;
@@ -255,7 +251,7 @@ static void check_address(const struct checking *c, const struct hap_line *serve
 		     "%s is %s: no question is answered there, and each request waits for timeout "
 		     "processing; the agent answers on spop.listen, %s",
 		     address, where, listen_text(&c->conf->spop).text);
-	else
+	else if (!ours)
 		tell(c, FATAL, "never-asked", server,
 		     "the agent does not listen on %s: HAProxy cannot ask it and balances by "
 		     "itself; "
@@ -278,6 +274,17 @@ static bool is_anothers(const struct checking *c, const struct asking *a, const 
 	return false;
 }
 
+static bool leads_to_us(const struct checking *c, const struct hap_section *backend)
+{
+	struct hap_walk w = hap_walk(backend);
+	const struct hap_line *l;
+
+	while ((l = hap_next(&w, "server", NULL)))
+		if (hap_listener_has(&c->conf->spop, hap_word(l, 2), false) != MATCH_NO)
+			return true;
+	return false;
+}
+
 static void check_servers(const struct checking *c, const struct asking *a)
 {
 	struct hap_walk w = hap_walk(a->spop);
@@ -285,10 +292,11 @@ static void check_servers(const struct checking *c, const struct asking *a)
 	const char *last = "";
 	size_t active = 0;
 	bool checked = hap_any(a->spop, "default-server", "check");
+	bool ours = leads_to_us(c, a->spop);
 
 	while ((l = hap_next(&w, "server", NULL))) {
 		if (!is_anothers(c, a, l))
-			check_address(c, l);
+			check_address(c, l, ours);
 		/* Both lines of an .if and its .else are here. */
 		if (hap_index(l, 3, "backup") == l->words && strcmp(hap_word(l, 1), last) != 0) {
 			last = hap_word(l, 1);
