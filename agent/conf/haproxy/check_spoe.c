@@ -259,21 +259,6 @@ static void check_address(const struct checking *c, const struct hap_line *serve
 		     address, listen_text(&c->conf->spop).text);
 }
 
-/* With other agents in a cluster the backend names theirs, too. */
-static bool is_anothers(const struct checking *c, const struct asking *a, const struct hap_line *l)
-{
-	struct hap_walk w = hap_walk(a->spop);
-	const struct hap_line *other;
-
-	if (c->conf->cluster.redis.url.kind == REDIS_URL_NONE)
-		return false;
-	while ((other = hap_next(&w, "server", NULL)))
-		if (other != l &&
-		    hap_listener_has(&c->conf->spop, hap_word(other, 2), false) != MATCH_NO)
-			return true;
-	return false;
-}
-
 static bool leads_to_us(const struct checking *c, const struct hap_section *backend)
 {
 	struct hap_walk w = hap_walk(backend);
@@ -295,8 +280,7 @@ static void check_servers(const struct checking *c, const struct asking *a)
 	bool ours = leads_to_us(c, a->spop);
 
 	while ((l = hap_next(&w, "server", NULL))) {
-		if (!is_anothers(c, a, l))
-			check_address(c, l, ours);
+		check_address(c, l, ours);
 		/* Both lines of an .if and its .else are here. */
 		if (hap_index(l, 3, "backup") == l->words && strcmp(hap_word(l, 1), last) != 0) {
 			last = hap_word(l, 1);
