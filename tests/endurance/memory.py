@@ -108,6 +108,7 @@ def main():
     def conf(c):
         c["limits"] = {"remember_ended": "1s", "spop_connections": 20000}
         c["routing"]["queue_timeout"] = "10m"
+        c["decisions"] = {"keep": 0}  # a ring of fixed size, which fills up meanwhile
 
     with AgentAlone(room=1, config=conf) as lab:
         lab.until(lambda: lab.state()["queued"] == 0, "the agent", 30 * PATIENCE)
