@@ -106,14 +106,17 @@ static void fall_back(struct sched *s, slo_nsec now, struct request *r, enum slo
 	out->strategy = (enum slo_strategy)r->strategy;
 }
 
-/* Whether r may have waited for that server in vain: what is known of it may be wrong, and it is
- * not so full that r would only wait inside the engine, where nothing is learned from its time. */
+/* Whether r may have waited for that server in vain: what is known of it may be wrong, or r is not
+ * as large as it looks, and it is not so full that r would only wait inside the engine, where
+ * nothing is learned from its time. */
 static bool is_doubted(const struct deployment *d, const struct server *server,
                        const struct request *r)
 {
 	const struct latency_force *f = &d->force;
 
-	if (!fleet_learned(d) || f->state == LATENCY_HOT)
+	if (!fleet_learned(d))
+		return false;
+	if (f->state == LATENCY_HOT && (r->estimate < 0 || !f->rates.kv_told))
 		return false;
 	if (f->rates.kv_told)
 		return latency_flow_held(&server->flow) + r->input + r->output <= f->rates.kv;

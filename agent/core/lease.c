@@ -175,7 +175,10 @@ void sched_lease_end(struct sched *s, slo_nsec now, struct request *r,
 	out->output = r->output;
 	out->by_server = outcome && is_by(outcome, out->server);
 	if (outcome && learn(now, r, outcome, out) && out->by_server)
-		sched_stay_end(s, now, now - lasted, r, out->output);
+		sched_stay_end(
+		    s, now, now - lasted, r,
+		    &(struct stay_size){ out->input, out->output,
+		                         out->input > outcome->cached ? outcome->cached : 0 });
 	sched_lease_close(s, now, r);
 	r->ended = true;
 	sched_over(s, now, r);

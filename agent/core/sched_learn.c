@@ -188,8 +188,18 @@ static void weigh_profile(struct sched *s, struct deployment *d, int64_t input, 
 		sched_force(s, d, FLEET_REFUTED, &d->force);
 }
 
+/* Its own prompt is known better now than at dispatch; those of the others are not. */
+static void correct_stay(struct latency_features *x, const struct request *r,
+                         const struct stay_size *size)
+{
+	double more = (double)size->input - (double)r->input;
+
+	x->prompts = at_least(x->prompts + more - (double)size->cached, 1);
+	x->reads = at_least(x->reads + x->steps * more, 0);
+}
+
 void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct request *r,
-                    int64_t output)
+                    const struct stay_size *size)
 {
 	struct server *server = fleet_server_of(&r->charge);
 	struct seat *seat = sched_seat_find(r->model, server);
@@ -199,15 +209,16 @@ void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct reques
 	if (!d || !d->learner || r->untaught)
 		return;
 	lesson.held = (double)(r->stay.before + r->stay.own) / 2;
-	lesson.tokens = (double)r->input + (double)output;
+	lesson.tokens = (double)size->input + (double)size->output;
 	lesson.expected = (double)r->input + (double)r->output;
 	lesson.several = d->usable > 1;
-	if (!latency_flow_leave(&server->flow, now, since, output, &r->stay, &lesson.stay))
+	if (!latency_flow_leave(&server->flow, now, since, size->output, &r->stay, &lesson.stay))
 		return;
+	correct_stay(&lesson.stay, r, size);
 	if (latency_learn(d->learner, now, &lesson, &seat->speed))
 		sched_force(s, d, d->source, &d->learner->force);
 	note_slower(s, seat);
-	weigh_profile(s, d, r->input, output);
+	weigh_profile(s, d, size->input, size->output);
 }
 
 void sched_tokens_counted(const struct seat *seat, const struct estimator_counted *c)

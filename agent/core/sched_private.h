@@ -126,12 +126,17 @@ slo_load foreign_turns_load(const struct sched *s, const struct server *server);
 /* The owner is gone, and what it had. */
 void foreign_turns_forget(struct foreign *f, const struct foreign_owner *o);
 
+/* A request's tokens, as far as its end tells; else as they were thought. */
+struct stay_size {
+	int64_t input, output;
+	int64_t cached; /* of the input, that were not read */
+};
 /* r, which was charged just now, is a part of what goes through its server. */
 void sched_stay_begin(slo_nsec now, struct request *r, const struct deployment *d);
 /* It ran since then and ended after `output` tokens, and completed if a deployment is to learn from
  * that. */
 void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct request *r,
-                    int64_t output);
+                    const struct stay_size *size);
 /* Its profile is another one. */
 void sched_trust_again(struct sched *s, struct deployment *d);
 /* Of what another scheduler learned: other rates are in force in d, another weight on a server. */

@@ -36,6 +36,10 @@ Median of |actual / predicted - 1| of the hundred ends that follow so many ends 
 HARM = """
 SLO met, and how it compares with least-request: the worst 5 minutes of a run, in points.
 """
+ENGINES = """
+The same with `--engines 2`: the agent reads every 2 s how many requests run and wait in each engine, and how
+full its cache is, but not how large it is.
+"""
 FLEETS = (
     ("l20=2,a100-80=1, load 0.9", ("-f", "l20=2,a100-80=1", "-l", "0.9")),
     ("a10=4,h100=1, load 1.6", ("-f", "a10=4,h100=1", "-l", "1.6")),
@@ -52,6 +56,14 @@ FLEETS = (
     ("ends tell bytes only", ("--bytes",)),
     ("prompts misestimated, sd 0.5", ("--input-error", "0.5")),
     ("all is forgotten at 200 s", ("--forget", "200")),
+)
+TELLING = (
+    ("published", "told", ()),
+    ("published", "learned", ()),
+    ("published", "x2", ()),
+    ("published", "x4", ()),
+    ("sharegpt-vllm:16", "learned", ("-w", "sharegpt-vllm:16")),
+    ("bursts 3x30/150", "learned", ("--burst", "3x30/150")),
 )
 ENDS = (20, 50, 200, 1000)
 
@@ -186,6 +198,23 @@ def others(lab):
     return text
 
 
+def engines(lab):
+    """What it is worth that engines tell of requests that wait in them."""
+    text = "\n## Engines that tell\n" + ENGINES
+    text += ("\n| setting | cache | SLO met | with metrics | P99 | with metrics | worst 5 min | with metrics |\n"
+             "|---|---|---|---|---|---|---|---|\n")
+    for name, kv, options in TELLING:
+        least = lab.run("least-request", MODES[0], options=options)
+        alone = lab.run("slo", MODES[0], kv, options)
+        told = lab.run("slo", MODES[0], kv, (*options, "--engines", "2"))
+        row = [name, {"learned": "found"}.get(kv, kv)]
+        row += [spread([r.met() for r in runs], 2) for runs in (alone, told)]
+        row += [spread([r.p99() for r in runs], 4) for runs in (alone, told)]
+        row += [spread([r.below(b, 300, 30) for r, b in zip(runs, least)], 2) for runs in (alone, told)]
+        text += "| " + " | ".join(row) + " |\n"
+    return text
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", required=True, type=pathlib.Path)
@@ -196,7 +225,7 @@ def main():
     work = args.build / "experiment" / "learned"
     work.mkdir(parents=True, exist_ok=True)
     lab = Lab(args.build / "tests/sim", work, range(args.first, args.first + args.seeds))
-    text = HEAD.format(first=args.first, last=args.first + args.seeds - 1) + published(lab) + others(lab)
+    text = HEAD.format(first=args.first, last=args.first + args.seeds - 1) + published(lab) + others(lab) + engines(lab)
     (args.out / "LEARNED.md").write_text(text)
     print(args.out / "LEARNED.md")
     return 0

@@ -20,6 +20,7 @@
 #define LIMIT_SHARE 0.7 /* of a limit that is only being found: above, the engine may be full */
 
 #define CROWD_MEMORY 200.0 /* ends */
+#define CROWD_LEAST  0.75
 #define CROWD_MOST   4.0
 
 #define FORCE_MOVED  0.05
@@ -41,10 +42,13 @@ const char *latency_doubt_name(enum latency_doubt d)
 }
 
 /* What is predicted is forgotten too early: a request that turns out long stays while short ones
- * go, so what is there is more than what the predictions add up to. */
+ * go, so what is there is more than what the predictions add up to. It is less where prompts are
+ * estimated too large; where the cache's size is not known, nothing is risked for that. */
 static double crowd_now(const struct latency_learner *l)
 {
-	return l->expected > 0 ? at_most(at_least(l->there / l->expected, 1), CROWD_MOST) : 1;
+	double least = l->kv > 0 ? CROWD_LEAST : 1;
+
+	return l->expected > 0 ? at_most(at_least(l->there / l->expected, least), CROWD_MOST) : 1;
 }
 
 static void note_crowd(struct latency_learner *l, const struct latency_lesson *lesson)

@@ -27,7 +27,7 @@ slo_err player_promise(struct sched *s, struct sched_model *m, const struct slo_
 static bool rates_sane(const struct latency_rates *r)
 {
 	return r->step > 0 && r->prompt > 0 && r->cached > 0 && r->kv > 0 && r->headroom > 0 &&
-	       r->headroom <= 1 && r->crowd >= 1;
+	       r->headroom <= 1 && r->crowd > 0;
 }
 
 slo_err player_source(struct sched *s, struct deployment *d, const struct slo_event *e)

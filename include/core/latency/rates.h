@@ -20,7 +20,7 @@ struct latency_rates {
 	double kv;                   /* tokens that a server is to hold; > 0 */
 	bool kv_told;                /* that is the size of its KV cache; else it was found */
 	double headroom;             /* share of a target that is planned with; > 0, at most 1 */
-	double crowd;                /* tokens that are there / that were expected; >= 1 */
+	double crowd;                /* tokens that are there / that were expected; > 0 */
 };
 
 /* What a request is to meet, in seconds; 0: nothing. */

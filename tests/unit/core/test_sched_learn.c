@@ -196,14 +196,18 @@ static void leases_of_another_process_teach_nothing(void **state)
 }
 
 /* The sole server is full with requests that do not end. */
-static slo_nsec fill_learned(struct rig *r, slo_nsec now)
+static slo_nsec fill_learned(struct rig *r, slo_nsec now, bool told)
 {
 	struct sched_action act;
 	char id[16];
 
 	for (int i = 0; i < 1000; i++) {
+		struct sched_request req;
+
 		snprintf(id, sizeof(id), "l%d", i);
-		submit(r, now, id);
+		req = ask(r, id, now);
+		req.input_told = told;
+		assert_int_equal(sched_submit(r->s, now, &req, NULL), SLO_OK);
 		if (!sched_step(r->s, now, &act))
 			return now;
 		assert_int_equal(act.verdict, SLO_ROUTE);
@@ -224,7 +228,7 @@ static void one_that_waited_for_a_doubted_server_is_not_refused(void **state)
 	learn(r, FLEET_AUTO, 1e6); /* so that not the cache is full */
 	now = serve_many(r, SEC(1), 40, 1);
 	assert_int_equal(r->d->force.state, LATENCY_WARM);
-	now = fill_learned(r, now) + r->conf.queue_timeout;
+	now = fill_learned(r, now, true) + r->conf.queue_timeout;
 	assert_true(sched_step(r->s, now, &act));
 	assert_int_equal(act.verdict, SLO_FALLBACK);
 	assert_int_equal(act.reason, SLO_REASON_QUEUE_TIMEOUT);
@@ -242,10 +246,60 @@ static void one_that_waited_for_a_known_server_is_refused(void **state)
 	learn(r, FLEET_AUTO, 1e6);
 	now = serve_many(r, SEC(1), 300, 1);
 	assert_int_equal(r->d->force.state, LATENCY_HOT);
-	now = fill_learned(r, now) + r->conf.queue_timeout;
+	now = fill_learned(r, now, true) + r->conf.queue_timeout;
 	assert_true(sched_step(r->s, now, &act));
 	assert_int_equal(act.verdict, SLO_REJECT);
 	assert_int_equal(act.reason, SLO_REASON_QUEUE_TIMEOUT);
+}
+
+/* Its prompt was only estimated, and the cache has room for what it may have. */
+static void one_whose_size_is_a_guess_is_not_refused(void **state)
+{
+	struct sched_action act;
+	struct rig *r = *state;
+	slo_nsec now;
+
+	sched_server_usable(r->s, r->server[0], false);
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &five_seconds);
+	learn(r, FLEET_AUTO, 1e6);
+	now = serve_many(r, SEC(1), 300, 1);
+	now = fill_learned(r, now, false) + r->conf.queue_timeout;
+	assert_int_equal(r->d->force.state, LATENCY_HOT);
+	assert_true(sched_step(r->s, now, &act));
+	assert_int_equal(act.verdict, SLO_FALLBACK);
+	assert_int_equal(act.reason, SLO_REASON_QUEUE_TIMEOUT);
+}
+
+/* Prompts are twice as long as they look. The ends tell, so what is learned is of the real ones. */
+static void real_sizes_teach(void **state)
+{
+	struct rig *r = *state;
+	slo_nsec now = SEC(1);
+	struct latency_features real = { .steps = 64, .prompts = 1024 };
+	char id[16];
+
+	learn(r, FLEET_LEARNED, 1e6);
+	for (int i = 0; i < 300; i++) {
+		struct sched_request req;
+		struct sched_action act;
+
+		snprintf(id, sizeof(id), "z%d", i);
+		req = ask(r, id, now);
+		req.input_told = false;
+		assert_int_equal(sched_submit(r->s, now, &req, NULL), SLO_OK);
+		assert_true(sched_step(r->s, now, &act));
+		now += SEC(1);
+		(void)end_with(r, now, id,
+		               (struct sched_outcome){ .outcome = LESSON_ANSWERED,
+		                                       .input = i % 2 ? 1024 : 256,
+		                                       .output = 64,
+		                                       .bytes = -1 });
+	}
+	/* Of half of them the prompt was a quarter, and all took the same: prompts cost nothing. */
+	real.reads = 64 * 1056.0;
+	assert_true(latency_fit_predict(&r->d->learner->fit, &real) < 1.1);
+	assert_true(latency_fit_rate(&r->d->learner->fit, 1) * 1024 < 0.05);
 }
 
 /* A second deployment, of which little is known, beside one that serves all in time. Returns how
@@ -532,6 +586,8 @@ int main(void)
 		TEST(leases_of_another_process_teach_nothing),
 		TEST(one_that_waited_for_a_doubted_server_is_not_refused),
 		TEST(one_that_waited_for_a_known_server_is_refused),
+		TEST(one_whose_size_is_a_guess_is_not_refused),
+		TEST(real_sizes_teach),
 		TEST(a_slow_server_gets_less),
 		TEST(a_slower_deployment_is_tried_now_and_then),
 		TEST(nobody_is_late_for_it),
