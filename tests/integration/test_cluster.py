@@ -82,6 +82,25 @@ class Agents(ClusterCase, unittest.TestCase):
         a.holds(0, 0)
         b.holds(0, 0)
 
+    def test_what_a_snapshot_has_too_is_charged_once(self):
+        redis = self.redis()
+        keep = {"change": lambda c: c.update(snapshot={"file": "snapshot"})}
+        a, b = self.node("a", redis, **keep), self.node("b", redis, **keep)
+        self.place(a, "r1", "r2")
+        self.place(b, "r3")
+        b.holds(3, 2)
+        a.stop_agent()
+        a.start()
+        self.assertEqual((3, 1), a.on())
+        a.ends("r1")
+        b.holds(2, 1)
+        self.place(a, "r4")
+        b.holds(3, 2)
+        a.ends("r2", "r4")
+        b.ends("r3")
+        a.holds(0, 0)
+        b.holds(0, 0)
+
     def test_after_a_gap_the_key_is_read_again(self):
         redis = self.redis()
         a, x = self.node("a", redis), Forged(redis, "x")
