@@ -1,4 +1,4 @@
-#include "core/queue.h"
+#include "queue_private.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -9,26 +9,6 @@
 
 #define NEED_NONE UINT64_MAX
 #define ROOM_ANY  (UINT64_MAX - 1) /* an idle server takes anything */
-
-static int compare_arrival(const struct request *x, const struct request *y)
-{
-	if (x->created != y->created)
-		return x->created < y->created ? -1 : 1;
-	return x->seq < y->seq ? -1 : x->seq > y->seq;
-}
-
-static int compare_waiting(struct request *x, struct request *y)
-{
-	if (x->grade != y->grade)
-		return x->grade > y->grade ? -1 : 1;
-	if (x->due != y->due)
-		return x->due < y->due ? -1 : 1;
-	return compare_arrival(x, y);
-}
-
-/* As in fleet.c: libbsd's RB_GENERATE_STATIC needs a macro that glibc's headers clash with. */
-#define TREE_FUNCTIONS static __attribute__((unused))
-RB_GENERATE_INTERNAL(waiting, request, place, compare_waiting, TREE_FUNCTIONS)
 
 void queue_init(struct queue *q, struct pool *pool, enum slo_late late)
 {
@@ -79,25 +59,17 @@ int queue_compare(const struct bucket *a, const struct bucket *b)
 		return a->priority > b->priority ? -1 : 1;
 	if (a->start != b->start)
 		return a->start < b->start ? -1 : 1;
-	return compare_arrival(a->first, b->first);
+	return queue_compare_arrival(a->first, b->first);
 }
 
-static bool stands_before(const struct head *h, const struct bucket *b)
-{
-	if (h->priority != b->priority)
-		return h->priority > b->priority;
-	return h->start != b->start ? h->start < b->start : queue_compare(h->bucket, b) < 0;
-}
-
-/* Where b stands in head[], or would stand. */
-static size_t position(const struct queue *q, const struct bucket *b)
+size_t queue_position(const struct queue *q, const struct bucket *b)
 {
 	size_t lo = 0, hi = q->heads;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (stands_before(&q->head[mid], b))
+		if (queue_stands_before(&q->head[mid], b))
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -127,20 +99,10 @@ static void close_gap(struct queue *q, size_t at)
 	memmove(q->untested + at, q->untested + at + 1, behind);
 }
 
-/* The deployments in which the request can still be in time, of what rank_options() found. */
-static uint32_t level_of(const struct rank_option *option, size_t options, slo_nsec now)
-{
-	uint32_t level = 0;
-
-	while (level < options && option[level].start >= now)
-		level++;
-	return level;
-}
-
 /* Lines up the head of b, whose options are known, to be tried. */
 static void head_enter(struct queue *q, struct bucket *b)
 {
-	uint32_t level = level_of(b->option, b->options, q->looked);
+	uint32_t level = queue_level_of(b->option, b->options, q->looked);
 	size_t at;
 
 	b->open = level > 0 ? level : q->late == SLO_LATE_SERVE ? b->options : b->options > 0;
@@ -148,7 +110,7 @@ static void head_enter(struct queue *q, struct bucket *b)
 		b->open = b->options;
 	b->priority = b->first->priority;
 	b->start = b->first->start;
-	at = position(q, b);
+	at = queue_position(q, b);
 	open_gap(q, at);
 	q->head[at] = (struct head){ b->start, b->priority, b };
 	q->slot[at] = (uint16_t)b->slot;
@@ -159,7 +121,7 @@ static void head_enter(struct queue *q, struct bucket *b)
 
 static void head_leave(struct queue *q, struct bucket *b)
 {
-	size_t at = position(q, b);
+	size_t at = queue_position(q, b);
 
 	assert(at < q->heads && q->head[at].bucket == b);
 	close_gap(q, at);
@@ -297,7 +259,7 @@ static void enter(struct queue *q, struct request *r, size_t at)
 {
 	struct rank_option option[SLO_DEPLOYMENTS_MAX];
 	size_t options = rank_options(q->pool, r, option);
-	uint32_t level = level_of(option, options, q->looked);
+	uint32_t level = queue_level_of(option, options, q->looked);
 	bool serve = q->late == SLO_LATE_SERVE, leads;
 	struct size *z = size_of(q, at);
 	struct bucket *b = z->level[serve ? level : 0];
@@ -312,7 +274,7 @@ static void enter(struct queue *q, struct request *r, size_t at)
 	r->expiry = MOMENTS_NONE;
 	if (level > 0)
 		moments_add(&q->expiry, r, option[level - 1].start);
-	leads = !b->first || compare_waiting(r, b->first) < 0;
+	leads = !b->first || queue_compare_waiting(r, b->first) < 0;
 	if (leads && b->first)
 		head_leave(q, b);
 	RB_INSERT(waiting, &b->waiting, r);
@@ -519,7 +481,7 @@ struct bucket *queue_candidate(struct queue *q, slo_nsec now)
 
 void queue_block(struct queue *q, struct bucket *b, slo_nsec now)
 {
-	size_t at = position(q, b);
+	size_t at = queue_position(q, b);
 
 	assert(at < q->heads && q->head[at].bucket == b);
 	q->untested[at] = 0;
@@ -551,57 +513,9 @@ size_t queue_before(const struct queue *q, const struct request *r, size_t most)
 	for (size_t i = 0; i < q->heads; i++) {
 		struct request *at = q->head[i].bucket->first;
 
-		for (size_t k = 0; at && k < most && compare_waiting(at, (struct request *)r) < 0;
-		     k++, n++)
+		for (size_t k = 0;
+		     at && k < most && queue_compare_waiting(at, (struct request *)r) < 0; k++, n++)
 			at = RB_NEXT(waiting, &q->head[i].bucket->waiting, at);
 	}
 	return n;
-}
-
-static size_t check_bucket(const struct queue *q, const struct bucket *b, size_t level)
-{
-	const struct request *before = NULL;
-	struct request *r;
-	size_t n = 0;
-
-	RB_FOREACH (r, waiting, (struct waiting *)&b->waiting) {
-		struct rank_option option[SLO_DEPLOYMENTS_MAX];
-		size_t options = rank_options(q->pool, r, option);
-		uint32_t now = level_of(option, options, q->looked);
-
-		assert(r->state == REQUEST_QUEUED && r->bucket == b);
-		assert(before ? compare_waiting((struct request *)before, r) < 0 : r == b->first);
-		assert(q->stale || level == (q->late == SLO_LATE_SERVE ? now : 0));
-		assert(q->stale || (r->expiry == MOMENTS_NONE) == (now == 0));
-		before = r;
-		n++;
-	}
-	assert((n == 0) == (b->first == NULL));
-	assert(n == 0 || b->priority == b->first->priority);
-	assert(n == 0 || (b->start == b->first->start && q->head[position(q, b)].bucket == b));
-	return n;
-}
-
-void queue_check(const struct queue *q)
-{
-	size_t length = 0, heads = 0;
-
-	for (size_t i = 0; i < QUEUE_BUCKETS; i++) {
-		size_t count = 0;
-
-		for (size_t k = 0; q->size[i] && k < q->size[i]->levels; k++) {
-			size_t n = check_bucket(q, q->size[i]->level[k], k);
-
-			count += n;
-			heads += n > 0;
-		}
-		assert(q->size[i] ? count > 0 && count == q->size[i]->count : count == 0);
-		assert(!q->size[i] || q->size[i]->at == i);
-		length += count;
-	}
-	for (size_t i = 1; i < q->heads; i++)
-		assert(stands_before(&q->head[i - 1], q->head[i].bucket));
-	moments_check(&q->expiry);
-	grades_check(&q->grades, q->length);
-	assert(length == q->length && heads == q->heads);
 }
