@@ -31,7 +31,8 @@ static void hold(struct sched *s, struct request *r, struct server *server)
 {
 	if (r->model)
 		r->model->dispatched++;
-	server->foreign += r->owner != 0;
+	if (SELDOM(r->owner != 0))
+		server->foreign++;
 	if (r->hidden) {
 		insert(&server->hidden, r);
 		server->hidden_count++;
@@ -47,7 +48,8 @@ static void let_loose(struct sched *s, struct request *r, struct server *server)
 {
 	if (r->model)
 		r->model->dispatched--;
-	server->foreign -= r->owner != 0;
+	if (SELDOM(r->owner != 0))
+		server->foreign--;
 	if (r->hidden) {
 		TAILQ_REMOVE(&server->hidden, r, lease);
 		server->hidden_count--;

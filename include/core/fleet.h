@@ -75,14 +75,12 @@ const char *fleet_repair_name(enum fleet_repair r); /* "surplus", "expired", "ma
  * and, as long as there is any, what is withheld: room that the engine turned out not to have. */
 struct server {
 	struct ledger ledger; /* first: fleet_server_of() */
-	struct leases leases, departed, hidden;
-	uint32_t departed_count, hidden_count, surplus_count;
+	struct leases leases, departed;
+	uint32_t departed_count, surplus_count;
 	slo_load surplus_load;
 	slo_load withhold, withheld; /* wanted; in the ledger: that, or 0 while it is idle */
 	uint32_t round, released;    /* leases, since that round of questions began */
 	uint64_t repairs[FLEET_REPAIRS];
-	uint32_t foreign;      /* leases of other agents, in whatever list */
-	uint64_t overshoots;   /* foreign ones that came when it had no room any more */
 	struct heal_view view; /* heal.h */
 	struct latency_flow flow;
 	struct adaptive_sums sums;
@@ -93,6 +91,11 @@ struct server {
 	void *owner;             /* the shell's; the core does not look at it */
 	uint64_t number;         /* the scheduler's, never given twice */
 	char *name;              /* as HAProxy knows it inside its backend */
+	/* Only with other agents; last, so that nothing else touches it: */
+	struct leases hidden;
+	uint32_t hidden_count;
+	uint32_t foreign;    /* their leases, in whatever list */
+	uint64_t overshoots; /* of these, those that came when it had no room any more */
 };
 LIST_HEAD(servers, server);
 

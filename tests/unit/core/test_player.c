@@ -11,7 +11,7 @@
 
 #include "core/record/player.h"
 #include "core/tap.h"
-#include "sched_build.h"
+#include "foreign_build.h"
 
 static struct player *player;
 static size_t told, answers;
@@ -351,6 +351,46 @@ static void none_is_charged_under_the_id_of_one_that_is_over(void **state)
 #undef TEST
 #define TEST(f) cmocka_unit_test_setup_teardown(f, rig_make, drop_all)
 
+static void same_ledgers(const struct rig *r)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct server *s = r->server[i], *played = player_server(player, s->number);
+
+		assert_int_equal(played->ledger.used, s->ledger.used);
+		assert_int_equal(played->ledger.inflight, s->ledger.inflight);
+	}
+	sched_check(player_sched(player));
+}
+
+/* Its turn comes in a step, which tells of the end first. */
+static void an_end_at_our_turn_is_played_where_it_counted(void **state)
+{
+	struct rig *r = *state;
+	struct foreign_owner *b = owner(r, "b");
+
+	b->turn = MSEC(6);
+	placed(r, SEC(1), b, "x", 0);
+	quiet(r, SEC(1));
+	record(r, SEC(1));
+	same_ledgers(r);
+	placed(r, SEC(2), b, "y", 0);
+	submit(r, SEC(2), "f1");
+	routed(r, SEC(2), "f1", "s1");
+	submit(r, SEC(2), "f2");
+	routed(r, SEC(2), "f2", "s1");
+	submit(r, SEC(2), "w");
+	quiet(r, SEC(2));
+	assert_int_equal(ended(r, SEC(3), b, "x"), SCHED_END_CLOSED);
+	same_ledgers(r);
+	routed(r, SEC(3) + MSEC(6), "w", "s0");
+	quiet(r, SEC(3) + MSEC(6));
+	same_ledgers(r);
+	assert_int_equal(line(r, SEC(4), "y"), SCHED_END_CLOSED);
+	quiet(r, SEC(4));
+	same_ledgers(r);
+	assert_int_equal(learned(r, SEC(4)), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,6 +404,7 @@ int main(void)
 		TEST(a_profile_survives_with_all_its_numbers),
 		TEST(nonsense_is_refused),
 		TEST(none_is_charged_under_the_id_of_one_that_is_over),
+		TEST(an_end_at_our_turn_is_played_where_it_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
