@@ -84,7 +84,7 @@ MUTANTS = [
     ("0 tokens and 1 token are one size", "agent/core/queue.c",
      "return tokens <= 0 ? 0 : 1 + log2_round(tokens);", "return 1 + log2_round(tokens);"),
     ("a release wakes nobody", "agent/core/lease.c",
-     "\tfleet_freed(seat->deployment);\n", ""),
+     "\tfleet_freed_by(seat->deployment, seat->server);\n", ""),
     ("a server that recovers wakes nobody", "agent/core/sched_fleet.c",
      "\tfleet_freed(d);\n", ""),
     ("a new profile is not looked at", "agent/core/sched_fleet.c",
