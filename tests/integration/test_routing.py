@@ -246,7 +246,8 @@ class ClientLimits(StackCase):
 
     async def test_a_strategy_that_overloads_is_replaced_by_the_models(self):
         for asked, used in (("random", "slo"), ("least-request", "slo"), ("slo-least-load", "slo"),
-                            ("slo-pack-load", "slo-pack-load"), ("slo", "slo")):
+                            ("slo-pack-load", "slo-pack-load"), ("slo", "slo"),
+                            ("slo-adaptive", "slo-adaptive")):
             answer = await self.post({"routing-strategy": asked})
             self.assert_routed(answer, "a10-1")
             self.assertEqual(answer.headers["x-slo-strategy"], used)

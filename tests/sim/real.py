@@ -41,6 +41,7 @@ SIM_RUNS = 5
 ROUTERS = {
     "slo, h 0.9": ("slo", None, 0.9, "slo"),
     "slo, h 1": ("slo", None, 1.0, "slo"),
+    "slo-adaptive, h 0.9": ("slo-adaptive", None, 0.9, "slo-adaptive"),
     "slo-pack-load, h 0.9": ("slo-pack-load", None, 0.9, "slo-pack-load"),
     "least-request": ("least-request", None, 0.9, "least-request"),
     "leastconn": (None, "leastconn", 0.9, "least-request"),
