@@ -418,10 +418,13 @@ static bool shape_sane(const struct slo_event *e)
 /* About: as far from the one border as from the other. */
 static int64_t index_between(const int64_t *border, size_t borders, size_t i)
 {
-	double first = i > 0 ? (double)border[i - 1] : (double)border[0] / 2;
-	double second = i < borders ? (double)border[i] : (double)border[i - 1] * 2;
+	double first, second;
 
-	return borders == 0 ? 1 : (int64_t)at_most(sqrt(first * second), SLO_TOKENS_MAX);
+	if (borders == 0)
+		return 1;
+	first = i > 0 ? (double)border[i - 1] : (double)border[0] / 2;
+	second = i < borders ? (double)border[i] : (double)border[i - 1] * 2;
+	return (int64_t)at_most(sqrt(first * second), SLO_TOKENS_MAX);
 }
 
 static bool axis_of(struct axis *x, const int64_t *border, size_t borders, const int64_t *index)
