@@ -48,6 +48,8 @@ static bool make_line(char *const *word, int words, char line[LINE_MAX + 1])
 	size_t len = 0;
 
 	for (int i = 0; i < words; i++) {
+		if (len + 1 > LINE_MAX) /* what stands between words is of the line, too */
+			return false;
 		for (const char *p = word[i]; *p; p++) {
 			if (*p < ' ' || *p == 0x7f || len + 3 > LINE_MAX)
 				return false;

@@ -197,6 +197,7 @@ class Control(unittest.TestCase):
                       ["show", "decisions", "reason=bad-luck"]):
             self.assertTrue(slo_ctl(lab, *words, status=1).startswith("error: "), words)
         slo_ctl(lab, status=2)
+        slo_ctl(lab, *[""] * 9000, status=2)
         self.assertEqual(2, subprocess.run([lab.build / "slo-ctl", "-s", lab.dir / "none", "help"],
                                            capture_output=True, check=False).returncode)
 

@@ -1,10 +1,12 @@
 """What the agent learns from the pages of metrics of LLM engines, with real HAProxy, which tells where
 they are."""
 import asyncio
+import http.server
 import json
 import pathlib
 import signal
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -109,6 +111,28 @@ class EngineMetrics(unittest.TestCase):
         answers = asyncio.run(run())
         self.assertEqual([], [str(a) for a in answers if not a.good])
         self.assertEqual({"route"}, {a.verdict for a in answers})
+
+    def test_an_engine_that_tells_its_queue_no_more_keeps_nobody_out(self):
+        page = ["vllm:num_requests_running 0\nvllm:num_requests_waiting 9\n"]
+
+        class Engine(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(page[0].encode())
+
+            def log_message(self, *_):
+                pass
+
+        engine = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine)
+        threading.Thread(target=engine.serve_forever, daemon=True).start()
+        self.addCleanup(engine.server_close)
+        self.addCleanup(engine.shutdown)
+        self.start({"servers": {f"{MODEL}/a10-1": "http://127.0.0.1:%d/metrics" % engine.server_port},
+                    "poll": "100ms"})
+        wait_for(lambda: self.servers()["a10-1"]["withheld"] > 0.9, "requests wait inside")
+        page[0] = "# nothing is told any more\n"
+        wait_for(lambda: self.servers()["a10-1"]["withheld"] == 0, "the server is used again")
 
     def test_tokens_that_nobody_tells_follow_from_the_engines_counters(self):
         """Streams: HAProxy sees no usage. Their prompts have twice the tokens that they look like."""

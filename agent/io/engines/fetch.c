@@ -216,6 +216,10 @@ static bool set_options(struct fetch *x, const char *url)
 	ok &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MSEC) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, FETCH_SECONDS * 1000L) == CURLE_OK;
 	ok &= curl_easy_setopt(easy, CURLOPT_USERAGENT, "slo-spoa/" SLO_VERSION) == CURLE_OK;
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* A page that is given up must not wait for the name server, and all the loop with it. */
+	ok &= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
+#endif
 	/* Only what is served over HTTP; a file's URL is refused by the configuration already. */
 #if LIBCURL_VERSION_NUM >= 0x075500
 	ok &= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;

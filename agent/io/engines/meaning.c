@@ -37,12 +37,22 @@ static void count_tokens(struct engine_seen *seen, const struct server *server)
 		sched_tokens_counted(seat, &counted);
 }
 
+/* Nothing is known of its queue any more. */
+static void forget_waiting(struct agent *a, const struct roster_server *s)
+{
+	s->engine->queue = (struct engine_queue){ 0, 0 };
+	sched_withhold(a->sched, s->server, 0);
+}
+
 static void note_waiting(struct agent *a, slo_nsec now, struct roster_server *s)
 {
 	struct engine_seen *seen = s->engine;
 	struct engine_queue both;
 
-	if (engine_queue_page(&seen->queue, &seen->facts, &both))
+	if (!engine_knows(&seen->facts, ENGINE_RUNNING) ||
+	    !engine_knows(&seen->facts, ENGINE_WAITING))
+		forget_waiting(a, s); /* another program may be there now */
+	else if (engine_queue_page(&seen->queue, &seen->facts, &both))
 		sched_server_waits(a->sched, s->server, both.running, both.waiting);
 	else if (seen->queue.waiting > 0)
 		seen->due = now + a->conf->engines.poll / SOON;
@@ -78,8 +88,7 @@ void engine_missed(struct agent *a, slo_nsec now, struct roster_server *s, const
 	               s->key, why);
 	if (now - seen->told <= OLD + 3 * a->conf->engines.poll)
 		return;
-	seen->queue = (struct engine_queue){ 0, 0 };
-	sched_withhold(a->sched, s->server, 0);
+	forget_waiting(a, s);
 	tell_crowded(a, now, s);
 }
 

@@ -2,7 +2,8 @@
  *
  * libcurl says which sockets to watch and when to call it again; libev does both. A page has a
  * deadline and a largest size, comes without redirects and without a proxy, and is whole or not at
- * all. Names are looked up by libcurl's own thread. */
+ * all. Names are looked up by libcurl's own thread, for which nobody waits (before libcurl 7.87 the
+ * end of a page waits for it). */
 #ifndef SLO_IO_ENGINES_FETCH_H
 #define SLO_IO_ENGINES_FETCH_H
 
