@@ -105,7 +105,30 @@ struct request *requests_new(struct requests *t, uint64_t hash, const char *id, 
 	return r;
 }
 
-/* News comes milliseconds late, so few that are younger stand behind its place. */
+/* The one behind which stands what is DISPATCHED since then; NULL: it is the first. News comes
+ * milliseconds late, so few that are younger stand behind its place. What is told of the past comes
+ * in pages, so the one that was told before may be near. Who looks from both of them at once finds
+ * it by the shorter way. */
+static struct request *place_of(const struct requests *t, slo_nsec since)
+{
+	struct request *last = TAILQ_LAST(&t->list[REQUEST_DISPATCHED], request_list);
+	struct request *near = t->near, *next;
+
+	while (last && last->since > since) {
+		last = TAILQ_PREV(last, request_list, link);
+		if (!near)
+			continue;
+		next = TAILQ_NEXT(near, link);
+		if (near->since > since && !(near = TAILQ_PREV(near, request_list, link)))
+			return NULL;
+		if (near->since <= since && (!next || next->since > since))
+			return near;
+		if (near->since <= since)
+			near = next;
+	}
+	return last;
+}
+
 struct request *requests_new_of(struct requests *t, uint64_t hash, const char *id, size_t len,
                                 uint16_t owner, slo_nsec since)
 {
@@ -116,13 +139,12 @@ struct request *requests_new_of(struct requests *t, uint64_t hash, const char *i
 		return NULL;
 	r->state = REQUEST_DISPATCHED;
 	r->since = since;
-	before = TAILQ_LAST(list, request_list);
-	while (before && before->since > since)
-		before = TAILQ_PREV(before, request_list, link);
+	before = place_of(t, since);
 	if (before)
 		TAILQ_INSERT_AFTER(list, before, r, link);
 	else
 		TAILQ_INSERT_HEAD(list, r, link);
+	t->near = r;
 	t->count[REQUEST_DISPATCHED]++;
 	return r;
 }
@@ -136,11 +158,18 @@ static void leave_half(struct request *r)
 	}
 }
 
+static void take_out(struct requests *t, struct request *r)
+{
+	if (t->near == r)
+		t->near = NULL;
+	TAILQ_REMOVE(&t->list[r->state], r, link);
+	t->count[r->state]--;
+}
+
 void requests_move(struct requests *t, struct request *r, enum request_state to, slo_nsec now)
 {
 	leave_half(r);
-	TAILQ_REMOVE(&t->list[r->state], r, link);
-	t->count[r->state]--;
+	take_out(t, r);
 	r->state = (uint8_t)to;
 	r->since = now;
 	TAILQ_INSERT_TAIL(&t->list[to], r, link);
@@ -151,8 +180,7 @@ void requests_over(struct requests *t, struct request *r)
 {
 	leave_half(r);
 	assert(r->state != REQUEST_OVER && !r->charge.ledger);
-	TAILQ_REMOVE(&t->list[r->state], r, link);
-	t->count[r->state]--;
+	take_out(t, r);
 	r->state = REQUEST_OVER;
 	id_table_remove(&t->by_id, r);
 	if (t->over)
@@ -164,6 +192,7 @@ void requests_check(const struct requests *t)
 {
 	size_t all = 0;
 
+	assert(!t->near || t->near->state == REQUEST_DISPATCHED);
 	for (int i = 0; i < REQUEST_STATES; i++) {
 		const struct request *r;
 		size_t n = 0;

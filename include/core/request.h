@@ -103,6 +103,7 @@ struct requests {
 	struct id_table by_id;
 	struct request_list list[REQUEST_STATES];
 	size_t count[REQUEST_STATES];
+	struct request *near; /* the last of another owner that came, while it is DISPATCHED */
 	struct request *over; /* the last one that was, for those who still look at it */
 	struct spare spare;   /* blocks for short ids */
 };

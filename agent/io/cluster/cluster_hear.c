@@ -363,34 +363,73 @@ static void is_read(struct cluster *c, slo_nsec now, struct cluster_peer *p)
 		cluster_progress(c);
 }
 
+struct paged {
+	struct slice id;
+	struct news_lease lease;
+};
+
+static int compare_placed(const void *a, const void *b)
+{
+	const struct paged *x = a, *y = b;
+
+	return x->lease.placed < y->lease.placed ? -1 : x->lease.placed > y->lease.placed;
+}
+
+/* Reads a page's leases into out, which has room for all. NULL: it makes sense. */
+static const char *read_page(struct cluster *c, const redisReply *list, struct paged *out,
+                             size_t *n)
+{
+	for (size_t i = *n = 0; i + 1 < list->elements; i += 2) {
+		const redisReply *id = list->element[i], *value = list->element[i + 1];
+
+		if (id->type != REDIS_REPLY_STRING || value->type != REDIS_REPLY_STRING)
+			return odd(value);
+		if (id->len == 0)
+			continue; /* the mark */
+		out[*n].id = (struct slice){ (const uint8_t *)id->str, (size_t)id->len };
+		if (id->len > NEWS_TEXT_MAX ||
+		    news_read_lease(
+			(struct slice){ (const uint8_t *)value->str, (size_t)value->len },
+			&out[*n].lease) != SLO_OK)
+			c->malformed++;
+		else
+			++*n;
+	}
+	return NULL;
+}
+
+/* The leases of a page, in order of age: in the order of Redis each would be far from the one
+ * before. */
+static const char *take_leases(struct cluster *c, slo_nsec now, struct cluster_peer *p,
+                               const redisReply *list)
+{
+	struct paged *paged = calloc(list->elements / 2 + 1, sizeof(*paged));
+	const char *why = "out of memory";
+	size_t n = 0;
+
+	if (paged)
+		why = read_page(c, list, paged, &n);
+	if (!why && n > 0)
+		qsort(paged, n, sizeof(*paged), compare_placed);
+	for (size_t i = 0; !why && i < n; i++)
+		take_lease(c, now, p, paged[i].id, &paged[i].lease,
+		           (p->mark.now - paged[i].lease.placed) * 1000 + p->mark_age);
+	free(paged);
+	return why;
+}
+
 const char *hear_page(struct cluster *c, slo_nsec now, struct cluster_peer *p,
                       const redisReply *reply)
 {
-	const redisReply *list;
+	const char *why;
 
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
 	    reply->element[0]->type != REDIS_REPLY_STRING ||
 	    reply->element[1]->type != REDIS_REPLY_ARRAY)
 		return odd(reply);
-	list = reply->element[1];
-	for (size_t i = 0; i + 1 < list->elements; i += 2) {
-		const redisReply *id = list->element[i], *value = list->element[i + 1];
-		struct news_lease l;
-
-		if (id->type != REDIS_REPLY_STRING || value->type != REDIS_REPLY_STRING)
-			return odd(reply);
-		if (id->len == 0)
-			continue; /* the mark */
-		if (id->len > NEWS_TEXT_MAX ||
-		    news_read_lease(
-			(struct slice){ (const uint8_t *)value->str, (size_t)value->len }, &l) !=
-		        SLO_OK)
-			c->malformed++;
-		else
-			take_lease(c, now, p,
-			           (struct slice){ (const uint8_t *)id->str, (size_t)id->len }, &l,
-			           (p->mark.now - l.placed) * 1000 + p->mark_age);
-	}
+	why = take_leases(c, now, p, reply->element[1]);
+	if (why)
+		return why;
 	if (strcmp(reply->element[0]->str, "0") == 0)
 		is_read(c, now, p);
 	else

@@ -7,8 +7,11 @@
 
 #include <stdlib.h>
 
+#include <stdio.h>
+
 #include "core/heal.h"
 #include "core/lease.h"
+#include "core/rng.h"
 #include "foreign_build.h"
 
 /* decisions see them */
@@ -412,6 +415,36 @@ static void a_model_or_a_seat_that_is_not_ours_is_charged_all_the_same(void **st
 	assert_int_equal(inflight(r, 0), 0);
 }
 
+/* As Redis tells them; some are over before all are told. */
+static void what_is_told_in_any_order_stands_in_order_of_age(void **state)
+{
+	struct rig *r = *state;
+	struct foreign_owner *b = owner(r, "b");
+	const struct request *x, *next;
+	struct rng rng;
+	size_t n = 0;
+	char id[16];
+
+	rng_init(&rng, 1);
+	for (int i = 0; i < 300; i++) {
+		struct foreign_lease l;
+
+		snprintf(id, sizeof(id), "x%d", i);
+		l = lease(r, id, i % 2);
+		l.load = 1;
+		l.age = (slo_nsec)rng_below(&rng, 100) * MSEC(1);
+		assert_int_equal(foreign_dispatch(r->s, SEC(1), b, &l), SLO_OK);
+		if (i % 3 == 0)
+			assert_int_equal(ended(r, SEC(1), b, id), SCHED_END_CLOSED);
+	}
+	for (x = foreign_first(r->s); x; x = next, n++) {
+		next = foreign_next(x);
+		assert_true(!next || next->since > x->since ||
+		            (next->since == x->since && next->seq > x->seq));
+	}
+	assert_int_equal(n, 200);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -434,6 +467,7 @@ int main(void)
 		TEST(ours_are_told_and_what_we_closed_of_others),
 		TEST(nonsense_is_refused_and_changes_nothing),
 		TEST(a_model_or_a_seat_that_is_not_ours_is_charged_all_the_same),
+		TEST(what_is_told_in_any_order_stands_in_order_of_age),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
