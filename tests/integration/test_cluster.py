@@ -122,6 +122,32 @@ class Agents(ClusterCase, unittest.TestCase):
         x.say(kind=2)
         a.holds(1, 1)
 
+    def test_two_lives_that_take_turns_do_not_fill_the_log(self):
+        redis = self.redis()
+        a, x = self.node("a", redis), Forged(redis, "x")
+        for i in range(200):
+            x.life = 1 + i % 2
+            x.say(kind=2)
+        x.placed("r1")
+        a.holds(1, 1)
+        self.assertIn("x has started anew", a.agent.text())
+        self.assertLess(a.agent.text().count("x has started anew"), 50)
+
+    def test_without_a_cluster_what_nobody_tells_of_is_charged_no_more(self):
+        redis = self.redis()
+        a, x = self.node("a", redis), Forged(redis, "x")
+        x.say(kind=2)  # and a asks no HAProxy
+        a.hears("x")
+        self.place(a, "mine")
+        x.placed("r1", "r2")
+        a.holds(3, 2)
+        conf = dict(a.config)
+        del conf["cluster"]
+        a.config_file.write_text(json.dumps(conf))
+        a.agent.send(signal.SIGHUP)
+        a.holds(1, 0)
+        a.logged("2 requests of other agents, of whose ends nobody tells, are not charged")
+
     def test_messages_that_make_no_sense_change_nothing(self):
         redis = self.redis()
         a, x = self.node("a", redis), Forged(redis, "x")

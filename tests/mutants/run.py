@@ -200,7 +200,7 @@ MUTANTS = [
     ("counts give up what they cannot see", "agent/core/foreign.c",
      "r->hidden = !o->visible;", "r->hidden = false;"),
     ("old news stands behind young requests", "agent/core/request.c",
-     "while (before && before->since > since)", "while (before && before->since < since)"),
+     "while (last && last->since > since) {", "while (last && last->since < since) {"),
     ("every foreign request overshoots", "agent/core/foreign.c",
      "!ledger_fits(l->server->ledger.used - ending, l->load)", "true"),
     ("its process still serves what it left behind", "agent/core/foreign.c",

@@ -170,13 +170,15 @@ static void compare_processes(struct cluster *c, slo_nsec now, struct cluster_pe
 	                          (p->owner->visible && now - p->differs_since < DIFFERS_PATIENCE));
 }
 
-static void new_life(struct cluster *c, struct cluster_peer *p, const struct news_head *h)
+static void new_life(struct cluster *c, slo_nsec now, struct cluster_peer *p,
+                     const struct news_head *h)
 {
+	/* Two processes of one name have turns of life with each message. */
 	if (p->incarnation)
-		log_write(c->agent->log, LOG_NOTICE,
-		          "cluster: %s has started anew; what it had placed stays charged until it "
-		          "ends",
-		          p->name);
+		log_limited(c->agent->log, now, LOG_CAUSE_CLUSTER_PEER, LOG_NOTICE,
+		            "cluster: %s has started anew; what it had placed stays charged until "
+		            "it ends",
+		            p->name);
 	p->incarnation = h->incarnation;
 	p->number = h->number;
 	foreign_owner_life(c->agent->sched, p->owner, h->incarnation);
@@ -221,7 +223,7 @@ static void hear(struct cluster *c, slo_nsec now, const struct news_head *h, str
 		return;
 	is_heard(c, now, p);
 	if (p->incarnation != h->incarnation)
-		new_life(c, p, h);
+		new_life(c, now, p, h);
 	else
 		check_number(c, now, p, h);
 	if (h->kind == NEWS_BEAT)
