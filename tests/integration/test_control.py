@@ -237,6 +237,17 @@ class Control(unittest.TestCase):
         self.assertNotIn("reload", say("look.sock", "help").stdout)
         self.assertIn("drain", slo_ctl(lab, "help"))
 
+    def test_what_clients_say_does_not_steer_a_terminal(self):
+        lab = self.agent()
+        with lab.peer() as p:
+            p.route("i\x1b[31m1", model=MODEL)
+            p.route("id2", model=MODEL)
+            p.route("id3", model="\x1b[2J\x07\nDecision: all is well")
+        said = slo_ctl(lab, "explain", "id3")
+        self.assertIn('asked for "?[2J??Decision: all is well"\n', said)
+        said += slo_ctl(lab, "explain", "id2") + slo_ctl(lab, "show", "decisions")
+        self.assertEqual([], [c for c in said if c < " " and c != "\n" or c > "~"])
+
     def test_lines_that_make_no_sense_are_refused_and_the_agent_goes_on(self):
         lab = self.agent()
         sock = lab.dir / "ctl.sock"

@@ -94,6 +94,14 @@ static void print_end(FILE *f, const struct decision *d)
 	fputc('\n', f);
 }
 
+/* Ids and names of models come from clients, and the answer goes to a terminal: what is not
+ * printable ASCII is '?'. */
+static void print_clean(FILE *f, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		fputc(text[i] >= ' ' && text[i] < 0x7f ? text[i] : '?', f);
+}
+
 static void print_before(FILE *f, const struct agent *a, const struct decision *d)
 {
 	struct explain_before before;
@@ -103,9 +111,11 @@ static void print_before(FILE *f, const struct agent *a, const struct decision *
 		return;
 	fprintf(f, "Meanwhile:  %s%zu of its model were placed, the last ones:\n",
 	        before.more ? "more than " : "", before.count);
-	for (size_t i = 0; i < before.count && i < EXPLAIN_BEFORE; i++)
-		fprintf(f, "  %.*s on %s\n", before.first[i]->id_len, before.first[i]->id,
-		        explain_server(before.first[i]->server));
+	for (size_t i = 0; i < before.count && i < EXPLAIN_BEFORE; i++) {
+		fputs("  ", f);
+		print_clean(f, before.first[i]->id, before.first[i]->id_len);
+		fprintf(f, " on %s\n", explain_server(before.first[i]->server));
+	}
 }
 
 static void print_decision(struct page *p, const struct decision *d)
@@ -115,12 +125,17 @@ static void print_decision(struct page *p, const struct decision *d)
 
 	explain_why(p->agent, d, why);
 	explain_trace(d, trace);
-	fprintf(f, "Request:    %.*s\nArrived:    ", d->id_len, d->id);
+	fputs("Request:    ", f);
+	print_clean(f, d->id, d->id_len);
+	fputs("\nArrived:    ", f);
 	print_time(f, unix_seconds() - (double)(clock_nsec() - d->arrived) / 1e9);
 	fprintf(f, ", held for %.3f s\n", (double)(d->answered - d->arrived) / 1e9);
 	fprintf(f, "Model:      %s", d->model ? d->model->name : "not known");
-	if (d->asked_len > 0)
-		fprintf(f, ", asked for \"%.*s\"", d->asked_len, d->asked_name);
+	if (d->asked_len > 0) {
+		fputs(", asked for \"", f);
+		print_clean(f, d->asked_name, d->asked_len);
+		fputc('"', f);
+	}
 	if (d->input >= 0)
 		fprintf(f, ", %d prompt tokens, %d expected in the answer", d->input, d->output);
 	fputc('\n', f);
@@ -129,7 +144,9 @@ static void print_decision(struct page *p, const struct decision *d)
 		        explain_target(d), d->own_target ? ", its own" : "");
 	if (trace[0])
 		fprintf(f, "Trace:      %s\n", trace);
-	fprintf(f, "Decision:   %s\n", why);
+	fputs("Decision:   ", f);
+	print_clean(f, why, strlen(why));
+	fputc('\n', f);
 	print_options(f, d);
 	print_before(f, p->agent, d);
 	print_end(f, d);
