@@ -112,7 +112,8 @@ class EngineMetrics(unittest.TestCase):
         self.assertEqual([], [str(a) for a in answers if not a.good])
         self.assertEqual({"route"}, {a.verdict for a in answers})
 
-    def test_an_engine_that_tells_its_queue_no_more_keeps_nobody_out(self):
+    def crowded(self):
+        """An engine in which requests wait, as the page that a test may change says."""
         page = ["vllm:num_requests_running 0\nvllm:num_requests_waiting 9\n"]
 
         class Engine(http.server.BaseHTTPRequestHandler):
@@ -128,11 +129,28 @@ class EngineMetrics(unittest.TestCase):
         threading.Thread(target=engine.serve_forever, daemon=True).start()
         self.addCleanup(engine.server_close)
         self.addCleanup(engine.shutdown)
-        self.start({"servers": {f"{MODEL}/a10-1": "http://127.0.0.1:%d/metrics" % engine.server_port},
-                    "poll": "100ms"})
+        url = f"http://127.0.0.1:{engine.server_port}/metrics"
+        self.start({"servers": {f"{MODEL}/a10-1": url}, "poll": "100ms"})
         wait_for(lambda: self.servers()["a10-1"]["withheld"] > 0.9, "requests wait inside")
-        page[0] = "# nothing is told any more\n"
+        return page, url
+
+    def used_again(self):
         wait_for(lambda: self.servers()["a10-1"]["withheld"] == 0, "the server is used again")
+        self.assertNotIn(("engine-crowded", f"{MODEL}/a10-1"),
+                         [(w["code"], w["subject"]) for w in self.lab.state()["warnings"]])
+
+    def test_an_engine_that_tells_its_queue_no_more_keeps_nobody_out(self):
+        page, _ = self.crowded()
+        page[0] = "# nothing is told any more\n"
+        self.used_again()
+
+    def test_an_engine_that_is_asked_no_more_keeps_nobody_out(self):
+        _, url = self.crowded()
+        self.lab.config["engines"]["servers"] = {f"{MODEL}/l20-1": url}
+        self.lab.config_file.write_text(json.dumps(self.lab.config))
+        self.lab.agent.send(signal.SIGHUP)
+        self.lab.logged("is in force")
+        self.used_again()
 
     def test_tokens_that_nobody_tells_follow_from_the_engines_counters(self):
         """Streams: HAProxy sees no usage. Their prompts have twice the tokens that they look like."""

@@ -132,8 +132,10 @@ static void ask(struct engines *e, slo_nsec now, struct roster_server *s)
 	struct fetch_user user = { NULL, on_bytes, on_over };
 
 	s->engine->due = now + conf->poll;
-	if (!url_of(conf, s, url))
+	if (!url_of(conf, s, url)) {
+		engine_unasked(e->agent, now, s);
 		return;
+	}
 	user.user = p = malloc(sizeof(*p) + len + 1);
 	if (!p)
 		return;

@@ -1,5 +1,6 @@
 #include "io/engines/meaning.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,6 +10,9 @@
 #define OLD           (10 * SLO_NSEC_PER_SEC) /* and three polls: what was told holds no more */
 #define SOON          4                       /* parts of a poll */
 #define WORTH_TELLING 0.25                    /* of a server */
+/* Pages after which the least cache of a deployment is looked for again, which takes a look at all
+ * of its servers. */
+#define CACHE_AGAIN   64
 
 static void tell_crowded(struct agent *a, slo_nsec now, const struct roster_server *s)
 {
@@ -58,10 +62,16 @@ static void note_waiting(struct agent *a, slo_nsec now, struct roster_server *s)
 		seen->due = now + a->conf->engines.poll / SOON;
 }
 
+static double cache_of(const struct engine_facts *f)
+{
+	return engine_knows(f, ENGINE_KV_SIZE) ? f->value[ENGINE_KV_SIZE] : 0;
+}
+
 void engine_told(struct agent *a, slo_nsec now, struct roster_server *s, slo_nsec asked,
                  const struct engine_facts *facts)
 {
 	struct engine_seen *seen = s->engine;
+	bool same = !(fabs(cache_of(facts) - cache_of(&seen->facts)) > 0);
 
 	seen->facts = *facts;
 	seen->told = asked;
@@ -69,7 +79,8 @@ void engine_told(struct agent *a, slo_nsec now, struct roster_server *s, slo_nse
 	if (seen->silent)
 		(void)warn_clear(a, now, ENGINE_SILENT, s->key);
 	seen->silent = false;
-	learned_cache_told(a, s->server);
+	if (!same || seen->answers % CACHE_AGAIN == 0)
+		learned_cache_told(a, s->server);
 	count_tokens(seen, s->server);
 	note_waiting(a, now, s);
 	tell_crowded(a, now, s);
@@ -90,6 +101,22 @@ void engine_missed(struct agent *a, slo_nsec now, struct roster_server *s, const
 		return;
 	forget_waiting(a, s);
 	tell_crowded(a, now, s);
+}
+
+void engine_unasked(struct agent *a, slo_nsec now, struct roster_server *s)
+{
+	struct engine_seen *seen = s->engine;
+
+	if (seen->told < 0 && !seen->silent)
+		return;
+	seen->facts = (struct engine_facts){ .make = ENGINE_MAKE_UNKNOWN };
+	seen->told = -1;
+	seen->silent = false;
+	seen->window.open = false;
+	forget_waiting(a, s);
+	(void)warn_clear(a, now, ENGINE_SILENT, s->key);
+	tell_crowded(a, now, s);
+	learned_cache_told(a, s->server);
 }
 
 void engine_forget(struct agent *a, slo_nsec now, struct roster_server *s)
