@@ -5,6 +5,7 @@ import http.server
 import json
 import pathlib
 import signal
+import socket
 import sys
 import threading
 import unittest
@@ -12,7 +13,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from heal_lab import SPREAD  # noqa: E402
-from lab import Lab, failed  # noqa: E402
+from lab import AgentAlone, Lab, failed  # noqa: E402
 from rawclient import ask, request  # noqa: E402
 from stack import MODEL, get, wait_for  # noqa: E402
 
@@ -151,6 +152,18 @@ class EngineMetrics(unittest.TestCase):
         self.lab.agent.send(signal.SIGHUP)
         self.lab.logged("is in force")
         self.used_again()
+
+    def test_engines_that_never_answer_do_not_keep_others_from_being_asked(self):
+        hung = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.addCleanup(hung.close)
+        page = {f"{MODEL}/s{i}": f"http://127.0.0.1:{hung.getsockname()[1]}/metrics" for i in range(16)}
+        page[f"{MODEL}/away"] = "http://127.0.0.1:1/metrics"
+        self.lab = AgentAlone(fleet=dict.fromkeys([p.split("/")[1] for p in page], "a10"),
+                              config=lambda conf: conf.update(
+                                  engines={"servers": page, "poll": "100ms"}))
+        self.addCleanup(lambda: self.lab.__exit__(AssertionError if failed(self) else None))
+        self.lab.start()
+        wait_for(lambda: (self.engine("away") or {"failures": 0})["failures"], "the others are asked", 30)
 
     def test_tokens_that_nobody_tells_follow_from_the_engines_counters(self):
         """Streams: HAProxy sees no usage. Their prompts have twice the tokens that they look like."""

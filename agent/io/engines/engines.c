@@ -22,6 +22,8 @@ struct engines {
 	struct fetches *fetches; /* NULL: nobody is asked */
 	struct page_list pages;
 	ev_timer turn;
+	char next[2 * CONFIG_NAME_MAX + 2]; /* the key of the server to look at next */
+	bool more;                          /* some may be due, and too many pages are open */
 };
 
 /* A page that comes. Its server may go meanwhile, so it is known by name. */
@@ -118,7 +120,8 @@ static void on_over(void *user, const char *why)
 			engine_told(e->agent, now, s, p->asked, engine_text_end(&p->text));
 	}
 	page_free(p);
-	ask_due(e);
+	if (e->more)
+		ask_due(e);
 }
 
 /* Questions */
@@ -149,15 +152,24 @@ static void ask(struct engines *e, slo_nsec now, struct roster_server *s)
 		page_free(p);
 }
 
-/* Those whose time has come, as many as may be open. */
+/* Those whose time has come, as many as may be open; the next time it goes on behind them, so that
+ * engines that never answer do not keep all others from being asked. */
 static void ask_due(struct engines *e)
 {
+	struct roster_server *first = e->agent->roster.servers, *s;
+	size_t left = HASH_COUNT(first);
 	slo_nsec now = clock_nsec();
 
-	for (struct roster_server *s = e->agent->roster.servers;
-	     s && fetches_open(e->fetches) < OPEN_MOST; s = s->hh.next)
+	HASH_FIND(hh, first, e->next, strlen(e->next), s);
+	if (!s)
+		s = first;
+	for (; left > 0 && fetches_open(e->fetches) < OPEN_MOST; left--) {
 		if (s->engine && !s->engine->asked && now >= s->engine->due)
 			ask(e, now, s);
+		s = s->hh.next ? s->hh.next : first;
+	}
+	e->more = left > 0;
+	snprintf(e->next, sizeof(e->next), "%s", s ? s->key : "");
 }
 
 static void on_turn(struct ev_loop *loop, ev_timer *w, int revents)
