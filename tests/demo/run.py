@@ -31,6 +31,7 @@ CHAT_PROMPT_TOKENS = (280, 330, 370, 440)
 CODE_PROMPT_TOKENS = (4100, 4500, 5000)
 PULL = ("slo", "slo-pack-load")
 PUSH = ("least-request", "slo-least-load")
+SAMPLE = ("slo-adaptive",)  # last: its load is another
 PATH = "/v1/chat/completions"
 JSON = "content-type: application/json"
 
@@ -309,15 +310,17 @@ def report_servers(stack, bursts, before):
     pull = bursts[len(PULL) - 1].after.servers
     say("                                     peak load        most")
     say("server  GPU   requests     tokens     pull     push  at once")
+    push = bursts[len(PULL + PUSH) - 1].after.servers
     now = bursts[-1].after.servers
     for name, s in now.items():
         say(f"{name:7} {s['deployment']:4} {s['requests'] - before.servers[name]['requests']:9} "
             f"{number(s['tokens'] - before.servers[name]['tokens']):>10} "
-            f"{pull[name]['peak_load']:8.2f} {s['peak_load']:8.2f} {s['peak_inflight']:8}")
+            f"{pull[name]['peak_load']:8.2f} {push[name]['peak_load']:8.2f} {s['peak_inflight']:8}")
     say()
     say("  tokens        of prompts and answers")
     say(f"  peak load     1 is what the profile allows. Pull ({', '.join(PULL)}) waits for room;\n"
-        f"                push ({', '.join(PUSH)}) chooses at once, full or not")
+        f"                push ({', '.join(PUSH)}) chooses at once, full or not.\n"
+        f"                {', '.join(SAMPLE)}, the sample's, counts the share of the cache instead")
     say("  most at once  requests in flight on the server")
     say()
 
@@ -379,7 +382,7 @@ def show(stack, stop):
     explain_start(stack, kinds)
     before = Books(stack)
     bursts = []
-    for strategy in PULL + PUSH:
+    for strategy in PULL + PUSH + SAMPLE:
         burst = Burst(stack, strategy, kinds)
         burst.run(stop)
         if stop.asked:
@@ -448,4 +451,4 @@ def main(stack, prepare, show):
 
 
 if __name__ == "__main__":
-    sys.exit(main(harness.Stack(speed=SPEED, runtime_api=True), prepare, show))
+    sys.exit(main(harness.Stack(speed=SPEED, runtime_api=True, strategy=None), prepare, show))

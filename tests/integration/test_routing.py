@@ -25,7 +25,7 @@ from stack import FLEET, MODEL, Stack  # noqa: E402
 
 
 class Bulk(StackCase):
-    options = {"speed": 50}
+    options = {"speed": 50, "strategy": None}
     PER_KIND = scaled(500, 32)
 
     def jobs(self, kind):
@@ -84,7 +84,8 @@ class Bulk(StackCase):
         self.assertEqual((state["queued"], state["dispatched"]), (0, 0))
         metrics = await self.metrics()
         self.assertEqual(metrics.sum("slo_spoa_requests_total"), total)
-        self.assertEqual(metrics.sum("slo_spoa_requests_total", model=MODEL, strategy="slo",
+        self.assertEqual(metrics.sum("slo_spoa_requests_total", model=MODEL,
+                                     strategy=self.stack.config["routing"]["strategy"],
                                      verdict="route", reason=""), total)
         for kind in ("notify", "ack"):
             self.assertEqual(metrics.sum("slo_spoa_spop_frames_total", type=kind, result="ok"),

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """A burst through real HAProxy: what the agent does with the queue that it leaves behind.
 
-    burst_lab.py --build DIR [--fleet sample|fast] [--late serve|hold|reject] [--compress 4] [--after 100]
+    burst_lab.py --build DIR [--fleet sample|fast] [--strategy slo|slo-adaptive]
+                 [--late serve|hold|reject] [--compress 4] [--after 100]
 
 HAProxy, the agent and the demo servers run in compressed time, as for REAL.md. Requests of one size
 come at 62 % of the capacity, for 8 s at 2.5 times the capacity, and then at 62 % again. Prints one line
@@ -27,6 +28,7 @@ FLEETS = {  # servers, input and output tokens of every request
 TARGET, QUEUE_TIMEOUT = 5, 30  # seconds, end to end
 BASE, PEAK, PEAK_SECONDS = 0.62, 2.5, 8  # of the capacity
 MAXCONN = 3000
+BUSY = 0.8  # of the requests that run at once on a server at its highest rate in time
 
 
 def measured(build, fleet, inputs, outputs):
@@ -51,9 +53,9 @@ def arrivals(capacity, before, after):
 
 
 class Burst(Stack):
-    """The shipped configuration with the servers of that fleet."""
+    """The shipped configuration with the servers of that fleet and that strategy."""
 
-    def __init__(self, fleet, late=None, compress=4, **kw):
+    def __init__(self, fleet, strategy, late=None, compress=4, **kw):
         def config(conf):
             conf["routing"]["queue_timeout"] = f"{round(1000 * QUEUE_TIMEOUT / compress)}ms"
             if late:
@@ -62,7 +64,7 @@ class Burst(Stack):
         servers, self.inputs, self.outputs = FLEETS[fleet]
         self.compress = compress
         super().__init__(fleet=servers, speed=compress, config=config, maxconn=MAXCONN,
-                         server_args=["--mode", "prefill"], **kw)
+                         strategy=strategy, server_args=["--mode", "prefill"], **kw)
         self.client = self.build / "endurance/trace_load"
         profiles = measured(self.build, servers, self.inputs, self.outputs)
         self.capacity = sum(profiles[gpu]["tputs"][0][0] for gpu in servers.values())
@@ -95,22 +97,14 @@ class Watch(threading.Thread):
     def __init__(self, stack):
         super().__init__()
         self.stack, self.over = stack, threading.Event()
-        self.waiting = self.idle = 0  # looks at which requests waited; and a server had room, too
-        self.examples, self.used, self.most, self.emptied = [], set(), 0, time.monotonic()
+        self.looks = []  # at a queue: its length, and its servers by name
+        self.emptied = time.monotonic()
 
     def look(self):
         model = self.stack.state()["models"][MODEL]
-        if not model["queued"]:
-            return
-        servers = model["servers"]
-        room = [s for s, v in servers.items() if v["usable"] and v["load"] + self.stack.weight[s] <= 1]
-        self.waiting += 1
-        self.idle += bool(room)
-        if room and len(self.examples) < 3:
-            self.examples.append((model["queued"], {s: round(v["load"], 3) for s, v in servers.items()}))
-        self.used |= {v["deployment"] for v in servers.values() if v["inflight"]}
-        self.most = max(self.most, model["queued"])
-        self.emptied = time.monotonic()
+        if model["queued"]:
+            self.looks.append((model["queued"], model["servers"]))
+            self.emptied = time.monotonic()
 
     def run(self):
         while not self.over.wait(0.05):
@@ -123,6 +117,32 @@ class Watch(threading.Thread):
     def __exit__(self, *_):
         self.over.set()
         self.join()
+
+    @property
+    def used(self):
+        return {v["deployment"] for _, servers in self.looks for v in servers.values() if v["inflight"]}
+
+    @property
+    def most(self):
+        return max((queued for queued, _ in self.looks), default=0)
+
+    def beside_room(self):
+        """The looks at which requests waited and a server had room for one."""
+        most = {}  # that ran on a server while requests waited: all are of one size, so it is full with them
+        for _, servers in self.looks:
+            for s, v in servers.items():
+                most[s] = max(most.get(s, 0), v["inflight"])
+        return [(queued, {s: (v["inflight"], round(v["load"], 3)) for s, v in servers.items()})
+                for queued, servers in self.looks
+                if any(v["usable"] and self.has_room(s, v, most[s]) for s, v in servers.items())]
+
+    def has_room(self, server, v, most):
+        weight = self.stack.weight[server]
+        # A load of slo is the share of the highest rate in time. One of slo-adaptive is that of the cache,
+        # of which such a profile tells nothing.
+        if self.stack.strategy == "slo" and v["load"] + weight <= 1:
+            return True
+        return v["inflight"] < max(most, BUSY / weight)
 
 
 class Outcome:
@@ -163,20 +183,21 @@ def main():
     args = argparse.ArgumentParser()
     args.add_argument("--build", type=pathlib.Path, required=True)
     args.add_argument("--fleet", choices=FLEETS, default="sample")
+    args.add_argument("--strategy", choices=("slo", "slo-adaptive"), default="slo-adaptive")
     args.add_argument("--late", choices=("serve", "hold", "reject"), default="serve")
     args.add_argument("--compress", type=float, default=4)
     args.add_argument("--before", type=float, default=20)
     args.add_argument("--after", type=float, default=100)
     args = args.parse_args()
-    with Burst(args.fleet, args.late, args.compress, build=args.build.resolve()) as stack:
+    with Burst(args.fleet, args.strategy, args.late, args.compress, build=args.build.resolve()) as stack:
         version = stack.runtime("show info").split("\nVersion: ", 1)[1].split("\n", 1)[0]
         o = run(stack, args.before, args.after)
-    w = o.watch
-    print(f"HAProxy {version}, {args.fleet}, late {args.late}: {len(o.rows)} requests, {o.failed} failed, "
-          f"{o.refused} refused; in time {o.share(-1e9, 1e9):.1f} %, before {o.share(-1e9, -PEAK_SECONDS):.1f} %, "
+    w, room = o.watch, o.watch.beside_room()
+    print(f"HAProxy {version}, {args.fleet}, {args.strategy}, late {args.late}: {len(o.rows)} requests, "
+          f"{o.failed} failed, {o.refused} refused; in time {o.share(-1e9, 1e9):.1f} %, before {o.share(-1e9, -PEAK_SECONDS):.1f} %, "
           f"in the last third {o.share(args.after * 2 / 3, 1e9):.1f} %; last miss {o.missed_last:.1f} s after; "
-          f"queue at most {w.most}, empty {o.emptied:.1f} s after; a server had room at {w.idle} of "
-          f"{w.waiting} looks at a queue, used {sorted(w.used)} {w.examples}", flush=True)
+          f"queue at most {w.most}, empty {o.emptied:.1f} s after; a server had room at {len(room)} of "
+          f"{len(w.looks)} looks at a queue, used {sorted(w.used)} {room[:3]}", flush=True)
 
 
 if __name__ == "__main__":

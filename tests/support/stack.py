@@ -129,13 +129,14 @@ def compressed(profile, factor):
 class Stack:
     """Options: build (directory of binaries), haproxy (binary), speed and other arguments of the
     demo servers, config (a function that changes the agent's configuration), wrap (argv in front
-    of the agent's, such as valgrind), runtime_api (whether the agent asks HAProxy), profiles (False: none), fleet (server -> gpu)."""
+    of the agent's, such as valgrind), runtime_api (whether the agent asks HAProxy), profiles (False: none), fleet (server -> gpu),
+    strategy (None: the sample's; a profile of one cell gives a server room for so many by slo alone)."""
 
     model = MODEL
 
     def __init__(self, build=None, haproxy=None, speed=50, config=None, wrap=(), profiles=None,
                  server_args=(), fleet=None, conf="haproxy.cfg", maxconn=1000, extra_cfg=None,
-                 runtime_api=False):
+                 runtime_api=False, strategy="slo"):
         self.build = pathlib.Path(build or os.environ.get("BUILD_DIR", ROOT / "build/release"))
         self.haproxy = haproxy or os.environ.get("HAPROXY", "haproxy")
         self.demo = pathlib.Path(os.environ.get("DEMO_DIR", self.build)) / "tests/llm_server"
@@ -143,7 +144,7 @@ class Stack:
         self.fleet = dict(fleet or FLEET)
         self.speed, self.server_args = speed, list(server_args)
         self.wrap = list(wrap) or os.environ.get("SLO_WRAP", "").split()
-        self.runtime_api = runtime_api
+        self.runtime_api, self.strategy = runtime_api, strategy
         self.conf_name, self.maxconn, self.extra_cfg = conf, maxconn, extra_cfg
         ports = Ports()
         self.port = ports.take()
@@ -163,6 +164,8 @@ class Stack:
         conf["http"]["listen"] = f"127.0.0.1:{self.http}"
         # Most tests say themselves what the agent hears of HAProxy.
         del conf["haproxy"]
+        if self.strategy:
+            conf["routing"]["strategy"] = self.strategy
         if self.runtime_api:
             conf["haproxy"] = {"runtime_api": ["unix:stats.sock"]}
         model = conf["models"][MODEL]
