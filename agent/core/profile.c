@@ -326,11 +326,11 @@ slo_load profile_load(const struct profile *p, size_t cell)
 bool profile_point(const struct profile *p, size_t cell, struct latency_point *out)
 {
 	const struct cell *c = &p->cell[cell];
-	size_t cols = p->input.borders + 1;
+	size_t cols = p->input.borders + 1, row = cell / cols;
 
 	if (c->infeasible || c->e2e == NO_DATA || c->e2e <= 0 || c->load == 0)
 		return false;
-	out->output = (double)p->output.index[cell / cols];
+	out->output = (double)p->output.index[row];
 	out->input = (double)p->input.index[cell % cols];
 	out->at_once = 1 / load_to_double(c->load);
 	out->e2e = (double)c->e2e / 1e9;
