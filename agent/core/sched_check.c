@@ -43,7 +43,8 @@ static void check_sums(const struct sched *s, const struct server *server)
 	assert(sum.harm == server->sums.harm && sum.reading == server->sums.reading);
 	assert(sum.work == server->sums.work && sum.count == server->sums.count);
 	assert(sum.targets.classes == server->sums.targets.classes);
-	assert(memcmp(sum.targets.by_class, server->sums.targets.by_class, sizeof(sum.targets.by_class)) == 0);
+	assert(memcmp(sum.targets.by_class, server->sums.targets.by_class,
+	              sizeof(sum.targets.by_class)) == 0);
 	(void)sum;
 }
 
