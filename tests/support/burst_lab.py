@@ -194,7 +194,8 @@ def main():
         o = run(stack, args.before, args.after)
     w, room = o.watch, o.watch.beside_room()
     print(f"HAProxy {version}, {args.fleet}, {args.strategy}, late {args.late}: {len(o.rows)} requests, "
-          f"{o.failed} failed, {o.refused} refused; in time {o.share(-1e9, 1e9):.1f} %, before {o.share(-1e9, -PEAK_SECONDS):.1f} %, "
+          f"{o.failed} failed, {o.refused} refused; in time {o.share(-1e9, 1e9):.1f} %, "
+          f"before {o.share(-1e9, -PEAK_SECONDS):.1f} %, "
           f"in the last third {o.share(args.after * 2 / 3, 1e9):.1f} %; last miss {o.missed_last:.1f} s after; "
           f"queue at most {w.most}, empty {o.emptied:.1f} s after; a server had room at {len(room)} of "
           f"{len(w.looks)} looks at a queue, used {sorted(w.used)} {room[:3]}", flush=True)

@@ -129,8 +129,8 @@ def compressed(profile, factor):
 class Stack:
     """Options: build (directory of binaries), haproxy (binary), speed and other arguments of the
     demo servers, config (a function that changes the agent's configuration), wrap (argv in front
-    of the agent's, such as valgrind), runtime_api (whether the agent asks HAProxy), profiles (False: none), fleet (server -> gpu),
-    strategy (None: the sample's; a profile of one cell gives a server room for so many by slo alone)."""
+    of the agent's, such as valgrind), runtime_api (whether the agent asks HAProxy), profiles (False: none),
+    fleet (server -> gpu), strategy (None: the sample's; a profile of one cell gives a server room for so many by slo alone)."""
 
     model = MODEL
 
