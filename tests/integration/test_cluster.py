@@ -133,20 +133,18 @@ class Agents(ClusterCase, unittest.TestCase):
         self.assertIn("x has started anew", a.agent.text())
         self.assertLess(a.agent.text().count("x has started anew"), 50)
 
-    def test_without_a_cluster_what_nobody_tells_of_is_charged_no_more(self):
+    def test_names_that_nobody_hears_of_keep_no_other_out(self):
         redis = self.redis()
-        a, x = self.node("a", redis), Forged(redis, "x")
-        x.say(kind=2)  # and a asks no HAProxy
-        a.hears("x")
-        self.place(a, "mine")
-        x.placed("r1", "r2")
-        a.holds(3, 2)
-        conf = dict(a.config)
-        del conf["cluster"]
-        a.config_file.write_text(json.dumps(conf))
-        a.agent.send(signal.SIGHUP)
-        a.holds(1, 0)
-        a.logged("2 requests of other agents, of whose ends nobody tells, are not charged")
+        a, liar, x = self.node("a", redis), Forged(redis, "liar"), Forged(redis, "x")
+        liar.say(records=[[2, "r", [0, 0, -1, -1, -1, 0, -1, "", ""], f"n{i}"] for i in range(300)])
+        a.until(lambda: len(a.peers()) == 255, "all places but its own are taken")
+
+        def heard():
+            x.say(kind=2)
+            return "x" in a.peers()
+        a.until(heard, "x is heard")
+        x.placed("r1")
+        a.holds(1, 1)
 
     def test_messages_that_make_no_sense_change_nothing(self):
         redis = self.redis()

@@ -172,16 +172,19 @@ static void watch_silence(struct cluster *c, slo_nsec now)
 }
 
 /* Names may come and go for ever: one that was not heard for so long, and has nothing here, is
- * forgotten. Questions and records know peers by their index, so none may be on its way. */
+ * forgotten, and sooner while there is no place for another. Questions and records know peers by
+ * their index, so none may be on its way. */
 static void forget_gone(struct cluster *c, slo_nsec now)
 {
+	slo_nsec kept = c->peer_count == PEERS_MAX ? CLUSTER_SILENT : CLUSTER_KEEP;
+
 	for (size_t i = 0; i < c->peer_count; i++) {
 		struct cluster_peer *p = c->peer[i];
 		slo_nsec last = p->heard > p->known ? p->heard : p->known;
 
 		if (c->readings > 0 || c->tell.done < c->tell.count)
 			return;
-		if (p->self || p->owner->open > 0 || now - last < CLUSTER_KEEP)
+		if (p->self || p->owner->open > 0 || now - last < kept)
 			continue;
 		warn_clear(c->agent, now, "cluster-silent", p->name);
 		foreign_owner_forget(c->agent->sched, p->owner);
@@ -451,29 +454,6 @@ void cluster_free(struct cluster *c)
 	free(c);
 }
 
-/* The cluster is gone from the configuration. Nobody tells us any more of the ends of what others
- * placed, so only what our HAProxys count stays. */
-static void let_go_of_unseen(struct cluster *c, slo_nsec now)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < c->peer_count; i++) {
-		struct foreign_owner *o = c->peer[i]->owner;
-
-		if (o->self || (o->visible && haproxy_api_count(c->haproxy) > 0))
-			continue;
-		foreign_list_begin(c->agent->sched, o);
-		n += foreign_list_end(c->agent->sched, now, o, true);
-	}
-	if (n == 0)
-		return;
-	log_write(c->agent->log, LOG_NOTICE,
-	          "cluster: it is not configured any more; %zu requests of other agents, of whose "
-	          "ends nobody tells, are not charged any more",
-	          n);
-	roster_collect(c->agent);
-}
-
 void cluster_configure(struct cluster *c)
 {
 	const struct config_cluster *conf = &c->agent->conf->cluster;
@@ -487,8 +467,6 @@ void cluster_configure(struct cluster *c)
 				hear_read(c, c->peer[i]);
 		return;
 	}
-	if (c->conf && conf->redis.url.kind == REDIS_URL_NONE)
-		let_go_of_unseen(c, clock_nsec());
 	if (c->conf)
 		cluster_stop(c);
 	if (conf->redis.url.kind != REDIS_URL_NONE)
