@@ -23,6 +23,7 @@ struct plan {
 	double input, output;
 	double age, target; /* seconds */
 	double prompt, own, others;
+	double soonest; /* x on the fastest idle server: nowhere is it less */
 	double penalty;
 	uint64_t work;      /* ns */
 	uint64_t work_most; /* that may be there, with its own */
@@ -93,12 +94,20 @@ static void plan_make(struct plan *p, const struct latency_rates *q, const struc
 	p->prompt = q->prompt * p->input;
 	p->own = q->step * p->output;
 	p->others = p->prompt + q->cached * p->output * (p->input + p->output / 2);
+	p->reading = 0;
+	p->reading_most = UINT64_MAX;
 	p->work = nsec(p->others);
 	planned = p->target * q->headroom;
 	p->work_most = p->ttft ? UINT64_MAX : nsec(planned - p->own);
+	if (!p->ttft)
+		return;
 	p->reading = fixed(p->prompt / (p->own + p->others));
-	p->reading_most =
-	    p->ttft ? fixed(reading_in_time(planned, p->prompt, q->step)) : UINT64_MAX;
+	p->reading_most = fixed(reading_in_time(planned, p->prompt, q->step));
+}
+
+static bool is_overfull(slo_load used, slo_load load)
+{
+	return !ledger_fits(used, load) && used + load > OVERFILL * SLO_LOAD_ONE;
 }
 
 static bool is_open(const struct plan *p, const struct server *s, const struct pool *pool)
@@ -107,8 +116,8 @@ static bool is_open(const struct plan *p, const struct server *s, const struct p
 
 	if (used == 0)
 		return true;
-	if (!ledger_fits(used, p->load) &&
-	    (used + p->load > OVERFILL * SLO_LOAD_ONE ||
+	if (is_overfull(used, p->load) ||
+	    (!ledger_fits(used, p->load) &&
 	     ((s->sums.targets.classes | pool->targets.classes) & p->tight)))
 		return false;
 	return s->sums.work + p->work <= p->work_most &&
@@ -137,43 +146,131 @@ static double lateness(const struct plan *p, double ends, double first)
 	return (p->age + (p->ttft ? first : ends)) / p->target;
 }
 
+/* As foresee() and lateness() have it where nothing runs, by the same steps: what rounding does to
+ * one it does to the other. */
+static double soonest(const struct plan *p)
+{
+	const struct latency_rates *q = p->rates;
+	double decode = p->own + q->cached * p->output * (p->input + p->output / 2);
+
+	return lateness(p, p->prompt + decode, p->prompt + q->step);
+}
+
+/* In units. No less for more lateness or more harm. */
+static uint64_t cost_of(const struct plan *p, double x, uint64_t harm)
+{
+	double cost = x * x + p->others * ((double)harm / FIX) + p->penalty;
+
+	return (uint64_t)(at_most(cost, COST_MOST) * COST_UNIT);
+}
+
+/* Whether a server of that cost and that place in the configuration is not the best one. */
+static bool is_beaten(const struct best *best, uint64_t cost, uint64_t order)
+{
+	return best->seat &&
+	       (cost > best->cost || (cost == best->cost && order >= best->seat->order));
+}
+
+/* The same of all servers with that harm or more whose place is not before that one. */
+static bool are_beaten(const struct plan *p, const struct best *best, uint64_t harm, uint64_t order)
+{
+	return is_beaten(best, cost_of(p, p->soonest, harm), order);
+}
+
 static void weigh(const struct plan *p, struct seat *seat, slo_nsec now, struct best *best)
 {
-	const struct server *s = seat->server;
-	double first, x = lateness(p, foresee(p, seat, now, &first), 0), cost;
-	uint64_t c;
+	double first, ends = foresee(p, seat, now, &first);
+	uint64_t c = cost_of(p, lateness(p, ends, first), seat->server->sums.harm);
 
-	if (p->ttft)
-		x = lateness(p, 0, first);
-	cost = x * x + p->others * ((double)s->sums.harm / FIX) + p->penalty;
-	c = (uint64_t)(at_most(cost, COST_MOST) * COST_UNIT);
-	if (best->seat && (c > best->cost || (c == best->cost && seat->order >= best->seat->order)))
+	if (is_beaten(best, c, seat->order))
 		return;
 	best->cost = c;
 	best->seat = seat;
 }
 
+/* Those with least harm; d_order: no server of them has an earlier place. Returns the last one
+ * that was weighed: NULL if none can be the best. */
+static struct seat *weigh_harmless(const struct plan *p, struct deployment *d, slo_nsec now,
+                                   struct best *best)
+{
+	struct seat *seat = fleet_harmless_seat(d), *last = NULL;
+
+	for (size_t i = 0; seat && i < ADAPTIVE_CANDIDATES; i++) {
+		if (are_beaten(p, best, seat->server->sums.harm, d->seats->order))
+			break;
+		if (is_open(p, seat->server, d->pool))
+			weigh(p, seat, now, best);
+		last = seat;
+		seat = fleet_harmless_after(seat);
+	}
+	return last;
+}
+
+static void weigh_emptiest(const struct plan *p, struct deployment *d, uint64_t weighed,
+                           slo_nsec now, struct best *best)
+{
+	uint64_t least = fleet_harmless_seat(d)->server->sums.harm;
+	struct seat *seat = fleet_emptiest_seat(d);
+
+	for (size_t i = 0; seat && i < ADAPTIVE_CANDIDATES; i++) {
+		const struct server *s = seat->server;
+
+		if (are_beaten(p, best, least, d->seats->order))
+			return;
+		if (s->sums.harm >= weighed && is_open(p, s, d->pool) &&
+		    !are_beaten(p, best, s->sums.harm, seat->order))
+			weigh(p, seat, now, best);
+		seat = fleet_emptiest_after(seat);
+	}
+}
+
 static bool weigh_all(const struct plan *p, struct deployment *d, slo_nsec now, struct best *best)
 {
-	struct seat *seat[2 * ADAPTIVE_CANDIDATES], *before = best->seat;
-	size_t n = fleet_emptiest_seats(d, seat, ADAPTIVE_CANDIDATES);
+	struct seat *before = best->seat, *last = weigh_harmless(p, d, now, best);
 
-	n += fleet_harmless_seats(d, seat + n, ADAPTIVE_CANDIDATES);
-	for (size_t i = 0; i < n; i++)
-		if (is_open(p, seat[i]->server, d->pool))
-			weigh(p, seat[i], now, best);
+	if (last)
+		weigh_emptiest(p, d, last->server->sums.harm, now, best);
 	return best->seat != before;
+}
+
+static bool weigh_one(const struct plan *p, const struct deployment *d, const struct server *s,
+                      slo_nsec now, struct best *best)
+{
+	struct seat *seat = s->seats;
+
+	while (seat && seat->deployment != d)
+		seat = seat->next_of_server;
+	if (!seat || !s->usable || !is_open(p, s, d->pool))
+		return false;
+	weigh(p, seat, now, best);
+	return true;
 }
 
 bool adaptive_has_room(const struct deployment *d, const struct request *r,
                        const struct server *server)
 {
+	slo_load used = server->ledger.used, load;
+	struct goal goal;
+	struct plan p;
+
+	if (used == 0)
+		return true;
+	load = rank_share(d, r);
+	if (is_overfull(used, load))
+		return false;
+	goal = rank_goal(d, r);
+	plan_make(&p, fleet_rates(d), &goal, r, r->created);
+	p.load = load;
+	return is_open(&p, server, d->pool);
+}
+
+uint64_t adaptive_work_most(const struct deployment *d, const struct request *r)
+{
 	const struct goal goal = rank_goal(d, r);
 	struct plan p;
 
 	plan_make(&p, fleet_rates(d), &goal, r, r->created);
-	p.load = rank_share(d, r);
-	return is_open(&p, server, d->pool);
+	return p.work_most > p.work ? p.work_most - p.work : 0;
 }
 
 static slo_load least_load(const struct rank_option *options, size_t n)
@@ -199,7 +296,8 @@ static struct adaptive_stake stake_of(const struct plan *p, double ends, double 
 }
 
 bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
-                     const struct rank_option *options, size_t n, struct adaptive_choice *out)
+                     const struct rank_option *options, size_t n, const struct server *only,
+                     struct adaptive_choice *out)
 {
 	slo_load least = least_load(options, n);
 	struct best best = { 0, NULL };
@@ -216,7 +314,8 @@ bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
 		plan_make(&p, fleet_rates(d), &goal, r, now);
 		p.load = options[i].load;
 		p.penalty = p.load > LARGE && least < p.load / 2 ? PENALTY : 0;
-		if (!weigh_all(&p, d, now, &best))
+		p.soonest = soonest(&p);
+		if (!(only ? weigh_one(&p, d, only, now, &best) : weigh_all(&p, d, now, &best)))
 			continue;
 		chosen = p;
 		out->option = i;

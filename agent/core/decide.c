@@ -200,10 +200,13 @@ static bool is_feasible(const struct rank_option *options, size_t n)
 static bool decide_adaptive(struct sched *s, slo_nsec now, struct request *r,
                             const struct rank_option *options, size_t n, struct sched_action *out)
 {
-	struct adaptive_choice c;
+	struct pool *pool = &r->model->pool;
+	/* Since a blocked one was tried no other server got room. */
+	const struct server *only = queue_was_blocked(r) ? pool->freed_by : NULL;
+	struct adaptive_choice c = { 0 };
 	slo_load load;
 
-	if (!adaptive_choose(&r->model->pool, r, now, options, n, &c)) {
+	if (!adaptive_choose(pool, r, now, options, n, only, &c)) {
 		if (is_feasible(options, n))
 			return false;
 		why_ranked(s, r, options, n, SIZE_MAX);

@@ -440,27 +440,21 @@ struct seat *fleet_emptiest_seat(struct deployment *d)
 	return RB_MIN(seats_by_load, &d->by_load);
 }
 
-size_t fleet_emptiest_seats(struct deployment *d, struct seat **out, size_t most)
+struct seat *fleet_emptiest_after(struct seat *seat)
 {
-	struct seat *seat = fleet_emptiest_seat(d);
-	size_t n = 0;
-
-	for (; seat && n < most; seat = RB_NEXT(seats_by_load, &d->by_load, seat))
-		out[n++] = seat;
-	return n;
+	return RB_NEXT(seats_by_load, &seat->deployment->by_load, seat);
 }
 
-size_t fleet_harmless_seats(struct deployment *d, struct seat **out, size_t most)
+struct seat *fleet_harmless_seat(struct deployment *d)
 {
-	struct seat *seat;
-	size_t n = 0;
-
 	while (!LIST_EMPTY(&d->unweighed))
 		put_by_harm(LIST_FIRST(&d->unweighed));
-	seat = RB_MIN(seats_by_harm, &d->by_harm);
-	for (; seat && n < most; seat = RB_NEXT(seats_by_harm, &d->by_harm, seat))
-		out[n++] = seat;
-	return n;
+	return RB_MIN(seats_by_harm, &d->by_harm);
+}
+
+struct seat *fleet_harmless_after(struct seat *seat)
+{
+	return RB_NEXT(seats_by_harm, &seat->deployment->by_harm, seat);
 }
 
 struct seat *fleet_fullest_seat(struct deployment *d, slo_load most)

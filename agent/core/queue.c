@@ -39,8 +39,10 @@ void queue_fini(struct queue *q)
 		LIST_REMOVE(z, spare);
 		size_free(z);
 	}
-	for (size_t d = 0; d < SLO_DEPLOYMENTS_MAX; d++)
+	for (size_t d = 0; d < SLO_DEPLOYMENTS_MAX; d++) {
 		free(q->need[d]);
+		free(q->work[d]);
+	}
 	free(q->head);
 	free(q->slot);
 	free(q->untested);
@@ -108,6 +110,7 @@ static void head_enter(struct queue *q, struct bucket *b)
 	b->open = level > 0 ? level : q->late == SLO_LATE_SERVE ? b->options : b->options > 0;
 	if (b->first->strategy == SLO_STRATEGY_ADAPTIVE)
 		b->open = b->options;
+	b->blocked = false;
 	b->priority = b->first->priority;
 	b->start = b->first->start;
 	at = queue_position(q, b);
@@ -151,6 +154,9 @@ static bool reserve_heads(struct queue *q, size_t heads)
 	for (size_t d = 0; d < q->pool->deployments; d++) {
 		if ((cap > q->cap || !q->need[d]) &&
 		    !grow_array((void **)&q->need[d], cap, sizeof(slo_load)))
+			return false;
+		if ((cap > q->cap || !q->work[d]) &&
+		    !grow_array((void **)&q->work[d], cap, sizeof(uint64_t)))
 			return false;
 	}
 	q->cap = cap;
@@ -405,6 +411,8 @@ void queue_deployment_removed(struct queue *q)
 	/* reserve_heads() grows need[d] only for d < deployments, so the last one goes. */
 	free(q->need[q->pool->deployments]);
 	q->need[q->pool->deployments] = NULL;
+	free(q->work[q->pool->deployments]);
+	q->work[q->pool->deployments] = NULL;
 	queue_refresh(q);
 }
 
@@ -439,16 +447,27 @@ static bool may_have_room(const struct bucket *b, struct deployment *d)
 	       adaptive_has_room(d, b->first, pool->freed_by);
 }
 
+/* The work on the only server with new room; 0: there are many, or it would take anyone. */
+static uint64_t work_where_freed(const struct pool *pool)
+{
+	const struct server *s = pool->freed_by;
+
+	return s && s->ledger.used > 0 ? s->sums.work : 0;
+}
+
 /* The first blocked head before `end` that fits into the new room of d, or end. */
 static size_t first_fitting(const struct queue *q, struct deployment *d, size_t end)
 {
 	const slo_load *need = q->need[d->index];
+	const uint64_t *most = q->work[d->index];
 	slo_load room = room_in(d);
+	uint64_t work = work_where_freed(q->pool);
 
 	if (!has_room(d) && q->pool->targets.classes == 0)
 		return end;
 	for (size_t i = 0; i < end; i++)
-		if (need[q->slot[i]] <= room && may_have_room(q->head[i].bucket, d))
+		if (need[q->slot[i]] <= room && work <= most[q->slot[i]] &&
+		    may_have_room(q->head[i].bucket, d))
 			return i;
 	return end;
 }
@@ -479,6 +498,21 @@ struct bucket *queue_candidate(struct queue *q, slo_nsec now)
 	return NULL;
 }
 
+static void block_in(struct queue *q, const struct bucket *b, const struct rank_option *option)
+{
+	const struct deployment *d = q->pool->deployment[option->deployment];
+	const struct request *r = b->first;
+
+	q->need[d->index][b->slot] = adaptive_need(r, option->load);
+	q->work[d->index][b->slot] =
+	    r->strategy == SLO_STRATEGY_ADAPTIVE ? adaptive_work_most(d, r) : UINT64_MAX;
+}
+
+bool queue_was_blocked(const struct request *r)
+{
+	return r->bucket && queue_is_head(r) && r->bucket->blocked;
+}
+
 void queue_block(struct queue *q, struct bucket *b, slo_nsec now)
 {
 	size_t at = queue_position(q, b);
@@ -486,14 +520,14 @@ void queue_block(struct queue *q, struct bucket *b, slo_nsec now)
 	assert(at < q->heads && q->head[at].bucket == b);
 	q->untested[at] = 0;
 	b->tried = now;
+	b->blocked = true;
 	fleet_watch(q->pool);
 	for (size_t d = 0; d < q->pool->deployments; d++)
 		q->need[d][b->slot] = NEED_NONE;
 	b->frees = q->pool->frees;
 	for (size_t i = 0; i < b->open; i++)
 		if (!b->option[i].infeasible)
-			q->need[b->option[i].deployment][b->slot] =
-			    adaptive_need(b->first, b->option[i].load);
+			block_in(q, b, &b->option[i]);
 }
 
 void queue_each(const struct queue *q, void (*visit)(void *arg, const struct request *r), void *arg)

@@ -1,6 +1,6 @@
 #include "core/rank.h"
 
-#include <math.h>
+#include "core/bounds.h"
 
 #define KV_COMPARED     8192.0
 #define EXPECTED_MOST   1e9 /* seconds */
@@ -44,7 +44,7 @@ static bool rank_learned(const struct latency_force *f, const struct request *r,
 	out->load = latency_load(&c);
 	out->infeasible = f->state == LATENCY_HOT && !slo_target_is_set(&r->own) &&
 	                  alone > target.e2e + target.ttft;
-	out->start = r->created - ((slo_nsec)(fmin(expected, EXPECTED_MOST) * 1e9) -
+	out->start = r->created - ((slo_nsec)(at_most(expected, EXPECTED_MOST) * 1e9) -
 	                           goal_span(goal, r->input, r->output));
 	return goal->kind != GOAL_NONE;
 }
@@ -54,7 +54,7 @@ slo_load rank_share(const struct deployment *d, const struct request *r)
 	const struct latency_rates *rates = fleet_rates(d);
 	double tokens = (double)r->input + (double)r->output + 1;
 
-	return (slo_load)(fmin(tokens * rates->crowd / rates->kv, LOAD_SHARE_MOST) *
+	return (slo_load)(at_most(tokens * rates->crowd / rates->kv, LOAD_SHARE_MOST) *
 	                  (double)SLO_LOAD_ONE);
 }
 
@@ -68,7 +68,7 @@ static void rank_adaptive(const struct deployment *d, const struct request *r,
 	struct latency_cell c = latency_cell_full(rates, r->input, r->output, &target);
 	double expected = goal->kind == GOAL_TTFT ? c.ttft : c.e2e;
 
-	out->start = r->created - ((slo_nsec)(fmin(expected, EXPECTED_MOST) * 1e9) -
+	out->start = r->created - ((slo_nsec)(at_most(expected, EXPECTED_MOST) * 1e9) -
 	                           goal_span(goal, r->input, r->output));
 	out->load = rank_share(d, r);
 }
@@ -167,7 +167,7 @@ static slo_load load_cold(const struct latency_force *f, const struct request *r
 	double tokens = (double)r->input + (double)r->output + 1;
 
 	return (slo_load)((double)SLO_LOAD_ONE *
-	                  fmin(tokens / (f->rates.kv_told ? f->rates.kv : KV_COMPARED), 1));
+	                  at_most(tokens / (f->rates.kv_told ? f->rates.kv : KV_COMPARED), 1));
 }
 
 slo_load rank_load(const struct deployment *d, const struct request *r)

@@ -48,10 +48,14 @@ slo_load adaptive_need(const struct request *r, slo_load load);
 /* Whether r may go to that server of d. */
 bool adaptive_has_room(const struct deployment *d, const struct request *r,
                        const struct server *server);
+/* A server of d that is not idle is closed to r if the work there, sums.work, is more than that. */
+uint64_t adaptive_work_most(const struct deployment *d, const struct request *r);
 
-/* The best open server of these options of r, those of rank_options(). False: none is open. */
+/* The best open server of these options of r, those of rank_options(). False: none is open.
+ * `only`: all others are known to be closed; NULL: nothing is known. */
 bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
-                     const struct rank_option *options, size_t n, struct adaptive_choice *out);
+                     const struct rank_option *options, size_t n, const struct server *only,
+                     struct adaptive_choice *out);
 
 /* r waits, or does not any more; option: its most relaxed one, NULL: it has none. Who is tight and
  * waits keeps others from queueing in front of him. */

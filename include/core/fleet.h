@@ -75,15 +75,17 @@ const char *fleet_repair_name(enum fleet_repair r); /* "surplus", "expired", "ma
  * and, as long as there is any, what is withheld: room that the engine turned out not to have. */
 struct server {
 	struct ledger ledger; /* first: fleet_server_of() */
-	struct leases leases, departed;
+	struct leases leases;
+	/* Beside the ledger: slo-adaptive looks at these of many servers for each request. */
+	struct latency_flow flow;
+	struct adaptive_sums sums;
+	struct leases departed;
 	uint32_t departed_count, surplus_count;
 	slo_load surplus_load;
 	slo_load withhold, withheld; /* wanted; in the ledger: that, or 0 while it is idle */
 	uint32_t round, released;    /* leases, since that round of questions began */
 	uint64_t repairs[FLEET_REPAIRS];
 	struct heal_view view; /* heal.h */
-	struct latency_flow flow;
-	struct adaptive_sums sums;
 	bool usable;
 	struct seat *seats; /* one per model, linked by next_of_server */
 	struct told_seats told;
@@ -259,9 +261,11 @@ static inline void fleet_freed_by(struct deployment *d, const struct server *s)
 void fleet_watch(struct pool *pool);
 /* The least loaded usable server; NULL: none. */
 struct seat *fleet_emptiest_seat(struct deployment *d);
-/* The least loaded usable ones, and those with least harm: how many of at most so many. */
-size_t fleet_emptiest_seats(struct deployment *d, struct seat **out, size_t most);
-size_t fleet_harmless_seats(struct deployment *d, struct seat **out, size_t most);
+/* The one with the least load after that one, while nothing changes; NULL: it was the last. */
+struct seat *fleet_emptiest_after(struct seat *seat);
+/* The usable one with least harm, and that with the least after another one. */
+struct seat *fleet_harmless_seat(struct deployment *d);
+struct seat *fleet_harmless_after(struct seat *seat);
 /* The most loaded usable one with at most `most`, first configured among equals; or NULL. */
 struct seat *fleet_fullest_seat(struct deployment *d, slo_load most);
 /* The usable one with the fewest requests in flight; NULL: none. */

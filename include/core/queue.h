@@ -56,7 +56,8 @@ struct bucket {
 	int32_t priority;
 	slo_nsec
 	    start; /* of its most relaxed option; INT64_MIN without any, SLO_NEVER behind all */
-	slo_nsec tried;             /* when it was blocked, and */
+	bool blocked;               /* it was tried, and has to wait */
+	slo_nsec tried;             /* when that was, and */
 	uint64_t frees;             /* pool.frees then */
 	uint32_t options, open;     /* open: the first of them that it may go to now */
 	struct rank_option *option; /* [levels of the size - 1] */
@@ -122,6 +123,9 @@ struct queue {
 	uint16_t *slot;                      /* [cap], beside head */
 	uint8_t *untested;                   /* [cap], beside head */
 	slo_load *need[SLO_DEPLOYMENTS_MAX]; /* [cap] each, by slot */
+	/* Likewise, of those with a need: the work, as adaptive_work_most() has it, beyond which a
+	 * server is closed to the head; UINT64_MAX: that is no matter. */
+	uint64_t *work[SLO_DEPLOYMENTS_MAX];
 	size_t heads, cap;
 	struct moments expiry; /* after which a request has one option less */
 	struct queue_hold hold;
@@ -165,6 +169,8 @@ static inline bool queue_is_head(const struct request *r)
 void queue_look(struct queue *q, slo_nsec now);
 /* The same, then the first head, least slack first, whose decision may have changed; or NULL. */
 struct bucket *queue_candidate(struct queue *q, slo_nsec now);
+/* Whether r is a head that was tried before and has to wait. */
+bool queue_was_blocked(const struct request *r);
 /* The head of b was tried at `now` and has to wait. */
 void queue_block(struct queue *q, struct bucket *b, slo_nsec now);
 
