@@ -9,6 +9,17 @@ static inline double at_most(double x, double most)
 	return x < most ? x : most;
 }
 
+/* As fmin() and fmax(): what is no number does not count. */
+static inline double lesser(double a, double b)
+{
+	return a < b || __builtin_isnan(b) ? a : b;
+}
+
+static inline double greater(double a, double b)
+{
+	return a > b || __builtin_isnan(b) ? a : b;
+}
+
 static inline double at_least(double x, double least)
 {
 	return x > least ? x : least;

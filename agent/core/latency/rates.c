@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "core/bounds.h"
+
 /* With 1 + KNEE * A / W at once a server does 1 - 1/(KNEE + 1) of all it can do; more would only
  * wait for each other. Where the cache's size is not known they might do so inside the engine, so
  * less is risked. */
@@ -19,7 +21,7 @@ static double at_once_by_ttft(double own, double others, double prompt, double s
 
 	if (!(most > 0))
 		return 1;
-	r = fmin(2 * most / (1 + 2 * most), BUSY_MOST);
+	r = lesser(2 * most / (1 + 2 * most), BUSY_MOST);
 	/* r = n * prompt / (own + n * others) */
 	return prompt > r * others ? r * own / (prompt - r * others) : INFINITY;
 }
@@ -35,12 +37,12 @@ static struct latency_cell cell(const struct latency_rates *r, int64_t input, in
 	if (target->e2e > 0)
 		n = (target->e2e * r->headroom - own) / others;
 	if (target->ttft > 0)
-		n = fmin(n,
-		         at_once_by_ttft(own, others, prompt, r->step, target->ttft * r->headroom));
-	n = fmin(n, r->kv / (p + o));
-	n = fmin(n, 1 + knee * own / others);
-	n = fmax(n / r->crowd, 1);
-	busy = fmin(n * prompt / (own + n * others), BUSY_MOST);
+		n = lesser(
+		    n, at_once_by_ttft(own, others, prompt, r->step, target->ttft * r->headroom));
+	n = lesser(n, r->kv / (p + o));
+	n = lesser(n, 1 + knee * own / others);
+	n = greater(n / r->crowd, 1);
+	busy = lesser(n * prompt / (own + n * others), BUSY_MOST);
 	return (struct latency_cell){
 		.e2e = own + n * others,
 		.ttft = prompt * (1 + busy / (2 - 2 * busy)) + r->step,
