@@ -159,9 +159,9 @@ static double soonest(const struct plan *p)
 /* In units. No less for more lateness or more harm. */
 static uint64_t cost_of(const struct plan *p, double x, uint64_t harm)
 {
-	double cost = x * x + p->others * ((double)harm / FIX) + p->penalty;
+	double cost = x * x + p->others * ((double)(int64_t)harm / FIX) + p->penalty;
 
-	return (uint64_t)(at_most(cost, COST_MOST) * COST_UNIT);
+	return (uint64_t)(int64_t)(at_most(cost, COST_MOST) * COST_UNIT);
 }
 
 /* Whether a server of that cost and that place in the configuration is not the best one. */
@@ -188,15 +188,15 @@ static void weigh(const struct plan *p, struct seat *seat, slo_nsec now, struct 
 	best->seat = seat;
 }
 
-/* Those with least harm; d_order: no server of them has an earlier place. Returns the last one
- * that was weighed: NULL if none can be the best. */
+/* Those with least harm. Returns the last one that was looked at; NULL: none of d can be the best.
+ */
 static struct seat *weigh_harmless(const struct plan *p, struct deployment *d, slo_nsec now,
                                    struct best *best)
 {
 	struct seat *seat = fleet_harmless_seat(d), *last = NULL;
 
 	for (size_t i = 0; seat && i < ADAPTIVE_CANDIDATES; i++) {
-		if (are_beaten(p, best, seat->server->sums.harm, d->seats->order))
+		if (are_beaten(p, best, seat->harm, d->seats->order))
 			break;
 		if (is_open(p, seat->server, d->pool))
 			weigh(p, seat, now, best);
@@ -206,19 +206,18 @@ static struct seat *weigh_harmless(const struct plan *p, struct deployment *d, s
 	return last;
 }
 
+/* Those with less harm than `weighed` were looked at already. */
 static void weigh_emptiest(const struct plan *p, struct deployment *d, uint64_t weighed,
                            slo_nsec now, struct best *best)
 {
-	uint64_t least = fleet_harmless_seat(d)->server->sums.harm;
+	uint64_t least = fleet_harmless_seat(d)->harm;
 	struct seat *seat = fleet_emptiest_seat(d);
 
 	for (size_t i = 0; seat && i < ADAPTIVE_CANDIDATES; i++) {
-		const struct server *s = seat->server;
-
 		if (are_beaten(p, best, least, d->seats->order))
 			return;
-		if (s->sums.harm >= weighed && is_open(p, s, d->pool) &&
-		    !are_beaten(p, best, s->sums.harm, seat->order))
+		if (seat->harm >= weighed && is_open(p, seat->server, d->pool) &&
+		    !are_beaten(p, best, seat->harm, seat->order))
 			weigh(p, seat, now, best);
 		seat = fleet_emptiest_after(seat);
 	}
@@ -229,7 +228,7 @@ static bool weigh_all(const struct plan *p, struct deployment *d, slo_nsec now, 
 	struct seat *before = best->seat, *last = weigh_harmless(p, d, now, best);
 
 	if (last)
-		weigh_emptiest(p, d, last->server->sums.harm, now, best);
+		weigh_emptiest(p, d, last->harm, now, best);
 	return best->seat != before;
 }
 
@@ -243,20 +242,17 @@ static bool weigh_one(const struct plan *p, const struct deployment *d, const st
 	if (!seat || !s->usable || !is_open(p, s, d->pool))
 		return false;
 	weigh(p, seat, now, best);
-	return true;
+	return best->seat == seat;
 }
 
 bool adaptive_has_room(const struct deployment *d, const struct request *r,
                        const struct server *server)
 {
-	slo_load used = server->ledger.used, load;
+	slo_load load = rank_share(d, r);
 	struct goal goal;
 	struct plan p;
 
-	if (used == 0)
-		return true;
-	load = rank_share(d, r);
-	if (is_overfull(used, load))
+	if (is_overfull(server->ledger.used, load))
 		return false;
 	goal = rank_goal(d, r);
 	plan_make(&p, fleet_rates(d), &goal, r, r->created);
@@ -320,7 +316,7 @@ bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
 		chosen = p;
 		out->option = i;
 	}
-	if (!best.seat)
+	if (!best.seat || !chosen.rates)
 		return false;
 	ends = foresee(&chosen, best.seat, now, &first);
 	out->seat = best.seat;

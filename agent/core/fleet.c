@@ -25,10 +25,8 @@ const char *fleet_repair_name(enum fleet_repair r)
 
 static int compare_load(struct seat *a, struct seat *b)
 {
-	slo_load x = a->server->ledger.used, y = b->server->ledger.used;
-
-	if (x != y)
-		return x < y ? -1 : 1;
+	if (a->load != b->load)
+		return a->load < b->load ? -1 : 1;
 	if (a->order != b->order)
 		return a->order > b->order ? -1 : 1;
 	return 0;
@@ -49,12 +47,10 @@ static int compare_count(struct seat *a, struct seat *b)
 
 static int compare_harm(struct seat *a, struct seat *b)
 {
-	uint64_t x = a->server->sums.harm, y = b->server->sums.harm;
-
-	if (x != y)
-		return x < y ? -1 : 1;
-	if (a->server->ledger.used != b->server->ledger.used)
-		return a->server->ledger.used < b->server->ledger.used ? -1 : 1;
+	if (a->harm != b->harm)
+		return a->harm < b->harm ? -1 : 1;
+	if (a->load != b->load)
+		return a->load < b->load ? -1 : 1;
 	if (a->order != b->order)
 		return a->order < b->order ? -1 : 1;
 	return 0;
@@ -181,6 +177,7 @@ static void tell(struct seat *seat)
 static void sort(struct seat *seat)
 {
 	LIST_REMOVE(seat, unsorted);
+	seat->load = seat->server->ledger.used;
 	RB_INSERT(seats_by_load, &seat->deployment->by_load, seat);
 	seat->is_sorted = true;
 	tell(seat);
@@ -197,6 +194,8 @@ static void count(struct seat *seat)
 static void put_by_harm(struct seat *seat)
 {
 	LIST_REMOVE(seat, unweighed);
+	seat->load = seat->server->ledger.used;
+	seat->harm = seat->server->sums.harm;
 	RB_INSERT(seats_by_harm, &seat->deployment->by_harm, seat);
 	seat->is_weighed = true;
 	tell(seat);
@@ -464,7 +463,7 @@ struct seat *fleet_fullest_seat(struct deployment *d, slo_load most)
 	sort_all(d);
 	at = RB_ROOT(&d->by_load);
 	while (at) {
-		if (at->server->ledger.used <= most) {
+		if (at->load <= most) {
 			found = at;
 			at = RB_RIGHT(at, by_load);
 		} else {
@@ -488,6 +487,8 @@ static void check_harm(const struct deployment *d)
 
 	RB_FOREACH (seat, seats_by_harm, (struct seats_by_harm *)&d->by_harm) {
 		assert(seat->deployment == d && seat->is_weighed && seat->is_told);
+		assert(seat->load == seat->server->ledger.used);
+		assert(seat->harm == seat->server->sums.harm);
 		assert(!before || compare_harm(before, seat) < 0);
 		before = seat;
 		n++;
@@ -510,6 +511,7 @@ static void check_order(const struct deployment *d)
 		assert(seat->deployment == d && seat->server->usable);
 		assert(!before || compare_load(before, seat) < 0);
 		assert(seat->is_sorted && seat->is_told);
+		assert(seat->load == seat->server->ledger.used);
 		before = seat;
 		n++;
 	}

@@ -131,7 +131,8 @@ static bool has_adaptive_place(const struct sched_model *m, const struct request
 {
 	struct adaptive_choice unused;
 
-	return adaptive_choose((struct pool *)&m->pool, r, m->queue.looked, options, n, NULL, &unused);
+	return adaptive_choose((struct pool *)&m->pool, r, m->queue.looked, options, n, NULL,
+	                       &unused);
 }
 
 /* After a decision round no head is left that could be placed. */

@@ -102,23 +102,26 @@ struct server {
 LIST_HEAD(servers, server);
 
 struct seat {
+	/* Together, as a way through an order looks at these of each seat: */
 	RB_ENTRY(seat) by_load;
-	RB_ENTRY(seat) by_count;
+	slo_load load;  /* of its server, while sorted or weighed */
+	uint64_t harm;  /* likewise, while weighed */
+	uint64_t order; /* in the pool's configuration */
+	struct server *server;
 	RB_ENTRY(seat) by_harm;
+	double slower; /* so many times a request weighs as much here as on the others; >= 1 */
+	RB_ENTRY(seat) by_count;
 	LIST_ENTRY(seat) unsorted;  /* the deployment's, while usable and not in its load order */
 	LIST_ENTRY(seat) uncounted; /* the pool's, while usable and not in its count order */
 	LIST_ENTRY(seat) unweighed; /* the deployment's, while usable and not in its harm order */
 	LIST_ENTRY(seat) told;      /* the server's */
 	bool is_sorted, is_counted, is_weighed, is_told;
-	struct server *server;
 	struct deployment *deployment;
 	struct seat *next_of_server;
 	struct seat *next, **at; /* of the deployment, in configuration order */
 	uint64_t turn;           /* when least-request chose it last, in choices */
-	uint64_t order;          /* in the pool's configuration */
 	size_t index;            /* in usable_seat[], while usable */
 	struct latency_speed speed;
-	double slower; /* so many times a request weighs as much here as on the others; >= 1 */
 };
 
 RB_HEAD(seats_by_load, seat);

@@ -55,8 +55,8 @@ struct bucket {
 	/* Of the head, as of when it became that: */
 	int32_t priority;
 	slo_nsec
-	    start; /* of its most relaxed option; INT64_MIN without any, SLO_NEVER behind all */
-	bool blocked;               /* it was tried, and has to wait */
+	    start;    /* of its most relaxed option; INT64_MIN without any, SLO_NEVER behind all */
+	bool blocked; /* it was tried, and has to wait */
 	slo_nsec tried;             /* when that was, and */
 	uint64_t frees;             /* pool.frees then */
 	uint32_t options, open;     /* open: the first of them that it may go to now */
