@@ -15,6 +15,8 @@
 #define WINDOW_SPAN   (60 * SLO_NSEC_PER_SEC)
 /* A ring connects again after so long, at most. */
 #define RING_LATE     (5 * SLO_NSEC_PER_SEC)
+/* Agents that hear each other again know all that runs after so long. */
+#define HEARD_LATE    (3 * SLO_NSEC_PER_SEC)
 
 /* What the cases are a share of. */
 enum among {
@@ -145,11 +147,23 @@ static bool began_before_us(const struct agent *a, slo_nsec now, const struct en
 	       (now - a->stats.started - RING_LATE) / SLO_NSEC_PER_MSEC < ms;
 }
 
+void watch_unheard(struct agent *a, slo_nsec now)
+{
+	a->watch.unheard = now;
+}
+
+/* Another agent may have been asked. */
+static bool is_hearsay(const struct agent *a, slo_nsec now)
+{
+	return a->watch.unheard != 0 && now - a->watch.unheard < HEARD_LATE;
+}
+
 void watch_end_line(struct agent *a, slo_nsec now, const struct endline *e, bool known)
 {
 	if (SELDOM(e->err > 0))
 		note_error(a, e);
-	else if (SELDOM(!known && e->out >= 0 && !began_before_us(a, now, e)))
+	else if (SELDOM(!known && e->out >= 0 && !began_before_us(a, now, e) &&
+	                !is_hearsay(a, now)))
 		watch_note(a, WATCH_BYPASS, "the last one on %.*s/%.*s", (int)e->be.len,
 		           (const char *)e->be.p, (int)e->srv.len, (const char *)e->srv.p);
 }

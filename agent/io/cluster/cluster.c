@@ -201,6 +201,18 @@ static void deal_turns(struct cluster *c, slo_nsec now)
 	foreign_deal_turns(c->agent->sched, c->name, CLUSTER_TURN);
 }
 
+/* What others place now is not known here before their keys are read, and HAProxy writes its end
+ * lines to all agents. */
+static void tell_unheard(struct cluster *c, slo_nsec now)
+{
+	bool unheard = !cluster_link_is_up(&c->link);
+
+	for (size_t i = 0; i < c->peer_count; i++)
+		unheard |= !c->peer[i]->self && now - c->peer[i]->heard > 2 * CLUSTER_BEAT;
+	if (unheard)
+		watch_unheard(c->agent, now);
+}
+
 static void on_beat(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct cluster *c = w->data;
@@ -211,6 +223,7 @@ static void on_beat(struct ev_loop *loop, ev_timer *w, int revents)
 		tell_beat(c, now);
 		watch_silence(c, now);
 	}
+	tell_unheard(c, now);
 	forget_gone(c, now);
 	deal_turns(c, now);
 	take_name_back(c, now);
@@ -254,6 +267,7 @@ static void on_down(void *user, const char *why)
 	    "cluster: no Redis: %s; what is known of others stays, and they hear nothing of this "
 	    "agent",
 	    why);
+	watch_unheard(c->agent, clock_nsec());
 	ev_timer_stop(c->agent->loop, &c->namesake);
 	c->tell.telling = false;
 	tell_reset(c);

@@ -67,6 +67,7 @@ struct watch {
 	slo_nsec wall_at;       /* when that was */
 	slo_nsec clock_stepped; /* when; 0: never */
 	slo_nsec looked;        /* at the fleet and its profiles */
+	slo_nsec unheard;       /* the last time when other agents could not be heard; 0: never */
 };
 
 void watch_init(struct agent *a);
@@ -77,6 +78,8 @@ COLD void watch_note(struct agent *a, enum watched w, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* What an end line says of how its question went; known: the agent was asked about it. */
 void watch_end_line(struct agent *a, slo_nsec now, const struct endline *e, bool known);
+/* Other agents may place requests now that this one does not hear of. */
+void watch_unheard(struct agent *a, slo_nsec now);
 /* HAProxy answers on its runtime API for the first time, or another process does. */
 void watch_haproxy_changed(struct agent *a, slo_nsec now);
 

@@ -169,6 +169,28 @@ static void answers_that_nobody_asked_about_are_told(void **state)
 	            87) == 0);
 }
 
+static void what_another_agent_may_have_placed_is_no_bypass(void **state)
+{
+	struct endline e = {
+		.err = -1, .out = 7, .be = slice_of("backend"), .srv = slice_of("s1")
+	};
+	struct inproc *p = *state;
+
+	later(p, 20 * SECOND);
+	watch_unheard(p->agent, inproc_clock);
+	later(p, 2 * SECOND);
+	for (int k = 0; k < 5; k++)
+		watch_end_line(p->agent, inproc_clock, &e, false);
+	p->agent->stats.end_lines[END_UNKNOWN] += 5;
+	later(p, SECOND);
+	assert_null(told(p, "bypassed"));
+	for (int k = 0; k < 5; k++)
+		watch_end_line(p->agent, inproc_clock, &e, false);
+	p->agent->stats.end_lines[END_UNKNOWN] += 5;
+	later(p, SECOND);
+	assert_non_null(told(p, "bypassed"));
+}
+
 static void other_ids_and_foreign_lines_explain_a_silence(void **state)
 {
 	struct inproc *p = *state;
@@ -308,6 +330,7 @@ int main(void)
 		CASE(what_has_no_good_case_is_over_when_it_comes_no_more),
 		CASE(errors_of_spoe_are_told_by_their_cause),
 		CASE(answers_that_nobody_asked_about_are_told),
+		CASE(what_another_agent_may_have_placed_is_no_bypass),
 		CASE(other_ids_and_foreign_lines_explain_a_silence),
 		CASE(a_haproxy_that_does_not_connect_is_told),
 		CASE(a_clock_that_jumps_is_told_for_a_while),
