@@ -162,6 +162,19 @@ static int status_of(const struct answer *a, const char *command)
 	           : EXIT_WRONG;
 }
 
+static int no_answer(const char *path, int why)
+{
+	char text[256];
+
+	if (why != ENOENT)
+		return complain(path, strerror(why));
+	snprintf(text, sizeof(text),
+	         "%s; does the agent run, and does its control.listen name this path? Another one: "
+	         "-s PATH",
+	         strerror(why));
+	return complain(path, text);
+}
+
 static int run(const char *path, char *const *word, int words)
 {
 	struct answer answer = { .len = 0 };
@@ -174,7 +187,7 @@ static int run(const char *path, char *const *word, int words)
 		                "the command is too long, or has a byte that no command has");
 	fd = open_socket(path);
 	if (fd < 0)
-		return complain(path, strerror(errno));
+		return no_answer(path, errno);
 	ok = send_all(fd, line) && print_answer(fd, &answer);
 	close(fd);
 	if (!ok)

@@ -46,7 +46,6 @@ static void model_row(struct page *p, const struct agent_model *m)
 {
 	struct table *t = ctl_table(p);
 	struct attain_sum sum = attain_sum(&m->stats.promises, clock_nsec(), ATTAIN_5_MINUTES);
-	double judged = (double)(sum.count[PROMISE_KEPT] + sum.count[PROMISE_MISSED]);
 
 	table_row(t);
 	table_str(t, "model", 24, m->sched->pool.name);
@@ -56,7 +55,7 @@ static void model_row(struct page *p, const struct agent_model *m)
 	table_int(t, "servers", 7, (int64_t)m->sched->pool.seats);
 	table_int(t, "queued", 6, (int64_t)m->sched->queue.length);
 	table_int(t, "running", 7, (int64_t)m->sched->dispatched);
-	table_real(t, "kept_5m", 7, judged > 0 ? (double)sum.count[PROMISE_KEPT] / judged : NAN);
+	table_int(t, "kept_5m", 7, (int64_t)sum.count[PROMISE_KEPT]);
 	table_int(t, "missed_5m", 9, (int64_t)sum.count[PROMISE_MISSED]);
 	table_int(t, "refused_5m", 10, (int64_t)sum.count[PROMISE_REFUSED]);
 }
@@ -144,7 +143,7 @@ static void deployment_row(struct page *p, const struct agent_model *m, struct d
 	          !d->profile                                  ? "none"
 	          : redis_client_gave(p->sources->redis, m, d) ? "redis"
 	                                                       : "file");
-	table_real(t, "created", 12, d->profile ? profile_created(d->profile) : NAN);
+	table_int(t, "created", 12, d->profile ? (int64_t)profile_created(d->profile) : 0);
 	table_int(t, "cells", 5, d->profile ? (int64_t)profile_cells(d->profile) : 0);
 	table_str(t, "learned", 7, d->learner ? latency_state_name(d->force.state) : "");
 	table_int(t, "ends", 7, d->learner ? (int64_t)d->learner->ends : 0);

@@ -28,7 +28,7 @@ static bool take_text(const char *value, char *out, size_t cap, const char **why
 
 static bool take_reason(const char *value, int *out, const char **why)
 {
-	*why = "is no reason";
+	*why = "must be a reason, as slo-spoa(8) lists them";
 	for (int r = 1; r < SLO_REASONS; r++)
 		if (strcmp(value, sched_reason_name((enum slo_reason)r)) == 0)
 			*out = r;
@@ -37,7 +37,7 @@ static bool take_reason(const char *value, int *out, const char **why)
 
 static bool take_state(const char *value, int *out, const char **why)
 {
-	*why = "is no state of a decision";
+	*why = "must be waits, runs, ended, refused, passed or left";
 	for (int s = 0; s < DECISION_STATES; s++)
 		if (strcmp(value, decision_state_name((enum decision_state)s)) == 0)
 			*out = s;
@@ -70,7 +70,7 @@ bool decision_query_set(struct decision_query *q, const char *name, const char *
 		return take_state(value, &q->state, why);
 	if (strcmp(name, "limit") == 0)
 		return take_limit(value, &q->limit, why);
-	*why = "is not known";
+	*why = "is not id=, server=, model=, reason=, state= or limit=";
 	return false;
 }
 

@@ -207,7 +207,8 @@ static enum MHD_Result take_condition(void *cls, enum MHD_ValueKind kind, const 
 static enum MHD_Result decisions(struct http_peer *p)
 {
 	static char wrong[] =
-	    "arguments: id=, server=, model=, reason=, state=, limit= 1 to 1000\n";
+	    "arguments: id=, server=, model=, reason=, "
+	    "state= (waits, runs, ended, refused, passed, left), limit= 1 to 1000\n";
 	struct render_want want = { .page = RENDER_DECISIONS };
 	struct decision_query *q = &want.decisions;
 
