@@ -46,14 +46,25 @@ static bool backend_has(const struct hap_section *b, const char *name)
 	return false;
 }
 
-/* What the operator may have meant; NULL: no idea. */
-static const char *closest_server(const struct hap_section *b, const char *name)
+static bool model_has(const struct config_model *m, const struct hap_line *server)
+{
+	for (size_t i = 0; i < m->deployment_count; i++)
+		for (size_t k = 0; k < m->deployments[i].server_count; k++)
+			if (line_has(server, m->deployments[i].servers[k]))
+				return true;
+	return false;
+}
+
+/* What the operator may have meant, of those that the model does not name elsewhere; NULL: no idea.
+ */
+static const char *closest_server(const struct config_model *m, const struct hap_section *b,
+                                  const char *name)
 {
 	const char *names[NAMES_MAX];
 	size_t n = 0;
 
 	for (const struct hap_line *l = b->lines; l && n < NAMES_MAX; l = l->next) {
-		if (strcmp(l->word[0], "server") != 0)
+		if (strcmp(l->word[0], "server") != 0 || model_has(m, l))
 			continue;
 		if (strcasecmp(hap_word(l, 1), name) == 0)
 			return hap_word(l, 1);
@@ -87,7 +98,7 @@ static void check_deployment(const struct checking *c, const struct config_model
 
 		if (backend_has(b, name))
 			continue;
-		hint = config_is_pattern(name) ? NULL : closest_server(b, name);
+		hint = config_is_pattern(name) ? NULL : closest_server(m, b, name);
 		tell(
 		    c, config_is_pattern(name) ? WORSE : FATAL, "server-absent", b->head,
 		    "backend %s has no server %s, which models.%s.deployments.%s names: it gets no "
@@ -95,15 +106,6 @@ static void check_deployment(const struct checking *c, const struct config_model
 		    b->name, name, m->name, d->name, hint ? " (did you mean " : "",
 		    hint ? hint : "", hint ? "?)" : "");
 	}
-}
-
-static bool model_has(const struct config_model *m, const struct hap_line *server)
-{
-	for (size_t i = 0; i < m->deployment_count; i++)
-		for (size_t k = 0; k < m->deployments[i].server_count; k++)
-			if (line_has(server, m->deployments[i].servers[k]))
-				return true;
-	return false;
 }
 
 static bool some_model_has(const struct config *conf, const struct hap_section *b,

@@ -59,6 +59,30 @@ static void check_names(const struct checking *c, const struct hap_line *args)
 	}
 }
 
+/* What the frontend keeps for the agent, as the sample does, and nobody sends. */
+static void check_hints(const struct checking *c, const struct asking *a,
+                        const struct hap_line *args)
+{
+	static const char setter[] = "set-var(txn.slo_req_";
+	struct hap_walk w = hap_walk(a->frontend);
+	const struct hap_line *l;
+	char var[96];
+
+	while ((l = hap_next(&w, "http-request", NULL))) {
+		const char *rule = hap_word(l, 1);
+
+		if (strncmp(rule, setter, strlen(setter)) != 0 || strlen(rule) >= sizeof(var))
+			continue;
+		snprintf(var, sizeof(var), "%s", rule + strlen("set-"));
+		if (hap_mentions(args, var))
+			continue;
+		tell(c, WORSE, "args", l,
+		     "no argument of slo-route sends what this rule keeps for the agent, so it is "
+		     "ignored; add one with %s to \"args\" in %s",
+		     var, args->file);
+	}
+}
+
 /* The n of the last ",bytes(0,n)"; -1: the body is sent whole. */
 static long body_bytes(const char *body)
 {
@@ -155,6 +179,7 @@ static void check_message(const struct checking *c, const struct asking *a)
 		return;
 	}
 	check_names(c, args);
+	check_hints(c, a, args);
 	check_id(c, a, args);
 	check_body(c, a, args);
 	if (c->conf->spop.secret && !argument(args, "secret"))
