@@ -36,7 +36,8 @@ double explain_target(const struct decision *d)
 
 double explain_expected(const struct decision *d, size_t i)
 {
-	bool known = d->own_target || i == d->chosen;
+	/* Starts are those on a full server; slo-adaptive chose by what ran there. */
+	bool known = (d->own_target || i == d->chosen) && d->strategy != SLO_STRATEGY_ADAPTIVE;
 
 	if (d->goal == GOAL_NONE || !known)
 		return -1;
@@ -133,10 +134,16 @@ static void say_slack(struct text *t, const struct decision *d, size_t i)
 static void say_option(struct text *t, const struct decision *d, size_t i)
 {
 	const struct decision_option *o = &d->option[i];
+	const enum why_mark mark = decision_mark(d, i);
 
+	if (d->strategy == SLO_STRATEGY_ADAPTIVE && (mark == WHY_CHOSEN || mark == WHY_WORSE)) {
+		say(t, " %s %s to all.", explain_name(o->deployment),
+		    mark == WHY_CHOSEN ? "adds the least lateness" : "would add more lateness");
+		return;
+	}
 	say(t, " %s (", explain_name(o->deployment));
 	say_slack(t, d, i);
-	switch (decision_mark(d, i)) {
+	switch (mark) {
 	case WHY_FULL:
 		say(t, ") has no room for %.3g: its emptiest server is at %.3g.", part(o->load),
 		    part(o->used));
@@ -150,13 +157,10 @@ static void say_option(struct text *t, const struct decision *d, size_t i)
 	case WHY_NOT_ASKED:
 		say(t, ") is not asked.");
 		break;
-	case WHY_WORSE:
-		say(t, ") would add more lateness to all.");
+	case WHY_WORSE: /* only of slo-adaptive, see above */
 		break;
 	case WHY_CHOSEN:
-		say(t, d->strategy == SLO_STRATEGY_ADAPTIVE
-		           ? ") adds the least lateness to all."
-		           : ") is the one with room and the most slack.");
+		say(t, ") is the one with room and the most slack.");
 		break;
 	}
 }
