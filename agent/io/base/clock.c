@@ -19,3 +19,8 @@ int64_t clock_unix_nsec(void)
 {
 	return nsec_of(CLOCK_REALTIME);
 }
+
+double clock_unix_seconds(void)
+{
+	return (double)clock_unix_nsec() / 1e9;
+}

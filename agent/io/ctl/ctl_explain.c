@@ -22,20 +22,13 @@ static const struct decision *wanted(struct page *p, struct decision *made)
 	return made;
 }
 
-static double unix_seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static void explain_json(struct page *p)
 {
 	struct decision made;
 	const struct decision *d = wanted(p, &made);
-	json_t *o = d ? decision_json(p->sources->decides, d, clock_nsec(), unix_seconds(), true)
-	              : json_null();
+	json_t *o =
+	    d ? decision_json(p->sources->decides, d, clock_nsec(), clock_unix_seconds(), true)
+	      : json_null();
 
 	p->failed |=
 	    !o ||
@@ -128,7 +121,7 @@ static void print_decision(struct page *p, const struct decision *d)
 	fputs("Request:    ", f);
 	print_clean(f, d->id, d->id_len);
 	fputs("\nArrived:    ", f);
-	print_time(f, unix_seconds() - (double)(clock_nsec() - d->arrived) / 1e9);
+	print_time(f, clock_unix_seconds() - (double)(clock_nsec() - d->arrived) / 1e9);
 	fprintf(f, ", held for %.3f s\n", (double)(d->answered - d->arrived) / 1e9);
 	fprintf(f, "Model:      %s", d->model ? d->model->name : "not known");
 	if (d->asked_len > 0) {

@@ -1,22 +1,12 @@
 /* /decisions: what was decided lately, the last one first, a slice at a time. */
-#include <time.h>
-
 #include "io/base/clock.h"
 #include "io/http/decision_json.h"
 #include "render_private.h"
 
-static double unix_seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static void write_one(struct page *p, const struct decision *d)
 {
 	struct agent *a = p->sources->decides;
-	json_t *o = decision_json(a, d, clock_nsec(), unix_seconds(), p->query->detailed);
+	json_t *o = decision_json(a, d, clock_nsec(), clock_unix_seconds(), p->query->detailed);
 
 	if (p->written++ > 0)
 		fputc(',', p->f);
