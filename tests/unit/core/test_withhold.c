@@ -28,7 +28,7 @@ static struct rig *eight(void **state)
 /* a0, a1, ... go there at once. */
 static void send(struct rig *r, int from, int n)
 {
-	char id[8];
+	char id[16];
 
 	for (int i = from; i < from + n; i++) {
 		snprintf(id, sizeof(id), "a%d", i);

@@ -223,7 +223,7 @@ static void who_left_is_kept_too(void **state)
 static void the_oldest_are_overwritten_and_found_no_more(void **state)
 {
 	struct fixture *f = *state;
-	char id[8];
+	char id[16];
 
 	for (int i = 0; i < 11; i++) {
 		snprintf(id, sizeof(id), "r%d", i);
