@@ -338,6 +338,35 @@ bool profile_point(const struct profile *p, size_t cell, struct latency_point *o
 	return true;
 }
 
+/* FNV-1a. */
+static void digest_add(uint64_t *digest, int64_t v)
+{
+	for (int i = 0; i < 64; i += 8)
+		*digest = (*digest ^ ((uint64_t)v >> i & 0xff)) * UINT64_C(0x100000001b3);
+}
+
+static void digest_axis(uint64_t *digest, const struct axis *x)
+{
+	digest_add(digest, (int64_t)x->borders);
+	for (size_t i = 0; i <= x->borders; i++)
+		digest_add(digest, x->index[i]);
+}
+
+uint64_t profile_digest(const struct profile *p)
+{
+	uint64_t digest = UINT64_C(0xcbf29ce484222325);
+
+	digest_axis(&digest, &p->output);
+	digest_axis(&digest, &p->input);
+	for (size_t i = 0; i < p->cells; i++) {
+		digest_add(&digest, p->cell[i].e2e);
+		digest_add(&digest, p->cell[i].ttft);
+		digest_add(&digest, (int64_t)p->cell[i].load);
+		digest_add(&digest, p->cell[i].infeasible);
+	}
+	return digest ? digest : 1;
+}
+
 #define CELL_NUMBERS 4
 
 bool profile_to_event(const struct profile *p, struct slo_event *e)

@@ -247,11 +247,11 @@ slo_err sched_profile_set(struct sched *s, struct deployment *d, struct profile 
 		return SLO_ESTALE;
 	profile_free(d->profile);
 	d->profile = p;
-	sched_trust_again(s, d);
-	queue_refresh(&m->queue);
-	sched_mark_dirty(s, m);
 	if (tapped(s))
 		tap_deployment(s, SLO_EVENT_PROFILE, d);
+	sched_profile_changed(s, d);
+	queue_refresh(&m->queue);
+	sched_mark_dirty(s, m);
 	return SLO_OK;
 }
 
@@ -261,9 +261,9 @@ void sched_profile_drop(struct sched *s, struct deployment *d)
 
 	profile_free(d->profile);
 	d->profile = NULL;
-	sched_trust_again(s, d);
-	queue_refresh(&m->queue);
-	sched_mark_dirty(s, m);
 	if (tapped(s))
 		tap_deployment(s, SLO_EVENT_PROFILE_GONE, d);
+	sched_profile_changed(s, d);
+	queue_refresh(&m->queue);
+	sched_mark_dirty(s, m);
 }

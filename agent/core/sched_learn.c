@@ -45,6 +45,10 @@ void sched_force(struct sched *s, struct deployment *d, enum fleet_source source
 	s->forced++;
 	d->source = source;
 	d->force = *force;
+	if (source == FLEET_REFUTED && d->profile) { /* a player does not count the ends */
+		d->refuted = profile_digest(d->profile);
+		d->refuting = d->refuting < REFUTED_BY ? REFUTED_BY : d->refuting;
+	}
 	take_given(d);
 	fleet_freed(d);
 	changed(s, sched_model_of(d));
@@ -149,12 +153,37 @@ static void take_given(struct deployment *d)
 	d->given.kv_told = true;
 }
 
-void sched_trust_again(struct sched *s, struct deployment *d)
+/* Whether its profile decides, as far as ends spoke against it. */
+static void judge_profile(struct sched *s, struct deployment *d)
 {
+	bool refuted = d->profile && d->refuting >= REFUTED_BY;
+	enum fleet_source source = refuted ? FLEET_REFUTED : FLEET_AUTO;
+
+	if (d->source != source && (d->source == FLEET_AUTO || d->source == FLEET_REFUTED))
+		sched_force(s, d, source, &d->force);
+}
+
+void sched_profile_changed(struct sched *s, struct deployment *d)
+{
+	uint64_t digest = d->profile ? profile_digest(d->profile) : d->refuted;
+
 	take_given(d);
-	d->refuting = 0;
-	if (d->source == FLEET_REFUTED)
-		sched_force(s, d, FLEET_AUTO, &d->force);
+	if (digest != d->refuted)
+		d->refuting = 0;
+	d->refuted = digest;
+	judge_profile(s, d);
+}
+
+slo_err sched_recall_refuted(struct sched *s, struct deployment *d, uint64_t digest, uint32_t ends)
+{
+	if (!d->learner || d->force.state == LATENCY_COLD || digest == 0)
+		return SLO_EINVAL;
+	if (d->profile && profile_digest(d->profile) != digest)
+		return SLO_OK;
+	d->refuted = digest;
+	d->refuting = ends;
+	judge_profile(s, d);
+	return SLO_OK;
 }
 
 /* Whether the times of d's profile for this size are out of all proportion to what was learned:

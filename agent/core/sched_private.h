@@ -138,7 +138,7 @@ void sched_stay_begin(slo_nsec now, struct request *r, const struct deployment *
 void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct request *r,
                     const struct stay_size *size);
 /* Its profile is another one. */
-void sched_trust_again(struct sched *s, struct deployment *d);
+void sched_profile_changed(struct sched *s, struct deployment *d);
 /* Of what another scheduler learned: other rates are in force in d, another weight on a server. */
 void sched_force(struct sched *s, struct deployment *d, enum fleet_source source,
                  const struct latency_force *force);

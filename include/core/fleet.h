@@ -145,6 +145,7 @@ struct deployment {
 	struct latency_force force;      /* what was learned, if source is not FLEET_GIVEN */
 	struct latency_rates given;      /* as its profile says; without one all is 0 */
 	uint32_t refuting;               /* ends that speak against its profile, more than for it */
+	uint64_t refuted;                /* the digest of that profile; 0: it never had one */
 	struct seats_by_load by_load; /* smallest load first, last configured first among equals */
 	struct unsorted_seats unsorted;
 	struct seats_by_harm by_harm; /* least harm first, then smallest load, first configured */

@@ -92,6 +92,9 @@ slo_load profile_load(const struct profile *p, size_t cell);
 /* What a cell says of the time that requests take. False: nothing. */
 bool profile_point(const struct profile *p, size_t cell, struct latency_point *out);
 
+/* A number that profiles with other sizes or times hardly ever share. Never 0. */
+uint64_t profile_digest(const struct profile *p);
+
 /* As an event, exactly: created, cost and goal in real[], the borders of its axes counted by
  * `order` (output) and `count` (input). The list is the goal's kind, both axes' borders, and for
  * each cell e2e, ttft, load and whether it is infeasible. False: out of memory, no list. Else the

@@ -147,6 +147,10 @@ MUSTCHECK slo_err sched_recall(struct sched *s, slo_nsec now, struct deployment 
                                const struct latency_memory *m);
 MUSTCHECK slo_err sched_recall_speed(struct sched *s, struct seat *seat,
                                      const struct latency_speed *speed);
+/* So many ends spoke against the profile of that digest, whether d has it yet or not; after
+ * sched_recall(). SLO_EINVAL: likewise. */
+MUSTCHECK slo_err sched_recall_refuted(struct sched *s, struct deployment *d, uint64_t digest,
+                                       uint32_t ends);
 void sched_profile_drop(struct sched *s, struct deployment *d);
 
 struct sched_request {

@@ -81,6 +81,17 @@ static void write_times(struct snapshot_writer *w, const struct deployment *d)
 	}
 }
 
+static void write_refuted(struct snapshot_writer *w, const struct deployment *d)
+{
+	const struct snapshot_refuted out = { .model = slice_of(d->pool->name),
+		                              .deployment = slice_of(d->name),
+		                              .digest = d->refuted,
+		                              .ends = d->refuting };
+
+	if (d->learner && d->refuting > 0)
+		snapshot_add_refuted(w, &out);
+}
+
 static uint32_t flags_of(bool stream, bool guessed, bool fallback, unsigned mute)
 {
 	return (stream ? SNAPSHOT_STREAM : 0) | (guessed ? SNAPSHOT_STREAM_GUESSED : 0) |
@@ -181,6 +192,9 @@ struct snapshot_writer *agent_snapshot_write(struct agent *a, slo_nsec now, stru
 		for (size_t i = 0; i < m->pool.deployments; i++)
 			write_times(w, m->pool.deployment[i]);
 	write_others(w, now, written - now, a->sched);
+	TAILQ_FOREACH (m, sched_models(a->sched), link)
+		for (size_t i = 0; i < m->pool.deployments; i++)
+			write_refuted(w, m->pool.deployment[i]);
 	if (snapshot_end(w, out) != SLO_OK)
 		goto err;
 	free(learned);
@@ -338,21 +352,31 @@ static bool read_foreign(struct agent *a, slo_nsec now, int64_t to_mono,
 	return o && l.server && foreign_dispatch(a->sched, now, o, &l) == SLO_OK;
 }
 
+static struct deployment *deployment_of(struct agent *a, struct slice model, struct slice name)
+{
+	struct sched_model *m = model_of(a, model);
+
+	for (size_t i = 0; m && i < m->pool.deployments; i++)
+		if (slice_eq(name, m->pool.deployment[i]->name))
+			return m->pool.deployment[i];
+	return NULL;
+}
+
 static bool read_times(struct agent *a, slo_nsec now, const struct snapshot_learned *in)
 {
-	struct sched_model *m = model_of(a, in->model);
+	struct deployment *d = deployment_of(a, in->model, in->deployment);
 	struct latency_memory memory;
 
 	memcpy(memory.number, in->number, sizeof(memory.number));
 	memcpy(memory.bin, in->bin, sizeof(memory.bin));
-	for (size_t i = 0; m && i < m->pool.deployments; i++) {
-		struct deployment *d = m->pool.deployment[i];
+	return d && sched_recall(a->sched, now, d, &memory) == SLO_OK;
+}
 
-		if (strlen(d->name) == in->deployment.len &&
-		    memcmp(d->name, in->deployment.p, in->deployment.len) == 0)
-			return sched_recall(a->sched, now, d, &memory) == SLO_OK;
-	}
-	return false;
+static bool read_refuted(struct agent *a, const struct snapshot_refuted *in)
+{
+	struct deployment *d = deployment_of(a, in->model, in->deployment);
+
+	return d && sched_recall_refuted(a->sched, d, in->digest, in->ends) == SLO_OK;
 }
 
 static bool read_speed(struct agent *a, const struct snapshot_speed *in)
@@ -399,6 +423,9 @@ static slo_err read_all(struct agent *a, slo_nsec now, slo_nsec age, int64_t to_
 			break;
 		case SNAPSHOT_SPEED:
 			sum->left_out += !read_speed(a, &rec.speed);
+			break;
+		case SNAPSHOT_REFUTED:
+			sum->left_out += !read_refuted(a, &rec.refuted);
 			break;
 		case SNAPSHOT_OWNER:
 			sum->left_out += !read_owner(a, &rec.owner);

@@ -167,6 +167,14 @@ static void take_speed(struct fields *f, struct snapshot_speed *s)
 	s->ends = (uint32_t)take_uint(f, UINT32_MAX);
 }
 
+static void take_refuted(struct fields *f, struct snapshot_refuted *r)
+{
+	r->model = take_text(f);
+	r->deployment = take_text(f);
+	r->digest = take_uint(f, UINT64_MAX);
+	r->ends = (uint32_t)take_uint(f, UINT32_MAX);
+}
+
 static void take_owner(struct fields *f, struct snapshot_owner *o)
 {
 	o->name = take_text(f);
@@ -237,6 +245,10 @@ static slo_err take_record(struct snapshot_reader *r, struct fields *f, struct s
 	case 7:
 		rec->kind = SNAPSHOT_FOREIGN;
 		take_foreign(f, &rec->foreign);
+		return SLO_OK;
+	case 8:
+		rec->kind = SNAPSHOT_REFUTED;
+		take_refuted(f, &rec->refuted);
 		return SLO_OK;
 	default:
 		return SLO_EPROTO;

@@ -142,6 +142,16 @@ void snapshot_add_speed(struct snapshot_writer *w, const struct snapshot_speed *
 	put_uint(w, s->ends);
 }
 
+void snapshot_add_refuted(struct snapshot_writer *w, const struct snapshot_refuted *r)
+{
+	put_array(w, 5);
+	put_uint(w, 8);
+	put_text(w, r->model);
+	put_text(w, r->deployment);
+	put_uint(w, r->digest);
+	put_uint(w, r->ends);
+}
+
 void snapshot_add_owner(struct snapshot_writer *w, const struct snapshot_owner *o)
 {
 	put_array(w, 4);

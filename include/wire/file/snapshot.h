@@ -12,6 +12,7 @@
  *         [6, owner, life, flags]                                 another agent, see core/foreign.h
  *         [7, owner, id, model, backend, server, load, dispatched, input, output, estimate, limit,
  *             sequences, class, strategy, flags]                  what it placed
+ *         [8, model, deployment, digest, ends]                    that spoke against its profile
  *
  * Points in time are Unix nanoseconds: another process, or machine start, has another clock.
  * Another layout gets another digit in its first eight bytes. Pure: bytes in, bytes out. */
@@ -79,6 +80,12 @@ struct snapshot_speed {
 	uint32_t ends;
 };
 
+struct snapshot_refuted {
+	struct slice model, deployment;
+	uint64_t digest; /* of the profile, see core/profile.h */
+	uint32_t ends;
+};
+
 #define SNAPSHOT_VISIBLE 1u
 #define SNAPSHOT_SELF    2u
 
@@ -107,6 +114,7 @@ void snapshot_add_model(struct snapshot_writer *w, const struct snapshot_model *
 void snapshot_add_server(struct snapshot_writer *w, const struct snapshot_server *s);
 void snapshot_add_learned(struct snapshot_writer *w, const struct snapshot_learned *l);
 void snapshot_add_speed(struct snapshot_writer *w, const struct snapshot_speed *s);
+void snapshot_add_refuted(struct snapshot_writer *w, const struct snapshot_refuted *r);
 void snapshot_add_lease(struct snapshot_writer *w, const struct snapshot_lease *l);
 void snapshot_add_owner(struct snapshot_writer *w, const struct snapshot_owner *o);
 void snapshot_add_foreign(struct snapshot_writer *w, const struct snapshot_foreign *l);
@@ -122,7 +130,8 @@ enum snapshot_kind {
 	SNAPSHOT_LEARNED,
 	SNAPSHOT_SPEED,
 	SNAPSHOT_OWNER,
-	SNAPSHOT_FOREIGN
+	SNAPSHOT_FOREIGN,
+	SNAPSHOT_REFUTED
 };
 struct snapshot_record {
 	enum snapshot_kind kind;
@@ -134,6 +143,7 @@ struct snapshot_record {
 		struct snapshot_speed speed;
 		struct snapshot_owner owner;
 		struct snapshot_foreign foreign;
+		struct snapshot_refuted refuted;
 	};
 };
 

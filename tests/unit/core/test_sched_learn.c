@@ -428,6 +428,43 @@ static void a_profile_that_is_wrong_beyond_doubt_is_overruled(void **state)
 	assert_int_equal(r->d->source, FLEET_AUTO);
 }
 
+static void play(void *arg, const struct slo_event *e);
+static void record(struct rig *r, slo_nsec now);
+static struct player *player;
+
+static void same_source(struct rig *r, enum fleet_source source)
+{
+	const struct sched_model *m = sched_model_find(player_sched(player), "m", 1);
+
+	assert_int_equal(r->d->source, source);
+	assert_int_equal(m->pool.deployment[0]->source, source);
+}
+
+static void one_that_comes_back_is_still_overruled(void **state)
+{
+	const struct one_cell better = { .tput = 0.4, .e2e = 4, .slo_e2e = 5, .created = 3 };
+	struct rig *r = *state;
+	struct one_cell again = half_a_server;
+
+	learn(r, FLEET_AUTO, 8192);
+	record(r, serve_many(r, SEC(1), 900, 4));
+	same_source(r, FLEET_REFUTED);
+	sched_profile_drop(r->s, r->d);
+	same_source(r, FLEET_AUTO);
+	again.created = 2;
+	rig_profile(r, r->d, &again);
+	same_source(r, FLEET_REFUTED);
+	again.created = 4;
+	rig_profile(r, r->d, &again);
+	same_source(r, FLEET_REFUTED);
+	again = better;
+	again.created = 5;
+	rig_profile(r, r->d, &again);
+	same_source(r, FLEET_AUTO);
+	player_free(player);
+	player = NULL;
+}
+
 static void a_given_profile_stays_whatever_happens(void **state)
 {
 	struct rig *r = *state;
@@ -441,7 +478,6 @@ static void a_given_profile_stays_whatever_happens(void **state)
 
 /* A long random run with a player beside it, which learns nothing by itself. */
 
-static struct player *player;
 static size_t decisions;
 
 static void play(void *arg, const struct slo_event *e)
@@ -593,6 +629,7 @@ int main(void)
 		TEST(nobody_is_late_for_it),
 		TEST(a_right_profile_is_not_overruled),
 		TEST(a_profile_that_is_wrong_beyond_doubt_is_overruled),
+		TEST(one_that_comes_back_is_still_overruled),
 		TEST(a_given_profile_stays_whatever_happens),
 		TEST(what_was_learned_replays),
 	};

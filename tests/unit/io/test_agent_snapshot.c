@@ -6,6 +6,8 @@
 #include <cmocka.h>
 
 #include <ev.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -14,14 +16,14 @@
 
 #include "core/foreign.h"
 #include "core/lease.h"
+#include "core_build.h"
 #include "io/base/clock.h"
 #include "io/keep/agent_snapshot.h"
 
-#define SEC SLO_NSEC_PER_SEC
-
 static const char conf_text[] =
     "{\"spop\":{\"listen\":[\"127.0.0.1:1\"]},\"events\":{\"listen\":[\"127.0.0.1:2\"]},"
-    "\"models\":{\"m\":{\"deployments\":{\"d\":{\"servers\":[\"s\"]}}}}}";
+    "\"models\":{\"m\":{\"deployments\":{\"d\":{\"servers\":[\"s\"],"
+    "\"kv_tokens\":8192}}}}}";
 
 static int64_t wall; /* what CLOCK_REALTIME says, in nanoseconds */
 
@@ -30,8 +32,8 @@ int clock_gettime(clockid_t id, struct timespec *ts)
 {
 	if (id != CLOCK_REALTIME)
 		return (int)syscall(SYS_clock_gettime, id, ts);
-	ts->tv_sec = wall / SEC;
-	ts->tv_nsec = wall % SEC;
+	ts->tv_sec = wall / SLO_NSEC_PER_SEC;
+	ts->tv_nsec = wall % SLO_NSEC_PER_SEC;
 	return 0;
 }
 
@@ -88,7 +90,7 @@ static size_t leases_after(int64_t passed)
 	struct slice file;
 	size_t leases;
 
-	wall = INT64_C(1800000000) * SEC;
+	wall = INT64_C(1800000000) * SLO_NSEC_PER_SEC;
 	rig_open(&before);
 	for (int i = 0; i < 3; i++)
 		dispatch(&before, (const char *[]){ "a", "b", "c" }[i]);
@@ -96,7 +98,7 @@ static size_t leases_after(int64_t passed)
 	assert_non_null(w);
 	wall += passed;
 	rig_open(&after);
-	agent_snapshot_restore(after.agent, clock_nsec(), file, 600 * SEC, "test");
+	agent_snapshot_restore(after.agent, clock_nsec(), file, 600 * SLO_NSEC_PER_SEC, "test");
 	leases = sched_counts(after.agent->sched).dispatched;
 	sched_check(after.agent->sched);
 	snapshot_writer_free(w);
@@ -108,16 +110,16 @@ static size_t leases_after(int64_t passed)
 static void leases_outlive_a_clock_that_is_set_back(void **state)
 {
 	(void)state;
-	assert_int_equal(leases_after(SEC), 3);
+	assert_int_equal(leases_after(SLO_NSEC_PER_SEC), 3);
 	assert_int_equal(leases_after(0), 3);
-	assert_int_equal(leases_after(-2 * SEC), 3);
-	assert_int_equal(leases_after(-86400 * SEC), 3);
+	assert_int_equal(leases_after(-2 * SLO_NSEC_PER_SEC), 3);
+	assert_int_equal(leases_after(-86400 * SLO_NSEC_PER_SEC), 3);
 }
 
 static void but_not_one_that_went_far_ahead(void **state)
 {
 	(void)state;
-	assert_int_equal(leases_after(601 * SEC), 0);
+	assert_int_equal(leases_after(601 * SLO_NSEC_PER_SEC), 0);
 }
 
 static struct server *the_server(struct rig *r)
@@ -133,7 +135,7 @@ static void place_foreign(struct rig *r, struct foreign_owner *o, const char *id
 		.model = known ? sched_model_find(r->agent->sched, "m", 1) : NULL,
 		.server = the_server(r),
 		.load = 1000,
-		.age = 5 * SEC,
+		.age = 5 * SLO_NSEC_PER_SEC,
 		.input = 7,
 		.output = 9,
 		.strategy = SLO_STRATEGY_SLO,
@@ -157,7 +159,7 @@ static void what_others_placed_outlives_a_restart(void **state)
 	struct slice file;
 
 	(void)state;
-	wall = INT64_C(1800000000) * SEC;
+	wall = INT64_C(1800000000) * SLO_NSEC_PER_SEC;
 	rig_open(&before);
 	dispatch(&before, "ours");
 	o = foreign_owner(before.agent->sched, "node-b", 6);
@@ -166,9 +168,9 @@ static void what_others_placed_outlives_a_restart(void **state)
 	place_foreign(&before, o, "x", true);
 	place_foreign(&before, o, "y", false);
 	w = agent_snapshot_write(before.agent, clock_nsec(), &file);
-	wall += SEC;
+	wall += SLO_NSEC_PER_SEC;
 	rig_open(&after);
-	agent_snapshot_restore(after.agent, clock_nsec(), file, 600 * SEC, "test");
+	agent_snapshot_restore(after.agent, clock_nsec(), file, 600 * SLO_NSEC_PER_SEC, "test");
 	sched_check(after.agent->sched);
 	assert_int_equal(sched_counts(after.agent->sched).dispatched, 3);
 	assert_int_equal(sched_counts(after.agent->sched).foreign, 2);
@@ -181,7 +183,8 @@ static void what_others_placed_outlives_a_restart(void **state)
 	assert_string_equal(r->id, "x");
 	assert_string_equal(r->model->pool.name, "m");
 	assert_null(foreign_next(r)->model);
-	assert_true(clock_nsec() - r->since >= 6 * SEC && clock_nsec() - r->since < 60 * SEC);
+	assert_true(clock_nsec() - r->since >= 6 * SLO_NSEC_PER_SEC &&
+	            clock_nsec() - r->since < 60 * SLO_NSEC_PER_SEC);
 	assert_true(r->estimate == 6 && r->limit == 8 && r->sequences == 2 && r->stream);
 	assert_int_equal(r->mute, LESSON_NO_SIZE);
 	assert_int_equal(r->class, 1);
@@ -190,12 +193,105 @@ static void what_others_placed_outlives_a_restart(void **state)
 	rig_close(&after);
 }
 
+static struct deployment *the_deployment(struct rig *r)
+{
+	return sched_model_find(r->agent->sched, "m", 1)->pool.deployment[0];
+}
+
+/* Two at once in 1 s each. */
+static const struct one_cell wrong = { .tput = 2, .e2e = 1, .slo_e2e = 30, .created = 1 };
+static const struct one_cell another = { .tput = 0.4, .e2e = 4, .slo_e2e = 30, .created = 2 };
+
+static void believe(struct rig *r, const struct one_cell *c)
+{
+	assert_int_equal(sched_profile_set(r->agent->sched, the_deployment(r), profile_of(c)),
+	                 SLO_OK);
+}
+
+/* n requests one after the other, of 4 s each. */
+static void serve(struct rig *r, int n)
+{
+	struct sched *s = r->agent->sched;
+	slo_nsec now = clock_nsec();
+
+	for (int i = 0; i < n; i++, now += 5 * SLO_NSEC_PER_SEC) {
+		const struct sched_outcome answered = {
+			.outcome = LESSON_ANSWERED, .input = 512, .output = 64, .bytes = -1
+		};
+		struct sched_request req = { .model = sched_model_find(s, "m", 1),
+			                     .strategy = SLO_STRATEGY_SLO,
+			                     .input = 512,
+			                     .output = 64,
+			                     .max_output = -1,
+			                     .created = now };
+		struct sched_action act;
+		struct sched_end end;
+		char id[16];
+
+		snprintf(id, sizeof(id), "n%d", i);
+		req.id = id;
+		req.id_len = strlen(id);
+		assert_int_equal(sched_submit(s, now, &req, NULL), SLO_OK);
+		assert_true(sched_step(s, now, &act));
+		sched_end(s, now + 4 * SLO_NSEC_PER_SEC, id, strlen(id), &answered, &end);
+	}
+}
+
+/* What decides after a restart whose snapshot was taken after n ends against the profile. It is
+ * there before the snapshot is taken up, after it, or it is another one. */
+static void restart(int n, const struct one_cell *before_it, const struct one_cell *after_it,
+                    enum fleet_source source, uint32_t ends)
+{
+	struct rig before = { 0 }, after = { 0 };
+	struct snapshot_writer *w;
+	struct slice file;
+
+	wall = INT64_C(1800000000) * SLO_NSEC_PER_SEC;
+	rig_open(&before);
+	believe(&before, &wrong);
+	serve(&before, n);
+	w = agent_snapshot_write(before.agent, clock_nsec(), &file);
+	assert_non_null(w);
+	rig_open(&after);
+	if (before_it)
+		believe(&after, before_it);
+	agent_snapshot_restore(after.agent, clock_nsec(), file, 600 * SLO_NSEC_PER_SEC, "test");
+	if (after_it)
+		believe(&after, after_it);
+	assert_int_equal(the_deployment(&after)->source, source);
+	assert_int_equal(the_deployment(&after)->refuting, ends);
+	assert_int_equal(the_deployment(&after)->learner->ends, n);
+	sched_check(after.agent->sched);
+	snapshot_writer_free(w);
+	rig_close(&before);
+	rig_close(&after);
+}
+
+static void an_overruled_profile_stays_so_over_a_restart(void **state)
+{
+	(void)state;
+	restart(900, &wrong, NULL, FLEET_REFUTED, 400);
+	restart(900, NULL, &wrong, FLEET_REFUTED, 400);
+	restart(898, &wrong, NULL, FLEET_AUTO, 399);
+	restart(898, NULL, &wrong, FLEET_AUTO, 399);
+}
+
+static void a_profile_that_was_measured_again_is_believed(void **state)
+{
+	(void)state;
+	restart(900, &another, NULL, FLEET_AUTO, 0);
+	restart(900, NULL, &another, FLEET_AUTO, 0);
+	restart(900, &wrong, &another, FLEET_AUTO, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(leases_outlive_a_clock_that_is_set_back),
 		cmocka_unit_test(but_not_one_that_went_far_ahead),
 		cmocka_unit_test(what_others_placed_outlives_a_restart),
+		cmocka_unit_test(an_overruled_profile_stays_so_over_a_restart),
+		cmocka_unit_test(a_profile_that_was_measured_again_is_believed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,6 +93,8 @@ static struct slice a_file(void)
 		                              slice_of("l20-3"), -0.25, 77 };
 	const struct snapshot_owner owner = { slice_of("node-b"), UINT64_MAX, SNAPSHOT_VISIBLE };
 	const struct snapshot_foreign foreign = a_foreign();
+	const struct snapshot_refuted refuted = { slice_of("org/model"), slice_of("l20"),
+		                                  UINT64_MAX, 401 };
 	struct slice out;
 	uint8_t *copy;
 
@@ -104,6 +106,7 @@ static struct slice a_file(void)
 	snapshot_add_speed(w, &speed);
 	snapshot_add_owner(w, &owner);
 	snapshot_add_foreign(w, &foreign);
+	snapshot_add_refuted(w, &refuted);
 	assert_int_equal(snapshot_end(w, &out), SLO_OK);
 	copy = malloc(out.len);
 	assert_non_null(copy);
@@ -181,6 +184,10 @@ static void what_was_written_is_read(void **state)
 	assert_int_equal(rec.foreign.sequences, 2);
 	assert_int_equal(rec.foreign.class, 1);
 	assert_int_equal(rec.foreign.flags, SNAPSHOT_STREAM | 3u << 8);
+	assert_int_equal(snapshot_next(r, &rec), SLO_OK);
+	assert_int_equal(rec.kind, SNAPSHOT_REFUTED);
+	assert_true(is(rec.refuted.model, "org/model") && is(rec.refuted.deployment, "l20"));
+	assert_true(rec.refuted.digest == UINT64_MAX && rec.refuted.ends == 401);
 	assert_int_equal(snapshot_next(r, &rec), SLO_ENOENT);
 	snapshot_reader_free(r);
 	free((void *)file.p);
