@@ -61,14 +61,24 @@ struct inproc {
 	"\"models\":{\"m\":{\"backend\":\"b\",\"deployments\":{\"d\":{\"servers\":[\"s1\"," \
 	"\"s2\"]}}}},\"routing\":{\"seed\":1%s},\"limits\":{\"hello_timeout\":\"2s\"%s}%s}"
 
-static inline void inproc_write_conf(const struct inproc *p, const char *routing,
-                                     const char *limits, const char *more)
+/* The whole configuration. */
+static inline void inproc_write_text(const struct inproc *p, const char *text)
 {
 	FILE *f = fopen(p->conf_path, "w");
 
 	MUST(f);
-	fprintf(f, INPROC_CONF, routing, limits, more);
+	fputs(text, f);
 	MUST(fclose(f) == 0);
+}
+
+static inline void inproc_write_conf(const struct inproc *p, const char *routing,
+                                     const char *limits, const char *more)
+{
+	char text[4096];
+	int n = snprintf(text, sizeof(text), INPROC_CONF, routing, limits, more);
+
+	MUST(n > 0 && (size_t)n < sizeof(text));
+	inproc_write_text(p, text);
 }
 
 /* Each server holds one request, and no request is ever late. */

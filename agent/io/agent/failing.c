@@ -35,17 +35,22 @@ static void set_timer(struct agent *a, slo_nsec now)
 	ev_timer_start(a->loop, &l->timer);
 }
 
+void failing_forget(struct agent *a, struct roster_server *s)
+{
+	if (s->failing.state == FAILING_FINE)
+		return;
+	TAILQ_REMOVE(&a->failing.servers, s, failing.link);
+	warn_clear(a, clock_nsec(), "server-failing", s->key);
+	s->failing.state = FAILING_FINE;
+}
+
 static void set_state(struct agent *a, struct roster_server *s, enum failing_state state)
 {
-	struct failing *f = &s->failing;
-
-	if (f->state == FAILING_FINE && state != FAILING_FINE)
+	if (state == FAILING_FINE)
+		failing_forget(a, s);
+	else if (s->failing.state == FAILING_FINE)
 		TAILQ_INSERT_TAIL(&a->failing.servers, s, failing.link);
-	if (f->state != FAILING_FINE && state == FAILING_FINE) {
-		TAILQ_REMOVE(&a->failing.servers, s, failing.link);
-		warn_clear(a, clock_nsec(), "server-failing", s->key);
-	}
-	f->state = state;
+	s->failing.state = state;
 	roster_apply(a, s);
 }
 

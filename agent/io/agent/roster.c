@@ -194,7 +194,7 @@ static void server_free(struct agent *a, struct roster_server *s)
 		return;
 	TAILQ_REMOVE(&s->backend->servers, s, link);
 	HASH_DEL(a->roster.servers, s);
-	failing_forgive(a, s);
+	failing_forget(a, s);
 	forget_served(s, NULL);
 	if (s->engine) {
 		(void)warn_clear(a, clock_nsec(), ENGINE_SILENT, s->key);

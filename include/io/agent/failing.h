@@ -51,6 +51,8 @@ void failing_failed(struct agent *a, slo_nsec now, struct roster_server *s, int6
 void failing_answered(struct agent *a, slo_nsec now, struct roster_server *s);
 /* A request goes to s. */
 void failing_dispatched(struct agent *a, slo_nsec now, struct roster_server *s);
+/* s is about to go. */
+void failing_forget(struct agent *a, struct roster_server *s);
 /* It is as if s had never failed. */
 void failing_forgive(struct agent *a, struct roster_server *s);
 /* Takes servers back for models that have no other one left. */

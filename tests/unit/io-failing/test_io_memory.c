@@ -484,20 +484,15 @@ static void old_or_new_then_new(struct fixture *f)
 /* s1 leaves, s3 joins, and there is a new model on them. */
 static void hold_one_and_change_the_fleet(struct fixture *f)
 {
-	FILE *file;
-
 	fill_servers(f);
 	send_notify(f, 1);
 	turn(f);
-	file = fopen(f->p.conf_path, "w");
-	MUST(file);
-	fputs(
+	inproc_write_text(
+	    &f->p,
 	    "{\"spop\":{\"listen\":[\"unix:spop\"]},\"events\":{\"listen\":[\"unix:events\"]},"
 	    "\"models\":{\"n\":{\"backend\":\"b\",\"deployments\":{\"d\":{\"servers\":[\"s3\"]}}},"
 	    "\"m\":{\"backend\":\"b\",\"deployments\":{\"d\":{\"servers\":[\"s2\",\"s3\"]}}}},"
-	    "\"profiles\":{\"dir\":\"profiles\"}}",
-	    file);
-	MUST(fclose(file) == 0);
+	    "\"profiles\":{\"dir\":\"profiles\"}}");
 	inproc_write_profile(&f->p, 2);
 }
 

@@ -244,17 +244,15 @@ static void the_oldest_are_overwritten_and_found_no_more(void **state)
 static void names_outlive_their_servers_and_models(void **state)
 {
 	struct fixture *f = *state;
-	FILE *file = fopen(f->p.conf_path, "w");
 
 	ask(f, "a");
 	end(f, "a", "srv=s2 st=200 ta=5 ts=--");
-	MUST(file);
-	fputs("{\"spop\":{\"listen\":[\"unix:spop\"]},\"events\":{\"listen\":[\"unix:events\"]},"
-	      "\"decisions\":{\"keep\":4},"
-	      "\"models\":{\"other\":{\"backend\":\"b2\",\"deployments\":{\"x\":{\"servers\":"
-	      "[\"z\"]}}}}}",
-	      file);
-	MUST(fclose(file) == 0);
+	inproc_write_text(
+	    &f->p,
+	    "{\"spop\":{\"listen\":[\"unix:spop\"]},\"events\":{\"listen\":[\"unix:events\"]},"
+	    "\"decisions\":{\"keep\":4},"
+	    "\"models\":{\"other\":{\"backend\":\"b2\",\"deployments\":{\"x\":{\"servers\":"
+	    "[\"z\"]}}}}}");
 	assert_true(daemon_reload(f->p.daemon));
 	assert_string_equal(found(f, "a")->server->name, "b/s2");
 	assert_string_equal(found(f, "a")->model->name, "m");

@@ -11,6 +11,11 @@
 #define SECOND SLO_NSEC_PER_SEC
 #define BIT    SLO_NSEC_PER_MSEC /* libev's timers fire a little later */
 
+#define WITHOUT_S2                                                                          \
+	"{\"spop\":{\"listen\":[\"unix:spop\"]},\"events\":{\"listen\":[\"unix:events\"]}," \
+	"\"models\":{\"m\":{\"backend\":\"b\",\"deployments\":{\"d\":{\"servers\":[\"s1\"]" \
+	"}}}}}"
+
 struct fixture {
 	struct inproc p;
 	struct peer spop, events;
@@ -294,6 +299,28 @@ static void news_that_it_is_up_again_clears_it(void **state)
 	to_end(&f);
 }
 
+/* It stays until the last request there ends. */
+static void one_that_leaves_while_it_is_set_aside_is_forgotten(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	to_start(&f);
+	set_aside(&f);
+	inproc_pass(&f.p, SECOND + BIT);
+	goes_to(&f, "s2");
+	inproc_write_text(&f.p, WITHOUT_S2);
+	assert_true(daemon_reload(f.p.daemon));
+	assert_non_null(roster_find(f.p.agent, "b", "s2"));
+	ends(&f, f.asked, "s2", 500, "----");
+	assert_null(roster_find(f.p.agent, "b", "s2"));
+	assert_null(warn_find(&f.p.agent->warnings, "server-failing", "b/s2"));
+	goes_to(&f, "s1");
+	ends(&f, f.asked, "s1", 200, "----");
+	inproc_pass(&f.p, 60 * SECOND);
+	to_end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +335,7 @@ int main(void)
 		cmocka_unit_test(a_model_without_another_server_takes_it_back),
 		cmocka_unit_test(the_last_server_that_goes_is_told),
 		cmocka_unit_test(news_that_it_is_up_again_clears_it),
+		cmocka_unit_test(one_that_leaves_while_it_is_set_aside_is_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

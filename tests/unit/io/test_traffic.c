@@ -40,14 +40,10 @@ static void deliver(void *user, const struct answer *answer, slo_nsec now)
 static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	FILE *file;
 
 	MUST(f);
 	inproc_open(&f->p);
-	file = fopen(f->p.conf_path, "w");
-	MUST(file);
-	fputs(CONF, file);
-	MUST(fclose(file) == 0);
+	inproc_write_text(&f->p, CONF);
 	inproc_start(&f->p);
 	f->p.agent->deliver = deliver;
 	present = f;
