@@ -189,7 +189,7 @@ void ctl_clear(struct ctl_conn *c, slo_nsec now, char **word, size_t words)
 
 void ctl_export(struct ctl_conn *c, slo_nsec now, char **word, size_t words)
 {
-	size_t written;
+	struct export_result result;
 
 	if (words != 1 || strcmp(word[0], "profiles") != 0) {
 		ctl_say(c, "error: export profiles\n");
@@ -199,9 +199,14 @@ void ctl_export(struct ctl_conn *c, slo_nsec now, char **word, size_t words)
 		ctl_say(c, "error: profiles.export.dir is not configured\n");
 		return;
 	}
-	written = export_write(c->server->daemon.export, now);
-	ctl_say(c, "%zu profiles were written to %s.\n", written,
-	        c->server->agent->conf->export.dir);
+	result = export_write(c->server->daemon.export, now);
+	if (result.failed > 0)
+		ctl_say(c,
+		        "error: %zu profiles could not be written to %s, %zu were: see the log\n",
+		        result.failed, c->server->agent->conf->export.dir, result.written);
+	else
+		ctl_say(c, "%zu profiles were written to %s.\n", result.written,
+		        c->server->agent->conf->export.dir);
 }
 
 void ctl_reload(struct ctl_conn *c, slo_nsec now, char **word, size_t words)

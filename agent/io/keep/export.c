@@ -162,10 +162,21 @@ static int save_deployment(const struct export *e, const struct agent_model *m,
 	return err;
 }
 
-size_t export_write(struct export *e, slo_nsec now)
+/* The warning is about all of them: one that can be written must not clear what another one set. */
+static void judge(struct agent *a, slo_nsec now, int err)
 {
+	if (err)
+		warn_set(a, now, "export", NULL, "learned profiles cannot be written to %s: %s",
+		         a->conf->export.dir, file_why(err));
+	else
+		warn_clear(a, now, "export", NULL);
+}
+
+struct export_result export_write(struct export *e, slo_nsec now)
+{
+	struct export_result result = { 0, 0 };
 	struct agent *a = e->agent;
-	size_t written = 0;
+	int last = 0;
 
 	for (size_t i = 0; i < a->model_count; i++) {
 		const struct pool *pool = &a->models[i]->sched->pool;
@@ -177,22 +188,19 @@ size_t export_write(struct export *e, slo_nsec now)
 			if (!d->learner || d->force.state == LATENCY_COLD)
 				continue;
 			err = save_deployment(e, a->models[i], d);
-			written += err == 0;
-			if (err)
-				warn_set(a, now, "export", NULL,
-				         "learned profiles cannot be written to %s: %s",
-				         a->conf->export.dir, file_why(err));
-			else
-				warn_clear(a, now, "export", NULL);
-			if (err)
-				log_limited(a->log, now, LOG_CAUSE_EXPORT, LOG_ERR,
-				            "the learned profile of %s/%s cannot be written to %s: "
-				            "%s",
-				            pool->name, d->name, a->conf->export.dir,
-				            file_why(err));
+			if (!err) {
+				result.written++;
+				continue;
+			}
+			result.failed++;
+			last = err;
+			log_limited(a->log, now, LOG_CAUSE_EXPORT, LOG_ERR,
+			            "the learned profile of %s/%s cannot be written to %s: %s",
+			            pool->name, d->name, a->conf->export.dir, file_why(err));
 		}
 	}
-	return written;
+	judge(a, now, last);
+	return result;
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
@@ -212,6 +220,8 @@ void export_configure(struct export *e)
 	const struct config_export *conf = &e->agent->conf->export;
 
 	timer_every(e->agent->loop, &e->timer, conf->dir ? conf->every : 0);
+	if (!conf->dir)
+		warn_clear(e->agent, clock_nsec(), "export", NULL);
 }
 
 void export_stop(struct export *e)

@@ -217,6 +217,7 @@ void recorder_configure(struct recorder *r)
 	if (r->path && path && strcmp(r->path, path) == 0)
 		return;
 	turn_off(r);
+	warn_clear(r->agent, clock_nsec(), "recorder", NULL);
 	if (!path)
 		return;
 	r->path = strdup(path);

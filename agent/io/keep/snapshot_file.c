@@ -70,7 +70,7 @@ static void on_written(struct ev_loop *loop, ev_child *w, int revents)
 	if (WIFEXITED(w->rstatus) && WEXITSTATUS(w->rstatus) == 0) {
 		f->agent->stats.snapshots++;
 		warn_clear(f->agent, clock_nsec(), "snapshot", NULL);
-	} else {
+	} else if (f->agent->conf->snapshot.file) { /* a reload may have turned it off meanwhile */
 		complain(f->agent, WIFEXITED(w->rstatus) ? WEXITSTATUS(w->rstatus) : EIO);
 	}
 }
@@ -132,6 +132,8 @@ void snapshot_file_configure(struct snapshot_file *f)
 	const struct config_snapshot *conf = &f->agent->conf->snapshot;
 
 	timer_every(f->agent->loop, &f->timer, conf->file ? conf->every : 0);
+	if (!conf->file)
+		warn_clear(f->agent, clock_nsec(), "snapshot", NULL);
 }
 
 void snapshot_file_init(struct snapshot_file *f, struct agent *a)

@@ -277,8 +277,10 @@ void redis_client_configure(struct redis_client *c)
 
 	c->conf = &c->agent->conf->redis;
 	redis_round_abandon(&c->round);
-	if (!same)
+	if (!same) {
 		stop(c);
+		warn_clear(c->agent, clock_nsec(), "redis", NULL);
+	}
 	if (c->profiles.count > 0 || c->conf->url.kind != REDIS_URL_NONE)
 		build_table(c); /* the old one may know deployments that are gone */
 	if (c->conf->url.kind == REDIS_URL_NONE)

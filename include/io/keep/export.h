@@ -18,8 +18,12 @@ void export_init(struct export *e, struct agent *a);
 /* a->conf is new. */
 void export_configure(struct export *e);
 void export_stop(struct export *e);
-/* Writes what there is now; returns how many profiles. */
-size_t export_write(struct export *e, slo_nsec now);
+/* Profiles. */
+struct export_result {
+	size_t written, failed; /* why is in the log */
+};
+/* Writes what there is now. */
+struct export_result export_write(struct export *e, slo_nsec now);
 
 /* One profile, for free(); NULL: out of memory. `created` is in Unix seconds. */
 char *export_text(const struct deployment *d, double percentile, double created);

@@ -1,0 +1,139 @@
+/* Warnings about what is written go when it is written again, or is not wanted any more. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "inproc.h"
+
+#define SECOND SLO_NSEC_PER_SEC
+
+static const struct warning *warning(struct inproc *p, const char *code)
+{
+	return warn_find(&p->agent->warnings, code, NULL);
+}
+
+static void begin(struct inproc *p, const char *more)
+{
+	inproc_open(p);
+	inproc_write_conf(p, "", "", more);
+	inproc_start(p);
+}
+
+static void reload(struct inproc *p, const char *more)
+{
+	inproc_write_conf(p, "", "", more);
+	assert_true(daemon_reload(p->daemon));
+}
+
+static void end(struct inproc *p)
+{
+	inproc_stop(p);
+	inproc_close(p);
+}
+
+static void a_recording_that_is_not_wanted_any_more_is_no_trouble(void **state)
+{
+	struct inproc p;
+
+	(void)state;
+	begin(&p, ",\"recorder\":{\"file\":\"none/record\"}");
+	inproc_turn(&p, 2);
+	assert_non_null(warning(&p, "recorder"));
+	reload(&p, ",\"recorder\":{\"file\":\"none/record\",\"keep\":2}");
+	assert_non_null(warning(&p, "recorder")); /* the same one still is */
+	reload(&p, "");
+	assert_null(warning(&p, "recorder"));
+	end(&p);
+}
+
+static void a_redis_that_is_not_wanted_any_more_is_no_trouble(void **state)
+{
+	struct inproc p;
+
+	(void)state;
+	begin(&p, ",\"profiles\":{\"redis\":{\"url\":\"unix:///none/redis.sock\"}}");
+	inproc_pass(&p, SECOND);
+	assert_non_null(warning(&p, "redis"));
+	reload(&p, "");
+	assert_null(warning(&p, "redis"));
+	end(&p);
+}
+
+static void files_that_are_not_wanted_any_more_are_no_trouble(void **state)
+{
+	struct inproc p;
+
+	(void)state;
+	begin(&p, ",\"snapshot\":{\"file\":\"state\",\"every\":\"1h\"},"
+	          "\"profiles\":{\"export\":{\"dir\":\"none\"}}");
+	warn_set(p.agent, clock_nsec(), "snapshot", NULL, "no room");
+	warn_set(p.agent, clock_nsec(), "export", NULL, "no room");
+	reload(&p, "");
+	assert_null(warning(&p, "snapshot"));
+	assert_null(warning(&p, "export"));
+	end(&p);
+}
+
+/* So that it has something to write. */
+static void teach(struct deployment *d)
+{
+	assert_non_null(d->learner);
+	d->force.state = LATENCY_WARM;
+	d->force.rates = (struct latency_rates){
+		.step = .01, .prompt = .001, .cached = 1e-6, .kv = 1e5, .headroom = .9, .crowd = 1
+	};
+}
+
+static void a_profile_that_can_be_written_does_not_hide_one_that_cannot(void **state)
+{
+	struct export_result result;
+	char path[160];
+	struct pool *pool;
+	struct inproc p;
+
+	(void)state;
+	inproc_open(&p);
+	inproc_write_text(
+	    &p, "{\"spop\":{\"listen\":[\"unix:spop\"]},\"events\":{\"listen\":[\"unix:events\"]},"
+		"\"models\":{\"m\":{\"backend\":\"b\",\"slo\":{\"e2e\":\"30s\"},\"deployments\":{"
+		"\"bad\":{\"servers\":[\"s1\"]},\"good\":{\"servers\":[\"s2\"]}}}},"
+		"\"profiles\":{\"export\":{\"dir\":\".\",\"every\":\"1h\"}}}");
+	inproc_start(&p);
+	pool = &p.agent->models[0]->sched->pool;
+	teach(pool->deployment[0]);
+	teach(pool->deployment[1]);
+	snprintf(path, sizeof(path), "%s/m", p.dir);
+	MUST(mkdir(path, 0700) == 0);
+	snprintf(path, sizeof(path), "%s/m/bad.json", p.dir);
+	MUST(mkdir(path, 0700) == 0); /* a folder is where the file should be */
+
+	result = export_write(&p.daemon->export, clock_nsec());
+	assert_int_equal(result.written, 1);
+	assert_int_equal(result.failed, 1);
+	assert_non_null(warning(&p, "export"));
+	assert_true(inproc_logged(&p, "the learned profile of m/bad cannot be written"));
+	MUST(rmdir(path) == 0);
+	result = export_write(&p.daemon->export, clock_nsec());
+	assert_int_equal(result.written, 2);
+	assert_int_equal(result.failed, 0);
+	assert_null(warning(&p, "export"));
+
+	inproc_remove(&p, "m/bad.json");
+	inproc_remove(&p, "m/good.json");
+	inproc_remove(&p, "m");
+	end(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_recording_that_is_not_wanted_any_more_is_no_trouble),
+		cmocka_unit_test(a_redis_that_is_not_wanted_any_more_is_no_trouble),
+		cmocka_unit_test(files_that_are_not_wanted_any_more_are_no_trouble),
+		cmocka_unit_test(a_profile_that_can_be_written_does_not_hide_one_that_cannot),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
