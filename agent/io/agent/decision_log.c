@@ -6,7 +6,12 @@
 #include "io/agent/agent.h"
 #include "io/agent/explain.h"
 
-#define LINE 900 /* bytes; the log cuts at 1,000 */
+#define LINE       960 /* bytes; the log cuts at 1,000 */
+/* Bytes of a text, so that no client's name and no long id takes the place of what follows, or of
+ * the end of a JSON object: together they leave 380 bytes for all that is not in here. */
+#define ID_ROOM    SLO_ID_MAX
+#define NAME_ROOM  128 /* of a model, of a server with its backend */
+#define SHORT_ROOM 64
 
 struct line {
 	char text[LINE];
@@ -45,19 +50,23 @@ static bool is_plain(struct slice s)
 	return true;
 }
 
-/* What is not printable ASCII is '?'. */
-static void text(struct line *l, const char *name, struct slice value)
+/* What is not printable ASCII is '?'. Cut to `room` bytes. */
+static void text(struct line *l, const char *name, struct slice value, size_t room)
 {
 	bool quoted = l->json || !is_plain(value);
+	size_t end;
 
 	if (value.len == 0)
 		return;
 	put_name(l, name);
 	if (quoted)
 		put(l, '"');
-	for (size_t i = 0; i < value.len; i++) {
+	end = l->len + room;
+	for (size_t i = 0; i < value.len && l->len < end; i++) {
 		char c = (char)(value.p[i] >= ' ' && value.p[i] < 0x7f ? value.p[i] : '?');
 
+		if ((c == '"' || c == '\\') && l->len + 1 == end)
+			break;
 		if (c == '"' || c == '\\')
 			put(l, '\\');
 		put(l, c);
@@ -81,7 +90,7 @@ static void begin(struct line *l, const struct agent *a)
 	l->json = a->conf->log_json;
 	put_text(l, l->json ? "{" : "decision");
 	if (l->json)
-		text(l, "event", slice_of("decision"));
+		text(l, "event", slice_of("decision"), SHORT_ROOM);
 }
 
 static void end(struct line *l, struct agent *a)
@@ -99,15 +108,15 @@ static void trace(struct line *l, const struct asker *asker)
 	if (!asker)
 		return;
 	explain_trace_of(asker, out);
-	text(l, "trace", slice_of(out));
+	text(l, "trace", slice_of(out), SHORT_ROOM);
 }
 
 static void decided(struct line *l, enum slo_strategy strategy, enum slo_verdict verdict,
                     enum slo_reason reason)
 {
-	text(l, "strategy", slice_of(policy_strategy_name(strategy)));
-	text(l, "verdict", slice_of(sched_verdict_name(verdict)));
-	text(l, "reason", slice_of(sched_reason_name(reason)));
+	text(l, "strategy", slice_of(policy_strategy_name(strategy)), SHORT_ROOM);
+	text(l, "verdict", slice_of(sched_verdict_name(verdict)), SHORT_ROOM);
+	text(l, "reason", slice_of(sched_reason_name(reason)), SHORT_ROOM);
 }
 
 void decision_log(struct agent *a, const struct sched_action *act)
@@ -116,13 +125,13 @@ void decision_log(struct agent *a, const struct sched_action *act)
 	struct line l;
 
 	begin(&l, a);
-	text(&l, "id", slice_of(r->id));
+	text(&l, "id", slice_of(r->id), ID_ROOM);
 	if (r->model)
-		text(&l, "model", slice_of(r->model->pool.name));
+		text(&l, "model", slice_of(r->model->pool.name), NAME_ROOM);
 	decided(&l, act->strategy, act->verdict, act->reason);
 	if (act->seat) {
-		text(&l, "server", slice_of(roster_server(act->seat->server)->key));
-		text(&l, "deployment", slice_of(act->seat->deployment->name));
+		text(&l, "server", slice_of(roster_server(act->seat->server)->key), NAME_ROOM);
+		text(&l, "deployment", slice_of(act->seat->deployment->name), SHORT_ROOM);
 	}
 	number(&l, "prompt", r->input);
 	number(&l, "output", r->output);
@@ -138,8 +147,8 @@ void decision_log_passed(struct agent *a, const struct route_msg *msg, struct sl
 	struct line l;
 
 	begin(&l, a);
-	text(&l, "id", msg->id);
-	text(&l, "model", name);
+	text(&l, "id", msg->id, ID_ROOM);
+	text(&l, "model", name, NAME_ROOM);
 	decided(&l, strategy, SLO_PASS, reason);
 	number(&l, "wait_ms", 0);
 	asker_note(&asker, msg);

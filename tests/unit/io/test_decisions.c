@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <jansson.h>
+
 #include "inproc.h"
 #include "io/agent/ends.h"
 #include "io/agent/explain.h"
@@ -343,6 +345,32 @@ static void each_decision_is_a_line_if_the_configuration_wants_it(void **state)
 	assert_null(strstr(inproc_log(&f->p), "decision"));
 }
 
+/* Also if a client's name and the id are as long as they can be. */
+static void no_name_takes_the_place_of_what_was_decided(void **state)
+{
+	char id[SLO_ID_MAX + 1], name[3000];
+	struct fixture *f = *state;
+	const char *line, *end;
+	json_t *o;
+
+	memset(id, '"', sizeof(id) - 1);
+	memset(name, '"', sizeof(name) - 1);
+	id[SLO_ID_MAX] = name[sizeof(name) - 1] = '\0';
+	inproc_write_conf(&f->p, "", "", ",\"log\":{\"decisions\":true,\"format\":\"json\"}");
+	assert_true(daemon_reload(f->p.daemon));
+	inproc_log(&f->p);
+	ask_of(f, id, name, TRACE);
+	line = strstr(inproc_log(&f->p), "{\"event\":\"decision\",");
+	assert_non_null(line);
+	end = strchr(line, '\n');
+	assert_non_null(end);
+	o = json_loadb(line, (size_t)(end - line), 0, NULL);
+	assert_non_null(o);
+	assert_string_equal(json_string_value(json_object_get(o, "reason")), "unknown-model");
+	assert_string_equal(json_string_value(json_object_get(o, "trace")), TRACE);
+	json_decref(o);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
@@ -358,6 +386,7 @@ int main(void)
 		TEST(a_reload_changes_how_many_are_kept),
 		TEST(only_a_well_formed_trace_is_shown),
 		TEST(each_decision_is_a_line_if_the_configuration_wants_it),
+		TEST(no_name_takes_the_place_of_what_was_decided),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
