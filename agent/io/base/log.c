@@ -107,8 +107,8 @@ static bool put(struct log *l, const char *text, size_t len)
 {
 	ssize_t n = l->fd < 0 ? -1 : try_write(l, text, len);
 
-	/* The daemon may have been started anew. */
-	if (n < 0 && l->syslog_path && errno != EAGAIN) {
+	/* The daemon may have been started anew. Without a socket errno is somebody else's. */
+	if (n < 0 && l->syslog_path && (l->fd < 0 || errno != EAGAIN)) {
 		open_syslog(l);
 		n = l->fd < 0 ? -1 : try_write(l, text, len);
 	}
