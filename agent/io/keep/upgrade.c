@@ -43,12 +43,18 @@ static void forget_child(struct upgrade *u)
 	u->child = 0;
 }
 
-/* The new program is of no use: it is ended, and this process goes on. */
-static void failed(struct upgrade *u, const char *why)
+/* The new program is of no use, and this process goes on. */
+static void give_up(struct upgrade *u, const char *why)
 {
 	log_write(u->log, LOG_ERR, "upgrade: %s; this process goes on", why);
-	kill(u->child, SIGKILL);
 	forget_child(u);
+}
+
+/* It may still be there. */
+static void failed(struct upgrade *u, const char *why)
+{
+	kill(u->child, SIGKILL);
+	give_up(u, why);
 }
 
 /* Takes the words that have come; -1 and 0 as read() has them. */
@@ -97,7 +103,7 @@ static void on_gone(struct ev_loop *loop, ev_child *w, int revents)
 	else
 		snprintf(why, sizeof(why), "the new program died of signal %d",
 		         WTERMSIG(w->rstatus));
-	failed(u, why);
+	give_up(u, why); /* libev has waited for it: its number may be another's by now */
 }
 
 /* This process may have been stopped meanwhile, and the word have come long ago. */

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +30,15 @@ struct rig {
 	bool served; /* what upgrade_go() said */
 	pid_t child;
 };
+
+static int signals; /* that were sent */
+
+/* In the place of libc's. */
+int kill(pid_t pid, int signum)
+{
+	signals++;
+	return (int)syscall(SYS_kill, pid, signum);
+}
 
 static void hand_over(void *user)
 {
@@ -135,6 +145,21 @@ static void a_new_one_that_hangs_is_ended(void **state)
 	r->child = 0;
 }
 
+/* libev has waited for it, and its number may be another's. */
+static void a_new_one_that_has_ended_is_sent_no_signal(void **state)
+{
+	struct rig *r = *state;
+
+	start(r, "exit 3");
+	r->child = 0;
+	ev_io_stop(r->loop, &r->upgrade.ready);
+	signals = 0;
+	while (r->upgrade.child) /* until the upgrade's deadline */
+		ev_run(r->loop, EVRUN_ONCE);
+	assert_int_equal(r->handed_over, 0);
+	assert_int_equal(signals, 0);
+}
+
 /* The new side. */
 static struct slice take_over(const char *word, char heard[8])
 {
@@ -183,6 +208,7 @@ int main(void)
 		TEST(an_old_process_that_was_stopped_kills_nobody_who_serves),
 		TEST(a_new_one_that_waits_still_is_given_the_word),
 		TEST(a_new_one_that_hangs_is_ended),
+		TEST(a_new_one_that_has_ended_is_sent_no_signal),
 		TEST(it_takes_the_state_or_says_that_it_goes_on_alone),
 	};
 
