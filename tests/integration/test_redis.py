@@ -252,13 +252,15 @@ class Connections(WithRedis):
              b"*2\r\n$1\r\n7\r\n*0\r\n" * 2: "its SCAN does not end",
              b"*2\r\n$3\r\n1x1\r\n*0\r\n": "its reply to SCAN makes no sense",
              b"*2\r\n*0\r\n*0\r\n": "its reply to SCAN makes no sense",
-             b"*2\r\n$1\r\n0\r\n*0\r\n+OK\r\n": "it speaks without being asked"}):
+             b"*2\r\n$1\r\n0\r\n*0\r\n+OK\r\n": "it speaks without being asked",
+             b"-ERR \xff\xfe\r\n": r"ERR \?\?; the profiles"}):
             with self.subTest(list(replies.values())), \
                     socket.create_server(("127.0.0.1", 0)) as listener:
                 threading.Thread(target=serve, args=(listener, replies), daemon=True).start()
                 self.start(f"redis://127.0.0.1:{listener.getsockname()[1]}")
                 for why in replies.values():
                     self.agent.logged(why, 60)
+                    self.assertIn("scans", self.status())  # whatever bytes it told
                 self.assertEqual("route", self.routes("r"))
 
     def test_redis_is_killed_and_restarted_under_load(self):

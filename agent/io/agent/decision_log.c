@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "clean.h"
 #include "io/agent/agent.h"
 #include "io/agent/explain.h"
 
@@ -50,7 +51,7 @@ static bool is_plain(struct slice s)
 	return true;
 }
 
-/* What is not printable ASCII is '?'. Cut to `room` bytes. */
+/* Cut to `room` bytes. */
 static void text(struct line *l, const char *name, struct slice value, size_t room)
 {
 	bool quoted = l->json || !is_plain(value);
@@ -63,7 +64,7 @@ static void text(struct line *l, const char *name, struct slice value, size_t ro
 		put(l, '"');
 	end = l->len + room;
 	for (size_t i = 0; i < value.len && l->len < end; i++) {
-		char c = (char)(value.p[i] >= ' ' && value.p[i] < 0x7f ? value.p[i] : '?');
+		char c = clean_char((char)value.p[i]);
 
 		if ((c == '"' || c == '\\') && l->len + 1 == end)
 			break;

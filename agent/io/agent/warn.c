@@ -5,17 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clean.h"
 #include "io/agent/agent.h"
-
-/* Cuts to fit; cap counts the terminator. */
-static void print_clean(char *out, size_t cap, const char *text)
-{
-	size_t n = 0;
-
-	for (; n < cap - 1 && text[n]; n++)
-		out[n] = (char)(text[n] >= ' ' && text[n] < 0x7f ? text[n] : '?');
-	out[n] = '\0';
-}
 
 /* The names as they stand in the list. */
 struct warn_key {
@@ -26,8 +17,8 @@ static struct warn_key key_of(const char *code, const char *subject)
 {
 	struct warn_key k = { .code = "" };
 
-	print_clean(k.code, sizeof(k.code), code);
-	print_clean(k.subject, sizeof(k.subject), subject ? subject : "");
+	clean_copy(k.code, sizeof(k.code), slice_of(code));
+	clean_copy(k.subject, sizeof(k.subject), slice_of(subject ? subject : ""));
 	return k;
 }
 
@@ -81,7 +72,7 @@ bool warn_set(struct agent *a, slo_nsec now, const char *code, const char *subje
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	print_clean(w->text, sizeof(w->text), text);
+	clean_copy(w->text, sizeof(w->text), slice_of(text));
 	w->last = now;
 	w->times++;
 	if (fresh)

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clean.h"
+
 #define LINE_MAX_BYTES 1000
 #define HEAD_MAX_BYTES 64
 
@@ -162,8 +164,7 @@ static void emit(struct log *l, int level, const char *fmt, va_list ap)
 
 	vsnprintf(line, sizeof(line), fmt, ap);
 	for (char *p = line; *p; p++)
-		if ((unsigned char)*p < ' ' || (unsigned char)*p >= 0x7f)
-			*p = '?';
+		*p = clean_char(*p);
 	if (l->lost > 0)
 		tell_lost(l);
 	put_line(l, level, line);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clean.h"
 #include "io/base/clock.h"
 #include "io/redis/redis_tls.h"
 
@@ -42,7 +43,7 @@ static void lose(struct cluster_link *l, const char *why)
 {
 	double delay = retry_delay(l);
 
-	snprintf(l->error, sizeof(l->error), "%s", why);
+	clean_copy(l->error, sizeof(l->error), slice_of(why));
 	close_all(l);
 	ev_timer_set(&l->retry, delay, 0.);
 	ev_timer_start(l->agent->loop, &l->retry);

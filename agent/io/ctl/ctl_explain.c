@@ -2,6 +2,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "clean.h"
 #include "ctl_show_private.h"
 #include "io/agent/explain.h"
 #include "io/base/clock.h"
@@ -87,12 +88,11 @@ static void print_end(FILE *f, const struct decision *d)
 	fputc('\n', f);
 }
 
-/* Ids and names of models come from clients, and the answer goes to a terminal: what is not
- * printable ASCII is '?'. */
+/* Ids and names of models come from clients, and the answer goes to a terminal. */
 static void print_clean(FILE *f, const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		fputc(text[i] >= ' ' && text[i] < 0x7f ? text[i] : '?', f);
+		fputc(clean_char(text[i]), f);
 }
 
 static void print_before(FILE *f, const struct agent *a, const struct decision *d)

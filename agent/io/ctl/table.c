@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "clean.h"
+
 void table_open(struct table *t, FILE *f, enum table_format format, bool list)
 {
 	*t = (struct table){ .f = f, .format = format, .list = list };
@@ -100,7 +102,7 @@ void table_bytes(struct table *t, const char *name, int width, const char *value
 
 	json[k++] = '"';
 	for (; n < len && n < sizeof(text) - 1; n++) {
-		char c = (char)(value[n] >= ' ' && value[n] < 0x7f ? value[n] : '?');
+		char c = clean_char(value[n]);
 
 		text[n] = c;
 		if (c == '"' || c == '\\')

@@ -1,9 +1,9 @@
 #include "io/engines/meaning.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "clean.h"
 #include "io/agent/learned.h"
 #include "io/agent/warn.h"
 
@@ -92,7 +92,7 @@ void engine_missed(struct agent *a, slo_nsec now, struct roster_server *s, const
 
 	seen->failures++;
 	seen->silent = true;
-	snprintf(seen->why, sizeof(seen->why), "%s", why);
+	clean_copy(seen->why, sizeof(seen->why), slice_of(why));
 	(void)warn_set(a, now, ENGINE_SILENT, s->key,
 	               "the engine of %s tells no metrics: %s; requests go there without them, and "
 	               "the section engines says where they are expected",

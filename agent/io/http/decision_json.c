@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clean.h"
 #include "io/agent/explain.h"
 
 /* The query */
@@ -99,15 +100,12 @@ bool decision_query_matches(const struct decision_query *q, const struct decisio
 
 /* JSON */
 
-/* Bytes from outside: what is not printable ASCII is '?'. */
+/* Bytes from outside. */
 static json_t *clean_text(const char *p, size_t len)
 {
 	char out[SLO_ID_MAX + 1];
-	size_t n = 0;
 
-	for (; n < len && n < sizeof(out) - 1; n++)
-		out[n] = (char)(p[n] >= ' ' && p[n] < 0x7f ? p[n] : '?');
-	out[n] = '\0';
+	clean_copy(out, sizeof(out), (struct slice){ (const uint8_t *)p, len });
 	return json_string(out);
 }
 

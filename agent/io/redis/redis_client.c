@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clean.h"
 #include "io/base/clock.h"
 #include "conf/config_redis.h"
 #include "core/rng.h"
@@ -75,7 +76,7 @@ static void down(struct redis_client *c, const char *why)
 {
 	double delay = retry_delay(c);
 
-	snprintf(c->status.error, sizeof(c->status.error), "%s", why);
+	clean_copy(c->status.error, sizeof(c->status.error), slice_of(why));
 	lose(c);
 	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_REDIS_DOWN, LOG_WARNING,
 	            "redis: %s: %s; the profiles in force stay, next try in %.1f s", c->status.url,
