@@ -388,7 +388,10 @@ struct cluster *cluster_new(struct agent *a, const struct haproxy_api *haproxy)
 	c->haproxy = haproxy;
 	c->link_user = (struct cluster_link_user){ c, on_up, on_message, on_reply, on_down };
 	cluster_link_init(&c->link, a, &c->link_user);
-	ev_prepare_init(&c->before_sleep, on_before_sleep); /* after the agent has pumped */
+	ev_prepare_init(&c->before_sleep, on_before_sleep);
+	/* After the agent (1) and conn.c (0): a connection that is freed there makes room, and who
+	 * gets it is told before the loop sleeps. */
+	ev_set_priority(&c->before_sleep, -1);
 	histogram_init(&c->delay, &stats_lag_bounds);
 	defer_init(c);
 	tell_init(c);
