@@ -38,8 +38,8 @@ enum lesson_outcome lesson_outcome_of(int64_t status, struct slice ts)
 		return LESSON_LEFT;
 	if (side == '-' && status == 200)
 		return LESSON_ANSWERED;
-	/* L: HAProxy itself answered, as told. */
-	if ((side == '-' || side == 'L') && status >= 200 && status < 500)
+	/* L: HAProxy itself answered, as told. 101: the server went over to another protocol. */
+	if ((side == '-' || side == 'L') && status >= 100 && status < 500)
 		return LESSON_REFUSED;
 	return LESSON_FAILED;
 }

@@ -20,12 +20,12 @@
 #define LESSON_NO_LIMIT  16u /* its limit is what most servers take for none, not a told one */
 #define LESSON_NOTHING   7u
 
-#define LESSON_OUTCOMES(X)                                             \
-	X(LEFT, "left")           /* by the client */                  \
-	X(ANSWERED, "answered")   /* as the client wanted */           \
-	X(EMPTY, "empty")         /* 200, and nothing in it */         \
-	X(FAILED, "failed")       /* by the server: 5xx, or cut off */ \
-	X(REFUSED, "refused")     /* by the server: 3xx, 4xx */        \
+#define LESSON_OUTCOMES(X)                                                 \
+	X(LEFT, "left")           /* by the client */                      \
+	X(ANSWERED, "answered")   /* as the client wanted */               \
+	X(EMPTY, "empty")         /* 200, and nothing in it */             \
+	X(FAILED, "failed")       /* by the server: 5xx, or cut off */     \
+	X(REFUSED, "refused")     /* by the server: 4xx, or none of 200 */ \
 	X(ELSEWHERE, "elsewhere") /* not by a server of the choice */
 
 enum lesson_outcome {

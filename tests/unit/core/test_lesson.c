@@ -249,6 +249,13 @@ static void status_and_state_tell_how_it_ended(void **state)
 		{ 404, "--", LESSON_REFUSED },    { 429, "LR", LESSON_REFUSED },
 		{ 413, "----", LESSON_REFUSED },  { 302, "--", LESSON_REFUSED },
 		{ 204, "--", LESSON_REFUSED },    { 500, "IR", LESSON_FAILED },
+		{ 201, "--", LESSON_REFUSED },    { 202, "----", LESSON_REFUSED },
+		{ 206, "--", LESSON_REFUSED },    { 304, "--", LESSON_REFUSED },
+		{ 101, "--", LESSON_REFUSED },    { 101, "CD", LESSON_LEFT },
+		{ 101, "SD", LESSON_FAILED },     { 100, "--", LESSON_REFUSED },
+		{ 99, "--", LESSON_FAILED },      { 0, "--", LESSON_FAILED },
+		{ 600, "--", LESSON_FAILED },     { 499, "--", LESSON_REFUSED },
+		{ 206, "SD", LESSON_FAILED },     { INT64_MAX, "--", LESSON_FAILED },
 		{ 503, "LR", LESSON_FAILED },     { 400, "PR", LESSON_FAILED },
 	};
 
