@@ -324,9 +324,12 @@ static enum role container_role(struct scan *s, enum role role, bool object)
 
 	switch (role) {
 	case R_MESSAGE:
+		out->messages += object;
+		out->prompts += !object;
+		return object ? R_MESSAGE : R_CHAT;
 	case R_PROMPT:
 		out->messages += object;
-		out->prompts += role == R_PROMPT && !object;
+		out->prompts += !object;
 		break;
 	case R_STORED:
 		out->opaque |= object;

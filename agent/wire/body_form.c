@@ -8,7 +8,8 @@
 #include "body_private.h"
 #include "wire/rd.h"
 
-#define NAME_MAX_BYTES 70 /* of a boundary, by RFC 2046 */
+/* Bytes of a boundary that are compared. RFC 2046 allows 70, and nobody minds more. */
+#define BOUNDARY_MAX 128
 
 /* Roughly, of requests that are mostly text: text is 4 bytes a token, and is compressed to a third.
  */
@@ -107,32 +108,67 @@ static struct slice from(struct slice s, size_t at)
 	return (struct slice){ .p = s.p + at, .len = s.len - at };
 }
 
-/* The value of a parameter of a header, such as `boundary=` or ` name=`; p NULL: it has none. */
-static struct slice parameter(struct slice header, const char *name)
+static bool is_blank(uint8_t c)
 {
-	size_t at = find_text(header, name);
-	bool quoted;
-	size_t len = 0;
-
-	if (at == header.len)
-		return (struct slice){ 0 };
-	header = from(header, at + strlen(name));
-	quoted = header.len > 0 && header.p[0] == '"';
-	if (quoted)
-		header = from(header, 1);
-	while (len < header.len && (quoted ? header.p[len] != '"'
-	                                   : header.p[len] != ';' && header.p[len] != ' ' &&
-	                                         header.p[len] != ',' && header.p[len] != '\t'))
-		len++;
-	return (struct slice){ .p = header.p, .len = len };
+	return c == ' ' || c == '\t';
 }
 
-/* What parts the fields, "--" and the boundary, as the header or else the first line says. It is
- * put into buf. */
-static struct slice delimiter_of(struct slice s, struct slice ctype,
-                                 uint8_t buf[2 + NAME_MAX_BYTES])
+/* The next parameter of a header, "; name=value", taken off *rest. The value of a quoted one is
+ * what stands between the quotes. False: there is none. */
+static bool take_parameter(struct slice *rest, struct slice *name, struct slice *value)
 {
-	struct slice boundary = ctype.len > 0 ? parameter(ctype, "boundary=") : ctype;
+	const uint8_t *p = rest->len > 0 ? memchr(rest->p, ';', rest->len) : NULL;
+	const uint8_t *end, *start;
+	bool quoted;
+
+	if (!p)
+		return false;
+	end = rest->p + rest->len;
+	start = ++p;
+	while (p < end && *p != '=' && *p != ';')
+		p++;
+	*name = slice_trim((struct slice){ .p = start, .len = (size_t)(p - start) });
+	*value = (struct slice){ .p = p, .len = 0 };
+	if (p < end && *p == '=') {
+		for (p++; p < end && is_blank(*p); p++)
+			;
+		quoted = p < end && *p == '"';
+		start = quoted ? ++p : p;
+		while (p < end && *p != (quoted ? '"' : ';') && (quoted || *p != ','))
+			p++;
+		*value = (struct slice){ .p = start, .len = (size_t)(p - start) };
+		if (!quoted)
+			*value = slice_trim(*value);
+	}
+	*rest = (struct slice){ .p = p, .len = (size_t)(end - p) };
+	return true;
+}
+
+/* The value of that parameter of a header; p NULL: it has none. */
+static struct slice parameter(struct slice header, const char *wanted)
+{
+	struct slice name, value;
+
+	while (take_parameter(&header, &name, &value)) {
+		if (name.len == strlen(wanted) &&
+		    strncasecmp((const char *)name.p, wanted, name.len) == 0)
+			return value;
+	}
+	return (struct slice){ 0 };
+}
+
+/* What stands between the fields of a form: "--" and the boundary, at the begin of a line. */
+struct delimiter {
+	uint8_t text[2 + BOUNDARY_MAX];
+	size_t len;    /* 0: unknown */
+	bool is_begin; /* the boundary goes on behind it */
+};
+
+/* As the header or else the first line says. */
+static struct delimiter delimiter_of(struct slice s, struct slice ctype)
+{
+	struct delimiter d = { .text = "--" };
+	struct slice boundary = parameter(ctype, "boundary");
 
 	if (boundary.len == 0 && starts(s, "--", 2)) {
 		boundary = from(s, 2);
@@ -141,11 +177,42 @@ static struct slice delimiter_of(struct slice s, struct slice ctype,
 				boundary.len = i;
 		}
 	}
-	if (boundary.len == 0 || boundary.len > NAME_MAX_BYTES)
-		return (struct slice){ 0 };
-	buf[0] = buf[1] = '-';
-	memcpy(buf + 2, boundary.p, boundary.len);
-	return (struct slice){ .p = buf, .len = 2 + boundary.len };
+	/* HAProxy cuts the header, too. */
+	d.is_begin = boundary.len >= BOUNDARY_MAX;
+	if (d.is_begin)
+		boundary.len = BOUNDARY_MAX;
+	if (boundary.len == 0)
+		return d;
+	memcpy(d.text + 2, boundary.p, boundary.len);
+	d.len = 2 + boundary.len;
+	return d;
+}
+
+/* Whether a boundary ends before c. */
+static bool is_end(uint8_t c)
+{
+	return c == '-' || c == '\r' || c == '\n' || is_blank(c);
+}
+
+/* Where the next delimiter stands in s, which begins with a line, or s.len. */
+static size_t find_delimiter(struct slice s, const struct delimiter *d)
+{
+	size_t at = 0;
+
+	while (d->len > 0 && at < s.len) {
+		const uint8_t *p = memmem(s.p + at, s.len - at, d->text, d->len);
+		size_t end;
+
+		if (!p)
+			break;
+		at = (size_t)(p - s.p);
+		end = at + d->len;
+		if ((at == 0 || s.p[at - 1] == '\n') &&
+		    (d->is_begin || end == s.len || is_end(s.p[end])))
+			return at;
+		at++;
+	}
+	return s.len;
 }
 
 static bool is_multipart(struct slice s, struct slice ctype)
@@ -201,33 +268,38 @@ static bool take_headers(struct slice *rest, struct slice *name)
 			return true;
 		if (line.len > sizeof(disposition) &&
 		    strncasecmp((const char *)line.p, disposition, sizeof(disposition) - 1) == 0 &&
-		    find_text(line, " filename") == line.len)
-			*name = parameter(line, " name=");
+		    !parameter(line, "filename").p && !parameter(line, "filename*").p)
+			*name = parameter(line, "name");
 	}
 	return false;
 }
 
+/* The content of a part, which ends with the line before the delimiter. */
+static struct slice content(struct slice s, size_t len)
+{
+	if (len > 0 && s.p[len - 1] == '\n')
+		len--;
+	if (len > 0 && s.p[len - 1] == '\r')
+		len--;
+	return (struct slice){ .p = s.p, .len = len };
+}
+
 static void read_form(struct slice s, struct slice ctype, struct body_info *out)
 {
-	uint8_t buf[2 + NAME_MAX_BYTES];
-	struct slice delimiter = delimiter_of(s, ctype, buf), name, line;
-	const uint8_t *at;
+	struct delimiter d = delimiter_of(s, ctype);
+	struct slice name, line;
+	size_t at;
 
-	while (delimiter.p && s.len > 0 && (at = memmem(s.p, s.len, delimiter.p, delimiter.len))) {
-		s = from(s, (size_t)(at - s.p) + delimiter.len);
+	while ((at = find_delimiter(s, &d)) < s.len) {
+		s = from(s, at + d.len);
 		if (!take_line(&s, &line) || !take_headers(&s, &name))
 			return;
-		at = s.len > 0 ? memmem(s.p, s.len, delimiter.p, delimiter.len) : NULL;
-		if (!at)
+		at = find_delimiter(s, &d);
+		if (at == s.len)
 			return; /* of a field that is cut nothing counts */
-		line = (struct slice){ .p = s.p, .len = (size_t)(at - s.p) };
-		if (line.len > 0 && line.p[line.len - 1] == '\n')
-			line.len--;
-		if (line.len > 0 && line.p[line.len - 1] == '\r')
-			line.len--;
 		if (name.len > 0)
-			take_field(out, name, line);
-		s = from(s, (size_t)(at - s.p));
+			take_field(out, name, content(s, at));
+		s = from(s, at);
 	}
 }
 
@@ -277,6 +349,6 @@ int64_t body_prompt_tokens(const struct body_info *b, const struct token_weights
 	else if (cut && !b->opaque_tail)
 		tokens *= (double)size / (double)b->scanned;
 	if (b->messages > 0)
-		tokens += BODY_TOKENS_PER_CHAT;
+		tokens += BODY_TOKENS_PER_CHAT * (double)b->prompts;
 	return tokens < (double)INT32_MAX ? (int64_t)(tokens + 0.5) : INT32_MAX;
 }

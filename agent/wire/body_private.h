@@ -36,7 +36,8 @@ enum role {
 	R_PARTS, /* a string is prompt, an array has R_PARTs */
 	R_PART,
 	R_MESSAGES,
-	R_MESSAGE,
+	R_MESSAGE, /* an array is R_CHAT, one of several chats */
+	R_CHAT,
 	R_OWN_TEXT, /* like R_PARTS, but the type of the part or message must agree */
 	R_THOUGHT,  /* like R_PARTS; of several in one message, which tell the same, one counts */
 	R_TYPE,

@@ -39,6 +39,7 @@ static const struct member root_members[] = {
 	{ SLICE("input_ids"), R_INPUT },
 	{ SLICE("documents"), R_TEXTS },
 	{ SLICE("sentences"), R_TEXTS },
+	{ SLICE("instances"), R_INPUT },
 	{ SLICE("functions"), R_TOOLS },
 	{ SLICE("max_tokens"), R_LIMIT_OLD },
 	{ SLICE("parameters"), R_PARAMETERS },
@@ -141,6 +142,7 @@ static const struct member parameters_members[] = {
 	{ SLICE("candidateCount"), R_N },
 	{ SLICE("responseSchema"), R_SCHEMA },
 	{ SLICE("maxOutputTokens"), R_LIMIT_NESTED },
+	{ SLICE("sampling_params"), R_SAMPLING },
 	{ SLICE("decoder_input_details"), R_BULKY },
 };
 static const struct member sampling_members[] = {
@@ -165,6 +167,7 @@ const struct shape body_shapes[ROLES] = {
 	[R_PART] = { MEMBERS(item_members) },
 	[R_MESSAGES] = { .element = R_MESSAGE },
 	[R_MESSAGE] = { MEMBERS(item_members) },
+	[R_CHAT] = { .element = R_MESSAGE },
 	[R_OWN_TEXT] = { .element = R_PART },
 	[R_THOUGHT] = { .element = R_PART },
 	[R_TEXT] = { MEMBERS(text_members) },

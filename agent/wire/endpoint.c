@@ -11,6 +11,8 @@ enum {
 	MEDIA = 2,
 	SHORT = 4,
 	STREAM = 8,
+	STREAMS = 16, /* unless the body says no */
+	BULKY = 32,
 };
 
 /* vLLM and OpenAI: /v1/completions answers 16 tokens unless told otherwise. */
@@ -29,18 +31,22 @@ static const struct row {
 } rows[] = {
 	/* Answers. */
 	{ SLICE("chat/completions"), G, CHAT },
+	{ SLICE("chat/completions/batch"), G, CHAT },
 	{ SLICE("completions"), G, SHORT },
 	{ SLICE("threads/*/messages"), I, 0 },
 	{ SLICE("messages"), G, CHAT },
 	{ SLICE("responses"), G, CHAT },
 	{ SLICE("responses/compact"), G, CHAT },
+	{ SLICE("api/generate"), G, STREAMS | BULKY }, /* Ollama */
 	{ SLICE("generate"), G, 0 },
 	{ SLICE("generate_stream"), G, STREAM },
-	{ SLICE("complete"), G, 0 },   /* Anthropic's old one */
-	{ SLICE("completion"), G, 0 }, /* llama.cpp */
-	{ SLICE("infill"), G, 0 },
-	{ SLICE("api/chat"), G, CHAT }, /* Ollama; Cohere: v1/chat, v2/chat */
-	{ SLICE("v1/chat"), G, CHAT },
+	{ SLICE("generate/stream"), G, STREAM }, /* KoboldAI */
+	{ SLICE("vertex_generate"), G, 0 },
+	{ SLICE("complete"), G, 0 },       /* Anthropic's old one */
+	{ SLICE("completion"), G, BULKY }, /* llama.cpp */
+	{ SLICE("infill"), G, BULKY },
+	{ SLICE("api/chat"), G, CHAT | STREAMS },
+	{ SLICE("v1/chat"), G, CHAT }, /* Cohere */
 	{ SLICE("v2/chat"), G, CHAT },
 	{ SLICE("edits"), G, MEDIA },
 	{ SLICE("threads/runs"), G, MEDIA }, /* what it reads lies on the server */
@@ -68,6 +74,7 @@ static const struct row {
 	{ SLICE("rerank"), R, 0 },
 	{ SLICE("reranking"), R, 0 },
 	{ SLICE("score"), R, 0 },
+	{ SLICE("generative_scoring"), R, 0 },
 	{ SLICE("classify"), R, 0 },
 	{ SLICE("pooling"), R, 0 },
 	{ SLICE("similarity"), R, 0 },
@@ -82,8 +89,6 @@ static const struct row {
 	{ SLICE("responses/input_tokens"), I, 0 },
 	{ SLICE("input_tokens"), I, 0 },
 	{ SLICE("responses/*/cancel"), I, 0 },
-	{ SLICE("responses/*"), I, 0 },
-	{ SLICE("chat/completions/*"), I, 0 }, /* of a stored one, render */
 	{ SLICE("completions/render"), I, 0 },
 	{ SLICE("render"), I, 0 },
 	{ SLICE("derender"), I, 0 },
@@ -99,7 +104,8 @@ static const struct row {
 	{ SLICE("lora-adapters"), I, 0 },
 	{ SLICE("models/*:countTokens"), I, 0 },
 	{ SLICE("models"), I, 0 },
-	{ SLICE("models/*"), I, 0 }, /* load, unload */
+	{ SLICE("models/load"), I, 0 },
+	{ SLICE("models/unload"), I, 0 },
 	{ SLICE("models/*/load"), I, 0 },
 	{ SLICE("models/*/unload"), I, 0 },
 	{ SLICE("repository/index"), I, 0 },
@@ -165,8 +171,13 @@ static const struct row {
 	{ SLICE("api/push"), I, 0 },
 	{ SLICE("api/create"), I, 0 },
 	{ SLICE("api/copy"), I, 0 },
-	/* Whatever the body is. */
+	/* Whatever the body is: what follows such a name is a stored answer, or a new kind of work.
+	 */
+	{ SLICE("responses/*"), U, 0 },
+	{ SLICE("chat/completions/*"), U, 0 },
+	{ SLICE("models/*"), U, 0 },
 	{ SLICE("invocations"), U, 0 }, /* SageMaker */
+	{ SLICE("vertex"), U, 0 },      /* TGI */
 };
 
 #undef G
@@ -265,13 +276,21 @@ struct slice endpoint_model(struct slice path)
 	return got;
 }
 
-/* Whether an engine, or a proxy before it, may read the path as another one: it has %XX or a dot
- * segment, or is so long that HAProxy may have cut it. */
+/* Whether HAProxy may have cut it. */
+static bool is_cut(struct slice path)
+{
+	return path.len >= ENDPOINT_PATH_MAX;
+}
+
+/* Whether an engine, or a proxy before it, may read the path as another one: it has %XX, a
+ * parameter behind a semicolon, a backslash or a dot segment, or is cut. */
 static bool is_disguised(struct slice path)
 {
+	struct slice bare = trim(path);
 	size_t start = 0;
 
-	if (path.len >= ENDPOINT_PATH_MAX || memchr(path.p, '%', trim(path).len))
+	if (is_cut(path) || memchr(path.p, '%', bare.len) || memchr(path.p, ';', bare.len) ||
+	    memchr(path.p, '\\', bare.len))
 		return true;
 	for (size_t i = 0; i <= path.len; i++) {
 		size_t len = i - start;
@@ -297,12 +316,15 @@ struct endpoint endpoint_of(struct slice path)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (!ends_with(bare, rows[i].tail))
 			continue;
-		if (rows[i].kind == ENDPOINT_IDLE && is_disguised(path))
+		if (rows[i].kind == ENDPOINT_IDLE ? is_disguised(path)
+		                                  : rows[i].kind == ENDPOINT_READ && is_cut(path))
 			break;
 		e.kind = rows[i].kind;
 		e.chat = (rows[i].flags & CHAT) != 0;
 		e.media = (rows[i].flags & MEDIA) != 0;
 		e.stream = (rows[i].flags & STREAM) != 0;
+		e.streams = (rows[i].flags & STREAMS) != 0;
+		e.bulky = (rows[i].flags & BULKY) != 0;
 		if (rows[i].flags & SHORT)
 			e.default_max = SHORT_MAX;
 		break;

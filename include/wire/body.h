@@ -4,11 +4,12 @@
  *
  * The prompt is the text of
  *   messages[].content,      string or parts; of parts only `text`, never image, audio, file;
+ *   messages[][].content     each array is a chat;
  *   contents[].parts         tool_calls[].function.{name, arguments}, function_call, tool results;
  *                            reasoning that is told again: reasoning_content, reasoning,
  *                            reasoning_details, thinking, thinking_blocks (one of them)
  *   prompt, input, inputs,   string, [string], [id], [[id]]; input also items like messages
- *   text, text_input, input_ids
+ *   text, text_input, input_ids, instances
  *   query, queries, documents, text_1, text_2, texts, items, instruction   string, or any array
  *   system, instructions     string or parts
  *   suffix, tools, functions, response_format.json_schema

@@ -2,8 +2,8 @@
  * The table knows the paths of OpenAI, Anthropic, vLLM, SGLang, TGI, llama.cpp, Triton, KServe,
  * Ollama, Jina and Cohere by their last segments, so any base path may stand before them. A query,
  * doubled slashes and one at the end change nothing; upper case does, as for the servers. A path
- * with %XX or dot segments is never taken for one without work, because a server may read another
- * one. */
+ * with %XX, `;`, a backslash or dot segments is never taken for one without work, because a server
+ * may read another one. */
 #ifndef SLO_WIRE_ENDPOINT_H
 #define SLO_WIRE_ENDPOINT_H
 
@@ -24,9 +24,11 @@ enum endpoint_kind {
 
 struct endpoint {
 	enum endpoint_kind kind;
-	bool chat;           /* what is asked are messages or items, not a bare prompt */
-	bool stream;         /* the answer is an event stream, whatever the body says */
-	bool media;          /* tokens are not what it takes or gives: sound, images, tensors */
+	bool chat;    /* what is asked are messages or items, not a bare prompt */
+	bool stream;  /* the answer is a stream, whatever the body says */
+	bool streams; /* the answer is a stream, unless the body says no */
+	bool bulky;   /* a whole answer has more to it than text: the prompt, settings, ids */
+	bool media;   /* tokens are not what it takes or gives: sound, images, tensors */
 	int32_t default_max; /* output tokens of a request that sets no limit; -1: no limit */
 };
 

@@ -22,6 +22,20 @@ static inline void scan_bytes(struct scanned *s, const void *bytes, size_t len)
 	body_scan((struct slice){ .p = s->bytes, .len = len }, &s->b);
 }
 
+static inline struct slice words(const char *text)
+{
+	return (struct slice){ .p = (const uint8_t *)text, .len = text ? strlen(text) : 0 };
+}
+
+static inline void read_bytes(struct scanned *s, const void *bytes, size_t len,
+                              const char *encoding, const char *ctype)
+{
+	s->bytes = exact(bytes, len);
+	memset(&s->b, 0xa5, sizeof(s->b));
+	body_read((struct slice){ .p = s->bytes, .len = len }, words(encoding), words(ctype),
+	          &s->b);
+}
+
 static inline void scan(struct scanned *s, const char *body)
 {
 	scan_bytes(s, body, strlen(body));

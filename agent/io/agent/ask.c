@@ -148,6 +148,14 @@ static int64_t output_limit(const struct ask *ask)
 	return times(max >= 0 ? max : ask->endpoint.default_max, ask->body.sequences);
 }
 
+/* Whether the answer is a stream, as far as it is said. */
+static bool is_stream(const struct ask *ask)
+{
+	const struct body_info *b = &ask->body;
+
+	return b->stream || ask->endpoint.stream || (ask->endpoint.streams && !b->has_stream);
+}
+
 static unsigned mute_of(const struct ask *ask)
 {
 	const struct body_info *b = &ask->body;
@@ -163,7 +171,7 @@ static unsigned mute_of(const struct ask *ask)
 		mute |= LESSON_NO_ANSWER;
 	if (stated_limit(ask) < 0)
 		mute |= LESSON_NO_LIMIT;
-	if (b->bulky)
+	if (b->bulky || (ask->endpoint.bulky && !is_stream(ask)))
 		mute |= LESSON_NO_SIZE;
 	if (b->ignore_eos || b->min_tokens > 0)
 		mute |= LESSON_NO_OUTPUT;
@@ -198,7 +206,7 @@ struct sched_request ask_request(struct agent *a, const struct ask *ask, slo_nse
 		.sequences = body->sequences,
 		.mute = mute_of(ask),
 		.class = body_class(body, &ask->endpoint, stated_limit(ask)),
-		.stream = body->stream || unseen || ask->endpoint.stream,
+		.stream = is_stream(ask) || unseen,
 		.stream_guessed = unseen && !ask->endpoint.stream,
 		.created = now,
 		.own = targets_of(a, &ask->model->conf->limits, msg),

@@ -16,20 +16,6 @@
 static const char long_text[] =
     "The scheduler holds a request until a server has room for it, and then it names that server. ";
 
-static struct slice words(const char *text)
-{
-	return (struct slice){ .p = (const uint8_t *)text, .len = text ? strlen(text) : 0 };
-}
-
-static void read_bytes(struct scanned *s, const void *bytes, size_t len, const char *encoding,
-                       const char *ctype)
-{
-	s->bytes = exact(bytes, len);
-	memset(&s->b, 0xa5, sizeof(s->b));
-	body_read((struct slice){ .p = s->bytes, .len = len }, words(encoding), words(ctype),
-	          &s->b);
-}
-
 static void the_fields_of_every_endpoint_are_counted(void **state)
 {
 	static const struct {
@@ -63,6 +49,61 @@ static void the_fields_of_every_endpoint_are_counted(void **state)
 		assert_true(s.b.complete);
 		assert_true(s.b.asks);
 		assert_texts(&s, cases[i].texts, n);
+		done(&s);
+	}
+}
+
+/* vLLM's /v1/chat/completions/batch, SGLang's /vertex_generate. */
+static void several_chats_in_one_body_are_several_prompts(void **state)
+{
+	static const struct {
+		const char *body;
+		const char *texts[3];
+		int64_t prompts, sequences, messages, limit;
+	} cases[] = {
+		{ "{'messages':[[{'content':'a'}],[{'content':'b c'},{'content':'d'}]],'n':3,"
+		  "'max_tokens':7}",
+		  { "a", "b c", "d" },
+		  2,
+		  6,
+		  3,
+		  7 },
+		{ "{'messages':[[]],'messages':[[{'content':'a'}]]}", { "a" }, 1, 1, 1, -1 },
+		{ "{'messages':[[{'content':'a'}],{'content':'b'}]}", { "a", "b" }, 1, 1, 2, -1 },
+		{ "{'messages':[[[{'content':'a'}]]]}", { "a" }, 2, 2, 1, -1 },
+		{ "{'messages':[[{'content':'a'}],[{'content':'b", { "a", "b" }, 2, 2, 2, -1 },
+		{ "{'messages':[1,'x',null]}", { NULL }, 1, 1, 0, -1 },
+		{ "{'instances':[{'text':'a'},{'text':'b'}],'parameters':{'sampling_params':"
+		  "{'max_new_tokens':9}}}",
+		  { "a", "b" },
+		  1,
+		  1,
+		  2,
+		  9 },
+		{ "{'instances':['a','b'],'parameters':{'max_new_tokens':8}}",
+		  { "a", "b" },
+		  2,
+		  2,
+		  0,
+		  8 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct scanned s;
+		size_t n = 0;
+
+		while (n < 3 && cases[i].texts[n])
+			n++;
+		scan_quoted(&s, cases[i].body);
+		if (s.b.prompts != cases[i].prompts || s.b.messages != cases[i].messages)
+			print_error("%s\n", cases[i].body);
+		assert_texts(&s, cases[i].texts, n);
+		assert_int_equal(s.b.prompts, cases[i].prompts);
+		assert_int_equal(s.b.sequences, cases[i].sequences);
+		assert_int_equal(s.b.messages, cases[i].messages);
+		assert_int_equal(s.b.max_tokens, cases[i].limit);
+		assert_true(s.b.asks || n == 0);
 		done(&s);
 	}
 }
@@ -323,149 +364,6 @@ static void what_kind_of_answer_is_asked_for(void **state)
 	done(&s);
 }
 
-static void a_body_that_cannot_be_read_is_told_by_its_bytes_or_headers(void **state)
-{
-	static const struct {
-		const char *bytes;
-		size_t len;
-		const char *encoding;
-		enum body_form form;
-	} cases[] = {
-		{ "\x1f\x8b\x08\0\0\0\0\0", 8, NULL, BODY_COMPRESSED },
-		{ "\x28\xb5\x2f\xfd\x04\x58", 6, NULL, BODY_COMPRESSED },
-		{ "\x78\x9c\xab\xae", 4, NULL, BODY_COMPRESSED },
-		{ "\x04\x22\x4d\x18xx", 6, NULL, BODY_COMPRESSED },
-		{ "\x0b\x02\x80{}", 5, "br", BODY_COMPRESSED },
-		{ "\x0b\x02\x80{}", 5, " gzip, br", BODY_COMPRESSED },
-		{ "\x0b\x02\x80{}", 5, "identity", BODY_BROKEN },
-		{ "\x0b\x02\x80{}", 5, NULL, BODY_BROKEN },
-		{ "\xff\xfe{\0}\0", 6, NULL, BODY_WIDE16 },
-		{ "\xfe\xff\0{\0}", 6, NULL, BODY_WIDE16 },
-		{ "{\0\"\0m\0", 6, NULL, BODY_WIDE16 },
-		{ "\0{\0\"\0m", 6, NULL, BODY_WIDE16 },
-		{ "\xff\xfe\0\0{\0\0\0", 8, NULL, BODY_WIDE32 },
-		{ "\0\0\xfe\xff\0\0\0{", 8, NULL, BODY_WIDE32 },
-		{ "{\0\0\0}\0\0\0", 8, NULL, BODY_WIDE32 },
-		{ "\0\0\0{\0\0\0}", 8, NULL, BODY_WIDE32 },
-		{ "prompt=x&model=m", 16, NULL, BODY_BROKEN },
-		{ "{\"a\":1,}", 8, NULL, BODY_BROKEN },
-		{ "{\"a\":1}", 7, "gzip", BODY_JSON },
-		{ "\x1f", 1, NULL, BODY_BROKEN },
-		{ "\0", 1, NULL, BODY_BROKEN },
-		{ "", 0, "gzip", BODY_EMPTY },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct scanned s;
-
-		read_bytes(&s, cases[i].bytes, cases[i].len, cases[i].encoding, NULL);
-		assert_int_equal(s.b.form, cases[i].form);
-		assert_int_equal(s.b.is_json, cases[i].form == BODY_JSON);
-		assert_int_equal(body_is_foreign(&s.b), cases[i].form >= BODY_WIDE16);
-		assert_int_equal(s.b.opaque, body_is_foreign(&s.b));
-		assert_model(&s, NULL);
-		done(&s);
-	}
-}
-
-static void tokens_of_what_cannot_be_read_follow_from_its_size(void **state)
-{
-	struct scanned s;
-
-	(void)state;
-	read_bytes(&s, "\x1f\x8b\x08\0", 4, NULL, NULL);
-	assert_in_range(avg_tokens(&s.b, 3000), 1000, 4000);
-	assert_int_equal(avg_tokens(&s.b, INT64_MAX), INT32_MAX);
-	assert_int_equal(avg_tokens(&s.b, -1), 0);
-	done(&s);
-	read_bytes(&s, "\xff\xfe{\0", 4, NULL, NULL);
-	assert_in_range(avg_tokens(&s.b, 8000), 700, 1300);
-	done(&s);
-}
-
-#define FORM "multipart/form-data; boundary=XyZ"
-#define PART(headers, value) \
-	"--XyZ\r\nContent-Disposition: form-data; " headers "\r\n\r\n" value "\r\n"
-#define AUDIO \
-	PART("name=\"file\"; filename=\"model\"\r\nContent-Type: audio/wav", "RIFF\0\1{\"\xff")
-#define END "--XyZ--\r\n"
-
-static void a_form_names_its_model(void **state)
-{
-	static const struct {
-		const char *bytes;
-		size_t len;
-		const char *ctype;
-		const char *model;
-	} cases[] = {
-#define CASE(text, ctype, model) { (text), sizeof(text) - 1, ctype, model }
-		CASE(PART("name=\"model\"", "whisper") AUDIO END, FORM, "whisper"),
-		CASE(AUDIO PART("name=\"model\"", "whisper") END, FORM, "whisper"),
-		CASE(AUDIO PART("name=\"model\"", "whisper") END, NULL, "whisper"),
-		CASE(PART("name=model", "whisper") END, "Multipart/Form-Data; boundary=\"XyZ\"",
-		     "whisper"),
-		CASE("preamble\r\n" PART("name=\"model\"", "w") END, FORM, "w"),
-		CASE(PART("name=\"model\"", "a") PART("name=\"model\"", "b") END, FORM, "b"),
-		CASE(PART("name=\"model\"\r\nContent-Type: text/plain", "whisper") END, FORM,
-		     "whisper"),
-		CASE("--XyZ\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nwhis", FORM,
-		     NULL),
-		CASE("--XyZ\r\nContent-Disposition: form-data; name=\"mod", FORM, NULL),
-		CASE(PART("name=\"model\"", "") END, FORM, NULL),
-		CASE(AUDIO END, FORM, NULL),
-		CASE("--", FORM, NULL),
-		CASE(AUDIO END, "multipart/form-data", NULL),
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct scanned s;
-
-		read_bytes(&s, cases[i].bytes, cases[i].len, NULL, cases[i].ctype);
-		assert_int_equal(s.b.form, BODY_MULTIPART);
-		assert_model(&s, cases[i].model);
-		assert_true(s.b.opaque);
-		assert_int_equal(avg_tokens(&s.b, 3000000), 0);
-		done(&s);
-	}
-}
-
-static void a_form_has_fields_of_text(void **state)
-{
-	static const char body[] =
-	    PART("name=\"stream\"", "true") PART("name=\"prompt\"", "one two") AUDIO END;
-	const char *texts[] = { "one two" };
-	struct scanned s;
-
-	(void)state;
-	read_bytes(&s, body, sizeof(body) - 1, NULL, FORM);
-	assert_true(s.b.has_stream && s.b.stream);
-	assert_texts(&s, texts, 1);
-	done(&s);
-	read_bytes(&s, "--x", 3, NULL, NULL);
-	assert_int_equal(s.b.form, BODY_BROKEN);
-	done(&s);
-	read_bytes(&s, body, sizeof(body) - 1, NULL, "application/json");
-	assert_int_equal(s.b.form, BODY_BROKEN);
-	done(&s);
-}
-
-static void a_form_may_be_cut_at_every_byte(void **state)
-{
-	static const char body[] = PART("name=\"model\"", "whisper") AUDIO END;
-
-	(void)state;
-	for (size_t cut = 1; cut < sizeof(body); cut++) {
-		struct scanned s;
-
-		read_bytes(&s, body, cut, NULL, FORM);
-		if (s.b.model.p)
-			assert_model(&s, "whisper");
-		done(&s);
-	}
-}
-
 static void what_is_answered_alike_is_of_one_class(void **state)
 {
 	static const struct {
@@ -508,6 +406,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_fields_of_every_endpoint_are_counted),
+		cmocka_unit_test(several_chats_in_one_body_are_several_prompts),
 		cmocka_unit_test(reasoning_that_is_told_again_counts_once),
 		cmocka_unit_test(reasoning_that_is_cut_is_scaled),
 		cmocka_unit_test(what_tools_were_asked_and_said_counts),
@@ -518,11 +417,6 @@ int main(void)
 		cmocka_unit_test(a_member_may_come_many_times),
 		cmocka_unit_test(what_kind_of_answer_is_asked_for),
 		cmocka_unit_test(what_is_answered_alike_is_of_one_class),
-		cmocka_unit_test(a_body_that_cannot_be_read_is_told_by_its_bytes_or_headers),
-		cmocka_unit_test(tokens_of_what_cannot_be_read_follow_from_its_size),
-		cmocka_unit_test(a_form_names_its_model),
-		cmocka_unit_test(a_form_has_fields_of_text),
-		cmocka_unit_test(a_form_may_be_cut_at_every_byte),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

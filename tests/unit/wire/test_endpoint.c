@@ -69,15 +69,25 @@ static void a_path_tells_what_work_it_is(void **state)
 		{ "/v1/messages/count_tokens", ENDPOINT_IDLE },
 		{ "/v1/responses/input_tokens", ENDPOINT_IDLE },
 		{ "/v1/responses/resp_123/cancel", ENDPOINT_IDLE },
-		{ "/v1/responses/resp_123", ENDPOINT_IDLE },
+		{ "/v1/responses/resp_123", ENDPOINT_UNKNOWN },
 		{ "/v1/chat/completions/render", ENDPOINT_IDLE },
 		{ "/v1/completions/render", ENDPOINT_IDLE },
-		{ "/v1/chat/completions/chatcmpl-1", ENDPOINT_IDLE },
+		{ "/v1/chat/completions/batch", ENDPOINT_GENERATE },
+		{ "/v1/chat/completions/chatcmpl-1", ENDPOINT_UNKNOWN },
 		{ "/tokenize", ENDPOINT_IDLE },
 		{ "/v1/tokenize", ENDPOINT_IDLE },
 		{ "/detokenize", ENDPOINT_IDLE },
 		{ "/v1/models", ENDPOINT_IDLE },
 		{ "/models/load", ENDPOINT_IDLE },
+		{ "/models/unload", ENDPOINT_IDLE },
+		{ "/models/gpt2", ENDPOINT_UNKNOWN },
+		{ "/v1/publishers/anthropic/models/m:rawPredict", ENDPOINT_UNKNOWN },
+		{ "/v1/models/m:streamRawPredict", ENDPOINT_UNKNOWN },
+		{ "/v1/models/m:whateverComesNext", ENDPOINT_UNKNOWN },
+		{ "/generative_scoring", ENDPOINT_READ },
+		{ "/vertex_generate", ENDPOINT_GENERATE },
+		{ "/vertex", ENDPOINT_UNKNOWN },
+		{ "/api/extra/generate/stream", ENDPOINT_GENERATE },
 		{ "/v1beta/models/m:countTokens", ENDPOINT_IDLE },
 		{ "/v1/load_lora_adapter", ENDPOINT_IDLE },
 		{ "/v1/unload_lora_adapter", ENDPOINT_IDLE },
@@ -139,13 +149,26 @@ static void a_disguised_path_is_not_free_of_work(void **state)
 	assert_kind("/v1/responses/..", ENDPOINT_UNKNOWN);
 	assert_kind("/v1/models/a%2Fb", ENDPOINT_UNKNOWN);
 	assert_kind("/v1/models/a%2Fb/infer", ENDPOINT_GENERATE);
-	assert_kind("/v1/models/a..b", ENDPOINT_IDLE);
+	assert_kind("/v1/models/a..b/load", ENDPOINT_IDLE);
+	assert_kind("/v1/messages/count_tokens;v=1", ENDPOINT_UNKNOWN);
+	assert_kind("/v1/completions/..;/files", ENDPOINT_UNKNOWN);
+	assert_kind("/v1/chat/completions/;/files", ENDPOINT_UNKNOWN);
+	assert_kind("/v1/responses/..\\..\\files", ENDPOINT_UNKNOWN);
+	assert_kind("/v1\\chat\\completions/files", ENDPOINT_UNKNOWN);
+	assert_kind("/v1/completions;x=y", ENDPOINT_UNKNOWN);
+	assert_kind("/v1;x=y/completions", ENDPOINT_GENERATE);
+	assert_kind("/v1/files?a;b", ENDPOINT_IDLE);
 	assert_kind("/v1/messages/count_tokens?beta=%20", ENDPOINT_IDLE);
 
 	memset(longest + 4, 'a', sizeof(longest) - 5);
 	memcpy(longest + sizeof(longest) - 7, "/files", 7);
 	assert_kind(longest, ENDPOINT_UNKNOWN);
 	assert_kind(longest + 1, ENDPOINT_IDLE);
+	memcpy(longest + sizeof(longest) - 7, "/embed", 7);
+	assert_kind(longest, ENDPOINT_UNKNOWN);
+	assert_kind(longest + 1, ENDPOINT_READ);
+	memcpy(longest + sizeof(longest) - 13, "/completions", 13);
+	assert_kind(longest, ENDPOINT_GENERATE);
 }
 
 static void a_haproxy_that_tells_no_path_means_a_request_to_generate(void **state)
@@ -184,6 +207,38 @@ static void only_bare_completions_have_a_limit_of_their_own(void **state)
 		assert_int_equal(e.chat, cases[i].chat);
 		assert_int_equal(e.media, cases[i].media);
 		assert_int_equal(e.default_max, cases[i].max);
+		free(bytes);
+	}
+}
+
+static void what_a_path_says_of_the_answer_is_told(void **state)
+{
+	static const struct {
+		const char *path;
+		bool stream, streams, bulky;
+	} cases[] = {
+		{ "/generate_stream", true, false, false },
+		{ "/v2/models/m/generate_stream", true, false, false },
+		{ "/v1beta/models/m:streamGenerateContent", true, false, false },
+		{ "/api/extra/generate/stream", true, false, false },
+		{ "/api/chat", false, true, false },
+		{ "/ollama/api/generate", false, true, true },
+		{ "/completion", false, false, true },
+		{ "/infill", false, false, true },
+		{ "/generate", false, false, false },
+		{ "/v1/chat", false, false, false },
+		{ "/v1/completions", false, false, false },
+		{ "/v1/chat/completions", false, false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t *bytes;
+		struct endpoint e = endpoint_named(cases[i].path, &bytes);
+
+		assert_int_equal(e.stream, cases[i].stream);
+		assert_int_equal(e.streams, cases[i].streams);
+		assert_int_equal(e.bulky, cases[i].bulky);
 		free(bytes);
 	}
 }
@@ -231,6 +286,7 @@ int main(void)
 		cmocka_unit_test(a_disguised_path_is_not_free_of_work),
 		cmocka_unit_test(a_haproxy_that_tells_no_path_means_a_request_to_generate),
 		cmocka_unit_test(only_bare_completions_have_a_limit_of_their_own),
+		cmocka_unit_test(what_a_path_says_of_the_answer_is_told),
 		cmocka_unit_test(a_path_may_name_the_model),
 	};
 
