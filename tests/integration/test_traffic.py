@@ -55,7 +55,7 @@ class Traffic(StackCase):
                     self.assertEqual(self.decided(answer), ("pass", "no-work"))
                     self.assertIn(answer.headers["x-demo-server"], self.stack.fleet)  # its backend's
         before = (await self.metrics()).sum(ASK, type="notify")
-        for path in ("/", "/other", "/metrics", "/v10/chats"):
+        for path in ("/other", "/metrics", "/v10/chats", "/V1/CHAT/COMPLETIONS"):
             answer = await self.post(body=body_of(CHAT), path=path)
             self.assertEqual(self.decided(answer), (None, None))
         self.assertEqual((await self.metrics()).sum(ASK, type="notify"), before)

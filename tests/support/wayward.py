@@ -1,9 +1,10 @@
 """Model servers that answer as each request's headers want it, in place of the demo's:
 
-    x-do: json | stream | error | 500 | close | half | once
+    x-do: json | stream | error | 500 | close | half | once | raw
                       (error: 200 and a stream with nothing but an error)
                       (half: the headers and one event, then it closes; once: a whole answer, and
                       what comes next on that connection is closed unanswered)
+                      (raw: the bytes of x-raw, in base64, and then it closes)
     x-first-ms: N     a stream's headers leave at once, its first event N ms later
     x-all-ms: N       milliseconds until the answer is complete
     x-usage: JSON     the "usage" of a whole answer
@@ -11,6 +12,7 @@
 
 `do` of a server, if set, wins over x-do. /health is 200 all the time.
 """
+import base64
 import contextlib
 import http.server
 import json
@@ -118,6 +120,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.asked += 1
         do = self.server.do or self.headers.get("x-do", "json")
         if do == "close" or (do == "once" and self.used):
+            self.close_connection = True
+        elif do == "raw":
+            self.wfile.write(base64.b64decode(self.headers["x-raw"]))
             self.close_connection = True
         elif do == "500":
             self.whole(500, {"error": {"message": "out of order"}})

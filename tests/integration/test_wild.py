@@ -1,0 +1,205 @@
+"""Requests, answers and ends that are seldom seen but real, through HAProxy."""
+import asyncio
+import base64
+import json
+import pathlib
+import socket
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+from case import CHAT, StackCase, body_of, text_of  # noqa: E402
+from rawclient import ask as raw_ask  # noqa: E402
+from stack import MODEL, wait_for  # noqa: E402
+from wayward import WaywardLab  # noqa: E402
+
+TARGET = {"x-slo-e2e-ms": 60000}
+
+
+def http(status, headers, body, version="HTTP/1.1"):
+    lines = [f"{version} {status}", *(f"{k}: {v}" for k, v in headers.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def whole(body, kind="application/json", **headers):
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return http("200 OK", {"Content-Type": kind, "Content-Length": len(data), **headers}, data)
+
+
+def chunks(*parts, end=b"0\r\n\r\n", kind="text/event-stream"):
+    data = b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in parts)
+    return http("200 OK", {"Content-Type": kind, "Transfer-Encoding": "chunked"}, data + end)
+
+
+class Ends(unittest.TestCase):
+    """Servers that answer with the bytes that the test gives them."""
+
+    def setUp(self):
+        self.lab = self.enterContext(WaywardLab())
+        self.ends = 0
+
+    def post(self, answer, path=CHAT, stream=False, **headers):
+        body = {"model": MODEL, "messages": [{"role": "user", "content": text_of(300)}], "stream": stream}
+        headers = {"Connection": "close", "x-do": "raw", "x-raw": base64.b64encode(answer).decode(), **TARGET, **headers}
+        data = json.dumps(body).encode()
+        lines = [f"POST {path} HTTP/1.1", "Host: test", f"Content-Length: {len(data)}",
+                 *(f"{k}: {v}" for k, v in headers.items())]
+        got = asyncio.run(raw_ask(self.lab.port, "\r\n".join(lines).encode() + b"\r\n\r\n" + data))
+        self.ends += 1
+        wait_for(lambda: self.lab.end_lines("closed") == self.ends, "its end line")
+        return got
+
+    def tokens(self):
+        return self.lab.ledger()["a10-1"]["tokens"]
+
+    def test_usage_is_read_under_the_names_of_all_engines(self):
+        told = {"prompt_tokens": 24, "completion_tokens": 10}
+        for what, answer, path in (
+                ("llama.cpp", whole({"content": "x", "tokens_predicted": 10, "tokens_evaluated": 24,
+                                     "generation_settings": {"stop": [], "samplers": ["a"]}}), "/completion"),
+                ("Ollama", whole({"message": {}, "prompt_eval_count": 24, "eval_count": 10}), "/api/chat"),
+                ("Gemini", whole({"candidates": [], "usageMetadata": {
+                    "promptTokenCount": 24, "candidatesTokenCount": 10}}), "/v1beta/models/x:generateContent"),
+                ("SGLang", whole({"text": "x", "meta_info": told}), "/generate"),
+                ("TGI", whole({"generated_text": "x"}, **{"x-prompt-tokens": 24, "x-generated-tokens": 10}),
+                 "/generate"),
+                ("Anthropic", whole({"usage": {"input_tokens": 24, "output_tokens": 10}}), "/v1/messages"),
+                ("a list of it", whole({"usage": told, "usage_list": [{"prompt_tokens": 1}]}), CHAT),
+                ("upper case", whole({"usage": told}, "Application/JSON"), CHAT),
+                ("charset", whole({"usage": told}, "application/json;charset=UTF-8"), CHAT),
+                ("white space", whole(json.dumps({"usage": told}, indent=4).encode()), CHAT),
+                ("behind the text", whole({"choices": [{"text": "w " * 5000}], "usage": told}), CHAT),
+                ("text that looks like it", whole({"choices": [{"text": '"usage":{"prompt_tokens":9}'}],
+                                                   "usage": told}), CHAT)):
+            with self.subTest(what):
+                before = self.tokens()
+                self.assertTrue(self.post(answer, path).good)
+                self.assertEqual(self.tokens() - before, 34)
+
+    def test_ends_that_say_nothing_teach_and_meet_nothing(self):
+        before = self.lab.state()["models"][MODEL]
+        cases = (
+            ("nothing", http("200 OK", {"Content-Length": 0}, b""), 200, "empty"),
+            ("null", whole(b"null"), 200, "empty"),
+            ("an error", whole({"error": {"message": "out of memory"}}), 200, "empty"),
+            ("no content", http("204 No Content", {}, b""), 204, "refused"),
+            ("a part", http("206 Partial Content", {"Content-Length": 2, "Content-Range": "bytes 0-1/9"}, b"{}"),
+             206, "refused"),
+            ("not modified", http("304 Not Modified", {}, b""), 304, "refused"),
+            ("continue", http("100 Continue", {}, b"") + http("200 OK", {"Content-Length": 0}, b""), 200, "empty"),
+            ("hints", http("103 Early Hints", {"Link": "</x>"}, b"") + whole(b"{}"), 200, "empty"),
+            ("until it closes", http("200 OK", {"Content-Type": "application/json"}, b"{}", "HTTP/1.0"), 200,
+             "empty"),
+            ("only comments", chunks(*[b": keep-alive\n\n"] * 9), 200, "empty"),
+            ("only the end", chunks(b"data: [DONE]\n\n"), 200, "empty"),
+            ("no event", chunks(), 200, "empty"),
+            ("a line without an end", chunks(b"data: x", end=b""), 200, "failed"),
+            ("a chunk without an end", http("200 OK", {"Transfer-Encoding": "chunked"}, b"ff\r\nabc"), 200, "failed"),
+            ("less than told", http("200 OK", {"Content-Length": 99}, b"{}"), 200, "failed"),
+            ("no HTTP", b"SSH-2.0-OpenSSH_9.2\r\n", 502, "failed"),
+            ("no head", b"HTTP/1.1 200 OK\r\nContent-", 502, "failed"),
+            ("teapot", http("418 I'm a teapot", {"Content-Length": 0}, b""), 418, "refused"),
+        )
+        for what, answer, status, outcome in cases:
+            for stream in (False, True):
+                with self.subTest(what, stream=stream):
+                    ends = self.lab.state()["models"][MODEL]["ends"][outcome]
+                    got = self.post(answer, stream=stream)
+                    self.assertEqual(got.status if got.status != 100 and got.status != 103 else status, status)
+                    after = self.lab.state()["models"][MODEL]
+                    self.assertEqual(after["ends"][outcome] - ends, 1, after["ends"])
+                    self.assertEqual(after["predictor_samples"], before["predictor_samples"])
+                    self.assertEqual(after["estimator"], before["estimator"])
+        self.assertEqual(self.lab.counter("slo_total", met="true"), 0)
+        self.assertEqual(self.lab.ledger()["a10-1"]["inflight"], 0)
+
+    def test_a_server_that_changes_the_protocol_has_not_failed(self):
+        """HAProxy 2.6 does not let a request with a body ask for that, so there it is a 502."""
+        upgrade = {"Connection": "Upgrade", "Upgrade": "other"}
+        got = self.post(http("101 Switching Protocols", upgrade, b"hello"), **upgrade)
+        ends = self.lab.state()["models"][MODEL]["ends"]
+        self.assertIn(got.status, (101, 502))
+        self.assertEqual((ends["failed"], ends["answered"]), (got.status == 502, 0), ends)
+
+
+class Requests(StackCase):
+    async def raw(self, data):
+        answer = await raw_ask(self.stack.port, data)
+        return answer.status, answer.headers.get("x-slo-verdict"), answer.headers.get("x-slo-reason")
+
+    async def test_bodies_may_come_in_any_pieces(self):
+        body = body_of(max_tokens=2)
+        head = f"POST /v1/completions HTTP/1.1\r\nHost: t\r\nConnection: close\r\n".encode()
+        sized = head + b"Content-Length: %d\r\n" % len(body)
+        chunked = head + b"Transfer-Encoding: chunked\r\n"
+        for what, data in (
+                ("100-continue", sized + b"Expect: 100-continue\r\n\r\n" + body),
+                ("a byte each", chunked + b"\r\n" + b"".join(b"1\r\n%c\r\n" % b for b in body) + b"0\r\n\r\n"),
+                ("extensions", chunked + b"\r\n%x;a=b;c=\"d\"\r\n%s\r\n0;e\r\n\r\n" % (len(body), body)),
+                ("trailers", chunked + b"Trailer: model\r\n\r\n%X\r\n%s\r\n00\r\nmodel: none\r\n\r\n" % (len(body), body)),
+                ("zeros", chunked + b"\r\n0000%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)),
+                ("whole URI", sized.replace(b" /v1", b" http://t/v1") + b"\r\n" + body)):
+            with self.subTest(what):
+                got = await self.raw(data)
+                self.assertEqual(got[1:] if got[0] != 100 else ("route", None), ("route", None), got)
+        await self.all_idle()
+
+    async def test_paths_are_read_as_the_most_generous_server_would(self):
+        for path in ("//v1//chat//completions", "/v1;x=1/chat/completions", "/x;/responses;y",
+                     "/llm\\completions", "/x/%2e%2e/completions;a?b=c", "/completions?;", "/", "/?x=/v1/files",
+                     "/v1/chat/completions/batch", "/v1/chat/completions/;/files", "/generative_scoring",
+                     "/vertex_generate", "/v1/models/m:rawPredict"):
+            with self.subTest(path):
+                answer = await self.post(body=body_of(CHAT), path=path)
+                self.assertEqual((answer.headers.get("x-slo-verdict"), answer.headers.get("x-slo-reason")),
+                                 ("route", None), answer)
+
+    async def test_what_is_no_whole_number_is_no_target(self):
+        metric = "slo_spoa_bad_arguments_total"
+        for value, bad in (("0x10", 1), ("1e3", 1), ("-5", 1), ("NaN", 1), ("Infinity", 1), ("5 000", 1), ("5,5s", 1),
+                           ("9" * 20, 1), ("1_000", 1), ("+60000", 1), ("'60000'", 1), ("\u0666".encode().decode("latin-1"), 1),
+                           ("0", 0), ("60000", 0), ("0060000", 0), ("1, 60000", 0), ("9223372036854775807", 0)):
+            with self.subTest(value):
+                before = (await self.metrics()).sum(metric)
+                answer = await self.post({"x-slo-ttft-ms": value})
+                self.assert_routed(answer)
+                self.assertEqual((await self.metrics()).sum(metric) - before, bad)
+
+    async def test_of_headers_sent_twice_one_counts(self):
+        body = body_of(max_tokens=2)
+        head = b"POST /v1/completions HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: %d\r\n" % len(body)
+        for headers, want in (
+                (b"model: none\r\nmodel: %s\r\n" % MODEL.encode(), ("route", None)),
+                (b"model: %s\r\nMODEL: none\r\n" % MODEL.encode(), ("pass", "unknown-model")),
+                (b"model: %s, none\r\n" % MODEL.encode(), ("pass", "unknown-model")),
+                (b"model:\r\n", ("route", None)),
+                (b"model: \t \r\n", ("route", None)),
+                (b"x-slo-e2e-ms: 1\r\nx-slo-e2e-ms: 60000\r\n", ("route", None)),
+                (b"content-encoding: gzip\r\ncontent-encoding: br\r\n", ("route", None)),
+                (b"content-type: multipart/form-data; boundary=x\r\n", ("route", None))):
+            with self.subTest(headers):
+                self.assertEqual((await self.raw(head + headers + b"\r\n" + body))[1:], want)
+
+    async def test_who_has_said_all_may_close_that_side(self):
+        def half_closed(port, data):
+            with socket.create_connection(("127.0.0.1", port), 5) as s:
+                s.sendall(data)
+                s.shutdown(socket.SHUT_WR)
+                return b"".join(iter(lambda: s.recv(65536), b""))
+        for _ in range(3):
+            text = half_closed(self.stack.http, b"GET /state.json HTTP/1.0\r\n\r\n")
+            self.assertIn(b'"models"', text)
+        before = await self.unknown()
+        half_closed(self.stack.events, b"slo1 id=nobody st=200\n")
+        half_closed(self.stack.events, b"slo1 id=another st=200")  # a line without an end is none
+        while await self.unknown() == before:
+            await asyncio.sleep(0.01)
+        self.assertEqual(await self.unknown(), before + 1)
+
+    async def unknown(self):
+        return (await self.metrics()).sum("slo_spoa_end_lines_total", result="unknown")
+
+
+if __name__ == "__main__":
+    unittest.main()
