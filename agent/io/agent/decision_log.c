@@ -18,6 +18,7 @@ struct line {
 	char text[LINE];
 	size_t len;
 	bool json;
+	bool cut; /* a text is not whole */
 };
 
 static void put(struct line *l, char c)
@@ -55,7 +56,7 @@ static bool is_plain(struct slice s)
 static void text(struct line *l, const char *name, struct slice value, size_t room)
 {
 	bool quoted = l->json || !is_plain(value);
-	size_t end;
+	size_t end, i = 0;
 
 	if (value.len == 0)
 		return;
@@ -63,7 +64,7 @@ static void text(struct line *l, const char *name, struct slice value, size_t ro
 	if (quoted)
 		put(l, '"');
 	end = l->len + room;
-	for (size_t i = 0; i < value.len && l->len < end; i++) {
+	for (; i < value.len && l->len < end; i++) {
 		char c = clean_char((char)value.p[i]);
 
 		if ((c == '"' || c == '\\') && l->len + 1 == end)
@@ -72,6 +73,7 @@ static void text(struct line *l, const char *name, struct slice value, size_t ro
 			put(l, '\\');
 		put(l, c);
 	}
+	l->cut |= i < value.len;
 	if (quoted)
 		put(l, '"');
 }
@@ -88,6 +90,7 @@ static void number(struct line *l, const char *name, int64_t value)
 static void begin(struct line *l, const struct agent *a)
 {
 	l->len = 0;
+	l->cut = false;
 	l->json = a->conf->log_json;
 	put_text(l, l->json ? "{" : "decision");
 	if (l->json)
@@ -96,6 +99,8 @@ static void begin(struct line *l, const struct agent *a)
 
 static void end(struct line *l, struct agent *a)
 {
+	if (l->cut)
+		put_text(l, l->json ? ",\"cut\":true" : " cut=true");
 	if (l->json)
 		put(l, '}');
 	l->text[l->len] = '\0';

@@ -1,5 +1,6 @@
 #include "io/agent/explain.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,6 +43,13 @@ double explain_expected(const struct decision *d, size_t i)
 	if (d->goal == GOAL_NONE || !known)
 		return -1;
 	return explain_target(d) - (double)(d->option[i].start - d->created) / 1e9;
+}
+
+double explain_slack(const struct decision *d, size_t i)
+{
+	if (d->strategy == SLO_STRATEGY_ADAPTIVE && d->chosen != WHY_NONE)
+		return NAN;
+	return (double)(d->option[i].start - d->answered) / 1e9;
 }
 
 static bool is_hex(const char *s, size_t from, size_t to)
@@ -116,19 +124,14 @@ static double part(uint32_t load)
 	return (double)load / DECISION_LOAD_ONE;
 }
 
-static double slack(const struct decision *d, size_t i)
-{
-	return (double)(d->option[i].start - d->answered) / 1e9;
-}
-
 static void say_slack(struct text *t, const struct decision *d, size_t i)
 {
-	double s = slack(d, i);
+	double s = explain_slack(d, i);
 
 	if (s >= 0)
-		say(t, "%.3g s of slack", s);
-	else
-		say(t, "%.3g s too late", -s);
+		say(t, " (%.3g s of slack)", s);
+	else if (s < 0)
+		say(t, " (%.3g s too late)", -s);
 }
 
 static void say_option(struct text *t, const struct decision *d, size_t i)
@@ -141,26 +144,26 @@ static void say_option(struct text *t, const struct decision *d, size_t i)
 		    mark == WHY_CHOSEN ? "adds the least lateness" : "would add more lateness");
 		return;
 	}
-	say(t, " %s (", explain_name(o->deployment));
+	say(t, " %s", explain_name(o->deployment));
 	say_slack(t, d, i);
 	switch (mark) {
 	case WHY_FULL:
-		say(t, ") has no room for %.3g: its emptiest server is at %.3g.", part(o->load),
+		say(t, " has no room for %.3g: its emptiest server is at %.3g.", part(o->load),
 		    part(o->used));
 		break;
 	case WHY_INFEASIBLE:
-		say(t, ") cannot meet the target by its profile.");
+		say(t, " cannot meet the target by its profile.");
 		break;
 	case WHY_LATE:
-		say(t, ") is not asked, as it would be late there.");
+		say(t, " is not asked, as it would be late there.");
 		break;
 	case WHY_NOT_ASKED:
-		say(t, ") is not asked.");
+		say(t, " is not asked.");
 		break;
 	case WHY_WORSE: /* only of slo-adaptive, see above */
 		break;
 	case WHY_CHOSEN:
-		say(t, ") is the one with room and the most slack.");
+		say(t, " is the one with room and the most slack.");
 		break;
 	}
 }

@@ -1,4 +1,5 @@
 /* One decision in full, and which text answers `show`, `explain` and `doctor`. */
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
@@ -54,12 +55,13 @@ static void print_time(FILE *f, double unix_time)
 static void print_options(FILE *f, const struct decision *d)
 {
 	for (size_t i = 0; i < d->options; i++) {
-		double expected = explain_expected(d, i);
+		double expected = explain_expected(d, i), slack = explain_slack(d, i);
 
-		fprintf(f, "  %-14s %-10s slack %8.3f s  weighs %6.4f",
-		        explain_name(d->option[i].deployment), why_mark_name(decision_mark(d, i)),
-		        (double)(d->option[i].start - d->answered) / 1e9,
-		        (double)d->option[i].load / DECISION_LOAD_ONE);
+		fprintf(f, "  %-14s %-10s", explain_name(d->option[i].deployment),
+		        why_mark_name(decision_mark(d, i)));
+		if (!isnan(slack))
+			fprintf(f, " slack %8.3f s ", slack);
+		fprintf(f, " weighs %6.4f", (double)d->option[i].load / DECISION_LOAD_ONE);
 		if (expected >= 0)
 			fprintf(f, "  expected %.3f s", expected);
 		fputc('\n', f);

@@ -1,5 +1,6 @@
 #include "io/http/decision_json.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +134,12 @@ static json_t *seconds(double s)
 	return s < 0 ? json_null() : number(s);
 }
 
+/* null: not known. */
+static json_t *slack(double s)
+{
+	return isnan(s) ? json_null() : number(s);
+}
+
 static double share(uint32_t load)
 {
 	return (double)load / DECISION_LOAD_ONE;
@@ -149,8 +156,8 @@ static json_t *options_json(const struct decision *d)
 		json_array_append_new(
 		    list, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "deployment",
 		                    explain_name(o->deployment), "result", why_mark_name(mark),
-		                    "slack_seconds", number((double)(o->start - d->answered) / 1e9),
-		                    "load", number(share(o->load)), "expected_seconds",
+		                    "slack_seconds", slack(explain_slack(d, i)), "load",
+		                    number(share(o->load)), "expected_seconds",
 		                    seconds(explain_expected(d, i)), "emptiest_load",
 		                    mark == WHY_FULL ? number(share(o->used)) : json_null()));
 	}

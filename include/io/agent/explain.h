@@ -16,6 +16,9 @@ double explain_target(const struct decision *d);
 /* How long it was expected to take in its i-th option once it began there, in seconds; below 0:
  * that cannot be told any more. */
 double explain_expected(const struct decision *d, size_t i);
+/* How much later it could have begun in its i-th option, had that been full, and keep its target,
+ * in seconds. NAN: it was not chosen by that. */
+double explain_slack(const struct decision *d, size_t i);
 /* The part of a server's label behind its backend; "" for none. */
 const char *explain_server(const struct label *server);
 /* "" for none. */

@@ -5,6 +5,8 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <jansson.h>
+#include <math.h>
 
 #include <jansson.h>
 
@@ -58,6 +60,8 @@ static struct slice bytes(const char *text)
 	return (struct slice){ (const uint8_t *)text, text ? strlen(text) : 0 };
 }
 
+static const char *strategy; /* that requests ask for */
+
 static void ask_of(struct fixture *f, const char *id, const char *model, const char *trace)
 {
 	static struct asker asker; /* one that waits at most */
@@ -65,6 +69,7 @@ static void ask_of(struct fixture *f, const char *id, const char *model, const c
 		                 .id = bytes(id),
 		                 .model = bytes(model),
 		                 .trace = bytes(trace),
+		                 .strategy = bytes(strategy),
 		                 .prompt_tokens = 20,
 		                 .max_tokens = 30,
 		                 .slo_e2e_ms = -1,
@@ -148,6 +153,22 @@ static void a_placed_request_is_kept_with_all_that_decided_it(void **state)
 	assert_true(d->judged && d->missed == 0 && d->by == d->server);
 	assert_why(f, d, "It met its target.");
 	assert_false(decision_is_lost(f->p.agent, d));
+}
+
+static void of_what_slo_adaptive_chose_no_slack_is_told(void **state)
+{
+	struct fixture *f = *state;
+	const struct decision *d;
+
+	strategy = "slo-adaptive";
+	ask(f, "r1");
+	strategy = NULL;
+	d = found(f, "r1");
+	assert_int_equal(d->strategy, SLO_STRATEGY_ADAPTIVE);
+	assert_true(isnan(explain_slack(d, 0)) && explain_expected(d, 0) < 0);
+	assert_why(f, d, " chose s1. d adds the least lateness to all. s1 had 0 requests");
+	ask(f, "r2");
+	assert_true(explain_slack(found(f, "r2"), 0) > 0);
 }
 
 static void whoever_waits_is_explained_and_is_one_record_in_the_end(void **state)
@@ -368,7 +389,10 @@ static void no_name_takes_the_place_of_what_was_decided(void **state)
 	assert_non_null(o);
 	assert_string_equal(json_string_value(json_object_get(o, "reason")), "unknown-model");
 	assert_string_equal(json_string_value(json_object_get(o, "trace")), TRACE);
+	assert_true(json_is_true(json_object_get(o, "cut")));
 	json_decref(o);
+	ask(f, "short");
+	assert_null(strstr(inproc_log(&f->p), "cut"));
 }
 
 int main(void)
@@ -376,6 +400,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
 	const struct CMUnitTest tests[] = {
 		TEST(a_placed_request_is_kept_with_all_that_decided_it),
+		TEST(of_what_slo_adaptive_chose_no_slack_is_told),
 		TEST(whoever_waits_is_explained_and_is_one_record_in_the_end),
 		TEST(refusals_say_what_was_full),
 		TEST(what_is_passed_keeps_the_name_that_was_asked_for),

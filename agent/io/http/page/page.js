@@ -499,10 +499,11 @@
     facts($('decision-facts'), decisionFacts(d));
     $('decision-options-scroll').hidden = d.options.length === 0;
     each($('decision-options'), d.options, row(['name', '', 'n', 'n', 'n', 'n']), (tr, o) => {
-      cells(tr, [o.deployment, o.result, span(o.slack_seconds), o.load.toFixed(3),
+      const slack = o.slack_seconds;
+      cells(tr, [o.deployment, o.result, slack === null ? '–' : span(slack), o.load.toFixed(3),
         o.emptiest_load === null ? '–' : o.emptiest_load.toFixed(2),
         o.expected_seconds === null ? '–' : span(o.expected_seconds)]);
-      mark(tr.children[2], o.slack_seconds < 0 ? 'n bad' : 'n');
+      mark(tr.children[2], slack !== null && slack < 0 ? 'n bad' : 'n');
     });
   }
 
