@@ -153,6 +153,7 @@ static void read_limits(struct loading *r, const struct node *root)
 		LIMIT(CFG_TIME, remember_ended, 0, HOUR),
 		LIMIT(CFG_COUNT, remember_limit, 0, 10000000),
 		LIMIT(CFG_TIME, lease_max_age, MSEC, 30 * DAY),
+		LIMIT(CFG_TIME, silence, 100 * MSEC, HOUR),
 	};
 #undef LIMIT
 	struct config_limits *limits = &r->c->limits;
@@ -211,6 +212,7 @@ static void set_defaults(struct config *c)
 		.remember_ended = 30 * SEC,
 		.remember_limit = 100000,
 		.lease_max_age = 2 * HOUR,
+		.silence = 30 * SEC,
 	};
 }
 

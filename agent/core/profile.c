@@ -237,6 +237,16 @@ bool profile_beyond(const struct profile *p, int64_t input, int64_t output)
 	return is_beyond(&p->input, input) || is_beyond(&p->output, output);
 }
 
+static bool is_below(const struct axis *x, int64_t tokens)
+{
+	return x->borders > 0 && tokens * 4 < x->border[0];
+}
+
+bool profile_below(const struct profile *p, int64_t input, int64_t output)
+{
+	return is_below(&p->input, input) || is_below(&p->output, output);
+}
+
 const struct goal *profile_target(const struct profile *p)
 {
 	return &p->goal;

@@ -11,11 +11,12 @@ static struct slice str_of(const struct spop_value *v)
 	return v->type == SPOP_T_STR ? v->s : (struct slice){ .p = NULL, .len = 0 };
 }
 
-static struct slice id_of(const struct spop_value *v)
+static struct slice id_of(struct route_msg *m, const struct spop_value *v)
 {
 	struct slice s = str_of(v);
 
-	return s.len > 0 && s.len <= ROUTE_MSG_ID_MAX ? s : (struct slice){ .p = NULL, .len = 0 };
+	m->long_id = s.len <= ROUTE_MSG_ID_MAX ? 0 : s.len;
+	return s.len > 0 && m->long_id == 0 ? s : (struct slice){ .p = NULL, .len = 0 };
 }
 
 static struct slice body_of(const struct spop_value *v)
@@ -205,7 +206,7 @@ static const struct argument *take(struct route_msg *m, const struct spop_arg *a
 		*(struct slice *)at = str_of(v);
 		break;
 	case ID:
-		*(struct slice *)at = id_of(v);
+		*(struct slice *)at = id_of(m, v);
 		break;
 	case BODY:
 		*(struct slice *)at = body_of(v);

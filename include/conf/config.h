@@ -151,6 +151,7 @@ struct config_limits {
 	slo_nsec remember_ended;  /* 30s: what comes again so soon is a duplicate; 0 to 1h */
 	size_t remember_limit;    /* 100000 ended requests; 0 to 10000000 */
 	slo_nsec lease_max_age;   /* 2h: a request without an end line is over then; 1ms to 30d */
+	slo_nsec silence;         /* 30s without what HAProxy should say is odd; 100ms to 1h */
 };
 
 /* The section "snapshot": what outlives the process. */

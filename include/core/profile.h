@@ -57,6 +57,8 @@ size_t profile_cell(const struct profile *p, int64_t input, int64_t output);
 /* Whether a request is far larger than the sizes that the profile tells apart: its cell is a guess.
  */
 bool profile_beyond(const struct profile *p, int64_t input, int64_t output);
+/* Likewise, far smaller in its prompt or its answer. */
+bool profile_below(const struct profile *p, int64_t input, int64_t output);
 
 /* The goal of a request; own replaces the profile's targets as a group if any of it is set.
  * NULL: there is no profile. */

@@ -14,6 +14,7 @@
 struct route_msg {
 	bool found;      /* there was a slo-route message; without it the rest is absent */
 	struct slice id; /* 1 to ROUTE_MSG_ID_MAX bytes, else absent */
+	size_t long_id;  /* bytes of one that has more */
 	struct slice model;
 	struct slice strategy;
 	struct slice path;

@@ -5,6 +5,7 @@ own; test_misconfigured.py has those that are found before anything runs."""
 import concurrent.futures
 import http.client
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -14,12 +15,14 @@ import sys
 import time
 import traceback
 import unittest
+from subprocess import run
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from lab import PATIENCE, Lab  # noqa: E402
 from stack import CONF, MODEL, wait_for  # noqa: E402
 
+LOG_LINES = re.search(r"    log ring@slo_events.*\n(?:.*\n)*?    log \"\$\{SLO_EVENTS.*\n", (CONF / "haproxy.cfg").read_text())[0]
 LONG = 10000  # tokens of an answer that lasts until lab.hurry()
 SEND = re.search(r"    http-request send-spoe-group .*\n", (CONF / "haproxy.cfg").read_text())[0]
 USE_SERVER = "    use-server %[var(txn.slo.server)] if { var(txn.slo.server) -m len gt 0 }\n    server a10-1"
@@ -32,6 +35,8 @@ class Broken(Lab):
     def __init__(self, edits=(), env=None, agent_up=True, **kw):
         super().__init__(**{"speed": 2000, **kw})
         self.edits, self.other_env, self.agent_up = list(edits), env or {}, agent_up
+        self.config["control"] = {"listen": f"unix:{self.dir}/ctl.sock"}
+        self.config_file.write_text(json.dumps(self.config))
         self.write_files(self.edits)
 
     def write_files(self, edits):
@@ -99,6 +104,8 @@ class Broken(Lab):
         wait_for(look, f"{code}: {sentence}", seconds * PATIENCE, step=0.1)
         assert re.search(rf"\[WARNING\] .* {code}: .*{sentence}", self.agent.text()), "the log lacks it"
         assert self.counter("warnings", code=code) >= 1, "the metric lacks it"
+        told = run([self.build / "slo-ctl", "-s", self.dir / "ctl.sock", "doctor"], capture_output=True, text=True)
+        assert told.returncode == 3 and re.search(rf"{code}.*{sentence}", told.stdout, re.S), told.stdout
 
     def gone(self, code, act=None, seconds=40):
         def look():
@@ -111,6 +118,11 @@ class Broken(Lab):
 
 def with_runtime_api(conf):
     conf["haproxy"] = {"runtime_api": ["unix:stats.sock"], "poll": "100ms"}
+
+
+def impatient(conf):
+    with_runtime_api(conf)
+    conf.setdefault("limits", {})["silence"] = "1s"
 
 
 # Each is a stack and what is done with it. Its name is what the operator did.
@@ -145,7 +157,8 @@ def the_message_has_another_name():
 
 def there_is_no_unique_id():
     with Broken([("haproxy.cfg", "    unique-id-format", "    # unique-id-format")]) as lab:
-        lab.told("id-missing", r"requests have no unique-id, or one that is too long: the agent passes them", lab.post)
+        lab.told("id-missing", r"requests have no unique-id, or one that is too long \(the last one has none\): "
+                               r"the agent passes them", lab.post)
 
 
 def ids_repeat():
@@ -197,6 +210,70 @@ def end_lines_go_to_the_spop_port():
     env = {"SLO_EVENTS": lambda lab: f"127.0.0.1:{lab.spop}"}
     with Broken(env=env) as lab:
         lab.told("ports-swapped", r"127\.0\.0\.1:\d+ sent text to spop\.listen", lab.post)
+
+
+def end_lines_never_come():
+    edits = [("haproxy.cfg", LOG_LINES, "")]
+    with Broken(edits, config=impatient) as lab:
+        lab.told("no-end-lines", r"\d+ requests went to servers since \d+ s ago, and HAProxy sent no end line: their load "
+                                 r"stays", lab.post)
+        assert lab.counter("end_lines_total") == 0
+        lab.write_files([])
+        lab.reload_proxy()
+        lab.gone("no-end-lines", lab.post)
+
+
+def haproxy_never_connects():
+    closed = socket.socket()  # nobody listens there, and nobody else gets it
+    closed.bind(("127.0.0.1", 0))
+    env = {"SLO_SPOP": lambda lab: "127.0.0.1:%d" % closed.getsockname()[1]}
+    with closed, Broken(env=env, agent_up=False, config=impatient) as lab:
+        lab.told("never-asked", r"HAProxy runs and has not connected to spop\.listen for \d+ s: it balances by itself",
+                 lab.post)
+        del lab.other_env["SLO_SPOP"]
+        lab.proxy.stop()
+        lab.agent_up = True
+        lab.start_proxy()
+        lab.gone("never-asked")
+
+
+def nobody_is_asked_while_servers_work():
+    with Broken([("haproxy.cfg", SEND, "")], config=impatient, speed=20) as lab:
+        long = lab.start_posts(3, headers={"x-demo-output-tokens": LONG})
+        lab.told("bypassed", r"HAProxy has 3 requests on our servers and asked about none for \d+ s")
+        lab.hurry(1000000)
+        for p in long:
+            p.result()
+
+
+def an_id_is_too_long():
+    def short(conf):
+        conf.setdefault("limits", {})["id_length"] = 20
+    with Broken(config=short) as lab:
+        lab.told("id-missing", r"requests have no unique-id, or one that is too long \(the last one has [2-9]\d bytes, more "
+                               r"than 20\)", lab.post)
+
+
+def haproxy_cuts_the_id():
+    edits = [("haproxy.cfg", "unique-id-format %{+X}o", f"unique-id-format {'x' * 127}%{{+X}}o")]
+    with Broken(edits) as lab:
+        lab.told("id-repeated", r"requests have the unique-id of another that still runs \(x+\): .*must have a counter "
+                                r"\(%rt\) within its first 127 bytes",
+                 lambda: [p.result() for p in lab.start_posts(4, headers={"x-demo-output-tokens": 400})])
+
+
+def the_runtime_api_may_not_be_opened():
+    as_others = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    with Broken(config=with_runtime_api, wrap=as_others) as lab:
+        wait_for(lambda: lab.counter("haproxy_answers") == 1, "HAProxy answers")
+        before = lab.agent.text().count("gives no answer")  # it started later than the agent
+        (lab.dir / "stats.sock").chmod(0)
+        lab.told("runtime-api", r"HAProxy at unix:.*stats\.sock gives no answer: Permission denied; the agent does not see "
+                                r"which servers are up, .*: what it said last stays; put the agent's user into the group "
+                                r"of that socket, with mode 660")
+        (lab.dir / "stats.sock").chmod(0o660)
+        lab.gone("runtime-api")
+        assert before + 1 == lab.agent.text().count("gives no answer")  # one line
 
 
 def the_secret_is_not_told():
@@ -288,7 +365,8 @@ def all_is_well():
 CASES = [use_server_is_missing, var_prefix_is_another, nobody_is_asked, the_message_has_another_name,
          there_is_no_unique_id, ids_repeat, the_body_comes_too_late, the_body_is_larger_than_a_frame,
          haproxy_does_not_wait_long_enough, the_log_is_for_people, the_ports_are_swapped,
-         end_lines_go_to_the_spop_port, the_secret_is_not_told, a_model_is_not_configured, headers_have_units,
+         end_lines_go_to_the_spop_port, end_lines_never_come, haproxy_never_connects,
+         nobody_is_asked_while_servers_work, an_id_is_too_long, haproxy_cuts_the_id, the_runtime_api_may_not_be_opened, the_secret_is_not_told, a_model_is_not_configured, headers_have_units,
          names_differ, the_runtime_api_is_elsewhere, a_server_has_a_small_maxconn, the_new_configuration_is_bad,
          all_is_well]
 

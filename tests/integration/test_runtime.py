@@ -154,8 +154,8 @@ class States(RuntimeCase):
         lab.runtime(f"set server {MODEL}/l20-3 state maint")
         self.becomes("l20-3", False)
         sock = lab.dir / "stats.sock"
-        silent = lab.agent.text().count("does not answer")  # before HAProxy was there
-        back = lab.agent.text().count(" answers, process ")
+        silent = lab.agent.text().count("gives no answer: ")  # before HAProxy was there
+        back = lab.agent.text().count("runtime-api: this warning is over")
         sock.rename(lab.dir / "hidden.sock")
         self.until(lambda: lab.counter("haproxy_view_age_seconds") > 1, "its age shows")
         self.assertFalse(lab.answers())
@@ -163,8 +163,8 @@ class States(RuntimeCase):
         (lab.dir / "hidden.sock").rename(sock)
         self.until(lab.answers, "it is back")
         self.until(lambda: lab.counter("haproxy_view_age_seconds") < 1, "its age is gone")
-        self.assertEqual(back + 1, lab.agent.text().count(" answers, process "))
-        self.assertEqual(silent + 1, lab.agent.text().count("does not answer"))
+        self.assertEqual(back + 1, lab.agent.text().count("runtime-api: this warning is over"))
+        self.assertEqual(silent + 1, lab.agent.text().count("gives no answer: "))
 
 
 class Drift(RuntimeCase):

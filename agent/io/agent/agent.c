@@ -253,16 +253,25 @@ static COLD void tell_odd(struct agent *a, slo_nsec now, const struct ask *ask)
 	}
 }
 
+static COLD void tell_id(struct agent *a, slo_nsec now, const struct route_msg *msg)
+{
+	size_t len = msg->id.len > 0 ? msg->id.len : msg->long_id, most = a->conf->limits.id_length;
+
+	if (len > 0)
+		watch_note(a, WATCH_ID, "the last one has %zu bytes, more than %zu", len, most);
+	else
+		watch_note(a, WATCH_ID, "the last one has none");
+	log_limited(a->log, now, LOG_CAUSE_REQUEST_ID, LOG_WARNING,
+	            "a request without a unique-id of 1 to %zu bytes is left to HAProxy", most);
+}
+
 /* Why this request needs no decision; SLO_REASON_NONE: it needs one. */
 static enum slo_reason pass_reason(struct agent *a, slo_nsec now, const struct ask *ask)
 {
 	enum slo_reason reason = ask_is_idle(ask);
 
 	if (!has_id(a, ask->msg)) {
-		watch_note(a, WATCH_ID, NULL);
-		log_limited(a->log, now, LOG_CAUSE_REQUEST_ID, LOG_WARNING,
-		            "a request without a unique-id of 1 to %zu bytes is left to HAProxy",
-		            a->conf->limits.id_length);
+		tell_id(a, now, ask->msg);
 		return SLO_REASON_BAD_REQUEST;
 	}
 	if (reason == SLO_REASON_BAD_REQUEST && log_wants(a->log, LOG_DEBUG))

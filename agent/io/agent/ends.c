@@ -232,20 +232,25 @@ static void note_missed(slo_nsec now, const struct request *r, const struct rost
 }
 
 /* The time that a request took on its server, against what the profile tells of its size. */
-static void note_fit(const struct sched_end *end, const struct roster_server *s, slo_nsec took)
+static void note_fit(struct agent *a, const struct sched_end *end, const struct roster_server *s,
+                     slo_nsec took)
 {
 	struct agent_model *m = end->request->model->owner;
 	struct served *served = s ? roster_served(s, m) : NULL;
 	const struct seat *seat = s ? sched_seat_find(m->sched, s->server) : NULL;
 	const struct profile *p = seat ? seat->deployment->profile : NULL;
-	double told = p ? profile_e2e(p, profile_cell(p, end->input, end->output)) : 0;
+	size_t cell = p ? profile_cell(p, end->input, end->output) : 0;
+	double told = p ? profile_e2e(p, cell) : 0;
+	bool slow = (double)took > 2e9 * told, fast = (double)took < 1e8 * told;
 
 	if (!served || told <= 0)
 		return;
 	served->fit.all++;
-	served->fit.slow += (double)took > 2e9 * told;
-	served->fit.fast += (double)took < 1e8 * told;
+	served->fit.slow += slow;
+	served->fit.fast += fast;
 	served->fit.outside += profile_beyond(p, end->input, end->output);
+	served->fit.below += profile_below(p, end->input, end->output);
+	cell_fit_add(&a->cell_fits, p, cell, end->input, end->output, slow, fast);
 }
 
 /* What a finished request tells about latency and its targets. %Ta counts the time that the
@@ -265,7 +270,7 @@ static void note_latency(struct agent *a, slo_nsec now, const struct endline *e,
 	seen->judged = r->goal.kind != GOAL_NONE;
 
 	histogram_add(&m->stats.e2e, (double)e2e / 1e9, 1);
-	note_fit(end, seen->by, e2e - end->waited);
+	note_fit(a, end, seen->by, e2e - end->waited);
 	if (ttft >= 0)
 		histogram_add(&m->stats.ttft, (double)ttft / 1e9, 1);
 	if (tokens > 0)

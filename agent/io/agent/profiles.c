@@ -58,11 +58,14 @@ static void report_doubts(struct agent *a, const struct deployment *d,
 static slo_err put_in_force(struct agent *a, struct deployment *d,
                             const struct slo_profile_doc *doc)
 {
+	const struct profile *old = d->profile;
 	struct profile *p = profile_new(doc);
 	slo_err err = p ? sched_profile_set(a->sched, d, p) : SLO_ENOMEM;
 
 	if (err != SLO_OK)
 		profile_free(p);
+	else if (old)
+		cell_fit_forget(&a->cell_fits, old);
 	return err;
 }
 

@@ -41,12 +41,12 @@ static const struct rule {
 	[WATCH_ID] = { "id-missing", AMONG_QUESTIONS, 3, 5,
 	               "requests have no unique-id, or one that is too long",
 	               "the agent passes them and HAProxy balances; set unique-id-format in the "
-	               "frontend, send id=unique-id, keep it below limits.id_length" },
+	               "frontend, send id=unique-id, and keep it within limits.id_length" },
 	[WATCH_REPEATED] = { "id-repeated", AMONG_QUESTIONS, 3, 1,
 	                     "requests have the unique-id of another that still runs",
 	                     "the agent passes them; unique-id-format must have a counter (%rt) "
-	                     "and "
-	                     "nothing that clients write" },
+	                     "within its first 127 bytes, as HAProxy cuts it there, and nothing "
+	                     "that clients write" },
 	[WATCH_BODY] = { "body-empty", AMONG_QUESTIONS, 5, 30,
 	                 "requests for completions come without a body",
 	                 "model, prompt and max_tokens are not seen; put \"option "
@@ -291,6 +291,8 @@ void watch_configured(struct agent *a, slo_nsec now)
 {
 	warn_clear_all(a, now, "profile-wrong");
 	warn_clear_all(a, now, "profile-sizes");
+	warn_clear_all(a, now, "profile-cell");
+	cell_fit_forget(&a->cell_fits, NULL);
 	warn_clear_all(a, now, "backend-absent");
 }
 

@@ -144,6 +144,7 @@ static struct fit fit_of(const struct deployment *d, const struct agent_model *m
 		sum.slow += x->fit.slow;
 		sum.fast += x->fit.fast;
 		sum.outside += x->fit.outside;
+		sum.below += x->fit.below;
 	}
 	return sum;
 }
@@ -181,6 +182,13 @@ static void tell_fit(struct agent *a, slo_nsec now, const char *subject, const s
 		         "%" PRIu32 " of the last %" PRIu32 " requests of %s are larger than all "
 		         "sizes of its profile, so they count as too small; measure larger sizes",
 		         f->outside, f->all, subject);
+	else if (f->below == f->all)
+		warn_set(
+		    a, now, "profile-sizes", subject,
+		    "all of the last %" PRIu32 " requests of %s are smaller than all sizes of "
+		    "its profile, in their prompt or their answer, so they count as too large; "
+		    "measure smaller sizes",
+		    f->all, subject);
 	else
 		warn_clear(a, now, "profile-sizes", subject);
 }
@@ -197,6 +205,28 @@ static void check_fit(struct agent *a, slo_nsec now, const struct deployment *d,
 		tell_fit(a, now, subject, &f);
 		forget_fit(d, m);
 	}
+}
+
+/* Cells that are wrong beside others that are right. */
+static void check_cells(struct agent *a, slo_nsec now, const struct deployment *d,
+                        const char *subject)
+{
+	struct cell_findings found = { 0 };
+
+	if (d->profile && d->source != FLEET_LEARNED)
+		found = cell_fit_judge(&a->cell_fits, d->profile);
+	if (found.wrong == 0 || warn_find(&a->warnings, "profile-wrong", subject))
+		warn_clear(a, now, "profile-cell", subject);
+	else
+		warn_set(
+		    a, now, "profile-cell", subject,
+		    "%zu cells of the profile of %s contradict nearly all of their requests; in "
+		    "one of them, of about %" PRId64 " prompt and %" PRId64
+		    " answer tokens, they take %s; measure these sizes again",
+		    found.wrong, subject, found.worst->input, found.worst->output,
+		    found.worst->verdict == CELL_TOO_SLOW
+			? "more than twice the time that it tells"
+			: "less than a tenth of the time that it tells");
 }
 
 static void check_refuted(struct agent *a, slo_nsec now, const struct deployment *d,
@@ -239,6 +269,7 @@ static void check_models(struct agent *a, slo_nsec now)
 			check_missing(a, now, d, s.text, &missing);
 			check_notes(a, now, d, s.text, &doubted);
 			check_fit(a, now, d, m, s.text);
+			check_cells(a, now, d, s.text);
 			check_refuted(a, now, d, s.text);
 		}
 	}
@@ -249,7 +280,7 @@ static void drop_stale(struct agent *a, slo_nsec now)
 {
 	static const char *const codes[] = { "server-absent",   "server-unlisted", "maxconn",
 		                             "profile-missing", "profile-doubt",   "no-server",
-		                             "profile-refuted" };
+		                             "profile-refuted", "profile-cell" };
 
 	for (size_t i = a->warnings.count; i-- > 0;) {
 		const struct warning w = a->warnings.warning[i];

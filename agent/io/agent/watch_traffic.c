@@ -5,13 +5,11 @@
 #include "roster_private.h"
 #include "watch_private.h"
 
-/* So many dispatches, over such a time, and no end line: HAProxy writes them elsewhere. */
+/* So many dispatches, over the time of limits.silence, and no end line: HAProxy writes them
+ * elsewhere. */
 #define SILENT_DISPATCHES 5
-#define SILENT_SPAN       (30 * SLO_NSEC_PER_SEC)
 /* While lines could come and do not, streams may just be long. */
 #define SILENT_LONG       (600 * SLO_NSEC_PER_SEC)
-/* HAProxy runs for so long, and no frame came. Its check in the sample comes twice a second. */
-#define ASKED_SPAN        (20 * SLO_NSEC_PER_SEC)
 /* A wall clock that jumped by more, and how long that is worth a word. */
 #define STEP              (2 * SLO_NSEC_PER_SEC)
 #define LOOK_MAX          (2 * SLO_NSEC_PER_SEC)
@@ -66,7 +64,7 @@ static void tell_silence(struct agent *a, slo_nsec now, uint64_t dispatched)
 /* Whether nothing but lost lines explains the silence. */
 static bool is_odd(const struct agent *a, slo_nsec now, const struct watch_silence *s)
 {
-	if (now - s->since < SILENT_SPAN)
+	if (now - s->since < a->conf->limits.silence)
 		return false;
 	return ids_differ(a, s) || now - s->since > SILENT_LONG ||
 	       sched_counts(a->sched).leases_expired - s->expired >= SILENT_DISPATCHES ||
@@ -105,7 +103,8 @@ void watch_haproxy_changed(struct agent *a, slo_nsec now)
 	a->watch.frames = frames_of(a);
 }
 
-/* HAProxy's processes run, and none of them speaks SPOP. */
+/* HAProxy's processes run, and none of them speaks SPOP: its check in the sample does so twice a
+ * second. */
 static void check_contact(struct agent *a, slo_nsec now)
 {
 	struct watch *w = &a->watch;
@@ -115,7 +114,7 @@ static void check_contact(struct agent *a, slo_nsec now)
 	if (frames_of(a) != w->frames) {
 		w->haproxy_new = 0;
 		warn_clear(a, now, "never-asked", "connection");
-	} else if (now - w->haproxy_new >= ASKED_SPAN) {
+	} else if (now - w->haproxy_new >= a->conf->limits.silence) {
 		warn_set(a, now, "never-asked", "connection",
 		         "HAProxy runs and has not connected to spop.listen for %" PRId64
 		         " s: it balances by itself; does the backend that use-backend in the SPOE "
@@ -146,7 +145,7 @@ static void check_bypass(struct agent *a, slo_nsec now)
 		warn_clear(a, now, "bypassed", "all");
 	} else if (w->surplus_since == 0) {
 		w->surplus_since = now;
-	} else if (now - w->surplus_since >= ASKED_SPAN) {
+	} else if (now - w->surplus_since >= a->conf->limits.silence) {
 		warn_set(
 		    a, now, "bypassed", "all",
 		    "HAProxy has %" PRIu64 " requests on our servers and asked about none for "

@@ -92,18 +92,17 @@ static void question_is_over(struct haproxy_api *api)
 static void failed(struct target *t, slo_nsec now, const char *why)
 {
 	struct agent *a = t->api->agent;
-	struct log *log = a->log;
 
-	warn_set(a, now, "runtime-api", t->name, "HAProxy at %s gives no answer: %s; %s%s", t->name,
-	         why, WITHOUT_API,
-	         strcmp(why, "Permission denied") == 0
-	             ? "; put the agent's user into the group of that socket, with mode 660"
-	             : "");
-	if (t->answered || t->logged < 0 || now - t->logged > REMIND) {
-		log_limited(log, now, LOG_CAUSE_HAPROXY_SILENT, LOG_WARNING,
-		            "haproxy: %s does not answer: %s; %s", t->name, why,
-		            t->last_process.pid ? "its last view stays"
-		                                : "it has told nothing yet");
+	if (warn_set(a, now, "runtime-api", t->name, "HAProxy at %s gives no answer: %s; %s: %s%s",
+	             t->name, why, WITHOUT_API,
+	             t->last_process.pid ? "what it said last stays" : "it has told nothing yet",
+	             strcmp(why, "Permission denied") == 0
+	                 ? "; put the agent's user into the group of that socket, with mode 660"
+	                 : "")) {
+		t->logged = now;
+	} else if (now - t->logged > REMIND) {
+		log_limited(a->log, now, LOG_CAUSE_HAPROXY_SILENT, LOG_WARNING,
+		            "haproxy: %s still gives no answer: %s", t->name, why);
 		t->logged = now;
 	}
 	if (t->answered)
@@ -123,11 +122,12 @@ static void succeeded(struct target *t, slo_nsec now)
 	struct haproxy_api *api = t->api;
 	const struct haproxy_process *process = &t->answer.process;
 	struct log *log = api->agent->log;
+	/* The end of the warning is told. */
+	bool warned = warn_clear(api->agent, now, "runtime-api", t->name);
 
-	warn_clear(api->agent, now, "runtime-api", t->name);
 	if (t->last_process.pid == 0)
 		watch_haproxy_changed(api->agent, now);
-	if (!t->answered)
+	if (!t->answered && !warned)
 		log_limited(log, now, LOG_CAUSE_HAPROXY_ANSWERS, LOG_NOTICE,
 		            "haproxy: %s answers, process %" PRIu64, t->name, process->pid);
 	if (took_over(&t->last_process, process)) {

@@ -150,6 +150,7 @@ void redis_profiles_drop(struct agent *a, struct redis_entry *e)
 	if (redis_profiles_in_force(e)) {
 		log_limited(a->log, clock_nsec(), LOG_CAUSE_PROFILE_GONE, LOG_NOTICE,
 		            "redis %s: the key is gone, so its profile is dropped", e->key);
+		cell_fit_forget(&a->cell_fits, e->deployment->profile);
 		sched_profile_drop(a->sched, e->deployment);
 		(void)agent_load_profile(a, e->model, e->deployment);
 	}

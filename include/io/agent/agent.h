@@ -20,6 +20,7 @@
 #include "core/pace.h"
 #include "core/sched.h"
 #include "conf/config.h"
+#include "io/agent/cell_fit.h"
 #include "io/agent/decisions.h"
 #include "io/agent/failing.h"
 #include "io/agent/profile_notes.h"
@@ -85,6 +86,7 @@ struct agent {
 	struct decisions decisions; /* the last ones */
 	struct warnings warnings;   /* what is wrong at present */
 	struct watch watch;         /* who finds that out */
+	struct cell_fits cell_fits; /* what it knows of profiles' cells */
 	struct listeners listeners; /* of all servers of this agent */
 	uint64_t forced;            /* learned times, as far as the log was told */
 	bool draining;

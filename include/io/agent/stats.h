@@ -68,6 +68,7 @@ struct fit {
 	uint32_t slow;    /* took more than twice as long as it tells */
 	uint32_t fast;    /* less than a tenth */
 	uint32_t outside; /* are far larger than all its sizes */
+	uint32_t below;   /* far smaller */
 };
 
 /* So much a second, as a mean in which what is RATE_SPAN old counts 1/e. Zeroed: nothing yet. */

@@ -223,7 +223,7 @@ static void a_haproxy_that_does_not_connect_is_told(void **state)
 	later(p, 100 * SECOND);
 	assert_int_equal(w->count, 0); /* whether one runs is not known */
 	watch_haproxy_changed(p->agent, inproc_clock);
-	later(p, 19 * SECOND);
+	later(p, 29 * SECOND);
 	assert_int_equal(w->count, 0);
 	later(p, SECOND);
 	assert_non_null(warn_find(w, "never-asked", "connection"));
@@ -275,8 +275,61 @@ static void a_profile_that_all_ends_contradict_is_told(void **state)
 	fit(p, (struct fit){ .all = 50, .outside = 25 });
 	assert_null(warn_find(w, "profile-wrong", "m/d"));
 	assert_non_null(warn_find(w, "profile-sizes", "m/d"));
+	fit(p, (struct fit){ .all = 50, .below = 49 });
+	assert_int_equal(w->count, 0);
+	fit(p, (struct fit){ .all = 50, .below = 50 });
+	assert_non_null(strstr(warn_find(w, "profile-sizes", "m/d")->text, "smaller than all"));
 	fit(p, (struct fit){ .all = 50 });
 	assert_int_equal(w->count, 0);
+}
+
+static void ends_in_cell(struct inproc *p, size_t cell, int all, int slow, int fast)
+{
+	const struct deployment *d = p->agent->models[0]->sched->pool.deployment[0];
+
+	for (int i = 0; i < all; i++)
+		cell_fit_add(&p->agent->cell_fits, d->profile, cell, 700, 90, i < slow, i < fast);
+	later(p, 5 * SECOND);
+}
+
+static void a_cell_that_its_requests_contradict_is_told(void **state)
+{
+	struct inproc *p = *state;
+	const struct warnings *w = &p->agent->warnings;
+	struct deployment *d = p->agent->models[0]->sched->pool.deployment[0];
+
+	ends_in_cell(p, 1, 19, 19, 0);
+	assert_int_equal(w->count, 0); /* too few */
+	ends_in_cell(p, 2, 20, 17, 0);
+	assert_int_equal(w->count, 0);
+	ends_in_cell(p, 1, 1, 1, 0);
+	assert_string_equal(
+	    warn_find(w, "profile-cell", "m/d")->text,
+	    "1 cells of the profile of m/d contradict nearly all of their requests; in one of "
+	    "them, "
+	    "of about 700 prompt and 90 answer tokens, they take more than twice the time that it "
+	    "tells; measure these sizes again");
+	ends_in_cell(p, 2, 20, 0, 20);
+	assert_true(strncmp(warn_find(w, "profile-cell", "m/d")->text, "2 cells", 7) == 0);
+	ends_in_cell(p, 1, 20, 10, 0);
+	assert_non_null(strstr(warn_find(w, "profile-cell", "m/d")->text, "less than a tenth"));
+	assert_int_equal(sched_profile_set(p->agent->sched, d, inproc_profile(2)), SLO_OK);
+	later(p, 5 * SECOND);
+	assert_int_equal(w->count, 0);
+}
+
+static void cells_that_came_seldom_make_room(void **state)
+{
+	struct inproc *p = *state;
+	struct cell_fits *c = &p->agent->cell_fits;
+
+	for (size_t i = 0; i < 10000; i++)
+		ends_in_cell(p, i % 5000, 1, 0, 0);
+	assert_true(c->count <= CELL_FITS);
+	ends_in_cell(p, 7, 20, 20, 0);
+	assert_int_equal(p->agent->warnings.count, 1);
+	cell_fit_forget(c, NULL);
+	assert_int_equal(c->count, 0);
 }
 
 static void a_deployment_without_a_profile_is_told_until_it_has_one(void **state)
@@ -335,6 +388,8 @@ int main(void)
 		CASE(a_haproxy_that_does_not_connect_is_told),
 		CASE(a_clock_that_jumps_is_told_for_a_while),
 		CASE(a_profile_that_all_ends_contradict_is_told),
+		CASE(a_cell_that_its_requests_contradict_is_told),
+		CASE(cells_that_came_seldom_make_room),
 		CASE(a_deployment_without_a_profile_is_told_until_it_has_one),
 		CASE(servers_that_haproxy_lacks_has_more_or_holds_back_are_told),
 	};
