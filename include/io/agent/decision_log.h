@@ -1,7 +1,7 @@
 /* decision_log.h - a log line for each decision, if the configuration wants it ("log.decisions"):
  *   decision id=7F.. model=m strategy=slo verdict=route server=be/s1 prompt=20 output=64 wait_ms=0
- * in logfmt, or as a JSON object. What is not there is left out. A text that is longer than its share
- * of the line is cut, and cut=true says so. */
+ * in logfmt, or as a JSON object. What is not there is left out. A text that is longer than its
+ * share of the line is cut, and cut=true says so. */
 #ifndef SLO_IO_AGENT_DECISION_LOG_H
 #define SLO_IO_AGENT_DECISION_LOG_H
 
