@@ -53,11 +53,16 @@ def arrivals(capacity, before, after):
 
 
 class Burst(Stack):
-    """The shipped configuration with the servers of that fleet and that strategy."""
+    """The shipped configuration with the servers of that fleet and that strategy. learned: there are no
+    profiles, the agent learns; kv: tokens in the cache of a server by gpu, as it is told then."""
 
-    def __init__(self, fleet, strategy, late=None, compress=4, **kw):
+    def __init__(self, fleet, strategy, late=None, compress=4, learned=False, kv=(), **kw):
         def config(conf):
             conf["routing"]["queue_timeout"] = f"{round(1000 * QUEUE_TIMEOUT / compress)}ms"
+            if learned:
+                conf["models"][MODEL]["slo"] = {"e2e": f"{round(1000 * TARGET / compress)}ms"}
+                for gpu, d in conf["models"][MODEL]["deployments"].items():
+                    d.update({"profile": "learned", **({"kv_tokens": kv[gpu]} if gpu in kv else {})})
             if late:
                 conf["routing"]["late"] = late
 
@@ -69,7 +74,7 @@ class Burst(Stack):
         profiles = measured(self.build, servers, self.inputs, self.outputs)
         self.capacity = sum(profiles[gpu]["tputs"][0][0] for gpu in servers.values())
         self.weight = {s: 1 / (profiles[g]["tputs"][0][0] * profiles[g]["e2e"][0][0]) for s, g in servers.items()}
-        for gpu, p in profiles.items():
+        for gpu, p in ({} if learned else profiles).items():
             self.profile(gpu, compressed(p, compress))
 
     def env(self):
@@ -188,8 +193,9 @@ def main():
     args.add_argument("--compress", type=float, default=4)
     args.add_argument("--before", type=float, default=20)
     args.add_argument("--after", type=float, default=100)
+    args.add_argument("--learned", action="store_true", help="no profiles: the agent learns")
     args = args.parse_args()
-    with Burst(args.fleet, args.strategy, args.late, args.compress, build=args.build.resolve()) as stack:
+    with Burst(args.fleet, args.strategy, args.late, args.compress, args.learned, build=args.build.resolve()) as stack:
         version = stack.runtime("show info").split("\nVersion: ", 1)[1].split("\n", 1)[0]
         o = run(stack, args.before, args.after)
     w, room = o.watch, o.watch.beside_room()

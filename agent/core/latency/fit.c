@@ -13,6 +13,8 @@ static const double guess[LATENCY_RATES] = { 20e-3, 0.1e-3, 0.7e-6 };
 #define LATE_MOST      0.5  /* what is later still has waited; that is not speed */
 #define STEP_MOST      5
 #define RATE_LEAST     1e-3 /* of the guess */
+#define RATE_MOST      1e4
+#define SPREAD_LEAST   1e-12
 
 void latency_fit_init(struct latency_fit *f)
 {
@@ -61,6 +63,46 @@ static void widen(struct latency_fit *f, double factor)
 			f->spread[i][j] *= factor;
 }
 
+/* The rate that is furthest below what a rate can be; -1: none is. */
+static int impossible(const struct latency_fit *f)
+{
+	int worst = -1;
+
+	for (int i = 0; i < LATENCY_RATES; i++)
+		if (f->rate[i] < (worst < 0 ? RATE_LEAST : f->rate[worst]))
+			worst = i;
+	return worst;
+}
+
+/* No rate is less than nearly nothing. Where the best fit has one, others explain too much or too
+ * little, so they move with it, as far as they are tied to it: the best of the fits that can be.
+ * Only to cut that rate would leave the others wrong, and ever more so with each end. */
+static void stay_possible(struct latency_fit *f)
+{
+	double free[LATENCY_RATES][LATENCY_RATES]; /* spread of those that were not set yet */
+	int w;
+
+	memcpy(free, f->spread, sizeof(free));
+	while ((w = impossible(f)) >= 0) {
+		double own = free[w][w], tie[LATENCY_RATES];
+
+		if (own > SPREAD_LEAST) {
+			for (int i = 0; i < LATENCY_RATES; i++) {
+				tie[i] = free[i][w];
+				f->rate[i] += tie[i] / own * (RATE_LEAST - f->rate[w]) * (i != w);
+			}
+			for (int i = 0; i < LATENCY_RATES; i++)
+				for (int j = 0; j < LATENCY_RATES; j++)
+					free[i][j] -= tie[i] * tie[j] / own;
+		}
+		free[w][w] = 0;
+		f->rate[w] = RATE_LEAST;
+	}
+	f->rate[0] = at_most(f->rate[0], STEP_MOST);
+	for (int i = 0; i < LATENCY_RATES; i++)
+		f->rate[i] = at_most(f->rate[i], RATE_MOST);
+}
+
 void latency_fit_teach(struct latency_fit *f, const struct latency_features *x)
 {
 	double u[LATENCY_RATES], pu[LATENCY_RATES], scale, variance, error;
@@ -76,11 +118,11 @@ void latency_fit_teach(struct latency_fit *f, const struct latency_features *x)
 	variance = NOISE + product(u, pu);
 	error = at_most(x->seconds / scale - product(f->rate, u), LATE_MOST);
 	for (int i = 0; i < LATENCY_RATES; i++)
-		f->rate[i] = at_least(f->rate[i] + pu[i] / variance * error, RATE_LEAST);
-	f->rate[0] = at_most(f->rate[0], STEP_MOST);
+		f->rate[i] += pu[i] / variance * error;
 	for (int i = 0; i < LATENCY_RATES; i++)
 		for (int j = 0; j < LATENCY_RATES; j++)
 			f->spread[i][j] -= pu[i] * pu[j] / variance;
+	stay_possible(f);
 	widen(f, 1 / (1 - 1.0 / MEMORY));
 }
 

@@ -27,6 +27,9 @@ void latency_flow_enter(struct latency_flow *f, slo_nsec now, int64_t input, int
 	uint64_t p = believed(input), o = believed(output);
 	double backlog = f->drained > now ? (double)(f->drained - now) / 1e9 : 0;
 
+	/* It was foreseen by what was known then. No more can be unread than is there. */
+	backlog = at_most(backlog, prompt * latency_flow_held(f));
+
 	advance(f, now);
 	stay->prompts = f->prompts;
 	stay->cached_time = f->cached_time;

@@ -139,6 +139,18 @@ static void a_stay_ends_once(void **state)
 	assert_int_equal(f.cached, 0);
 }
 
+static void no_more_is_unread_than_is_there(void **state)
+{
+	struct latency_flow f = { 0 };
+	struct latency_stay a;
+
+	(void)state;
+	latency_flow_enter(&f, SEC(1), 1000, 0, 0.001, &a);
+	latency_flow_enter(&f, SEC(1), 500, 0, 1e-6, &a); /* prompts turned out to be fast */
+	assert_int_equal(a.backlog, 1000);
+	assert_true(f.drained == SEC(1) + 1500 * 1000);
+}
+
 static void sums_may_wrap(void **state)
 {
 	struct latency_flow f = { .prompts = UINT64_MAX - 10, .cached_time = UINT64_MAX - 10 };
@@ -206,6 +218,28 @@ static void one_kind_of_request_is_predicted_well_after_few(void **state)
 	for (int i = 0; i < 10; i++)
 		latency_fit_teach(&f, &x);
 	near(latency_fit_predict(&f, &x), x.seconds, 0.03);
+}
+
+/* The first requests, all of one size, of a server that is far faster than the guess. Steps,
+ * prompts and reads grow together, so the best fit has rates below 0. */
+static void what_one_size_does_not_tell_is_not_made_up(void **state)
+{
+	static const struct latency_features seen[] = {
+		{ 0.210, 128, 1536, 170843 }, { 0.218, 128, 2048, 273954 },
+		{ 0.218, 128, 2041, 274281 }, { 0.227, 128, 3072, 307991 },
+		{ 0.229, 128, 3087, 350717 }, { 0.239, 128, 4096, 435271 },
+		{ 0.243, 128, 4660, 505202 }, { 0.247, 128, 4724, 565465 },
+		{ 0.245, 128, 4481, 581926 }, { 0.251, 128, 4608, 626824 },
+	};
+	struct latency_fit f;
+
+	(void)state;
+	latency_fit_init(&f);
+	for (int i = 0; i < 10; i++) {
+		if (i >= 3)
+			near(latency_fit_predict(&f, &seen[i]), seen[i].seconds, 0.5);
+		latency_fit_teach(&f, &seen[i]);
+	}
 }
 
 static void what_was_forgotten_is_never_more_than_was_known(void **state)
@@ -282,10 +316,12 @@ int main(void)
 		cmocka_unit_test(any_size_has_a_cell),
 		cmocka_unit_test(a_stay_sees_what_went_through_its_server),
 		cmocka_unit_test(a_stay_ends_once),
+		cmocka_unit_test(no_more_is_unread_than_is_there),
 		cmocka_unit_test(sums_may_wrap),
 		cmocka_unit_test(absurd_sizes_are_not_believed),
 		cmocka_unit_test(rates_are_found),
 		cmocka_unit_test(one_kind_of_request_is_predicted_well_after_few),
+		cmocka_unit_test(what_one_size_does_not_tell_is_not_made_up),
 		cmocka_unit_test(what_was_forgotten_is_never_more_than_was_known),
 		cmocka_unit_test(late_ones_move_it_little),
 		cmocka_unit_test(quantiles_of_errors),
