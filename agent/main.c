@@ -66,7 +66,7 @@ struct flags {
 	size_t haproxy_files;
 };
 
-/* One of HAProxy's files. Too many, or without -c: false. */
+/* One of HAProxy's files. False: too many. */
 static bool add_file(struct flags *f, char *path)
 {
 	if (f->haproxy_files == HAPROXY_FILES_MAX)
@@ -142,9 +142,12 @@ static int check_haproxy(const struct config *conf, const struct flags *flags)
 			show(&found.list[i]);
 			fatal += found.list[i].fatal;
 		}
-		if (fatal == 0 && !found.out_of_memory)
+		if (found.out_of_memory)
+			fprintf(stderr, "[ALERT] (%ld) : out of memory: there may be more to say\n",
+			        (long)getpid());
+		else if (fatal == 0)
 			status = EXIT_SUCCESS;
-		if (found.count == 0)
+		if (found.count == 0 && !found.out_of_memory)
 			printf("%s and HAProxy's files fit together\n", flags->path);
 	}
 	hap_findings_free(&found);

@@ -66,18 +66,24 @@ static void load(struct loading *l, const char *path)
 	free(text);
 }
 
+/* Many filters may name the same file. */
 static void on_spoe_file(void *user, const char *named_by, const char *path)
 {
 	struct loading *l = user;
 	const char *slash = strrchr(named_by, '/');
+	char full[PATH_SIZE];
 
-	if (l->pending == HAPROXY_FILES_MAX)
-		return;
 	if (path[0] == '/' || !slash)
-		snprintf(l->next[l->pending++], PATH_SIZE, "%s", path);
+		snprintf(full, sizeof(full), "%s", path);
 	else
-		snprintf(l->next[l->pending++], PATH_SIZE, "%.*s/%s", (int)(slash - named_by),
-		         named_by, path);
+		snprintf(full, sizeof(full), "%.*s/%s", (int)(slash - named_by), named_by, path);
+	for (size_t i = 0; i < l->pending; i++)
+		if (strcmp(l->next[i], full) == 0)
+			return;
+	if (l->pending == HAPROXY_FILES_MAX)
+		fail(l, full, "too many files");
+	else
+		memcpy(l->next[l->pending++], full, sizeof(full));
 }
 
 bool haproxy_load(struct hapconf *h, char *const *files, size_t count, char *why, size_t cap)
