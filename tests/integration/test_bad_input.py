@@ -438,6 +438,14 @@ class Limits(WithAgent):
         self.agent.ends("one", "three")
 
 
+class LongLines(WithAgent):
+    config = limits(end_line_length=65535)
+
+    def test_a_datagram_has_a_limit_of_its_own(self):
+        name = re.escape(self.agent.udp(b"slo1 id=long x=" + b"y" * 9000))
+        self.agent.logged(rf"events: {name} sent a line longer than a datagram may be \(8192 bytes\)\n")
+
+
 class EndLines(WithAgent):
     def malformed(self, n):
         self.agent.until(lambda: self.agent.end_lines("malformed") == n, f"{n} are malformed")

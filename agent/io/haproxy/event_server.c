@@ -66,12 +66,14 @@ static bool one_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t 
 }
 
 /* It is dropped to its end, however long that takes to come. */
-static void too_long(struct agent *a, slo_nsec now, const char *peer)
+static void too_long(struct agent *a, slo_nsec now, const char *peer, size_t longest)
 {
 	a->stats.end_lines[END_MALFORMED]++;
 	log_limited(a->log, now, LOG_CAUSE_EVENT_BROKEN, LOG_WARNING,
-	            "events: %s sent a line longer than limits.end_line_length (%zu bytes)", peer,
-	            a->conf->limits.end_line_length);
+	            "events: %s sent a line longer than %s (%zu bytes)", peer,
+	            longest < a->conf->limits.end_line_length ? "a datagram may be"
+	                                                      : "limits.end_line_length",
+	            longest);
 }
 
 /* What a line of HAProxy's begins with. */
@@ -99,7 +101,7 @@ static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_n
 	struct event_conn *c = (struct event_conn *)conn;
 	struct event_server *s = conn->owner;
 	struct agent *a = s->agent;
-	size_t used = 0;
+	size_t used = 0, longest = a->conf->limits.end_line_length;
 	const uint8_t *end;
 
 	while ((end = memchr(data + used, '\n', len - used))) {
@@ -109,8 +111,8 @@ static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_n
 		(void)agent_expect(a, leading_id(end + 1, data + len));
 		if (c->skipping) {
 			c->skipping = false;
-		} else if (line > a->conf->limits.end_line_length) {
-			too_long(a, now, conn->peer);
+		} else if (line > longest) {
+			too_long(a, now, conn->peer, longest);
 		} else if (one_line(a, now, data + used, line, conn->local, conn->peer)) {
 			conn_wait(conn, NULL, now); /* proven */
 			s->lines_over_tcp = true;
@@ -119,8 +121,8 @@ static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_n
 	}
 	if (c->skipping)
 		used = len;
-	if (len - used > a->conf->limits.end_line_length) {
-		too_long(a, now, conn->peer);
+	if (len - used > longest) {
+		too_long(a, now, conn->peer, longest);
 		c->skipping = true;
 		used = len;
 	}
@@ -188,6 +190,8 @@ static void read_batch(struct udp *u, slo_nsec now, int n)
 	struct agent *a = u->server->agent;
 	size_t longest = a->conf->limits.end_line_length;
 
+	if (longest > DATAGRAM_MAX)
+		longest = DATAGRAM_MAX;
 	for (int i = 0; i < n; i++) {
 		const struct msghdr *m = &u->message[i].msg_hdr;
 		const uint8_t *line = u->data[i];
@@ -200,7 +204,7 @@ static void read_batch(struct udp *u, slo_nsec now, int n)
 		if (log_wants(a->log, LOG_WARNING) && (cut || !makes_sense(line, len)))
 			socket_name(&u->from[i], m->msg_namelen, peer, sizeof(peer));
 		if (cut)
-			too_long(a, now, peer);
+			too_long(a, now, peer, longest);
 		else
 			one_line(a, now, line, len, u->local, peer);
 	}
