@@ -36,6 +36,9 @@
 #define CONFIG_ALIAS_MAX  256                /* of one model */
 #define CONFIG_URL_MAX    1024               /* bytes */
 
+/* Room for profile_name(), in which each byte of a model and of a deployment may become three. */
+#define CONFIG_PROFILE_NAME_SIZE (2 * 3 * CONFIG_NAME_MAX + 8)
+
 struct json_t; /* <jansson.h> */
 
 /* What a control socket lets people do: look; reset what was counted, too; everything. */

@@ -6,9 +6,6 @@
 #include "conf/config.h"
 #include "wire/profile_name.h"
 
-/* A name of 255 bytes may be all slashes, of which each becomes three bytes. */
-#define KEY_MAX (2 * 3 * CONFIG_NAME_MAX + 8)
-
 static void forget(struct profile_notes *n, struct profile_note *note)
 {
 	HASH_DEL(n->by_key, note);
@@ -17,11 +14,11 @@ static void forget(struct profile_notes *n, struct profile_note *note)
 }
 
 static struct profile_note *note_of(const struct profile_notes *n, const char *model,
-                                    const char *deployment, char key[KEY_MAX])
+                                    const char *deployment, char key[CONFIG_PROFILE_NAME_SIZE])
 {
 	struct profile_note *note = NULL;
 
-	if (profile_name(model, deployment, key, KEY_MAX) != SLO_OK)
+	if (profile_name(model, deployment, key, CONFIG_PROFILE_NAME_SIZE) != SLO_OK)
 		key[0] = '\0';
 	HASH_FIND_STR(n->by_key, key, note);
 	return note;
@@ -62,7 +59,7 @@ static void keep(struct profile_notes *n, const char *key, const struct profile_
 bool profile_notes_set(struct profile_notes *n, const char *model, const char *deployment,
                        const struct profile_finding *findings, size_t count)
 {
-	char key[KEY_MAX];
+	char key[CONFIG_PROFILE_NAME_SIZE];
 	struct profile_note *note = note_of(n, model, deployment, key);
 
 	if (note && same(note, findings, count))
@@ -77,7 +74,7 @@ bool profile_notes_set(struct profile_notes *n, const char *model, const char *d
 const struct profile_note *profile_notes_find(const struct profile_notes *n, const char *model,
                                               const char *deployment)
 {
-	char key[KEY_MAX];
+	char key[CONFIG_PROFILE_NAME_SIZE];
 
 	return note_of(n, model, deployment, key);
 }

@@ -158,7 +158,7 @@ static void file_remember(struct agent *a, struct profile_file *f, const char *k
 /* A file that is not there is only worth a word. */
 bool agent_load_profile(struct agent *a, struct agent_model *m, struct deployment *d)
 {
-	char key[2 * CONFIG_NAME_MAX * 3 + 8], path[PATH_MAX];
+	char key[CONFIG_PROFILE_NAME_SIZE], path[PATH_MAX];
 	struct profile_file *known;
 	slo_err err = SLO_ESTALE;
 	uint64_t hash;

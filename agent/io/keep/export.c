@@ -144,7 +144,7 @@ static int save(const char *path, const char *text)
 static int save_deployment(const struct export *e, const struct agent_model *m,
                            const struct deployment *d)
 {
-	char key[2 * CONFIG_NAME_MAX * 3 + 8], path[PATH_MAX], *slash, *text;
+	char key[CONFIG_PROFILE_NAME_SIZE], path[PATH_MAX], *slash, *text;
 	int err;
 
 	if (profile_name(m->conf->name, d->name, key, sizeof(key)) != SLO_OK ||
