@@ -192,21 +192,19 @@ static uint64_t all_of(const struct agent *a, enum among among)
 static void list_models(struct agent *a, char *out, size_t cap)
 {
 	const struct unknown_models *u = &a->unknown;
-	size_t used = 0, shown = 0;
-	uint64_t below = UINT64_MAX;
+	bool told[UNKNOWN_MODELS_MAX] = { false };
+	size_t used = 0;
 
 	out[0] = '\0';
-	while (shown < 3 && used < cap) {
+	for (int shown = 0; shown < 3 && used < cap; shown++) {
 		const struct unknown_model *most = NULL;
 
 		for (size_t i = 0; i < u->count; i++)
-			if (u->model[i].requests < below &&
-			    (!most || u->model[i].requests > most->requests))
+			if (!told[i] && (!most || u->model[i].requests > most->requests))
 				most = &u->model[i];
 		if (!most)
 			break;
-		below = most->requests;
-		shown++;
+		told[most - u->model] = true;
 		used += (size_t)snprintf(out + used, cap - used, "%s\"%.40s\"", used ? ", " : "",
 		                         most->name);
 	}

@@ -373,6 +373,19 @@ static void servers_that_haproxy_lacks_has_more_or_holds_back_are_told(void **st
 	assert_int_equal(w->count, 0);
 }
 
+/* Those that were asked for as often as others, too. */
+static void three_models_are_named_that_are_asked_for_most(void **state)
+{
+	static const char *const asked[] = { "a", "b", "a", "c", "b", "d", "c" };
+	struct inproc *p = *state;
+	const struct unknown_model *known;
+
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
+		(void)unknown_models_add(&p->agent->unknown, slice_of(asked[i]), &known);
+	questions(p, 0, WATCH_MODEL, 7);
+	assert_non_null(strstr(told(p, "model-unknown"), " (\"a\", \"b\", \"c\"): "));
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, make, drop)
@@ -392,6 +405,7 @@ int main(void)
 		CASE(cells_that_came_seldom_make_room),
 		CASE(a_deployment_without_a_profile_is_told_until_it_has_one),
 		CASE(servers_that_haproxy_lacks_has_more_or_holds_back_are_told),
+		CASE(three_models_are_named_that_are_asked_for_most),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
