@@ -23,6 +23,7 @@ struct ctl_server {
 	struct ctl_listener listener[CONFIG_LISTEN_MAX];
 	size_t listeners, count; /* listeners; connections */
 	struct socket_peers peers;
+	char user[64]; /* that the process runs as; to look it up may take long */
 	struct timeout_list idle;
 	struct ctl_conns working; /* the first gets the next slice */
 	ev_timer turn;

@@ -8,6 +8,7 @@
  * A connection with a line that is not worked off reads no input (conn_pause()); one whose answer
  * is being made or sent is on `working`, and gets a slice in each turn of the loop, the others
  * after it. It leaves `working` while the socket takes nothing, until drained(). */
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -326,11 +327,13 @@ struct ctl_server *ctl_server_new(struct agent *a, struct conns *conns,
                                   const struct ctl_daemon *daemon)
 {
 	struct ctl_server *s = calloc(1, sizeof(*s));
+	const struct passwd *user = getpwuid(geteuid());
 	char why[256];
 
 	if (!s)
 		return NULL;
 	s->agent = a;
+	snprintf(s->user, sizeof(s->user), "%s", user ? user->pw_name : "?");
 	s->sources = *sources;
 	s->daemon = *daemon;
 	TAILQ_INIT(&s->working);

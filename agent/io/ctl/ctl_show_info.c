@@ -1,6 +1,5 @@
 /* What is shown of the process and its neighbours. */
 #include <math.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -210,7 +209,6 @@ static void env(struct page *p)
 {
 	const struct ctl_show *show = p->arg;
 	const struct config *conf = p->agent->conf;
-	const struct passwd *user = getpwuid(geteuid());
 	char dir[1024];
 	struct rlimit files = { 0 };
 	struct table *t = ctl_table(p);
@@ -219,7 +217,7 @@ static void env(struct page *p)
 	ctl_open_list(p);
 	table_str(t, "Config", 0, show->server->daemon.path);
 	table_str(t, "Directory", 0, getcwd(dir, sizeof(dir)) ? dir : "?");
-	table_str(t, "User", 0, user ? user->pw_name : "?");
+	table_str(t, "User", 0, show->server->user);
 	table_int(t, "Uid", 0, geteuid());
 	table_int(t, "Gid", 0, getegid());
 	table_int(t, "Parent", 0, getppid());
