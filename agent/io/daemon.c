@@ -288,11 +288,13 @@ static void take_over(struct daemon *d, struct takeover *t)
 
 /* Start */
 
-/* As many descriptors as we may have; too few for the limits is worth a word. */
+/* As many descriptors as we may have; too few for the limits is worth a word. A reload may bring
+ * engines. */
 static void raise_descriptors(struct daemon *d)
 {
 	size_t wanted = d->conf->limits.spop_connections + d->conf->limits.event_connections +
-	                d->conf->limits.http_connections + OTHER_DESCRIPTORS;
+	                d->conf->limits.http_connections + CTL_CONNECTIONS + ENGINES_DESCRIPTORS +
+	                OTHER_DESCRIPTORS;
 	struct rlimit rl;
 
 	if (getrlimit(RLIMIT_NOFILE, &rl) != 0)

@@ -14,6 +14,8 @@
 #define TURN_MOST 0.25 /* seconds */
 #define URL_MAX   (CONFIG_URL_MAX + ENGINE_ADDRESS_MAX + 16)
 
+_Static_assert(OPEN_MOST + FETCH_KEPT <= ENGINES_DESCRIPTORS, "who raises the limit counts them");
+
 struct page;
 LIST_HEAD(page_list, page);
 

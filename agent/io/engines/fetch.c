@@ -7,7 +7,6 @@
 #include <sys/queue.h>
 
 #define CONNECT_MSEC 2000L
-#define KEPT         64L /* idle connections */
 
 struct fetch {
 	LIST_ENTRY(fetch) link;
@@ -178,7 +177,7 @@ struct fetches *fetches_new(struct ev_loop *loop)
 	(void)curl_multi_setopt(f->multi, CURLMOPT_SOCKETDATA, f);
 	(void)curl_multi_setopt(f->multi, CURLMOPT_TIMERFUNCTION, set_timer);
 	(void)curl_multi_setopt(f->multi, CURLMOPT_TIMERDATA, f);
-	(void)curl_multi_setopt(f->multi, CURLMOPT_MAXCONNECTS, KEPT);
+	(void)curl_multi_setopt(f->multi, CURLMOPT_MAXCONNECTS, (long)FETCH_KEPT);
 	return f;
 }
 

@@ -9,6 +9,8 @@
 
 #include "io/agent/agent.h"
 
+#define ENGINES_DESCRIPTORS 80 /* for pages that come, and connections that are kept */
+
 struct engines;
 
 /* Asks nobody until it is configured. NULL: out of memory. */

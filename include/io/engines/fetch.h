@@ -15,6 +15,7 @@
 
 #define FETCH_SIZE_MAX ((size_t)2 << 20) /* bytes of a page */
 #define FETCH_SECONDS  5                 /* for all of it */
+#define FETCH_KEPT     64                /* idle connections */
 
 struct fetches;
 
