@@ -105,6 +105,8 @@ class Http(unittest.TestCase):
                                r'backend="[^"]+",deployment="l20"} 1\n')
         values = dict(re.findall(r"^slo_spoa_process_(\w+) (\S+)$", text, re.M))
         self.assertLess(abs(time.time() - float(values["start_time_seconds"])), 60 * PATIENCE)
+        start = re.search(r"^slo_spoa_process_start_time_seconds (\S+)$", self.ask(lab, "/metrics")[2], re.M)
+        self.assertEqual(values["start_time_seconds"], start[1])  # else it looks like a restart
         self.assertGreater(float(values["resident_memory_bytes"]), 1 << 20)
         self.assertGreaterEqual(float(values["cpu_seconds_total"]), 0)
         self.assertIn('le="1.0"', text)

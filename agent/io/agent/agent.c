@@ -102,7 +102,7 @@ struct agent *agent_new(struct ev_loop *loop, struct log *log, uint64_t seed,
 	a->deliver = deliver;
 	a->seed = options.seed = seed ? seed : choose_seed();
 	options.hash_key = choose_seed(); /* a configured seed is no secret */
-	stats_init(&a->stats, clock_nsec());
+	stats_init(&a->stats, clock_nsec(), clock_unix_seconds());
 	roster_init(&a->roster);
 	failing_init(a);
 	ev_init(&a->wakeup, on_wakeup);

@@ -135,10 +135,11 @@ const char *stats_elsewhere(enum elsewhere e)
 	return names[e];
 }
 
-void stats_init(struct stats *s, slo_nsec now)
+void stats_init(struct stats *s, slo_nsec now, double unix_now)
 {
 	memset(s, 0, sizeof(*s));
 	s->started = now;
+	s->started_unix = unix_now;
 	histogram_init(&s->decision, &stats_cpu_bounds);
 	histogram_init(&s->lag, &stats_lag_bounds);
 }

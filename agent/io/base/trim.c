@@ -10,25 +10,30 @@
 #define PERIOD 5.0        /* seconds */
 #define WORTH  (64 << 10) /* bytes that are worth a walk */
 
+ptrdiff_t trim_resident(void)
+{
+	char text[64], *second;
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return -1;
+	text[n] = '\0';
+	second = strchr(text, ' ');
+	return second ? strtol(second, NULL, 10) * sysconf(_SC_PAGESIZE) : -1;
+}
+
 /* Resident and not allocated: code and the libraries' data, which stay as they are, and what was
  * freed. Negative if much of what is allocated was never touched. PTRDIFF_MAX: it cannot be told.
  */
 static ptrdiff_t unused_now(void)
 {
 	struct mallinfo2 info = mallinfo2();
-	char text[64], *second;
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
-	size_t used = info.uordblks + info.hblkhd;
+	ptrdiff_t resident = trim_resident();
 
-	if (fd >= 0)
-		close(fd);
-	if (n <= 0)
-		return PTRDIFF_MAX;
-	text[n] = '\0';
-	second = strchr(text, ' ');
-	return second ? strtol(second, NULL, 10) * sysconf(_SC_PAGESIZE) - (ptrdiff_t)used
-	              : PTRDIFF_MAX;
+	return resident < 0 ? PTRDIFF_MAX : resident - (ptrdiff_t)(info.uordblks + info.hblkhd);
 }
 
 static void on_time(struct ev_loop *loop, ev_timer *w, int revents)

@@ -512,7 +512,7 @@ static void of_process(struct page *p)
 	render_simple(f, "config_last_reload_success", "gauge",
 	              "Whether the configuration in force is that of the last SIGHUP.",
 	              !a->stats.reload_failed);
-	render_process_metrics(f);
+	render_process_metrics(f, &a->stats);
 	render_family(f, "build_info", "gauge", "The version.");
 	fprintf(f, "slo_spoa_build_info{version=\"%s\"} 1\n", SLO_VERSION);
 }

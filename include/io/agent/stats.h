@@ -158,6 +158,7 @@ enum end_kind {
 
 struct stats {
 	slo_nsec started;
+	double started_unix;            /* the same by the wall clock of then, in seconds */
 	struct decision_stats no_model; /* requests of no model that we know */
 	uint64_t unknown_strategy;
 	/* Of clients, by the model's "limits". */
@@ -182,7 +183,8 @@ const char *stats_end_kind(enum end_kind k);
 const char *stats_response(enum response r);
 const char *stats_elsewhere(enum elsewhere e);
 
-void stats_init(struct stats *s, slo_nsec now);
+/* now and unix_now are the same moment. */
+void stats_init(struct stats *s, slo_nsec now, double unix_now);
 void model_stats_init(struct model_stats *m);
 /* A request with a target of that kind was served in time, too late, or not at all. */
 void model_stats_promise(struct model_stats *m, slo_nsec now, enum slo_strategy strategy,

@@ -21,4 +21,7 @@ struct trim {
 void trim_watch(struct trim *h, struct ev_loop *loop, void (*give_back)(void *arg), void *arg);
 void trim_unwatch(struct trim *h); /* also of one that was never watched */
 
+/* Resident bytes of this process, as the kernel counts them; -1: it cannot be told. */
+ptrdiff_t trim_resident(void);
+
 #endif
