@@ -481,7 +481,7 @@
     }
     if (d.before && d.before.count) list.push(['placed while it waited', number(d.before.count) + (d.before.more ? ' or more' : '')]);
     if (d.end) {
-      list.push(['answered by', d.end.server || 'nobody'], ['status', d.end.status], ['termination', d.end.termination]);
+      list.push(['answered by', d.end.server || 'nobody'], ['status', d.end.status < 0 ? 'none' : d.end.status], ['termination', d.end.termination]);
       if (d.end.e2e_seconds !== null) list.push(['took', span(d.end.e2e_seconds)]);
       if (d.end.ttft_seconds !== null) list.push(['first token', span(d.end.ttft_seconds)]);
       if (d.end.output_tokens !== null) list.push(['tokens really', `${d.end.prompt_tokens === null ? '?' : number(d.end.prompt_tokens)} + ${number(d.end.output_tokens)}`]);
