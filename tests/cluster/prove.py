@@ -270,6 +270,8 @@ class Chaos:
 
     def agent_dies(self):
         h = self.rng.choice(self.hosts[:-1])  # the last one's memory is watched
+        if not h.agent.alive():
+            must(False, f"agent {h.number} lives until it is killed: {h.agent.text()[-1000:]}")
         h.kill_agent()
         self.pause(0.2, 4)
         h.start_agent()

@@ -102,15 +102,21 @@ class Hosts(list):
             raise
 
     def __exit__(self, kind, *_):
-        self.stop()
+        bad = self.stop()
         for h in self:
-            if kind:
-                print(f"logs are kept in {h.dir}")
+            h.clear(kind or (RuntimeError if bad else None))
+        if bad and not kind:
+            raise bad[0]
 
     def stop(self):
+        """All of them; what was wrong with them."""
+        bad = []
         for h in reversed(self):
-            with contextlib.suppress(RuntimeError, TimeoutError):
+            try:
                 h.stop()
+            except (RuntimeError, TimeoutError) as e:
+                bad.append(e)
+        return bad
 
     def until(self, condition, what, seconds=30, step=0.02):
         def true():

@@ -21,6 +21,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONF = ROOT / "haproxy-conf"
 FLEET = {"a10-1": "a10", "l20-1": "l20", "l20-2": "l20", "l20-3": "l20", "l20-4": "l20"}
 MODEL = "llama2-7b"
+# How a program ends that nobody ended: a signal of its own, run_tests.py's sanitizers, valgrind.
+CRASHES = {-signal.SIGILL, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGSEGV, 97, 99}
 SCALES = {"tputs": 1, "e2e": -1, "ttft": -1, "tpot": -1}  # powers of the compression
 
 
@@ -93,6 +95,9 @@ class Process:
 
     def alive(self):
         return self.child.poll() is None
+
+    def crashed(self):
+        return self.child.poll() in CRASHES
 
     def text(self):
         return self.log.read_text(errors="replace")
@@ -264,12 +269,14 @@ class Stack:
 
     def stop(self):
         """Ends all of it. An agent that was still alive must end well: a sanitizer or valgrind
-        speaks through its exit code."""
+        speaks through its exit code. One that is gone must not have crashed."""
         try:
             if self.proxy:
                 self.proxy.stop()
             if self.agent and self.agent.alive():
                 self.stop_agent()
+            elif self.agent and self.agent.crashed():
+                raise RuntimeError("the agent crashed: " + self.agent.text()[-4000:])
         finally:
             if self.servers:
                 self.servers.stop()
@@ -291,7 +298,10 @@ class Stack:
 
     def __exit__(self, kind, *_):
         self.stop()
-        if kind is None and not os.environ.get("KEEP"):
+        self.clear(kind)
+
+    def clear(self, failed):
+        if failed is None and not os.environ.get("KEEP"):
             with contextlib.suppress(OSError):
                 shutil.rmtree(self.dir)
         else:
