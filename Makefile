@@ -290,7 +290,7 @@ layers: $(daemon_libs) $(OUT)/agent/main.o
 	@sh tests/support/layers.sh nm $(OUT) $(OUT)/agent/main.o $(core_obj) $(wire_obj) $(conf_obj) $(base_obj) $(io_obj) $(page_obj)
 
 lint: export WERROR = 1
-lint: ## Layers, docs, mutants fit, alerts and their tests, clang-format, clang-tidy, cppcheck, builds by clang and with sanitizers: any finding fails
+lint: ## Layers, docs, mutants fit, alerts and their tests, clang-format, clang-tidy, cppcheck, a clang build: any finding fails
 	@$(PYTHON) tests/support/docs.py
 	@$(PYTHON) tests/mutants/run.py --fit
 	$(Q)promtool check rules haproxy-conf/monitoring/slo-spoa.rules.yml >/dev/null
@@ -298,7 +298,6 @@ lint: ## Layers, docs, mutants fit, alerts and their tests, clang-format, clang-
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release layers
 	$(Q)clang-format --dry-run -Werror $(sources)
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=debug BUILD=$(BUILD)/clang CC=clang all build-tests
-	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=asan BUILD=$(BUILD)/lint all build-tests
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,portability,performance --inline-suppr \
 		--suppress=missingIncludeSystem --error-exitcode=1 -j$(JOBS) -D_GNU_SOURCE --include=tests/support/cppcheck.h -Iinclude -Itests/support \
 		-Itests/sim agent tests/sim tests/demo tests/prop tests/endurance
