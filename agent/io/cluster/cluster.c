@@ -39,9 +39,7 @@ void cluster_key(const struct cluster *c, const char *name, char out[CLUSTER_KEY
 void cluster_ask(struct cluster *c, enum ask_kind kind, uint32_t number, int argc,
                  const char **argv, const size_t *len)
 {
-	const struct cluster_ask ask = { (uint8_t)(kind + 1), number };
-
-	cluster_link_ask(&c->link, ask, argc, argv, len);
+	cluster_link_ask(&c->link, ask_of(kind, number), argc, argv, len);
 }
 
 /* Joining */

@@ -236,11 +236,6 @@ void hear_message(struct cluster *c, slo_nsec now, struct slice message)
 	struct news_reader r;
 	struct news_head h;
 
-	if (news_peek(message, &h) && h.incarnation == c->incarnation &&
-	    slice_eq(h.name, c->name)) {
-		histogram_add(&c->delay, (double)(cluster_clock(c, now) - h.now) / 1e6, 1);
-		return;
-	}
 	if (news_open(&r, message, &h) != SLO_OK) {
 		c->malformed++;
 		log_limited(
@@ -249,11 +244,12 @@ void hear_message(struct cluster *c, slo_nsec now, struct slice message)
 		    message.len, c->link.channel[0]);
 		return;
 	}
-	if (!slice_eq(h.name, c->name) || cluster_namesake(c, now, &h)) {
+	if (h.incarnation == c->incarnation && slice_eq(h.name, c->name)) {
+		histogram_add(&c->delay, (double)(cluster_clock(c, now) - h.now) / 1e6, 1);
+	} else if (!slice_eq(h.name, c->name) || cluster_namesake(c, now, &h)) {
 		c->heard++;
 		hear(c, now, &h, &r);
 	}
-	news_close(&r);
 }
 
 /* Keys */

@@ -248,15 +248,24 @@ bool cluster_link_has_room(const struct cluster_link *l)
 	       redis_link_unsent(&l->tell) < CLUSTER_NEWS_UNSENT;
 }
 
-void cluster_link_ask(struct cluster_link *l, struct cluster_ask ask, int argc, const char **argv,
-                      const size_t *len)
+struct redis_link *cluster_link_begin(struct cluster_link *l, struct cluster_ask ask, size_t argc)
 {
 	if (l->count == CLUSTER_ASKED_MAX) {
 		l->tell.starved = true; /* it ends soon; no callback may come from here */
-		return;
+		return NULL;
 	}
 	l->asked[(l->first + l->count++) % CLUSTER_ASKED_MAX] = ask;
-	redis_link_command(&l->tell, argc, argv, len);
+	redis_link_begin(&l->tell, argc);
+	return &l->tell;
+}
+
+void cluster_link_ask(struct cluster_link *l, struct cluster_ask ask, int argc, const char **argv,
+                      const size_t *len)
+{
+	struct redis_link *to = cluster_link_begin(l, ask, (size_t)argc);
+
+	for (int i = 0; to && i < argc; i++)
+		redis_link_arg(to, argv[i], len ? len[i] : strlen(argv[i]));
 }
 
 void cluster_link_ping(struct cluster_link *l)

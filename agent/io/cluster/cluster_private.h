@@ -14,7 +14,7 @@
 #include "wire/cluster/news.h"
 
 #define CLUSTER_KEY_SIZE 192   /* bytes */
-#define TOGETHER_MAX     128   /* records in one message */
+#define TOGETHER_MAX     1024  /* records in one message */
 #define PEERS_MAX        256   /* agents of a group that are heard */
 #define DEFERRED_MAX     16384 /* end lines that wait */
 #define KEEP_SECONDS     "600" /* CLUSTER_KEEP */
@@ -87,7 +87,6 @@ struct cluster_tell {
 	ev_timer soon;   /* when the next ones may be */
 	uint64_t told, lost, rewrites;
 	char key[CLUSTER_KEY_SIZE];
-	uint8_t message[NEWS_HEAD_MAX + NEWS_TAIL_MAX + TOGETHER_MAX * NEWS_RECORD_MAX];
 };
 
 struct cluster {
@@ -117,6 +116,10 @@ struct cluster {
 /* Microseconds on our clock. */
 int64_t cluster_clock(const struct cluster *c, slo_nsec now);
 void cluster_key(const struct cluster *c, const char *name, char out[CLUSTER_KEY_SIZE]);
+static inline struct cluster_ask ask_of(enum ask_kind kind, uint32_t number)
+{
+	return (struct cluster_ask){ (uint8_t)(kind + 1), number };
+}
 void cluster_ask(struct cluster *c, enum ask_kind kind, uint32_t number, int argc,
                  const char **argv, const size_t *len);
 /* Something that joining waits for is done. */

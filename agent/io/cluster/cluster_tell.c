@@ -19,7 +19,7 @@
 #define UNTOLD_MAX  ((size_t)4 << 20) /* bytes */
 #define TELL_GAP    (SLO_NSEC_PER_MSEC / 2)
 #define PEER_OURS   UINT16_MAX
-#define MESSAGE_TOP (NEWS_MESSAGE_MAX - NEWS_TAIL_MAX - NEWS_RECORD_MAX)
+#define MESSAGE_TOP (NEWS_MESSAGE_MAX - NEWS_HEAD_MAX - NEWS_TAIL_MAX)
 
 /* Records come */
 
@@ -114,19 +114,28 @@ static size_t pack_lease(const struct cluster *c, slo_nsec now, const struct req
 	return news_pack_lease(id_of(r), &news, out, value);
 }
 
+static struct untold lease_record(const struct cluster *c, slo_nsec now, const struct request *r,
+                                  uint8_t out[NEWS_RECORD_MAX])
+{
+	struct untold record = { .peer = PEER_OURS, .publish = true };
+	size_t value;
+
+	record.len = (uint16_t)pack_lease(c, now, r, out, &value);
+	record.value = (uint16_t)value;
+	record.id = (uint16_t)news_id_at(r->id_len);
+	record.id_len = r->id_len;
+	return record;
+}
+
 static void on_dispatched(void *arg, const struct request *r)
 {
 	struct cluster *c = arg;
 	uint8_t bytes[NEWS_RECORD_MAX];
-	struct untold record = { .peer = PEER_OURS, .publish = true };
-	size_t value;
+	struct untold record;
 
 	if (!wanted(c))
 		return;
-	record.len = (uint16_t)pack_lease(c, r->since, r, bytes, &value);
-	record.value = (uint16_t)value;
-	record.id = (uint16_t)news_id_at(r->id_len);
-	record.id_len = r->id_len;
+	record = lease_record(c, r->since, r, bytes);
 	add(c, bytes, &record);
 }
 
@@ -184,6 +193,11 @@ void tell_listen(struct cluster *c, bool on)
 
 /* Records go */
 
+static const uint8_t *text_of(const struct cluster_tell *t, const struct untold *u)
+{
+	return t->bytes + u->at;
+}
+
 static struct news_head head_of(const struct cluster *c, slo_nsec now, enum news_kind kind)
 {
 	return (struct news_head){ .kind = kind,
@@ -193,21 +207,30 @@ static struct news_head head_of(const struct cluster *c, slo_nsec now, enum news
 		                   .now = cluster_clock(c, now) };
 }
 
-/* A message whose records lie in t->message behind NEWS_HEAD_MAX. The head goes right before them.
- */
-static void publish(struct cluster *c, const struct news_head *h, size_t records, size_t len)
+/* n records of our own, `len` bytes in all, as one message. */
+static void publish(struct cluster *c, const struct news_head *h, const struct untold *u, size_t n,
+                    size_t len)
 {
 	struct cluster_tell *t = &c->tell;
-	uint8_t head[NEWS_HEAD_MAX];
-	size_t n = news_pack_head(h, records, head);
-	uint8_t *from = t->message + NEWS_HEAD_MAX - n;
-	const char *argv[] = { "PUBLISH", c->link.channel[0], (const char *)from };
-	size_t lens[] = { 7, strlen(c->link.channel[0]), 0 };
+	uint8_t head[NEWS_HEAD_MAX], tail[NEWS_TAIL_MAX];
+	size_t head_len = news_pack_head(h, n, head), tail_len = news_pack_tail(h, tail);
+	struct redis_link *to = cluster_link_begin(&c->link, ask_of(ASK_NOTHING, 0), 3);
 
-	memcpy(from, head, n);
-	lens[2] = n + len + news_pack_tail(h, t->message + NEWS_HEAD_MAX + len);
-	cluster_ask(c, ASK_NOTHING, 0, 3, argv, lens);
 	t->told++;
+	if (!to)
+		return;
+	redis_link_arg(to, "PUBLISH", 7);
+	redis_link_arg(to, c->link.channel[0], strlen(c->link.channel[0]));
+	redis_link_arg_begin(to, head_len + len + tail_len);
+	redis_link_arg_part(to, head, head_len);
+	for (; n > 0; u++) {
+		if (!u->publish)
+			continue;
+		redis_link_arg_part(to, text_of(t, u), u->len);
+		n--;
+	}
+	redis_link_arg_part(to, tail, tail_len);
+	redis_link_arg_end(to);
 }
 
 /* The mark of our key, as the field "". */
@@ -226,123 +249,115 @@ static struct mark mark_of(const struct cluster *c, slo_nsec now)
 	return out;
 }
 
-/* A command on our key, with fields and values. */
-struct fields {
-	int argc;
-	const char *argv[4 + 2 * TOGETHER_MAX];
-	size_t len[4 + 2 * TOGETHER_MAX];
-};
-
-static void field(struct fields *f, const void *p, size_t len)
-{
-	f->argv[f->argc] = p;
-	f->len[f->argc++] = len;
-}
-
-static void begin(struct fields *f, const char *command, const char *key)
-{
-	f->argc = 0;
-	field(f, command, strlen(command));
-	field(f, key, strlen(key));
-}
-
-static void add_mark(struct fields *f, const struct mark *m)
-{
-	field(f, "", 0);
-	field(f, m->bytes, m->len);
-}
-
-/* Sends it if it has any fields. */
-static void send_fields(struct cluster *c, const struct fields *f, enum ask_kind kind, int fresh)
-{
-	if (f->argc > 2)
-		cluster_ask(c, kind, (uint32_t)fresh, f->argc, (const char **)f->argv, f->len);
-}
-
-static const uint8_t *text_of(const struct cluster_tell *t, const struct untold *u)
-{
-	return t->bytes + u->at;
-}
-
 /* What ended of others goes from their keys. */
 static void clear_others(struct cluster *c, const struct untold *u, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		char key[CLUSTER_KEY_SIZE];
-		struct fields f;
+		const char *argv[] = { "HDEL", key, NULL };
+		size_t len[] = { 4, 0, u[i].id_len };
 
 		if (u[i].peer == PEER_OURS)
 			continue;
 		cluster_key(c, c->peer[u[i].peer]->name, key);
-		begin(&f, "HDEL", key);
-		field(&f, text_of(&c->tell, &u[i]) + u[i].id, u[i].id_len);
-		send_fields(c, &f, ASK_NOTHING, 0);
+		len[1] = strlen(key);
+		argv[2] = (const char *)text_of(&c->tell, &u[i]) + u[i].id;
+		cluster_ask(c, ASK_NOTHING, 0, 3, argv, len);
 	}
 }
 
-/* Puts so many records into our key, and its mark. */
-static void store(struct cluster *c, const struct untold *u, size_t n, const struct mark *m)
+static void remove_fields(struct cluster *c, const struct untold *u, size_t n, size_t gone)
 {
-	struct fields set, gone;
-	int fresh;
+	struct redis_link *to = cluster_link_begin(&c->link, ask_of(ASK_NOTHING, 0), 2 + gone);
 
-	begin(&set, "HSET", c->tell.key);
-	begin(&gone, "HDEL", c->tell.key);
-	for (size_t i = 0; i < n; i++) {
+	if (!to)
+		return;
+	redis_link_arg(to, "HDEL", 4);
+	redis_link_arg(to, c->tell.key, strlen(c->tell.key));
+	for (size_t i = 0; i < n; i++)
+		if (u[i].peer == PEER_OURS && u[i].ended)
+			redis_link_arg(to, text_of(&c->tell, &u[i]) + u[i].id, u[i].id_len);
+}
+
+/* m may be NULL: without the mark. `set` of the records are leases. */
+static void set_fields(struct cluster *c, enum ask_kind kind, const struct untold *u, size_t n,
+                       size_t set, const struct mark *m)
+{
+	struct redis_link *to;
+	size_t fields = set + (m != NULL);
+
+	if (fields == 0)
+		return;
+	to = cluster_link_begin(&c->link, ask_of(kind, (uint32_t)set), 2 + 2 * fields);
+	if (!to)
+		return;
+	redis_link_arg(to, "HSET", 4);
+	redis_link_arg(to, c->tell.key, strlen(c->tell.key));
+	for (size_t i = 0; i < n && set > 0; i++) {
 		const uint8_t *p = text_of(&c->tell, &u[i]);
 
-		if (u[i].peer != PEER_OURS)
+		if (u[i].peer != PEER_OURS || u[i].ended)
 			continue;
-		field(u[i].ended ? &gone : &set, p + u[i].id, u[i].id_len);
-		if (!u[i].ended)
-			field(&set, p + u[i].value, (size_t)(u[i].len - u[i].value));
+		redis_link_arg(to, p + u[i].id, u[i].id_len);
+		redis_link_arg(to, p + u[i].value, (size_t)(u[i].len - u[i].value));
 	}
-	fresh = set.argc / 2 - 1;
-	if (gone.argc == 2)
-		add_mark(&set, m);
-	send_fields(c, &set, ASK_STORED, fresh);
-	if (gone.argc == 2)
+	if (!m)
 		return;
-	send_fields(c, &gone, ASK_NOTHING, 0);
-	begin(&set, "HSET", c->tell.key);
-	add_mark(&set, m);
-	send_fields(c, &set, ASK_STORED, 0);
+	redis_link_arg(to, "", 0);
+	redis_link_arg(to, m->bytes, m->len);
 }
 
-/* The next ones, as many as fit into a message. Returns how many bytes of it they take. */
-static size_t gather(struct cluster_tell *t, size_t *n, size_t *records)
+/* Puts so many records into our key, and its mark last. */
+static void store(struct cluster *c, const struct untold *u, size_t n, const struct mark *m)
 {
-	size_t len = 0;
+	size_t set = 0, gone = 0;
 
-	for (*n = *records = 0; t->done + *n < t->count && *n < TOGETHER_MAX; ++*n) {
-		const struct untold *u = &t->record[t->done + *n];
-
-		if (len + u->len > MESSAGE_TOP)
-			break;
-		if (!u->publish)
-			continue;
-		memcpy(t->message + NEWS_HEAD_MAX + len, text_of(t, u), u->len);
-		len += u->len;
-		++*records;
+	for (size_t i = 0; i < n; i++) {
+		set += u[i].peer == PEER_OURS && !u[i].ended;
+		gone += u[i].peer == PEER_OURS && u[i].ended;
 	}
-	return len;
+	if (gone == 0) {
+		set_fields(c, ASK_STORED, u, n, set, m);
+		return;
+	}
+	set_fields(c, ASK_STORED, u, n, set, NULL);
+	remove_fields(c, u, n, gone);
+	set_fields(c, ASK_STORED, u, n, 0, m);
+}
+
+/* The next ones, as many as fit into a message: how many, how many of them it has, and their bytes.
+ */
+static size_t gather(const struct cluster_tell *t, size_t *records, size_t *len)
+{
+	size_t n = 0;
+
+	for (*records = *len = 0; t->done + n < t->count && n < TOGETHER_MAX; n++) {
+		const struct untold *u = &t->record[t->done + n];
+
+		if (*len + u->len > MESSAGE_TOP)
+			break;
+		*len += u->publish ? u->len : 0;
+		*records += u->publish;
+	}
+	return n;
 }
 
 static void tell_some(struct cluster *c, slo_nsec now)
 {
 	struct cluster_tell *t = &c->tell;
-	size_t n, records, len = gather(t, &n, &records);
+	const struct untold *first = &t->record[t->done];
+	size_t records, len, n = gather(t, &records, &len);
 	struct news_head h;
 	struct mark m;
 
 	if (records > 0)
 		t->number++;
 	m = mark_of(c, now);
-	store(c, &t->record[t->done], n, &m);
-	clear_others(c, &t->record[t->done], n);
+	store(c, first, n, &m);
+	clear_others(c, first, n);
 	h = head_of(c, now, NEWS_RECORDS);
 	if (records > 0)
-		publish(c, &h, records, len);
+		publish(c, &h, first, records, len);
 	t->done += n;
 	if (t->done == t->count)
 		t->len = t->done = t->count = 0;
@@ -350,30 +365,18 @@ static void tell_some(struct cluster *c, slo_nsec now)
 
 /* All that is open, into a key of nothing. */
 
-struct rewrite {
-	struct fields set;
-	size_t len; /* of the values, in t->message */
-};
-
-static void rewrite_flush(struct cluster *c, struct rewrite *w)
+static void rewrite_add(struct cluster *c, slo_nsec now, const struct request *r)
 {
-	send_fields(c, &w->set, ASK_NOTHING, 0);
-	begin(&w->set, "HSET", c->tell.key);
-	w->len = 0;
-}
+	struct cluster_tell *t = &c->tell;
+	uint8_t bytes[NEWS_RECORD_MAX];
+	struct untold record;
 
-static void rewrite_add(struct cluster *c, slo_nsec now, struct rewrite *w, const struct request *r)
-{
-	uint8_t *out = c->tell.message + w->len;
-	size_t value, len = pack_lease(c, now, r, out, &value);
-
-	if (len == 0)
-		return;
-	field(&w->set, r->id, r->id_len);
-	field(&w->set, out + value, len - value);
-	w->len += len;
-	if (w->set.argc >= 2 + 2 * TOGETHER_MAX)
-		rewrite_flush(c, w);
+	if (t->count == TOGETHER_MAX) {
+		set_fields(c, ASK_NOTHING, t->record, t->count, t->count, NULL);
+		t->len = t->count = 0;
+	}
+	record = lease_record(c, now, r, bytes);
+	add(c, bytes, &record);
 }
 
 static void rewrite(struct cluster *c, slo_nsec now)
@@ -381,7 +384,6 @@ static void rewrite(struct cluster *c, slo_nsec now)
 	struct cluster_tell *t = &c->tell;
 	const char *del[] = { "DEL", t->key }, *expire[] = { "EXPIRE", t->key, KEEP_SECONDS };
 	struct news_head h;
-	struct rewrite w = { .len = 0 };
 	struct mark m;
 
 	t->len = t->done = t->count = 0;
@@ -389,19 +391,19 @@ static void rewrite(struct cluster *c, slo_nsec now)
 	t->number++;
 	t->rewrites++;
 	cluster_ask(c, ASK_NOTHING, 0, 2, del, NULL);
-	begin(&w.set, "HSET", t->key);
 	for (const struct request *r = lease_first(c->agent->sched); r; r = lease_next(r))
 		if (!foreign_owner_of(c->agent->sched, r))
-			rewrite_add(c, now, &w, r);
+			rewrite_add(c, now, r);
 	for (const struct request *r = foreign_first(c->agent->sched); r; r = foreign_next(r))
 		if (foreign_owner_of(c->agent->sched, r)->self)
-			rewrite_add(c, now, &w, r);
+			rewrite_add(c, now, r);
 	m = mark_of(c, now);
-	add_mark(&w.set, &m);
-	rewrite_flush(c, &w);
+	/* Out of memory: once more, later. */
+	set_fields(c, ASK_NOTHING, t->record, t->count, t->count, t->anew ? NULL : &m);
+	t->len = t->count = 0;
 	cluster_ask(c, ASK_NOTHING, 0, 3, expire, NULL);
 	h = head_of(c, now, NEWS_ANEW);
-	publish(c, &h, 0, 0);
+	publish(c, &h, NULL, 0, 0);
 }
 
 /* The timer only wakes the loop, which tells before it sleeps again. */
@@ -471,14 +473,14 @@ void tell_beat(struct cluster *c, slo_nsec now)
 	cluster_ask(c, ASK_NOTHING, 0, 3, add_name, NULL);
 	cluster_ask(c, ASK_NOTHING, 0, 3, keep_names, NULL);
 	note_processes(c, &h);
-	publish(c, &h, 0, 0);
+	publish(c, &h, NULL, 0, 0);
 }
 
 void tell_hello(struct cluster *c, slo_nsec now)
 {
 	struct news_head h = head_of(c, now, NEWS_HELLO);
 
-	publish(c, &h, 0, 0);
+	publish(c, &h, NULL, 0, 0);
 }
 
 void tell_reset(struct cluster *c)

@@ -11,6 +11,7 @@
  */
 #include "io/redis/redis_link.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +49,7 @@ static void clear(struct redis_link *l)
 	free(l->out);
 	l->out = NULL;
 	l->out_at = l->out_len = l->out_cap = 0;
-	l->unanswered = l->in_reply = 0;
+	l->unanswered = l->in_reply = l->owed = 0;
 	l->starved = false;
 	l->state = LINK_CLOSED;
 }
@@ -156,41 +157,96 @@ static bool flush(struct redis_link *l)
 
 /* Commands and replies */
 
-/* For len more bytes of commands. */
-static bool make_room(struct redis_link *l, size_t len)
+/* Room for len more bytes of commands; NULL: there is none, and the link ends soon. */
+static char *room(struct redis_link *l, size_t len)
 {
 	size_t cap = l->out_cap ? l->out_cap : 4096;
 	char *grown;
 
+	if (len <= l->out_cap - l->out_len)
+		return l->out + l->out_len;
+	if (l->out_at > l->out_cap / 2) { /* a server that never has all of it */
+		memmove(l->out, l->out + l->out_at, l->out_len - l->out_at);
+		l->out_len -= l->out_at;
+		l->out_at = 0;
+	}
 	while (cap - l->out_len < len)
 		cap *= 2;
-	if (cap == l->out_cap)
-		return true;
 	grown = realloc(l->out, cap);
-	if (!grown)
-		return false;
+	if (!grown) {
+		l->starved = true;
+		return NULL;
+	}
 	l->out = grown;
 	l->out_cap = cap;
-	return true;
+	return l->out + l->out_len;
+}
+
+/* The kind and a number, as commands count their arguments and the bytes of those. */
+static void count(struct redis_link *l, char kind, size_t n)
+{
+	char text[24], *p = text + sizeof(text), *to;
+	size_t len;
+
+	*--p = '\n';
+	*--p = '\r';
+	do
+		*--p = (char)('0' + n % 10);
+	while (n /= 10);
+	*--p = kind;
+	len = (size_t)(text + sizeof(text) - p);
+	to = room(l, len);
+	if (!to)
+		return;
+	memcpy(to, p, len);
+	l->out_len += len;
+}
+
+void redis_link_begin(struct redis_link *l, size_t argc)
+{
+	assert(l->owed == 0 && argc > 0);
+	l->owed = argc;
+	count(l, '*', argc);
+	if (l->unanswered++ == 0)
+		outbound_wait(&l->to, true);
+	ev_io_start(l->to.loop, &l->to.writable);
+}
+
+void redis_link_arg_begin(struct redis_link *l, size_t len)
+{
+	assert(l->owed > 0);
+	count(l, '$', len);
+}
+
+void redis_link_arg_part(struct redis_link *l, const void *p, size_t len)
+{
+	char *to = room(l, len);
+
+	if (!to)
+		return;
+	if (len > 0) /* nothing may be at no address */
+		memcpy(to, p, len);
+	l->out_len += len;
+}
+
+void redis_link_arg_end(struct redis_link *l)
+{
+	l->owed--;
+	redis_link_arg_part(l, "\r\n", 2);
+}
+
+void redis_link_arg(struct redis_link *l, const void *p, size_t len)
+{
+	redis_link_arg_begin(l, len);
+	redis_link_arg_part(l, p, len);
+	redis_link_arg_end(l);
 }
 
 void redis_link_command(struct redis_link *l, int argc, const char **argv, const size_t *len)
 {
-	char *text = NULL;
-	/* An int up to hiredis 0.14, a long long since. */
-	long long n = redisFormatCommandArgv(&text, argc, argv, len);
-
-	if (n < 0 || !make_room(l, (size_t)n)) {
-		l->starved = true;
-	} else {
-		memcpy(l->out + l->out_len, text, (size_t)n);
-		l->out_len += (size_t)n;
-	}
-	if (n >= 0)
-		redisFreeCommand(text);
-	if (l->unanswered++ == 0)
-		outbound_wait(&l->to, true);
-	ev_io_start(l->to.loop, &l->to.writable);
+	redis_link_begin(l, (size_t)argc);
+	for (int i = 0; i < argc; i++)
+		redis_link_arg(l, argv[i], len ? len[i] : strlen(argv[i]));
 }
 
 size_t redis_link_unsent(const struct redis_link *l)

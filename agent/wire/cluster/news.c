@@ -2,9 +2,9 @@
 
 #include <string.h>
 
+#include "news_private.h"
 #include "wire/file/msgpack_span.h"
 
-#define VERSION   1
 /* A year: a clock that tells more is wrong, and sums of what is below never overflow. */
 #define TIME_MAX  (INT64_C(366) * 86400 * 1000000)
 /* Tokens and bytes beyond are nonsense. */
@@ -23,409 +23,244 @@ bool news_is_name(struct slice name)
 	return true;
 }
 
-/* Writing */
+/* Values, taken one after the other (rd.h): the first that is of another kind or out of range
+ * spoils the rest, and is 0. */
 
-struct out {
-	msgpack_packer packer;
-	uint8_t *p;
-	size_t len, cap;
-	bool full;
-};
-
-static int append(void *data, const char *buf, size_t len)
+static uint64_t big_endian(struct rd *r, size_t bytes)
 {
-	struct out *o = data;
+	struct slice s = rd_bytes(r, bytes);
+	uint64_t v = 0;
 
-	if (len > o->cap - o->len) {
-		o->full = true;
-		return -1;
+	for (size_t i = 0; i < s.len; i++)
+		v = v << 8 | s.p[i];
+	return v;
+}
+
+/* An integer of any size as two's complement, and whether it is negative. */
+static inline uint64_t take_number(struct rd *r, bool *negative)
+{
+	uint8_t first = rd_u8(r);
+	size_t bits;
+	uint64_t v;
+
+	*negative = first >= 0xe0;
+	if (first < 0x80)
+		return first;
+	if (*negative)
+		return (uint64_t)(int8_t)first;
+	if (first < 0xcc || first > 0xd3) {
+		rd_fail(r);
+		return 0;
 	}
-	if (len > 0) /* nothing may be at no address */
-		memcpy(o->p + o->len, buf, len);
-	o->len += len;
+	bits = (size_t)8 << (first & 3);
+	v = big_endian(r, bits / 8);
+	if (first < 0xd0 || !(v >> (bits - 1)))
+		return v;
+	*negative = true;
+	return bits == 64 ? v : v | UINT64_MAX << bits;
+}
+
+static inline uint64_t take_uint(struct rd *r, uint64_t most)
+{
+	bool negative;
+	uint64_t v = take_number(r, &negative);
+
+	if (!negative && v <= most)
+		return v;
+	rd_fail(r);
 	return 0;
 }
 
-static void begin(struct out *o, uint8_t *p, size_t cap)
-{
-	*o = (struct out){ .p = p, .cap = cap };
-	msgpack_packer_init(&o->packer, o, append);
-}
-
-static void put_text(struct out *o, struct slice s)
-{
-	if (s.len > NEWS_TEXT_MAX) {
-		o->full = true;
-		return;
-	}
-	msgpack_pack_str(&o->packer, s.len);
-	msgpack_pack_str_body(&o->packer, s.p, s.len);
-}
-
-static size_t finish(const struct out *o)
-{
-	return o->full ? 0 : o->len;
-}
-
-static void put_record(struct out *o, unsigned kind, struct slice id)
-{
-	msgpack_pack_array(&o->packer, kind == 2 ? 4 : 3);
-	msgpack_pack_unsigned_int(&o->packer, kind);
-	put_text(o, id);
-}
-
-size_t news_pack_lease(struct slice id, const struct news_lease *l, uint8_t out[NEWS_RECORD_MAX],
-                       size_t *value)
-{
-	struct out o;
-
-	begin(&o, out, NEWS_RECORD_MAX);
-	put_record(&o, 0, id);
-	*value = o.len;
-	msgpack_pack_array(&o.packer, 13);
-	put_text(&o, l->model);
-	put_text(&o, l->backend);
-	put_text(&o, l->server);
-	put_text(&o, l->strategy);
-	msgpack_pack_uint64(&o.packer, l->load);
-	msgpack_pack_int64(&o.packer, l->placed);
-	msgpack_pack_int64(&o.packer, l->input);
-	msgpack_pack_int64(&o.packer, l->output);
-	msgpack_pack_int64(&o.packer, l->estimate);
-	msgpack_pack_int64(&o.packer, l->limit);
-	msgpack_pack_int64(&o.packer, l->sequences);
-	msgpack_pack_uint32(&o.packer, l->class);
-	msgpack_pack_uint32(&o.packer, l->flags);
-	return finish(&o);
-}
-
-size_t news_pack_end(struct slice id, struct slice owner, const struct news_end *e,
-                     uint8_t out[NEWS_RECORD_MAX])
-{
-	struct out o;
-
-	begin(&o, out, NEWS_RECORD_MAX);
-	put_record(&o, owner.len ? 2 : 1, id);
-	msgpack_pack_array(&o.packer, 9);
-	msgpack_pack_uint32(&o.packer, e->flags);
-	msgpack_pack_uint32(&o.packer, e->outcome);
-	msgpack_pack_int64(&o.packer, e->input);
-	msgpack_pack_int64(&o.packer, e->output);
-	msgpack_pack_int64(&o.packer, e->bytes);
-	msgpack_pack_int64(&o.packer, e->cached);
-	msgpack_pack_int64(&o.packer, e->lasted);
-	put_text(&o, e->backend);
-	put_text(&o, e->server);
-	if (owner.len)
-		put_text(&o, owner);
-	return finish(&o);
-}
-
-size_t news_pack_head(const struct news_head *h, size_t records, uint8_t out[NEWS_HEAD_MAX])
-{
-	struct out o;
-
-	begin(&o, out, NEWS_HEAD_MAX);
-	msgpack_pack_array(&o.packer, 8);
-	msgpack_pack_unsigned_int(&o.packer, VERSION);
-	msgpack_pack_unsigned_int(&o.packer, (unsigned)h->kind);
-	put_text(&o, h->name);
-	msgpack_pack_uint64(&o.packer, h->incarnation);
-	msgpack_pack_uint64(&o.packer, h->number);
-	msgpack_pack_int64(&o.packer, h->now);
-	msgpack_pack_array(&o.packer, records);
-	return finish(&o);
-}
-
-size_t news_pack_tail(const struct news_head *h, uint8_t out[NEWS_TAIL_MAX])
-{
-	struct out o;
-
-	begin(&o, out, NEWS_TAIL_MAX);
-	msgpack_pack_array(&o.packer, h->processes);
-	for (size_t i = 0; i < h->processes; i++)
-		msgpack_pack_uint64(&o.packer, h->process[i]);
-	return finish(&o);
-}
-
-size_t news_pack_mark(const struct news_mark *m, uint8_t out[NEWS_HEAD_MAX])
-{
-	struct out o;
-
-	begin(&o, out, NEWS_HEAD_MAX);
-	msgpack_pack_array(&o.packer, 5);
-	msgpack_pack_unsigned_int(&o.packer, VERSION);
-	msgpack_pack_uint64(&o.packer, m->incarnation);
-	msgpack_pack_uint64(&o.packer, m->number);
-	msgpack_pack_int64(&o.packer, m->now);
-	msgpack_pack_unsigned_int(&o.packer, m->whole);
-	return finish(&o);
-}
-
-/* Reading. The elements of an array, taken one after the other; the first that does not fit spoils
- * it, and what is taken after that is 0. */
-struct elements {
-	const msgpack_object *p, *end;
-	bool bad;
-};
-
-static struct elements elements_of(const msgpack_object_array *a)
-{
-	return (struct elements){ a->ptr, a->ptr + a->size, false };
-}
-
-static const msgpack_object *take(struct elements *e, msgpack_object_type type)
-{
-	if (e->p == e->end || e->p->type != type)
-		e->bad = true;
-	return e->bad ? NULL : e->p++;
-}
-
-static uint64_t take_uint(struct elements *e, uint64_t most)
-{
-	const msgpack_object *o = take(e, MSGPACK_OBJECT_POSITIVE_INTEGER);
-
-	if (o && o->via.u64 > most)
-		e->bad = true;
-	return o && !e->bad ? o->via.u64 : 0;
-}
-
 /* From -most to most. */
-static int64_t take_int(struct elements *e, int64_t most)
+static inline int64_t take_int(struct rd *r, int64_t most)
 {
-	const msgpack_object *o;
+	bool negative;
+	uint64_t v = take_number(r, &negative);
 
-	if (e->p != e->end && e->p->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
-		return (int64_t)take_uint(e, (uint64_t)most);
-	o = take(e, MSGPACK_OBJECT_NEGATIVE_INTEGER);
-	if (o && o->via.i64 < -most)
-		e->bad = true;
-	return o && !e->bad ? o->via.i64 : 0;
+	if ((negative ? -v : v) <= (uint64_t)most)
+		return (int64_t)v;
+	rd_fail(r);
+	return 0;
 }
 
-static struct slice take_text(struct elements *e, size_t least)
+static inline struct slice take_text(struct rd *r, size_t least)
 {
-	const msgpack_object *o = take(e, MSGPACK_OBJECT_STR);
+	uint8_t first = rd_u8(r);
+	uint64_t len = first & 0x1f;
+	struct slice s;
 
-	/* An empty one may be at no address. */
-	if (o && (o->via.str.size < least || o->via.str.size > NEWS_TEXT_MAX ||
-	          (o->via.str.size > 0 && memchr(o->via.str.ptr, 0, o->via.str.size))))
-		e->bad = true;
-	return o && !e->bad ? (struct slice){ (const uint8_t *)o->via.str.ptr, o->via.str.size }
-	                    : (struct slice){ 0 };
+	if (first >= 0xd9 && first <= 0xdb)
+		len = big_endian(r, (size_t)1 << (first - 0xd9));
+	else if ((first & 0xe0) != 0xa0)
+		rd_fail(r);
+	if (len < least || len > NEWS_TEXT_MAX)
+		rd_fail(r);
+	s = rd_bytes(r, r->bad ? 0 : len);
+	if (s.len > 0 && memchr(s.p, 0, s.len))
+		rd_fail(r);
+	return r->bad ? (struct slice){ 0 } : s;
 }
 
-/* An element that is an array. */
-static struct elements take_array(struct elements *e)
+/* How many elements of an array follow, which must be `least` of them. */
+static inline uint64_t take_array(struct rd *r, uint64_t least)
 {
-	const msgpack_object *o = take(e, MSGPACK_OBJECT_ARRAY);
+	uint8_t first = rd_u8(r);
+	uint64_t n = first & 0x0f;
 
-	return o ? elements_of(&o->via.array) : (struct elements){ NULL, NULL, true };
+	if (first == 0xdc || first == 0xdd)
+		n = big_endian(r, (size_t)2 << (first - 0xdc));
+	else if ((first & 0xf0) != 0x90)
+		rd_fail(r);
+	if (n < least)
+		rd_fail(r);
+	return r->bad ? 0 : n;
 }
 
-static void take_lease(struct elements *e, struct news_lease *l)
+/* So many values, of any kind. */
+static void pass_over(struct rd *r, uint64_t n)
 {
-	l->model = take_text(e, 0);
-	l->backend = take_text(e, 1);
-	l->server = take_text(e, 1);
-	l->strategy = take_text(e, 1);
-	l->load = take_uint(e, UINT64_MAX);
-	l->placed = take_int(e, TIME_MAX);
-	l->input = take_int(e, COUNT_MAX);
-	l->output = take_int(e, COUNT_MAX);
-	l->estimate = take_int(e, COUNT_MAX);
-	l->limit = take_int(e, COUNT_MAX);
-	l->sequences = take_int(e, COUNT_MAX);
-	l->class = (uint32_t)take_uint(e, UINT32_MAX);
-	l->flags = (uint32_t)take_uint(e, UINT32_MAX);
-}
-
-static void take_end(struct elements *e, struct news_end *out)
-{
-	out->flags = (uint32_t)take_uint(e, UINT32_MAX);
-	out->outcome = (uint32_t)take_uint(e, UINT32_MAX);
-	out->input = take_int(e, COUNT_MAX);
-	out->output = take_int(e, COUNT_MAX);
-	out->bytes = take_int(e, COUNT_MAX);
-	out->cached = take_int(e, COUNT_MAX);
-	out->lasted = take_int(e, TIME_MAX);
-	out->backend = take_text(e, 0);
-	out->server = take_text(e, 0);
-}
-
-/* The array that the bytes are, all of them. On SLO_OK u is to be destroyed. */
-static slo_err open_array(struct slice in, msgpack_unpacked *u, struct elements *e)
-{
-	msgpack_object_array array;
 	size_t span;
-	slo_err err;
 
-	msgpack_unpacked_init(u);
-	err = msgpack_span_array(in, NEWS_MESSAGE_MAX, u, &array, &span);
-	if (err == SLO_OK && span == in.len) {
-		*e = elements_of(&array);
-		return SLO_OK;
+	for (; n > 0 && !r->bad; n--) {
+		if (msgpack_span((struct slice){ r->p, rd_left(r) }, &span) == SLO_OK)
+			(void)rd_bytes(r, span);
+		else
+			rd_fail(r);
 	}
-	msgpack_unpacked_destroy(u);
-	return err == SLO_ENOMEM ? err : SLO_EPROTO;
 }
 
-static void take_head(struct elements *e, struct news_head *out)
+/* What they make */
+
+static void take_lease(struct rd *r, struct news_lease *l)
 {
-	e->bad |= take_uint(e, VERSION) != VERSION;
-	out->kind = (enum news_kind)take_uint(e, NEWS_KINDS - 1);
-	out->name = take_text(e, 1);
-	out->incarnation = take_uint(e, UINT64_MAX);
-	out->number = take_uint(e, UINT64_MAX - 1);
-	out->now = take_int(e, TIME_MAX);
-	e->bad |= !news_is_name(out->name) || out->now < 0;
+	uint64_t n = take_array(r, NEWS_LEASE_PARTS);
+
+	l->model = take_text(r, 0);
+	l->backend = take_text(r, 1);
+	l->server = take_text(r, 1);
+	l->strategy = take_text(r, 1);
+	l->load = take_uint(r, UINT64_MAX);
+	l->placed = take_int(r, TIME_MAX);
+	l->input = take_int(r, COUNT_MAX);
+	l->output = take_int(r, COUNT_MAX);
+	l->estimate = take_int(r, COUNT_MAX);
+	l->limit = take_int(r, COUNT_MAX);
+	l->sequences = take_int(r, COUNT_MAX);
+	l->class = (uint32_t)take_uint(r, UINT32_MAX);
+	l->flags = (uint32_t)take_uint(r, UINT32_MAX);
+	if (!r->bad)
+		pass_over(r, n - NEWS_LEASE_PARTS);
 }
 
-static void take_processes(struct elements *e, struct news_head *out)
+static void take_end(struct rd *r, struct news_end *out)
 {
-	struct elements list = take_array(e);
+	uint64_t n = take_array(r, NEWS_END_PARTS);
+
+	out->flags = (uint32_t)take_uint(r, UINT32_MAX);
+	out->outcome = (uint32_t)take_uint(r, UINT32_MAX);
+	out->input = take_int(r, COUNT_MAX);
+	out->output = take_int(r, COUNT_MAX);
+	out->bytes = take_int(r, COUNT_MAX);
+	out->cached = take_int(r, COUNT_MAX);
+	out->lasted = take_int(r, TIME_MAX);
+	out->backend = take_text(r, 0);
+	out->server = take_text(r, 0);
+	if (!r->bad)
+		pass_over(r, n - NEWS_END_PARTS);
+}
+
+static void take_head(struct rd *r, struct news_head *out)
+{
+	if (take_uint(r, NEWS_VERSION) != NEWS_VERSION)
+		rd_fail(r);
+	out->kind = (enum news_kind)take_uint(r, NEWS_KINDS - 1);
+	out->name = take_text(r, 1);
+	out->incarnation = take_uint(r, UINT64_MAX);
+	out->number = take_uint(r, UINT64_MAX - 1);
+	out->now = take_int(r, TIME_MAX);
+	if (!news_is_name(out->name) || out->now < 0)
+		rd_fail(r);
+}
+
+static void take_processes(struct rd *r, struct news_head *out)
+{
+	uint64_t n = take_array(r, 0);
 
 	out->processes = 0;
-	while (!list.bad && list.p < list.end && out->processes < NEWS_PROCESSES_MAX)
-		out->process[out->processes++] = take_uint(&list, UINT64_MAX);
-	e->bad |= list.bad;
+	for (; n > 0 && out->processes < NEWS_PROCESSES_MAX; n--)
+		out->process[out->processes++] = take_uint(r, UINT64_MAX);
+	pass_over(r, n);
 }
 
-/* An unsigned integer at *p. */
-static bool peek_uint(const uint8_t **p, const uint8_t *end, uint64_t *out)
+slo_err news_open(struct news_reader *reader, struct slice message, struct news_head *out)
 {
-	size_t bytes;
-	uint64_t v = 0;
-
-	if (*p == end)
-		return false;
-	if (**p < 0x80) {
-		*out = *(*p)++;
-		return true;
-	}
-	if (**p < 0xcc || **p > 0xcf)
-		return false;
-	bytes = (size_t)1 << (*(*p)++ - 0xcc);
-	if ((size_t)(end - *p) < bytes)
-		return false;
-	while (bytes-- > 0)
-		v = v << 8 | *(*p)++;
-	*out = v;
-	return true;
-}
-
-/* A text of less than 256 bytes at *p. */
-static bool peek_text(const uint8_t **p, const uint8_t *end, struct slice *out)
-{
-	size_t len;
-
-	if (end - *p < 2)
-		return false;
-	if ((**p & 0xe0) == 0xa0) {
-		len = *(*p)++ & 0x1fu;
-	} else if (**p == 0xd9) {
-		len = (*p)[1];
-		*p += 2;
-	} else {
-		return false;
-	}
-	if ((size_t)(end - *p) < len)
-		return false;
-	*out = (struct slice){ *p, len };
-	*p += len;
-	return true;
-}
-
-bool news_peek(struct slice message, struct news_head *out)
-{
-	const uint8_t *p = message.p, *end = message.p + message.len;
-	uint64_t version, kind, now;
-	struct news_head h = { 0 };
-
-	if (message.len < 2)
-		return false;
-	if ((*p & 0xf0) == 0x90)
-		p++;
-	else if (*p == 0xdc && message.len > 3)
-		p += 3;
-	else
-		return false;
-	if (!peek_uint(&p, end, &version) || version != VERSION || !peek_uint(&p, end, &kind) ||
-	    kind >= NEWS_KINDS || !peek_text(&p, end, &h.name) ||
-	    !peek_uint(&p, end, &h.incarnation) || !peek_uint(&p, end, &h.number) ||
-	    !peek_uint(&p, end, &now) || now > TIME_MAX || !news_is_name(h.name))
-		return false;
-	h.kind = (enum news_kind)kind;
-	h.now = (int64_t)now;
-	*out = h;
-	return true;
-}
-
-slo_err news_open(struct news_reader *r, struct slice message, struct news_head *out)
-{
-	struct elements e, records;
 	struct news_head head;
-	slo_err err = open_array(message, &r->unpacked, &e);
+	struct rd r;
+	uint64_t parts;
 
-	if (err != SLO_OK)
-		return err;
-	take_head(&e, &head);
-	records = take_array(&e);
-	take_processes(&e, &head);
-	if (e.bad || records.bad) {
-		msgpack_unpacked_destroy(&r->unpacked);
+	if (message.len > NEWS_MESSAGE_MAX)
 		return SLO_EPROTO;
-	}
-	r->next = records.p;
-	r->end = records.end;
+	rd_init(&r, message);
+	parts = take_array(&r, NEWS_HEAD_PARTS);
+	take_head(&r, &head);
+	reader->left = take_array(&r, 0);
+	reader->rest = r;
+	pass_over(&r, reader->left);
+	take_processes(&r, &head);
+	if (!r.bad)
+		pass_over(&r, parts - NEWS_HEAD_PARTS);
+	if (r.bad || rd_left(&r) > 0)
+		return SLO_EPROTO;
 	*out = head;
 	return SLO_OK;
 }
 
-slo_err news_next(struct news_reader *r, struct news_record *out)
+static void take_record(struct rd *r, struct news_record *out)
 {
-	struct news_record record = { 0 };
-	struct elements all = { r->next, r->end, false }, e, value;
-	uint64_t kind;
+	uint64_t parts = take_array(r, 3), kind = take_uint(r, NEWS_OTHERS_END), known = 3;
 
-	if (r->next == r->end)
-		return SLO_ENOENT;
-	e = take_array(&all);
-	r->next++;
-	kind = take_uint(&e, 2);
-	record.ended = kind > 0;
-	record.id = take_text(&e, 1);
-	value = take_array(&e);
-	if (record.ended)
-		take_end(&value, &record.end);
+	out->ended = kind != NEWS_PLACED;
+	out->id = take_text(r, 1);
+	if (out->ended)
+		take_end(r, &out->end);
 	else
-		take_lease(&value, &record.lease);
-	if (kind == 2)
-		record.owner = take_text(&e, 1);
-	e.bad |= kind == 2 && !news_is_name(record.owner);
-	if (e.bad || value.bad)
-		return SLO_EPROTO;
-	*out = record;
-	return SLO_OK;
+		take_lease(r, &out->lease);
+	if (kind == NEWS_OTHERS_END && parts > known) {
+		out->owner = take_text(r, 1);
+		known++;
+	}
+	if (kind == NEWS_OTHERS_END && !news_is_name(out->owner))
+		rd_fail(r);
+	if (!r->bad)
+		pass_over(r, parts - known);
 }
 
-void news_close(struct news_reader *r)
+slo_err news_next(struct news_reader *reader, struct news_record *out)
 {
-	msgpack_unpacked_destroy(&r->unpacked);
+	struct news_record record = { 0 };
+	struct rd r = reader->rest;
+
+	if (reader->left == 0)
+		return SLO_ENOENT;
+	reader->left--;
+	take_record(&r, &record);
+	if (r.bad) {
+		pass_over(&reader->rest, 1);
+		return SLO_EPROTO;
+	}
+	reader->rest = r;
+	*out = record;
+	return SLO_OK;
 }
 
 slo_err news_read_lease(struct slice value, struct news_lease *out)
 {
 	struct news_lease l = { 0 };
-	msgpack_unpacked u;
-	struct elements e;
-	slo_err err = open_array(value, &u, &e);
+	struct rd r;
 
-	if (err != SLO_OK)
-		return err;
-	take_lease(&e, &l);
-	msgpack_unpacked_destroy(&u);
-	if (e.bad)
+	rd_init(&r, value);
+	take_lease(&r, &l);
+	if (r.bad || rd_left(&r) > 0)
 		return SLO_EPROTO;
 	*out = l;
 	return SLO_OK;
@@ -434,19 +269,20 @@ slo_err news_read_lease(struct slice value, struct news_lease *out)
 slo_err news_read_mark(struct slice value, struct news_mark *out)
 {
 	struct news_mark m = { 0 };
-	msgpack_unpacked u;
-	struct elements e;
-	slo_err err = open_array(value, &u, &e);
+	struct rd r;
+	uint64_t parts;
 
-	if (err != SLO_OK)
-		return err;
-	e.bad |= take_uint(&e, VERSION) != VERSION;
-	m.incarnation = take_uint(&e, UINT64_MAX);
-	m.number = take_uint(&e, UINT64_MAX - 1);
-	m.now = take_int(&e, TIME_MAX);
-	m.whole = take_uint(&e, 1) == 1;
-	msgpack_unpacked_destroy(&u);
-	if (e.bad || m.now < 0)
+	rd_init(&r, value);
+	parts = take_array(&r, NEWS_MARK_PARTS);
+	if (take_uint(&r, NEWS_VERSION) != NEWS_VERSION)
+		rd_fail(&r);
+	m.incarnation = take_uint(&r, UINT64_MAX);
+	m.number = take_uint(&r, UINT64_MAX - 1);
+	m.now = take_int(&r, TIME_MAX);
+	m.whole = take_uint(&r, 1) == 1;
+	if (!r.bad)
+		pass_over(&r, parts - NEWS_MARK_PARTS);
+	if (r.bad || rd_left(&r) > 0 || m.now < 0)
 		return SLO_EPROTO;
 	*out = m;
 	return SLO_OK;

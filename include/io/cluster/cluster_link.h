@@ -83,6 +83,8 @@ bool cluster_link_has_room(const struct cluster_link *l);
 /* While it is up. */
 void cluster_link_ask(struct cluster_link *l, struct cluster_ask ask, int argc, const char **argv,
                       const size_t *len);
+/* Its argc arguments follow at once (redis_link_arg()). NULL: the connection is about to end. */
+struct redis_link *cluster_link_begin(struct cluster_link *l, struct cluster_ask ask, size_t argc);
 /* Both are asked for a sign of life. */
 void cluster_link_ping(struct cluster_link *l);
 

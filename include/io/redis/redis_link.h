@@ -1,8 +1,8 @@
 /* redis_link.h - one connection to a Redis server: commands out, replies in.
  *
- * hiredis makes the commands and reads the replies (redisFormatCommandArgv, redisReader); the
- * socket is ours. Debian 12's hiredis 0.14 has no TLS, waits for name servers while it connects,
- * and takes a reply of any size; this does not.
+ * hiredis reads the replies (redisReader); the socket is ours, and the commands are, which it would
+ * print by sprintf(). Debian 12's hiredis 0.14 has no TLS, waits for name servers while it
+ * connects, and takes a reply of any size; this does not.
  *
  *   CLOSED -> OPENING (base/outbound.h) -> [GREETING (TLS)] -> UP -> CLOSED
  *
@@ -45,6 +45,7 @@ struct redis_link {
 	redisReplyObjectFunctions make; /* hiredis' own, but for createArray */
 	__typeof__(((redisReplyObjectFunctions *)0)->createArray) make_array; /* hiredis' */
 	size_t unanswered;                                                    /* commands */
+	size_t owed;      /* arguments of the command that is being made */
 	size_t in_reply;  /* bytes that came since a reply was complete */
 	slo_nsec longest; /* slice, since the start */
 	char *out;        /* [out_len] to be sent from out_at on */
@@ -72,6 +73,13 @@ bool redis_link_is_elsewhere(const redisReply *reply);
 
 /* On a link that is UP. A failure closes it later, by down(). */
 void redis_link_command(struct redis_link *l, int argc, const char **argv, const size_t *len);
+/* The same in pieces: argc arguments follow at once, and each as a whole or as parts of `len` bytes
+ * in all. */
+void redis_link_begin(struct redis_link *l, size_t argc);
+void redis_link_arg(struct redis_link *l, const void *p, size_t len);
+void redis_link_arg_begin(struct redis_link *l, size_t len);
+void redis_link_arg_part(struct redis_link *l, const void *p, size_t len);
+void redis_link_arg_end(struct redis_link *l);
 /* Bytes of commands that the socket has not taken yet. */
 size_t redis_link_unsent(const struct redis_link *l);
 

@@ -21,10 +21,10 @@
 #ifndef SLO_WIRE_CLUSTER_NEWS_H
 #define SLO_WIRE_CLUSTER_NEWS_H
 
-#include <msgpack.h>
 #include <stdbool.h>
 
 #include "slo.h"
+#include "wire/rd.h"
 
 #define NEWS_NAME_MAX    64
 #define NEWS_TEXT_MAX    255         /* of an id, model, backend, server, strategy */
@@ -110,18 +110,14 @@ size_t news_pack_mark(const struct news_mark *m, uint8_t out[NEWS_HEAD_MAX]);
 
 /* Reading. Texts stay in the bytes that are read, which must outlive the reader. */
 struct news_reader {
-	msgpack_unpacked unpacked;
-	const msgpack_object *next, *end;
+	struct rd rest;
+	uint64_t left; /* records */
 };
 
-/* Whose message it is, without a look at its records: kind, name, incarnation, number and now.
- * False: it is no message. */
-bool news_peek(struct slice message, struct news_head *out);
-/* SLO_EPROTO: it is no message. SLO_ENOMEM. On SLO_OK news_close() is due. */
+/* SLO_EPROTO: it is no message. */
 MUSTCHECK slo_err news_open(struct news_reader *r, struct slice message, struct news_head *out);
 /* SLO_ENOENT: that was all. SLO_EPROTO: this one is malformed, and is passed over. */
 MUSTCHECK slo_err news_next(struct news_reader *r, struct news_record *out);
-void news_close(struct news_reader *r);
 
 /* The values of an agent's key. */
 MUSTCHECK slo_err news_read_lease(struct slice value, struct news_lease *out);

@@ -113,26 +113,6 @@ static void what_is_written_is_read_again(void **state)
 	assert_int_equal(news_next(&reader, &r), SLO_OK);
 	check_end(&r, "id-3", "node-b");
 	assert_int_equal(news_next(&reader, &r), SLO_ENOENT);
-	news_close(&reader);
-}
-
-static void whose_message_it_is_can_be_seen_without_its_records(void **state)
-{
-	uint8_t out[4096];
-	size_t len = a_message(out);
-	struct news_head h;
-
-	(void)state;
-	assert_true(news_peek((struct slice){ out, len }, &h));
-	assert_int_equal(h.kind, NEWS_RECORDS);
-	assert_true(is(h.name, "node-a") && h.incarnation == UINT64_MAX && h.number == 7);
-	assert_true(h.now == 123456789);
-	for (size_t n = 0; n < 24; n++) { /* all of these end within the head */
-		uint8_t *bytes = exact(out, n);
-
-		assert_false(news_peek((struct slice){ bytes, n }, &h));
-		free(bytes);
-	}
 }
 
 static void the_values_of_a_key_are_read_again(void **state)
@@ -230,7 +210,110 @@ static void a_malformed_record_is_passed_over(void **state)
 	assert_int_equal(news_next(&reader, &r), SLO_OK);
 	check_end(&r, "id-2", "");
 	assert_int_equal(news_next(&reader, &r), SLO_ENOENT);
-	news_close(&reader);
+}
+
+/* A mark whose number, or time, is written as the bytes say. */
+static slo_err read_mark_of(const uint8_t *number, size_t n, struct news_mark *m)
+{
+	uint8_t out[32] = { 0x95, 0x01, 0x01 };
+	size_t len = 3;
+
+	memcpy(out + len, number, n);
+	len += n;
+	out[len++] = 0x00;
+	out[len++] = 0x00;
+	return news_read_mark((struct slice){ out, len }, m);
+}
+
+static void a_number_may_be_written_in_any_width(void **state)
+{
+	static const struct {
+		uint8_t bytes[9];
+		size_t n;
+		uint64_t is;
+		bool good;
+	} t[] = {
+		{ { 0x7f }, 1, 0x7f, true },
+		{ { 0xcc, 0xff }, 2, 0xff, true },
+		{ { 0xcd, 0x01, 0x02 }, 3, 0x102, true },
+		{ { 0xce, 1, 2, 3, 4 }, 5, 0x1020304, true },
+		{ { 0xcf, 1, 2, 3, 4, 5, 6, 7, 8 }, 9, UINT64_C(0x102030405060708), true },
+		{ { 0xd0, 0x7f }, 2, 0x7f, true },
+		{ { 0xd1, 0x7f, 0xff }, 3, 0x7fff, true },
+		{ { 0xd2, 0x7f, 0, 0, 0 }, 5, 0x7f000000, true },
+		{ { 0xd3, 0x7f, 0, 0, 0, 0, 0, 0, 1 }, 9, UINT64_C(0x7f00000000000001), true },
+		{ { 0xff }, 1, 0, false },
+		{ { 0xd0, 0x80 }, 2, 0, false },
+		{ { 0xd1, 0x80, 0 }, 3, 0, false },
+		{ { 0xd2, 0xff, 0, 0, 0 }, 5, 0, false },
+		{ { 0xd3, 0x80, 0, 0, 0, 0, 0, 0, 0 }, 9, 0, false },
+		{ { 0xcf, 255, 255, 255, 255, 255, 255, 255, 255 }, 9, 0, false }, /* none is due */
+		{ { 0xca, 0, 0, 0, 0 }, 5, 0, false },
+		{ { 0xa0 }, 1, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct news_mark m = { 0 };
+
+		assert_int_equal(read_mark_of(t[i].bytes, t[i].n, &m),
+		                 t[i].good ? SLO_OK : SLO_EPROTO);
+		assert_true(m.number == t[i].is);
+	}
+}
+
+/* Before zero, in every width that is written or read. */
+static void a_time_may_be_before_its_clock_began(void **state)
+{
+	static const int64_t placed[] = { -1, -32, -33, -128, -129, -40000, -3000000000 };
+	struct news_lease lease = a_lease(), l;
+	uint8_t out[NEWS_RECORD_MAX];
+	size_t value, len;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(placed) / sizeof(placed[0]); i++) {
+		lease.placed = placed[i];
+		len = news_pack_lease(slice_of("x"), &lease, out, &value);
+		assert_int_equal(news_read_lease((struct slice){ out + value, len - value }, &l),
+		                 SLO_OK);
+		assert_true(l.placed == placed[i]);
+	}
+	lease.placed = -INT64_C(400) * 86400 * 1000000;
+	len = news_pack_lease(slice_of("x"), &lease, out, &value);
+	assert_int_equal(news_read_lease((struct slice){ out + value, len - value }, &l),
+	                 SLO_EPROTO);
+}
+
+/* A later version may tell more. */
+static void what_stands_behind_the_known_is_passed_over(void **state)
+{
+	const struct news_head h = a_head();
+	const struct news_end e = an_end();
+	static const uint8_t more[] = { 0x92, 0xc0, 0xa1, 'x' };
+	uint8_t out[4096], record[NEWS_RECORD_MAX];
+	size_t n = news_pack_head(&h, 2, out), len;
+	struct news_reader reader;
+	struct news_record r;
+	struct news_head got;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) { /* once with a further element, once without */
+		len = news_pack_end(slice_of("id-1"), (struct slice){ 0 }, &e, record);
+		record[0] = i == 0 ? 0x94 : 0x93;
+		memcpy(out + n, record, len);
+		memcpy(out + n + len, more, sizeof(more));
+		n += len + (i == 0 ? sizeof(more) : 0);
+	}
+	n += news_pack_tail(&h, out + n);
+	memcpy(out + n, more, sizeof(more));
+	n += sizeof(more);
+	out[0]++;
+	assert_int_equal(news_open(&reader, (struct slice){ out, n }, &got), SLO_OK);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(news_next(&reader, &r), SLO_OK);
+		check_end(&r, "id-1", "");
+	}
+	assert_int_equal(news_next(&reader, &r), SLO_ENOENT);
 }
 
 static void names_are_what_may_stand_in_a_key(void **state)
@@ -253,12 +336,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_written_is_read_again),
-		cmocka_unit_test(whose_message_it_is_can_be_seen_without_its_records),
 		cmocka_unit_test(the_values_of_a_key_are_read_again),
 		cmocka_unit_test(an_id_stands_where_it_is_looked_for),
 		cmocka_unit_test(a_text_that_is_too_long_is_not_written),
 		cmocka_unit_test(every_prefix_is_refused),
 		cmocka_unit_test(a_malformed_record_is_passed_over),
+		cmocka_unit_test(a_number_may_be_written_in_any_width),
+		cmocka_unit_test(a_time_may_be_before_its_clock_began),
+		cmocka_unit_test(what_stands_behind_the_known_is_passed_over),
 		cmocka_unit_test(names_are_what_may_stand_in_a_key),
 	};
 
