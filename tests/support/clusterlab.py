@@ -71,9 +71,21 @@ class Forged:
         self.number, self.now = 0, 1000000
 
     def say(self, kind=0, records=(), number=None):
+        channel = f"slo-spoa:{GROUP}:news"
+        if kind == 0:  # where only who knows it listens
+            self.is_heard()
+            channel += ":" + self.name
         self.number = self.number + (kind < 2) if number is None else number
-        self.redis("PUBLISH", f"slo-spoa:{GROUP}:news",
+        self.redis("PUBLISH", channel,
                    packed([1, kind, self.name, self.life, self.number, self.now, list(records), []]))
+
+    def is_heard(self):
+        def heard():
+            if self.redis("PUBSUB", "NUMSUB", f"slo-spoa:{GROUP}:news:{self.name}")[1] > 0:
+                return True
+            self.say(kind=2)
+            return False
+        wait_for(heard, f"somebody listens to {self.name}", 10 * PATIENCE)
 
     def lease(self, server="l20-1", load=1 << 29, age=0):
         return [MODEL, MODEL, server, "slo", load, self.now - age, 16, 8, -1, -1, 1, 0, 0]

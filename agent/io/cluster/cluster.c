@@ -36,6 +36,11 @@ void cluster_key(const struct cluster *c, const char *name, char out[CLUSTER_KEY
 		snprintf(out, CLUSTER_KEY_SIZE, PREFIX ":%s:agents", c->group);
 }
 
+void cluster_channel(const struct cluster *c, const char *name, char out[CLUSTER_KEY_SIZE])
+{
+	snprintf(out, CLUSTER_KEY_SIZE, PREFIX ":%s:news:%s", c->group, name);
+}
+
 void cluster_ask(struct cluster *c, enum ask_kind kind, uint32_t number, int argc,
                  const char **argv, const size_t *len)
 {
@@ -149,6 +154,9 @@ static void take_name_back(struct cluster *c, slo_nsec now)
 	          "requests now",
 	          c->name);
 	c->own_read = false;
+	for (size_t i = 0; i < c->peer_count; i++)
+		if (c->peer[i]->self)
+			hear_no_more(c, c->peer[i]);
 	name_is_ours(c);
 }
 
@@ -185,6 +193,7 @@ static void forget_gone(struct cluster *c, slo_nsec now)
 		if (p->self || p->owner->open > 0 || now - last < kept)
 			continue;
 		warn_clear(c->agent, now, "cluster-silent", p->name);
+		hear_no_more(c, p);
 		foreign_owner_forget(c->agent->sched, p->owner);
 		free(p);
 		c->peer[i--] = c->peer[--c->peer_count];
@@ -315,6 +324,14 @@ static void note_refusal(struct cluster *c, const redisReply *reply)
 	            "cluster: Redis refuses a command: %s", reply->str);
 }
 
+/* It has reached all that hear us. */
+static void note_delay(struct cluster *c, uint32_t told)
+{
+	uint32_t took = (uint32_t)cluster_clock(c, clock_nsec()) - told;
+
+	histogram_add(&c->delay, (double)took / 1e6, 1);
+}
+
 /* Our key was there before, or it was not: then what was in it is lost. */
 static void check_key(struct cluster *c, bool there)
 {
@@ -345,6 +362,10 @@ static const char *on_reply(void *user, struct cluster_ask ask, const redisReply
 	case ASK_NOTHING:
 		note_refusal(c, reply);
 		break;
+	case ASK_TOLD:
+		note_refusal(c, reply);
+		note_delay(c, ask.number);
+		break;
 	case ASK_STORED:
 		note_refusal(c, reply);
 		if (reply->type == REDIS_REPLY_INTEGER)
@@ -369,6 +390,11 @@ static const char *on_reply(void *user, struct cluster_ask ask, const redisReply
 	return NULL;
 }
 
+static void on_heard(void *user, struct slice channel)
+{
+	hear_channel(user, channel);
+}
+
 static void on_message(void *user, struct slice message)
 {
 	hear_message(user, clock_nsec(), message);
@@ -384,7 +410,8 @@ struct cluster *cluster_new(struct agent *a, const struct haproxy_api *haproxy)
 		return NULL;
 	c->agent = a;
 	c->haproxy = haproxy;
-	c->link_user = (struct cluster_link_user){ c, on_up, on_message, on_reply, on_down };
+	c->link_user =
+	    (struct cluster_link_user){ c, on_up, on_message, on_heard, on_reply, on_down };
 	cluster_link_init(&c->link, a, &c->link_user);
 	ev_prepare_init(&c->before_sleep, on_before_sleep);
 	/* After the agent (1) and conn.c (0): a connection that is freed there makes room, and who
@@ -423,6 +450,7 @@ static void start(struct cluster *c)
 	snprintf(c->link.channel[1], CLUSTER_CHANNEL_SIZE, PREFIX ":%s:agent:%s", c->group,
 	         c->name);
 	cluster_key(c, c->name, c->tell.key);
+	cluster_channel(c, c->name, c->tell.channel);
 	c->own_read = c->own_found = c->members_read = c->joined = c->refused = false;
 	c->tell.telling = false;
 	c->tell.number = 0;

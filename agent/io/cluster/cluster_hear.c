@@ -2,7 +2,10 @@
  *
  * A message is taken at once, also while its sender's key is being read: what comes twice is known,
  * and what ended before it was read stays over (core/foreign.h). So only numbers have to be
- * watched: after a gap the key is read again, and what is not in it is over. */
+ * watched: after a gap the key is read again, and what is not in it is over.
+ *
+ * What an agent places comes on a channel of its own. One of whom we hear for the first time is
+ * listened to first, and its key is read as soon as Redis says that we are. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,7 +197,7 @@ static void check_number(struct cluster *c, slo_nsec now, struct cluster_peer *p
 
 	if (h->kind == NEWS_ANEW) {
 		hear_read(c, p);
-	} else if (h->number > due) {
+	} else if (h->number > due && !p->unsure) {
 		p->gaps++;
 		log_limited(c->agent->log, now, LOG_CAUSE_CLUSTER_GAP, LOG_INFO,
 		            "cluster: news of %s are missing; its key is read again", p->name);
@@ -226,6 +229,8 @@ static void hear(struct cluster *c, slo_nsec now, const struct news_head *h, str
 		new_life(c, now, p, h);
 	else
 		check_number(c, now, p, h);
+	if (p->listening == LISTEN_NOT && !p->reading)
+		hear_read(c, p);
 	if (h->kind == NEWS_BEAT)
 		compare_processes(c, now, p, h);
 	take_records(c, now, p, h, r);
@@ -244,9 +249,9 @@ void hear_message(struct cluster *c, slo_nsec now, struct slice message)
 		    message.len, c->link.channel[0]);
 		return;
 	}
-	if (h.incarnation == c->incarnation && slice_eq(h.name, c->name)) {
-		histogram_add(&c->delay, (double)(cluster_clock(c, now) - h.now) / 1e6, 1);
-	} else if (!slice_eq(h.name, c->name) || cluster_namesake(c, now, &h)) {
+	if (h.incarnation == c->incarnation && slice_eq(h.name, c->name))
+		return; /* our own sign of life */
+	if (!slice_eq(h.name, c->name) || cluster_namesake(c, now, &h)) {
 		c->heard++;
 		hear(c, now, &h, &r);
 	}
@@ -272,10 +277,67 @@ static void ask_page(struct cluster *c, struct cluster_peer *p, const char *curs
 	cluster_ask(c, ASK_PAGE, index_of(c, p), 5, argv, NULL);
 }
 
-void hear_read(struct cluster *c, struct cluster_peer *p)
+/* Its channel is heard, or it is ours. */
+static void read_key(struct cluster *c, struct cluster_peer *p)
 {
 	char key[CLUSTER_KEY_SIZE];
 	const char *mark[] = { "HGET", key, "" }, *life[] = { "PTTL", key };
+
+	p->again = false;
+	p->mark = (struct news_mark){ 0 };
+	foreign_list_begin(c->agent->sched, p->owner);
+	cluster_key(c, p->name, key);
+	cluster_ask(c, ASK_MARK, index_of(c, p), 3, mark, NULL);
+	cluster_ask(c, ASK_LIFE, index_of(c, p), 2, life, NULL);
+	ask_page(c, p, "0");
+}
+
+static void listen_to(struct cluster *c, struct cluster_peer *p)
+{
+	char channel[CLUSTER_KEY_SIZE];
+
+	if (p->listening != LISTEN_NOT)
+		return;
+	p->listening = LISTEN_ASKED;
+	cluster_channel(c, p->name, channel);
+	cluster_link_hear(&c->link, channel, true);
+}
+
+void hear_no_more(struct cluster *c, struct cluster_peer *p)
+{
+	char channel[CLUSTER_KEY_SIZE];
+
+	bool due = p->reading && p->listening == LISTEN_ASKED;
+
+	if (p->listening == LISTEN_NOT || !cluster_link_is_up(&c->link))
+		return;
+	p->listening = LISTEN_NOT;
+	cluster_channel(c, p->name, channel);
+	cluster_link_hear(&c->link, channel, false);
+	if (due)
+		read_key(c, p);
+}
+
+/* What was said before is in the key, which is read next, and what is said from now on is heard. */
+void hear_channel(struct cluster *c, struct slice channel)
+{
+	char name[CLUSTER_KEY_SIZE];
+
+	for (size_t i = 0; i < c->peer_count; i++) {
+		struct cluster_peer *p = c->peer[i];
+
+		cluster_channel(c, p->name, name);
+		if (p->listening != LISTEN_ASKED || !slice_eq(channel, name))
+			continue;
+		p->listening = LISTEN_ON;
+		if (p->reading)
+			read_key(c, p);
+	}
+}
+
+void hear_read(struct cluster *c, struct cluster_peer *p)
+{
+	bool ours = p->self && !c->refused; /* the channel is for others */
 
 	if (!cluster_link_is_up(&c->link))
 		return; /* all are read when it is */
@@ -284,14 +346,13 @@ void hear_read(struct cluster *c, struct cluster_peer *p)
 		return;
 	}
 	p->reading = true;
-	p->again = false;
-	p->mark = (struct news_mark){ 0 };
 	c->readings++;
-	foreign_list_begin(c->agent->sched, p->owner);
-	cluster_key(c, p->name, key);
-	cluster_ask(c, ASK_MARK, index_of(c, p), 3, mark, NULL);
-	cluster_ask(c, ASK_LIFE, index_of(c, p), 2, life, NULL);
-	ask_page(c, p, "0");
+	if (ours || p->listening == LISTEN_ON) {
+		read_key(c, p);
+		return;
+	}
+	p->unsure = true;
+	listen_to(c, p);
 }
 
 static const char *odd(const redisReply *reply)
@@ -313,6 +374,7 @@ const char *hear_mark(struct cluster *c, struct cluster_peer *p, const redisRepl
 {
 	const struct slice value = { (const uint8_t *)reply->str, (size_t)reply->len };
 
+	p->unsure = false;
 	if (reply->type == REDIS_REPLY_NIL) {
 		forget_name(c, p);
 		return NULL;
@@ -437,7 +499,9 @@ const char *hear_page(struct cluster *c, slo_nsec now, struct cluster_peer *p,
 
 void hear_abandon(struct cluster *c)
 {
-	for (size_t i = 0; i < c->peer_count; i++)
+	for (size_t i = 0; i < c->peer_count; i++) {
 		c->peer[i]->reading = c->peer[i]->again = false;
+		c->peer[i]->listening = LISTEN_NOT;
+	}
 	c->readings = 0;
 }

@@ -218,6 +218,20 @@ static void on_tell_reply(void *user, const redisReply *reply)
 		lose(l, useless);
 }
 
+static struct slice text_of(const redisReply *r)
+{
+	return (struct slice){ (const uint8_t *)r->str, (size_t)r->len };
+}
+
+static void tell_heard(struct cluster_link *l, const redisReply *reply)
+{
+	const redisReply *what = reply->element[0], *channel = reply->element[1];
+
+	if (cluster_link_is_up(l) && what->type == REDIS_REPLY_STRING &&
+	    channel->type == REDIS_REPLY_STRING && slice_eq(text_of(what), "subscribe"))
+		l->user->heard(l->user->user, text_of(channel));
+}
+
 static void on_hear_reply(void *user, const redisReply *reply)
 {
 	struct cluster_link *l = user;
@@ -235,9 +249,10 @@ static void on_hear_reply(void *user, const redisReply *reply)
 	last = reply->element[2];
 	if (last->type == REDIS_REPLY_INTEGER && l->greetings[HEAR] > 0)
 		(void)is_greeted(l, HEAR, reply);
+	else if (last->type == REDIS_REPLY_INTEGER)
+		tell_heard(l, reply);
 	else if (last->type == REDIS_REPLY_STRING && cluster_link_is_up(l))
-		l->user->message(l->user->user,
-		                 (struct slice){ (const uint8_t *)last->str, (size_t)last->len });
+		l->user->message(l->user->user, text_of(last));
 }
 
 /* Commands */
@@ -266,6 +281,13 @@ void cluster_link_ask(struct cluster_link *l, struct cluster_ask ask, int argc, 
 
 	for (int i = 0; to && i < argc; i++)
 		redis_link_arg(to, argv[i], len ? len[i] : strlen(argv[i]));
+}
+
+void cluster_link_hear(struct cluster_link *l, const char *channel, bool on)
+{
+	const char *argv[] = { on ? "SUBSCRIBE" : "UNSUBSCRIBE", channel };
+
+	redis_link_command(&l->hear, 2, argv, NULL);
 }
 
 void cluster_link_ping(struct cluster_link *l)

@@ -22,6 +22,7 @@
 /* What our questions to Redis are for. */
 enum ask_kind {
 	ASK_NOTHING, /* no reply is of use, but one that refuses */
+	ASK_TOLD,    /* PUBLISH at `number`, us on our clock, its low bits */
 	ASK_STORED,  /* HSET: so many fields are new, number at most */
 	ASK_KEPT,    /* EXPIRE of our key */
 	ASK_NAMESAKES,
@@ -56,8 +57,14 @@ struct cluster_peer {
 	slo_nsec known;       /* since when */
 	slo_nsec heard;       /* 0: never */
 	bool told_silent;     /* the log was */
+	enum cluster_listening {
+		LISTEN_NOT,
+		LISTEN_ASKED,
+		LISTEN_ON
+	} listening; /* to its channel */
+	bool unsure; /* `number` is the last one that is known; those before may be missing */
 	/* Its key is being read: */
-	bool reading;
+	bool reading;           /* or will be, as soon as its channel is heard */
 	bool again;             /* and has to be once more */
 	struct news_mark mark;  /* incarnation 0: there is no key */
 	slo_nsec mark_age;      /* since it was written */
@@ -86,7 +93,7 @@ struct cluster_tell {
 	slo_nsec last;   /* when some were told last */
 	ev_timer soon;   /* when the next ones may be */
 	uint64_t told, lost, rewrites;
-	char key[CLUSTER_KEY_SIZE];
+	char key[CLUSTER_KEY_SIZE], channel[CLUSTER_KEY_SIZE]; /* ours */
 };
 
 struct cluster {
@@ -115,7 +122,9 @@ struct cluster {
 
 /* Microseconds on our clock. */
 int64_t cluster_clock(const struct cluster *c, slo_nsec now);
+/* NULL: the set of all names. */
 void cluster_key(const struct cluster *c, const char *name, char out[CLUSTER_KEY_SIZE]);
+void cluster_channel(const struct cluster *c, const char *name, char out[CLUSTER_KEY_SIZE]);
 static inline struct cluster_ask ask_of(enum ask_kind kind, uint32_t number)
 {
 	return (struct cluster_ask){ (uint8_t)(kind + 1), number };
@@ -144,6 +153,10 @@ void defer_lines(struct cluster *c, bool on); /* off: what waits comes now */
 struct cluster_peer *hear_peer(struct cluster *c, struct slice name); /* NULL: too many */
 /* Its key is to be read (again). */
 void hear_read(struct cluster *c, struct cluster_peer *p);
+/* All that is said on the channel comes from now on. */
+void hear_channel(struct cluster *c, struct slice channel);
+/* Forgets that it listens to p; and tells Redis. */
+void hear_no_more(struct cluster *c, struct cluster_peer *p);
 void hear_message(struct cluster *c, slo_nsec now, struct slice message);
 const char *hear_mark(struct cluster *c, struct cluster_peer *p, const redisReply *reply);
 const char *hear_life(struct cluster *c, struct cluster_peer *p, const redisReply *reply);

@@ -207,20 +207,23 @@ static struct news_head head_of(const struct cluster *c, slo_nsec now, enum news
 		                   .now = cluster_clock(c, now) };
 }
 
-/* n records of our own, `len` bytes in all, as one message. */
+/* n records, `len` bytes in all, as one message. They go where only others listen, so that we do
+ * not get all of them back; what all have to know goes where also those listen who do not know us.
+ */
 static void publish(struct cluster *c, const struct news_head *h, const struct untold *u, size_t n,
                     size_t len)
 {
+	const char *channel = n > 0 ? c->tell.channel : c->link.channel[0];
 	struct cluster_tell *t = &c->tell;
 	uint8_t head[NEWS_HEAD_MAX], tail[NEWS_TAIL_MAX];
 	size_t head_len = news_pack_head(h, n, head), tail_len = news_pack_tail(h, tail);
-	struct redis_link *to = cluster_link_begin(&c->link, ask_of(ASK_NOTHING, 0), 3);
+	struct redis_link *to = cluster_link_begin(&c->link, ask_of(ASK_TOLD, (uint32_t)h->now), 3);
 
 	t->told++;
 	if (!to)
 		return;
 	redis_link_arg(to, "PUBLISH", 7);
-	redis_link_arg(to, c->link.channel[0], strlen(c->link.channel[0]));
+	redis_link_arg(to, channel, strlen(channel));
 	redis_link_arg_begin(to, head_len + len + tail_len);
 	redis_link_arg_part(to, head, head_len);
 	for (; n > 0; u++) {

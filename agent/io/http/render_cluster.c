@@ -62,7 +62,7 @@ void render_cluster_metrics(FILE *f, const struct cluster *c)
 	render_simple(f, "cluster_unknown_total", "counter",
 	              "Requests of others on servers that are not ours.", (double)s.unknown);
 	render_family(f, "cluster_delay_seconds", "histogram",
-	              "From telling a message to hearing it.");
+	              "From telling a message until Redis has handed it out.");
 	render_histogram(f, "cluster_delay_seconds", "", s.delay);
 	render_simple(f, "cluster_slice_max_seconds", "gauge",
 	              "The longest work on messages in one turn of the loop.",

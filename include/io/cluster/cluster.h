@@ -4,7 +4,8 @@
  * (core/foreign.h). So all decide by what runs on the whole fleet. Nothing waits for Redis: what it
  * does not take is kept for a while, and then told anew from the ledger.
  *
- *     slo-spoa:GROUP:news            channel: messages of all agents (wire/news.h)
+ *     slo-spoa:GROUP:news            channel: signs of life of all agents (wire/news.h)
+ *     slo-spoa:GROUP:news:NAME       channel: what that agent places and what ends
  *     slo-spoa:GROUP:agent:NAME      channel: somebody is here by that name
  *     slo-spoa:GROUP:leases:NAME     hash: the open requests of that agent; expires
  *     slo-spoa:GROUP:agents          set: the names of all agents; expires
@@ -44,7 +45,7 @@ struct cluster_status {
 	char url[REDIS_URL_TEXT_MAX];
 	uint64_t connections, told, heard, lost, malformed, rewrites;
 	uint64_t unknown;              /* requests of others for servers that we do not have */
-	const struct histogram *delay; /* from telling a message to hearing it, s */
+	const struct histogram *delay; /* from telling a message until Redis has handed it out, s */
 	slo_nsec longest;              /* work on replies or messages in one turn of the loop */
 };
 struct cluster_status cluster_status(const struct cluster *c);

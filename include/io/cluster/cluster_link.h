@@ -30,6 +30,7 @@ struct cluster_link_user {
 	void *user;
 	void (*up)(void *user);
 	void (*message)(void *user, struct slice message);
+	void (*heard)(void *user, struct slice channel); /* all that is said there from now on */
 	/* Not NULL: why these connections are of no use any more. */
 	const char *(*reply)(void *user, struct cluster_ask ask, const redisReply *reply);
 	void (*down)(void *user, const char *why); /* both are closed */
@@ -85,6 +86,8 @@ void cluster_link_ask(struct cluster_link *l, struct cluster_ask ask, int argc, 
                       const size_t *len);
 /* Its argc arguments follow at once (redis_link_arg()). NULL: the connection is about to end. */
 struct redis_link *cluster_link_begin(struct cluster_link *l, struct cluster_ask ask, size_t argc);
+/* While it is up: messages of that channel come, or do not any more. */
+void cluster_link_hear(struct cluster_link *l, const char *channel, bool on);
 /* Both are asked for a sign of life. */
 void cluster_link_ping(struct cluster_link *l);
 
