@@ -214,14 +214,19 @@ bool sched_expire_oldest(struct sched *s, slo_nsec now, struct server *server)
 	return r != NULL;
 }
 
-/* Each list is in order of dispatch. */
+/* Of all in the list: what waited at a process that left stands behind younger ones. */
 static size_t expire_until(struct sched *s, slo_nsec now, const struct leases *list, slo_nsec until)
 {
-	struct request *r;
+	struct request *r, *next;
 	size_t n = 0;
 
-	for (; (r = TAILQ_FIRST(list)) && r->since <= until; n++)
+	for (r = TAILQ_FIRST(list); r; r = next) {
+		next = TAILQ_NEXT(r, lease);
+		if (r->since > until)
+			continue;
 		sched_lease_expire(s, now, r, FLEET_REPAIR_EXPIRED);
+		n++;
+	}
 	return n;
 }
 

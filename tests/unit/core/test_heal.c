@@ -426,6 +426,30 @@ static void what_arrived_before_a_change_departs_with_it(void **state)
 	expect(&w, 0, 0);
 }
 
+/* What waited at a process that left stands behind younger ones: it departed at its dispatch. */
+static void all_that_a_process_had_are_given_up_when_it_ends(void **state)
+{
+	struct ward w = ward_of(state);
+	struct rig *r = w.r;
+
+	submit(r, S(1), "a"); /* half a server each */
+	submit(r, S(1), "b");
+	submit(r, S(1), "held");
+	routed(r, S(1), "a", "s0");
+	routed(r, S(1), "b", "s0");
+	quiet(r, S(1));
+	sched_process_changed(r->s, S(2));
+	push(&w, S(3), "new");
+	end(r, S(4), "a");
+	end(r, S(4), "b");
+	routed(r, S(4), "held", "s0");
+	sched_process_changed(r->s, S(5));
+	assert_int_equal(sched_expire_until(r->s, S(6), w.server, S(3)), 1); /* new */
+	expect(&w, 1, 0);
+	assert_int_equal(end(r, S(7), "held"), SCHED_END_CLOSED);
+	expect(&w, 0, 0);
+}
+
 static void many_changes_are_told_apart_or_taken_for_the_youngest(void **state)
 {
 	struct ward w = ward_of(state);
@@ -579,6 +603,7 @@ int main(void)
 		TEST(rounds_more_often_than_are_remembered_do_no_harm),
 		TEST(leases_of_a_process_that_left_are_kept),
 		TEST(what_arrived_before_a_change_departs_with_it),
+		TEST(all_that_a_process_had_are_given_up_when_it_ends),
 		TEST(many_changes_are_told_apart_or_taken_for_the_youngest),
 		TEST(a_ledger_that_loses_all_lines_for_ten_seconds_heals_in_five),
 		TEST(a_ledger_that_loses_one_line_in_twenty_stays_near),
