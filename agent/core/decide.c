@@ -59,6 +59,16 @@ static void place(struct sched *s, slo_nsec now, struct request *r, struct seat 
 	out->seat = seat;
 }
 
+/* On a server that another strategy chose in the place of r's own, which others are told. */
+static void place_instead(struct sched *s, slo_nsec now, struct request *r, struct seat *seat,
+                          enum slo_strategy strategy, enum slo_reason reason,
+                          struct sched_action *out)
+{
+	r->fallback = true;
+	r->strategy = (uint8_t)strategy;
+	place(s, now, r, seat, rank_load(seat->deployment, r), SLO_FALLBACK, reason, out);
+}
+
 static struct seat *pick_any(struct sched *s, struct pool *pool, enum slo_strategy strategy)
 {
 	return strategy == SLO_STRATEGY_RANDOM ? policy_random(pool, &s->rng)
@@ -100,10 +110,8 @@ static void fall_back(struct sched *s, slo_nsec now, struct request *r, enum slo
 		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_NO_SERVER, out);
 		return;
 	}
-	r->fallback = true;
-	place(s, now, r, seat, rank_load(seat->deployment, r), SLO_FALLBACK, reason, out);
-	r->strategy = (uint8_t)(cold ? SLO_STRATEGY_LEAST_LOAD : s->conf.fallback);
-	out->strategy = (enum slo_strategy)r->strategy;
+	place_instead(s, now, r, seat, cold ? SLO_STRATEGY_LEAST_LOAD : s->conf.fallback, reason,
+	              out);
 }
 
 /* Whether r may have waited for that server in vain: what is known of it may be wrong, or r is not
@@ -144,11 +152,7 @@ void decide_timeout(struct sched *s, slo_nsec now, struct request *r, struct sch
 		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_QUEUE_TIMEOUT, out);
 		return;
 	}
-	r->fallback = true;
-	place(s, now, r, seat, rank_load(seat->deployment, r), SLO_FALLBACK,
-	      SLO_REASON_QUEUE_TIMEOUT, out);
-	r->strategy = SLO_STRATEGY_LEAST_LOAD;
-	out->strategy = SLO_STRATEGY_LEAST_LOAD;
+	place_instead(s, now, r, seat, SLO_STRATEGY_LEAST_LOAD, SLO_REASON_QUEUE_TIMEOUT, out);
 }
 
 void decide_let_go(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out)
@@ -230,6 +234,15 @@ static bool may_explore(const struct deployment *d, const struct seat *seat,
 	       rank_alone_in_time(d, r, now);
 }
 
+/* One of slo-adaptive, placed where nothing runs. */
+static void stake_alone(struct request *r, struct seat *seat)
+{
+	struct adaptive_stake stake;
+
+	if (r->strategy == SLO_STRATEGY_ADAPTIVE && adaptive_stake_alone(seat, r, &stake))
+		adaptive_enter(seat->server, r, &stake);
+}
+
 /* One request in a while goes where traffic never does, because others are faster: else such a
  * deployment would stay unknown for ever. */
 static bool explore(struct sched *s, slo_nsec now, struct request *r,
@@ -247,6 +260,7 @@ static bool explore(struct sched *s, slo_nsec now, struct request *r,
 			continue;
 		why_ranked(s, r, options, n, i);
 		place(s, now, r, seat, load, SLO_ROUTE, SLO_REASON_NONE, out);
+		stake_alone(r, seat);
 		return true;
 	}
 	return false;

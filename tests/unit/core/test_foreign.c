@@ -373,6 +373,25 @@ static void ours_are_told_and_what_we_closed_of_others(void **state)
 	assert_string_equal(t.text, "+r1@s1+r2@s0-r1 b-y?r2");
 }
 
+static void hear_strategy(void *arg, const struct request *r)
+{
+	*(enum slo_strategy *)arg = foreign_lease_of(r, r->since).strategy;
+}
+
+/* Where another strategy chose in the place of the one that was asked for, others are told of that
+ * one. */
+static void they_are_told_which_strategy_decided(void **state)
+{
+	struct rig *r = *state;
+	enum slo_strategy told = SLO_STRATEGY_SLO;
+
+	foreign_listen(r->s, &(struct foreign_news){ .dispatched = hear_strategy, .arg = &told });
+	sched_profile_drop(r->s, r->d);
+	submit(r, SEC(1), "r1");
+	(void)answer(r, SEC(1), "r1", SLO_FALLBACK, SLO_REASON_NO_PROFILE);
+	assert_int_equal(told, SLO_STRATEGY_LEAST_REQUEST);
+}
+
 static void nonsense_is_refused_and_changes_nothing(void **state)
 {
 	struct rig *r = *state;
@@ -465,6 +484,7 @@ int main(void)
 		TEST(one_whose_process_left_before_it_was_told_is_departed),
 		TEST(a_lease_without_room_is_an_overshoot),
 		TEST(ours_are_told_and_what_we_closed_of_others),
+		TEST(they_are_told_which_strategy_decided),
 		TEST(nonsense_is_refused_and_changes_nothing),
 		TEST(a_model_or_a_seat_that_is_not_ours_is_charged_all_the_same),
 		TEST(what_is_told_in_any_order_stands_in_order_of_age),

@@ -353,6 +353,32 @@ static void a_slower_deployment_is_tried_now_and_then(void **state)
 	assert_int_equal(sent_beside(r, slow, &now, 1000, 2), 0);
 }
 
+/* What is sent there to learn is seen by those who come next. */
+static void one_that_tries_a_deployment_has_a_stake_there(void **state)
+{
+	struct rig *r = *state;
+	slo_nsec now = SEC(1);
+	struct deployment *slow = slow_beside(r, &now, 2);
+	struct sched_action act = { .seat = NULL };
+	int n = 0;
+
+	do {
+		struct sched_request req;
+		char id[16];
+
+		snprintf(id, sizeof(id), "a%d", n);
+		req = ask(r, id, now);
+		req.strategy = SLO_STRATEGY_ADAPTIVE;
+		assert_int_equal(sched_submit(r->s, now, &req, NULL), SLO_OK);
+		assert_true(sched_step(r->s, now, &act));
+		assert_int_equal(act.verdict, SLO_ROUTE);
+		assert_int_equal(act.seat->server->sums.count, act.seat->server->ledger.inflight);
+		(void)end(r, now + SEC(1), id);
+		now += SEC(2);
+	} while (act.seat->deployment != slow && ++n < 200);
+	assert_true(n < 200);
+}
+
 static void nobody_is_late_for_it(void **state)
 {
 	struct rig *r = *state;
@@ -626,6 +652,7 @@ int main(void)
 		TEST(real_sizes_teach),
 		TEST(a_slow_server_gets_less),
 		TEST(a_slower_deployment_is_tried_now_and_then),
+		TEST(one_that_tries_a_deployment_has_a_stake_there),
 		TEST(nobody_is_late_for_it),
 		TEST(a_right_profile_is_not_overruled),
 		TEST(a_profile_that_is_wrong_beyond_doubt_is_overruled),
