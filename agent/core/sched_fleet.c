@@ -184,6 +184,10 @@ void sched_seat_move(struct sched *s, struct seat *seat, struct deployment *d)
 	struct deployment *from = seat->deployment;
 
 	fleet_move(seat, d);
+	if (from != d) { /* there it was one of others */
+		seat->speed = (struct latency_speed){ 0 };
+		seat->slower = 1;
+	}
 	if (tapped(s))
 		tap_seat(s, SLO_EVENT_SEAT_MOVED, seat);
 	if (from == d || !seat->server->usable)

@@ -140,6 +140,23 @@ static void a_server_moves_with_its_load_and_room_appears_where_it_goes(void **s
 	assert_int_equal(fast->usable, 1);
 }
 
+/* How slow it is was known beside the servers that it leaves. */
+static void a_server_that_moves_is_as_fast_as_the_others_there(void **state)
+{
+	const struct latency_speed late = { .late = 1, .ends = 50 };
+	struct rig *r = *state;
+	struct deployment *other = sched_deployment_add(r->m, "other");
+	struct seat *seat = sched_seat_find(r->m, r->server[0]);
+
+	assert_int_equal(sched_source_set(r->s, r->d, FLEET_LEARNED, 8192), SLO_OK);
+	assert_int_equal(sched_recall_speed(r->s, seat, &late), SLO_OK);
+	assert_true(seat->slower > 2);
+	sched_seat_move(r->s, seat, r->d); /* behind the others of its own */
+	assert_true(seat->slower > 2 && seat->speed.ends == 50);
+	sched_seat_move(r->s, seat, other);
+	assert_true(!(seat->slower > 1) && seat->speed.ends == 0);
+}
+
 static void requests_are_judged_anew_when_a_deployment_goes(void **state)
 {
 	struct rig *r = *state;
@@ -294,6 +311,7 @@ int main(void)
 		TEST(a_server_that_comes_back_has_its_load),
 		TEST(without_its_last_server_a_waiting_request_is_rejected),
 		TEST(a_server_moves_with_its_load_and_room_appears_where_it_goes),
+		TEST(a_server_that_moves_is_as_fast_as_the_others_there),
 		TEST(requests_are_judged_anew_when_a_deployment_goes),
 		TEST(equal_deployments_go_by_the_new_order),
 		TEST(equal_servers_go_by_the_new_order),
