@@ -56,6 +56,7 @@ slo_err latency_learner_recall(struct latency_learner *l, slo_nsec now,
 	bool sane = true;
 
 	latency_learner_init(&new, l->kv);
+	new.headroom = l->headroom; /* an operator's, which nobody learns */
 	for (int i = 0; i < LATENCY_RATES; i++)
 		new.fit.rate[i] = *n++;
 	for (int i = 0; i < LATENCY_RATES; i++)

@@ -205,6 +205,19 @@ static void what_was_learned_outlives_its_learner(void **state)
 	assert_true(l.ends == again.ends && l.trusted == again.trusted);
 }
 
+static void a_headroom_that_an_operator_set_outlives_what_is_recalled(void **state)
+{
+	struct latency_learner l;
+	struct latency_memory m = { 0 };
+
+	(void)state;
+	latency_learner_init(&l, 0);
+	latency_learner_remember(&l, &m);
+	latency_learner_headroom(&l, 0, 0.77);
+	assert_int_equal(latency_learner_recall(&l, 0, &m), SLO_OK);
+	near(l.force.rates.headroom, 0.77, 1e-9);
+}
+
 static void absurd_memories_are_refused(void **state)
 {
 	static const double absurd[] = { NAN, INFINITY, -1e300, -1, 1e300 };
@@ -321,6 +334,7 @@ int main(void)
 		cmocka_unit_test(a_slow_server_does_not_poison_the_others),
 		cmocka_unit_test(predictions_that_are_forgotten_too_early),
 		cmocka_unit_test(what_was_learned_outlives_its_learner),
+		cmocka_unit_test(a_headroom_that_an_operator_set_outlives_what_is_recalled),
 		cmocka_unit_test(absurd_memories_are_refused),
 		cmocka_unit_test(a_limit_grows_while_it_is_used),
 		cmocka_unit_test(a_limit_shrinks_where_requests_are_late),
