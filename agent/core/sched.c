@@ -171,7 +171,7 @@ static void expire_leases(struct sched *s, slo_nsec now)
 static int64_t predict_output(struct sched *s, slo_nsec now, const struct request *r,
                               const struct sched_request *req)
 {
-	int64_t limit = req->max_output, output;
+	int64_t limit = r->limit, output;
 
 	if (limit > 0)
 		limit = (limit + r->sequences - 1) / r->sequences;
@@ -180,7 +180,7 @@ static int64_t predict_output(struct sched *s, slo_nsec now, const struct reques
 	         r->sequences;
 	if (output < req->min_output)
 		output = req->min_output;
-	return req->max_output >= 0 && output > req->max_output ? req->max_output : output;
+	return r->limit >= 0 && output > r->limit ? r->limit : output;
 }
 
 static uint16_t sequences_of(const struct sched_request *req)

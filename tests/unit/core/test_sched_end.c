@@ -348,6 +348,22 @@ static void the_cold_option_is_used_until_something_ended(void **state)
 	assert_int_equal(prediction(r, 0, "r2", -1), 512);
 }
 
+static void a_limit_beyond_all_counts_is_one(void **state)
+{
+	struct rig *r = *state;
+	struct sched_request req = ask(r, "huge", 0);
+	struct request *out;
+
+	r->conf.cold = SLO_COLD_MAX;
+	sched_configure(r->s, &r->conf);
+	req.output = -1;
+	req.max_output = INT64_MAX;
+	req.sequences = 2;
+	assert_int_equal(sched_submit(r->s, 0, &req, &out), SLO_OK);
+	assert_int_equal(out->output, INT32_MAX);
+	routed(r, 0, "huge", "s1");
+}
+
 static int32_t input_of(struct rig *r, const char *id, int64_t input, bool told)
 {
 	struct sched_request req = ask(r, id, 0);
@@ -470,6 +486,7 @@ int main(void)
 		TEST(an_abandoned_head_lets_others_go),
 		TEST(an_end_tells_the_best_known_counts),
 		TEST(completed_answers_are_what_predictions_learn_from),
+		TEST(a_limit_beyond_all_counts_is_one),
 		TEST(the_cold_option_is_used_until_something_ended),
 		TEST(real_counts_correct_later_estimates_of_the_prompt),
 		TEST(told_prompts_teach_nothing),
