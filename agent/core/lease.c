@@ -286,20 +286,23 @@ static void fill(struct sched *s, struct request *r, const struct sched_lease *l
 	r->generation = s->generation;
 }
 
-slo_err lease_restore(struct sched *s, const struct sched_lease *l)
+slo_nsec sched_lease_since(const struct sched *s, slo_nsec then)
 {
 	const struct request *youngest =
 	    TAILQ_LAST(&s->requests.list[REQUEST_DISPATCHED], request_list);
-	struct seat *seat = sched_seat_find(l->model, l->server);
-	slo_nsec since = l->dispatched;
+
+	return youngest && then < youngest->since ? youngest->since : then;
+}
+
+slo_err lease_restore(struct sched *s, const struct sched_lease *l)
+{
+	struct seat *seat = l->model ? sched_seat_find(l->model, l->server) : NULL;
+	slo_nsec since = sched_lease_since(s, l->dispatched);
 	uint64_t hash;
 	struct request *r;
 
 	if (!seat || !sane(l))
 		return SLO_EINVAL;
-	/* The list is in order of time: the oldest lease expires first. */
-	if (youngest && since < youngest->since)
-		since = youngest->since;
 	hash = sched_hash(s, l->id, l->id_len);
 	if (requests_find(&s->requests, hash, l->id, l->id_len) ||
 	    past_find(&s->past, hash) != PAST_UNKNOWN)

@@ -491,10 +491,7 @@ struct bucket *queue_candidate(struct queue *q, slo_nsec now)
 	}
 	if (end < q->heads)
 		return q->head[end].bucket;
-	for (size_t i = 0; i < pool->deployments; i++)
-		pool->deployment[i]->freed = false;
-	pool->freed_by = NULL;
-	pool->freed_many = false;
+	fleet_looked(pool);
 	return NULL;
 }
 

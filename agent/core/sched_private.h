@@ -87,6 +87,12 @@ void sched_room_on(struct sched *s, const struct server *server);
 /* Charges the seat's server; r is DISPATCHED. */
 void sched_lease_open(struct sched *s, slo_nsec now, struct request *r, struct seat *seat,
                       slo_load load);
+/* The same where the model, if it is still there, has no seat on the server. */
+void sched_lease_open_unseated(struct sched *s, slo_nsec now, struct request *r,
+                               struct server *server, slo_load load);
+/* When one that is taken up counts as dispatched, which then was said: no sooner than those that
+ * are there, for the oldest lease expires first. */
+slo_nsec sched_lease_since(const struct sched *s, slo_nsec then);
 /* Gives the charge back: every model of the server has new room. */
 void sched_lease_close(struct sched *s, slo_nsec now, struct request *r);
 /* r, which is DISPATCHED, ended `lasted` after its dispatch: what it teaches is learned, and its
@@ -143,9 +149,6 @@ void sched_profile_changed(struct sched *s, struct deployment *d);
 void sched_force(struct sched *s, struct deployment *d, enum fleet_source source,
                  const struct latency_force *force);
 void sched_slower(struct sched *s, struct seat *seat, double slower);
-/* The same where the model, if it is still there, has no seat on the server. */
-void sched_lease_open_unseated(struct sched *s, slo_nsec now, struct request *r,
-                               struct server *server, slo_load load);
 void sched_surplus_restore(struct sched *s, struct server *server, uint32_t count, slo_load load);
 /* Closes it without an end line. */
 void sched_lease_expire(struct sched *s, slo_nsec now, struct request *r, enum fleet_repair cause);

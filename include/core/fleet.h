@@ -261,6 +261,15 @@ static inline void fleet_freed_by(struct deployment *d, const struct server *s)
 	pool->freed_by = pool->freed_many ? NULL : s;
 }
 
+/* All who wait were looked at: no room is new any more. */
+static inline void fleet_looked(struct pool *pool)
+{
+	for (size_t i = 0; i < pool->deployments; i++)
+		pool->deployment[i]->freed = false;
+	pool->freed_by = NULL;
+	pool->freed_many = false;
+}
+
 /* What is told of changes from now on: every seat of the pool. */
 void fleet_watch(struct pool *pool);
 /* The least loaded usable server; NULL: none. */

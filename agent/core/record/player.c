@@ -26,10 +26,6 @@
 #include "../sched_private.h"
 #include "player_private.h"
 
-/* Points in time beyond that would overflow when spans are added. */
-#define TIME_MAX (INT64_C(1) << 60)
-#define NAME_MAX 65535
-
 /* What a number of the recording stands for: a model or a server, the other is NULL. */
 struct entry {
 	UT_hash_handle hh;
@@ -43,7 +39,7 @@ struct player {
 	struct entry *entries;
 	bool ready;         /* QUIET came: the state is complete */
 	size_t queue_limit; /* the recorded one; until QUIET none is in force */
-	slo_nsec now;       /* of the start */
+	slo_nsec now;       /* the latest that was told; until QUIET that of the start */
 };
 
 struct player *player_new(void)
@@ -114,21 +110,11 @@ static void entry_free(struct player *p, struct entry *e)
 	free(e);
 }
 
-static bool id_sane(const struct slo_event *e)
-{
-	return e->text.len > 0 && e->text.len <= SLO_ID_MAX && !memchr(e->text.p, 0, e->text.len);
-}
-
-static bool time_sane(slo_nsec t)
-{
-	return t > -TIME_MAX && t < TIME_MAX;
-}
-
 static struct request *request_find(const struct player *p, const struct slo_event *e)
 {
 	const char *id = (const char *)e->text.p;
 
-	if (!id_sane(e))
+	if (!player_id_sane(e))
 		return NULL;
 	return requests_find(&p->sched->requests, sched_hash(p->sched, id, e->text.len), id,
 	                     e->text.len);
@@ -186,44 +172,6 @@ static slo_err config(struct player *p, const struct slo_event *e)
 	return SLO_OK;
 }
 
-/* A request that ran when the recording began. */
-static slo_err lease(struct player *p, const struct slo_event *e)
-{
-	struct sched_model *m = player_model(p, e->model);
-	struct server *server = player_server(p, e->server);
-	struct sched *s = p->sched;
-	const char *id = (const char *)e->text.p;
-	struct seat *seat;
-	struct request *r;
-	uint64_t hash;
-
-	if (!id_sane(e) || (e->model && !m) || !server || e->load > SLO_LOAD_MAX ||
-	    e->strategy >= SLO_STRATEGIES || request_find(p, e))
-		return SLO_EINVAL;
-	hash = sched_hash(s, id, e->text.len);
-	if (past_find(&s->past, hash) != PAST_UNKNOWN)
-		return SLO_EINVAL;
-	r = requests_new(&s->requests, hash, id, e->text.len, e->now);
-	if (!r)
-		return SLO_ENOMEM;
-	r->model = m;
-	r->created = e->created;
-	r->arrived = e->arrived;
-	r->input = (int32_t)tokens_clamp(e->input);
-	r->output = (int32_t)tokens_clamp(e->output);
-	r->estimate = -1;
-	r->strategy = (uint8_t)e->strategy;
-	r->seq = ++s->seq;
-	r->generation = s->generation;
-	requests_move(&s->requests, r, REQUEST_DISPATCHED, e->now);
-	seat = m ? sched_seat_find(m, server) : NULL;
-	if (seat)
-		sched_lease_open(s, e->now, r, seat, e->load);
-	else
-		sched_lease_open_unseated(s, e->now, r, server, e->load);
-	return SLO_OK;
-}
-
 /* A request that waits was tried as a head before the recording began, and found no room. */
 static slo_err tried(struct player *p, const struct slo_event *e)
 {
@@ -252,8 +200,7 @@ static slo_err quiet(struct player *p, const struct slo_event *e)
 		TAILQ_REMOVE(&s->dirty, m, dirty_link);
 		m->dirty = false;
 		m->queue.stale = false; /* the heads came after the fleet */
-		for (size_t i = 0; i < m->pool.deployments; i++)
-			m->pool.deployment[i]->freed = false;
+		fleet_looked(&m->pool);
 	}
 	s->settled++;
 	s->conf.queue_limit = p->queue_limit;
@@ -452,8 +399,8 @@ static slo_err submit(struct player *p, const struct slo_event *e)
 	};
 	slo_err err;
 
-	if (!id_sane(e) || !req.model || e->strategy >= SLO_STRATEGIES || e->output < 0 ||
-	    req.priority != e->count || !time_sane(e->created) ||
+	if (!player_id_sane(e) || !req.model || e->strategy >= SLO_STRATEGIES || e->output < 0 ||
+	    req.priority != e->count || !player_time_sane(e->created) ||
 	    (!p->ready && !policy_pulls(req.strategy)))
 		return SLO_EINVAL;
 	err = sched_submit(p->sched, e->now, &req, NULL);
@@ -466,7 +413,7 @@ static slo_err request_over(struct player *p, const struct slo_event *e)
 	struct request *r = request_find(p, e);
 	struct sched_end ended;
 
-	if (!id_sane(e))
+	if (!player_id_sane(e))
 		return SLO_EINVAL;
 	if (e->kind == SLO_EVENT_END)
 		sched_end(p->sched, e->now, (const char *)e->text.p, e->text.len, &outcome, &ended);
@@ -485,7 +432,8 @@ static slo_err begin(struct player *p, const struct slo_event *e)
 	case SLO_EVENT_CONFIG:
 		return config(p, e);
 	case SLO_EVENT_LEASE:
-		return lease(p, e);
+		return player_lease(p->sched, player_model(p, e->model),
+		                    player_server(p, e->server), e);
 	case SLO_EVENT_TRIED:
 		return tried(p, e);
 	case SLO_EVENT_SUBMIT:
@@ -554,6 +502,16 @@ static bool has_time(const struct slo_event *e)
 	       e->kind == SLO_EVENT_FOREIGN || e->kind == SLO_EVENT_FOREIGN_END;
 }
 
+/* Time does not go back, whatever a file says. A lease tells its dispatch, which is past. */
+static slo_nsec time_of(struct player *p, const struct slo_event *e)
+{
+	if (!p->ready || !has_time(e))
+		return e->now;
+	if (e->now > p->now)
+		p->now = e->now;
+	return e->kind == SLO_EVENT_LEASE ? e->now : p->now;
+}
+
 /* NULL: it may be applied. */
 static const char *check(const struct player *p, const struct slo_event *e)
 {
@@ -561,12 +519,14 @@ static const char *check(const struct player *p, const struct slo_event *e)
 	               e->kind == SLO_EVENT_LET_GO;
 
 	if (e->kind == SLO_EVENT_START)
-		return p->sched ? "it starts twice" : time_sane(e->now) ? NULL : "no such time";
+		return p->sched                   ? "it starts twice"
+		       : player_time_sane(e->now) ? NULL
+		                                  : "no such time";
 	if (!p->sched)
 		return "it does not begin with its start";
 	if (!has_time(e))
 		return NULL;
-	if (!time_sane(e->now))
+	if (!player_time_sane(e->now))
 		return "no such time";
 	if (!p->ready && e->now > p->now)
 		return "the state is of a later time";
@@ -576,18 +536,20 @@ static const char *check(const struct player *p, const struct slo_event *e)
 slo_err player_apply(struct player *p, const struct slo_event *e, struct sched_action *act,
                      bool *acted, const char **why)
 {
+	struct slo_event at = *e;
 	slo_err err = SLO_OK;
 
 	*acted = false;
 	*why = check(p, e);
 	if (*why)
 		return SLO_EINVAL;
+	at.now = time_of(p, e);
 	if (e->kind == SLO_EVENT_STEP || e->kind == SLO_EVENT_DECISION)
-		*acted = sched_step(p->sched, e->now, act);
+		*acted = sched_step(p->sched, at.now, act);
 	else if (e->kind == SLO_EVENT_LET_GO)
-		*acted = sched_let_go(p->sched, e->now, act);
+		*acted = sched_let_go(p->sched, at.now, act);
 	else
-		err = change(p, e);
+		err = change(p, &at);
 	if (err == SLO_EINVAL)
 		*why = "it makes no sense after what was recorded before";
 	return err;

@@ -47,9 +47,8 @@ slo_err player_stake(struct sched *s, const struct slo_event *e)
 	const struct request *found;
 	struct request *r;
 
-	if (e->text.len == 0 || e->text.len > SLO_ID_MAX || e->load > STAKE_MOST || e->count < 0 ||
-	    e->count > STAKE_MOST || e->turn > UINT32_MAX || e->input < 0 ||
-	    e->input >= ADAPTIVE_CLASSES)
+	if (!player_id_sane(e) || e->load > STAKE_MOST || e->count < 0 || e->count > STAKE_MOST ||
+	    e->turn > UINT32_MAX || e->input < 0 || e->input >= ADAPTIVE_CLASSES)
 		return SLO_EINVAL;
 	found = e->order == 0 ? lease_find(s, id, e->text.len)
 	                      : foreign_find(s, e->order, id, e->text.len);

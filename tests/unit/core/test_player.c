@@ -298,6 +298,24 @@ static void nonsense_is_refused(void **state)
 		  .model = 1,
 		  .server = 77,
 		  .text = { (const uint8_t *)"x", 1 } },
+		{ .kind = SLO_EVENT_LEASE,
+		  .model = 1,
+		  .server = 2,
+		  .text = { (const uint8_t *)"x", 1 },
+		  .arrived = INT64_MIN },
+		{ .kind = SLO_EVENT_LEASE,
+		  .model = 1,
+		  .server = 2,
+		  .text = { (const uint8_t *)"x", 1 },
+		  .created = INT64_MAX },
+		{ .kind = SLO_EVENT_FOREIGN,
+		  .now = 1,
+		  .model = 1,
+		  .server = 2,
+		  .order = 1,
+		  .text = { (const uint8_t *)"x", 1 },
+		  .arrived = INT64_MIN },
+		{ .kind = SLO_EVENT_STAKE, .text = { (const uint8_t *)"x\0", 2 } },
 		{ .kind = SLO_EVENT_TRIED, .text = { (const uint8_t *)"x", 1 } },
 		{ .kind = SLO_EVENT_END },
 		{ .kind = SLO_EVENT_STEP, .now = INT64_MAX },
@@ -319,6 +337,58 @@ static void nonsense_is_refused(void **state)
 			fail_msg("event %zu", i);
 		sched_check(player_sched(player));
 	}
+}
+
+static bool apply(enum slo_event_kind kind, slo_nsec now, const char *id)
+{
+	const struct slo_event e = { .kind = kind,
+		                     .now = now,
+		                     .model = 1,
+		                     .server = 2,
+		                     .text = slice_of(id),
+		                     .input = 512,
+		                     .output = 64 };
+	struct sched_action act;
+	const char *why;
+	bool acted;
+
+	assert_int_equal(player_apply(player, &e, &act, &acted, &why), SLO_OK);
+	assert_true(!acted || act.waited >= 0);
+	return acted;
+}
+
+/* A file may say so; the scheduler relies on it. */
+static void time_does_not_go_back(void **state)
+{
+	struct rig *r = *state;
+
+	quiet(r, 0);
+	record(r, 0);
+	(void)apply(SLO_EVENT_SUBMIT, SEC(9), "a");
+	assert_true(apply(SLO_EVENT_DECISION, SEC(8), "a"));
+	(void)apply(SLO_EVENT_SUBMIT, SEC(7), "b");
+	assert_true(apply(SLO_EVENT_DECISION, SEC(6), "b"));
+	(void)apply(SLO_EVENT_LEASE, SEC(5), "c"); /* it ran since then */
+	sched_check(player_sched(player));
+	(void)apply(SLO_EVENT_END, SEC(4), "b");
+	(void)apply(SLO_EVENT_END, SEC(3), "a");
+	assert_int_equal(sched_counts(player_sched(player)).dispatched, 1);
+	sched_check(player_sched(player));
+}
+
+/* So that both look at the same servers when the next one has room. */
+static void no_room_is_new_when_the_state_is_complete(void **state)
+{
+	struct rig *r = *state;
+	const struct sched_model *m;
+
+	fill_up(r, 0);
+	submit(r, 0, "w");
+	quiet(r, 0);
+	assert_false(r->m->pool.freed_many);
+	record(r, 0);
+	m = sched_model_find(player_sched(player), "m", 1);
+	assert_false(m->pool.freed_many || m->pool.freed_by || m->pool.deployment[0]->freed);
 }
 
 static void none_is_charged_under_the_id_of_one_that_is_over(void **state)
@@ -403,6 +473,8 @@ int main(void)
 		TEST(requests_that_are_let_go),
 		TEST(a_profile_survives_with_all_its_numbers),
 		TEST(nonsense_is_refused),
+		TEST(time_does_not_go_back),
+		TEST(no_room_is_new_when_the_state_is_complete),
 		TEST(none_is_charged_under_the_id_of_one_that_is_over),
 		TEST(an_end_at_our_turn_is_played_where_it_counted),
 	};
