@@ -33,7 +33,8 @@ enum slo_event_kind {
 	SLO_EVENT_SEAT_TURN,  /* order, turn, count: where it stands in usable_seat[] */
 	SLO_EVENT_MODEL_TURN, /* order, turn: how many it gave out */
 	/* Requests */
-	SLO_EVENT_SUBMIT, /* count: its priority, 0 in older recordings */
+	SLO_EVENT_SUBMIT, /* count: its priority, order: 1 if its prompt was only estimated; both 0
+	                   * in older recordings */
 	SLO_EVENT_LEASE,  /* it runs there since `now` */
 	SLO_EVENT_TRIED,  /* a head that had to wait at `now` */
 	SLO_EVENT_ABANDON,

@@ -110,6 +110,8 @@ static struct slo_event slower_event(const struct seat *seat)
 static struct slo_event request_event(enum slo_event_kind kind, slo_nsec now,
                                       const struct request *r)
 {
+	bool submit = kind == SLO_EVENT_SUBMIT;
+
 	return (struct slo_event){ .kind = kind,
 		                   .now = now,
 		                   .text = id_of(r),
@@ -119,7 +121,8 @@ static struct slo_event request_event(enum slo_event_kind kind, slo_nsec now,
 		                   .output = r->output,
 		                   .created = r->created,
 		                   .arrived = r->arrived,
-		                   .count = kind == SLO_EVENT_SUBMIT ? r->priority : 0,
+		                   .count = submit ? r->priority : 0,
+		                   .order = submit && r->estimate >= 0,
 		                   .own = r->own };
 }
 

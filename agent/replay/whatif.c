@@ -413,23 +413,13 @@ static bool advance(struct what_if *w, slo_nsec t)
 /* A recorded arrival, to be decided anew. */
 static bool submit(struct what_if *w, const struct slo_event *e, struct arrival *a)
 {
-	struct sched_request req = {
-		.id = (const char *)e->text.p,
-		.id_len = e->text.len,
-		.model = player_model(w->player, e->model),
-		.strategy = w->opt->strategy,
-		.input = e->input,
-		.input_told = true,
-		.output = e->output,
-		.max_output = -1,
-		.created = e->created,
-		.own = e->own,
-		.priority = (int32_t)e->count,
-	};
+	struct sched_request req = player_request(w->player, e);
 	struct sched *s = player_sched(w->player);
 	struct request *r;
-	slo_err err = sched_submit(s, w->now, &req, &r);
+	slo_err err;
 
+	req.strategy = w->opt->strategy;
+	err = sched_submit(s, w->now, &req, &r);
 	if (err == SLO_ENOMEM)
 		return no_memory(w);
 	a->waits = err == SLO_OK;

@@ -131,7 +131,7 @@ MUTANTS = [
     ("of many grades the usual one is refused first", "agent/core/grades.c",
      "(grade->priority > 0 && g->usual.count > 0)", "g->usual.count > 0"),
     ("a recording loses priorities", "agent/core/tap.c",
-     "kind == SLO_EVENT_SUBMIT ? r->priority : 0", "0"),
+     "submit ? r->priority : 0", "0"),
     ("one request too many waits", "agent/core/sched.c",
      "r->round == s->settled && m->queue.length > s->conf.queue_limit",
      "r->round == s->settled && m->queue.length > s->conf.queue_limit + 1"),

@@ -382,21 +382,26 @@ static slo_err deployment_changed(struct player *p, const struct slo_event *e)
 
 /* requests */
 
-static slo_err submit(struct player *p, const struct slo_event *e)
+struct sched_request player_request(const struct player *p, const struct slo_event *e)
 {
-	struct sched_request req = {
+	return (struct sched_request){
 		.id = (const char *)e->text.p,
 		.id_len = e->text.len,
 		.model = player_model(p, e->model),
 		.strategy = (enum slo_strategy)e->strategy,
-		.input = e->input,
-		.input_told = true,
+		.input = e->input, /* corrected already; nothing here learns to do it again */
+		.input_told = e->order == 0,
 		.output = e->output,
 		.max_output = -1,
 		.created = e->created,
 		.own = e->own,
 		.priority = (int32_t)e->count,
 	};
+}
+
+static slo_err submit(struct player *p, const struct slo_event *e)
+{
+	const struct sched_request req = player_request(p, e);
 	slo_err err;
 
 	if (!player_id_sane(e) || !req.model || e->strategy >= SLO_STRATEGIES || e->output < 0 ||

@@ -15,6 +15,8 @@ struct sched *player_sched(struct player *p); /* NULL until START */
 struct sched_model *player_model(const struct player *p, uint64_t number);
 struct server *player_server(const struct player *p, uint64_t number);
 
+/* What a SUBMIT that was applied once asks for. Points into e. */
+struct sched_request player_request(const struct player *p, const struct slo_event *e);
 /* Does what e tells, where a STEP or DECISION is a step and *acted whether it answered; *act is
  * valid until the next call. PASS is not for the player. SLO_EINVAL: e makes no sense after what
  * was told before, *why is a constant text. SLO_ENOMEM. */

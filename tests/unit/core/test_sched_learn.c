@@ -602,6 +602,29 @@ static void toy_end(struct toy *t, struct rig *r, slo_nsec now)
 	}
 }
 
+/* One whose prompt was only estimated may go where one of a told size is refused. */
+static void a_size_that_is_a_guess_replays_as_one(void **state)
+{
+	struct sched_action act;
+	struct rig *r = *state;
+	slo_nsec now;
+
+	sched_server_usable(r->s, r->server[0], false);
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &five_seconds);
+	learn(r, FLEET_AUTO, 1e6);
+	now = serve_many(r, SEC(1), 300, 1);
+	quiet(r, now);
+	record(r, now);
+	now = fill_learned(r, now, false);
+	quiet(r, now);
+	record(r, now); /* also of one that waits when the recording begins */
+	assert_true(sched_step(r->s, now + r->conf.queue_timeout, &act));
+	assert_int_equal(act.verdict, SLO_FALLBACK);
+	player_free(player);
+	player = NULL;
+}
+
 static void what_was_learned_replays(void **state)
 {
 	struct rig *r = *state;
@@ -658,6 +681,7 @@ int main(void)
 		TEST(a_profile_that_is_wrong_beyond_doubt_is_overruled),
 		TEST(one_that_comes_back_is_still_overruled),
 		TEST(a_given_profile_stays_whatever_happens),
+		TEST(a_size_that_is_a_guess_replays_as_one),
 		TEST(what_was_learned_replays),
 	};
 

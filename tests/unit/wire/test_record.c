@@ -145,19 +145,24 @@ static void members_keep_their_values(void **state)
 	free((void *)s.p);
 }
 
-/* Such an array has one member less, and nothing where that stood. */
-static void a_recording_from_before_priorities_is_read(void **state)
+/* Such an array has one member less, and nothing where that stood; still older ones lack the
+ * priority, too. */
+static void recordings_from_before_a_member_are_read(void **state)
 {
 	struct slice s = one_record(SLO_EVENT_SUBMIT);
 	uint8_t *old = (uint8_t *)s.p;
 	struct slo_event e;
-	size_t used, last = 9; /* bytes of INT64_MIN */
+	size_t used;
 
 	(void)state;
 	assert_int_equal(read_one(s, &e, &used), SLO_OK);
-	assert_true(e.count == INT64_MIN);
+	assert_true(e.count == INT64_MIN && e.order == 70000);
 	old[0]--;
-	s.len -= last;
+	s.len -= 5; /* an order of 70000 */
+	assert_int_equal(read_one(s, &e, &used), SLO_OK);
+	assert_true(e.count == INT64_MIN && e.order == 0 && used == s.len);
+	old[0]--;
+	s.len -= 9; /* a priority of INT64_MIN */
 	assert_int_equal(read_one(s, &e, &used), SLO_OK);
 	assert_true(e.count == 0 && e.own.tpot == 3 && used == s.len);
 	old[0]--;
@@ -282,7 +287,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kind_is_read_as_it_was_written),
 		cmocka_unit_test(members_keep_their_values),
-		cmocka_unit_test(a_recording_from_before_priorities_is_read),
+		cmocka_unit_test(recordings_from_before_a_member_are_read),
 		cmocka_unit_test(every_proper_prefix_is_short),
 		cmocka_unit_test(what_is_no_record_is_refused),
 		cmocka_unit_test(a_length_that_nothing_has_is_no_cut_record),
