@@ -41,7 +41,8 @@ CASES = [
     ("the agent's port mistyped", CFG, '"${SLO_SPOP-127.0.0.1:9901}"', "127.0.0.1:9910", "never-asked",
      "server agent 127.0.0.1:9910", r"the agent does not listen on 127\.0\.0\.1:9910: HAProxy cannot ask it", ALERT),
     ("end lines to a wrong port", CFG, "${SLO_EVENTS-127.0.0.1:9902}", "127.0.0.1:9912", "no-end-lines",
-     "log 127.0.0.1:9912", r"no \"log\" line of frontend llm leads to the agent: it hears of no end", ALERT),
+     "log 127.0.0.1:9912", r"no \"log\" line of frontend llm leads to the agent: it hears of no end.* "
+                           r"events\.listen is 127\.0\.0\.1:9902, udp:127\.0\.0\.1:9902", ALERT),
     ("end lines to the SPOP port", CFG, "${SLO_EVENTS-127.0.0.1:9902}", "127.0.0.1:9901", "ports-swapped",
      "log 127.0.0.1:9901", r"end lines go to 127\.0\.0\.1:9901, which is another listener of the agent", ALERT),
     # asking

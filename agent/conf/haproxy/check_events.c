@@ -83,7 +83,7 @@ static struct targets targets_of(const struct checking *c, const struct hap_sect
 
 static void check_targets(const struct checking *c, const struct asking *a, const struct targets *t)
 {
-	const char *listens = listen_text(&c->conf->events).text;
+	const struct listen_text listens = listen_text(&c->conf->events);
 	const struct hap_line *at = t->stray ? t->stray : t->other ? t->other : a->frontend->head;
 
 	if (t->streams + t->datagrams == 0 && t->stray)
@@ -92,13 +92,13 @@ static void check_targets(const struct checking *c, const struct asking *a, cons
 		     "end, "
 		     "servers seem full and after some requests all are refused; events.listen is "
 		     "%s",
-		     hap_word(at, strcmp(at->word[0], "server") == 0 ? 2 : 1), listens);
+		     hap_word(at, strcmp(at->word[0], "server") == 0 ? 2 : 1), listens.text);
 	else if (t->streams + t->datagrams == 0)
 		tell(c, FATAL, "no-end-lines", at,
 		     "no \"log\" line of frontend %s leads to the agent: it hears of no end, "
 		     "servers seem "
 		     "full and after some requests all are refused; events.listen is %s",
-		     a->frontend->name, listens);
+		     a->frontend->name, listens.text);
 	else if (t->datagrams == 0)
 		tell(c, WORSE, "no-datagrams", a->frontend->head,
 		     "frontend %s sends end lines over a ring only: a process that a reload "
@@ -106,7 +106,7 @@ static void check_targets(const struct checking *c, const struct asking *a, cons
 		     "longer does, so what still runs there is not heard of; log to a udp: or "
 		     "unixgram: "
 		     "address of events.listen too (%s)",
-		     a->frontend->name, listens);
+		     a->frontend->name, listens.text);
 	if (t->cut)
 		tell(c, FATAL, "lines-cut", t->cut,
 		     "lines are cut at less than %d bytes: end lines lose their tail; write 1024 "
