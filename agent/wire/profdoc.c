@@ -119,7 +119,12 @@ static void read_indexes(struct reader *r, const struct node *root, struct slo_p
 	}
 }
 
-static void read_row(struct reader *r, const struct node *row, double no_data,
+/* What cells without a number are, and the least that one with a number may be. */
+struct cell_rule {
+	double no_data, least;
+};
+
+static void read_row(struct reader *r, const struct node *row, struct cell_rule rule,
                      struct slo_profile_doc *doc, double *cells)
 {
 	if (!want_array(r, row, "an array of numbers"))
@@ -130,18 +135,19 @@ static void read_row(struct reader *r, const struct node *row, double no_data,
 	for (size_t c = 0; c < doc->cols && !r->failed; c++) {
 		struct node cell = node_element(row, c);
 
-		if (json_is_null(cell.value)) {
-			cells[c] = no_data;
+		cells[c] = NAN;
+		if (!json_is_null(cell.value))
+			(void)reader_want_number(r, &cell, rule.least, INFINITY, &cells[c]);
+		if (!(cells[c] >= 0)) {
+			cells[c] = rule.no_data;
 			doc->no_data++;
-		} else {
-			(void)reader_want_number(r, &cell, 0, INFINITY, &cells[c]);
 		}
 	}
 }
 
-/* Absent leaves *out NULL. `no_data` stands for cells without a number. */
-static void read_table(struct reader *r, const struct node *root, const char *name, double no_data,
-                       struct slo_profile_doc *doc, double **out)
+/* Absent leaves *out NULL. */
+static void read_table(struct reader *r, const struct node *root, const char *name,
+                       struct cell_rule rule, struct slo_profile_doc *doc, double **out)
 {
 	struct node n = member(root, name);
 
@@ -159,7 +165,7 @@ static void read_table(struct reader *r, const struct node *root, const char *na
 	for (size_t i = 0; i < doc->rows && !r->failed; i++) {
 		struct node row = node_element(&n, i);
 
-		read_row(r, &row, no_data, doc, *out + i * doc->cols);
+		read_row(r, &row, rule, doc, *out + i * doc->cols);
 	}
 }
 
@@ -184,10 +190,11 @@ static void read_tables(struct reader *r, const struct node *root, struct slo_pr
 
 	if (!tputs.value)
 		reader_fail_type(r, &tputs, "");
-	read_table(r, root, "tputs", 0, doc, &doc->tputs);
-	read_table(r, root, "e2e", NAN, doc, &doc->e2e);
-	read_table(r, root, "ttft", NAN, doc, &doc->ttft);
-	read_table(r, root, "tpot", NAN, doc, &doc->tpot);
+	read_table(r, root, "tputs", (struct cell_rule){ 0, 0 }, doc, &doc->tputs);
+	read_table(r, root, "e2e", (struct cell_rule){ NAN, 0 }, doc, &doc->e2e);
+	read_table(r, root, "ttft", (struct cell_rule){ NAN, 0 }, doc, &doc->ttft);
+	/* Benchmarks write less than 0 where they could not measure it, and no rank uses it. */
+	read_table(r, root, "tpot", (struct cell_rule){ NAN, -INFINITY }, doc, &doc->tpot);
 	check_latencies(r, root, doc);
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "wire/json/json_scan.h"
 
@@ -153,10 +154,19 @@ struct jsonpos jsonpos_at(const char *text, size_t len, size_t offset)
 	return pos;
 }
 
+/* As Python writes them, or C's printf. */
 static bool is_no_number(struct slice token)
 {
-	return slice_eq(token, "NaN") || slice_eq(token, "Infinity") ||
-	       slice_eq(token, "-Infinity");
+	static const struct slice words[] = { SLICE("nan"), SLICE("inf"), SLICE("infinity") };
+
+	if (token.len > 0 && (token.p[0] == '-' || token.p[0] == '+'))
+		token = slice_behind(token, 1);
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (token.len == words[i].len &&
+		    strncasecmp((const char *)token.p, (const char *)words[i].p, token.len) == 0)
+			return true;
+	}
+	return false;
 }
 
 static char *put(char *to, const void *from, size_t len)

@@ -217,7 +217,13 @@ static void fail_syntax(struct reader *r, const char *text, size_t len, const js
 /* Mostly there is none, and no copy to make. */
 static bool may_hold_nan(const char *text, size_t len)
 {
-	return len > 0 && (memmem(text, len, "NaN", 3) || memmem(text, len, "Infinity", 8));
+	static const char *const begins[] = { "nan", "NaN", "NAN", "inf", "Inf", "INF" };
+
+	for (size_t i = 0; len > 0 && i < sizeof(begins) / sizeof(begins[0]); i++) {
+		if (memmem(text, len, begins[i], 3))
+			return true;
+	}
+	return false;
 }
 
 void reader_open(struct reader *r, const char *file, const char *text, size_t len,
@@ -227,6 +233,11 @@ void reader_open(struct reader *r, const char *file, const char *text, size_t le
 	json_error_t why;
 
 	*error = (struct doc_error){ .file = file };
+	/* Editors of Windows put a byte order mark there, and show no column for it. */
+	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+		text += 3;
+		len -= 3;
+	}
 	*r = (struct reader){ .text = text, .len = len, .error = error };
 	r->nan = flags & READER_NAN;
 	if (r->nan && may_hold_nan(text, len) && jsonpos_denan(text, len, &copy, &len) != SLO_OK) {

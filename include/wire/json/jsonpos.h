@@ -44,7 +44,8 @@ MUSTCHECK bool jsonpos_find(const char *text, size_t len, const struct jsonpos_s
 /* An offset past the end means the end. */
 struct jsonpos jsonpos_at(const char *text, size_t len, size_t offset);
 
-/* A copy in which every bare NaN, Infinity and -Infinity is `null`; strings stay as they are.
+/* A copy in which every bare NaN, Infinity, nan and inf, in any case and with a sign or without, is
+ * `null`; strings stay as they are.
  * *out is the caller's to free(); it is not terminated. SLO_ENOMEM: nothing was written. */
 MUSTCHECK slo_err jsonpos_denan(const char *text, size_t len, char **out, size_t *out_len);
 

@@ -185,8 +185,10 @@ static void bare_nan_and_infinity_become_null(void **state)
 		{ "[Infinity, -Infinity]", "[null, null]" },
 		{ "{\"NaN\": \"Infinity\", \"\\\"NaN\": NaN}",
 		  "{\"NaN\": \"Infinity\", \"\\\"NaN\": null}" },
-		{ "[NaNs, xNaN, nan, +Infinity, --Infinity, 1NaN]",
-		  "[NaNs, xNaN, nan, +Infinity, --Infinity, 1NaN]" },
+		{ "[nan,-nan,NAN,+NaN]", "[null,null,null,null]" },
+		{ "[inf, -inf, +Infinity, INF]", "[null, null, null, null]" },
+		{ "[NaNs, xNaN, nano, --Infinity, 1NaN, in, infinit, nan(0x1), n]",
+		  "[NaNs, xNaN, nano, --Infinity, 1NaN, in, infinit, null(0x1), n]" },
 		{ "NaN NaN\"NaN", "null null\"NaN" },
 	};
 

@@ -94,6 +94,30 @@ static void a_python_profile_with_nan_is_read(void **state)
 	profdoc_free(doc);
 }
 
+/* As C's printf writes numbers that are none, and editors of Windows files. */
+static void what_other_tools_write_for_no_number_is_none(void **state)
+{
+	static const char *const words[] = { "nan", "-nan", "inf",  "-inf", "Infinity",
+		                             "NaN", "NAN",  "+inf", "null" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		struct slo_profile_doc *doc;
+		char text[256];
+
+		(void)snprintf(text, sizeof(text),
+		               "\xef\xbb\xbf{\"indexes\":[[1],[1,2]],\"tputs\":[[%s,2]],"
+		               "\"e2e\":[[%s,0.5]],\"tpot\":[[-0.0012,%s]]}",
+		               words[i], words[i], words[i]);
+		doc = parse(text);
+		assert_true(doc->tputs[0] == 0 && doc->tputs[1] == 2);
+		assert_true(isnan(doc->e2e[0]) && doc->e2e[1] == 0.5);
+		assert_true(isnan(doc->tpot[0]) && isnan(doc->tpot[1]));
+		assert_int_equal(doc->no_data, 4);
+		profdoc_free(doc);
+	}
+}
+
 static void every_proper_prefix_is_refused(void **state)
 {
 	(void)state;
@@ -204,7 +228,13 @@ static void a_broken_text_is_refused_where_it_breaks(void **state)
 		{ "{\"a\": [NaN, NaN, NaN, @]}", SLO_EPROTO, 1, 23, "", "invalid token near '@'" },
 		{ "{\"a\": [-Infinity, Infinity,\n Infinity 5]}", SLO_EPROTO, 2, 11, "",
 		  "']' expected near '5'" },
-		{ "{\"a\": nan}", SLO_EPROTO, 1, 7, "", "invalid token near 'nan'" },
+		{ "{\"a\": nil}", SLO_EPROTO, 1, 7, "", "invalid token near 'nil'" },
+		{ "{\"a\": [nan, -nan, INF, nul]}", SLO_EPROTO, 1, 24, "",
+		  "invalid token near 'nul'" },
+		{ "\xef\xbb\xbf{\"a\": nil}", SLO_EPROTO, 1, 7, "", "invalid token near 'nil'" },
+		{ "{}\n{}", SLO_EPROTO, 2, 1, "",
+		  "end of file expected near '{'" }, /* JSON Lines */
+		{ "{\"cost\": 1e400}", SLO_EPROTO, 1, 10, "", "real number overflow near '1e400'" },
 		{ "{\"cost\": 1e999}", SLO_EPROTO, 1, 10, "", "real number overflow near '1e999'" },
 		{ "{\"gpu\": \"\x01\"}", SLO_EPROTO, 1, 10, "", "control character 0x1 near '\"'" },
 		{ "[\x02]", SLO_EPROTO, 1, 2, "", "invalid token near '?'" },
@@ -423,6 +453,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_python_profile_with_nan_is_read),
+		cmocka_unit_test(what_other_tools_write_for_no_number_is_none),
 		cmocka_unit_test(every_proper_prefix_is_refused),
 		cmocka_unit_test(the_smallest_profile_has_tputs_and_indexes),
 		cmocka_unit_test(names_match_in_any_case_and_unknown_ones_are_ignored),
