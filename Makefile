@@ -373,7 +373,7 @@ $(page).html: $(wildcard agent/io/http/page/*) $(DYGRAPHS)/dygraph.min.js
 $(page_obj): agent/io/http/web_page_data.S $(page).html
 	$(call say,AS)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -c $< -Wa,-I$(BUILD)/page -o $@
+	$(Q)$(CC) $(filter -fcf-protection,$(OPT)) -c $< -Wa,-I$(BUILD)/page -o $@
 
 $(OUT)/slo-spoa: $(OUT)/agent/main.o $(daemon_libs)
 	$(call say,LINK)

@@ -50,6 +50,31 @@ backend spoa
 ROOT = os.geteuid() == 0
 
 
+BUILD = pathlib.Path(os.environ.get("BUILD_DIR", ""))
+
+
+class Hardened(unittest.TestCase):
+    """Of the release build, which ships."""
+
+    def readelf(self, *args):
+        return subprocess.run(["readelf", "-W", *map(str, args)], capture_output=True, text=True, check=True).stdout
+
+    def test_the_memory_of_what_ships_is_hardened(self):
+        if BUILD.name != "release":
+            return
+        for name in ("slo-spoa", "slo-replay", "slo-profile", "slo-ctl"):
+            with self.subTest(name):
+                self.assertRegex(self.readelf("-d", BUILD / name), r"Flags: NOW PIE")
+                heads = self.readelf("-l", BUILD / name)
+                self.assertRegex(heads, r"GNU_RELRO")
+                self.assertRegex(heads, r"GNU_STACK .* RW ")
+                self.assertNotRegex(heads, r"LOAD .* (RWE|WE) ")
+        if os.uname().machine == "x86_64":
+            # An object without the mark takes it from the program. Debian's own start files lack it, too.
+            for path in sorted((BUILD / "agent").glob("**/*.o")):
+                self.assertIn("IBT, SHSTK", self.readelf("-n", path), path)
+
+
 class Trust(unittest.TestCase):
     def agent(self, change):
         lab = AgentAlone(config=change)

@@ -1,4 +1,7 @@
 /* The files that build.py made, as bytes of the program. */
+#ifdef __CET__
+#include <cet.h> /* or the program would not be marked as checked by the CPU */
+#endif
 	.section .rodata
 	.globl web_page_html
 	.globl web_page_html_len
