@@ -5,6 +5,7 @@ import json
 import pathlib
 import socket
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -77,6 +78,16 @@ class Ends(unittest.TestCase):
                 self.assertTrue(self.post(answer, path).good)
                 self.assertEqual(self.tokens() - before, 34)
 
+    def test_numbers_of_any_length_are_read_at_once(self):
+        """HAProxy's json_query reads them: its own defence is tried here, too."""
+        for number in (b"1e1000000000", b"-1e-1000000000", b"1" * 9000, b"0." + b"0" * 9000 + b"1", b"1e400", b"12.5e0",
+                       b"-3", b"[[" * 4000):
+            with self.subTest(number[:20]):
+                began = time.monotonic()
+                self.assertEqual(self.post(whole(b'{"usage":{"prompt_tokens":' + number + b"}}")).status, 200)
+                self.assertLess(time.monotonic() - began, 5)
+        self.assertEqual(self.lab.ledger()["a10-1"]["inflight"], 0)
+
     def test_ends_that_say_nothing_teach_and_meet_nothing(self):
         before = self.lab.state()["models"][MODEL]
         cases = (
@@ -121,6 +132,34 @@ class Ends(unittest.TestCase):
         ends = self.lab.state()["models"][MODEL]["ends"]
         self.assertIn(got.status, (101, 502))
         self.assertEqual((ends["failed"], ends["answered"]), (got.status == 502, 0), ends)
+
+
+NAMES = ("default", "BACKEND", "GLOBAL", "FRONTEND", "0", "a.b:c_d-1")
+
+
+def named_oddly(conf):
+    for name in NAMES:
+        conf["models"][name] = {"deployments": {"x": {"servers": ["l20-1"]}}}
+
+
+class Names(StackCase):
+    """Models called as HAProxy calls things of its own: HAProxy 3.3 has a proxy "default"."""
+
+    options = {"config": named_oddly, "extra_cfg": lambda stack: "".join(f"""
+backend {name} from slo-model
+    use-server %[var(txn.slo.server)] if {{ var(txn.slo.server) -m len gt 0 }}
+    server l20-1 127.0.0.1:{stack.server_port["l20-1"]}
+""" for name in NAMES)}
+
+    async def test_each_leads_to_its_own_backend(self):
+        for name in NAMES:
+            with self.subTest(name):
+                answer = await self.post(body=body_of(model=name))
+                self.assertEqual((answer.status, answer.headers.get("x-demo-server"), answer.headers.get("x-slo-server")),
+                                 (200, "l20-1", "l20-1"), answer)
+        await self.all_idle()
+        ends = (await self.state())["models"]
+        self.assertEqual({n: ends[n]["ends"]["answered"] for n in NAMES}, dict.fromkeys(NAMES, 1))
 
 
 class Requests(StackCase):
