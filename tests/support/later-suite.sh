@@ -2,8 +2,12 @@
 #
 # Nothing is installed and no root is needed. Packages come from the mirror that this machine's own
 # apt uses, with the libraries of their own suite. Whoever sources this sets first
-#   me   its name, for what it says      top  the folder for all of it
-# and then calls begin DIR, mirror, fetch_debs SUITE PACKAGE, unpack_debs, find_loader.
+#   me   its name, for what it says      SUITES  which to try, in this order
+# and has two functions:
+#   get SUITE     makes $dir/PROGRAM.new by fetch_debs, unpack_debs and write_wrapper, and
+#                 $top/version.new; status 1 if it cannot
+#   cannot TEXT   says that there is no such package, and exits
+# Then `obtain DIR FOLDER PROGRAM` does the rest: DIR/PROGRAM runs what is in DIR/FOLDER.
 # shellcheck shell=sh disable=SC1091,SC2016,SC2154 # os-release is the system's; apt expands its $(...)
 
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -25,7 +29,7 @@ begin() {
 
 need_tools() {
 	for tool in apt-get dpkg-deb timeout; do
-		command -v "$tool" >/dev/null || die "$tool is missing (this needs Debian or a relative)"
+		command -v "$tool" >/dev/null || cannot "$tool is missing (this needs Debian or a relative)"
 	done
 }
 
@@ -122,4 +126,52 @@ find_loader() {
 	[ -n "$loader" ] || return 1
 	loader=${loader##*/}
 	libdir=${libdir#"$top/root"}
+}
+
+# write_wrapper PROGRAM COMMAND: in the command $self is the wrapper's own path, $root where the packages
+# were unpacked, $libs and $loader what runs them.
+write_wrapper() {
+	find_loader || return 1
+	{
+		cat <<-END
+			#!/bin/sh
+			# Made by $me.sh: $1 with the libraries of its own suite.
+			self=\$(readlink -f "\$0")
+			root=\${self%/*}/${top##*/}/root
+			libs=\$root$libdir
+			loader=\$libs/$loader
+		END
+		printf '%s\n' "$2"
+	} >"$dir/$1.new"
+	chmod 755 "$dir/$1.new"
+}
+
+# A second call returns at once; of calls at the same time one works and the others wait. The last
+# line names the version.
+obtain() {
+	begin "$1"
+	top=$dir/$2
+	if [ -x "$dir/$3" ] && [ -s "$top/version" ]; then
+		cat "$top/version"
+		exit 0
+	fi
+	need_tools
+	uri=$(mirror)
+	[ -n "$uri" ] || cannot "apt knows no mirror for this release's main component"
+	rm -rf "$top" "${dir:?}/$3"
+	mkdir -p "$top"
+	for suite in $SUITES; do
+		if get "$suite"; then
+			rm -rf "$top/apt"
+			# The wrapper finds its libraries beside itself, so it moves last.
+			mv "$dir/$3.new" "$dir/$3"
+			mv "$top/version.new" "$top/version"
+			cat "$top/version"
+			exit 0
+		fi
+		say "$suite: no usable $3; the last words were:" >&2
+		tail -n 5 "$top/log" >&2 || true
+		cat "$top/v" >&2 2>/dev/null || true
+	done
+	cannot "this machine is offline, or the mirror $uri lacks the suites $SUITES"
 }
