@@ -1,6 +1,5 @@
 #include "io/cluster/cluster_link.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,23 +7,11 @@
 #include "io/base/clock.h"
 #include "io/redis/redis_tls.h"
 
-#define RETRY_FIRST 0.1 /* seconds */
-#define RETRY_LAST  1.0
+#define RETRY_LAST 1.0 /* seconds */
 
 enum { TELL, HEAR };
 
 /* Down */
-
-/* Half of it is sure, so that many agents do not come at once. */
-static double retry_delay(struct cluster_link *l)
-{
-	double delay = ldexp(RETRY_FIRST, (int)(l->failures < 10 ? l->failures : 10));
-
-	l->failures++;
-	if (delay > RETRY_LAST)
-		delay = RETRY_LAST;
-	return delay / 2 + delay / 2 * (double)rng_below(&l->rng, 1000) / 1000;
-}
 
 static void close_all(struct cluster_link *l)
 {
@@ -41,7 +28,7 @@ static void close_all(struct cluster_link *l)
 /* Tries again later; why may belong to a reply that goes with its connection. */
 static void lose(struct cluster_link *l, const char *why)
 {
-	double delay = retry_delay(l);
+	double delay = redis_retry_next(&l->again);
 
 	clean_copy(l->error, sizeof(l->error), slice_of(why));
 	close_all(l);
@@ -135,7 +122,7 @@ static void connected(struct cluster_link *l, int which)
 		return;
 	l->state = CLUSTER_UP;
 	l->connections++;
-	l->failures = 0;
+	l->again.failures = 0;
 	l->error[0] = '\0';
 	l->user->up(l->user->user);
 }
@@ -313,7 +300,8 @@ void cluster_link_init(struct cluster_link *l, struct agent *a,
 	redis_link_init(&l->hear, a->loop, &l->users[1]);
 	redis_link_init(&l->find, a->loop, &l->users[2]);
 	l->hear.listens = true;
-	rng_init(&l->rng, a->seed ^ (uint64_t)clock_nsec());
+	rng_init(&l->again.rng, a->seed ^ (uint64_t)clock_nsec());
+	l->again.last = RETRY_LAST;
 	ev_init(&l->retry, on_retry);
 	l->retry.data = l;
 }
@@ -323,7 +311,7 @@ void cluster_link_open(struct cluster_link *l, const struct config_cluster *conf
 	char why[256];
 
 	l->conf = conf;
-	l->failures = 0;
+	l->again.failures = 0;
 	l->error[0] = '\0';
 	if (conf->redis.url.kind == REDIS_URL_TLS) {
 		l->tls = redis_tls_context(&conf->redis, why, sizeof(why));

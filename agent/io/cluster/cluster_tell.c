@@ -77,13 +77,6 @@ static void add(struct cluster *c, const uint8_t *bytes, const struct untold *re
 	t->len += record->len;
 }
 
-static struct slice backend_of(const struct roster_server *s)
-{
-	const char *slash = strchr(s->key, '/');
-
-	return (struct slice){ (const uint8_t *)s->key, (size_t)(slash - s->key) };
-}
-
 static struct slice id_of(const struct request *r)
 {
 	return (struct slice){ (const uint8_t *)r->id, r->id_len };
@@ -95,7 +88,7 @@ static size_t pack_lease(const struct cluster *c, slo_nsec now, const struct req
 	const struct foreign_lease l = foreign_lease_of(r, now);
 	const struct news_lease news = {
 		.model = l.model ? slice_of(l.model->pool.name) : (struct slice){ 0 },
-		.backend = backend_of(roster_server(l.server)),
+		.backend = roster_server_backend(roster_server(l.server)),
 		.server = slice_of(l.server->name),
 		.strategy = slice_of(policy_strategy_name(l.strategy)),
 		.load = l.load,

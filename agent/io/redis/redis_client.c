@@ -1,6 +1,5 @@
 #include "io/redis/redis_client.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,13 +7,12 @@
 #include "clean.h"
 #include "io/base/clock.h"
 #include "conf/config_redis.h"
-#include "core/rng.h"
 #include "io/redis/redis_link.h"
+#include "io/redis/redis_retry.h"
 #include "io/redis/redis_tls.h"
 #include "io/redis/redis_trace.h"
 
-#define RETRY_FIRST 0.1 /* seconds */
-#define RETRY_LAST  5.0
+#define RETRY_LAST 5.0 /* seconds */
 
 struct redis_client {
 	struct agent *agent;
@@ -28,8 +26,7 @@ struct redis_client {
 	struct redis_round round;
 	struct redis_trace trace;
 	SSL_CTX *tls;
-	struct rng rng; /* jitter */
-	unsigned failures;
+	struct redis_retry again;
 	bool news; /* the next complete scan is worth a line */
 	ev_timer retry;
 	slo_nsec succeeded; /* 0: never */
@@ -51,17 +48,6 @@ static void open_link(struct redis_client *c)
 	redis_link_open(&c->link, &c->url, c->tls, c->server_name);
 }
 
-/* Half of it is sure, so that many agents do not come at once. */
-static double retry_delay(struct redis_client *c)
-{
-	double delay = ldexp(RETRY_FIRST, (int)(c->failures < 10 ? c->failures : 10));
-
-	c->failures++;
-	if (delay > RETRY_LAST)
-		delay = RETRY_LAST;
-	return delay / 2 + delay / 2 * (double)rng_below(&c->rng, 1000) / 1000;
-}
-
 static void lose(struct redis_client *c)
 {
 	redis_link_close(&c->link);
@@ -74,7 +60,7 @@ static void lose(struct redis_client *c)
 /* Closes, says why, and tries again later; why may belong to a reply that goes with the link. */
 static void down(struct redis_client *c, const char *why)
 {
-	double delay = retry_delay(c);
+	double delay = redis_retry_next(&c->again);
 
 	clean_copy(c->status.error, sizeof(c->status.error), slice_of(why));
 	lose(c);
@@ -187,7 +173,7 @@ static slo_nsec on_finished(void *user, const struct redis_found *found, slo_nse
 	s->found = *found;
 	s->scans++;
 	c->succeeded = clock_nsec();
-	c->failures = 0;
+	c->again.failures = 0;
 	return c->conf->refresh - took;
 }
 
@@ -198,7 +184,7 @@ static void start(struct redis_client *c)
 {
 	char why[256];
 
-	c->failures = 0;
+	c->again.failures = 0;
 	c->status.url[0] = c->status.error[0] = '\0';
 	if (c->conf->url.kind == REDIS_URL_NONE)
 		return;
@@ -232,7 +218,8 @@ struct redis_client *redis_client_new(struct agent *a)
 	c->conf = &nothing;
 	c->link_user = (struct redis_link_user){ c, on_up, on_reply, on_down };
 	redis_link_init(&c->link, a->loop, &c->link_user);
-	rng_init(&c->rng, a->seed);
+	rng_init(&c->again.rng, a->seed);
+	c->again.last = RETRY_LAST;
 	ev_init(&c->retry, on_retry);
 	c->retry.data = c;
 	c->window.link = &c->link;

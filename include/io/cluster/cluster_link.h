@@ -10,9 +10,9 @@
 #define SLO_IO_CLUSTER_CLUSTER_LINK_H
 
 #include "conf/config.h"
-#include "core/rng.h"
 #include "io/agent/agent.h"
 #include "io/redis/redis_link.h"
+#include "io/redis/redis_retry.h"
 
 #define CLUSTER_ASKED_MAX    8192                /* commands whose replies are due */
 #define CLUSTER_NEWS_ASKED   256                 /* of them, when news may be told */
@@ -58,8 +58,7 @@ struct cluster_link {
 	SSL_CTX *tls;
 	struct cluster_ask asked[CLUSTER_ASKED_MAX]; /* [first, first + count), a ring */
 	size_t first, count;
-	struct rng rng;
-	unsigned failures;
+	struct redis_retry again;
 	ev_timer retry;
 	uint64_t connections;
 	char error[256]; /* why it is not up; "": nothing is wrong */
