@@ -22,6 +22,11 @@ const char *roster_state_name(enum slo_server_state s)
 	return names[s];
 }
 
+struct slice roster_server_backend(const struct roster_server *s)
+{
+	return slice_of(s->backend->name);
+}
+
 bool roster_is_leaving(const struct roster_server *s)
 {
 	return !s->server->seats;

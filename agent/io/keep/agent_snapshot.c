@@ -8,14 +8,6 @@
 #include "core/lease.h"
 #include "io/base/clock.h"
 
-/* A server's key is BACKEND/SERVER, and no backend has a '/'. */
-static struct slice backend_of(const struct roster_server *s)
-{
-	const char *slash = strchr(s->key, '/');
-
-	return (struct slice){ (const uint8_t *)s->key, (size_t)(slash - s->key) };
-}
-
 /* Writing */
 
 struct learned {
@@ -70,7 +62,7 @@ static void write_times(struct snapshot_writer *w, const struct deployment *d)
 	for (const struct seat *seat = d->seats; seat; seat = seat->next) {
 		struct snapshot_speed speed = {
 			.model = out.model,
-			.backend = backend_of(roster_server(seat->server)),
+			.backend = roster_server_backend(roster_server(seat->server)),
 			.server = slice_of(seat->server->name),
 			.late = seat->speed.late,
 			.ends = seat->speed.ends,
@@ -104,7 +96,7 @@ static void write_lease(struct snapshot_writer *w, slo_nsec to_unix, const struc
 	struct snapshot_lease out = {
 		.id = { (const uint8_t *)l.id, l.id_len },
 		.model = slice_of(l.model->pool.name),
-		.backend = backend_of(roster_server(l.server)),
+		.backend = roster_server_backend(roster_server(l.server)),
 		.server = slice_of(l.server->name),
 		.load = l.load,
 		.created = l.created + to_unix,
@@ -131,7 +123,7 @@ static void write_foreign(struct snapshot_writer *w, slo_nsec now, slo_nsec to_u
 		.owner = slice_of(o->name),
 		.id = { (const uint8_t *)l.id, l.id_len },
 		.model = l.model ? slice_of(l.model->pool.name) : (struct slice){ 0 },
-		.backend = backend_of(roster_server(l.server)),
+		.backend = roster_server_backend(roster_server(l.server)),
 		.server = slice_of(l.server->name),
 		.load = l.load,
 		.dispatched = now - l.age + to_unix,
@@ -177,8 +169,8 @@ struct snapshot_writer *agent_snapshot_write(struct agent *a, slo_nsec now, stru
 	TAILQ_FOREACH (m, sched_models(a->sched), link)
 		write_model(w, now, m, learned);
 	for (const struct roster_server *s = a->roster.servers; s; s = s->hh.next) {
-		struct snapshot_server server = { backend_of(s), slice_of(s->server->name),
-			                          (uint32_t)s->state };
+		struct snapshot_server server = { roster_server_backend(s),
+			                          slice_of(s->server->name), (uint32_t)s->state };
 
 		if (!s->configured && !roster_is_leaving(s))
 			snapshot_add_server(w, &server);

@@ -86,6 +86,8 @@ static inline struct roster_server *roster_server(const struct server *s)
 	return s->owner;
 }
 const char *roster_state_name(enum slo_server_state s);
+/* The name of its backend in HAProxy. */
+struct slice roster_server_backend(const struct roster_server *s);
 /* It has lost its seats, but not its last request. */
 bool roster_is_leaving(const struct roster_server *s);
 
