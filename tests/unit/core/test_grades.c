@@ -5,32 +5,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <stdlib.h>
-
 #include "core/grades.h"
 #include "core/rng.h"
 
 #define MANY 100
-
-static struct request *request[MANY];
-
-static int requests_make(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < MANY; i++) {
-		request[i] = calloc(1, sizeof(struct request));
-		assert_non_null(request[i]);
-	}
-	return 0;
-}
-
-static int requests_drop(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < MANY; i++)
-		free(request[i]);
-	return 0;
-}
+#include "many_requests.h"
 
 static void add(struct grades *g, struct request *r, int32_t priority)
 {

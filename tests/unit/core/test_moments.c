@@ -5,34 +5,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <stdlib.h>
-
 #include "core/moments.h"
-#include "core/request.h"
 #include "core/rng.h"
 
 #define MANY 200
+#include "many_requests.h"
 
-static struct request *request[MANY];
 static slo_nsec at[MANY];
-
-static int requests_make(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < MANY; i++) {
-		request[i] = calloc(1, sizeof(struct request));
-		assert_non_null(request[i]);
-	}
-	return 0;
-}
-
-static int requests_drop(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < MANY; i++)
-		free(request[i]);
-	return 0;
-}
 
 static void setup(struct moments *m)
 {
