@@ -91,21 +91,6 @@ class Complaints(StackCase):
         self.assertIn(request, self.ctl("show", "decisions", "reason=queue-timeout"))
         self.assertNotIn(request, self.ctl("show", "decisions", "server=a10-1"))
 
-    async def test_of_a_request_that_waits_is_told_what_it_waits_for(self):
-        self.ctl("set", "log", "info")
-        await self.hold(2)
-        waiting = self.spawn(self.post({"x-slo-e2e-ms": 1000000}))
-        rows = await self.until(lambda: json.loads(self.ctl("show", "queue", "json")), "a row")
-        while not waiting.done():
-            rows = json.loads(await asyncio.to_thread(self.ctl, "show", "queue", "json"))
-            if rows[0]["waiting"]:
-                break
-        self.assertFalse(waiting.done())
-        with contextlib.suppress(AssertionError):  # it may be over by now
-            why = self.ctl("explain", rows[0]["most_urgent"])
-            self.assertIn("It waits for room; 1 of its model wait in all.", why)
-        await waiting
-
     async def test_what_haproxy_answers_by_itself_has_an_id_too(self):
         answer = await self.client().request("GET", "/nowhere")
         self.assertTrue(answer.headers["x-request-id"])
@@ -161,12 +146,12 @@ class Complaints(StackCase):
 class Control(unittest.TestCase):
     """The socket of an agent without HAProxy."""
 
-    def agent(self, change=lambda conf: None):
+    def agent(self, change=lambda conf: None, **kw):
         def both(conf):
             with_control(conf)
             change(conf)
 
-        lab = AgentAlone(config=both)
+        lab = AgentAlone(config=both, **kw)
         self.addCleanup(lambda: lab.__exit__(Exception if failed(self) else None))
         return lab.start()
 
@@ -185,6 +170,22 @@ class Control(unittest.TestCase):
         state = lab.state()
         self.assertEqual(json.loads(slo_ctl(lab, "show", "info", "json"))["Pid"], state["pid"])
         self.assertIn("show servers [MODEL]", slo_ctl(lab, "help"))
+
+    def test_of_a_request_that_waits_is_told_what_it_waits_for(self):
+        lab = self.agent(lambda conf: conf["routing"].update(queue_timeout="60s"), room=1,
+                         fleet={"a10-1": "a10"})
+        with lab.peer() as p:
+            self.assertEqual("route", p.route("runs", model=MODEL)["verdict"])
+            p.ask("waits", model=MODEL, slo_e2e_ms=1000000)
+            lab.until(lambda: lab.queued() == 1, "it waits")
+            row = json.loads(slo_ctl(lab, "show", "queue", MODEL, "json"))[0]
+            self.assertEqual((1, "waits"), (row["waiting"], row["most_urgent"]))
+            why = slo_ctl(lab, "explain", "waits")
+            self.assertIn("It waits for room; 1 of its model wait in all.", why)
+            self.assertIn(" a10 ", why)
+            lab.ends("runs")
+            self.assertEqual("route", p.answer()["verdict"])
+        lab.ends("waits")
 
     def test_exit_codes_say_what_happened(self):
         lab = self.agent()
