@@ -319,6 +319,18 @@ def names_differ():
             lab.gone(code)
 
 
+def haproxy_gets_the_backend_later():
+    def more(conf):
+        with_runtime_api(conf)
+        conf["models"]["other"] = {"deployments": {"x": {"servers": ["x1"]}}}
+    with Broken(config=more) as lab:
+        lab.told("backend-absent", r"has no backend other, which models name")
+        lab.write_files([("haproxy.cfg", "backend spoa from slo\n",
+                          "backend other from slo-model\n    server x1 127.0.0.1:1\nbackend spoa from slo\n")])
+        lab.reload_proxy()
+        lab.gone("backend-absent")
+
+
 def the_runtime_api_is_elsewhere():
     def elsewhere(conf):
         conf["haproxy"] = {"runtime_api": ["unix:elsewhere.sock"], "poll": "100ms"}
@@ -354,10 +366,9 @@ def the_new_configuration_is_bad():
 
 def all_is_well():
     with Broken(config=with_runtime_api) as lab:
-        for i in range(40):  # too few to judge a profile by: a busy machine is no GPU
+        for i in range(16):  # too few to judge a profile or a cell by: a busy machine is no GPU
             lab.post(late=i % 2)
-        since = lab.counter("end_lines_total", result="closed")
-        wait_for(lambda: lab.counter("end_lines_total", result="closed") >= since, "end lines")
+        wait_for(lambda: lab.counter("end_lines_total", result="closed") >= 16, "end lines", 30 * PATIENCE)
         wait_for(lambda: lab.idle(), "all ended", 30 * PATIENCE)
         assert lab.state()["warnings"] == [], lab.state()["warnings"]
 
@@ -367,7 +378,7 @@ CASES = [use_server_is_missing, var_prefix_is_another, nobody_is_asked, the_mess
          haproxy_does_not_wait_long_enough, the_log_is_for_people, the_ports_are_swapped,
          end_lines_go_to_the_spop_port, end_lines_never_come, haproxy_never_connects,
          nobody_is_asked_while_servers_work, an_id_is_too_long, haproxy_cuts_the_id, the_runtime_api_may_not_be_opened, the_secret_is_not_told, a_model_is_not_configured, headers_have_units,
-         names_differ, the_runtime_api_is_elsewhere, a_server_has_a_small_maxconn, the_new_configuration_is_bad,
+         names_differ, haproxy_gets_the_backend_later, the_runtime_api_is_elsewhere, a_server_has_a_small_maxconn, the_new_configuration_is_bad,
          all_is_well]
 
 

@@ -104,11 +104,17 @@ bool warn_clear(struct agent *a, slo_nsec now, const char *code, const char *sub
 	return true;
 }
 
-void warn_clear_all(struct agent *a, slo_nsec now, const char *code)
+void warn_clear_older(struct agent *a, slo_nsec now, const char *code, slo_nsec since)
 {
 	struct warn_key k = key_of(code, NULL);
 
 	for (size_t i = a->warnings.count; i-- > 0;)
-		if (strcmp(a->warnings.warning[i].code, k.code) == 0)
+		if (strcmp(a->warnings.warning[i].code, k.code) == 0 &&
+		    a->warnings.warning[i].last < since)
 			take_out(a, now, i);
+}
+
+void warn_clear_all(struct agent *a, slo_nsec now, const char *code)
+{
+	warn_clear_older(a, now, code, SLO_NEVER);
 }

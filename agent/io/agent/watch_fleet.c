@@ -282,13 +282,8 @@ static void drop_stale(struct agent *a, slo_nsec now)
 		                             "profile-missing", "profile-doubt",   "no-server",
 		                             "profile-refuted", "profile-cell" };
 
-	for (size_t i = a->warnings.count; i-- > 0;) {
-		const struct warning w = a->warnings.warning[i];
-
-		for (size_t k = 0; k < sizeof(codes) / sizeof(codes[0]); k++)
-			if (w.last < now && strcmp(w.code, codes[k]) == 0)
-				warn_clear(a, now, w.code, w.subject);
-	}
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		warn_clear_older(a, now, codes[i], now);
 }
 
 void watch_fleet(struct agent *a, slo_nsec now)

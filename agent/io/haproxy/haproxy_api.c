@@ -64,6 +64,8 @@ static void conclude(struct haproxy_api *api, slo_nsec now)
 		whole &= t->answered || now - t->silent_since > HAPROXY_GONE;
 	}
 	roster_view_end(a, now, whole);
+	if (whole) /* what nobody said in this round */
+		warn_clear_older(a, now, BACKEND_ABSENT, api->heal.asked);
 	heal_conclude(&api->heal, a->sched, now, whole);
 }
 

@@ -131,7 +131,7 @@ static void see_text(struct haproxy_answer *x, slo_nsec now, struct slice text)
 		return;
 	x->unknown++;
 	if (block <= q->backends)
-		warn_set(x->agent, now, "backend-absent", q->backend[block - 1],
+		warn_set(x->agent, now, BACKEND_ABSENT, q->backend[block - 1],
 		         "HAProxy at %s has no backend %s, which models name: their requests go to "
 		         "default_backend; give it the same name in both",
 		         x->name, q->backend[block - 1]);

@@ -45,6 +45,8 @@ COLD bool warn_set(struct agent *a, slo_nsec now, const char *code, const char *
 COLD bool warn_clear(struct agent *a, slo_nsec now, const char *code, const char *subject);
 /* Those of this code, whatever they are about. */
 COLD void warn_clear_all(struct agent *a, slo_nsec now, const char *code);
+/* Those of them that were not set (again) since then. */
+COLD void warn_clear_older(struct agent *a, slo_nsec now, const char *code, slo_nsec since);
 /* NULL: it is not in the list. */
 const struct warning *warn_find(const struct warnings *w, const char *code, const char *subject);
 

@@ -14,6 +14,7 @@
 #define QUESTION_BACKENDS_MAX \
 	32 /* asked for by name; of more, all of HAProxy's servers are asked */
 #define QUESTION_TEXT_MAX 4096
+#define BACKEND_ABSENT    "backend-absent" /* the code of a warning about each (warn.h) */
 
 struct haproxy_question {
 	char text[QUESTION_TEXT_MAX];
