@@ -114,6 +114,14 @@ static bool daemon_apply(struct daemon *d, struct config *conf)
 	return err == SLO_OK || old;
 }
 
+/* Said again as long as it is so: somebody may clear the warnings. */
+static void warn_of_reload(struct daemon *d)
+{
+	if (d->agent->stats.reload_failed)
+		warn_set(d->agent, clock_nsec(), "reload-failed", NULL,
+		         "the configuration on disk is not in force: %.400s", d->why);
+}
+
 bool daemon_reload(struct daemon *d)
 {
 	struct doc_error err;
@@ -124,14 +132,11 @@ bool daemon_reload(struct daemon *d)
 	if (!conf) {
 		doc_error_format(&err, text, sizeof(text));
 		refuse(d, LOG_ERR, "%s; the old configuration stays", text);
-		warn_set(d->agent, clock_nsec(), "reload-failed", NULL,
-		         "the configuration on disk is not in force: %.400s", text);
+		warn_of_reload(d);
 		return false;
 	}
 	if (!is_applicable(d, conf) || !daemon_apply(d, conf)) {
-		warn_set(d->agent, clock_nsec(), "reload-failed", NULL,
-		         "the configuration on disk is not in force: it has other listeners, which "
-		         "takes a restart, or memory ran out");
+		warn_of_reload(d);
 		config_free(conf);
 		agent_load_profiles(d->agent); /* they may have changed all the same */
 		return false;
@@ -334,6 +339,7 @@ static void on_tell(struct ev_loop *loop, ev_timer *w, int revents)
 	struct daemon *d = w->data;
 
 	log_tell(d->log, clock_nsec());
+	warn_of_reload(d);
 }
 
 static void watch(struct daemon *d, ev_signal *w, int signum,

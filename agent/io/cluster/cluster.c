@@ -109,12 +109,10 @@ static void on_namesake(struct ev_loop *loop, ev_timer *w, int revents)
 
 static void refuse(struct cluster *c)
 {
-	if (!c->refused)
-		warn_set(
-		    c->agent, clock_nsec(), "cluster-name", NULL,
-		    "another process of group %s is called %s, too: the requests of this one are "
-		    "not told to anybody; give one of them another cluster.name",
-		    c->group, c->name);
+	warn_set(c->agent, clock_nsec(), "cluster-name", NULL,
+	         "another process of group %s is called %s, too: the requests of this one are "
+	         "not told to anybody; give one of them another cluster.name",
+	         c->group, c->name);
 	c->refused = true;
 	c->tell.telling = false;
 	cluster_progress(c);
@@ -165,13 +163,14 @@ static void watch_silence(struct cluster *c, slo_nsec now)
 	for (size_t i = 0; i < c->peer_count; i++) {
 		struct cluster_peer *p = c->peer[i];
 
-		if (p->self || p->told_silent || !hear_is_silent(p, now) ||
-		    now - p->known < CLUSTER_SILENT)
+		if (p->self || !hear_is_silent(p, now) || now - p->known < CLUSTER_SILENT)
 			continue;
-		p->told_silent = true;
 		warn_set(c->agent, now, "cluster-silent", p->name,
 		         "cluster: %s is silent; its %zu requests stay charged until they end",
 		         p->name, p->owner->open);
+		if (p->told_silent)
+			continue;
+		p->told_silent = true;
 		/* Others heard of ends while it still seemed to be there: those are in its key. */
 		hear_read(c, p);
 	}

@@ -1,4 +1,5 @@
-/* Warnings about what is written go when it is written again, or is not wanted any more. */
+/* Warnings about files last as long as they are true: they go when a file is written again or is
+ * not wanted any more, and come again when somebody clears them too early. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -126,6 +127,25 @@ static void a_profile_that_can_be_written_does_not_hide_one_that_cannot(void **s
 	end(&p);
 }
 
+static void a_configuration_that_is_not_in_force_is_told_until_it_is(void **state)
+{
+	struct inproc p;
+
+	(void)state;
+	begin(&p, "");
+	inproc_write_conf(&p, "", "", ",\"recoder\":{}");
+	assert_false(daemon_reload(p.daemon));
+	assert_non_null(strstr(warning(&p, "reload-failed")->text, "did you mean \"recorder\"?"));
+	p.agent->warnings.count = 0; /* slo-ctl clear warnings */
+	inproc_pass(&p, 11 * SECOND);
+	assert_non_null(warning(&p, "reload-failed"));
+	reload(&p, "");
+	assert_null(warning(&p, "reload-failed"));
+	inproc_pass(&p, 11 * SECOND);
+	assert_null(warning(&p, "reload-failed"));
+	end(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +153,7 @@ int main(void)
 		cmocka_unit_test(a_redis_that_is_not_wanted_any_more_is_no_trouble),
 		cmocka_unit_test(files_that_are_not_wanted_any_more_are_no_trouble),
 		cmocka_unit_test(a_profile_that_can_be_written_does_not_hide_one_that_cannot),
+		cmocka_unit_test(a_configuration_that_is_not_in_force_is_told_until_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
