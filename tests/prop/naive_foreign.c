@@ -168,9 +168,9 @@ static slo_err dispatched(struct naive *n, slo_nsec t, const struct naive_foreig
 	r->changes = changes_at(n, r->placed);
 	if (r->changes != n->changes && !r->hidden)
 		r->departed = ++n->departures;
+	becomes_a_part(n, t, f, number);
 	insert(n, number);
 	charge(n, f, number);
-	becomes_a_part(n, t, f, number);
 	return SLO_OK;
 }
 
