@@ -242,11 +242,6 @@ struct request *foreign_of_line(const struct sched *s, uint64_t hash, const char
 	return found;
 }
 
-static bool tokens_sane(int64_t tokens)
-{
-	return tokens >= 0 && tokens == tokens_clamp(tokens);
-}
-
 static bool sane(const struct foreign_lease *l)
 {
 	return l->id_len > 0 && l->id_len <= SLO_ID_MAX && !memchr(l->id, 0, l->id_len) &&
@@ -396,21 +391,11 @@ void foreign_end_now(struct sched *s, slo_nsec now, struct request *r,
 static enum sched_end_result end_past(struct sched *s, slo_nsec now, const struct foreign_owner *o,
                                       const char *id, size_t len)
 {
-	uint64_t news = news_hash(o, id, len);
+	enum sched_end_result result = sched_end_past(s, now, news_hash(o, id, len), PAST_ENDED);
 
-	switch (past_find(&s->past, news)) {
-	case PAST_OVER:
-		past_end(&s->past, news, now);
-		return SCHED_END_CLOSED;
-	case PAST_ENDED:
-	case PAST_STRAY:
-		return SCHED_END_DUPLICATE;
-	case PAST_UNKNOWN:
-		break;
-	}
-	past_add(&s->past, news, PAST_ENDED, now);
-	note(s, now, foreign_line_hash(s, id, len), PAST_ENDED);
-	return SCHED_END_UNKNOWN;
+	if (result == SCHED_END_UNKNOWN)
+		note(s, now, foreign_line_hash(s, id, len), PAST_ENDED);
+	return result;
 }
 
 static bool waits_for_turn(const struct sched *s, const struct foreign_owner *o)

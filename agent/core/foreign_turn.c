@@ -8,9 +8,9 @@
  *   4 ms   d looks: what c did at 1 ms it has known since 2 ms
  *   7 ms   a looks
  *
- * Until its turn an agent keeps the lease as if it ran. So what it decides meanwhile cannot take
- * that place either, and a dispatch of another to that server tells that the place is gone: then
- * the end counts at once. Where nobody waits nothing is put off. */
+ * Until its turn an agent keeps the lease as if it ran, so nothing that it decides meanwhile takes
+ * that place. If the dispatch of another took it, the end leaves no room when it counts. Where
+ * nobody waits nothing is put off. */
 #include <stdlib.h>
 #include <string.h>
 

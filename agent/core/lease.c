@@ -253,11 +253,6 @@ static bool goal_sane(const struct goal *g)
 	       isfinite(g->fixed) && g->per_token >= 0 && g->fixed >= 0;
 }
 
-static bool tokens_sane(int64_t tokens)
-{
-	return tokens >= 0 && tokens == tokens_clamp(tokens);
-}
-
 static bool sane(const struct sched_lease *l)
 {
 	return l->id_len > 0 && l->id_len <= SLO_ID_MAX && l->load <= SLO_LOAD_MAX &&

@@ -473,11 +473,10 @@ static enum past_state past_of(const struct sched *s, uint64_t *hash, const char
 	return past;
 }
 
-/* The end of a request that is over, or never was. */
-static enum sched_end_result end_past(struct sched *s, slo_nsec now, uint64_t hash, const char *id,
-                                      size_t len)
+enum sched_end_result sched_end_past(struct sched *s, slo_nsec now, uint64_t hash,
+                                     enum past_state unknown)
 {
-	switch (past_of(s, &hash, id, len)) {
+	switch (past_find(&s->past, hash)) {
 	case PAST_OVER:
 		past_end(&s->past, hash, now);
 		return SCHED_END_CLOSED;
@@ -487,8 +486,16 @@ static enum sched_end_result end_past(struct sched *s, slo_nsec now, uint64_t ha
 	case PAST_UNKNOWN:
 		break;
 	}
-	past_add(&s->past, hash, PAST_STRAY, now);
+	past_add(&s->past, hash, unknown, now);
 	return SCHED_END_UNKNOWN;
+}
+
+/* The end of a request that is over, or never was. */
+static enum sched_end_result end_past(struct sched *s, slo_nsec now, uint64_t hash, const char *id,
+                                      size_t len)
+{
+	(void)past_of(s, &hash, id, len);
+	return sched_end_past(s, now, hash, PAST_STRAY);
 }
 
 static void end_dispatched(struct sched *s, slo_nsec now, struct request *r,

@@ -82,6 +82,9 @@ void sched_leave_queue(struct sched *s, struct request *r);
 /* r, which is not in a queue or on a server any more, is over. */
 void sched_over(struct sched *s, slo_nsec now, struct request *r);
 
+/* The end of what the past knows by that hash. What it does not know is `unknown` from now on. */
+enum sched_end_result sched_end_past(struct sched *s, slo_nsec now, uint64_t hash,
+                                     enum past_state unknown);
 /* Room appeared there: those who wait for it are looked at again. */
 void sched_room_on(struct sched *s, const struct server *server);
 /* Charges the seat's server; r is DISPATCHED. */

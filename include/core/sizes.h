@@ -2,6 +2,7 @@
 #ifndef SLO_CORE_SIZES_H
 #define SLO_CORE_SIZES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* More tokens than any model takes; larger counts are cut to it, so squares fit in 64 bits. */
@@ -12,6 +13,12 @@ static inline int64_t tokens_clamp(int64_t tokens)
 	if (tokens < 0)
 		return 0;
 	return tokens > SLO_TOKENS_MAX ? SLO_TOKENS_MAX : tokens;
+}
+
+/* Whether it is a count that nobody has to cut. */
+static inline bool tokens_sane(int64_t tokens)
+{
+	return tokens == tokens_clamp(tokens);
 }
 
 /* round(log2 tokens) for tokens >= 1, 0 below. No tie can occur: sqrt(2) is irrational. */
