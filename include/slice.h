@@ -63,7 +63,7 @@ static inline struct slice slice_trim(struct slice s)
 	return s;
 }
 
-/* The decimal number that s starts with, UINT64_MAX for a larger one (or for one of the ten largest
+/* The decimal number that s starts with, UINT64_MAX for a larger one (or for one of the six largest
  * uint64_t); returns how many digits it has. None: *value is 0. */
 static inline size_t slice_digits(struct slice s, uint64_t *value)
 {

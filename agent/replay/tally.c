@@ -132,7 +132,7 @@ static void counts(const struct tally *a, const struct tally *b)
 	count_row("waiting at the end", "", a->queued, b->queued);
 }
 
-static int by_number(struct tally_server *a, struct tally_server *b)
+static int by_name(struct tally_server *a, struct tally_server *b)
 {
 	int order = strcmp(a->server->name, b->server->name);
 
@@ -147,7 +147,7 @@ static double mean_load(const struct tally *t, const struct tally_server *s)
 static void loads(struct tally *a, const struct tally *b)
 {
 	printf("\n%-28s %10s %10s %10s %10s\n", "load of server", "mean", "peak", "mean", "peak");
-	HASH_SORT(a->servers, by_number);
+	HASH_SORT(a->servers, by_name);
 	for (struct tally_server *s = a->servers; s; s = s->hh.next) {
 		struct tally_server *other;
 

@@ -130,12 +130,13 @@ void sched_server_usable(struct sched *s, struct server *server, bool usable);
 /* Takes p over on SLO_OK. SLO_ESTALE: it is not newer than the one in force. */
 MUSTCHECK slo_err sched_profile_set(struct sched *s, struct deployment *d, struct profile *p);
 /* From now on d has no profile, so any that comes is new. */
+void sched_profile_drop(struct sched *s, struct deployment *d);
 /* What requests of the model are measured against if they bring no target of their own; it
  * replaces the profiles'. GOAL_NONE: the profiles' hold. */
+void sched_promise(struct sched *s, struct sched_model *m, const struct goal *promise);
 /* From now on so much of a target is planned with in d, in (0, 1]; 0: as much as predictions allow.
  * False: d does not learn. */
 bool sched_headroom(struct sched *s, slo_nsec now, struct deployment *d, double headroom);
-void sched_promise(struct sched *s, struct sched_model *m, const struct goal *promise);
 /* Where d's times come from; new ones come from their profile. kv: tokens that the KV cache of a
  * server of it holds, 0: unknown. What was learned stays. */
 MUSTCHECK slo_err sched_source_set(struct sched *s, struct deployment *d, enum fleet_source source,
@@ -151,7 +152,6 @@ MUSTCHECK slo_err sched_recall_speed(struct sched *s, struct seat *seat,
  * sched_recall(). SLO_EINVAL: likewise. */
 MUSTCHECK slo_err sched_recall_refuted(struct sched *s, struct deployment *d, uint64_t digest,
                                        uint32_t ends);
-void sched_profile_drop(struct sched *s, struct deployment *d);
 
 struct sched_request {
 	const char *id; /* id_len in 1..SLO_ID_MAX; copied */

@@ -123,7 +123,8 @@ void naive_adaptive_reads(struct naive *n, slo_nsec now, unsigned server,
 	double prompt = d != NULL && d->profile.known ? d->rates.prompt : 0;
 	double left = *drained > now ? (double)(*drained - now) / 1e9 : 0;
 
-	/* It is not yet one of those that are there, of whom no more can be unread than they hold. */
+	/* It is not yet one of those that are there, of whom no more can be unread than they hold.
+	 */
 	left = fmin(left, prompt * held(n, server));
 	*drained = now + (slo_nsec)(fmin(left + prompt * (double)believed(r->input), 3600) * 1e9);
 }
