@@ -49,7 +49,8 @@ void sched_force(struct sched *s, struct deployment *d, enum fleet_source source
 		d->refuted = profile_digest(d->profile);
 		d->refuting = d->refuting < REFUTED_BY ? REFUTED_BY : d->refuting;
 	}
-	take_given(d);
+	if (!fleet_learned(d))
+		take_given(d);
 	fleet_freed(d);
 	changed(s, sched_model_of(d));
 	if (tapped(s))
@@ -63,9 +64,15 @@ void sched_slower(struct sched *s, struct seat *seat, double slower)
 		tap_slower(s, seat);
 }
 
+/* As the configuration has it. */
+static bool is_auto(const struct deployment *d)
+{
+	return d->source == FLEET_AUTO || d->source == FLEET_PRIOR || d->source == FLEET_REFUTED;
+}
+
 slo_err sched_source_set(struct sched *s, struct deployment *d, enum fleet_source source, double kv)
 {
-	bool same = d->source == source || (d->source == FLEET_REFUTED && source == FLEET_AUTO);
+	bool same = d->source == source || (is_auto(d) && source == FLEET_AUTO);
 
 	if (d->learner && same && !(fabs(d->learner->kv - kv) > 0))
 		return SLO_OK;
@@ -78,7 +85,12 @@ slo_err sched_source_set(struct sched *s, struct deployment *d, enum fleet_sourc
 		latency_learner_init(d->learner, kv);
 	}
 	latency_learner_kv(d->learner, kv);
-	sched_force(s, d, source, &d->learner->force);
+	if (source != FLEET_AUTO)
+		latency_learner_prior(d->learner, d->learner->forced, NULL);
+	if (source != FLEET_AUTO || !is_auto(d))
+		sched_force(s, d, source, &d->learner->force);
+	if (source == FLEET_AUTO)
+		sched_profile_changed(s, d);
 	return SLO_OK;
 }
 
@@ -130,22 +142,39 @@ slo_err sched_recall_speed(struct sched *s, struct seat *seat, const struct late
 	return SLO_OK;
 }
 
+/* Every point twice: the second look needs what the first one found. */
+static void read_profile(const struct profile *profile, struct latency_given *g)
+{
+	struct latency_point p;
+
+	latency_given_init(g);
+	for (size_t i = 0; i < profile_cells(profile); i++)
+		if (profile_point(profile, i, &p))
+			latency_given_teach(g, &p);
+	for (size_t i = 0; i < profile_cells(profile); i++)
+		if (profile_point(profile, i, &p))
+			latency_given_look(g, &p);
+}
+
+/* What is learned begins with what d's profile says. */
+static void take_prior(struct deployment *d)
+{
+	struct latency_given g;
+
+	if (d->profile)
+		read_profile(d->profile, &g);
+	latency_learner_prior(d->learner, d->learner->forced, d->profile ? &g : NULL);
+}
+
 /* What d's profile says of its rates. The size of the cache is known better by who told it. */
 static void take_given(struct deployment *d)
 {
 	struct latency_given g;
-	struct latency_point p;
 
 	d->given = (struct latency_rates){ 0 };
 	if (!d->profile)
 		return;
-	latency_given_init(&g);
-	for (size_t i = 0; i < profile_cells(d->profile); i++)
-		if (profile_point(d->profile, i, &p))
-			latency_given_teach(&g, &p);
-	for (size_t i = 0; i < profile_cells(d->profile); i++)
-		if (profile_point(d->profile, i, &p))
-			latency_given_look(&g, &p);
+	read_profile(d->profile, &g);
 	d->given = latency_given_rates(&g);
 	if (d->source == FLEET_GIVEN || !d->force.rates.kv_told)
 		return;
@@ -156,11 +185,16 @@ static void take_given(struct deployment *d)
 /* Whether its profile decides, as far as ends spoke against it. */
 static void judge_profile(struct sched *s, struct deployment *d)
 {
-	bool refuted = d->profile && d->refuting >= REFUTED_BY;
-	enum fleet_source source = refuted ? FLEET_REFUTED : FLEET_AUTO;
+	enum fleet_source source = FLEET_AUTO;
 
-	if (d->source != source && (d->source == FLEET_AUTO || d->source == FLEET_REFUTED))
-		sched_force(s, d, source, &d->force);
+	if (!is_auto(d))
+		return;
+	if (d->profile && (d->learner ? d->learner->prior : d->source == FLEET_PRIOR))
+		source = FLEET_PRIOR;
+	if (d->profile && d->refuting >= REFUTED_BY)
+		source = FLEET_REFUTED;
+	if (d->source != source || d->learner)
+		sched_force(s, d, source, d->learner ? &d->learner->force : &d->force);
 }
 
 void sched_profile_changed(struct sched *s, struct deployment *d)
@@ -168,6 +202,8 @@ void sched_profile_changed(struct sched *s, struct deployment *d)
 	uint64_t digest = d->profile ? profile_digest(d->profile) : d->refuted;
 
 	take_given(d);
+	if (d->learner && is_auto(d))
+		take_prior(d);
 	if (digest != d->refuted)
 		d->refuting = 0;
 	d->refuted = digest;
@@ -206,8 +242,8 @@ static bool speaks_against(const struct deployment *d, int64_t input, int64_t ou
 /* Beyond doubt: for long, and two of three ends. */
 static void weigh_profile(struct sched *s, struct deployment *d, int64_t input, int64_t output)
 {
-	if (d->source != FLEET_AUTO || !d->profile || d->force.state != LATENCY_HOT ||
-	    d->learner->ends < REFUTED_AFTER)
+	if (!is_auto(d) || d->source == FLEET_REFUTED || !d->profile ||
+	    d->force.state != LATENCY_HOT || d->learner->ends < REFUTED_AFTER)
 		return;
 	if (speaks_against(d, input, output))
 		d->refuting++;

@@ -134,8 +134,9 @@ enum fleet_source {
 	FLEET_AUTO,    /* its profile, else what was learned */
 	FLEET_LEARNED, /* what was learned; a profile is not looked at */
 	FLEET_REFUTED, /* what was learned, as the profile is wrong beyond doubt */
+	FLEET_PRIOR,   /* its profile, and what was learned from it on */
 };
-#define FLEET_SOURCES 4
+#define FLEET_SOURCES 5
 
 struct deployment {
 	struct pool *pool;

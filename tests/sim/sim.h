@@ -83,6 +83,7 @@ struct sim_conf {
 	uint32_t maxconn;          /* of SIM_MAXCONN and SIM_MAXCONN_SLACK */
 	struct goal slo;           /* of SIM_MAXCONN_SLACK, and the promise of models that learn */
 	bool learned;              /* times are learned; types have no profile */
+	bool automatic;            /* they have one, and times are learned from it on */
 	struct sim_slow slow[SIM_SLOW_MAX]; /* servers that change their speed */
 	size_t slow_count;
 	double cached;    /* share of every prompt that engines find in a cache */

@@ -56,9 +56,10 @@ struct inproc {
 	struct agent *agent; /* the daemon's */
 };
 
-#define INPROC_CONF                                                                         \
-	"{\"spop\":{\"listen\":[\"unix:spop\"]},\"events\":{\"listen\":[\"unix:events\"]}," \
-	"\"models\":{\"m\":{\"backend\":\"b\",\"deployments\":{\"d\":{\"servers\":[\"s1\"," \
+#define INPROC_CONF                                                                           \
+	"{\"spop\":{\"listen\":[\"unix:spop\"]},\"events\":{\"listen\":[\"unix:events\"]},"   \
+	"\"models\":{\"m\":{\"backend\":\"b\",\"deployments\":{\"d\":{\"profile\":\"given\"," \
+	"\"servers\":[\"s1\","                                                                \
 	"\"s2\"]}}}},\"routing\":{\"seed\":1%s},\"limits\":{\"hello_timeout\":\"2s\"%s}%s}"
 
 /* The whole configuration. */

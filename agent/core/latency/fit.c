@@ -126,6 +126,11 @@ void latency_fit_teach(struct latency_fit *f, const struct latency_features *x)
 	widen(f, 1 / (1 - 1.0 / MEMORY));
 }
 
+void latency_fit_weigh(struct latency_fit *f, double ends, double most)
+{
+	widen(f, ends / most);
+}
+
 void latency_fit_doubt(struct latency_fit *f)
 {
 	widen(f, 10);

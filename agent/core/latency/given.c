@@ -13,8 +13,8 @@
 
 void latency_given_init(struct latency_given *g)
 {
+	*g = (struct latency_given){ .points = 0 };
 	latency_fit_init(&g->fit);
-	g->kv = 0;
 }
 
 static bool tells_decode(const struct latency_point *p)
@@ -38,18 +38,22 @@ void latency_given_teach(struct latency_given *g, const struct latency_point *p)
 	};
 
 	latency_fit_teach(&g->fit, &x);
+	g->points++;
 }
 
 void latency_given_look(struct latency_given *g, const struct latency_point *p)
 {
 	double prompt = latency_fit_rate(&g->fit, 1) * p->input, busy, explained;
+	double held = decoding(p) * (p->input + p->output / 2);
+
+	g->held = at_least(g->held, held);
 
 	if (!tells_decode(p))
 		return;
 	busy = at_most(p->at_once / p->e2e * prompt, BUSY_MOST);
 	explained = prompt * (1 + busy / (2 - 2 * busy)) + (p->e2e - p->ttft) / p->output;
 	if (p->ttft - explained > WAITS * p->e2e)
-		g->kv = at_least(g->kv, decoding(p) * (p->input + p->output / 2));
+		g->kv = at_least(g->kv, held);
 }
 
 struct latency_rates latency_given_rates(const struct latency_given *g)

@@ -5,13 +5,15 @@
 
 #include "core/bounds.h"
 
-#define COLD_ENDS   30
-#define WARM_ENDS   100
-#define SURE_ENDS   200 /* before, the tail of the errors is unknown */
-#define DOUBT_ERROR 0.35
-#define DOUBT_TAIL  2.5
-#define CUSUM_SLACK 0.2
-#define CUSUM_ALARM 4.0
+#define WARM_ENDS     100
+#define SURE_ENDS     200 /* before, the tail of the errors is unknown */
+#define DOUBT_ERROR   0.35
+#define DOUBT_TAIL    2.5
+#define PRIOR_ENDS    20   /* as so many does a profile weigh */
+#define PRIOR_IN_TIME 1.15 /* of the predicted time */
+#define PRIOR_GROWS   0.1  /* of a request's tokens */
+#define CUSUM_SLACK   0.2
+#define CUSUM_ALARM   4.0
 
 #define SAFETY_FIRST 0.5
 #define SAFETY_LEAST 0.4
@@ -41,12 +43,17 @@ const char *latency_doubt_name(enum latency_doubt d)
 	return names[d];
 }
 
+static bool kv_told(const struct latency_learner *l)
+{
+	return l->kv > 0 || l->prior_kv > 0;
+}
+
 /* What is predicted is forgotten too early: a request that turns out long stays while short ones
  * go, so what is there is more than what the predictions add up to. It is less where prompts are
  * estimated too large; where the cache's size is not known, nothing is risked for that. */
 static double crowd_now(const struct latency_learner *l)
 {
-	double least = l->kv > 0 ? CROWD_LEAST : 1;
+	double least = kv_told(l) ? CROWD_LEAST : 1;
 
 	return l->expected > 0 ? at_most(at_least(l->there / l->expected, least), CROWD_MOST) : 1;
 }
@@ -59,7 +66,9 @@ static void note_crowd(struct latency_learner *l, const struct latency_lesson *l
 
 static double kv_now(const struct latency_learner *l)
 {
-	return l->kv > 0 ? l->kv : l->room.limit;
+	if (l->kv > 0)
+		return l->kv;
+	return l->prior_kv > 0 ? l->prior_kv : l->room.limit;
 }
 
 static double headroom_now(const struct latency_learner *l)
@@ -68,8 +77,10 @@ static double headroom_now(const struct latency_learner *l)
 
 	if (l->headroom > 0)
 		return l->headroom;
-	if (l->ends < SURE_ENDS || l->doubt != LATENCY_DOUBT_NONE)
+	if (l->doubt != LATENCY_DOUBT_NONE)
 		return SAFETY_FIRST;
+	if (l->ends < SURE_ENDS)
+		return l->prior ? SAFETY_MOST : SAFETY_FIRST;
 	s = 1 / latency_errors_quantile(&l->errors, 0.99);
 	return at_most(at_least(s, SAFETY_LEAST), SAFETY_MOST);
 }
@@ -87,7 +98,7 @@ static enum latency_doubt doubt_now(const struct latency_learner *l)
 
 static enum latency_state state_now(const struct latency_learner *l)
 {
-	if (l->ends + l->passed / 2 < COLD_ENDS)
+	if (l->ends + l->passed / 2 < LATENCY_COLD_ENDS && !l->prior)
 		return LATENCY_COLD;
 	if (l->ends < WARM_ENDS || l->doubt != LATENCY_DOUBT_NONE)
 		return LATENCY_WARM;
@@ -103,7 +114,7 @@ void latency_learner_enforce(struct latency_learner *l, slo_nsec now)
 		           .prompt = latency_fit_rate(&l->fit, 1),
 		           .cached = latency_fit_rate(&l->fit, 2),
 		           .kv = kv_now(l),
-		           .kv_told = l->kv > 0,
+		           .kv_told = kv_told(l),
 		           .headroom = headroom_now(l),
 		           .crowd = crowd_now(l) },
 	};
@@ -123,6 +134,26 @@ void latency_learner_init(struct latency_learner *l, double kv)
 	latency_room_init(&l->room);
 	l->kv = kv;
 	latency_learner_enforce(l, 0);
+}
+
+void latency_learner_prior(struct latency_learner *l, slo_nsec now, const struct latency_given *g)
+{
+	bool first = l->ends + l->passed == 0;
+
+	l->prior = false;
+	l->prior_kv = 0;
+	if (first)
+		latency_fit_init(&l->fit);
+	if (g && g->points > 0) {
+		l->prior = true;
+		l->prior_kv = g->kv;
+		latency_room_saw(&l->room, g->held);
+		if (first) {
+			l->fit = g->fit;
+			latency_fit_weigh(&l->fit, g->points, PRIOR_ENDS);
+		}
+	}
+	latency_learner_enforce(l, now);
 }
 
 void latency_learner_kv(struct latency_learner *l, double kv)
@@ -187,9 +218,18 @@ static void watch_drift(struct latency_learner *l, double late)
 /* Whether a request may have waited inside the engine, which is not speed. */
 static bool may_have_waited(const struct latency_learner *l, double held)
 {
-	if (l->kv > 0)
-		return held > l->kv;
+	if (kv_told(l))
+		return held > kv_now(l);
 	return l->force.state != LATENCY_COLD && held > LIMIT_SHARE * l->room.limit;
+}
+
+/* A profile tells what it saw in a cache at most. Who finds more there and is in time shows that
+ * this one is larger; were it not, all would be late. */
+static void note_prior_room(struct latency_learner *l, const struct latency_lesson *lesson,
+                            double held)
+{
+	if (held > l->prior_kv && l->ratio < PRIOR_IN_TIME)
+		l->prior_kv += PRIOR_GROWS * lesson->tokens;
 }
 
 static void note_room(struct latency_learner *l, slo_nsec now, const struct latency_lesson *lesson,
@@ -204,7 +244,9 @@ static void note_room(struct latency_learner *l, slo_nsec now, const struct late
 
 	if (l->kv > 0)
 		return;
-	if (l->force.state == LATENCY_COLD)
+	if (l->prior_kv > 0)
+		note_prior_room(l, lesson, held);
+	else if (l->force.state == LATENCY_COLD)
 		latency_room_saw(&l->room, held);
 	else
 		latency_room_note(&l->room, now, &guest);
@@ -219,7 +261,7 @@ static void teach(struct latency_learner *l, struct latency_features *x, double 
                   double own, struct latency_speed *speed)
 {
 	note_speed(l, speed, log(x->seconds / predicted));
-	if (l->ends >= COLD_ENDS) {
+	if (l->ends >= LATENCY_COLD_ENDS) {
 		double late = log(l->ratio);
 
 		latency_errors_add(&l->errors, late);

@@ -57,6 +57,8 @@ slo_err latency_learner_recall(struct latency_learner *l, slo_nsec now,
 
 	latency_learner_init(&new, l->kv);
 	new.headroom = l->headroom; /* an operator's, which nobody learns */
+	new.prior = l->prior;
+	new.prior_kv = l->prior_kv;
 	for (int i = 0; i < LATENCY_RATES; i++)
 		new.fit.rate[i] = *n++;
 	for (int i = 0; i < LATENCY_RATES; i++)

@@ -185,7 +185,7 @@ struct export_result export_write(struct export *e, slo_nsec now)
 			const struct deployment *d = pool->deployment[k];
 			int err;
 
-			if (!d->learner || d->force.state == LATENCY_COLD)
+			if (!d->learner || d->learner->ends == 0 || d->force.state == LATENCY_COLD)
 				continue;
 			err = save_deployment(e, a->models[i], d);
 			if (!err) {

@@ -24,6 +24,8 @@ double latency_fit_rate(const struct latency_fit *f, int which); /* seconds */
 double latency_fit_predict(const struct latency_fit *f, const struct latency_features *x);
 /* It took x->seconds. */
 void latency_fit_teach(struct latency_fit *f, const struct latency_features *x);
+/* What was learned of so many ends weighs as if it had been `most`, if it had been more. */
+void latency_fit_weigh(struct latency_fit *f, double ends, double most);
 /* What was learned may not hold any more: it weighs a tenth, the rates stay. */
 void latency_fit_doubt(struct latency_fit *f);
 

@@ -14,7 +14,9 @@ struct latency_point {
 
 struct latency_given {
 	struct latency_fit fit;
-	double kv; /* tokens that were seen in a cache that was full; 0: none was */
+	double kv;   /* tokens that were seen in a cache that was full; 0: none was */
+	double held; /* the most tokens that were seen in a cache */
+	unsigned points;
 };
 
 void latency_given_init(struct latency_given *g);

@@ -1,6 +1,6 @@
 /* learner.h - what the ends of requests teach about the servers of one deployment.
  *
- *   COLD  too few ends: nothing is predicted
+ *   COLD  too few ends, and no profile: nothing is predicted
  *   WARM  what is predicted may be wrong: nobody is refused because of it
  *   HOT   predictions hold
  *
@@ -11,8 +11,11 @@
 
 #include "core/latency/errors.h"
 #include "core/latency/fit.h"
+#include "core/latency/given.h"
 #include "core/latency/rates.h"
 #include "core/latency/room.h"
+
+#define LATENCY_COLD_ENDS 30 /* before, nothing is predicted but what a profile says */
 
 enum latency_state { LATENCY_COLD, LATENCY_WARM, LATENCY_HOT };
 enum latency_doubt {
@@ -44,6 +47,8 @@ struct latency_learner {
 	double usual;             /* median of what servers are late, log */
 	double slow, fast;        /* CUSUM of log(actual / predicted), both ways */
 	double kv;                /* tokens; 0: nobody told */
+	bool prior;               /* a profile told of its servers before any end did, */
+	double prior_kv;          /* and of the cache's size; 0: it did not */
 	double headroom;          /* that an operator set; 0: it is found */
 	double there,
 	    expected;     /* tokens x seconds of the last ends, by their real and predicted size */
@@ -84,6 +89,8 @@ void latency_learner_init(struct latency_learner *l, double kv);
 void latency_learner_kv(struct latency_learner *l, double kv);
 /* From now on that much of a target is planned with, in (0, 1]; 0: as much as predictions allow. */
 void latency_learner_headroom(struct latency_learner *l, slo_nsec now, double headroom);
+/* A profile tells of its servers, NULL: none any more. It weighs as much as a few ends. */
+void latency_learner_prior(struct latency_learner *l, slo_nsec now, const struct latency_given *g);
 /* What is known now comes into force. */
 void latency_learner_enforce(struct latency_learner *l, slo_nsec now);
 /* True if other rates, or another state, are in force now. */

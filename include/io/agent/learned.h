@@ -12,8 +12,8 @@ void learned_watch(struct agent *a, slo_nsec now);
 /* The engine of a server told its facts: the size of its cache counts for its deployments, unless
  * the configuration states it. */
 void learned_cache_told(struct agent *a, const struct server *server);
-/* Who says how many tokens the cache of a server of d holds: "configuration", "engine", or "found"
- * for nobody. */
+/* Who says how many tokens the cache of a server of d holds: "configuration", "engine", "profile",
+ * or "found" for nobody. */
 const char *learned_kv_from(const struct agent_model *m, const struct deployment *d);
 /* A request of m was decided without a target: says so, once. */
 void learned_missed_target(struct agent *a, struct agent_model *m);

@@ -13,39 +13,10 @@
 #include "core/record/player.h"
 #include "core/rng.h"
 #include "core/tap.h"
+#include "learn_build.h"
 #include "sched_build.h"
 
 static const struct goal five_seconds = { .kind = GOAL_E2E, .fixed = 5 };
-
-static void learn(struct rig *r, enum fleet_source source, double kv)
-{
-	assert_int_equal(sched_source_set(r->s, r->d, source, kv), SLO_OK);
-}
-
-static struct sched_end serve(struct rig *r, slo_nsec from, slo_nsec to, const char *id)
-{
-	struct sched_action act;
-
-	submit(r, from, id);
-	assert_true(sched_step(r->s, from, &act));
-	return end_with(r, to, id,
-	                (struct sched_outcome){
-			    .outcome = LESSON_ANSWERED, .input = 512, .output = 64, .bytes = -1 });
-}
-
-/* n requests one after the other, each of so many seconds; returns when the last ended. */
-static slo_nsec serve_many(struct rig *r, slo_nsec now, int n, double seconds)
-{
-	static int number;
-	char id[16];
-
-	for (int i = 0; i < n; i++) {
-		snprintf(id, sizeof(id), "n%d", number++);
-		(void)serve(r, now, now + SEC(seconds), id);
-		now += SEC(seconds);
-	}
-	return now;
-}
 
 static void a_promise_replaces_the_profiles_target(void **state)
 {
@@ -424,86 +395,9 @@ static void a_slow_server_gets_less(void **state)
 	assert_true(sched_seat_find(r->m, r->server[1])->slower == 1);
 }
 
-static void a_right_profile_is_not_overruled(void **state)
-{
-	struct rig *r = *state;
-
-	learn(r, FLEET_AUTO, 8192);
-	(void)serve_many(r, SEC(1), 2000, 0.9);
-	assert_int_equal(r->d->source, FLEET_AUTO);
-	assert_false(fleet_learned(r->d));
-}
-
-static void a_profile_that_is_wrong_beyond_doubt_is_overruled(void **state)
-{
-	struct rig *r = *state;
-	slo_nsec now;
-
-	/* It says 1 s with two at once; one alone takes 4. */
-	learn(r, FLEET_AUTO, 8192);
-	now = serve_many(r, SEC(1), 898, 4);
-	assert_int_equal(r->d->source, FLEET_AUTO);
-	now = serve_many(r, now, 2, 4);
-	assert_int_equal(r->d->source, FLEET_REFUTED);
-	assert_true(fleet_learned(r->d));
-	/* A newer one is believed again. */
-	rig_profile(r, r->d,
-	            &(struct one_cell){ .tput = 0.4, .e2e = 4, .slo_e2e = 5, .created = 2 });
-	assert_int_equal(r->d->source, FLEET_AUTO);
-	(void)serve_many(r, now, 100, 4);
-	assert_int_equal(r->d->source, FLEET_AUTO);
-}
-
-static void play(void *arg, const struct slo_event *e);
-static void record(struct rig *r, slo_nsec now);
-static struct player *player;
-
-static void same_source(struct rig *r, enum fleet_source source)
-{
-	const struct sched_model *m = sched_model_find(player_sched(player), "m", 1);
-
-	assert_int_equal(r->d->source, source);
-	assert_int_equal(m->pool.deployment[0]->source, source);
-}
-
-static void one_that_comes_back_is_still_overruled(void **state)
-{
-	const struct one_cell better = { .tput = 0.4, .e2e = 4, .slo_e2e = 5, .created = 3 };
-	struct rig *r = *state;
-	struct one_cell again = half_a_server;
-
-	learn(r, FLEET_AUTO, 8192);
-	record(r, serve_many(r, SEC(1), 900, 4));
-	same_source(r, FLEET_REFUTED);
-	sched_profile_drop(r->s, r->d);
-	same_source(r, FLEET_AUTO);
-	again.created = 2;
-	rig_profile(r, r->d, &again);
-	same_source(r, FLEET_REFUTED);
-	again.created = 4;
-	rig_profile(r, r->d, &again);
-	same_source(r, FLEET_REFUTED);
-	again = better;
-	again.created = 5;
-	rig_profile(r, r->d, &again);
-	same_source(r, FLEET_AUTO);
-	player_free(player);
-	player = NULL;
-}
-
-static void a_given_profile_stays_whatever_happens(void **state)
-{
-	struct rig *r = *state;
-
-	learn(r, FLEET_GIVEN, 8192);
-	assert_null(r->d->learner);
-	(void)serve_many(r, SEC(1), 1000, 4);
-	assert_int_equal(r->d->source, FLEET_GIVEN);
-	assert_int_equal(r->d->force.state, LATENCY_COLD);
-}
-
 /* A long random run with a player beside it, which learns nothing by itself. */
 
+static struct player *player;
 static size_t decisions;
 
 static void play(void *arg, const struct slo_event *e)
@@ -677,10 +571,6 @@ int main(void)
 		TEST(a_slower_deployment_is_tried_now_and_then),
 		TEST(one_that_tries_a_deployment_has_a_stake_there),
 		TEST(nobody_is_late_for_it),
-		TEST(a_right_profile_is_not_overruled),
-		TEST(a_profile_that_is_wrong_beyond_doubt_is_overruled),
-		TEST(one_that_comes_back_is_still_overruled),
-		TEST(a_given_profile_stays_whatever_happens),
 		TEST(a_size_that_is_a_guess_replays_as_one),
 		TEST(what_was_learned_replays),
 	};

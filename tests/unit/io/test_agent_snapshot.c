@@ -272,16 +272,16 @@ static void an_overruled_profile_stays_so_over_a_restart(void **state)
 	(void)state;
 	restart(900, &wrong, NULL, FLEET_REFUTED, 400);
 	restart(900, NULL, &wrong, FLEET_REFUTED, 400);
-	restart(898, &wrong, NULL, FLEET_AUTO, 399);
-	restart(898, NULL, &wrong, FLEET_AUTO, 399);
+	restart(898, &wrong, NULL, FLEET_PRIOR, 399);
+	restart(898, NULL, &wrong, FLEET_PRIOR, 399);
 }
 
 static void a_profile_that_was_measured_again_is_believed(void **state)
 {
 	(void)state;
-	restart(900, &another, NULL, FLEET_AUTO, 0);
-	restart(900, NULL, &another, FLEET_AUTO, 0);
-	restart(900, &wrong, &another, FLEET_AUTO, 0);
+	restart(900, &another, NULL, FLEET_PRIOR, 0);
+	restart(900, NULL, &another, FLEET_PRIOR, 0);
+	restart(900, &wrong, &another, FLEET_PRIOR, 0);
 }
 
 int main(void)

@@ -81,6 +81,7 @@ static void files_that_are_not_wanted_any_more_are_no_trouble(void **state)
 static void teach(struct deployment *d)
 {
 	assert_non_null(d->learner);
+	d->learner->ends = 100;
 	d->force.state = LATENCY_WARM;
 	d->force.rates = (struct latency_rates){
 		.step = .01, .prompt = .001, .cached = 1e-6, .kv = 1e5, .headroom = .9, .crowd = 1
