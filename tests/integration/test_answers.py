@@ -55,9 +55,9 @@ class AnswersCase(unittest.TestCase):
 
 
 class FirstToken(AnswersCase):
-    def check(self, model):
+    def check(self, model, kind="text/event-stream"):
         lab = self.start()
-        slow = {"x-do": "stream", "x-first-ms": int(FIRST * 1e3), "x-slo-ttft-ms": TARGET}
+        slow = {"x-do": "stream", "x-kind": kind, "x-first-ms": int(FIRST * 1e3), "x-slo-ttft-ms": TARGET}
         answer = self.ask(slow, model=model)
         self.assertTrue(answer.good, answer)
         self.ended(1)
@@ -65,7 +65,7 @@ class FirstToken(AnswersCase):
         self.assertLess(lab.counter("ttft_seconds_sum", model=model), FIRST + 1 * PATIENCE)
         self.assertEqual((0, 1, 1), (self.met("true"), self.met("false"), self.missed("ttft")))
         # The first token at once, the others late: that is no miss of this target.
-        self.assertTrue(self.ask({"x-do": "stream", "x-all-ms": int(FIRST * 1e3),
+        self.assertTrue(self.ask({"x-do": "stream", "x-kind": kind, "x-all-ms": int(FIRST * 1e3),
                                   "x-slo-ttft-ms": TARGET * PATIENCE}, model=model).good)
         self.ended(2)
         self.assertEqual((1, 1), (self.met("true"), self.met("false")))
@@ -75,6 +75,9 @@ class FirstToken(AnswersCase):
 
     def test_so_does_one_of_a_server_that_speaks_http2(self):
         self.check("h2")
+
+    def test_so_does_one_of_json_lines(self):
+        self.check(MODEL, "Application/x-NDJSON; charset=utf-8")
 
     def test_a_whole_answer_has_no_first_token(self):
         lab = self.start()

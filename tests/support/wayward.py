@@ -5,6 +5,7 @@
                       (half: the headers and one event, then it closes; once: a whole answer, and
                       what comes next on that connection is closed unanswered)
                       (raw: the bytes of x-raw, in base64, and then it closes)
+    x-kind: TYPE      content-type of a stream
     x-first-ms: N     a stream's headers leave at once, its first event N ms later
     x-all-ms: N       milliseconds until the answer is complete
     x-usage: JSON     the "usage" of a whole answer
@@ -94,7 +95,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def stream(self, half):
-        self.head(200, "text/event-stream")
+        self.head(200, self.headers.get("x-kind", "text/event-stream"))
         self.wait("x-first-ms")
         self.chunk(EVENT)
         if half:
