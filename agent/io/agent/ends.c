@@ -11,6 +11,8 @@
 
 /* 30 days: an end line that tells of more is wrong, and teaches no latency. */
 #define LATENCY_MAX_MS INT64_C(2592000000)
+/* By so much two clocks of HAProxy may differ in one request. */
+#define CLOCKS_MS      100
 /* So many empty answers of a server in a row are worth a word, and so many more again. */
 #define EMPTY_TELL     10
 
@@ -185,6 +187,13 @@ static struct roster_server *note_answer(struct agent *a, slo_nsec now, const st
 
 /* Time */
 
+/* HAProxy takes the time of the first byte from the clock of the day, which may be set meanwhile.
+ */
+static bool is_sane_first(const struct endline *e)
+{
+	return e->tf_ms <= LATENCY_MAX_MS && (e->ta_ms < 0 || e->tf_ms <= e->ta_ms + CLOCKS_MS);
+}
+
 /* From the arrival to the first token; -1: the answer was no stream. HAProxy tells when the body
  * began. Where its configuration does not say so, the headers of a stream are the next best. */
 static slo_nsec ttft_of(struct agent *a, const struct endline *e, const struct sched_end *end)
@@ -193,7 +202,7 @@ static slo_nsec ttft_of(struct agent *a, const struct endline *e, const struct s
 
 	if (e->tf_ms >= 0) {
 		a->first_bytes_told = true;
-		return e->tf_ms <= LATENCY_MAX_MS ? e->tf_ms * SLO_NSEC_PER_MSEC + end->waited : -1;
+		return is_sane_first(e) ? e->tf_ms * SLO_NSEC_PER_MSEC + end->waited : -1;
 	}
 	if (a->first_bytes_told || !r->stream || r->stream_guessed || e->tr_ms < 0)
 		return -1;

@@ -175,6 +175,20 @@ static void the_first_token_is_told_by_the_first_byte_of_a_stream(void **state)
 	goes_to(f, "s2");
 	ends(f, "be=b srv=s2 st=200 ts=---- tr=3 ta=900 bytes=900 tf=-");
 	assert_int_equal(first_tokens(f), 1);
+	/* HAProxy's clock was set forward, back, or by little. */
+	goes_to(f, "s2");
+	ends(f, "be=b srv=s2 st=200 ts=---- tr=3 ta=900 bytes=900 tf=3600700");
+	goes_to(f, "s2");
+	ends(f, "be=b srv=s2 st=200 ts=---- tr=3 ta=900 bytes=900 tf=-3599300");
+	goes_to(f, "s2");
+	ends(f, "be=b srv=s2 st=200 ts=---- tr=3 ta=900 bytes=900 tf=9223372036854775807");
+	assert_int_equal(first_tokens(f), 1);
+	goes_to(f, "s2");
+	ends(f, "be=b srv=s2 st=200 ts=---- tr=3 ta=900 bytes=900 tf=905");
+	assert_int_equal(first_tokens(f), 2);
+	goes_to(f, "s2");
+	ends(f, "be=b srv=s2 st=200 ts=---- tr=3 ta=-1 bytes=900 tf=905");
+	assert_int_equal(first_tokens(f), 2); /* without a time in all nothing is learned */
 }
 
 static size_t dispatched(const struct fixture *f)
