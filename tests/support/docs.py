@@ -4,7 +4,7 @@
 In every README.md and man page: a linked file exists; `some/file.c` is a file of the project, as far as
 its path is given; some_function() is a function of agent/ or include/; a metric slo_spoa_... is one that
 these print; a man page has the options of its program,
-slo-spoa(8) the reasons. The first two commands of the README are
+slo-spoa(8) the reasons and the codes of warnings. The first two commands of the README are
 `make run` and `make test`, and it has at most 190 lines. The samples for several hosts have every line of
 haproxy.cfg that is not theirs to change. Exit 1 with the place of each fault.
 """
@@ -78,6 +78,20 @@ def reasons(manual):
             yield f"{manual}: the reason {reason} is not described"
 
 
+def warnings(manual, code):
+    """Each code of a warning, which may be a name that is defined elsewhere."""
+    text = (ROOT / manual).read_text()
+    named = dict(re.findall(r'#define (\w+)\s+"([a-z-]+)"', code))
+    codes = set(re.findall(r'\[WATCH_\w+\] = \{ "([a-z-]+)"', code))
+    for literal, name in re.findall(r'warn_set\(\s*[\w>-]+,\s*\w+(?:\(\))?,\s*(?:"([a-z-]+)"|([A-Z_]+))', code):
+        codes.add(literal or named.get(name, name))
+    if len(codes) < 40:
+        yield f"{manual}: only {len(codes)} codes of warnings are found: docs.py looks in the wrong way"
+    for c in sorted(codes):
+        if not re.search(rf"[*_]{c}[*_]", text):
+            yield f"{manual}: the warning {c} is not described"
+
+
 def front_page(text):
     commands = re.findall(r"^    (\S.*)$", text, re.M)[:2]
     if commands != ["make run", "make test"]:
@@ -96,6 +110,7 @@ def main():
     faults += variants()
     faults += options("agent/main.c", "agent/man/slo-spoa.8.scd")
     faults += reasons("agent/man/slo-spoa.8.scd")
+    faults += warnings("agent/man/slo-spoa.8.scd", code)
     faults += options("agent/replay/main.c", "agent/man/slo-replay.1.scd")
     faults += options("agent/profile/main.c", "agent/man/slo-profile.1.scd")
     faults += options("agent/ctl/main.c", "agent/man/slo-ctl.1.scd")
