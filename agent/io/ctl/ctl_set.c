@@ -191,6 +191,7 @@ void ctl_export(struct ctl_conn *c, slo_nsec now, char **word, size_t words)
 {
 	struct export_result result;
 
+	(void)now;
 	if (words != 1 || strcmp(word[0], "profiles") != 0) {
 		ctl_say(c, "error: export profiles\n");
 		return;
@@ -199,7 +200,7 @@ void ctl_export(struct ctl_conn *c, slo_nsec now, char **word, size_t words)
 		ctl_say(c, "error: profiles.export.dir is not configured\n");
 		return;
 	}
-	result = export_write(c->server->daemon.export, now);
+	result = export_write(c->server->daemon.export);
 	if (result.failed > 0)
 		ctl_say(c,
 		        "error: %zu profiles could not be written to %s, %zu were: see the log\n",

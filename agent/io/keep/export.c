@@ -16,6 +16,8 @@
 #include "io/base/timer.h"
 #include "wire/profile_name.h"
 
+#define TURN_MAX SLO_NSEC_PER_MSEC
+
 /* Powers of two. */
 #define OUTPUTS_FROM 2
 #define OUTPUTS      10
@@ -162,57 +164,102 @@ static int save_deployment(const struct export *e, const struct agent_model *m,
 	return err;
 }
 
-/* The warning is about all of them: one that can be written must not clear what another one set. */
-static void judge(struct agent *a, slo_nsec now, int err)
+/* Rounds */
+
+static void begin(struct export *e)
 {
-	if (err)
+	ev_timer_stop(e->agent->loop, &e->more);
+	e->model = e->deployment = 0;
+	e->result = (struct export_result){ 0, 0 };
+	e->why = 0;
+}
+
+/* The warning is about all of them: one that can be written must not clear what another one set. */
+static void judge(const struct export *e, slo_nsec now)
+{
+	struct agent *a = e->agent;
+
+	if (e->why)
 		warn_set(a, now, "export", NULL, "learned profiles cannot be written to %s: %s",
-		         a->conf->export.dir, file_why(err));
+		         a->conf->export.dir, file_why(e->why));
 	else
 		warn_clear(a, now, "export", NULL);
 }
 
-struct export_result export_write(struct export *e, slo_nsec now)
+static void write_one(struct export *e, slo_nsec now, const struct agent_model *m,
+                      const struct deployment *d)
 {
-	struct export_result result = { 0, 0 };
 	struct agent *a = e->agent;
-	int last = 0;
+	int err;
 
-	for (size_t i = 0; i < a->model_count; i++) {
-		const struct pool *pool = &a->models[i]->sched->pool;
-
-		for (size_t k = 0; k < pool->deployments; k++) {
-			const struct deployment *d = pool->deployment[k];
-			int err;
-
-			if (!d->learner || d->learner->ends == 0 || d->force.state == LATENCY_COLD)
-				continue;
-			err = save_deployment(e, a->models[i], d);
-			if (!err) {
-				result.written++;
-				continue;
-			}
-			result.failed++;
-			last = err;
-			log_limited(a->log, now, LOG_CAUSE_EXPORT, LOG_ERR,
-			            "the learned profile of %s/%s cannot be written to %s: %s",
-			            pool->name, d->name, a->conf->export.dir, file_why(err));
-		}
+	if (!d->learner || d->learner->ends == 0 || d->force.state == LATENCY_COLD)
+		return;
+	err = save_deployment(e, m, d);
+	if (!err) {
+		e->result.written++;
+		return;
 	}
-	judge(a, now, last);
-	return result;
+	e->result.failed++;
+	e->why = err;
+	log_limited(a->log, now, LOG_CAUSE_EXPORT, LOG_ERR,
+	            "the learned profile of %s/%s cannot be written to %s: %s", d->pool->name,
+	            d->name, a->conf->export.dir, file_why(err));
+}
+
+/* Goes on until then, by one at least. A reload may change models meanwhile: then the round leaves
+ * some out. True: it is over. */
+static bool write_some(struct export *e, slo_nsec until)
+{
+	const struct agent *a = e->agent;
+
+	while (e->model < a->model_count) {
+		const struct pool *pool = &a->models[e->model]->sched->pool;
+		slo_nsec now = clock_nsec();
+
+		if (e->deployment < pool->deployments) {
+			write_one(e, now, a->models[e->model], pool->deployment[e->deployment++]);
+		} else {
+			e->model++;
+			e->deployment = 0;
+		}
+		if (now >= until)
+			return false;
+	}
+	judge(e, clock_nsec());
+	return true;
+}
+
+struct export_result export_write(struct export *e)
+{
+	begin(e);
+	(void)write_some(e, SLO_NEVER);
+	return e->result;
+}
+
+static void on_more(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	if (write_some(w->data, clock_nsec() + TURN_MAX))
+		return;
+	ev_timer_set(w, 0., 0.);
+	ev_timer_start(loop, w);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	(void)export_write(w->data, clock_nsec());
+	struct export *e = w->data;
+
+	if (ev_is_active(&e->more))
+		return; /* the disk is slower than that */
+	begin(e);
+	on_more(loop, &e->more, EV_TIMER);
 }
 
 void export_init(struct export *e, struct agent *a)
 {
 	*e = (struct export){ .agent = a };
 	ev_init(&e->timer, on_timer);
-	e->timer.data = e;
+	ev_init(&e->more, on_more);
+	e->timer.data = e->more.data = e;
 }
 
 void export_configure(struct export *e)
@@ -220,12 +267,16 @@ void export_configure(struct export *e)
 	const struct config_export *conf = &e->agent->conf->export;
 
 	timer_every(e->agent->loop, &e->timer, conf->dir ? conf->every : 0);
-	if (!conf->dir)
-		warn_clear(e->agent, clock_nsec(), "export", NULL);
+	if (conf->dir)
+		return;
+	ev_timer_stop(e->agent->loop, &e->more);
+	warn_clear(e->agent, clock_nsec(), "export", NULL);
 }
 
 void export_stop(struct export *e)
 {
-	if (e->agent)
-		ev_timer_stop(e->agent->loop, &e->timer);
+	if (!e->agent)
+		return;
+	ev_timer_stop(e->agent->loop, &e->timer);
+	ev_timer_stop(e->agent->loop, &e->more);
 }

@@ -111,16 +111,23 @@ static void a_profile_that_can_be_written_does_not_hide_one_that_cannot(void **s
 	snprintf(path, sizeof(path), "%s/m/bad.json", p.dir);
 	MUST(mkdir(path, 0700) == 0); /* a folder is where the file should be */
 
-	result = export_write(&p.daemon->export, clock_nsec());
+	result = export_write(&p.daemon->export);
 	assert_int_equal(result.written, 1);
 	assert_int_equal(result.failed, 1);
 	assert_non_null(warning(&p, "export"));
 	assert_true(inproc_logged(&p, "the learned profile of m/bad cannot be written"));
 	MUST(rmdir(path) == 0);
-	result = export_write(&p.daemon->export, clock_nsec());
+	result = export_write(&p.daemon->export);
 	assert_int_equal(result.written, 2);
 	assert_int_equal(result.failed, 0);
 	assert_null(warning(&p, "export"));
+
+	inproc_remove(&p, "m/bad.json");
+	inproc_remove(&p, "m/good.json");
+	inproc_pass(&p, 3601 * SECOND); /* the round that comes by itself */
+	assert_int_equal(access(path, F_OK), 0);
+	snprintf(path, sizeof(path), "%s/m/good.json", p.dir);
+	assert_int_equal(access(path, F_OK), 0);
 
 	inproc_remove(&p, "m/bad.json");
 	inproc_remove(&p, "m/good.json");
