@@ -190,6 +190,9 @@ void failing_relieve(struct agent *a)
 {
 	struct roster_server *s, *next;
 
+	if (!a->failing.changed)
+		return;
+	a->failing.changed = false;
 	for (s = TAILQ_FIRST(&a->failing.servers); s; s = next) {
 		const struct seat *seat = s->server->seats;
 		bool needed = false;

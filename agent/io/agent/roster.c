@@ -246,6 +246,7 @@ static bool is_up(const struct roster_server *s)
 void roster_apply(struct agent *a, struct roster_server *s)
 {
 	sched_server_usable(a->sched, s->server, is_up(s) && failing_may_serve(s));
+	a->failing.changed = true;
 }
 
 bool roster_seat_give(struct agent *a, const struct agent_model *m, struct deployment *d,

@@ -40,6 +40,7 @@ TAILQ_HEAD(failing_servers, roster_server);
 struct failing_list {
 	struct failing_servers servers;
 	ev_timer timer; /* the next `until` */
+	bool changed;   /* who is used: some model may have nobody left */
 };
 
 void failing_init(struct agent *a);
@@ -55,7 +56,8 @@ void failing_dispatched(struct agent *a, slo_nsec now, struct roster_server *s);
 void failing_forget(struct agent *a, struct roster_server *s);
 /* It is as if s had never failed. */
 void failing_forgive(struct agent *a, struct roster_server *s);
-/* Takes servers back for models that have no other one left. */
+/* Takes servers back for models that have no other one left. Looks only when it was told that who
+ * is used has changed: there may be thousands, and this is called in each turn. */
 void failing_relieve(struct agent *a);
 /* Whether s may get requests, as far as its failures go. */
 bool failing_may_serve(const struct roster_server *s);
