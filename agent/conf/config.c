@@ -152,6 +152,7 @@ static void read_limits(struct loading *r, const struct node *root)
 		LIMIT(CFG_COUNT, http_connections, 1, 100000),
 		LIMIT(CFG_TIME, remember_ended, 0, HOUR),
 		LIMIT(CFG_COUNT, remember_limit, 0, 10000000),
+		LIMIT(CFG_COUNT, foreign_requests, 1, 10000000),
 		LIMIT(CFG_TIME, lease_max_age, MSEC, 30 * DAY),
 		LIMIT(CFG_TIME, silence, 100 * MSEC, HOUR),
 	};
@@ -211,6 +212,7 @@ static void set_defaults(struct config *c)
 		.http_connections = 64,
 		.remember_ended = 30 * SEC,
 		.remember_limit = 100000,
+		.foreign_requests = 100000,
 		.lease_max_age = 2 * HOUR,
 		.silence = 30 * SEC,
 	};

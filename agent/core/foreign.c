@@ -365,6 +365,8 @@ slo_err foreign_dispatch(struct sched *s, slo_nsec now, struct foreign_owner *o,
 	}
 	if (is_past(s, now, o, l))
 		return SLO_ESTALE;
+	if (s->conf.foreign_limit > 0 && s->foreign.open >= s->conf.foreign_limit)
+		return SLO_EFULL;
 	if (o->visible && server->surplus_count > 0 && now - l->age <= server->view.counted)
 		take_from_surplus(s, server);
 	server->overshoots += overshoots(s, o, l);

@@ -8,6 +8,8 @@
  *   4 ms   d looks: what c did at 1 ms it has known since 2 ms
  *   7 ms   a looks
  *
+ * No more than TURNS_MAX wait, each for less than a second: what comes beyond them counts at once.
+ *
  * Until its turn an agent keeps the lease as if it ran, so nothing that it decides meanwhile takes
  * that place. If the dispatch of another took it, the end leaves no room when it counts. Where
  * nobody waits nothing is put off. */
@@ -15,6 +17,8 @@
 #include <string.h>
 
 #include "sched_private.h"
+
+#define TURNS_MAX 1024
 
 struct foreign_turn {
 	TAILQ_ENTRY(foreign_turn) link;
@@ -75,11 +79,13 @@ bool foreign_end_later(struct sched *s, slo_nsec now, const struct foreign_owner
                        struct request *r, const struct sched_outcome *outcome, slo_nsec lasted)
 {
 	size_t names = outcome ? outcome->backend.len + outcome->server.len : 0;
-	struct foreign_turn *t = calloc(1, sizeof(*t) + r->id_len + names), *before;
+	struct foreign_turn *t, *before;
 	uint8_t *at;
 
+	t = s->foreign.turn_count < TURNS_MAX ? calloc(1, sizeof(*t) + r->id_len + names) : NULL;
 	if (!t)
 		return false;
+	s->foreign.turn_count++;
 	t->due = slo_after(now, o->turn);
 	t->lasted = lasted < 0 ? now - r->since : lasted;
 	t->owner = r->owner;
@@ -133,6 +139,7 @@ void foreign_take_turns(struct sched *s, slo_nsec now)
 	TAILQ_INIT(&due);
 	while ((t = TAILQ_FIRST(&s->foreign.turns)) && t->due <= now) {
 		TAILQ_REMOVE(&s->foreign.turns, t, link);
+		s->foreign.turn_count--;
 		TAILQ_INSERT_TAIL(&due, t, link);
 	}
 	for (t = TAILQ_FIRST(&due); t; t = next) {
@@ -163,6 +170,7 @@ void foreign_turns_forget(struct foreign *f, const struct foreign_owner *o)
 		if (t->owner != o->number)
 			continue;
 		TAILQ_REMOVE(&f->turns, t, link);
+		f->turn_count--;
 		free(t);
 	}
 }

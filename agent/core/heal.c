@@ -245,6 +245,7 @@ void sched_process_changed(struct sched *s, slo_nsec now)
 	s->changed[s->generation % GENERATIONS] = now;
 	LIST_FOREACH (server, &s->servers, link) {
 		TAILQ_CONCAT(&server->departed, &server->leases, lease);
+		server->near = NULL;
 		server->departed_count = fleet_leases(server) - server->hidden_count;
 	}
 }

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "core/adaptive.h"
 #include "core/sizes.h"
@@ -14,13 +15,36 @@ static bool is_departed(const struct sched *s, const struct request *r)
 	return r->generation != s->generation;
 }
 
-/* In order of dispatch: ours are the youngest, and foreign ones may be told a little late. */
-static void insert(struct leases *list, struct request *r)
+/* The one of the list before r; NULL: r is the first. Where requests of the past are told, the one
+ * before it was told just before. */
+static COLD struct request *place_of(const struct request *r, struct request *last,
+                                     struct request *near)
+{
+	struct request *at = last, *next;
+	int steps = PLACE_STEPS;
+
+	if (near && last->since - r->since > llabs(near->since - r->since))
+		at = near;
+	while (at && at->since > r->since && steps-- > 0)
+		at = TAILQ_PREV(at, leases, lease);
+	for (; at && (next = TAILQ_NEXT(at, lease)) && next->since <= r->since; at = next)
+		if (steps-- <= 0)
+			return last;
+	return at;
+}
+
+/* In order of dispatch: ours are the youngest, and foreign ones may be told late. One whose place
+ * is further than PLACE_STEPS stands behind younger ones. */
+static void insert(struct server *server, struct leases *list, struct request *r,
+                   struct request **near)
 {
 	struct request *before = TAILQ_LAST(list, leases);
 
-	while (SELDOM(before && before->since > r->since))
-		before = TAILQ_PREV(before, leases, lease);
+	if (SELDOM(before && before->since > r->since)) {
+		before = place_of(r, before, *near);
+		*near = r;
+		server->disordered |= before && before->since > r->since;
+	}
 	if (before)
 		TAILQ_INSERT_AFTER(list, before, r, lease);
 	else
@@ -34,13 +58,13 @@ static void hold(struct sched *s, struct request *r, struct server *server)
 	if (SELDOM(r->owner != 0))
 		server->foreign++;
 	if (r->hidden) {
-		insert(&server->hidden, r);
+		insert(server, &server->hidden, r, &server->near_hidden);
 		server->hidden_count++;
 	} else if (is_departed(s, r)) {
 		TAILQ_INSERT_TAIL(&server->departed, r, lease);
 		server->departed_count++;
 	} else {
-		insert(&server->leases, r);
+		insert(server, &server->leases, r, &server->near);
 	}
 }
 
@@ -50,6 +74,10 @@ static void let_loose(struct sched *s, struct request *r, struct server *server)
 		r->model->dispatched--;
 	if (SELDOM(r->owner != 0))
 		server->foreign--;
+	if (SELDOM(r == server->near))
+		server->near = NULL;
+	if (SELDOM(r == server->near_hidden))
+		server->near_hidden = NULL;
 	if (r->hidden) {
 		TAILQ_REMOVE(&server->hidden, r, lease);
 		server->hidden_count--;

@@ -105,28 +105,29 @@ struct request *requests_new(struct requests *t, uint64_t hash, const char *id, 
 	return r;
 }
 
+static slo_nsec apart(slo_nsec a, slo_nsec b)
+{
+	return a > b ? a - b : b - a;
+}
+
 /* The one behind which stands what is DISPATCHED since then; NULL: it is the first. News comes
  * milliseconds late, so few that are younger stand behind its place. What is told of the past comes
- * in pages, so the one that was told before may be near. Who looks from both of them at once finds
- * it by the shorter way. */
+ * in pages, so the one that was told before may be near. Further than PLACE_STEPS nobody looks: it
+ * stands too near to the end then, as if it were younger. */
 static struct request *place_of(const struct requests *t, slo_nsec since)
 {
 	struct request *last = TAILQ_LAST(&t->list[REQUEST_DISPATCHED], request_list);
-	struct request *near = t->near, *next;
+	struct request *at = last, *next;
+	int steps = PLACE_STEPS;
 
-	while (last && last->since > since) {
-		last = TAILQ_PREV(last, request_list, link);
-		if (!near)
-			continue;
-		next = TAILQ_NEXT(near, link);
-		if (near->since > since && !(near = TAILQ_PREV(near, request_list, link)))
-			return NULL;
-		if (near->since <= since && (!next || next->since > since))
-			return near;
-		if (near->since <= since)
-			near = next;
-	}
-	return last;
+	if (at && t->near && apart(t->near->since, since) < apart(at->since, since))
+		at = t->near;
+	while (at && at->since > since && steps-- > 0)
+		at = TAILQ_PREV(at, request_list, link);
+	for (; at && (next = TAILQ_NEXT(at, link)) && next->since <= since; at = next)
+		if (steps-- <= 0)
+			return last;
+	return at;
 }
 
 struct request *requests_new_of(struct requests *t, uint64_t hash, const char *id, size_t len,
@@ -137,9 +138,9 @@ struct request *requests_new_of(struct requests *t, uint64_t hash, const char *i
 
 	if (!r)
 		return NULL;
-	r->state = REQUEST_DISPATCHED;
-	r->since = since;
 	before = place_of(t, since);
+	r->state = REQUEST_DISPATCHED;
+	r->since = before && before->since > since ? before->since : since;
 	if (before)
 		TAILQ_INSERT_AFTER(list, before, r, link);
 	else

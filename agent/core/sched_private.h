@@ -19,6 +19,7 @@ struct foreign {
 	uint32_t owners;
 	size_t open;                /* leases of all owners */
 	struct foreign_turns turns; /* ends that do not count yet, the first to do so first */
+	size_t turn_count;
 	struct foreign_news news;
 };
 

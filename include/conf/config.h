@@ -153,6 +153,7 @@ struct config_limits {
 	size_t http_connections;  /* 64; 1 to 100000 */
 	slo_nsec remember_ended;  /* 30s: what comes again so soon is a duplicate; 0 to 1h */
 	size_t remember_limit;    /* 100000 ended requests; 0 to 10000000 */
+	size_t foreign_requests;  /* 100000: open ones of other agents; 1 to 10000000 */
 	slo_nsec lease_max_age;   /* 2h: a request without an end line is over then; 1ms to 30d */
 	slo_nsec silence;         /* 30s without what HAProxy should say is odd; 100ms to 1h */
 };

@@ -95,6 +95,8 @@ struct server {
 	char *name;              /* as HAProxy knows it inside its backend */
 	/* Only with other agents; last, so that nothing else touches it: */
 	struct leases hidden;
+	struct request *near, *near_hidden; /* of leases, hidden: the last that was told late */
+	bool disordered; /* one was told so late that it stands behind younger ones */
 	uint32_t hidden_count;
 	uint32_t foreign;    /* their leases, in whatever list */
 	uint64_t overshoots; /* of these, those that came when it had no room any more */

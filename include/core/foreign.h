@@ -89,7 +89,8 @@ struct foreign_lease {
 struct foreign_lease foreign_lease_of(const struct request *r, slo_nsec now);
 
 /* It was dispatched. SLO_ESTALE: it is known already, or over already, so nothing changed; one of a
- * former life is of the present one now. SLO_EINVAL: a value is out of range. SLO_ENOMEM. */
+ * former life is of the present one now. SLO_EINVAL: a value is out of range. SLO_EFULL: there are
+ * sched_conf.foreign_limit already. SLO_ENOMEM. */
 MUSTCHECK slo_err foreign_dispatch(struct sched *s, slo_nsec now, struct foreign_owner *o,
                                    const struct foreign_lease *l);
 /* It ended. outcome is NULL if nothing is known but that. lasted: from its dispatch to its end, by

@@ -120,7 +120,8 @@ struct request *requests_find_of(const struct requests *t, uint64_t hash, const 
 /* A new READY request of ours under an id that is not in the table. NULL: out of memory. */
 struct request *requests_new(struct requests *t, uint64_t hash, const char *id, size_t len,
                              slo_nsec now);
-/* One of another owner, DISPATCHED since then. */
+#define PLACE_STEPS 4096 /* that are looked at for the place of one in a list in order of time */
+/* One of another owner, DISPATCHED since then; or since later, if its place is far away. */
 struct request *requests_new_of(struct requests *t, uint64_t hash, const char *id, size_t len,
                                 uint16_t owner, slo_nsec since);
 void requests_move(struct requests *t, struct request *r, enum request_state to, slo_nsec now);

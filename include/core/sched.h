@@ -64,6 +64,7 @@ struct sched_conf {
 	slo_nsec lease_max_age;  /* a dispatched request is given up then; SLO_NEVER: never */
 	slo_nsec remember_ended; /* how long an id is known after its end */
 	size_t remember_limit;   /* ids known after their end, at most */
+	size_t foreign_limit;    /* open requests of others, at most (foreign.h); 0: any number */
 	uint64_t seed;
 	uint64_t hash_key; /* of ids, see id_hash(); a random one for each process */
 };

@@ -127,15 +127,19 @@ class Watch(threading.Thread):
         self.join(5)
 
 
+def answered(hosts, loads, n):
+    hosts.until(lambda: all(l.totals.get("good", 0) >= n for l in loads), f"{n} answers from each host", 60)
+
+
 def two_loads(hosts, seconds, rate=0):
-    """Three times as many clients as there are places. They begin apart: a crowd that comes to both
-    agents in the same millisecond is not what is asked here."""
+    """Three times as many clients as there are places. They begin apart, each when the one before has
+    answers: a crowd that comes to both agents in the same millisecond is not what is asked here."""
     clients = 3 * SIZE * len(SERVERS) // len(hosts)
     loads = []
     for h in hosts:
         loads.append(Load(h, seconds=seconds, seed=args.seed + h.number,
                           **({"rate": rate / len(hosts)} if rate else {"clients": clients})))
-        time.sleep(0.3)
+        answered(hosts, loads, 10)
     return loads
 
 
@@ -190,32 +194,50 @@ def active():
 
 # Redis
 
+SLACK = 2  # requests that may be on the wire, on one server
+
+
 def differ(hosts):
-    """The most by which a ledger and HAProxy differ on a server, in the best of some looks: while
-    requests come and go the two are never asked at the same moment."""
-    best = SIZE * 10
-    for _ in range(10):
-        there = hosts.there()
-        best = min(best, max(abs(h.here()[name] - there[name]) for h in hosts.alive() for name in SERVERS))
-        time.sleep(0.05)
-    return best
+    """The most by which a ledger and HAProxy differ on a server."""
+    there = hosts.there()
+    return max(abs(h.here()[name] - there[name]) for h in hosts.alive() for name in SERVERS)
+
+
+def connected(hosts):
+    return all(h.state()["cluster"]["connected"] for h in hosts)
+
+
+def agreement(hosts, began, seconds=3.0):
+    """Looks again and again for so long after `began`: when all were connected, when ledgers and
+    HAProxy agreed first, and by how much they differed in the best look of the last half second,
+    as while requests come and go the two are never asked at the same moment. None: never."""
+    up = agreed = least = None
+    while (now := time.monotonic() - began) < seconds:
+        off = differ(hosts)
+        up = now if up is None and connected(hosts) else up
+        agreed = now if agreed is None and up is not None and off <= SLACK else agreed
+        if now > seconds - 0.5:
+            least = off if least is None else min(least, off)
+    return up, agreed, least
+
+
+def text(seconds):
+    return "never" if seconds is None else f"{seconds:.2f} s"
 
 
 def trouble(name, hosts, act):
     loads = two_loads(hosts, 120)
-    time.sleep(3)
+    answered(hosts, loads, 300)
     say(f"Redis {name}:")
     act()
-    back = time.monotonic()
-    time.sleep(3)
-    off = differ(hosts)
-    joined = all(h.state()["cluster"]["connected"] for h in hosts)
+    up, agreed, off = agreement(hosts, time.monotonic())
     totals = [l.end() for l in loads]
-    say(f"  {sum(t['sent'] for t in totals)} requests; {time.monotonic() - back:.1f} s after, ledgers and HAProxy "
-        f"differ by {off} at most")
+    say(f"  {sum(t['sent'] for t in totals)} requests; all connected after {text(up)}, ledgers are HAProxy's counts "
+        f"after {text(agreed)}; from 2.5 to 3.0 s after they differ by {off}")
     must(sum(map(errors, totals)) == 0, f"no client error: {[t['lost'] for t in totals]}")
-    must(joined, "all agents are connected within 3 s")
-    must(off <= 2, "ledgers are HAProxy's counts, but for what is on the wire")
+    must(up is not None, "all agents are connected within 3 s")
+    must(agreed is not None and off is not None and off <= SLACK,
+         "ledgers are HAProxy's counts within 3 s, but for what is on the wire")
     hosts.until_idle(30)
 
 
@@ -245,7 +267,7 @@ def redis():
             one.kill()
             began = time.monotonic()
             hosts.until(lambda: two("ROLE")[0] == b"master" and
-                        all(h.state()["cluster"]["connected"] for h in hosts), "the other server", 30)
+                        connected(hosts), "the other server", 30)
             say(f"  connected to the other one {time.monotonic() - began:.1f} s after")
         hosts.until(lambda: slaves(sentinel) == 1, "the Sentinel knows the replica", 30)
         trouble("killed, a replica promoted", hosts, promoted)
@@ -318,7 +340,7 @@ def chaos():
     seconds = 600 * args.scale
     with Hosts("haproxy-active.cfg", server.url, count=3, speed=50) as hosts:
         loads = [Load(h, rate=40, seconds=seconds + 600, aborts=0.02, seed=args.seed + h.number) for h in hosts]
-        time.sleep(2)
+        answered(hosts, loads, 50)
         c = Chaos(hosts, server)
         c.run(seconds / 2)  # what is kept of the past is full then
         memory = memory_of(hosts[-1].agent.child.pid)
@@ -355,15 +377,16 @@ def split():
         hosts.until(lambda: all(h.state()["cluster"]["connected"] and len(h.state()["cluster"]["peers"]) == 1
                                 for h in hosts), "both are there")
         loads = two_loads(hosts, 120)
-        time.sleep(2)
+        answered(hosts, loads, 200)
         drop.on = True  # its packets are lost, nothing is closed
         began = time.monotonic()
         hosts.until(lambda: hosts[0].state()["cluster"]["peers"][0]["silent"], "agent 1 notices", 20)
         say(f"split: agent 1 finds agent 2 silent after {time.monotonic() - began:.1f} s")
         hosts.until(lambda: not two.state()["cluster"]["connected"], "agent 2 notices", 30)
         say(f"  agent 2 gives its connection up after {time.monotonic() - began:.1f} s")
-        time.sleep(3)
-        say(f"  both go on by HAProxy's counts; ledgers differ from them by {differ(hosts)} at most")
+        cut = time.monotonic()
+        hosts.until(lambda: differ(hosts) <= SLACK, "ledgers follow HAProxy's counts", 20)
+        say(f"  both go on by HAProxy's counts: ledgers are those {time.monotonic() - cut:.2f} s after")
         drop.on = False
         began = time.monotonic()
         hosts.until(lambda: all(h.state()["cluster"]["connected"] and
@@ -371,9 +394,9 @@ def split():
         healed = time.monotonic() - began
         say(f"  healed {healed:.1f} s after the network")
         must(healed < 3, "both hear each other within 3 s")
-        time.sleep(2)
-        off = differ(hosts)
-        must(off <= 2, f"ledgers are HAProxy's counts, but for what is on the wire: {off}")
+        _, agreed, off = agreement(hosts, began)
+        must(agreed is not None and off is not None and off <= SLACK,
+             f"ledgers are HAProxy's counts {text(agreed)} after, and differ by {off} 3 s after")
         totals = [l.end() for l in loads]
         must(sum(map(errors, totals)) == 0, "no client error")
         hosts.until_idle(30)

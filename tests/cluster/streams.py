@@ -52,10 +52,17 @@ class Streams:
                 pass
         raise TimeoutError("no decision")
 
+    @staticmethod
+    async def rest():
+        """Connections are closed by those whose tasks were cancelled."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=5)
+
     def stop(self):
         self.leaving = True
         for t in self.tasks:
             t.cancel()
-        time.sleep(0.2)
+        asyncio.run_coroutine_threadsafe(self.rest(), self.loop).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)

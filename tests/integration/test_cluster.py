@@ -146,6 +146,28 @@ class Agents(ClusterCase, unittest.TestCase):
         x.placed("r1")
         a.holds(1, 1)
 
+    def test_more_than_the_limit_is_not_charged(self):
+        redis = self.redis()
+
+        def few(c):
+            c.setdefault("limits", {})["foreign_requests"] = 50
+        a, x = self.node("a", redis, room=1000, change=few), Forged(redis, "x")
+        x.key(*(f"r{i}" for i in range(70)))
+        for i in range(400):
+            redis("SADD", f"slo-spoa:{GROUP}:agents", f"n{i}")
+        x.placed("r99")
+        a.holds(50, 50)
+        a.until(lambda: a.counter("cluster_full_total", what="requests") >= 21, "the others are counted")
+        self.assertIn(("cluster-full", "requests"),
+                      [(w["code"], w["subject"]) for w in a.state()["warnings"]])
+        # The same with names, at the next start.
+        b = self.node("b", redis)
+        self.assertEqual(255, len(b.peers()))
+        self.assertGreaterEqual(b.counter("cluster_full_total", what="agents"), 1)
+        self.assertIn(("cluster-full", "agents"),
+                      [(w["code"], w["subject"]) for w in b.state()["warnings"]])
+        a.stop_agent()
+
     def test_messages_that_make_no_sense_change_nothing(self):
         redis = self.redis()
         a, x = self.node("a", redis), Forged(redis, "x")

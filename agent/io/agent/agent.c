@@ -43,6 +43,7 @@ static struct sched_conf sched_conf_of(const struct config *conf)
 		.lease_max_age = conf->limits.lease_max_age,
 		.remember_ended = conf->limits.remember_ended,
 		.remember_limit = conf->limits.remember_limit,
+		.foreign_limit = conf->limits.foreign_requests,
 	};
 }
 

@@ -20,8 +20,10 @@
 #include "io/base/clock.h"
 #include "io/base/timer.h"
 
-#define PREFIX "slo-spoa"
-#define GONE   (3 * SLO_NSEC_PER_SEC) /* after so long an older process of our name is gone */
+#define PREFIX       "slo-spoa"
+#define MEMBER_PAGES 100                     /* of names that are read */
+#define FULL_FOR     (10 * SLO_NSEC_PER_SEC) /* after so long without a loss nothing is full */
+#define GONE         (3 * SLO_NSEC_PER_SEC) /* after so long an older process of our name is gone */
 
 int64_t cluster_clock(const struct cluster *c, slo_nsec now)
 {
@@ -207,6 +209,41 @@ static void deal_turns(struct cluster *c, slo_nsec now)
 	foreign_deal_turns(c->agent->sched, c->name, CLUSTER_TURN);
 }
 
+void cluster_is_full(struct cluster *c, slo_nsec now, enum cluster_fulls what)
+{
+	struct cluster_full *full = &c->full[what];
+
+	full->count++;
+	full->last = now;
+	if (full->told)
+		return;
+	full->told = true;
+	if (what == FULL_REQUESTS)
+		warn_set(c->agent, now, "cluster-full", "requests",
+		         "cluster: others have more than %zu open requests: the rest is not "
+		         "charged here; raise limits.foreign_requests, or find who publishes them",
+		         c->agent->conf->limits.foreign_requests);
+	else
+		warn_set(c->agent, now, "cluster-full", "agents",
+		         "cluster: more than %d names of agents are in group %s: the others are "
+		         "not heard; find who publishes them",
+		         PEERS_MAX, c->group);
+}
+
+static void watch_full(struct cluster *c, slo_nsec now)
+{
+	static const char *const what[CLUSTER_FULLS] = { "requests", "agents" };
+
+	for (int i = 0; i < CLUSTER_FULLS; i++) {
+		struct cluster_full *full = &c->full[i];
+
+		if (!full->told || now - full->last < FULL_FOR)
+			continue;
+		full->told = false;
+		warn_clear(c->agent, now, "cluster-full", what[i]);
+	}
+}
+
 /* What others place now is not known here before their keys are read, and HAProxy writes its end
  * lines to all agents. */
 static void tell_unheard(struct cluster *c, slo_nsec now)
@@ -230,6 +267,7 @@ static void on_beat(struct ev_loop *loop, ev_timer *w, int revents)
 		watch_silence(c, now);
 	}
 	tell_unheard(c, now);
+	watch_full(c, now);
 	forget_gone(c, now);
 	deal_turns(c, now);
 	take_name_back(c, now);
@@ -249,7 +287,7 @@ static void on_up(void *user)
 {
 	struct cluster *c = user;
 	char agents[CLUSTER_KEY_SIZE];
-	const char *members[] = { "SMEMBERS", agents };
+	const char *members[] = { "SSCAN", agents, "0", "COUNT", "200" };
 	const char *namesakes[] = { "PUBSUB", "NUMSUB", c->link.channel[1] };
 
 	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_CLUSTER_UP, LOG_NOTICE,
@@ -258,7 +296,7 @@ static void on_up(void *user)
 	cluster_key(c, NULL, agents);
 	c->members_read = false;
 	cluster_ask(c, ASK_NAMESAKES, 0, 3, namesakes, NULL);
-	cluster_ask(c, ASK_MEMBERS, 0, 2, members, NULL);
+	cluster_ask(c, ASK_MEMBERS, 0, 5, members, NULL);
 	for (size_t i = 0; i < c->peer_count; i++)
 		if (!c->peer[i]->self)
 			hear_read(c, c->peer[i]);
@@ -293,23 +331,41 @@ static const char *take_namesakes(struct cluster *c, const redisReply *reply)
 	return NULL;
 }
 
-static const char *take_members(struct cluster *c, const redisReply *reply)
+static void take_member(struct cluster *c, const redisReply *e)
 {
-	if (reply->type != REDIS_REPLY_ARRAY)
-		return reply->type == REDIS_REPLY_ERROR ? reply->str : "its reply makes no sense";
-	for (size_t i = 0; i < reply->elements; i++) {
-		const redisReply *e = reply->element[i];
-		struct slice name = { (const uint8_t *)e->str, (size_t)e->len };
-		struct cluster_peer *p;
+	struct slice name = { (const uint8_t *)e->str, (size_t)e->len };
+	struct cluster_peer *p;
 
-		if (e->type != REDIS_REPLY_STRING || !news_is_name(name) || slice_eq(name, c->name))
-			continue;
-		p = hear_peer(c, name);
-		if (p && !p->reading)
-			hear_read(c, p);
+	if (e->type != REDIS_REPLY_STRING || !news_is_name(name) || slice_eq(name, c->name))
+		return;
+	p = hear_peer(c, name);
+	if (p && !p->reading)
+		hear_read(c, p);
+}
+
+/* In pages: whoever can write there can fill it. With too many names the rest is not read. */
+static const char *take_members(struct cluster *c, uint32_t page, const redisReply *reply)
+{
+	const redisReply *cursor, *names;
+	char agents[CLUSTER_KEY_SIZE];
+	const char *more[] = { "SSCAN", agents, NULL, "COUNT", "200" };
+
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+	    reply->element[0]->type != REDIS_REPLY_STRING ||
+	    reply->element[1]->type != REDIS_REPLY_ARRAY)
+		return reply->type == REDIS_REPLY_ERROR ? reply->str : "its reply makes no sense";
+	cursor = reply->element[0];
+	names = reply->element[1];
+	for (size_t i = 0; i < names->elements; i++)
+		take_member(c, names->element[i]);
+	if (strcmp(cursor->str, "0") == 0 || page == MEMBER_PAGES) {
+		c->members_read = true;
+		cluster_progress(c);
+		return NULL;
 	}
-	c->members_read = true;
-	cluster_progress(c);
+	cluster_key(c, NULL, agents);
+	more[2] = cursor->str;
+	cluster_ask(c, ASK_MEMBERS, page + 1, 5, more, NULL);
 	return NULL;
 }
 
@@ -378,7 +434,7 @@ static const char *on_reply(void *user, struct cluster_ask ask, const redisReply
 	case ASK_NAMESAKES:
 		return take_namesakes(c, reply);
 	case ASK_MEMBERS:
-		return take_members(c, reply);
+		return take_members(c, ask.number, reply);
 	case ASK_MARK:
 		return hear_mark(c, c->peer[ask.number], reply);
 	case ASK_LIFE:
@@ -478,6 +534,8 @@ void cluster_stop(struct cluster *c)
 	warn_clear(c->agent, clock_nsec(), "cluster-redis", NULL);
 	warn_clear(c->agent, clock_nsec(), "cluster-name", NULL);
 	warn_clear_all(c->agent, clock_nsec(), "cluster-silent");
+	warn_clear_all(c->agent, clock_nsec(), "cluster-full");
+	memset(c->full, 0, sizeof(c->full));
 	tell_reset(c);
 	for (size_t i = 0; i < c->peer_count; i++) {
 		foreign_owner_forget(c->agent->sched, c->peer[i]->owner);
@@ -513,66 +571,4 @@ void cluster_configure(struct cluster *c)
 		cluster_stop(c);
 	if (conf->redis.url.kind != REDIS_URL_NONE)
 		start(c);
-}
-
-/* Status */
-
-static void print_url(const struct cluster *c, char out[REDIS_URL_TEXT_MAX])
-{
-	const struct redis_sentinels *s = &c->conf->sentinels;
-
-	if (s->count == 0)
-		redis_url_print(&c->conf->redis.url, out);
-	else
-		snprintf(out, REDIS_URL_TEXT_MAX, "redis+sentinel://%.200s:%u/%s", s->at[0].host,
-		         s->at[0].port, s->service);
-}
-
-struct cluster_status cluster_status(const struct cluster *c)
-{
-	struct cluster_status s = { .configured = c->conf != NULL,
-		                    .name = c->name,
-		                    .group = c->group };
-
-	if (!c->conf)
-		return s;
-	print_url(c, s.url);
-	s.connected = cluster_link_is_up(&c->link);
-	s.joined = c->joined;
-	s.refused = c->refused;
-	s.error = c->link.error;
-	s.connections = c->link.connections;
-	s.told = c->tell.told;
-	s.heard = c->heard;
-	s.lost = c->tell.lost;
-	s.rewrites = c->tell.rewrites;
-	s.malformed = c->malformed;
-	s.unknown = c->unknown;
-	s.delay = &c->delay;
-	s.longest = c->link.tell.longest > c->link.hear.longest ? c->link.tell.longest
-	                                                        : c->link.hear.longest;
-	return s;
-}
-
-bool cluster_peer_status(const struct cluster *c, size_t i, struct cluster_peer_status *out)
-{
-	slo_nsec now = clock_nsec();
-	const struct cluster_peer *p;
-
-	if (i >= c->peer_count)
-		return false;
-	p = c->peer[i];
-	*out = (struct cluster_peer_status){
-		.name = p->name,
-		.self = p->self,
-		.age = p->heard ? now - p->heard : -1,
-		.silent = hear_is_silent(p, now),
-		.visible = p->owner->visible,
-		.leases = p->owner->open,
-		.incarnation = p->incarnation,
-		.number = p->number,
-		.gaps = p->gaps,
-		.resyncs = p->resyncs,
-	};
-	return true;
 }

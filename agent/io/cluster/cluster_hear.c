@@ -15,6 +15,7 @@
 #include "io/base/clock.h"
 
 #define PAGE             "200" /* leases of one answer, about */
+#define PAGES_MAX        10000 /* of one key */
 /* For polls and beats to come; shorter than the default of haproxy.grace. */
 #define DIFFERS_PATIENCE (2 * SLO_NSEC_PER_SEC)
 
@@ -33,10 +34,10 @@ struct cluster_peer *hear_peer(struct cluster *c, struct slice name)
 		if (slice_eq(name, c->peer[i]->name))
 			return c->peer[i];
 	p = c->peer_count < PEERS_MAX ? calloc(1, sizeof(*p)) : NULL;
-	if (!p)
-		return NULL;
-	p->owner = foreign_owner(c->agent->sched, (const char *)name.p, name.len);
-	if (!p->owner) {
+	if (p)
+		p->owner = foreign_owner(c->agent->sched, (const char *)name.p, name.len);
+	if (!p || !p->owner) {
+		cluster_is_full(c, clock_nsec(), FULL_AGENTS);
 		free(p);
 		return NULL;
 	}
@@ -94,6 +95,9 @@ static void take_lease(struct cluster *c, slo_nsec now, struct cluster_peer *p, 
 	switch (foreign_dispatch(c->agent->sched, now, p->owner, &l)) {
 	case SLO_OK:
 	case SLO_ESTALE:
+		break;
+	case SLO_EFULL:
+		cluster_is_full(c, now, FULL_REQUESTS);
 		break;
 	case SLO_ENOMEM:
 		log_limited(c->agent->log, now, LOG_CAUSE_MEMORY, LOG_ERR,
@@ -284,6 +288,7 @@ static void read_key(struct cluster *c, struct cluster_peer *p)
 	const char *mark[] = { "HGET", key, "" }, *life[] = { "PTTL", key };
 
 	p->again = false;
+	p->pages = 0;
 	p->mark = (struct news_mark){ 0 };
 	foreign_list_begin(c->agent->sched, p->owner);
 	cluster_key(c, p->name, key);
@@ -490,7 +495,11 @@ const char *hear_page(struct cluster *c, slo_nsec now, struct cluster_peer *p,
 	why = take_leases(c, now, p, reply->element[1]);
 	if (why)
 		return why;
-	if (strcmp(reply->element[0]->str, "0") == 0)
+	if (++p->pages == PAGES_MAX) { /* it never ends: what is in it is not all */
+		c->malformed++;
+		p->mark = (struct news_mark){ 0 };
+	}
+	if (strcmp(reply->element[0]->str, "0") == 0 || p->pages == PAGES_MAX)
 		is_read(c, now, p);
 	else
 		ask_page(c, p, reply->element[0]->str);

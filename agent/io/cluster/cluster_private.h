@@ -1,9 +1,10 @@
 /* cluster_private.h - what the files of the cluster share.
  *
- *   cluster.c        life, timers, joining, who else has our name
- *   cluster_tell.c   what we place and what ends, to Redis
+ *   cluster.c         life, timers, joining, who else has our name
+ *   cluster_tell.c    what we place and what ends, to Redis
+ *   cluster_hear.c    messages and keys of others, to the scheduler
  *   cluster_defer.c   HAProxy's lines about the requests of others
- *   cluster_hear.c   messages and keys of others, to the scheduler */
+ *   cluster_status.c  what is told of it all */
 #ifndef SLO_IO_CLUSTER_CLUSTER_PRIVATE_H
 #define SLO_IO_CLUSTER_CLUSTER_PRIVATE_H
 
@@ -69,6 +70,7 @@ struct cluster_peer {
 	struct news_mark mark;  /* incarnation 0: there is no key */
 	slo_nsec mark_age;      /* since it was written */
 	slo_nsec differs_since; /* its HAProxys are not among ours; 0: they are */
+	size_t pages;           /* of it so far */
 	uint64_t gaps, resyncs;
 };
 
@@ -96,6 +98,9 @@ struct cluster_tell {
 	char key[CLUSTER_KEY_SIZE], channel[CLUSTER_KEY_SIZE]; /* ours */
 };
 
+/* What there is a limit to. */
+enum cluster_fulls { FULL_REQUESTS, FULL_AGENTS, CLUSTER_FULLS };
+
 struct cluster {
 	struct agent *agent;
 	const struct haproxy_api *haproxy;
@@ -117,6 +122,11 @@ struct cluster {
 	size_t peer_count, readings;
 	struct cluster_peer *peer[PEERS_MAX];
 	uint64_t heard, malformed, unknown;
+	struct cluster_full {
+		uint64_t count;
+		slo_nsec last;
+		bool told;
+	} full[CLUSTER_FULLS]; /* what found no place */
 	struct histogram delay;
 };
 
@@ -131,6 +141,8 @@ static inline struct cluster_ask ask_of(enum ask_kind kind, uint32_t number)
 }
 void cluster_ask(struct cluster *c, enum ask_kind kind, uint32_t number, int argc,
                  const char **argv, const size_t *len);
+/* One of them found no place. */
+void cluster_is_full(struct cluster *c, slo_nsec now, enum cluster_fulls what);
 /* Something that joining waits for is done. */
 void cluster_progress(struct cluster *c);
 /* A message of another process with our name. True: we hear it like any other's. */

@@ -40,6 +40,15 @@ static void messages_metrics(FILE *f, const struct cluster_status *s)
 		        rows[i].what, rows[i].n);
 }
 
+static void full_metrics(FILE *f, const struct cluster_status *s)
+{
+	render_family(f, "cluster_full_total", "counter",
+	              "Requests of others, and names of agents, that found no place here.");
+	fprintf(f, "slo_spoa_cluster_full_total{what=\"requests\"} %" PRIu64 "\n",
+	        s->full_requests);
+	fprintf(f, "slo_spoa_cluster_full_total{what=\"agents\"} %" PRIu64 "\n", s->full_agents);
+}
+
 void render_cluster_metrics(FILE *f, const struct cluster *c)
 {
 	struct cluster_status s = cluster_status(c);
@@ -61,6 +70,7 @@ void render_cluster_metrics(FILE *f, const struct cluster *c)
 	              "Times that our key was written anew.", (double)s.rewrites);
 	render_simple(f, "cluster_unknown_total", "counter",
 	              "Requests of others on servers that are not ours.", (double)s.unknown);
+	full_metrics(f, &s);
 	render_family(f, "cluster_delay_seconds", "histogram",
 	              "From telling a message until Redis has handed it out.");
 	render_histogram(f, "cluster_delay_seconds", "", s.delay);

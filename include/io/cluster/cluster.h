@@ -44,6 +44,7 @@ struct cluster_status {
 	const char *error; /* why it is not connected; "": nothing is wrong */
 	char url[REDIS_URL_TEXT_MAX];
 	uint64_t connections, told, heard, lost, malformed, rewrites;
+	uint64_t full_requests, full_agents; /* that found no place */
 	uint64_t unknown;              /* requests of others for servers that we do not have */
 	const struct histogram *delay; /* from telling a message until Redis has handed it out, s */
 	slo_nsec longest;              /* work on replies or messages in one turn of the loop */

@@ -61,6 +61,7 @@ static void the_minimal_file_gets_every_default(void **state)
 	assert_int_equal(l->event_connections, 256);
 	assert_int_equal(l->http_connections, 64);
 	assert_true(l->remember_ended == 30 * SEC && l->lease_max_age == 7200 * SEC);
+	assert_int_equal(l->foreign_requests, 100000);
 	assert_true(l->silence == 30 * SEC);
 	assert_int_equal(l->remember_limit, 100000);
 	config_free(c);
@@ -95,7 +96,7 @@ static void every_key_is_read(void **state)
 	    "\"output_buffer\":\"1m\",\"id_length\":64,\"end_line_length\":128,\"event_"
 	    "connections\":5,"
 	    "\"http_connections\":6,\"remember_ended\":250,\"remember_limit\":8,"
-	    "\"lease_max_age\":\"2d\",\"silence\":\"1s\"}}");
+	    "\"foreign_requests\":9,\"lease_max_age\":\"2d\",\"silence\":\"1s\"}}");
 	const struct config_routing *r = &c->routing;
 	const struct config_limits *l = &c->limits;
 
@@ -162,6 +163,7 @@ static void every_key_is_read(void **state)
 	assert_int_equal(l->http_connections, 6);
 	assert_true(l->remember_ended == 250 * MSEC);
 	assert_int_equal(l->remember_limit, 8);
+	assert_int_equal(l->foreign_requests, 9);
 	assert_true(l->lease_max_age == 172800 * SEC && l->silence == SEC);
 	config_free(c);
 }

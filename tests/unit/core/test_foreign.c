@@ -464,6 +464,55 @@ static void what_is_told_in_any_order_stands_in_order_of_age(void **state)
 	assert_int_equal(n, 200);
 }
 
+/* However old the news is, nobody looks through all that came since. */
+static void far_older_news_is_taken_for_younger(void **state)
+{
+	struct rig *r = *state;
+	struct foreign_owner *b = owner(r, "b");
+	struct foreign_lease l = lease(r, "old-1", 0);
+	const struct request *first;
+	char id[16];
+
+	l.load = 1;
+	for (int i = 0; i < PLACE_STEPS + 10; i++) {
+		l.id = id;
+		l.id_len = (size_t)snprintf(id, sizeof(id), "x%d", i);
+		l.age = SEC(60) - i * MSEC(1);
+		assert_int_equal(foreign_dispatch(r->s, SEC(100), b, &l), SLO_OK);
+	}
+	first = foreign_first(r->s);
+	l.id = "old-1";
+	l.id_len = 5;
+	l.age = SEC(90);
+	assert_int_equal(dispatch(r, SEC(100), b, &l), SLO_OK);
+	l.id = "old-2"; /* from the place of the other one on it finds its own */
+	assert_int_equal(dispatch(r, SEC(100), b, &l), SLO_OK);
+	assert_ptr_not_equal(foreign_first(r->s), first);
+	assert_int_equal(ended(r, SEC(100), b, "old-1"), SCHED_END_CLOSED);
+	assert_int_equal(ended(r, SEC(100), b, "old-2"), SCHED_END_CLOSED);
+	assert_ptr_equal(foreign_first(r->s), first);
+}
+
+static void no_more_than_the_limit_are_charged(void **state)
+{
+	struct rig *r = *state;
+	struct sched_conf conf = r->conf;
+	struct foreign_owner *b = owner(r, "b"), *c = owner(r, "c");
+	struct foreign_lease l = lease(r, "y", 1);
+
+	conf.foreign_limit = 2;
+	sched_configure(r->s, &conf);
+	placed(r, SEC(1), b, "x", 0);
+	placed(r, SEC(1), c, "x", 1);
+	assert_int_equal(dispatch(r, SEC(1), b, &l), SLO_EFULL);
+	assert_int_equal(placed_again(r, SEC(1), b, "x"), SLO_ESTALE); /* it is known */
+	assert_int_equal(inflight(r, 1), 1);
+	assert_int_equal(ended(r, SEC(2), b, "y"), SCHED_END_UNKNOWN);
+	assert_int_equal(ended(r, SEC(2), b, "x"), SCHED_END_CLOSED);
+	l.id = "z";
+	assert_int_equal(dispatch(r, SEC(2), b, &l), SLO_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -488,6 +537,8 @@ int main(void)
 		TEST(nonsense_is_refused_and_changes_nothing),
 		TEST(a_model_or_a_seat_that_is_not_ours_is_charged_all_the_same),
 		TEST(what_is_told_in_any_order_stands_in_order_of_age),
+		TEST(far_older_news_is_taken_for_younger),
+		TEST(no_more_than_the_limit_are_charged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
