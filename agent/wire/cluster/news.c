@@ -96,9 +96,11 @@ static inline struct slice take_text(struct rd *r, size_t least)
 	if (len < least || len > NEWS_TEXT_MAX)
 		rd_fail(r);
 	s = rd_bytes(r, r->bad ? 0 : len);
-	if (s.len > 0 && memchr(s.p, 0, s.len))
+	if (s.len > 0 && memchr(s.p, 0, s.len)) {
 		rd_fail(r);
-	return r->bad ? (struct slice){ 0 } : s;
+		s.len = 0;
+	}
+	return s;
 }
 
 /* How many elements of an array follow, which must be `least` of them. */
