@@ -58,8 +58,9 @@ enum slo_event_kind {
 	SLO_EVENT_STAKE,   /* of a lease (order: its owner): harm, work, reading, class of
 	                    * core/adaptive_types.h are load, count, turn, input */
 	SLO_EVENT_READING, /* count: when the server will have read its prompts */
+	SLO_EVENT_GUARD,   /* real: the share of a deployment's headroom that its guard leaves */
 };
-#define SLO_EVENT_KINDS 35
+#define SLO_EVENT_KINDS 36
 
 #define SLO_EVENT_OPTIONS     11
 #define SLO_EVENT_OPTIONS_MIN 10 /* of older recordings; what they lack is 0 */

@@ -286,6 +286,7 @@ static struct adaptive_stake stake_of(const struct plan *p, double ends, double 
 	return (struct adaptive_stake){
 		.harm = (uint64_t)(at_most(harm, HARM_MOST) * FIX),
 		.work = p->work,
+		.foreseen = p->ttft ? 0 : (float)(x * p->target),
 		.reading = (uint32_t)fixed(p->prompt / ends),
 		.class = (uint8_t)p->class,
 	};
@@ -338,6 +339,7 @@ bool adaptive_stake_alone(const struct seat *seat, const struct request *r,
 	ends = p.own + p.others;
 	first = p.prompt + q->step;
 	*out = stake_of(&p, ends, lateness(&p, ends, first));
+	out->foreseen = 0;
 	return true;
 }
 

@@ -103,6 +103,7 @@ struct deployment *fleet_deployment_new(struct pool *pool, const char *name)
 		return NULL;
 	}
 	d->pool = pool;
+	guard_init(&d->guard);
 	RB_INIT(&d->by_load);
 	RB_INIT(&d->by_harm);
 	d->seats_end = &d->seats;

@@ -249,6 +249,8 @@ slo_err sched_profile_set(struct sched *s, struct deployment *d, struct profile 
 
 	if (d->profile && !(profile_created(p) > profile_created(d->profile)))
 		return SLO_ESTALE;
+	if (d->profile)
+		guard_init(&d->guard); /* what was foreseen by that one */
 	profile_free(d->profile);
 	d->profile = p;
 	if (tapped(s))

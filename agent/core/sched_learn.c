@@ -28,6 +28,7 @@ void sched_promise(struct sched *s, struct sched_model *m, const struct goal *pr
 }
 
 static void take_given(struct deployment *d);
+static void plan_rates(struct deployment *d);
 
 /* What a request weighs in d is another matter now, so what was withheld by it is void. */
 static void weigh_anew(struct sched *s, const struct deployment *d)
@@ -51,6 +52,7 @@ void sched_force(struct sched *s, struct deployment *d, enum fleet_source source
 	}
 	if (!fleet_learned(d))
 		take_given(d);
+	plan_rates(d);
 	fleet_freed(d);
 	changed(s, sched_model_of(d));
 	if (tapped(s))
@@ -99,6 +101,7 @@ bool sched_headroom(struct sched *s, slo_nsec now, struct deployment *d, double 
 	if (!d->learner)
 		return false;
 	latency_learner_headroom(d->learner, now, headroom);
+	sched_guard(s, d, 1);
 	sched_force(s, d, d->source, &d->learner->force);
 	return true;
 }
@@ -182,6 +185,65 @@ static void take_given(struct deployment *d)
 	d->given.kv_told = true;
 }
 
+static void plan_rates(struct deployment *d)
+{
+	d->planned = fleet_learned(d) ? d->force.rates : d->given;
+	d->planned.headroom *= d->guard.share;
+}
+
+static void guard_moved(struct sched *s, struct deployment *d)
+{
+	plan_rates(d);
+	fleet_freed(d);
+	changed(s, sched_model_of(d));
+	if (tapped(s))
+		tap_guard(s, d);
+}
+
+void sched_guard(struct sched *s, struct deployment *d, double share)
+{
+	bool moved = share < d->guard.share || share > d->guard.share;
+
+	guard_init(&d->guard);
+	d->guard.share = share;
+	if (moved)
+		guard_moved(s, d);
+}
+
+slo_err sched_recall_guard(struct sched *s, struct deployment *d, const struct guard *g)
+{
+	if (!guard_sane(g->share, g->seen, g->missed))
+		return SLO_EINVAL;
+	sched_guard(s, d, g->share);
+	d->guard.seen = g->seen;
+	d->guard.missed = g->missed;
+	return SLO_OK;
+}
+
+/* Whether its end was to be well in time, by the tokens that were thought and by the real ones:
+ * what the guard watches is times, not sizes. */
+static bool was_safe(const struct request *r, slo_nsec span)
+{
+	slo_nsec thought = goal_span(&r->goal, r->input, r->output);
+	double least = (double)(span < thought ? span : thought) / 1e9;
+
+	return r->stake.counted && r->stake.foreseen > 0 &&
+	       (double)r->stake.foreseen < GUARD_SAFE * least;
+}
+
+void sched_judge(struct sched *s, slo_nsec now, slo_nsec lasted, const struct request *r,
+                 const struct sched_end *end)
+{
+	slo_nsec span = goal_span(&r->goal, end->input, end->output);
+	struct seat *seat = r->model ? sched_seat_find(r->model, end->server) : NULL;
+	struct deployment *d = seat ? seat->deployment : NULL;
+
+	if (!d || s->follows || (d->learner && d->learner->headroom > 0) || !was_safe(r, span))
+		return;
+	if (guard_note(&d->guard, now, r->since, r->since + lasted - r->created > span))
+		guard_moved(s, d);
+}
+
 /* Whether its profile decides, as far as ends spoke against it. */
 static void judge_profile(struct sched *s, struct deployment *d)
 {
@@ -202,6 +264,7 @@ void sched_profile_changed(struct sched *s, struct deployment *d)
 	uint64_t digest = d->profile ? profile_digest(d->profile) : d->refuted;
 
 	take_given(d);
+	plan_rates(d);
 	if (d->learner && is_auto(d))
 		take_prior(d);
 	if (digest != d->refuted)

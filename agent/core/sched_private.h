@@ -49,6 +49,7 @@ struct sched {
 	struct foreign foreign;
 	struct why why; /* about the last answer */
 	bool explains;  /* `why` is written */
+	bool follows;   /* what another one learned, so guards move as it tells */
 	bool unstepped; /* something was told since a step that did not answer */
 };
 
@@ -147,6 +148,11 @@ void sched_stay_begin(slo_nsec now, struct request *r, const struct deployment *
  * that. */
 void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct request *r,
                     const struct stay_size *size);
+/* What came of what was foreseen for r, which is still charged. */
+void sched_judge(struct sched *s, slo_nsec now, slo_nsec lasted, const struct request *r,
+                 const struct sched_end *end);
+/* The guard of d leaves that share of its headroom. */
+void sched_guard(struct sched *s, struct deployment *d, double share);
 /* Its profile is another one. */
 void sched_profile_changed(struct sched *s, struct deployment *d);
 /* Of what another scheduler learned: other rates are in force in d, another weight on a server. */
@@ -170,6 +176,7 @@ COLD void tap_server(struct sched *s, enum slo_event_kind kind, const struct ser
 COLD void tap_seat(struct sched *s, enum slo_event_kind kind, const struct seat *seat);
 COLD void tap_promise(struct sched *s, const struct sched_model *m);
 COLD void tap_source(struct sched *s, const struct deployment *d);
+COLD void tap_guard(struct sched *s, const struct deployment *d);
 COLD void tap_slower(struct sched *s, const struct seat *seat);
 COLD void tap_order(struct sched *s, const struct sched_model *m, struct deployment *const *order);
 COLD void tap_request(struct sched *s, enum slo_event_kind kind, slo_nsec now,

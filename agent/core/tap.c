@@ -99,6 +99,14 @@ static struct slo_event source_event(const struct deployment *d)
 	return e;
 }
 
+static struct slo_event guard_event(const struct deployment *d)
+{
+	struct slo_event e = deployment_event(SLO_EVENT_GUARD, d);
+
+	e.real[0] = d->guard.share;
+	return e;
+}
+
 static struct slo_event slower_event(const struct seat *seat)
 {
 	struct slo_event e = seat_event(SLO_EVENT_SLOWER, seat);
@@ -188,6 +196,13 @@ void tap_promise(struct sched *s, const struct sched_model *m)
 void tap_source(struct sched *s, const struct deployment *d)
 {
 	struct slo_event e = source_event(d);
+
+	tap_tell(s, &e);
+}
+
+void tap_guard(struct sched *s, const struct deployment *d)
+{
+	struct slo_event e = guard_event(d);
 
 	tap_tell(s, &e);
 }
@@ -381,6 +396,8 @@ static void tell_fleet(const struct sched *s, const struct sched_tap *tap)
 				tell_profile(tap, d);
 			if (d->source != FLEET_GIVEN)
 				tell(tap, source_event(d));
+			if (d->guard.share < 1)
+				tell(tap, guard_event(d));
 		}
 		tell_seats(tap, &m->pool);
 	}

@@ -26,6 +26,7 @@ struct adaptive_sums {
 /* A request's part of them. */
 struct adaptive_stake {
 	uint64_t harm, work;
+	float foreseen; /* seconds from its creation to its end, as was thought; 0: nobody did */
 	uint32_t reading;
 	uint8_t class;
 	bool counted; /* it is in the sums of its server */

@@ -36,6 +36,7 @@
 #include <sys/queue.h>
 
 #include "core/adaptive_types.h"
+#include "core/guard.h"
 #include "core/heal_types.h"
 #include "core/latency/flow.h"
 #include "core/latency/learner.h"
@@ -147,8 +148,11 @@ struct deployment {
 	struct latency_learner *learner; /* NULL: it does not learn */
 	struct latency_force force;      /* what was learned, if source is not FLEET_GIVEN */
 	struct latency_rates given;      /* as its profile says; without one all is 0 */
-	uint32_t refuting;               /* ends that speak against its profile, more than for it */
-	uint64_t refuted;                /* the digest of that profile; 0: it never had one */
+	struct guard guard;
+	/* One of these two, with the headroom that the guard leaves: slo-adaptive plans with it. */
+	struct latency_rates planned;
+	uint32_t refuting;            /* ends that speak against its profile, more than for it */
+	uint64_t refuted;             /* the digest of that profile; 0: it never had one */
 	struct seats_by_load by_load; /* smallest load first, last configured first among equals */
 	struct unsorted_seats unsorted;
 	struct seats_by_harm by_harm; /* least harm first, then smallest load, first configured */
@@ -204,7 +208,7 @@ static inline bool fleet_learned(const struct deployment *d)
 /* By which its times are foreseen. */
 static inline const struct latency_rates *fleet_rates(const struct deployment *d)
 {
-	return fleet_learned(d) ? &d->force.rates : &d->given;
+	return &d->planned;
 }
 
 /* Seats s in d, behind all others. SLO_EINVAL: it has a seat in this model already; SLO_ENOMEM. */

@@ -264,6 +264,19 @@ static bool same_sums(struct world *w, unsigned s)
 	              (unsigned long long)model.work, (long long)model.drained);
 }
 
+static bool same_guards(struct world *w, unsigned m)
+{
+	for (unsigned k = 0; k < NAIVE_DEPLOYMENTS; k++) {
+		const struct deployment *d = w->deployment[m][k];
+		double share = naive_share(w->naive, m, k);
+
+		if (d && (d->guard.share < share || d->guard.share > share))
+			return differ(w, "m%u: the guard of d%u leaves %g, model %g", m, k,
+			              d->guard.share, share);
+	}
+	return true;
+}
+
 static bool same_state(struct world *w)
 {
 	struct sched_counts counts = sched_counts(w->sched);
@@ -297,6 +310,8 @@ static bool same_state(struct world *w)
 		size_t length = w->model[m] == NULL ? 0 : w->model[m]->queue.length;
 
 		queued += length;
+		if (!same_guards(w, m))
+			return false;
 		if (length != naive_queued(w->naive, m))
 			return differ(w, "m%u: core has %zu waiting, model %zu", m, length,
 			              naive_queued(w->naive, m));
@@ -686,11 +701,26 @@ static bool ready(struct world *w, const struct op *op)
 
 static void tell_rates(struct world *w, const struct op *op)
 {
-	const struct latency_rates *r = fleet_rates(w->deployment[op->model][op->deployment]);
+	const struct latency_rates *r = &w->deployment[op->model][op->deployment]->given;
 	const struct naive_rates rates = { r->step, r->prompt,   r->cached,
 		                           r->kv,   r->headroom, r->kv_told };
 
 	naive_rates(w->naive, op->model, op->deployment, &rates);
+}
+
+/* Of so few ends that a guard sees here hardly one would make it move. */
+static slo_err recall_guard(struct world *w, const struct op *op)
+{
+	static const struct guard brink[] = {
+		{ .share = 1, .seen = 10, .missed = 10 },
+		{ .share = 0.6, .seen = 99 },
+		{ .share = 0.5, .seen = 12, .missed = 10 },
+		{ .share = 1 },
+	};
+	const struct guard *g = &brink[op->seed % 4];
+
+	naive_guard(w->naive, op->model, op->deployment, g->share, g->seen, g->missed);
+	return sched_recall_guard(w->sched, w->deployment[op->model][op->deployment], g);
 }
 
 static bool profile(struct world *w, const struct op *op)
@@ -708,6 +738,8 @@ static bool profile(struct world *w, const struct op *op)
 	core = sched_profile_set(w->sched, d, p);
 	if (core != SLO_OK)
 		profile_free(p);
+	else if (recall_guard(w, op) != SLO_OK)
+		return differ(w, "the guard was refused");
 	if (!hear(w, op->t))
 		return false;
 	naive_told(w->naive, w->told, w->n_heard);

@@ -677,6 +677,9 @@ bool naive_drop_model(struct naive *n, slo_nsec t, unsigned model)
 
 	while (m->queued > 0)
 		becomes_due(n, queue[0], NAIVE_UNKNOWN_MODEL);
+	for (size_t i = 0; i < n->n_dispatched; i++)
+		if (n->request[n->dispatched[i]].ask.model == model)
+			n->request[n->dispatched[i]].foreseen = 0; /* by nobody who is there yet */
 	*m = (struct model){ .queue = queue };
 	naive_settle(n, t);
 	return existed;
@@ -726,6 +729,27 @@ bool naive_profile(struct naive *n, slo_nsec t, unsigned model, unsigned deploym
 void naive_rates(struct naive *n, unsigned model, unsigned deployment, const struct naive_rates *r)
 {
 	naive_deployment_get(n, model, deployment)->rates = *r;
+}
+
+void naive_guard(struct naive *n, unsigned model, unsigned deployment, double share, unsigned seen,
+                 unsigned missed)
+{
+	struct deployment *d = naive_deployment_get(n, model, deployment);
+
+	d->share = share;
+	d->seen = seen;
+	d->missed = missed;
+	d->fell = INT64_MIN;
+}
+
+double naive_share(const struct naive *n, unsigned model, unsigned deployment)
+{
+	const struct model *m = &n->model[model];
+
+	for (unsigned k = 0; k < m->deployments; k++)
+		if (m->deployment[k].name == deployment)
+			return m->deployment[k].share;
+	return 0;
 }
 
 void naive_profile_drop(struct naive *n, slo_nsec t, unsigned model, unsigned deployment)
@@ -815,6 +839,8 @@ enum naive_end naive_end(struct naive *n, slo_nsec t, uint32_t id, int server)
 	} else if (r->state == DISPATCHED) {
 		r->ended = true;
 		naive_concerns_server(n, r->server);
+		if (server < 0 || (unsigned)server == r->server)
+			naive_adaptive_ended(n, t, r);
 		naive_release(n, t, id);
 	} else {
 		result = end_of_past(n, t, id);

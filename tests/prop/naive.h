@@ -133,7 +133,10 @@ void naive_ready(struct naive *n, slo_nsec t, unsigned server, bool usable);
 bool naive_profile(struct naive *n, slo_nsec t, unsigned model, unsigned deployment,
                    const struct slo_profile_doc *doc);
 void naive_profile_drop(struct naive *n, slo_nsec t, unsigned model, unsigned deployment);
-/* Before the event that changes them. */
+/* Without the guard, before the event that changes them. */
+/* What a guard knows from an earlier life; likewise. */
+void naive_guard(struct naive *n, unsigned model, unsigned deployment, double share, unsigned seen,
+                 unsigned missed);
 void naive_rates(struct naive *n, unsigned model, unsigned deployment, const struct naive_rates *r);
 slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naive_request *r);
 /* server: which the line names; -1: none. */
@@ -168,6 +171,8 @@ struct naive_sums {
 	slo_nsec drained;
 };
 struct naive_sums naive_sums(const struct naive *n, unsigned server);
+/* Of the headroom, that the guard of a deployment leaves; 0: there is no such deployment. */
+double naive_share(const struct naive *n, unsigned model, unsigned deployment);
 /* The moment at which a waiting request's k-th option runs out of slack; SLO_NEVER: none such. */
 slo_nsec naive_start(const struct naive *n, uint32_t id, size_t k);
 

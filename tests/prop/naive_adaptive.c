@@ -15,6 +15,11 @@ static double target_of(const struct deployment *d, const struct naive_request *
 	return (double)naive_profile_span(&d->profile, r, ttft) / 1e9;
 }
 
+static double headroom_of(const struct deployment *d)
+{
+	return d->rates.headroom * d->share;
+}
+
 static double own_of(const struct naive_rates *q, const struct naive_request *r)
 {
 	return q->step * tokens(r->output);
@@ -61,9 +66,9 @@ slo_nsec naive_adaptive_start(const struct deployment *d, const struct naive_req
 
 	target = target_of(d, r, &ttft);
 	if (!ttft && target > 0)
-		n = (target * q->headroom - own) / others;
+		n = (target * headroom_of(d) - own) / others;
 	if (ttft) {
-		double most = (target * q->headroom - q->step) / prompt - 1, share;
+		double most = (target * headroom_of(d) - q->step) / prompt - 1, share;
 
 		n = 1;
 		if (most > 0) {
@@ -163,7 +168,7 @@ static bool is_open(const struct naive *n, unsigned server, const struct deploym
 	       most;
 	bool ttft;
 
-	planned = fmax(target_of(d, r, &ttft), 1e-6) * q->headroom;
+	planned = fmax(target_of(d, r, &ttft), 1e-6) * headroom_of(d);
 	if (used == 0)
 		return true;
 	if (!naive_fits(used, load) &&
@@ -203,6 +208,8 @@ static void set_stake(struct request *r, const struct deployment *d, double ends
 	target = fmax(target_of(d, &r->ask, &ttft), 1e-6);
 	x = (age + (ttft ? first : ends)) / target;
 	r->staked = true;
+	r->span = naive_profile_span(&d->profile, &r->ask, &ttft);
+	r->foreseen = ttft ? 0 : (float)(x * target);
 	r->harm = (uint64_t)(fmin(2 * fmin(x, 8) / target, 1e4) * (double)ONE);
 	r->reading = fixed(prompt_of(&d->rates, &r->ask) / ends);
 	r->work = ns(others_of(&d->rates, &r->ask));
@@ -218,6 +225,30 @@ void naive_adaptive_alone(struct naive *n, uint32_t id, const struct deployment 
 		return;
 	set_stake(r, d, own_of(q, &r->ask) + others_of(q, &r->ask), prompt_of(q, &r->ask) + q->step,
 	          r->placed);
+	r->foreseen = 0;
+}
+
+/* More than 10 of 100 that were to end in 0.7 of their target's time are late: a fifth less is
+ * planned with, at least half. 100 of which fewer are late: a hundredth more. */
+void naive_adaptive_ended(struct naive *n, slo_nsec now, const struct request *r)
+{
+	struct deployment *d = naive_deployment_of(&n->model[r->ask.model], r->server);
+
+	if (d == NULL || !r->staked || !(r->foreseen > 0) || r->placed < d->fell ||
+	    (double)r->foreseen >= 0.7 * ((double)r->span / 1e9))
+		return;
+	d->seen++;
+	if (now - r->ask.created > r->span)
+		d->missed++;
+	if (d->missed > 10) {
+		d->share = fmax(d->share * 0.8, 0.5);
+		d->fell = now;
+	} else if (d->seen >= 100) {
+		d->share = fmin(d->share + 0.01, 1);
+	} else {
+		return;
+	}
+	d->seen = d->missed = 0;
 }
 
 /* A share of a cache that another type takes as less than half of that. */

@@ -30,6 +30,8 @@ struct request {
 	bool hidden, former, stray;
 	/* Of slo-adaptive: */
 	bool staked;
+	float foreseen; /* seconds from its creation to its end; 0: not foreseen */
+	slo_nsec span;  /* that its target allows */
 	uint64_t harm, reading, work;
 	int class;
 };
@@ -40,7 +42,10 @@ struct deployment {
 	uint32_t server[NAIVE_SERVERS];
 	struct naive_profile profile;
 	struct naive_rates rates;
-	bool weighed; /* a request was placed here */
+	double share; /* of its headroom, that the guard leaves; */
+	unsigned seen, missed;
+	slo_nsec fell; /* when it did last */
+	bool weighed;  /* a request was placed here */
 	uint64_t mean;
 };
 
@@ -121,6 +126,8 @@ int naive_adaptive_class(const struct deployment *d, const struct naive_request 
  */
 int naive_adaptive_pick(struct naive *n, slo_nsec now, uint32_t id, const unsigned *deployment,
                         size_t deployments, uint64_t tight_waiting);
+/* What came of what was foreseen. */
+void naive_adaptive_ended(struct naive *n, slo_nsec now, const struct request *r);
 void naive_adaptive_alone(struct naive *n, uint32_t id, const struct deployment *d);
 /* Its prompt is to be read there; d NULL: nothing is known of the server's times. */
 void naive_adaptive_reads(struct naive *n, slo_nsec now, unsigned server,

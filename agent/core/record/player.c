@@ -132,6 +132,7 @@ static slo_err start(struct player *p, const struct slo_event *e)
 	if (!p->sched)
 		return SLO_ENOMEM;
 	p->sched->rng.state = e->load;
+	p->sched->follows = true;
 	p->now = e->now;
 	return SLO_OK;
 }
@@ -487,6 +488,8 @@ static slo_err change(struct player *p, const struct slo_event *e)
 		return player_promise(p->sched, player_model(p, e->model), e);
 	case SLO_EVENT_SOURCE:
 		return player_source(p->sched, deployment_of(p, e), e);
+	case SLO_EVENT_GUARD:
+		return player_guard(p->sched, deployment_of(p, e), e);
 	case SLO_EVENT_SLOWER:
 		return player_slower(p->sched, seat_of(p, e), e);
 	case SLO_EVENT_FOREIGN:

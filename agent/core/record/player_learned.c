@@ -60,3 +60,11 @@ slo_err player_slower(struct sched *s, struct seat *seat, const struct slo_event
 	sched_slower(s, seat, e->real[0]);
 	return SLO_OK;
 }
+
+slo_err player_guard(struct sched *s, struct deployment *d, const struct slo_event *e)
+{
+	if (!d || !guard_sane(e->real[0], 0, 0))
+		return SLO_EINVAL;
+	sched_guard(s, d, e->real[0]);
+	return SLO_OK;
+}

@@ -148,6 +148,7 @@ static void deployment_row(struct page *p, const struct agent_model *m, struct d
 	table_str(t, "learned", 7, d->learner ? latency_state_name(d->force.state) : "");
 	table_int(t, "ends", 7, d->learner ? (int64_t)d->learner->ends : 0);
 	table_real(t, "headroom", 8, d->learner ? d->force.rates.headroom : NAN);
+	table_real(t, "in_force", 8, d->planned.headroom > 0 ? d->planned.headroom : NAN);
 	table_int(t, "doubts", 6, note ? (int64_t)note->count : 0);
 }
 

@@ -262,6 +262,24 @@ static void learned_headroom(struct page *p, const struct agent_model *m)
 	}
 }
 
+static void planned_headroom(struct page *p, const struct agent_model *m)
+{
+	for (size_t i = 0; i < m->sched->pool.deployments; i++) {
+		const struct deployment *d = m->sched->pool.deployment[i];
+
+		of_deployment(p, "planned_headroom", m, d, "", d->planned.headroom);
+	}
+}
+
+static void guard_share(struct page *p, const struct agent_model *m)
+{
+	for (size_t i = 0; i < m->sched->pool.deployments; i++) {
+		const struct deployment *d = m->sched->pool.deployment[i];
+
+		of_deployment(p, "guard_share", m, d, "", d->guard.share);
+	}
+}
+
 /* Of servers */
 
 static void of_server(struct page *p, const char *name, const struct agent_model *m,
@@ -555,6 +573,12 @@ const struct render_part render_metrics_parts[] = {
 	  .model = learned_seconds },
 	{ "learned_headroom", "gauge", "Share of a target that is planned with.",
 	  .model = learned_headroom },
+	{ "planned_headroom", "gauge",
+	  "Share of a target that slo-adaptive plans with: the headroom in force.",
+	  .model = planned_headroom },
+	{ "guard_share", "gauge",
+	  "Of the headroom, what the guard leaves; below 1 while what was foreseen in time misses.",
+	  .model = guard_share },
 	{ "server_slower", "gauge", "Weight of a request here beside its deployment's others.",
 	  .seat = server_slower },
 	{ "server_load", "gauge", "Share of a server in use; 1 is full.", .seat = server_load },

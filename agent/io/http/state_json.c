@@ -161,6 +161,14 @@ static json_t *learned_state(const struct agent_model *m, const struct deploymen
 	                 rates_state(&d->force.rates, learned_kv_from(m, d)));
 }
 
+/* With what slo-adaptive plans in a deployment. */
+static json_t *planned_state(const struct deployment *d)
+{
+	return json_pack("{s:f, s:f, s:I, s:I}", "headroom_in_force", d->planned.headroom,
+	                 "guard_share", d->guard.share, "guard_ends", (json_int_t)d->guard.seen,
+	                 "guard_missed", (json_int_t)d->guard.missed);
+}
+
 /* What a request without a target of its own is to meet; null: nothing. */
 static json_t *target_state(const struct agent_model *m)
 {
@@ -348,7 +356,8 @@ static json_t *brief_state(const struct agent_model *m)
 static json_t *deployments_state(const struct page *p, const struct agent_model *m)
 {
 	const struct pool *pool = &m->sched->pool;
-	json_t *profiles = json_object(), *targets = json_object(), *learned = json_object();
+	json_t *profiles = json_object(), *targets = json_object(), *learned = json_object(),
+	       *planned = json_object();
 
 	for (size_t i = 0; i < pool->deployments; i++) {
 		const struct deployment *d = pool->deployment[i];
@@ -357,9 +366,10 @@ static json_t *deployments_state(const struct page *p, const struct agent_model 
 		                    profile_state(p->agent, p->sources->redis, m, d));
 		json_object_set_new(targets, d->name, targets_state(d));
 		json_object_set_new(learned, d->name, learned_state(m, d));
+		json_object_set_new(planned, d->name, planned_state(d));
 	}
-	return json_pack("{s:o, s:o, s:o}", "profiles", profiles, "targets", targets, "learned",
-	                 learned);
+	return json_pack("{s:o, s:o, s:o, s:o}", "profiles", profiles, "targets", targets,
+	                 "learned", learned, "planned", planned);
 }
 
 static json_t *model_state(const struct agent_model *m)

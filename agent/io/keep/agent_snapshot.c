@@ -84,6 +84,18 @@ static void write_refuted(struct snapshot_writer *w, const struct deployment *d)
 		snapshot_add_refuted(w, &out);
 }
 
+static void write_guard(struct snapshot_writer *w, const struct deployment *d)
+{
+	const struct snapshot_guard out = { .model = slice_of(d->pool->name),
+		                            .deployment = slice_of(d->name),
+		                            .share = d->guard.share,
+		                            .seen = d->guard.seen,
+		                            .missed = d->guard.missed };
+
+	if (d->guard.share < 1 || d->guard.seen > 0)
+		snapshot_add_guard(w, &out);
+}
+
 static uint32_t flags_of(bool stream, bool guessed, bool fallback, unsigned mute)
 {
 	return (stream ? SNAPSHOT_STREAM : 0) | (guessed ? SNAPSHOT_STREAM_GUESSED : 0) |
@@ -185,8 +197,10 @@ struct snapshot_writer *agent_snapshot_write(struct agent *a, slo_nsec now, stru
 			write_times(w, m->pool.deployment[i]);
 	write_others(w, now, written - now, a->sched);
 	TAILQ_FOREACH (m, sched_models(a->sched), link)
-		for (size_t i = 0; i < m->pool.deployments; i++)
+		for (size_t i = 0; i < m->pool.deployments; i++) {
 			write_refuted(w, m->pool.deployment[i]);
+			write_guard(w, m->pool.deployment[i]);
+		}
 	if (snapshot_end(w, out) != SLO_OK)
 		goto err;
 	free(learned);
@@ -371,6 +385,14 @@ static bool read_refuted(struct agent *a, const struct snapshot_refuted *in)
 	return d && sched_recall_refuted(a->sched, d, in->digest, in->ends) == SLO_OK;
 }
 
+static bool read_guard(struct agent *a, const struct snapshot_guard *in)
+{
+	const struct guard g = { .share = in->share, .seen = in->seen, .missed = in->missed };
+	struct deployment *d = deployment_of(a, in->model, in->deployment);
+
+	return d && sched_recall_guard(a->sched, d, &g) == SLO_OK;
+}
+
 static bool read_speed(struct agent *a, const struct snapshot_speed *in)
 {
 	char backend[CONFIG_NAME_MAX + 1], server[CONFIG_NAME_MAX + 1];
@@ -418,6 +440,9 @@ static slo_err read_all(struct agent *a, slo_nsec now, slo_nsec age, int64_t to_
 			break;
 		case SNAPSHOT_REFUTED:
 			sum->left_out += !read_refuted(a, &rec.refuted);
+			break;
+		case SNAPSHOT_GUARD:
+			sum->left_out += !read_guard(a, &rec.guard);
 			break;
 		case SNAPSHOT_OWNER:
 			sum->left_out += !read_owner(a, &rec.owner);

@@ -67,10 +67,11 @@ static const struct record_member members[SLO_EVENT_KINDS][RECORD_MEMBERS_MAX] =
 	[SLO_EVENT_WITHHELD] = { SERVER, LOAD },
 	[SLO_EVENT_STAKE] = { TEXT, ORDER, LOAD, COUNT, TURN, INPUT },
 	[SLO_EVENT_READING] = { SERVER, COUNT },
+	[SLO_EVENT_GUARD] = { MODEL, DEPLOYMENT, { RECORD_REAL, AT(real[0]), false } },
 };
 /* clang-format on */
 
-_Static_assert(SLO_EVENT_READING + 1 == SLO_EVENT_KINDS, "each kind has its members");
+_Static_assert(SLO_EVENT_GUARD + 1 == SLO_EVENT_KINDS, "each kind has its members");
 
 const struct record_member *record_members(enum slo_event_kind kind)
 {

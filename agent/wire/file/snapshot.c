@@ -175,6 +175,15 @@ static void take_refuted(struct fields *f, struct snapshot_refuted *r)
 	r->ends = (uint32_t)take_uint(f, UINT32_MAX);
 }
 
+static void take_guard(struct fields *f, struct snapshot_guard *g)
+{
+	g->model = take_text(f);
+	g->deployment = take_text(f);
+	g->share = take_float(f);
+	g->seen = (uint32_t)take_uint(f, UINT32_MAX);
+	g->missed = (uint32_t)take_uint(f, UINT32_MAX);
+}
+
 static void take_owner(struct fields *f, struct snapshot_owner *o)
 {
 	o->name = take_text(f);
@@ -249,6 +258,10 @@ static slo_err take_record(struct snapshot_reader *r, struct fields *f, struct s
 	case 8:
 		rec->kind = SNAPSHOT_REFUTED;
 		take_refuted(f, &rec->refuted);
+		return SLO_OK;
+	case 9:
+		rec->kind = SNAPSHOT_GUARD;
+		take_guard(f, &rec->guard);
 		return SLO_OK;
 	default:
 		return SLO_EPROTO;

@@ -152,6 +152,17 @@ void snapshot_add_refuted(struct snapshot_writer *w, const struct snapshot_refut
 	put_uint(w, r->ends);
 }
 
+void snapshot_add_guard(struct snapshot_writer *w, const struct snapshot_guard *g)
+{
+	put_array(w, 6);
+	put_uint(w, 9);
+	put_text(w, g->model);
+	put_text(w, g->deployment);
+	put_float(w, g->share);
+	put_uint(w, g->seen);
+	put_uint(w, g->missed);
+}
+
 void snapshot_add_owner(struct snapshot_writer *w, const struct snapshot_owner *o)
 {
 	put_array(w, 4);

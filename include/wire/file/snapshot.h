@@ -13,6 +13,7 @@
  *         [7, owner, id, model, backend, server, load, dispatched, input, output, estimate, limit,
  *             sequences, class, strategy, flags]                  what it placed
  *         [8, model, deployment, digest, ends]                    that spoke against its profile
+ *         [9, model, deployment, share, seen, missed]             of its guard, see core/guard.h
  *
  * Points in time are Unix nanoseconds: another process, or machine start, has another clock.
  * Another layout gets another digit in its first eight bytes. Pure: bytes in, bytes out. */
@@ -86,6 +87,12 @@ struct snapshot_refuted {
 	uint32_t ends;
 };
 
+struct snapshot_guard {
+	struct slice model, deployment;
+	double share;
+	uint32_t seen, missed;
+};
+
 #define SNAPSHOT_VISIBLE 1u
 #define SNAPSHOT_SELF    2u
 
@@ -115,6 +122,7 @@ void snapshot_add_server(struct snapshot_writer *w, const struct snapshot_server
 void snapshot_add_learned(struct snapshot_writer *w, const struct snapshot_learned *l);
 void snapshot_add_speed(struct snapshot_writer *w, const struct snapshot_speed *s);
 void snapshot_add_refuted(struct snapshot_writer *w, const struct snapshot_refuted *r);
+void snapshot_add_guard(struct snapshot_writer *w, const struct snapshot_guard *g);
 void snapshot_add_lease(struct snapshot_writer *w, const struct snapshot_lease *l);
 void snapshot_add_owner(struct snapshot_writer *w, const struct snapshot_owner *o);
 void snapshot_add_foreign(struct snapshot_writer *w, const struct snapshot_foreign *l);
@@ -131,7 +139,8 @@ enum snapshot_kind {
 	SNAPSHOT_SPEED,
 	SNAPSHOT_OWNER,
 	SNAPSHOT_FOREIGN,
-	SNAPSHOT_REFUTED
+	SNAPSHOT_REFUTED,
+	SNAPSHOT_GUARD
 };
 struct snapshot_record {
 	enum snapshot_kind kind;
@@ -144,6 +153,7 @@ struct snapshot_record {
 		struct snapshot_owner owner;
 		struct snapshot_foreign foreign;
 		struct snapshot_refuted refuted;
+		struct snapshot_guard guard;
 	};
 };
 

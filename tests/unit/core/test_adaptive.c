@@ -156,6 +156,131 @@ static void a_large_fleet_is_used_evenly(void **state)
 		assert_in_range(server[i]->ledger.inflight, 2, 4);
 }
 
+static void answered(struct rig *r, slo_nsec now, const char *id)
+{
+	(void)end_with(r, now, id,
+	               (struct sched_outcome){
+			   .outcome = LESSON_ANSWERED, .input = 512, .output = 64, .bytes = -1 });
+}
+
+static void one(struct rig *r, slo_nsec now, slo_nsec lasts)
+{
+	static int number;
+	char id[16];
+
+	snprintf(id, sizeof(id), "n%d", number++);
+	place(r, now, id);
+	answered(r, now + lasts, id);
+}
+
+static double planned(const struct rig *r)
+{
+	return r->d->planned.headroom / r->d->given.headroom;
+}
+
+static bool near(double a, double b)
+{
+	return fabs(a - b) < 1e-9;
+}
+
+/* Requests of 1 s with 5 s to do it. Ten of a hundred may miss, and one more may not. */
+static void the_guard_falls_when_what_was_safe_misses(void **state)
+{
+	struct rig *r = *state;
+	slo_nsec now = SEC(1);
+
+	for (int i = 0; i < 10; i++, now += SEC(10))
+		one(r, now, SEC(6));
+	assert_int_equal(r->d->guard.missed, 10);
+	assert_true(near(planned(r), 1));
+	one(r, now, SEC(4));
+	assert_true(near(planned(r), 1));
+	one(r, now + SEC(10), SEC(6));
+	assert_true(near(planned(r), 0.8));
+	sched_check(r->s);
+}
+
+/* Whoever was placed before it fell was planned with more. */
+static void who_was_placed_before_it_fell_does_not_count(void **state)
+{
+	const struct guard brink = { .share = 1, .seen = 50, .missed = 10 };
+	struct rig *r = *state;
+
+	place(r, SEC(1), "a");
+	place(r, SEC(1), "b");
+	assert_int_equal(sched_recall_guard(r->s, r->d, &brink), SLO_OK);
+	answered(r, SEC(8), "a");
+	assert_true(near(planned(r), 0.8));
+	answered(r, SEC(8), "b");
+	assert_int_equal(r->d->guard.seen, 0);
+}
+
+static void it_rises_by_clean_hundreds(void **state)
+{
+	const struct guard low = { .share = 0.99, .seen = 99, .missed = 10 };
+	struct rig *r = *state;
+
+	assert_int_equal(sched_recall_guard(r->s, r->d, &low), SLO_OK);
+	assert_true(near(planned(r), 0.99));
+	one(r, SEC(1), SEC(1));
+	assert_true(near(planned(r), 1));
+	for (int i = 1; i <= 100; i++)
+		one(r, SEC(10 * i), SEC(1));
+	assert_true(near(planned(r), 1));
+}
+
+/* One whose answer is short has a tighter target than it was thought to have: not a matter of
+ * times. */
+static void who_had_less_time_than_was_thought_is_not_judged(void **state)
+{
+	struct rig *r = *state;
+	struct sched_request req = ask(r, "a", SEC(1));
+	struct sched_outcome shorter = {
+		.outcome = LESSON_ANSWERED, .input = 512, .output = 1, .bytes = -1
+	};
+	struct sched_action act;
+
+	req.strategy = SLO_STRATEGY_ADAPTIVE;
+	req.own.tpot = MSEC(80);
+	req.output = 64;
+	assert_int_equal(sched_submit(r->s, SEC(1), &req, NULL), SLO_OK);
+	assert_true(sched_step(r->s, SEC(1), &act));
+	(void)end_with(r, SEC(9), "a", shorter);
+	assert_int_equal(r->d->guard.seen, 0);
+	one(r, SEC(10), SEC(6));
+	assert_int_equal(r->d->guard.seen, 1);
+}
+
+static void another_profile_has_another_guard(void **state)
+{
+	const struct guard low = { .share = 0.6, .seen = 9, .missed = 9 };
+	const struct one_cell again = { .tput = 2, .e2e = 1, .slo_e2e = 5, .created = 2 };
+	struct rig *r = *state;
+
+	assert_int_equal(sched_recall_guard(r->s, r->d, &low), SLO_OK);
+	rig_profile(r, r->d, &again);
+	assert_true(near(planned(r), 1));
+	assert_int_equal(r->d->guard.seen, 0);
+}
+
+static void a_guard_that_cannot_be_is_not_recalled(void **state)
+{
+	static const struct guard bad[] = {
+		{ .share = 0.49 },
+		{ .share = 1.01 },
+		{ .share = (double)NAN },
+		{ .share = -0.8 },
+		{ .share = 1, .seen = 100 },
+		{ .share = 1, .seen = 1, .missed = 2 },
+		{ .share = 1, .seen = 20, .missed = 11 },
+	};
+	struct rig *r = *state;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(sched_recall_guard(r->s, r->d, &bad[i]), SLO_EINVAL);
+	assert_true(near(planned(r), 1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +291,17 @@ int main(void)
 		                                rig_drop),
 		cmocka_unit_test_setup_teardown(others_have_no_stake, rig_make, rig_drop),
 		cmocka_unit_test_setup_teardown(a_large_fleet_is_used_evenly, rig_make, rig_drop),
+		cmocka_unit_test_setup_teardown(the_guard_falls_when_what_was_safe_misses, rig_make,
+		                                rig_drop),
+		cmocka_unit_test_setup_teardown(who_was_placed_before_it_fell_does_not_count,
+		                                rig_make, rig_drop),
+		cmocka_unit_test_setup_teardown(it_rises_by_clean_hundreds, rig_make, rig_drop),
+		cmocka_unit_test_setup_teardown(who_had_less_time_than_was_thought_is_not_judged,
+		                                rig_make, rig_drop),
+		cmocka_unit_test_setup_teardown(another_profile_has_another_guard, rig_make,
+		                                rig_drop),
+		cmocka_unit_test_setup_teardown(a_guard_that_cannot_be_is_not_recalled, rig_make,
+		                                rig_drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -276,6 +276,30 @@ static void an_overruled_profile_stays_so_over_a_restart(void **state)
 	restart(898, NULL, &wrong, FLEET_PRIOR, 399);
 }
 
+static void the_guard_of_a_deployment_outlives_a_restart(void **state)
+{
+	const struct guard g = { .share = 0.8, .seen = 7, .missed = 3 };
+	struct rig before = { 0 }, after = { 0 };
+	struct snapshot_writer *w;
+	struct slice file;
+
+	(void)state;
+	wall = INT64_C(1800000000) * SLO_NSEC_PER_SEC;
+	rig_open(&before);
+	assert_int_equal(sched_recall_guard(before.agent->sched, the_deployment(&before), &g),
+	                 SLO_OK);
+	w = agent_snapshot_write(before.agent, clock_nsec(), &file);
+	assert_non_null(w);
+	rig_open(&after);
+	agent_snapshot_restore(after.agent, clock_nsec(), file, 600 * SLO_NSEC_PER_SEC, "test");
+	assert_true(fabs(the_deployment(&after)->guard.share - 0.8) < 1e-12);
+	assert_int_equal(the_deployment(&after)->guard.seen, 7);
+	assert_int_equal(the_deployment(&after)->guard.missed, 3);
+	snapshot_writer_free(w);
+	rig_close(&before);
+	rig_close(&after);
+}
+
 static void a_profile_that_was_measured_again_is_believed(void **state)
 {
 	(void)state;
@@ -292,6 +316,7 @@ int main(void)
 		cmocka_unit_test(what_others_placed_outlives_a_restart),
 		cmocka_unit_test(an_overruled_profile_stays_so_over_a_restart),
 		cmocka_unit_test(a_profile_that_was_measured_again_is_believed),
+		cmocka_unit_test(the_guard_of_a_deployment_outlives_a_restart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <math.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,8 @@ static struct slice a_file(void)
 	const struct snapshot_foreign foreign = a_foreign();
 	const struct snapshot_refuted refuted = { slice_of("org/model"), slice_of("l20"),
 		                                  UINT64_MAX, 401 };
+	const struct snapshot_guard guard = { slice_of("org/model"), slice_of("l20"), 0.64, 99,
+		                              10 };
 	struct slice out;
 	uint8_t *copy;
 
@@ -107,6 +110,7 @@ static struct slice a_file(void)
 	snapshot_add_owner(w, &owner);
 	snapshot_add_foreign(w, &foreign);
 	snapshot_add_refuted(w, &refuted);
+	snapshot_add_guard(w, &guard);
 	assert_int_equal(snapshot_end(w, &out), SLO_OK);
 	copy = malloc(out.len);
 	assert_non_null(copy);
@@ -188,6 +192,11 @@ static void what_was_written_is_read(void **state)
 	assert_int_equal(rec.kind, SNAPSHOT_REFUTED);
 	assert_true(is(rec.refuted.model, "org/model") && is(rec.refuted.deployment, "l20"));
 	assert_true(rec.refuted.digest == UINT64_MAX && rec.refuted.ends == 401);
+	assert_int_equal(snapshot_next(r, &rec), SLO_OK);
+	assert_int_equal(rec.kind, SNAPSHOT_GUARD);
+	assert_true(is(rec.guard.model, "org/model") && is(rec.guard.deployment, "l20"));
+	assert_true(fabs(rec.guard.share - 0.64) < 1e-12);
+	assert_true(rec.guard.seen == 99 && rec.guard.missed == 10);
 	assert_int_equal(snapshot_next(r, &rec), SLO_ENOENT);
 	snapshot_reader_free(r);
 	free((void *)file.p);
