@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/bounds.h"
 #include "io/base/clock.h"
 
 static const struct config_deployment *config_of(const struct agent_model *m,
@@ -25,18 +26,51 @@ static bool same_goal(const struct goal *a, const struct goal *b)
 	return a->kind == b->kind;
 }
 
-/* The least that an engine of d told of its cache; 0: none did. */
-static double kv_told(const struct deployment *d)
+double learned_cache_of(const struct seat *seat)
 {
-	double least = 0;
+	const struct engine_seen *e = roster_server(seat->server)->engine;
+
+	return e && engine_knows(&e->facts, ENGINE_KV_SIZE) ? e->facts.value[ENGINE_KV_SIZE] : 0;
+}
+
+/* About what most engines of d tell, by the majority vote of Boyer and Moore; where there is none,
+ * the most that one tells. 0: none tells. */
+double learned_cache_usual(const struct deployment *d)
+{
+	double candidate = 0, most = 0;
+	size_t votes = 0;
 
 	for (const struct seat *seat = d->seats; seat; seat = seat->next) {
-		const struct engine_seen *e = roster_server(seat->server)->engine;
-		double kv = e && engine_knows(&e->facts, ENGINE_KV_SIZE)
-		                ? e->facts.value[ENGINE_KV_SIZE]
-		                : 0;
+		double kv = learned_cache_of(seat);
 
-		if (kv > 0 && (least <= 0 || kv < least))
+		if (!(kv > 0))
+			continue;
+		if (votes == 0)
+			candidate = kv;
+		most = at_least(most, kv);
+		if (kv >= LEARNED_CACHE_ODD * candidate && LEARNED_CACHE_ODD * kv <= candidate)
+			votes++;
+		else
+			votes--;
+	}
+	return votes > 0 ? candidate : most;
+}
+
+bool learned_cache_is_odd(const struct seat *seat, double usual)
+{
+	double kv = learned_cache_of(seat);
+
+	return kv > 0 && kv < LEARNED_CACHE_ODD * usual;
+}
+
+double learned_cache_told(const struct deployment *d)
+{
+	double usual = learned_cache_usual(d), least = usual;
+
+	for (const struct seat *seat = d->seats; seat; seat = seat->next) {
+		double kv = learned_cache_of(seat);
+
+		if (kv > 0 && kv < least && !learned_cache_is_odd(seat, usual))
 			least = kv;
 	}
 	return least;
@@ -50,8 +84,15 @@ static bool apply_source(struct agent *a, const struct agent_model *m, struct de
 
 	if (!conf)
 		return true;
-	kv = conf->kv_tokens ? (double)conf->kv_tokens : kv_told(d);
+	kv = conf->kv_tokens ? (double)conf->kv_tokens : learned_cache_told(d);
 	return sched_source_set(a->sched, d, conf->source, kv) == SLO_OK;
+}
+
+double learned_kv_configured(const struct agent_model *m, const struct deployment *d)
+{
+	const struct config_deployment *conf = config_of(m, d);
+
+	return conf ? (double)conf->kv_tokens : 0;
 }
 
 const char *learned_kv_from(const struct agent_model *m, const struct deployment *d)
@@ -65,7 +106,7 @@ const char *learned_kv_from(const struct agent_model *m, const struct deployment
 	return d->learner && d->learner->kv > 0 ? "engine" : "profile";
 }
 
-void learned_cache_told(struct agent *a, const struct server *server)
+void learned_cache_came(struct agent *a, const struct server *server)
 {
 	for (const struct seat *seat = server->seats; seat; seat = seat->next_of_server)
 		for (size_t i = 0; i < a->model_count; i++)

@@ -9,9 +9,10 @@
 
 /* Not each time: there may be many servers. */
 #define LOOK_EVERY   (5 * SLO_NSEC_PER_SEC)
-#define NAMES_MAX    5  /* that a sentence has */
-#define SUBJECTS_MAX 8  /* warnings of one code */
-#define QUEUED_VIEWS 5  /* in a row, in which HAProxy holds requests for a server */
+#define NAMES_MAX    5 /* that a sentence has */
+#define SUBJECTS_MAX 8 /* warnings of one code */
+#define QUEUED_VIEWS 5 /* in a row, in which HAProxy holds requests for a server */
+#define KV_DIFFERS   1.1
 #define FIT_LEAST    50 /* ends until a profile is judged by them */
 
 /* Names for a sentence. */
@@ -241,6 +242,46 @@ static void check_refuted(struct agent *a, slo_nsec now, const struct deployment
 		         subject);
 }
 
+/* The configured number counts, so it should be right. */
+static void check_kv(struct agent *a, slo_nsec now, const struct agent_model *m,
+                     const struct deployment *d, const char *subject)
+{
+	double told = learned_cache_told(d), kv = learned_kv_configured(m, d);
+
+	if (!(kv > 0) || !(told > 0) || (kv <= KV_DIFFERS * told && told <= KV_DIFFERS * kv))
+		warn_clear(a, now, "kv-differs", subject);
+	else
+		warn_set(
+		    a, now, "kv-differs", subject,
+		    "kv_tokens of %s is %.0f, and its engines tell a cache of %.0f tokens; the "
+		    "configured number counts: correct it, or leave it out",
+		    subject, kv, told);
+}
+
+/* One that should stand in a deployment of its own. */
+static void check_odd_cache(struct agent *a, slo_nsec now, const struct deployment *d,
+                            const char *subject)
+{
+	double usual = learned_cache_usual(d);
+	const struct seat *first = NULL;
+	struct names odd = { 0 };
+
+	for (const struct seat *seat = d->seats; seat; seat = seat->next) {
+		if (!learned_cache_is_odd(seat, usual))
+			continue;
+		first = first ? first : seat;
+		add_name(&odd, seat->server->name);
+	}
+	if (!first)
+		warn_clear(a, now, "cache-odd", subject);
+	else
+		warn_set(a, now, "cache-odd", subject,
+		         "the engine of %s%s tells a cache of %.0f tokens, the others of %s one of "
+		         "about %.0f, by which requests are placed; put it in a deployment of its "
+		         "own",
+		         odd.text, more(&odd), learned_cache_of(first), subject, usual);
+}
+
 /* Those that are only set aside are taken back in time, so this is HAProxy's word. */
 static void check_usable(struct agent *a, slo_nsec now, const struct pool *pool, size_t *told)
 {
@@ -271,6 +312,8 @@ static void check_models(struct agent *a, slo_nsec now)
 			check_fit(a, now, d, m, s.text);
 			check_cells(a, now, d, s.text);
 			check_refuted(a, now, d, s.text);
+			check_kv(a, now, m, d, s.text);
+			check_odd_cache(a, now, d, s.text);
 		}
 	}
 }
@@ -280,7 +323,8 @@ static void drop_stale(struct agent *a, slo_nsec now)
 {
 	static const char *const codes[] = { "server-absent",   "server-unlisted", "maxconn",
 		                             "profile-missing", "profile-doubt",   "no-server",
-		                             "profile-refuted", "profile-cell" };
+		                             "profile-refuted", "profile-cell",    "kv-differs",
+		                             "cache-odd" };
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
 		warn_clear_older(a, now, codes[i], now);

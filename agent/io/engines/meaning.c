@@ -80,7 +80,7 @@ void engine_told(struct agent *a, slo_nsec now, struct roster_server *s, slo_nse
 		(void)warn_clear(a, now, ENGINE_SILENT, s->key);
 	seen->silent = false;
 	if (!same || seen->answers % CACHE_AGAIN == 0)
-		learned_cache_told(a, s->server);
+		learned_cache_came(a, s->server);
 	count_tokens(seen, s->server);
 	note_waiting(a, now, s);
 	tell_crowded(a, now, s);
@@ -116,7 +116,7 @@ void engine_unasked(struct agent *a, slo_nsec now, struct roster_server *s)
 	forget_waiting(a, s);
 	(void)warn_clear(a, now, ENGINE_SILENT, s->key);
 	tell_crowded(a, now, s);
-	learned_cache_told(a, s->server);
+	learned_cache_came(a, s->server);
 }
 
 void engine_forget(struct agent *a, slo_nsec now, struct roster_server *s)

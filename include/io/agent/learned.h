@@ -11,7 +11,17 @@ bool learned_configure(struct agent *a);
 void learned_watch(struct agent *a, slo_nsec now);
 /* The engine of a server told its facts: the size of its cache counts for its deployments, unless
  * the configuration states it. */
-void learned_cache_told(struct agent *a, const struct server *server);
+void learned_cache_came(struct agent *a, const struct server *server);
+/* The tokens that the cache of every server of d holds, as engines tell; 0: none does. A server
+ * that tells less than half of what is usual there does not count: the others would be used for a
+ * part of what they can, while what is too much for that one waits in its engine, which is seen and
+ * withheld (core/withhold.h). */
+double learned_cache_told(const struct deployment *d);
+#define LEARNED_CACHE_ODD 0.5
+double learned_cache_usual(const struct deployment *d);
+double learned_cache_of(const struct seat *seat); /* what its engine tells; 0: nothing */
+bool learned_cache_is_odd(const struct seat *seat, double usual);
+double learned_kv_configured(const struct agent_model *m, const struct deployment *d); /* 0: not */
 /* Who says how many tokens the cache of a server of d holds: "configuration", "engine", "profile",
  * or "found" for nobody. */
 const char *learned_kv_from(const struct agent_model *m, const struct deployment *d);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "inproc.h"
+#include "io/agent/learned.h"
 #include "wire/endline.h"
 
 #define SECOND SLO_NSEC_PER_SEC
@@ -386,6 +387,92 @@ static void three_models_are_named_that_are_asked_for_most(void **state)
 	assert_non_null(strstr(told(p, "model-unknown"), " (\"a\", \"b\", \"c\"): "));
 }
 
+static int make_three(void **state)
+{
+	static struct inproc p;
+
+	inproc_open(&p);
+	inproc_write_text(
+	    &p, "{\"spop\":{\"listen\":[\"unix:spop\"]},\"events\":{\"listen\":[\"unix:events\"]},"
+		"\"models\":{\"m\":{\"backend\":\"b\",\"slo\":{\"e2e\":\"30s\"},\"deployments\":{"
+		"\"told\":{\"servers\":[\"t1\"],\"kv_tokens\":50000},"
+		"\"d\":{\"servers\":[\"s1\",\"s2\",\"s3\"]}}}}}");
+	inproc_start(&p);
+	*state = &p;
+	return 0;
+}
+
+/* The engine of that server tells its cache. */
+static void cache(struct inproc *p, const char *server, double tokens)
+{
+	struct roster_server *s = roster_server(roster_find(p->agent, "b", server));
+	struct engine_seen *e = roster_engine(s);
+
+	assert_non_null(e);
+	e->facts.value[ENGINE_KV_SIZE] = tokens;
+	e->facts.known = tokens > 0 ? 1u << ENGINE_KV_SIZE : 0;
+	learned_cache_came(p->agent, s->server);
+}
+
+static struct deployment *deployment(struct inproc *p, size_t i)
+{
+	return p->agent->models[0]->sched->pool.deployment[i];
+}
+
+static void a_configured_cache_that_engines_contradict_is_told(void **state)
+{
+	struct inproc *p = *state;
+	const struct warnings *w = &p->agent->warnings;
+
+	later(p, 5 * SECOND);
+	assert_null(warn_find(w, "kv-differs", "m/told"));
+	cache(p, "t1", 54000);
+	later(p, 5 * SECOND);
+	assert_null(warn_find(w, "kv-differs", "m/told"));
+	cache(p, "t1", 56000);
+	later(p, 5 * SECOND);
+	assert_non_null(
+	    strstr(warn_find(w, "kv-differs", "m/told")->text,
+	           "kv_tokens of m/told is 50000, and its engines tell a cache of 56000"));
+	assert_true(deployment(p, 0)->learner->kv == 50000);
+	cache(p, "t1", 45000);
+	later(p, 5 * SECOND);
+	assert_non_null(warn_find(w, "kv-differs", "m/told"));
+	cache(p, "t1", 0);
+	later(p, 5 * SECOND);
+	assert_null(warn_find(w, "kv-differs", "m/told"));
+}
+
+static void a_tiny_cache_is_its_servers_own(void **state)
+{
+	static const char *const orders[][3] = { { "s1", "s2", "s3" },
+		                                 { "s2", "s1", "s3" },
+		                                 { "s3", "s2", "s1" } };
+	struct inproc *p = *state;
+	const struct deployment *d = deployment(p, 1);
+	const struct warnings *w = &p->agent->warnings;
+
+	for (int i = 0; i < 3; i++) {
+		cache(p, orders[i][0], 1000);
+		cache(p, orders[i][1], 100000);
+		cache(p, orders[i][2], 90000);
+		assert_true(d->learner->kv == 90000 && d->force.rates.kv == 90000);
+		later(p, 5 * SECOND);
+		assert_non_null(strstr(warn_find(w, "cache-odd", "m/d")->text, orders[i][0]));
+	}
+	cache(p, "s3", 60000); /* small, but not odd */
+	assert_true(d->learner->kv == 60000);
+	later(p, 5 * SECOND);
+	assert_null(warn_find(w, "cache-odd", "m/d"));
+	cache(p, "s1", 0); /* two that differ: the larger one is believed */
+	cache(p, "s2", 5000);
+	assert_true(d->learner->kv == 60000);
+	cache(p, "s3", 0);
+	assert_true(d->learner->kv == 5000);
+	cache(p, "s2", 0);
+	assert_true(d->learner->kv <= 0);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, make, drop)
@@ -406,6 +493,9 @@ int main(void)
 		CASE(a_deployment_without_a_profile_is_told_until_it_has_one),
 		CASE(servers_that_haproxy_lacks_has_more_or_holds_back_are_told),
 		CASE(three_models_are_named_that_are_asked_for_most),
+		cmocka_unit_test_setup_teardown(a_configured_cache_that_engines_contradict_is_told,
+		                                make_three, drop),
+		cmocka_unit_test_setup_teardown(a_tiny_cache_is_its_servers_own, make_three, drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
