@@ -215,6 +215,10 @@ static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
 		log_write(d->log, LOG_WARNING, "reload: this process has handed over already");
 		return;
 	}
+	if (d->draining_since) { /* the manager knows that it stops */
+		(void)daemon_reload(d);
+		return;
+	}
 	service_reloading();
 	(void)daemon_reload(d);
 	service_ready();

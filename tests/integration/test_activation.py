@@ -118,6 +118,26 @@ class Notified(unittest.TestCase):
         os.kill(pid, signal.SIGTERM)
         self.hears(manager, r"\ASTOPPING=1\nEXTEND_TIMEOUT_USEC=50000000\n")
 
+    def test_a_reload_of_one_that_stops_is_not_told_as_serving(self):
+        lab = AgentAlone(room=1, fleet={"l20-1": "l20"})
+        manager = self.manager(lab)
+        lab.start()
+        self.hears(manager, r"\AREADY=1\n")
+        peer = lab.peer()
+        self.addCleanup(peer.close)
+        self.assertEqual("route", peer.route("r1")["verdict"])
+        peer.ask("r2")
+        lab.until(lambda: lab.queued() == 1, "r2 waits")
+        lab.agent.send(signal.SIGTERM)
+        self.hears(manager, r"\ASTOPPING=1\n")
+        lab.agent.send(signal.SIGHUP)
+        lab.logged("reload: .* is in force")
+        lab.ends("r1")
+        self.assertEqual("route", peer.answer()["verdict"])
+        lab.until(lambda: not lab.agent.alive(), "its end")
+        manager.setblocking(False)
+        self.assertRaises(BlockingIOError, manager.recv, 4096)
+
     def test_the_managers_socket_may_have_no_file(self):
         lab = AgentAlone()
         manager = self.manager(lab, f"@slo-spoa-test-{os.getpid()}")
