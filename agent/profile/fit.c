@@ -100,20 +100,17 @@ static void solve(struct sums *m, double rate[RATES])
 		rate[i] = x[i] * usual[i];
 }
 
-/* Fits all points but those that waited, and but one of `step` from `skip` on. Of no points the
- * rates are 0. */
+/* Fits all points but those that waited, and of the rest all but one of `step` from `skip` on. */
 static void fit_points(const struct bench_series *s, const bool *out, size_t skip, size_t step,
                        double rate[RATES])
 {
 	struct sums m = { .n = 0 };
+	size_t used = 0;
 
-	for (int i = 0; i < RATES; i++)
-		rate[i] = 0;
 	for (size_t i = 0; i < s->count; i++)
-		if (!out[i] && !(step > 0 && i % step == skip))
+		if (!out[i] && !(step > 0 && used++ % step == skip))
 			sums_add(&m, &s->point[i]);
-	if (m.n > 0)
-		solve(&m, rate);
+	solve(&m, rate);
 }
 
 static int by_value(const void *a, const void *b)
@@ -151,16 +148,18 @@ static void judge(const struct bench_series *s, const bool *out, const double ra
 static void judge_held_out(const struct bench_series *s, const bool *out, double *errors,
                            struct bench_fit *f)
 {
-	size_t folds = s->count < FOLDS ? s->count : FOLDS, n = 0;
+	size_t folds = f->used < FOLDS ? f->used : FOLDS, n = 0;
 	double rate[RATES];
 
 	f->held_out = NAN;
 	if (f->used < HELD_OUT_LEAST)
 		return;
 	for (size_t k = 0; k < folds; k++) {
+		size_t used = 0;
+
 		fit_points(s, out, k, folds, rate);
-		for (size_t i = k; i < s->count; i += folds)
-			if (!out[i])
+		for (size_t i = 0; i < s->count; i++)
+			if (!out[i] && used++ % folds == k)
 				errors[n++] = error_of(rate, &s->point[i]);
 	}
 	qsort(errors, n, sizeof(*errors), by_value);

@@ -368,7 +368,9 @@ int command_measure(const struct profile_options *opt)
 	struct bench_fit fit;
 	bool ok = prepare(&m, opt) && probe(&m) && run_all(&m);
 
-	if (ok && bench_fit(&m.series, opt->kv, &fit)) {
+	if (ok && !bench_fit(&m.series, opt->kv, &fit))
+		ok = complain("fit", "out of memory") == EXIT_SUCCESS;
+	if (ok) {
 		ok = write_profile(opt, &m.series, &fit);
 		check_held_out(&m, &fit);
 	}

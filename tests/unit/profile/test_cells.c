@@ -121,6 +121,28 @@ static void waiting_is_not_speed(void **state)
 	bench_free(&series);
 }
 
+/* As of a profile of which few cells meet the target: every tenth point tells its load. */
+static void few_points_of_many_are_left_out_one_by_one(void **state)
+{
+	struct bench_fit fit;
+	struct bench_point *point = calloc(60, sizeof(*point));
+
+	(void)state;
+	read_runs();
+	assert_non_null(point);
+	for (size_t i = 0; i < 60; i++)
+		point[i] = series.point[i % 10 == 3 ? i / 10 * 2 : 0];
+	for (size_t i = 0; i < 60; i++)
+		point[i].loaded = i % 10 == 3;
+	free(series.point);
+	series.point = point;
+	series.count = series.room = 60;
+	assert_true(bench_fit(&series, 0, &fit));
+	assert_int_equal(fit.used, 6);
+	assert_true(fit.held_out < 0.5);
+	bench_free(&series);
+}
+
 static struct slo_profile_doc *make(const struct goal *goal, struct cells_count *count)
 {
 	struct bench_fit fit;
@@ -247,6 +269,7 @@ int main(void)
 		cmocka_unit_test(the_rates_are_found),
 		cmocka_unit_test(a_single_run_predicts_itself),
 		cmocka_unit_test(waiting_is_not_speed),
+		cmocka_unit_test(few_points_of_many_are_left_out_one_by_one),
 		cmocka_unit_test(cells_are_within_an_octave_and_meet_the_target),
 		cmocka_unit_test(a_target_that_cannot_be_met_is_throughput_0),
 		cmocka_unit_test(a_profile_keeps_its_cells_and_gets_the_missing_one),
