@@ -1,7 +1,6 @@
 #include "core/lease.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "core/adaptive.h"
@@ -277,19 +276,13 @@ struct sched_lease lease_of(const struct request *r)
 	};
 }
 
-static bool goal_sane(const struct goal *g)
-{
-	return g->kind >= GOAL_NONE && g->kind <= GOAL_E2E && isfinite(g->per_token) &&
-	       isfinite(g->fixed) && g->per_token >= 0 && g->fixed >= 0;
-}
-
 static bool sane(const struct sched_lease *l)
 {
 	return l->id_len > 0 && l->id_len <= SLO_ID_MAX && l->load <= SLO_LOAD_MAX &&
 	       tokens_sane(l->input) && tokens_sane(l->output) &&
 	       (l->estimate == -1 || tokens_sane(l->estimate)) && l->strategy >= 0 &&
 	       (int)l->strategy < SLO_STRATEGIES && l->arrived <= l->dispatched &&
-	       goal_sane(&l->goal);
+	       goal_is_sane(&l->goal);
 }
 
 static void fill(struct sched *s, struct request *r, const struct sched_lease *l)

@@ -155,6 +155,18 @@ const char *goal_name(enum goal_kind k)
 	return names[k];
 }
 
+/* A number that goes into a goal. */
+static bool real_sane(double v)
+{
+	return isfinite(v) && v >= 0;
+}
+
+bool goal_is_sane(const struct goal *g)
+{
+	return g->kind >= GOAL_NONE && g->kind < GOAL_KINDS && real_sane(g->per_token) &&
+	       real_sane(g->fixed) && real_sane(g->tpat) && real_sane(g->e2e);
+}
+
 struct profile *profile_new(const struct slo_profile_doc *doc)
 {
 	size_t cells = doc->rows * doc->cols;
@@ -423,12 +435,6 @@ static bool cell_of(const int64_t *v, struct cell *out)
 {
 	*out = (struct cell){ v[0], v[1], (slo_load)v[2], v[3] != 0 };
 	return span_sane(v[0]) && span_sane(v[1]) && v[2] >= 0 && out->load <= SLO_LOAD_MAX;
-}
-
-/* A real that goes into a goal. */
-static bool real_sane(double v)
-{
-	return isfinite(v) && v >= 0;
 }
 
 #define CELLS_END(rows, cols) (1 + (rows) + (cols)-2 + CELL_NUMBERS * (rows) * (cols))

@@ -39,6 +39,8 @@ struct goal {
 /* The first of these targets that is set decides: > 0, in seconds. */
 struct goal goal_make(double tpot, double ttft, double tpat, double e2e);
 const char *goal_name(enum goal_kind k); /* "" for GOAL_NONE */
+/* Whether it can be one: of a file, say. */
+bool goal_is_sane(const struct goal *g);
 
 /* NULL: out of memory, or doc has no cell. The doc stays the caller's. */
 struct profile *profile_new(const struct slo_profile_doc *doc);

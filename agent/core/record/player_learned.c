@@ -10,17 +10,15 @@ static bool real_sane(double v)
 
 slo_err player_promise(struct sched *s, struct sched_model *m, const struct slo_event *e)
 {
-	for (int i = 0; i < 4; i++)
-		if (!real_sane(e->real[i]))
-			return SLO_EINVAL;
-	if (!m || e->count < GOAL_NONE || e->count > GOAL_E2E)
+	const struct goal promise = { .kind = (enum goal_kind)e->count,
+		                      .per_token = e->real[0],
+		                      .fixed = e->real[1],
+		                      .tpat = e->real[2],
+		                      .e2e = e->real[3] };
+
+	if (!m || e->count < GOAL_NONE || e->count >= GOAL_KINDS || !goal_is_sane(&promise))
 		return SLO_EINVAL;
-	sched_promise(s, m,
-	              &(struct goal){ .kind = (enum goal_kind)e->count,
-	                              .per_token = e->real[0],
-	                              .fixed = e->real[1],
-	                              .tpat = e->real[2],
-	                              .e2e = e->real[3] });
+	sched_promise(s, m, &promise);
 	return SLO_OK;
 }
 

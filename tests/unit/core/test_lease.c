@@ -129,9 +129,9 @@ static void nonsense_is_refused_and_changes_nothing(void **state)
 		                          .model = r->m,
 		                          .server = r->server[0],
 		                          .goal = { .kind = GOAL_E2E } };
-	struct sched_lease bad[9];
+	struct sched_lease bad[11];
 
-	for (size_t i = 0; i < 9; i++)
+	for (size_t i = 0; i < 11; i++)
 		bad[i] = good;
 	bad[0].id_len = 0;
 	bad[1].load = SLO_LOAD_MAX + 1;
@@ -142,7 +142,9 @@ static void nonsense_is_refused_and_changes_nothing(void **state)
 	bad[6].arrived = 1;
 	bad[7].goal.fixed = NAN;
 	bad[8].server = stranger;
-	for (size_t i = 0; i < 9; i++)
+	bad[9].goal.e2e = -1;
+	bad[10].model = NULL;
+	for (size_t i = 0; i < 11; i++)
 		assert_int_equal(lease_restore(r->s, &bad[i]), SLO_EINVAL);
 	assert_null(lease_first(r->s));
 	assert_int_equal(lease_restore(r->s, &good), SLO_OK);
