@@ -207,7 +207,7 @@ MUTANTS = [
     ("counts give up what they cannot see", "agent/core/foreign.c",
      "r->hidden = !o->visible;", "r->hidden = false;"),
     ("old news stands behind young requests", "agent/core/request.c",
-     "while (last && last->since > since) {", "while (last && last->since < since) {"),
+     "while (at && at->since > since && steps-- > 0)", "while (at && at->since < since && steps-- > 0)"),
     ("every foreign request overshoots", "agent/core/foreign.c",
      "!ledger_fits(l->server->ledger.used - ending, l->load)", "true"),
     ("its process still serves what it left behind", "agent/core/foreign.c",
