@@ -6,8 +6,8 @@
 
 #include "slo.h"
 
-/* From now on t, which was initialised, rings every so often; 0: never. One that does so already goes
- * on: reloads, however often they come, do not put it off. */
+/* From now on t, which was initialised, rings every so often; 0: never. One that does so already
+ * goes on: reloads, however often they come, do not put it off. */
 static inline void timer_every(struct ev_loop *loop, ev_timer *t, slo_nsec every)
 {
 	double seconds = (double)every / 1e9;
