@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import unittest
 
@@ -151,6 +152,7 @@ class Agents(ClusterCase, unittest.TestCase):
 
         def few(c):
             c.setdefault("limits", {})["foreign_requests"] = 50
+            c["control"] = {"listen": ["unix:ctl.sock"]}
         a, x = self.node("a", redis, room=1000, change=few), Forged(redis, "x")
         x.key(*(f"r{i}" for i in range(70)))
         for i in range(400):
@@ -158,8 +160,15 @@ class Agents(ClusterCase, unittest.TestCase):
         x.placed("r99")
         a.holds(50, 50)
         a.until(lambda: a.counter("cluster_full_total", what="requests") >= 21, "the others are counted")
-        self.assertIn(("cluster-full", "requests"),
-                      [(w["code"], w["subject"]) for w in a.state()["warnings"]])
+
+        def warned():
+            return ("cluster-full", "requests") in [(w["code"], w["subject"])
+                                                    for w in a.state()["warnings"]]
+        self.assertTrue(warned())
+        subprocess.run([a.build / "slo-ctl", "-s", a.dir / "ctl.sock", "clear", "warnings"],
+                       check=True, capture_output=True, timeout=60)
+        x.placed("r100")
+        a.until(warned, "it is still so")
         # The same with names, at the next start.
         b = self.node("b", redis)
         self.assertEqual(255, len(b.peers()))

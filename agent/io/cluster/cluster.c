@@ -209,15 +209,8 @@ static void deal_turns(struct cluster *c, slo_nsec now)
 	foreign_deal_turns(c->agent->sched, c->name, CLUSTER_TURN);
 }
 
-void cluster_is_full(struct cluster *c, slo_nsec now, enum cluster_fulls what)
+static void tell_full(struct cluster *c, slo_nsec now, enum cluster_fulls what)
 {
-	struct cluster_full *full = &c->full[what];
-
-	full->count++;
-	full->last = now;
-	if (full->told)
-		return;
-	full->told = true;
 	if (what == FULL_REQUESTS)
 		warn_set(c->agent, now, "cluster-full", "requests",
 		         "cluster: others have more than %zu open requests: the rest is not "
@@ -230,6 +223,18 @@ void cluster_is_full(struct cluster *c, slo_nsec now, enum cluster_fulls what)
 		         PEERS_MAX, c->group);
 }
 
+void cluster_is_full(struct cluster *c, slo_nsec now, enum cluster_fulls what)
+{
+	struct cluster_full *full = &c->full[what];
+
+	full->count++;
+	full->last = now;
+	if (!full->told)
+		tell_full(c, now, what);
+	full->told = true;
+}
+
+/* Said again as long as it is so: somebody may clear the warnings. */
 static void watch_full(struct cluster *c, slo_nsec now)
 {
 	static const char *const what[CLUSTER_FULLS] = { "requests", "agents" };
@@ -237,10 +242,13 @@ static void watch_full(struct cluster *c, slo_nsec now)
 	for (int i = 0; i < CLUSTER_FULLS; i++) {
 		struct cluster_full *full = &c->full[i];
 
-		if (!full->told || now - full->last < FULL_FOR)
+		if (!full->told)
 			continue;
-		full->told = false;
-		warn_clear(c->agent, now, "cluster-full", what[i]);
+		full->told = now - full->last < FULL_FOR;
+		if (full->told)
+			tell_full(c, now, i);
+		else
+			warn_clear(c->agent, now, "cluster-full", what[i]);
 	}
 }
 
