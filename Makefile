@@ -47,6 +47,12 @@ OPT += -fstack-clash-protection $(if $(findstring x86_64,$(shell $(CC) $(CFLAGS)
 override LDFLAGS += -Wl,-z,relro,-z,now
 endif
 
+# Debug information of a program that is optimised as one names the folder where it was linked, which no
+# -ffile-prefix-map reaches. This name of it is the same everywhere, and so is the program.
+ifeq ($(VARIANT),release)
+HERE := $(if $(wildcard /proc/self/cwd),PWD=/proc/self/cwd )
+endif
+
 CFLAGS  ?=
 ALL_CFLAGS = $(BASE) $(OPT) $(or $(LTO),-fno-lto) $(CFLAGS)
 OUT := $(BUILD)/$(VARIANT)
@@ -209,6 +215,8 @@ coverage: ## Line and branch coverage of the core by unit, property and scenario
 bench: newer-haproxy ## Measure the cost of a decision and of the agent, some minutes (FULL=1: the whole matrix)
 	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release all $(bench_bin)
 	@$(BUILD)/release/bench/core_bench
+	@$(MAKE) --no-print-directory -j$(JOBS) VARIANT=release BUILD=$(BUILD)/unobserved CFLAGS=-DSLO_UNOBSERVED $(BUILD)/unobserved/release/slo-spoa
+	@$(PYTHON) tests/bench/observing.py $(BUILD)/release $(BUILD)/unobserved/release
 	@BUILD_DIR=$(BUILD)/release FULL=$(FULL) $(PYTHON) tests/bench/spop_bench.py
 
 # With a profile gcc puts the code of the common way side by side and the rest elsewhere. Behind
@@ -351,7 +359,7 @@ $(OUT)/%.o: LIKE = $(if $(findstring -flto,$(LTO)),-frandom-seed=$*)
 $(OUT)/%.o: %.c
 	$(call say,CC)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LIKE) $(EXTRA) -c $< -o $@
+	$(Q)$(HERE)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LIKE) $(EXTRA) -c $< -o $@
 
 $(core_lib): $(core_obj)
 $(wire_lib): $(wire_obj)
@@ -373,23 +381,23 @@ $(page).html: $(wildcard agent/io/http/page/*) $(DYGRAPHS)/dygraph.min.js
 $(page_obj): agent/io/http/web_page_data.S $(page).html
 	$(call say,AS)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(filter -fcf-protection,$(OPT)) -c $< -Wa,-I$(BUILD)/page -o $@
+	$(Q)$(HERE)$(CC) $(filter -fcf-protection,$(OPT)) -c $< -Wa,-I$(BUILD)/page -o $@
 
 $(OUT)/slo-spoa: $(OUT)/agent/main.o $(daemon_libs)
 	$(call say,LINK)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(IO_LIBS)
+	$(Q)$(HERE)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(IO_LIBS)
 
 $(OUT)/slo-replay: $(replay_obj) $(wire_lib) $(core_lib)
 	$(call say,LINK)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
+	$(Q)$(HERE)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
 
 $(OUT)/slo-profile: $(OUT)/agent/profile/main.o $(profile_lib) $(base_lib) $(wire_lib) $(core_lib)
 	$(call say,LINK)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
+	$(Q)$(HERE)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
 
 $(OUT)/slo-ctl: $(OUT)/agent/ctl/main.o
 	$(call say,LINK)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@
+	$(Q)$(HERE)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@
 
 # A unit test is linked with the archives of its folder's layer and with no other.
 unit_test = $(patsubst tests/unit/$(1)/%.c,$(OUT)/unit/$(1)/%,$(wildcard tests/unit/$(1)/test_*.c))
@@ -420,42 +428,42 @@ $(OUT)/tests/unit/wire/test_tokens.o: EXTRA = -Iagent/wire
 $(OUT)/tests/%: $(OUT)/tests/demo/%.o $(OUT)/tests/sim/engine.o $(wire_lib)
 	$(call say,LINK)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(HTTP_LIBS) $(EV_LIBS) $(JANSSON_LIBS) -lm
+	$(Q)$(HERE)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(HTTP_LIBS) $(EV_LIBS) $(JANSSON_LIBS) -lm
 
 $(OUT)/endurance/%: $(OUT)/tests/endurance/%.o
 	$(call say,LINK)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(EV_LIBS) -lm
+	$(Q)$(HERE)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(EV_LIBS) -lm
 
 $(prop_bin): $(prop_obj) $(wire_lib) $(core_lib)
 	$(call say,LINK)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
+	$(Q)$(HERE)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(WIRE_LIBS)
 
 $(OUT)/tests/sim/slo-sim: $(OUT)/tests/sim/slo_sim.o
 $(OUT)/tests/sim/slo-sim-profile: $(OUT)/tests/sim/slo_sim_profile.o
 $(sim_bin): $(sim_lib) $(wire_lib) $(core_lib)
 	$(call say,LINK)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) -o $@ $(WIRE_LIBS)
+	$(Q)$(HERE)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) -o $@ $(WIRE_LIBS)
 
 $(OUT)/bench/core_bench: $(OUT)/tests/bench/core_bench.o $(core_lib)
 	$(call say,LINK)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(CORE_LIBS)
+	$(Q)$(HERE)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(CORE_LIBS)
 
 $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(spop_client) $(wire_lib)
 	$(call say,LINK)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(EV_LIBS) $(WIRE_LIBS)
+	$(Q)$(HERE)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -o $@ $(EV_LIBS) $(WIRE_LIBS)
 
 $(OUT)/bench/malloc_count.so: tests/bench/malloc_count.c
 	$(call say,LINK)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -fPIC -shared $< -o $@
+	$(Q)$(HERE)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -fPIC -shared $< -o $@
 
 # VARIANT=fuzz: libFuzzer hunts. Otherwise the same target replays its corpus.
 $(OUT)/fuzz/%: $(OUT)/tests/fuzz/%.o $(if $(filter fuzz,$(VARIANT)),,$(OUT)/tests/fuzz/replay.o) $(spop_client) $(profile_lib) $(daemon_libs)
 	$(call say,LINK)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) $^ -o $@ $(IO_LIBS)
+	$(Q)$(HERE)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer) $^ -o $@ $(IO_LIBS)
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

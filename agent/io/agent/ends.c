@@ -15,6 +15,9 @@
 #define CLOCKS_MS      100
 /* So many empty answers of a server in a row are worth a word, and so many more again. */
 #define EMPTY_TELL     10
+/* So many ends on a server are held against its profile, then one of so many. */
+#define FIT_FIRST      64
+#define FIT_SHARE      32
 
 /* The answer */
 
@@ -157,9 +160,9 @@ static void note_outcome(struct agent *a, slo_nsec now, struct roster_server *s,
 	    s->key, s->stats.empty_row);
 }
 
-/* Counts the answer for the server that gave it, and returns that. NULL: none did that we know. */
-static struct roster_server *note_answer(struct agent *a, slo_nsec now, const struct endline *e,
-                                         const struct sched_end *end)
+/* Counts the answer for the server that gave it, which is told. */
+static void note_answer(struct agent *a, slo_nsec now, const struct endline *e,
+                        const struct sched_end *end, struct decision_end *seen)
 {
 	struct agent_model *m = end->request->model ? end->request->model->owner : NULL;
 	struct roster_server *s = roster_server(end->server);
@@ -182,7 +185,8 @@ static struct roster_server *note_answer(struct agent *a, slo_nsec now, const st
 		note_outcome(a, now, s, end->outcome);
 	if (m)
 		m->stats.ends[end->outcome]++;
-	return s;
+	seen->by = s;
+	seen->served = s ? served : NULL;
 }
 
 /* Time */
@@ -218,47 +222,54 @@ static struct outcome_stats *outcomes_of(const struct request *r)
 
 /* For the model, the class of the request and the server that answered; NULL: none did that we
  * know. */
-static void note_promise(slo_nsec now, const struct request *r, const struct roster_server *s,
+static void note_promise(slo_nsec now, const struct request *r, struct served *served,
                          enum promise p)
 {
 	struct agent_model *m = r->model->owner;
-	struct served *served = s ? roster_served(s, m) : NULL;
 
+	if (!OBSERVES)
+		return;
 	model_stats_promise(&m->stats, now, (enum slo_strategy)r->strategy, r->goal.kind, p);
 	if (served)
-		attain_add(&served->promises, now, p);
+		attain_add(&served->promises, now, p, 1);
 }
 
-static void note_missed(slo_nsec now, const struct request *r, const struct roster_server *s,
+static void note_missed(slo_nsec now, const struct request *r, struct served *served,
                         unsigned missed)
 {
 	struct agent_model *m = r->model->owner;
 
 	outcomes_of(r)->missed++;
-	note_promise(now, r, s, PROMISE_MISSED);
+	note_promise(now, r, served, PROMISE_MISSED);
 	for (int k = 0; k < GOAL_KINDS; k++)
 		m->stats.missed[k] += missed >> k & 1;
 }
 
+/* Each of the first since the last judgement, then a share of them: it is no count. */
+static bool is_looked_at(struct served *s)
+{
+	return s->fit.all < FIT_FIRST || ++s->passed_over % FIT_SHARE == 0;
+}
+
 /* The time that a request took on its server, against what the profile tells of its size. */
-static void note_fit(struct agent *a, const struct sched_end *end, const struct roster_server *s,
+static void note_fit(struct agent *a, const struct sched_end *end, const struct decision_end *seen,
                      slo_nsec took)
 {
 	struct agent_model *m = end->request->model->owner;
-	struct served *served = s ? roster_served(s, m) : NULL;
-	const struct seat *seat = s ? sched_seat_find(m->sched, s->server) : NULL;
+	const struct seat *seat = sched_seat_find(m->sched, seen->by->server);
 	const struct profile *p = seat ? seat->deployment->profile : NULL;
 	size_t cell = p ? profile_cell(p, end->input, end->output) : 0;
 	double told = p ? profile_e2e(p, cell) : 0;
 	bool slow = (double)took > 2e9 * told, fast = (double)took < 1e8 * told;
+	struct fit *fit = &seen->served->fit;
 
-	if (!served || told <= 0)
+	if (told <= 0)
 		return;
-	served->fit.all++;
-	served->fit.slow += slow;
-	served->fit.fast += fast;
-	served->fit.outside += profile_beyond(p, end->input, end->output);
-	served->fit.below += profile_below(p, end->input, end->output);
+	fit->all++;
+	fit->slow += slow;
+	fit->fast += fast;
+	fit->outside += profile_beyond(p, end->input, end->output);
+	fit->below += profile_below(p, end->input, end->output);
 	cell_fit_add(&a->cell_fits, p, cell, end->input, end->output, slow, fast);
 }
 
@@ -279,16 +290,17 @@ static void note_latency(struct agent *a, slo_nsec now, const struct endline *e,
 	seen->judged = r->goal.kind != GOAL_NONE;
 
 	histogram_add(&m->stats.e2e, (double)e2e / 1e9, 1);
-	note_fit(a, end, seen->by, e2e - end->waited);
+	if (OBSERVES && seen->served && is_looked_at(seen->served))
+		note_fit(a, end, seen, e2e - end->waited);
 	if (ttft >= 0)
 		histogram_add(&m->stats.ttft, (double)ttft / 1e9, 1);
 	if (tokens > 0)
 		histogram_add(&o->per_token, (double)e2e / 1e9 / (double)tokens, 1);
 	if (missed) {
-		note_missed(now, r, seen->by, missed);
+		note_missed(now, r, seen->served, missed);
 	} else if (r->goal.kind != GOAL_NONE) {
 		o->met++;
-		note_promise(now, r, seen->by, PROMISE_KEPT);
+		note_promise(now, r, seen->served, PROMISE_KEPT);
 	}
 }
 
@@ -296,7 +308,7 @@ static void note_failed(slo_nsec now, const struct request *r, struct decision_e
 {
 	seen->judged = true;
 	seen->missed = 1u << GOAL_NONE;
-	note_missed(now, r, seen->by, seen->missed);
+	note_missed(now, r, seen->served, seen->missed);
 }
 
 static void note_completed(struct agent *a, slo_nsec now, const struct endline *e,
@@ -307,7 +319,8 @@ static void note_completed(struct agent *a, slo_nsec now, const struct endline *
 	if (s) {
 		s->stats.requests++;
 		s->stats.tokens += (uint64_t)(end->input + end->output);
-		rate_add(&s->stats.token_rate, now, (double)(end->input + end->output));
+		if (OBSERVES)
+			rate_add(&s->stats.token_rate, now, (double)(end->input + end->output));
 	}
 	if (end->request->model)
 		note_latency(a, now, e, end, seen);
@@ -326,9 +339,10 @@ static void end_dispatched(struct agent *a, slo_nsec now, const struct endline *
                            const struct sched_end *end)
 {
 	const struct request *r = end->request;
-	struct decision_end seen = { .ttft = -1, .by = note_answer(a, now, e, end) };
+	struct decision_end seen = { .ttft = -1 };
 	bool completed = end->outcome == LESSON_ANSWERED;
 
+	note_answer(a, now, e, end, &seen);
 	if (seen.by && seen.by->engine)
 		engine_sums_add(&seen.by->engine->window.sums, e, end);
 	if (r->model && completed && a->conf->redis.trace)
@@ -350,7 +364,7 @@ static void end_request(struct agent *a, slo_nsec now, const struct endline *e)
 
 	sched_end(a->sched, now, (const char *)e->id.p, e->id.len, &outcome, &end);
 	a->stats.end_lines[end.result]++;
-	if (end.result != SCHED_END_DUPLICATE)
+	if (OBSERVES && end.result != SCHED_END_DUPLICATE)
 		watch_end_line(a, now, e, end.result != SCHED_END_UNKNOWN);
 	if (end.request)
 		end_dispatched(a, now, e, &end);

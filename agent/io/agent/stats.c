@@ -82,13 +82,19 @@ double histogram_quantile(const struct histogram *h, double q)
 
 void rate_add(struct rate *r, slo_nsec now, double amount)
 {
-	r->value = rate_now(r, now) + amount / ((double)RATE_SPAN / 1e9);
-	r->at = now;
+	/* Not each time: it takes exp(). */
+	if (now - r->at >= SLO_NSEC_PER_SEC) {
+		r->value = rate_now(r, now);
+		r->at = now;
+		r->fresh = 0;
+	}
+	r->fresh += amount;
 }
 
 double rate_now(const struct rate *r, slo_nsec now)
 {
-	return r->value * exp(-(double)(now - r->at) / (double)RATE_SPAN);
+	return (r->value + r->fresh / ((double)RATE_SPAN / 1e9)) *
+	       exp(-(double)(now - r->at) / (double)RATE_SPAN);
 }
 
 const char *stats_frame_kind(enum frame_kind k)
@@ -155,11 +161,31 @@ void model_stats_init(struct model_stats *m)
 			histogram_init(&m->outcome[s][v].per_token, &stats_token_bounds);
 }
 
-void model_stats_promise(struct model_stats *m, slo_nsec now, enum slo_strategy strategy,
-                         enum goal_kind kind, enum promise p)
+static void settle(struct model_stats *m, int s, int k)
 {
-	attain_add(&m->promises, now, p);
-	attain_add(&m->by_strategy[strategy], now, p);
-	attain_add(&m->by_target[kind], now, p);
-	m->by_class[strategy][kind][p]++;
+	for (int p = 0; p < PROMISES; p++) {
+		uint32_t n = m->fresh[s][k][p];
+
+		if (n == 0)
+			continue;
+		attain_add(&m->promises, m->fresh_since, (enum promise)p, n);
+		attain_add(&m->by_strategy[s], m->fresh_since, (enum promise)p, n);
+		attain_add(&m->by_target[k], m->fresh_since, (enum promise)p, n);
+		m->by_class[s][k][p] += n;
+		m->fresh[s][k][p] = 0;
+	}
+}
+
+void model_stats_settle(struct model_stats *m)
+{
+	for (int s = 0; m->any_fresh && s < SLO_STRATEGIES; s++)
+		for (int k = 0; k < GOAL_KINDS; k++)
+			settle(m, s, k);
+	m->any_fresh = false;
+}
+
+void model_stats_turn(struct model_stats *m, slo_nsec now)
+{
+	model_stats_settle(m);
+	m->fresh_since = now - now % ATTAIN_SLOT;
 }

@@ -131,6 +131,7 @@ static void begin(struct render *r)
 	const struct http_sources *s = r->page.sources;
 
 	close_text(r);
+	free(r->page.choice);
 	render_text_free(r->text);
 	r->text = calloc(1, sizeof(*r->text));
 	r->page = (struct page){ .sources = s,
@@ -184,14 +185,17 @@ static bool write_seats(struct render *r, const struct agent_model *m, slo_nsec 
 /* Goes on with one model. True: it is written. */
 static bool write_model(struct render *r, slo_nsec until)
 {
-	const struct agent_model *m = r->page.agent->models[r->page.model];
+	struct agent_model *m = r->page.agent->models[r->page.model];
 
 	if (!r->in_model) {
+		model_stats_settle(&m->stats);
 		if (r->part->model)
 			r->part->model(&r->page, m);
 		r->in_model = true;
 		r->deployment = r->in_deployment = r->page.seat = 0;
 	}
+	if (r->part->model_more && !r->part->model_more(&r->page, m, until))
+		return false;
 	if (r->part->seat && !write_seats(r, m, until))
 		return false;
 	if (r->part->model_end)
@@ -309,6 +313,7 @@ void render_free(struct render *r)
 {
 	if (!r)
 		return;
+	free(r->page.choice);
 	close_text(r);
 	render_text_free(r->text);
 	free(r);

@@ -17,6 +17,7 @@ static json_t *counts(const uint64_t count[PROMISES])
 json_t *render_promises_state(const struct attain *a, slo_nsec now)
 {
 	json_t *object = json_object();
+	uint64_t total[PROMISES];
 
 	for (int w = 0; w < ATTAIN_WINDOWS; w++) {
 		struct attain_sum sum = attain_sum(a, now, (enum attain_window)w);
@@ -24,13 +25,15 @@ json_t *render_promises_state(const struct attain *a, slo_nsec now)
 		json_object_set_new(object, attain_window_name((enum attain_window)w),
 		                    counts(sum.count));
 	}
-	json_object_set_new(object, "total", counts(a->total));
+	for (int p = 0; p < PROMISES; p++)
+		total[p] = attain_total(a, (enum promise)p);
+	json_object_set_new(object, "total", counts(total));
 	return object;
 }
 
 static bool is_new(const struct attain *a)
 {
-	return a->total[PROMISE_KEPT] + a->total[PROMISE_MISSED] + a->total[PROMISE_REFUSED] == 0;
+	return a->coarse.last == 0 && a->since == 0; /* nor is there anything of before a restart */
 }
 
 json_t *render_promises_by_strategy(const struct model_stats *m, slo_nsec now)
@@ -112,7 +115,8 @@ void render_server_promises(struct page *p, const struct agent_model *m, const s
 		fputs("slo_spoa_server_promises_total{", p->f);
 		render_label(p->f, "model", m->conf->name);
 		fprintf(p->f, ",server=\"%s\",result=\"%s\"} %" PRIu64 "\n", seat->server->name,
-		        attain_promise_name((enum promise)i), s->promises.total[i]);
+		        attain_promise_name((enum promise)i),
+		        attain_total(&s->promises, (enum promise)i));
 	}
 }
 

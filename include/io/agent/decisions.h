@@ -34,6 +34,7 @@ struct agent;
 struct agent_model;
 struct endline;
 struct roster_server;
+struct served;
 struct route_msg;
 
 enum decision_state {
@@ -133,8 +134,7 @@ COLD void decisions_passed(struct agent *a, slo_nsec now, const struct route_msg
                            struct agent_model *m, struct slice name, enum slo_strategy strategy,
                            enum slo_reason reason);
 /* The scheduler's answer, right after its step. */
-__attribute__((noinline)) void decisions_answered(struct agent *a, slo_nsec now,
-                                                  const struct sched_action *act);
+void decisions_answered(struct agent *a, slo_nsec now, const struct sched_action *act);
 COLD void decisions_left(struct agent *a, slo_nsec now, const struct request *r);
 
 /* What the end of a request showed. */
@@ -143,10 +143,10 @@ struct decision_end {
 	unsigned missed; /* of its targets */
 	bool judged;
 	struct roster_server *by; /* that answered; NULL: none that we know */
+	struct served *served;    /* that server, for the model; NULL: likewise */
 };
-__attribute__((noinline)) void decisions_ended(struct agent *a, slo_nsec now,
-                                               const struct endline *e, const struct sched_end *end,
-                                               const struct decision_end *seen);
+void decisions_ended(struct agent *a, slo_nsec now, const struct endline *e,
+                     const struct sched_end *end, const struct decision_end *seen);
 /* The end line of one that was on no server of ours. */
 COLD void decisions_closed(struct agent *a, slo_nsec now, const struct endline *e);
 

@@ -43,6 +43,7 @@ struct served {
 	uint64_t elsewhere[ELSEWHERES]; /* it was chosen, and another one answered */
 	struct attain promises;         /* of the requests that it answered or failed */
 	struct fit fit;
+	uint32_t passed_over; /* ends that are not in it, for want of need */
 };
 
 /* server.owner */

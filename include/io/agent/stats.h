@@ -60,6 +60,10 @@ struct model_stats {
 	struct attain by_strategy[SLO_STRATEGIES];
 	struct attain by_target[GOAL_KINDS]; /* the one that decides */
 	uint64_t by_class[SLO_STRATEGIES][GOAL_KINDS][PROMISES];
+	/* Of the slot that began at fresh_since, and in none of these yet. */
+	uint32_t fresh[SLO_STRATEGIES][GOAL_KINDS][PROMISES];
+	slo_nsec fresh_since;
+	bool any_fresh;
 };
 
 /* Requests against the profile, since it was last judged (watch.h). */
@@ -74,7 +78,8 @@ struct fit {
 /* So much a second, as a mean in which what is RATE_SPAN old counts 1/e. Zeroed: nothing yet. */
 struct rate {
 	double value;
-	slo_nsec at; /* when it was that */
+	slo_nsec at;  /* when it was that */
+	double fresh; /* the amount that came since, for a second at most */
 };
 
 #define RATE_SPAN (60 * SLO_NSEC_PER_SEC)
@@ -186,8 +191,19 @@ const char *stats_elsewhere(enum elsewhere e);
 /* now and unix_now are the same moment. */
 void stats_init(struct stats *s, slo_nsec now, double unix_now);
 void model_stats_init(struct model_stats *m);
+/* Another slot begins. */
+COLD void model_stats_turn(struct model_stats *m, slo_nsec now);
 /* A request with a target of that kind was served in time, too late, or not at all. */
-void model_stats_promise(struct model_stats *m, slo_nsec now, enum slo_strategy strategy,
-                         enum goal_kind kind, enum promise p);
+static inline void model_stats_promise(struct model_stats *m, slo_nsec now,
+                                       enum slo_strategy strategy, enum goal_kind kind,
+                                       enum promise p)
+{
+	if (SELDOM(now - m->fresh_since >= ATTAIN_SLOT))
+		model_stats_turn(m, now);
+	m->fresh[strategy][kind][p]++;
+	m->any_fresh = true;
+}
+/* Before anybody reads `promises` or by_...: what came lately is in them, too. */
+void model_stats_settle(struct model_stats *m);
 
 #endif

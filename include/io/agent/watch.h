@@ -18,6 +18,14 @@
 #define WATCH_QUIET      (60 * SLO_NSEC_PER_SEC)
 #define WATCH_DETAIL_MAX 160 /* bytes of the last case */
 
+/* tests/bench/observing.py builds an agent without the part of this, of cell_fit.h and of attain.h
+ * that each request runs through, to tell what it costs. */
+#ifdef SLO_UNOBSERVED
+#define OBSERVES false
+#else
+#define OBSERVES true
+#endif
+
 struct agent;
 struct endline;
 

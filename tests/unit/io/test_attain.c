@@ -52,7 +52,7 @@ static void windows_count_as_a_list_of_all_events_does(void **state)
 
 		now += (slo_nsec)rng_below(&rng, pause == 0 ? 8000 : pause < 5 ? 400 : 10) * SECOND;
 		event[i] = (struct event){ now, (enum promise)rng_below(&rng, PROMISES) };
-		attain_add(&a, now, event[i].what);
+		attain_add(&a, now, event[i].what, 1);
 		total[event[i].what]++;
 		now += (slo_nsec)rng_below(&rng, 40) * SECOND / 4;
 		for (int w = 0; w < ATTAIN_WINDOWS; w++) {
@@ -64,7 +64,8 @@ static void windows_count_as_a_list_of_all_events_does(void **state)
 				                       (enum promise)p));
 		}
 	}
-	assert_memory_equal(a.total, total, sizeof(total));
+	for (int p = 0; p < PROMISES; p++)
+		assert_int_equal(attain_total(&a, (enum promise)p), total[p]);
 }
 
 static void the_last_slot_is_under_way_and_the_first_is_the_oldest(void **state)
@@ -73,8 +74,8 @@ static void the_last_slot_is_under_way_and_the_first_is_the_oldest(void **state)
 	struct attain a = { .total = { 0 } };
 
 	(void)state;
-	attain_add(&a, 3600 * SECOND, PROMISE_KEPT);
-	attain_add(&a, 3884 * SECOND, PROMISE_MISSED);
+	attain_add(&a, 3600 * SECOND, PROMISE_KEPT, 1);
+	attain_add(&a, 3884 * SECOND, PROMISE_MISSED, 1);
 	assert_int_equal(attain_slots(&a, 3899 * SECOND, ATTAIN_5_MINUTES, slot), 20);
 	assert_int_equal(slot[0].count[PROMISE_KEPT], 1);
 	assert_int_equal(slot[18].count[PROMISE_MISSED], 1);
@@ -93,7 +94,7 @@ static void nothing_happened_before_the_clock_began(void **state)
 	struct attain a = { .total = { 0 } };
 
 	(void)state;
-	attain_add(&a, 0, PROMISE_KEPT);
+	attain_add(&a, 0, PROMISE_KEPT, 1);
 	for (int w = 0; w < ATTAIN_WINDOWS; w++)
 		assert_int_equal(attain_sum(&a, SECOND, (enum attain_window)w).count[PROMISE_KEPT],
 		                 1);
@@ -108,12 +109,35 @@ static void a_class_is_kept_apart_and_all_are_in_the_model(void **state)
 	model_stats_promise(&m, SECOND, SLO_STRATEGY_SLO, GOAL_E2E, PROMISE_KEPT);
 	model_stats_promise(&m, SECOND, SLO_STRATEGY_SLO, GOAL_TTFT, PROMISE_MISSED);
 	model_stats_promise(&m, SECOND, SLO_STRATEGY_RANDOM, GOAL_TTFT, PROMISE_MISSED);
-	assert_int_equal(m.promises.total[PROMISE_MISSED], 2);
-	assert_int_equal(m.by_strategy[SLO_STRATEGY_SLO].total[PROMISE_KEPT], 1);
-	assert_int_equal(m.by_strategy[SLO_STRATEGY_SLO].total[PROMISE_MISSED], 1);
-	assert_int_equal(m.by_target[GOAL_TTFT].total[PROMISE_MISSED], 2);
+	assert_int_equal(attain_total(&m.promises, PROMISE_MISSED), 0); /* nobody asked yet */
+	model_stats_settle(&m);
+	model_stats_settle(&m);
+	assert_int_equal(attain_total(&m.promises, PROMISE_MISSED), 2);
+	assert_int_equal(attain_total(&m.by_strategy[SLO_STRATEGY_SLO], PROMISE_KEPT), 1);
+	assert_int_equal(attain_total(&m.by_strategy[SLO_STRATEGY_SLO], PROMISE_MISSED), 1);
+	assert_int_equal(attain_total(&m.by_target[GOAL_TTFT], PROMISE_MISSED), 2);
 	assert_int_equal(m.by_class[SLO_STRATEGY_RANDOM][GOAL_TTFT][PROMISE_MISSED], 1);
 	assert_int_equal(m.by_class[SLO_STRATEGY_RANDOM][GOAL_E2E][PROMISE_MISSED], 0);
+}
+
+static void what_is_settled_late_stays_in_the_slot_where_it_happened(void **state)
+{
+	static struct model_stats m;
+	struct attain_slot slot[ATTAIN_SLOTS];
+
+	(void)state;
+	model_stats_init(&m);
+	model_stats_promise(&m, 100 * SECOND, SLO_STRATEGY_SLO, GOAL_E2E, PROMISE_KEPT);
+	model_stats_promise(&m, 104 * SECOND, SLO_STRATEGY_SLO, GOAL_E2E, PROMISE_KEPT);
+	model_stats_promise(&m, 105 * SECOND, SLO_STRATEGY_SLO, GOAL_E2E, PROMISE_KEPT);
+	model_stats_settle(&m);
+	model_stats_promise(&m, 119 * SECOND, SLO_STRATEGY_SLO, GOAL_E2E, PROMISE_MISSED);
+	model_stats_settle(&m);
+	attain_slots(&m.promises, 200 * SECOND, ATTAIN_5_MINUTES, slot);
+	assert_int_equal(slot[12].count[PROMISE_KEPT], 2);
+	assert_int_equal(slot[13].count[PROMISE_KEPT], 1);
+	assert_int_equal(slot[13].count[PROMISE_MISSED], 1);
+	assert_int_equal(attain_sum(&m.promises, 200 * SECOND, ATTAIN_HOUR).count[PROMISE_KEPT], 3);
 }
 
 static void a_steady_rate_is_found_and_fades(void **state)
@@ -135,6 +159,7 @@ int main(void)
 		cmocka_unit_test(windows_count_as_a_list_of_all_events_does),
 		cmocka_unit_test(the_last_slot_is_under_way_and_the_first_is_the_oldest),
 		cmocka_unit_test(nothing_happened_before_the_clock_began),
+		cmocka_unit_test(what_is_settled_late_stays_in_the_slot_where_it_happened),
 		cmocka_unit_test(a_class_is_kept_apart_and_all_are_in_the_model),
 		cmocka_unit_test(a_steady_rate_is_found_and_fades),
 	};
