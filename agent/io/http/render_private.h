@@ -22,8 +22,8 @@ void render_member(struct page *p, const char *comma, const char *name, json_t *
 json_t *render_server_state(const struct agent_model *m, const struct seat *seat);
 json_t *render_fleet_state(const struct agent_model *m, slo_nsec now);
 json_t *render_queue_state(const struct queue *q, slo_nsec now);
-/* The members "servers" and "matched", and the end of the model. */
-void render_chosen_servers(struct page *p, const struct agent_model *m);
+/* The members "servers" and "matched", and the end of the model; as model_more. */
+bool render_chosen_servers(struct page *p, const struct agent_model *m, slo_nsec until);
 
 /* How many promises were kept. */
 json_t *render_promises_state(const struct attain *a, slo_nsec now);

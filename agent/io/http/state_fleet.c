@@ -78,14 +78,14 @@ json_t *render_queue_state(const struct queue *q, slo_nsec now)
 
 /* A part of the servers */
 
-struct choice {
+struct render_choice {
 	const struct seat *seat;
 	double key; /* the largest first */
 };
 
 static int compare(const void *x, const void *y)
 {
-	const struct choice *a = x, *b = y;
+	const struct render_choice *a = x, *b = y;
 
 	if (a->key > b->key || a->key < b->key)
 		return a->key > b->key ? -1 : 1;
@@ -134,10 +134,11 @@ static bool matches(const struct seat *seat, const char *text)
 }
 
 /* The servers that the query selects, in its order; for free(). NULL: none, or no memory. */
-static struct choice *choose(const struct page *p, const struct agent_model *m, size_t *count)
+static struct render_choice *choose(const struct page *p, const struct agent_model *m,
+                                    size_t *count)
 {
 	const struct pool *pool = &m->sched->pool;
-	struct choice *list = calloc(pool->seats > 0 ? pool->seats : 1, sizeof(*list));
+	struct render_choice *list = calloc(pool->seats > 0 ? pool->seats : 1, sizeof(*list));
 	slo_nsec now = clock_nsec();
 
 	*count = 0;
@@ -145,7 +146,7 @@ static struct choice *choose(const struct page *p, const struct agent_model *m, 
 		for (const struct seat *s = pool->deployment[i]->seats; s; s = s->next)
 			if (matches(s, p->cut->match))
 				list[(*count)++] =
-				    (struct choice){ s, key_of(m, now, s, p->cut->order) };
+				    (struct render_choice){ s, key_of(m, now, s, p->cut->order) };
 	if (list && *count > 1)
 		qsort(list, *count, sizeof(*list), compare);
 	return list;
@@ -161,15 +162,26 @@ static void write_chosen(struct page *p, const struct agent_model *m, const stru
 	render_member(p, comma, seat->server->name, state);
 }
 
-void render_chosen_servers(struct page *p, const struct agent_model *m)
+bool render_chosen_servers(struct page *p, const struct agent_model *m, slo_nsec until)
 {
-	size_t count, limit = render_cut_limit(p->cut), from = p->cut->from;
-	struct choice *list = choose(p, m, &count);
+	size_t limit = render_cut_limit(p->cut), end;
 
-	p->failed |= !list;
-	fputs("\"servers\":{", p->f);
-	for (size_t i = from; list && i < count && i - from < limit; i++)
-		write_chosen(p, m, list[i].seat, i, i > from ? "," : "");
-	fprintf(p->f, "},\"matched\":%zu}", count);
-	free(list);
+	if (!p->choice) {
+		p->choice = choose(p, m, &p->chosen);
+		p->cursor = p->cut->from;
+		p->failed |= !p->choice;
+		fputs("\"servers\":{", p->f);
+	}
+	end = p->cut->from < p->chosen ? p->chosen - p->cut->from : 0;
+	end = p->cut->from + (end < limit ? end : limit);
+	for (; p->choice && p->cursor < end; p->cursor++) {
+		if (clock_nsec() >= until)
+			return false;
+		write_chosen(p, m, p->choice[p->cursor].seat, p->cursor,
+		             p->cursor > p->cut->from ? "," : "");
+	}
+	fprintf(p->f, "},\"matched\":%zu}", p->chosen);
+	free(p->choice);
+	p->choice = NULL;
+	return true;
 }

@@ -408,12 +408,20 @@ static void open_model(struct page *p, const struct agent_model *m)
 	fputs("\"servers\":{", p->f);
 }
 
+static bool is_asked_for(const struct page *p, const struct agent_model *m)
+{
+	return !p->cut->one_model || strcmp(p->cut->model, m->conf->name) == 0;
+}
+
 static void model_in_part(struct page *p, const struct agent_model *m)
 {
-	if (p->cut->one_model && strcmp(p->cut->model, m->conf->name) != 0)
-		return;
-	begin_model(p, m, p->cut->brief);
-	render_chosen_servers(p, m);
+	if (is_asked_for(p, m))
+		begin_model(p, m, p->cut->brief);
+}
+
+static bool servers_in_part(struct page *p, const struct agent_model *m, slo_nsec until)
+{
+	return !is_asked_for(p, m) || render_chosen_servers(p, m, until);
 }
 
 static void seat(struct page *p, const struct agent_model *m, const struct seat *s)
@@ -441,7 +449,7 @@ const struct render_part render_state_parts[] = {
 
 const struct render_part render_cut_parts[] = {
 	{ .once = open_state },
-	{ .model = model_in_part },
+	{ .model = model_in_part, .model_more = servers_in_part },
 	{ .once = close_state },
 	{ .name = NULL },
 };

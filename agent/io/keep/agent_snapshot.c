@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent_snapshot_private.h"
 #include "core/foreign.h"
 #include "core/lease.h"
 #include "io/base/clock.h"
@@ -201,6 +202,8 @@ struct snapshot_writer *agent_snapshot_write(struct agent *a, slo_nsec now, stru
 			write_refuted(w, m->pool.deployment[i]);
 			write_guard(w, m->pool.deployment[i]);
 		}
+	for (size_t i = 0; i < a->model_count; i++)
+		windows_write(w, now, a->models[i]);
 	if (snapshot_end(w, out) != SLO_OK)
 		goto err;
 	free(learned);
@@ -407,6 +410,14 @@ static bool read_speed(struct agent *a, const struct snapshot_speed *in)
 	return seat && sched_recall_speed(a->sched, seat, &speed) == SLO_OK;
 }
 
+static bool read_promises(struct agent *a, slo_nsec now, slo_nsec age,
+                          const struct snapshot_promises *in)
+{
+	struct sched_model *m = model_of(a, in->model);
+
+	return m && windows_read(m->owner, now, age, in);
+}
+
 static bool times_sane(const struct snapshot_lease *l)
 {
 	return time_sane(l->created) && time_sane(l->arrived) && time_sane(l->dispatched);
@@ -443,6 +454,9 @@ static slo_err read_all(struct agent *a, slo_nsec now, slo_nsec age, int64_t to_
 			break;
 		case SNAPSHOT_GUARD:
 			sum->left_out += !read_guard(a, &rec.guard);
+			break;
+		case SNAPSHOT_PROMISES:
+			sum->left_out += !read_promises(a, now, age, &rec.promises);
 			break;
 		case SNAPSHOT_OWNER:
 			sum->left_out += !read_owner(a, &rec.owner);

@@ -184,6 +184,30 @@ static void take_guard(struct fields *f, struct snapshot_guard *g)
 	g->missed = (uint32_t)take_uint(f, UINT32_MAX);
 }
 
+static void take_promises(struct fields *f, struct snapshot_promises *p)
+{
+	const msgpack_object *o;
+	struct fields in;
+
+	p->model = take_text(f);
+	p->of = (uint32_t)take_uint(f, UINT32_MAX);
+	p->name = take_text(f);
+	o = take(f, MSGPACK_OBJECT_ARRAY);
+	f->bad |= !o || o->via.array.size % 5 != 0 || o->via.array.size / 5 > SNAPSHOT_SLOTS_MAX;
+	if (f->bad)
+		return;
+	in = (struct fields){ o->via.array.ptr, o->via.array.ptr + o->via.array.size, false };
+	while (in.p < in.end && !in.bad) {
+		struct snapshot_slot *s = &p->slot[p->slots++];
+
+		s->coarse = (uint32_t)take_uint(&in, 1);
+		s->age = (uint32_t)take_uint(&in, UINT32_MAX);
+		for (int k = 0; k < 3; k++)
+			s->count[k] = (uint32_t)take_uint(&in, UINT32_MAX);
+	}
+	f->bad |= in.bad;
+}
+
 static void take_owner(struct fields *f, struct snapshot_owner *o)
 {
 	o->name = take_text(f);
@@ -262,6 +286,10 @@ static slo_err take_record(struct snapshot_reader *r, struct fields *f, struct s
 	case 9:
 		rec->kind = SNAPSHOT_GUARD;
 		take_guard(f, &rec->guard);
+		return SLO_OK;
+	case 10:
+		rec->kind = SNAPSHOT_PROMISES;
+		take_promises(f, &rec->promises);
 		return SLO_OK;
 	default:
 		return SLO_EPROTO;

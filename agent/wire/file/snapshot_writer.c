@@ -163,6 +163,22 @@ void snapshot_add_guard(struct snapshot_writer *w, const struct snapshot_guard *
 	put_uint(w, g->missed);
 }
 
+void snapshot_add_promises(struct snapshot_writer *w, const struct snapshot_promises *p)
+{
+	put_array(w, 5);
+	put_uint(w, 10);
+	put_text(w, p->model);
+	put_uint(w, p->of);
+	put_text(w, p->name);
+	put_array(w, 5 * p->slots);
+	for (size_t i = 0; i < p->slots; i++) {
+		put_uint(w, p->slot[i].coarse);
+		put_uint(w, p->slot[i].age);
+		for (int k = 0; k < 3; k++)
+			put_uint(w, p->slot[i].count[k]);
+	}
+}
+
 void snapshot_add_owner(struct snapshot_writer *w, const struct snapshot_owner *o)
 {
 	put_array(w, 4);

@@ -10,6 +10,8 @@
 
 #include "io/http/render.h"
 
+struct render_choice;
+
 /* Where a render writes to, and what it needs to separate members. */
 struct page {
 	FILE *f;
@@ -19,9 +21,11 @@ struct page {
 	const struct decision_query *query; /* of render_decisions_parts */
 	void *arg;                          /* of render_parts_new() */
 	uint64_t cursor;                    /* where `some` goes on */
-	size_t model, seat; /* this one's number, from 0; the seat's within its model */
-	size_t written;     /* models or decisions, so far */
-	bool failed;        /* out of memory: the text is of no use */
+	size_t model, seat;           /* this one's number, from 0; the seat's within its model */
+	size_t written;               /* models or decisions, so far */
+	struct render_choice *choice; /* of the model's seats; NULL: not chosen yet */
+	size_t chosen;
+	bool failed; /* out of memory: the text is of no use */
 };
 
 /* A part of a text; NULL: nothing is to be written there. */
@@ -30,6 +34,8 @@ struct render_part {
 	void (*once)(struct page *p);
 	void (*model)(struct page *p, const struct agent_model *m);
 	void (*seat)(struct page *p, const struct agent_model *m, const struct seat *seat);
+	/* What follows `model`, for about so long. True: there is no more. */
+	bool (*model_more)(struct page *p, const struct agent_model *m, slo_nsec until);
 	void (*model_end)(struct page *p, const struct agent_model *m);
 	/* Writes for about so long. True: there is no more. */
 	bool (*some)(struct page *p, slo_nsec until);

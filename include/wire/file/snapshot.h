@@ -14,6 +14,7 @@
  *             sequences, class, strategy, flags]                  what it placed
  *         [8, model, deployment, digest, ends]                    that spoke against its profile
  *         [9, model, deployment, share, seen, missed]             of its guard, see core/guard.h
+ *         [10, model, of, name, [coarse, age, kept, missed, refused, ...]]  see io/agent/attain.h
  *
  * Points in time are Unix nanoseconds: another process, or machine start, has another clock.
  * Another layout gets another digit in its first eight bytes. Pure: bytes in, bytes out. */
@@ -93,6 +94,21 @@ struct snapshot_guard {
 	uint32_t seen, missed;
 };
 
+#define SNAPSHOT_SLOTS_MAX 64
+
+/* Of what a window counts the promises. */
+enum snapshot_windows { SNAPSHOT_OF_ALL, SNAPSHOT_OF_STRATEGY, SNAPSHOT_OF_TARGET };
+
+struct snapshot_promises {
+	struct slice model;
+	uint32_t of;       /* enum snapshot_windows */
+	struct slice name; /* of the strategy or kind of target */
+	size_t slots;      /* at most SNAPSHOT_SLOTS_MAX */
+	struct snapshot_slot {
+		uint32_t coarse, age, count[3];
+	} slot[SNAPSHOT_SLOTS_MAX];
+};
+
 #define SNAPSHOT_VISIBLE 1u
 #define SNAPSHOT_SELF    2u
 
@@ -123,6 +139,7 @@ void snapshot_add_learned(struct snapshot_writer *w, const struct snapshot_learn
 void snapshot_add_speed(struct snapshot_writer *w, const struct snapshot_speed *s);
 void snapshot_add_refuted(struct snapshot_writer *w, const struct snapshot_refuted *r);
 void snapshot_add_guard(struct snapshot_writer *w, const struct snapshot_guard *g);
+void snapshot_add_promises(struct snapshot_writer *w, const struct snapshot_promises *p);
 void snapshot_add_lease(struct snapshot_writer *w, const struct snapshot_lease *l);
 void snapshot_add_owner(struct snapshot_writer *w, const struct snapshot_owner *o);
 void snapshot_add_foreign(struct snapshot_writer *w, const struct snapshot_foreign *l);
@@ -140,7 +157,8 @@ enum snapshot_kind {
 	SNAPSHOT_OWNER,
 	SNAPSHOT_FOREIGN,
 	SNAPSHOT_REFUTED,
-	SNAPSHOT_GUARD
+	SNAPSHOT_GUARD,
+	SNAPSHOT_PROMISES
 };
 struct snapshot_record {
 	enum snapshot_kind kind;
@@ -154,6 +172,7 @@ struct snapshot_record {
 		struct snapshot_foreign foreign;
 		struct snapshot_refuted refuted;
 		struct snapshot_guard guard;
+		struct snapshot_promises promises;
 	};
 };
 

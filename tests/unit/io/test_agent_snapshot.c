@@ -308,6 +308,58 @@ static void a_profile_that_was_measured_again_is_believed(void **state)
 	restart(900, &wrong, &another, FLEET_PRIOR, 0);
 }
 
+#define SECOND SLO_NSEC_PER_SEC
+
+static void promise(struct rig *r, slo_nsec now, enum promise p)
+{
+	model_stats_promise(&r->agent->models[0]->stats, now, SLO_STRATEGY_ADAPTIVE, GOAL_TTFT, p);
+}
+
+static void assert_counts(const struct attain *a, slo_nsec now, enum attain_window w, int kept,
+                          int missed)
+{
+	struct attain_sum sum = attain_sum(a, now, w);
+
+	assert_int_equal(sum.count[PROMISE_KEPT], kept);
+	assert_int_equal(sum.count[PROMISE_MISSED], missed);
+	assert_int_equal(attain_total(a, PROMISE_KEPT), 0);
+}
+
+/* The other process's clock stands elsewhere. */
+static void what_was_promised_lately_is_known_after_a_restart(void **state)
+{
+	const slo_nsec before_it = 10000 * SECOND, after_it = 5000 * SECOND;
+	struct rig before = { 0 }, after = { 0 };
+	struct snapshot_writer *w;
+	struct model_stats *s;
+	struct slice file;
+
+	(void)state;
+	wall = INT64_C(1800000000) * SECOND;
+	rig_open(&before);
+	promise(&before, 5000 * SECOND, PROMISE_MISSED); /* no window reaches it */
+	promise(&before, 7000 * SECOND, PROMISE_KEPT);
+	promise(&before, 9000 * SECOND, PROMISE_MISSED);
+	promise(&before, 9990 * SECOND, PROMISE_KEPT);
+	w = agent_snapshot_write(before.agent, before_it, &file);
+	assert_non_null(w);
+	wall += 100 * SECOND;
+	rig_open(&after);
+	agent_snapshot_restore(after.agent, after_it, file, 600 * SECOND, "test");
+	s = &after.agent->models[0]->stats;
+	assert_counts(&s->promises, after_it, ATTAIN_NOW, 0, 0);
+	assert_counts(&s->promises, after_it, ATTAIN_5_MINUTES, 1, 0);
+	assert_counts(&s->promises, after_it, ATTAIN_HOUR, 2, 1);
+	assert_counts(&s->by_strategy[SLO_STRATEGY_ADAPTIVE], after_it, ATTAIN_HOUR, 2, 1);
+	assert_counts(&s->by_strategy[SLO_STRATEGY_SLO], after_it, ATTAIN_HOUR, 0, 0);
+	assert_counts(&s->by_target[GOAL_TTFT], after_it, ATTAIN_HOUR, 2, 1);
+	/* It grows old like what came here. */
+	assert_counts(&s->promises, after_it + 900 * SECOND, ATTAIN_HOUR, 1, 1);
+	snapshot_writer_free(w);
+	rig_close(&before);
+	rig_close(&after);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -317,6 +369,7 @@ int main(void)
 		cmocka_unit_test(an_overruled_profile_stays_so_over_a_restart),
 		cmocka_unit_test(a_profile_that_was_measured_again_is_believed),
 		cmocka_unit_test(the_guard_of_a_deployment_outlives_a_restart),
+		cmocka_unit_test(what_was_promised_lately_is_known_after_a_restart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

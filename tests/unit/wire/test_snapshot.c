@@ -98,6 +98,13 @@ static struct slice a_file(void)
 		                                  UINT64_MAX, 401 };
 	const struct snapshot_guard guard = { slice_of("org/model"), slice_of("l20"), 0.64, 99,
 		                              10 };
+	const struct snapshot_promises promises = {
+		.model = slice_of("org/model"),
+		.of = SNAPSHOT_OF_TARGET,
+		.name = slice_of("ttft"),
+		.slots = 2,
+		.slot = { { 0, 3, { 1, UINT32_MAX, 2 } }, { 1, 29, { 4, 5, 6 } } },
+	};
 	struct slice out;
 	uint8_t *copy;
 
@@ -111,6 +118,7 @@ static struct slice a_file(void)
 	snapshot_add_foreign(w, &foreign);
 	snapshot_add_refuted(w, &refuted);
 	snapshot_add_guard(w, &guard);
+	snapshot_add_promises(w, &promises);
 	assert_int_equal(snapshot_end(w, &out), SLO_OK);
 	copy = malloc(out.len);
 	assert_non_null(copy);
@@ -197,6 +205,14 @@ static void what_was_written_is_read(void **state)
 	assert_true(is(rec.guard.model, "org/model") && is(rec.guard.deployment, "l20"));
 	assert_true(fabs(rec.guard.share - 0.64) < 1e-12);
 	assert_true(rec.guard.seen == 99 && rec.guard.missed == 10);
+	assert_int_equal(snapshot_next(r, &rec), SLO_OK);
+	assert_int_equal(rec.kind, SNAPSHOT_PROMISES);
+	assert_true(is(rec.promises.model, "org/model") && is(rec.promises.name, "ttft"));
+	assert_int_equal(rec.promises.of, SNAPSHOT_OF_TARGET);
+	assert_int_equal(rec.promises.slots, 2);
+	assert_int_equal(rec.promises.slot[0].age, 3);
+	assert_int_equal(rec.promises.slot[0].count[1], UINT32_MAX);
+	assert_true(rec.promises.slot[1].coarse == 1 && rec.promises.slot[1].count[2] == 6);
 	assert_int_equal(snapshot_next(r, &rec), SLO_ENOENT);
 	snapshot_reader_free(r);
 	free((void *)file.p);
