@@ -239,7 +239,7 @@ static void watch_full(struct cluster *c, slo_nsec now)
 {
 	static const char *const what[CLUSTER_FULLS] = { "requests", "agents" };
 
-	for (int i = 0; i < CLUSTER_FULLS; i++) {
+	for (enum cluster_fulls i = 0; i < CLUSTER_FULLS; i++) {
 		struct cluster_full *full = &c->full[i];
 
 		if (!full->told)
