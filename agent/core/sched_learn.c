@@ -340,6 +340,7 @@ void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct reques
 	lesson.tokens = (double)size->input + (double)size->output;
 	lesson.expected = (double)r->input + (double)r->output;
 	lesson.several = d->usable > 1;
+	lesson.on_top = r->fallback && since > r->arrived;
 	if (!latency_flow_leave(&server->flow, now, since, size->output, &r->stay, &lesson.stay))
 		return;
 	correct_stay(&lesson.stay, r, size);

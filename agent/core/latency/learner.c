@@ -43,9 +43,16 @@ const char *latency_doubt_name(enum latency_doubt d)
 	return names[d];
 }
 
+/* Whether the size is what a profile saw, as nobody else told it. */
+static bool kv_of_prior(const struct latency_learner *l)
+{
+	return !(l->kv > 0) && l->prior_kv > 0;
+}
+
+/* Whether it is known: told, and nothing speaks against it. */
 static bool kv_told(const struct latency_learner *l)
 {
-	return l->kv > 0 || l->prior_kv > 0;
+	return l->room.told > 0 || kv_of_prior(l);
 }
 
 /* What is predicted is forgotten too early: a request that turns out long stays while short ones
@@ -66,9 +73,7 @@ static void note_crowd(struct latency_learner *l, const struct latency_lesson *l
 
 static double kv_now(const struct latency_learner *l)
 {
-	if (l->kv > 0)
-		return l->kv;
-	return l->prior_kv > 0 ? l->prior_kv : l->room.limit;
+	return kv_of_prior(l) ? l->prior_kv : l->room.limit;
 }
 
 static double headroom_now(const struct latency_learner *l)
@@ -131,7 +136,7 @@ void latency_learner_init(struct latency_learner *l, double kv)
 {
 	memset(l, 0, sizeof(*l));
 	latency_fit_init(&l->fit);
-	latency_room_init(&l->room);
+	latency_room_init(&l->room, kv);
 	l->kv = kv;
 	latency_learner_enforce(l, 0);
 }
@@ -158,7 +163,9 @@ void latency_learner_prior(struct latency_learner *l, slo_nsec now, const struct
 
 void latency_learner_kv(struct latency_learner *l, double kv)
 {
-	l->kv = kv;
+	if (kv > 0)
+		latency_room_init(&l->room, kv);
+	l->room.told = l->kv = kv;
 	latency_learner_enforce(l, l->forced);
 }
 
@@ -180,7 +187,7 @@ static bool outdated(const struct latency_learner *l, slo_nsec now,
 		return false;
 	forced = r->step * x->steps + r->prompt * x->prompts + r->cached * x->reads;
 	return now - l->forced >= FORCE_SELDOM || moved(latency_fit_predict(&l->fit, x), forced) ||
-	       moved(kv_now(l), r->kv) || moved(headroom_now(l), r->headroom) ||
+	       moved(l->room.limit, r->kv) || moved(headroom_now(l), r->headroom) ||
 	       moved(crowd_now(l), r->crowd);
 }
 
@@ -240,11 +247,10 @@ static void note_room(struct latency_learner *l, slo_nsec now, const struct late
 		.tokens = lesson->tokens,
 		.ratio = l->ratio,
 		.seconds = lesson->stay.seconds,
+		.on_top = lesson->on_top,
 	};
 
-	if (l->kv > 0)
-		return;
-	if (l->prior_kv > 0)
+	if (kv_of_prior(l))
 		note_prior_room(l, lesson, held);
 	else if (l->force.state == LATENCY_COLD)
 		latency_room_saw(&l->room, held);

@@ -53,7 +53,8 @@ slo_err latency_learner_recall(struct latency_learner *l, slo_nsec now,
 	const double *n = m->number, *counts = n + LATENCY_NUMBERS - 3;
 	struct latency_learner new;
 	uint32_t total = 0;
-	bool sane = true;
+	bool sane = true, found;
+	double limit;
 
 	latency_learner_init(&new, l->kv);
 	new.headroom = l->headroom; /* an operator's, which nobody learns */
@@ -67,15 +68,20 @@ slo_err latency_learner_recall(struct latency_learner *l, slo_nsec now,
 	new.usual = *n++;
 	new.there = *n++;
 	new.expected = *n++;
-	new.room.limit = *n++;
-	new.room.found = *n > 0;
+	limit = *n++;
+	found = *n > 0;
+	/* A told size that nothing spoke against was not remembered as one that was found. */
+	if (!(l->kv > 0) || found)
+		new.room.limit = limit;
+	new.room.told = found ? 0 : l->kv;
+	new.room.found = found;
 	sane &= *n >= 0 && *n <= 1;
 	for (int i = 0; i < LATENCY_ERROR_BINS; i++)
 		total += m->bin[i];
 	if (!sane || !fit_sane(&new.fit) || !(fabs(new.usual) <= 2) || !(new.there >= 0) ||
-	    !(new.room.limit >= 1 && new.room.limit <= 1e9) || !(new.expected >= 0) ||
-	    !isfinite(new.there) || !isfinite(new.expected) || !count_sane(counts[0]) ||
-	    !count_sane(counts[1]) || !(counts[2] >= 0 && counts[2] <= UINT32_MAX) || total > 1000)
+	    !(limit >= 1 && limit <= 1e9) || !(new.expected >= 0) || !isfinite(new.there) ||
+	    !isfinite(new.expected) || !count_sane(counts[0]) || !count_sane(counts[1]) ||
+	    !(counts[2] >= 0 && counts[2] <= UINT32_MAX) || total > 1000)
 		return SLO_EINVAL;
 	memcpy(new.errors.bin, m->bin, sizeof(new.errors.bin));
 	new.errors.total = total;

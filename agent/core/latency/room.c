@@ -3,84 +3,98 @@
 #include <math.h>
 #include <string.h>
 
-#define RING_LEAST 6
-#define FULL       0.75 /* of the limit */
-#define LOW        0.5
-#define CUT_ABOVE  0.3 /* so much later than those that find little */
-#define GROW_BELOW 0.15
-#define CUT        0.8
-#define GROW_SLOW  0.1 /* of a request's tokens */
-#define LEAST      2048.0
-#define MOST       1e9
-#define CUT_PAUSE  2.0 /* stays: the cut must show first */
-#define PAUSE_MOST 600.0
+#include "core/bounds.h"
 
-void latency_room_init(struct latency_room *r)
+#define FULL 0.75 /* of the limit */
+#define LOW  0.5
+#define OVER 1.5 /* of a limit: what finds more says nothing of the next one */
+
+/* Logarithms of how likely an end is if half of them are late, and if one of five is. */
+#define LATE   0.916
+#define ONTIME 0.470
+
+#define MUCH_LATER 0.12
+
+#define ENOUGH      3.0 /* of evidence */
+#define ENOUGH_TOLD 8.0
+#define CUT         0.8
+#define GROW        1.25 /* of one that was told */
+#define START       4    /* times the tokens of a request */
+#define GROW_SLOW   1.1
+
+#define USUAL_FIRST 0.15
+#define USUAL_LEAST 0.02
+#define USUAL_MOST  0.7
+#define USUAL_STEP  0.04
+
+#define LEAST 2048.0
+#define MOST  1e9
+
+void latency_room_init(struct latency_room *r, double told)
 {
 	memset(r, 0, sizeof(*r));
-	r->limit = LATENCY_ROOM_FIRST;
+	r->limit = told > 0 ? told : LATENCY_ROOM_FIRST;
+	r->told = told;
+	r->usual = USUAL_FIRST;
 }
 
 void latency_room_saw(struct latency_room *r, double held)
 {
-	r->limit = fmin(fmax(r->limit, held), MOST);
+	if (!(r->told > 0))
+		r->limit = at_most(at_least(held, r->limit), MOST);
 }
 
-static void ring_add(struct latency_ring *r, double ratio)
+static void change(struct latency_room *r, slo_nsec now, double factor)
 {
-	r->ratio[r->next] = ratio;
-	r->next = (r->next + 1) % LATENCY_ROOM_RING;
-	if (r->count < LATENCY_ROOM_RING)
-		r->count++;
+	r->limit = at_most(at_least(r->limit * factor, LEAST), MOST);
+	r->changed = now;
+	r->more = r->less = 0;
+	r->found = r->found || factor < 1 || r->told > 0;
+	r->told = 0;
 }
 
-static double ring_median(const struct latency_ring *r)
+/* Rises by nine steps for each that is later, falls by one for each that is not: where it rests,
+ * one of ten is later. */
+static void note_usual(struct latency_room *r, double late)
 {
-	double sorted[LATENCY_ROOM_RING] = { 0 }; /* of an empty ring: 0 */
-
-	for (unsigned i = 0; i < r->count; i++) {
-		unsigned at = i;
-
-		for (; at > 0 && sorted[at - 1] > r->ratio[i]; at--)
-			sorted[at] = sorted[at - 1];
-		sorted[at] = r->ratio[i];
-	}
-	return sorted[r->count / 2];
+	r->usual += late > r->usual ? 0.9 * USUAL_STEP : -0.1 * USUAL_STEP;
+	r->usual = at_most(at_least(r->usual, USUAL_LEAST), USUAL_MOST);
 }
 
-/* How much later those are that find much. Where too few found little, the rates are the measure.
- */
-static double lateness(const struct latency_room *r)
+static double evidence(bool late)
 {
-	double usual = r->low.count < RING_LEAST ? 1 : ring_median(&r->low);
-
-	return ring_median(&r->full) / fmax(usual, 0.1) - 1;
+	return late ? LATE : -ONTIME;
 }
 
-static void cut(struct latency_room *r, slo_nsec now, double seconds)
+static void weigh(struct latency_room *r, const struct latency_guest *g, double late)
 {
-	if (now < r->cut)
-		return;
-	r->limit = fmax(r->limit * CUT, LEAST);
-	r->cut = now + (slo_nsec)(fmin(CUT_PAUSE * seconds, PAUSE_MOST) * 1e9);
-	r->found = true;
-	r->full.count = r->full.next = 0;
+	if (g->held <= r->limit)
+		r->less = at_least(r->less + evidence(late > r->usual + MUCH_LATER), 0);
+	if (g->on_top || !(r->told > 0))
+		r->more = at_least(r->more - evidence(late > r->usual), 0);
+}
+
+/* As fast as requests end, until one limit was too high: nobody waits because of ignorance. */
+static void start(struct latency_room *r, double tokens)
+{
+	r->limit = at_most(r->limit + START * tokens, MOST);
+	r->more = ENOUGH;
 }
 
 void latency_room_note(struct latency_room *r, slo_nsec now, const struct latency_guest *g)
 {
-	double later;
+	double late = log(g->ratio), enough = r->told > 0 ? ENOUGH_TOLD : ENOUGH;
 
 	if (g->held < LOW * r->limit)
-		ring_add(&r->low, g->ratio);
-	if (g->held < FULL * r->limit)
+		note_usual(r, late);
+	if (g->held < FULL * r->limit || g->held > OVER * r->limit ||
+	    now - (slo_nsec)(g->seconds * 1e9) < r->changed)
 		return;
-	ring_add(&r->full, g->ratio);
-	if (r->full.count < RING_LEAST)
-		return;
-	later = lateness(r);
-	if (later > CUT_ABOVE)
-		cut(r, now, g->seconds);
-	else if (later < GROW_BELOW)
-		r->limit = fmin(r->limit + (r->found ? GROW_SLOW : 1) * g->tokens, MOST);
+	weigh(r, g, late);
+	if (r->less > enough)
+		change(r, now, CUT);
+	else if (r->more > enough && !(r->told > 0) && !r->found)
+		start(r, g->tokens);
+	else if (r->more > enough)
+		change(r, now, r->found ? GROW_SLOW : GROW);
 }

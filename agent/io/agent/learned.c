@@ -100,7 +100,7 @@ const char *learned_kv_from(const struct agent_model *m, const struct deployment
 	const struct config_deployment *conf = config_of(m, d);
 
 	if (!d->force.rates.kv_told)
-		return "found";
+		return d->learner && d->learner->kv > 0 ? "overruled" : "found";
 	if (conf && conf->kv_tokens)
 		return "configuration";
 	return d->learner && d->learner->kv > 0 ? "engine" : "profile";
@@ -169,13 +169,23 @@ struct goal learned_goal(const struct deployment *d, const char **who)
 	return g;
 }
 
+#define SAID_REFUTED   32u
+#define SAID_OVERRULED 64u
+
+/* Whether the size of the cache that was told turned out wrong. */
+static bool is_overruled(const struct deployment *d)
+{
+	return d->learner->kv > 0 && !d->force.rates.kv_told;
+}
+
 /* What the log says of a deployment, as a number that changes when there is something to say. */
 static uint32_t worth_saying(const struct deployment *d)
 {
 	if (!d->learner || (!fleet_learned(d) && d->source != FLEET_REFUTED))
 		return 0;
 	return 1 + (uint32_t)d->force.state + 4 * (uint32_t)d->learner->doubt +
-	       (d->source == FLEET_REFUTED ? 32 : 0);
+	       (d->source == FLEET_REFUTED ? SAID_REFUTED : 0) +
+	       (is_overruled(d) ? SAID_OVERRULED : 0);
 }
 
 static void say(struct agent *a, slo_nsec now, const struct deployment *d)
@@ -189,7 +199,13 @@ static void say(struct agent *a, slo_nsec now, const struct deployment *d)
 	const struct latency_learner *l = d->learner;
 	const char *model = d->pool->name;
 
-	if (d->source == FLEET_REFUTED && d->said < 32)
+	if (is_overruled(d) && !(d->said & SAID_OVERRULED))
+		log_write(a->log, LOG_WARNING,
+		          "%s/%s: a server is told to hold %.0f tokens, but requests do as if it "
+		          "held %s: the limit is found from them now; look at kv_tokens, or at "
+		          "what the engine says",
+		          model, d->name, l->kv, l->room.limit > l->kv ? "more" : "fewer");
+	else if (d->source == FLEET_REFUTED && !(d->said & SAID_REFUTED))
 		log_write(a->log, LOG_WARNING,
 		          "%s/%s: its profile is off by more than a factor of two in most of %d "
 		          "requests, so learned times replace it; measure it again",

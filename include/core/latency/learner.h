@@ -82,6 +82,7 @@ struct latency_lesson {
 	double held;             /* tokens on the server at dispatch, its own too */
 	double tokens, expected; /* its own, and as predicted at dispatch */
 	bool several;            /* the deployment has several servers */
+	bool on_top;             /* it waited for room in vain, and came on top of what was there */
 };
 
 /* kv: tokens that the KV cache of a server holds; 0: unknown. */

@@ -1,9 +1,16 @@
-/* room.h - how many tokens a server is to hold, where nobody tells the size of its KV cache.
+/* room.h - how many tokens a server is to hold: as many as its KV cache, told or found.
  *
  * A request that finds the cache full waits inside the engine, and takes longer than its rates
- * explain. So the limit grows while it is used and requests that find much there are no later than
- * those that find little, and it shrinks when they are. What the time in prompts hides from this
- * (see KNEE_UNTOLD in rates.c) does no harm. */
+ * explain. So what takes longer than nine of ten do that find little was late, and each end speaks:
+ *
+ *   late, and much was there:   the limit is too high    (`less`)
+ *   not late, and much was:     it is too low            (`more`)
+ *
+ * A limit that nobody told is tried out: it grows while it is used and nobody is late. A told one
+ * is overruled only beyond doubt: it is too low if those are not late that came on top of it, and
+ * too high if those are that found room. Then it is found like any other. Sums of evidence never
+ * fall below 0, so old ends do not outweigh new ones. What the time in prompts hides from this (see
+ * KNEE_UNTOLD in rates.c) does no harm. */
 #ifndef SLO_CORE_LATENCY_ROOM_H
 #define SLO_CORE_LATENCY_ROOM_H
 
@@ -12,18 +19,14 @@
 #include "slo.h"
 
 #define LATENCY_ROOM_FIRST 8192.0 /* tokens */
-#define LATENCY_ROOM_RING  12
-
-struct latency_ring {
-	double ratio[LATENCY_ROOM_RING]; /* actual / predicted time */
-	unsigned count, next;
-};
 
 struct latency_room {
-	double limit;                  /* tokens */
-	struct latency_ring full, low; /* of requests that found much, and little */
-	slo_nsec cut;                  /* no further cut before */
-	bool found;                    /* it was cut once: it grows slowly */
+	double limit;      /* tokens */
+	double told;       /* tokens; 0: nobody told */
+	double usual;      /* log of actual / predicted: one of ten is later that finds little */
+	double more, less; /* evidence for another limit, >= 0 */
+	slo_nsec changed;  /* the ends of those that came before say nothing of it */
+	bool found;        /* it is not what was told, or was cut once: it grows slowly */
 };
 
 /* The end of a request. */
@@ -32,9 +35,11 @@ struct latency_guest {
 	double tokens;  /* its own */
 	double ratio;   /* actual / predicted time */
 	double seconds; /* that it stayed */
+	bool on_top;    /* it waited for room in vain, and came on top of what was there */
 };
 
-void latency_room_init(struct latency_room *r);
+/* told: tokens that the cache holds; 0: unknown. */
+void latency_room_init(struct latency_room *r, double told);
 /* Nothing limits what is sent there yet: so much was there, and went well or not. */
 void latency_room_saw(struct latency_room *r, double held);
 void latency_room_note(struct latency_room *r, slo_nsec now, const struct latency_guest *g);

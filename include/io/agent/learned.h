@@ -23,7 +23,7 @@ double learned_cache_of(const struct seat *seat); /* what its engine tells; 0: n
 bool learned_cache_is_odd(const struct seat *seat, double usual);
 double learned_kv_configured(const struct agent_model *m, const struct deployment *d); /* 0: not */
 /* Who says how many tokens the cache of a server of d holds: "configuration", "engine", "profile",
- * or "found" for nobody. */
+ * "found" for nobody, or "overruled": who did was wrong, and it is found. */
 const char *learned_kv_from(const struct agent_model *m, const struct deployment *d);
 /* A request of m was decided without a target: says so, once. */
 void learned_missed_target(struct agent *a, struct agent_model *m);

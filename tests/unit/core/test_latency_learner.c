@@ -252,55 +252,150 @@ static struct latency_guest guest_of(double held, double ratio)
 	return (struct latency_guest){ .held = held, .tokens = 1000, .ratio = ratio, .seconds = 1 };
 }
 
+/* n ends, one in 2 s. */
+static void note(struct latency_room *r, slo_nsec *now, int n, double held, double ratio)
+{
+	const struct latency_guest g = guest_of(held, ratio);
+
+	for (int i = 0; i < n; i++, *now += SEC(2))
+		latency_room_note(r, *now, &g);
+}
+
+/* The same of those that waited in vain and came on top. */
+static void note_on_top(struct latency_room *r, slo_nsec *now, int n, double held, double ratio)
+{
+	struct latency_guest g = guest_of(held, ratio);
+
+	g.on_top = true;
+	for (int i = 0; i < n; i++, *now += SEC(2))
+		latency_room_note(r, *now, &g);
+}
+
 static void a_limit_grows_while_it_is_used(void **state)
 {
 	struct latency_room r;
-	struct latency_guest low = guest_of(1000, 1), full = guest_of(8000, 1.1);
+	slo_nsec now = SEC(10);
 
 	(void)state;
-	latency_room_init(&r);
-	for (int i = 0; i < 20; i++)
-		latency_room_note(&r, SEC(i), &low);
+	latency_room_init(&r, 0);
+	note(&r, &now, 50, 1000, 1);
 	assert_true(r.limit == LATENCY_ROOM_FIRST);
-	for (int i = 0; i < 6; i++)
-		latency_room_note(&r, SEC(i), &full);
-	assert_true(r.limit == LATENCY_ROOM_FIRST + 1000); /* the sixth tells */
+	note(&r, &now, 6, 8000, 1);
+	assert_true(r.limit == LATENCY_ROOM_FIRST);
+	note(&r, &now, 1, 8000, 1);
+	assert_true(r.limit == LATENCY_ROOM_FIRST + 4000); /* the seventh tells */
+	note(&r, &now, 1, 12000, 1);
+	assert_true(r.limit == LATENCY_ROOM_FIRST + 8000); /* and each after it */
 	latency_room_saw(&r, 50000);
 	assert_true(r.limit == 50000);
 	latency_room_saw(&r, 40000);
 	assert_true(r.limit == 50000);
 }
 
+/* Late is what takes longer than others do that find little. */
 static void a_limit_shrinks_where_requests_are_late(void **state)
 {
 	struct latency_room r;
-	struct latency_guest low = guest_of(1000, 0.9), full = guest_of(8000, 1.3);
+	slo_nsec now = SEC(10);
 	double before;
 
 	(void)state;
-	latency_room_init(&r);
-	for (int i = 0; i < 6; i++)
-		latency_room_note(&r, SEC(1), &low);
-	for (int i = 0; i < 6; i++)
-		latency_room_note(&r, SEC(10), &full);
+	latency_room_init(&r, 0);
+	note(&r, &now, 100, 1000, 0.9);
+	note(&r, &now, 4, 8000, 1.3);
 	near(r.limit, LATENCY_ROOM_FIRST * 0.8, 1e-12);
 	assert_true(r.found);
-	/* Not again until the cut can show. */
-	for (int i = 0; i < 12; i++)
-		latency_room_note(&r, SEC(11.9), &full);
-	near(r.limit, LATENCY_ROOM_FIRST * 0.8, 1e-12);
-	latency_room_note(&r, SEC(12), &full);
-	near(r.limit, LATENCY_ROOM_FIRST * 0.64, 1e-12);
 	/* What is a little late neither cuts nor grows; then it grows slowly. */
 	before = r.limit;
-	full.ratio = 0.9 * 1.2;
-	for (int i = 0; i < 12; i++)
-		latency_room_note(&r, SEC(30), &full);
+	note(&r, &now, 50, 6000, 1.1);
 	near(r.limit, before, 1e-12);
-	full.ratio = 0.9;
-	for (int i = 0; i < 12; i++)
-		latency_room_note(&r, SEC(30), &full);
-	assert_true(r.limit > before && r.limit <= before + 12 * 100);
+	note(&r, &now, 7, 6000, 0.9);
+	near(r.limit, before * 1.1, 1e-12);
+}
+
+static void those_that_came_before_a_cut_do_not_speak(void **state)
+{
+	struct latency_room r;
+	slo_nsec now = SEC(10);
+	struct latency_guest old = guest_of(6000, 1.5);
+
+	(void)state;
+	latency_room_init(&r, 0);
+	note(&r, &now, 4, 8000, 1.5);
+	near(r.limit, LATENCY_ROOM_FIRST * 0.8, 1e-12);
+	old.seconds = 60;
+	for (int i = 0; i < 50; i++)
+		latency_room_note(&r, now, &old);
+	near(r.limit, LATENCY_ROOM_FIRST * 0.8, 1e-12);
+}
+
+/* Told half of what it is: nobody finds more than that, so nobody can tell, but those on top. */
+static void a_told_limit_gives_way_to_those_that_came_on_top(void **state)
+{
+	struct latency_room r;
+	slo_nsec now = SEC(10);
+
+	(void)state;
+	latency_room_init(&r, 20000);
+	note(&r, &now, 1000, 20000, 1);
+	note(&r, &now, 1000, 25000, 1);
+	assert_true(r.limit == 20000 && r.told == 20000);
+	note_on_top(&r, &now, 17, 25000, 1);
+	assert_true(r.limit == 20000);
+	note_on_top(&r, &now, 1, 25000, 1);
+	near(r.limit, 25000, 1e-12);
+	assert_true(r.told == 0 && r.found);
+}
+
+static void a_told_limit_stays_if_those_on_top_are_late(void **state)
+{
+	struct latency_room r;
+	slo_nsec now = SEC(10);
+
+	(void)state;
+	latency_room_init(&r, 20000);
+	for (int i = 0; i < 300; i++) {
+		note_on_top(&r, &now, 1, 22000, 1.02);
+		note_on_top(&r, &now, 1, 22000, 1.3);
+	}
+	assert_true(r.limit == 20000 && r.told == 20000);
+}
+
+/* Told twice what it is. */
+static void a_told_limit_gives_way_to_those_that_are_late_below_it(void **state)
+{
+	struct latency_room r;
+	slo_nsec now = SEC(10);
+
+	(void)state;
+	latency_room_init(&r, 20000);
+	note(&r, &now, 8, 18000, 1.5);
+	assert_true(r.limit == 20000);
+	note(&r, &now, 1, 18000, 1.5);
+	near(r.limit, 16000, 1e-12);
+	assert_true(r.told == 0);
+}
+
+static void what_overruled_a_told_size_is_remembered(void **state)
+{
+	struct latency_learner l, other;
+	struct latency_memory m;
+	slo_nsec now = SEC(10);
+
+	(void)state;
+	latency_learner_init(&l, 20000);
+	latency_learner_remember(&l, &m);
+	latency_learner_init(&other, 30000);
+	assert_int_equal(latency_learner_recall(&other, 0, &m), SLO_OK);
+	assert_true(other.force.rates.kv == 30000 && other.force.rates.kv_told);
+	note_on_top(&l.room, &now, 18, 25000, 1);
+	latency_learner_remember(&l, &m);
+	assert_int_equal(latency_learner_recall(&other, 0, &m), SLO_OK);
+	near(other.force.rates.kv, 25000, 1e-12);
+	assert_false(other.force.rates.kv_told);
+	/* Told anew, it is believed again. */
+	latency_learner_kv(&other, 40000);
+	assert_true(other.force.rates.kv == 40000 && other.force.rates.kv_told);
 }
 
 static void the_same_ends_teach_the_same(void **state)
@@ -338,6 +433,11 @@ int main(void)
 		cmocka_unit_test(absurd_memories_are_refused),
 		cmocka_unit_test(a_limit_grows_while_it_is_used),
 		cmocka_unit_test(a_limit_shrinks_where_requests_are_late),
+		cmocka_unit_test(those_that_came_before_a_cut_do_not_speak),
+		cmocka_unit_test(a_told_limit_gives_way_to_those_that_came_on_top),
+		cmocka_unit_test(a_told_limit_stays_if_those_on_top_are_late),
+		cmocka_unit_test(a_told_limit_gives_way_to_those_that_are_late_below_it),
+		cmocka_unit_test(what_overruled_a_told_size_is_remembered),
 		cmocka_unit_test(the_same_ends_teach_the_same),
 	};
 
