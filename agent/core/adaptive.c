@@ -105,18 +105,28 @@ static void plan_make(struct plan *p, const struct latency_rates *q, const struc
 	p->reading_most = fixed(reading_in_time(planned, p->prompt, q->step));
 }
 
-static bool is_overfull(slo_load used, slo_load load)
+/* So much relaxed work may be there. From what waits inside an engine nothing is learned, so it may
+ * wait there only where the times and the cache's size are known. */
+static slo_load most_load(const struct deployment *d)
 {
-	return !ledger_fits(used, load) && used + load > OVERFILL * SLO_LOAD_ONE;
+	bool known = d->force.state == LATENCY_HOT && d->force.rates.kv_told;
+
+	return known || !fleet_learned(d) ? OVERFILL * SLO_LOAD_ONE : SLO_LOAD_ONE;
 }
 
-static bool is_open(const struct plan *p, const struct server *s, const struct pool *pool)
+static bool is_overfull(const struct deployment *d, slo_load used, slo_load load)
 {
+	return !ledger_fits(used, load) && used + load > most_load(d);
+}
+
+static bool is_open(const struct plan *p, const struct server *s, const struct deployment *d)
+{
+	const struct pool *pool = d->pool;
 	slo_load used = s->ledger.used;
 
 	if (used == 0)
 		return true;
-	if (is_overfull(used, p->load) ||
+	if (is_overfull(d, used, p->load) ||
 	    (!ledger_fits(used, p->load) &&
 	     ((s->sums.targets.classes | pool->targets.classes) & p->tight)))
 		return false;
@@ -198,7 +208,7 @@ static struct seat *weigh_harmless(const struct plan *p, struct deployment *d, s
 	for (size_t i = 0; seat && i < ADAPTIVE_CANDIDATES; i++) {
 		if (are_beaten(p, best, seat->harm, d->seats->order))
 			break;
-		if (is_open(p, seat->server, d->pool))
+		if (is_open(p, seat->server, d))
 			weigh(p, seat, now, best);
 		last = seat;
 		seat = fleet_harmless_after(seat);
@@ -216,7 +226,7 @@ static void weigh_emptiest(const struct plan *p, struct deployment *d, uint64_t 
 	for (size_t i = 0; seat && i < ADAPTIVE_CANDIDATES; i++) {
 		if (are_beaten(p, best, least, d->seats->order))
 			return;
-		if (seat->harm >= weighed && is_open(p, seat->server, d->pool) &&
+		if (seat->harm >= weighed && is_open(p, seat->server, d) &&
 		    !are_beaten(p, best, seat->harm, seat->order))
 			weigh(p, seat, now, best);
 		seat = fleet_emptiest_after(seat);
@@ -239,7 +249,7 @@ static bool weigh_one(const struct plan *p, const struct deployment *d, const st
 
 	while (seat && seat->deployment != d)
 		seat = seat->next_of_server;
-	if (!seat || !s->usable || !is_open(p, s, d->pool))
+	if (!seat || !s->usable || !is_open(p, s, d))
 		return false;
 	weigh(p, seat, now, best);
 	return best->seat == seat;
@@ -252,12 +262,12 @@ bool adaptive_has_room(const struct deployment *d, const struct request *r,
 	struct goal goal;
 	struct plan p;
 
-	if (is_overfull(server->ledger.used, load))
+	if (is_overfull(d, server->ledger.used, load))
 		return false;
 	goal = rank_goal(d, r);
 	plan_make(&p, fleet_rates(d), &goal, r, r->created);
 	p.load = load;
-	return is_open(&p, server, d->pool);
+	return is_open(&p, server, d);
 }
 
 uint64_t adaptive_work_most(const struct deployment *d, const struct request *r)

@@ -12,6 +12,7 @@
 #include "core/adaptive.h"
 #include "sched_private.h"
 
+#define ON_TOP_MOST   (2 * SLO_LOAD_ONE)
 #define EXPLORE_EVERY 100 /* requests of the model, for each server of a deployment */
 
 static void answer(slo_nsec now, const struct request *r, enum slo_verdict verdict,
@@ -114,37 +115,47 @@ static void fall_back(struct sched *s, slo_nsec now, struct request *r, enum slo
 	              out);
 }
 
-/* Whether r may have waited for that server in vain: what is known of it may be wrong, or r is not
- * as large as it looks, and it is not so full that r would only wait inside the engine, where
- * nothing is learned from its time. */
-static bool is_doubted(const struct deployment *d, const struct server *server,
-                       const struct request *r)
+/* Whether the cache has room for what r may be, though it does not look so. */
+static bool may_be_smaller(const struct deployment *d, const struct server *server,
+                           const struct request *r)
 {
-	const struct latency_force *f = &d->force;
+	const struct latency_rates *q = &d->force.rates;
 
-	if (!fleet_learned(d))
-		return false;
-	if (f->state == LATENCY_HOT && (r->estimate < 0 || !f->rates.kv_told))
-		return false;
-	if (f->rates.kv_told)
-		return latency_flow_held(&server->flow) + r->input + r->output <= f->rates.kv;
-	return server->ledger.used + rank_load(d, r) <= 2 * SLO_LOAD_ONE;
+	return r->estimate >= 0 && q->kv_told &&
+	       latency_flow_held(&server->flow) + r->input + r->output <= q->kv;
 }
 
-static struct seat *pick_doubted(const struct pool *pool, const struct request *r)
+/* Whether r may have waited for that server in vain: what is known of it may be wrong, or of r, or
+ * r can do without the room and is in time there all the same. One at a time comes on top: how it
+ * fares tells whether there was room, and if many did, all would only wait inside the engine. */
+static bool is_doubted(const struct deployment *d, const struct server *server,
+                       const struct request *r, slo_nsec now)
 {
+	slo_load used = server->ledger.used;
+
+	if (!fleet_learned(d) || used > SLO_LOAD_ONE || used + rank_load(d, r) > ON_TOP_MOST)
+		return false;
+	return d->force.state != LATENCY_HOT || may_be_smaller(d, server, r) ||
+	       rank_behind_in_time(d, server, r, now);
+}
+
+static struct seat *pick_doubted(const struct pool *pool, const struct request *r, slo_nsec now)
+{
+	struct seat *best = NULL;
+
 	for (size_t i = 0; i < pool->deployments; i++) {
 		struct seat *seat = fleet_emptiest_seat(pool->deployment[i]);
 
-		if (seat && is_doubted(pool->deployment[i], seat->server, r))
-			return seat;
+		if (seat && is_doubted(pool->deployment[i], seat->server, r, now) &&
+		    (!best || seat->server->ledger.used < best->server->ledger.used))
+			best = seat;
 	}
-	return NULL;
+	return best;
 }
 
 void decide_timeout(struct sched *s, slo_nsec now, struct request *r, struct sched_action *out)
 {
-	struct seat *seat = pick_doubted(&r->model->pool, r);
+	struct seat *seat = pick_doubted(&r->model->pool, r, now);
 
 	if (s->explains)
 		why_waited(s, r);

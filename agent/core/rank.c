@@ -49,11 +49,15 @@ static bool rank_learned(const struct latency_force *f, const struct request *r,
 	return goal->kind != GOAL_NONE;
 }
 
+/* Its share of the cache; where that is only being found, of what a server does at once without
+ * anybody waiting for the others for nothing. */
 slo_load rank_share(const struct deployment *d, const struct request *r)
 {
 	const struct latency_rates *rates = fleet_rates(d);
 	double tokens = (double)r->input + (double)r->output + 1;
 
+	if (fleet_learned(d) && !rates->kv_told)
+		return rank_load(d, r);
 	return (slo_load)(at_most(tokens * rates->crowd / rates->kv, LOAD_SHARE_MOST) *
 	                  (double)SLO_LOAD_ONE);
 }
@@ -82,6 +86,19 @@ bool rank_alone_in_time(const struct deployment *d, const struct request *r, slo
 	double left = target.e2e + target.ttft - (double)(now - r->created) / 1e9;
 
 	return goal.kind != GOAL_NONE && alone <= left;
+}
+
+bool rank_behind_in_time(const struct deployment *d, const struct server *server,
+                         const struct request *r, slo_nsec now)
+{
+	struct goal goal = rank_goal(d, r);
+	struct latency_target target = rank_target(&goal, r);
+	struct latency_cell c = latency_cell_full(fleet_rates(d), r->input, r->output, &target);
+	double others = load_to_double(server->ledger.used) * c.at_once;
+	double ends = goal.kind == GOAL_TTFT ? c.ttft : c.own + (1 + others) * c.others;
+	double left = target.e2e + target.ttft - (double)(now - r->created) / 1e9;
+
+	return goal.kind != GOAL_NONE && ends <= left;
 }
 
 /* The target of a request that brings none. */

@@ -17,9 +17,9 @@
  * keeps large requests off servers whose cache they would fill while another type has plenty.
  *
  * Only an open server may take the request. One is open that is idle; or that has
- *   - room for its tokens in the cache, or for OVERFILL caches of tokens if nothing tight runs
- * there and no tighter request waits: relaxed work may queue inside an engine, where batches stay
- *     full, but never in front of tight work; and
+ *   - room for its tokens in the cache, or for OVERFILL caches of tokens if times and cache are
+ *     known, nothing tight runs there and no tighter request waits: relaxed work may queue inside
+ * an engine, where batches stay full, but never in front of tight work; and
  *   - so little work that the request alone behind it keeps its target.
  * Of the open ones that with the least cost is taken, equal ones in the order of the configuration;
  * if none is open, the request waits. Whether a server is open does not depend on the time, so who

@@ -44,6 +44,9 @@ slo_load rank_load(const struct deployment *d, const struct request *r);
 
 /* Whether r, alone on a server of d, keeps its target by what was learned. */
 bool rank_alone_in_time(const struct deployment *d, const struct request *r, slo_nsec now);
+/* The same behind all that runs on that server. */
+bool rank_behind_in_time(const struct deployment *d, const struct server *server,
+                         const struct request *r, slo_nsec now);
 
 /* What one deployment charges for a request of slo-adaptive: its share of a server's cache. */
 slo_load rank_share(const struct deployment *d, const struct request *r);

@@ -223,6 +223,87 @@ static void one_that_waited_for_a_known_server_is_refused(void **state)
 	assert_int_equal(act.reason, SLO_REASON_QUEUE_TIMEOUT);
 }
 
+/* Its cache is told too small, and it could wait longer than it may. One comes on top, and before
+ * that one has shown how it fares no other does. */
+static void one_that_is_in_time_without_room_is_not_refused(void **state)
+{
+	const struct goal hour = { .kind = GOAL_E2E, .fixed = 3600 };
+	struct sched_action act;
+	struct rig *r = *state;
+	struct sched_request req;
+	slo_nsec now;
+
+	sched_server_usable(r->s, r->server[0], false);
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &hour);
+	learn(r, FLEET_AUTO, 20000);
+	now = serve_many(r, SEC(1), 300, 1);
+	assert_int_equal(r->d->force.state, LATENCY_HOT);
+	now = fill_learned(r, now, true);
+	req = ask(r, "other", now);
+	assert_int_equal(sched_submit(r->s, now, &req, NULL), SLO_OK);
+	assert_false(sched_step(r->s, now, &act));
+	now += r->conf.queue_timeout;
+	assert_true(sched_step(r->s, now, &act));
+	assert_int_equal(act.verdict, SLO_FALLBACK);
+	assert_int_equal(act.reason, SLO_REASON_QUEUE_TIMEOUT);
+	assert_true(sched_step(r->s, now, &act));
+	assert_int_equal(act.verdict, SLO_REJECT);
+	assert_int_equal(act.reason, SLO_REASON_QUEUE_TIMEOUT);
+}
+
+/* How many requests of slo-adaptive go to the sole server before one waits; none ends. */
+static int adaptive_in_flight(struct rig *r, double kv, int ends)
+{
+	const struct goal hour = { .kind = GOAL_E2E, .fixed = 3600 };
+	struct sched_action act;
+	slo_nsec now;
+	char id[16];
+
+	sched_server_usable(r->s, r->server[0], false);
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &hour);
+	learn(r, FLEET_AUTO, kv);
+	now = serve_many(r, SEC(1), ends, 1);
+	for (int n = 0; n < 10000; n++) {
+		struct sched_request req;
+
+		snprintf(id, sizeof(id), "a%d", n);
+		req = ask(r, id, now);
+		req.strategy = SLO_STRATEGY_ADAPTIVE;
+		assert_int_equal(sched_submit(r->s, now, &req, NULL), SLO_OK);
+		if (!sched_step(r->s, now, &act))
+			return n;
+		assert_int_equal(act.verdict, SLO_ROUTE);
+	}
+	fail();
+	return 0;
+}
+
+static void what_is_known_may_wait_inside(void **state)
+{
+	assert_in_range(adaptive_in_flight(*state, 20000, 300), 130, 140); /* four caches */
+}
+
+/* Nothing is learned from what waits inside, so a wrong guess would stay for ever. */
+static void what_is_doubted_does_not_wait_inside(void **state)
+{
+	assert_in_range(adaptive_in_flight(*state, 20000, 60), 32, 35);
+}
+
+/* What a server does at once is less than a cache of any size holds. */
+static void a_cache_that_is_only_found_is_not_relied_on(void **state)
+{
+	struct rig *r = *state;
+	int n = adaptive_in_flight(r, 0, 300);
+	struct sched_request req = ask(r, "slo", SEC(1000));
+	struct request *out;
+
+	assert_in_range(n, 2, 1000);
+	assert_int_equal(sched_submit(r->s, SEC(1000), &req, &out), SLO_OK);
+	assert_true(rank_share(r->d, out) == rank_load(r->d, out));
+}
+
 /* Its prompt was only estimated, and the cache has room for what it may have. */
 static void one_whose_size_is_a_guess_is_not_refused(void **state)
 {
@@ -565,6 +646,10 @@ int main(void)
 		TEST(leases_of_another_process_teach_nothing),
 		TEST(one_that_waited_for_a_doubted_server_is_not_refused),
 		TEST(one_that_waited_for_a_known_server_is_refused),
+		TEST(one_that_is_in_time_without_room_is_not_refused),
+		TEST(what_is_known_may_wait_inside),
+		TEST(what_is_doubted_does_not_wait_inside),
+		TEST(a_cache_that_is_only_found_is_not_relied_on),
 		TEST(one_whose_size_is_a_guess_is_not_refused),
 		TEST(real_sizes_teach),
 		TEST(a_slow_server_gets_less),
