@@ -81,6 +81,22 @@ void grades_remove(struct grades *g, struct request *r)
 	g->spare = grade;
 }
 
+const struct grade *grades_below(const struct grades *g, const struct grade *after)
+{
+	const struct grade *best =
+	    g->usual.count > 0 && (!after || after->priority > 0) ? &g->usual : NULL;
+	const struct grade *at = RB_ROOT(&g->tree);
+
+	while (at) {
+		bool below = !after || at->priority < after->priority;
+
+		if (below && (!best || at->priority > best->priority))
+			best = at;
+		at = below ? RB_RIGHT(at, node) : RB_LEFT(at, node);
+	}
+	return best;
+}
+
 struct request *grades_least(const struct grades *g)
 {
 	const struct grade *grade = RB_MIN(grade_tree, (struct grade_tree *)&g->tree);

@@ -30,6 +30,9 @@ MUSTCHECK slo_err grades_reserve(struct grades *g, int32_t priority);
 /* It came after all others, and there is what it needs. */
 void grades_add(struct grades *g, struct request *r);
 void grades_remove(struct grades *g, struct request *r);
+/* The grade with the next lower priority in which requests wait; after NULL: the highest. NULL:
+ * there is none. */
+const struct grade *grades_below(const struct grades *g, const struct grade *after);
 /* The last that came of those of the least priority. NULL: there is none. */
 struct request *grades_least(const struct grades *g);
 

@@ -1,6 +1,7 @@
 """Tenants of different importance, as the sample has it behind a comment sign: a map from API keys to
 numbers in haproxy.cfg, one argument more in spoe-slo.cfg."""
 import asyncio
+import json
 import pathlib
 import re
 import sys
@@ -9,7 +10,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from case import StackCase, one_cell  # noqa: E402
-from stack import CONF, Stack  # noqa: E402
+from stack import CONF, MODEL, Stack, get  # noqa: E402
 
 TENANTS = {"gold": 100, "silver": 10, "batch": -10, "huge": 999999999, "tiny": -999999999}
 
@@ -75,8 +76,15 @@ class Priorities(StackCase):
         requests = [("batch", "batch"), ("none", None), ("none, urgent", None, 8, 300),
                     ("silver", "silver"), ("gold", "gold"), ("gold, long", "gold", 4000, 400)]
         holders, waiting = await self.queue_up(requests)
+        queue = (await self.state())["models"][MODEL]["queue"]
+        self.assertEqual([(100, 2), (10, 1), (0, 2), (-10, 1)],
+                         [(p["priority"], p["length"]) for p in queue["priorities"]])
+        self.assertEqual(100, queue["urgent"]["priority"])
         self.assertEqual(["gold, long", "gold", "silver", "none, urgent", "none", "batch"],
                          await self.served(holders, waiting))
+        url = f"http://127.0.0.1:{self.stack.http}/decisions?limit=6"
+        shown = json.loads(await asyncio.to_thread(get, url))["decisions"]
+        self.assertEqual([-10, 0, 0, 10, 100, 100], [d["priority"] for d in shown])
 
     async def test_when_too_many_wait_the_least_important_is_refused(self):
         requests = [("batch 1", "batch"), ("batch 2", "batch"), ("none 1", None), ("none 2", None),

@@ -1,5 +1,6 @@
 /* What goes wrong in a run: speeds that change, and a memory that is lost. */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +18,14 @@ bool sim_parse_slow(const char *text, struct sim_slow *out)
 	used = 0;
 	return sscanf(text, ":%lf@%lf-%lf%n", &out->speed, &out->from, &out->to, &used) == 3 &&
 	       text[used] == '\0' && out->speed >= 0 && out->from < out->to;
+}
+
+bool sim_parse_priority(const char *text, int32_t *priority, double *share)
+{
+	int used = 0;
+
+	return sscanf(text, "%" SCNd32 ":%lf%n", priority, share, &used) == 2 &&
+	       text[used] == '\0' && *priority != 0 && *share > 0 && *share < 1;
 }
 
 static bool is_slow(const struct sim *s, const struct sim_slow *slow,

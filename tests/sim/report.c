@@ -75,6 +75,7 @@ static bool counts(const struct report_filter *f, const struct sim_request *r)
 {
 	return r->arrival.t >= f->from && r->arrival.t <= f->until &&
 	       (f->workload < 0 || r->arrival.workload == (uint32_t)f->workload) &&
+	       (!f->classed || r->priority == f->priority) &&
 	       (f->type < 0 || (r->end != SIM_REJECTED && r->type == (uint32_t)f->type));
 }
 
@@ -180,6 +181,34 @@ static json_t *workloads_json(const struct sim_conf *conf, const struct sim_resu
 	return all;
 }
 
+/* By priority; null: all have the same. */
+static json_t *classes_json(const struct sim_conf *conf, const struct sim_result *run,
+                            const struct goal *slo, double from)
+{
+	const int32_t priority[] = { conf->priority, 0 };
+	json_t *all = json_object();
+
+	if (!(conf->prioritized > 0)) {
+		json_decref(all);
+		return json_null();
+	}
+	for (int i = 0; i < 2; i++) {
+		const struct report_filter filter = { .from = llround(from * 1e9),
+			                              .until = llround(conf->seconds * 1e9),
+			                              .workload = -1,
+			                              .type = -1,
+			                              .classed = true,
+			                              .priority = priority[i] };
+		struct report_group g;
+		char name[16];
+
+		snprintf(name, sizeof(name), "%d", priority[i]);
+		if (report_group(run, slo, &filter, &g))
+			json_object_set_new(all, name, group_json(&g, conf->seconds - from));
+	}
+	return all;
+}
+
 static json_t *types_json(const struct sim_result *run)
 {
 	json_t *all = json_object();
@@ -220,13 +249,14 @@ json_t *report_json(const struct sim_conf *conf, const struct sim_result *run,
 	if (!report_group(run, slo, &everything, &g))
 		return NULL;
 	cost = report_cost(run, g.met, seconds);
-	return json_pack(
-	    "{s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:f, s:I, s:I}", "strategy", conf->strategy->name,
-	    "seed", (json_int_t)seed, "all", group_json(&g, seconds), "workloads",
-	    workloads_json(conf, run, slo, from), "types", types_json(run), "cost_per_1000_met",
-	    isfinite(cost) ? json_real(cost) : json_null(), "evictions", (json_int_t)run->evictions,
-	    "missed_last", missed_last(conf, run, slo), "routed", (json_int_t)run->routed,
-	    "overshoots", (json_int_t)run->overshoots);
+	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:f, s:I, s:I}", "strategy",
+	                 conf->strategy->name, "seed", (json_int_t)seed, "all",
+	                 group_json(&g, seconds), "workloads", workloads_json(conf, run, slo, from),
+	                 "classes", classes_json(conf, run, slo, from), "types", types_json(run),
+	                 "cost_per_1000_met", isfinite(cost) ? json_real(cost) : json_null(),
+	                 "evictions", (json_int_t)run->evictions, "missed_last",
+	                 missed_last(conf, run, slo), "routed", (json_int_t)run->routed,
+	                 "overshoots", (json_int_t)run->overshoots);
 }
 
 /* The table is made from the JSON, so that both say the same. */
@@ -289,6 +319,25 @@ void report_table_row(FILE *f, const char *strategy, const json_t *runs)
 		fprintf(f, " %s %.0f%%", gpu, 100 * mean(runs, "types", gpu, "busy"));
 	}
 	putc('\n', f);
+}
+
+void report_table_classes(FILE *f, const json_t *runs)
+{
+	const json_t *first = json_object_get(json_array_get(runs, 0), "classes"), *class;
+	const char *name;
+
+	json_object_foreach((json_t *)first, name, class)
+	{
+		double offered = mean(runs, "classes", name, "offered");
+
+		(void)class;
+		fprintf(f, "  priority %-4s %6.2f%% of %.0f, %.2f%% refused\n", name,
+		        100 * mean(runs, "classes", name, "met") / offered, offered,
+		        100 *
+		            (mean(runs, "classes", name, "rejected") +
+		             mean(runs, "classes", name, "refused")) /
+		            offered);
+	}
 }
 
 /* CSV */

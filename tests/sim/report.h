@@ -27,7 +27,9 @@ struct report_group {
 struct report_filter {
 	slo_nsec from, until; /* arrivals in [from, until] */
 	int workload;         /* -1: all */
-	int type;             /* -1: all, or what was served by this type of GPU */
+	bool classed;         /* only those of `priority` */
+	int32_t priority;
+	int type; /* -1: all, or what was served by this type of GPU */
 };
 
 /* "tpat=0.05", also e2e, ttft, tpot; seconds. False: not like that. */
@@ -49,6 +51,8 @@ json_t *report_json(const struct sim_conf *conf, const struct sim_result *run,
 /* The table: a line per strategy, from the JSON of its runs (means, and the range of P99). */
 void report_table_head(FILE *f);
 void report_table_row(FILE *f, const char *strategy, const json_t *runs);
+/* Where requests have priorities, a line more for each. */
+void report_table_classes(FILE *f, const json_t *runs);
 
 /* One line of CSV per measured request, served or not. */
 void report_dump_head(FILE *f);

@@ -168,6 +168,7 @@ static bool arrive(struct sim *s, slo_nsec now)
 		.output = conf->output_told ? (int64_t)r->arrival.output : -1,
 		.max_output = conf->max_output,
 		.created = now,
+		.priority = r->priority,
 		.user = r,
 	};
 
@@ -376,13 +377,17 @@ static bool draw_requests(const struct sim_conf *conf, uint64_t seed, struct sim
 		                            .burst = conf->burst,
 		                            .seconds = conf->seconds,
 		                            .seed = seed };
+	struct rng classes = draw_stream(seed, 1002);
 	struct arrival *arrivals;
 
 	if (!workload_draw(&plan, &arrivals, &out->count, error))
 		return false;
 	out->requests = calloc(out->count, sizeof(*out->requests));
-	for (size_t i = 0; out->requests && i < out->count; i++)
+	for (size_t i = 0; out->requests && i < out->count; i++) {
 		out->requests[i].arrival = arrivals[i];
+		if (draw_unit(&classes) < conf->prioritized)
+			out->requests[i].priority = conf->priority;
+	}
 	free(arrivals);
 	return out->requests || sim_complain(error, "out of memory", "requests");
 }

@@ -65,6 +65,9 @@ struct sim_slow {
 };
 bool sim_parse_slow(const char *text, struct sim_slow *out);
 
+/* PRIORITY:SHARE, a priority other than 0 and a share between 0 and 1. */
+bool sim_parse_priority(const char *text, int32_t *priority, double *share);
+
 struct sim_conf {
 	struct sim_type types[SIM_TYPES_MAX];
 	size_t type_count;
@@ -90,8 +93,11 @@ struct sim_conf {
 	double forget;    /* seconds; then all that was learned is forgotten; 0: never */
 	double engines;   /* seconds from one look at the engines' metrics to the next; 0: none */
 	double kv_factor; /* what learning is told of the KV cache, of the truth; 0: nothing */
-	bool bytes;       /* ends tell the bytes of an answer, and no tokens */
-	bool apart;       /* agents know nothing of each other */
+	/* A share of the requests, at random, has that priority; the rest has 0. */
+	int32_t priority;
+	double prioritized;
+	bool bytes; /* ends tell the bytes of an answer, and no tokens */
+	bool apart; /* agents know nothing of each other */
 	/* Several schedulers over one fleet: */
 	size_t agents;  /* 0 is 1; each gets its part of the requests */
 	double skew;    /* the first one's part, 0: as large as the others' */
@@ -111,14 +117,15 @@ struct sim_request {
 	struct arrival arrival;
 	enum sim_end end;
 	enum slo_reason reason; /* of a reject */
-	int32_t input, output;  /* tokens as the core thought */
-	uint32_t type;          /* index in conf.types; of a served or refused one */
-	uint32_t server;        /* counted over all types */
-	float load;             /* charged */
-	slo_load charged;       /* likewise, exactly */
-	uint32_t agent;         /* that decided */
-	slo_nsec waited;        /* in the queue */
-	slo_nsec first, last;   /* the moments of those tokens; of a served one */
+	int32_t priority;
+	int32_t input, output; /* tokens as the core thought */
+	uint32_t type;         /* index in conf.types; of a served or refused one */
+	uint32_t server;       /* counted over all types */
+	float load;            /* charged */
+	slo_load charged;      /* likewise, exactly */
+	uint32_t agent;        /* that decided */
+	slo_nsec waited;       /* in the queue */
+	slo_nsec first, last;  /* the moments of those tokens; of a served one */
 	/* Where times are learned: */
 	uint32_t ends; /* that had taught its type before it ended, itself too; 0: it did not */
 	float ratio;   /* of its time and what was predicted before it taught */

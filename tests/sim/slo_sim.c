@@ -44,6 +44,7 @@ enum {
 	OPT_SKEW,
 	OPT_YIELD,
 	OPT_TURN,
+	OPT_PRIORITY,
 	OPT_AUTO,
 };
 
@@ -109,6 +110,8 @@ static const struct argp_option option_list[] = {
 	{ "queue-timeout-max", OPT_QUEUE_TIMEOUT_MAX, "S", 0, "for auto (60)", 2 },
 	{ "input-error", OPT_ERROR, "SD", 0,
 	  "prompt tokens are estimated, wrong by this sd of the logarithm (0)", 2 },
+	{ "priority", OPT_PRIORITY, "P:SHARE", 0,
+	  "of the requests, that have the priority P; the others have 0 (none)", 2 },
 	{ "maxconn", OPT_MAXCONN, "N", 0, "requests on one server at once, for maxconn (16)", 2 },
 	{ NULL, 0, NULL, 0, "Several agents:", 2 },
 	{ "agents", OPT_AGENTS, "N", 0,
@@ -262,6 +265,10 @@ static error_t parse_router(int key, char *arg, struct argp_state *state, struct
 	case OPT_MAXCONN:
 		o->sim.maxconn = (uint32_t)option_number(state, arg, 1, 1e6);
 		return 0;
+	case OPT_PRIORITY:
+		if (!sim_parse_priority(arg, &o->sim.priority, &o->sim.prioritized))
+			argp_error(state, "%s: must be like 10:0.2", arg);
+		return 0;
 	case OPT_ERROR:
 		o->sim.input_error = option_number(state, arg, 0, 5);
 		return 0;
@@ -372,8 +379,10 @@ static bool run_all(struct options *o, FILE *dump, FILE *table, json_t *all)
 				return false;
 			}
 		}
-		if (table)
+		if (table) {
 			report_table_row(table, o->sim.strategy->name, runs);
+			report_table_classes(table, runs);
+		}
 		json_array_extend(all, runs);
 		json_decref(runs);
 	}

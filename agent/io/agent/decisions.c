@@ -163,6 +163,7 @@ static inline void fill_request(struct decision *d, const struct request *r)
 	d->asked = r->strategy;
 	d->input = r->input;
 	d->output = r->output;
+	d->priority = r->priority;
 	d->stream = r->stream;
 	d->own_target = (r->own.tpot | r->own.ttft | r->own.e2e) > 0;
 	d->asked_len = 0;

@@ -137,6 +137,8 @@ static void print_decision(struct page *p, const struct decision *d)
 	if (d->goal != GOAL_NONE)
 		fprintf(f, "Target:     %s, %.4g s%s\n", goal_name((enum goal_kind)d->goal),
 		        explain_target(d), d->own_target ? ", its own" : "");
+	if (d->priority != 0)
+		fprintf(f, "Priority:   %d\n", d->priority);
 	if (trace[0])
 		fprintf(f, "Trace:      %s\n", trace);
 	fputs("Decision:   ", f);

@@ -181,6 +181,7 @@ void ctl_decision_fields(struct page *p, const struct decision *d)
 	table_str(t, "verdict", 8, sched_verdict_name((enum slo_verdict)d->verdict));
 	table_str(t, "reason", 13, sched_reason_name((enum slo_reason)d->reason));
 	table_str(t, "server", 16, explain_server(d->server));
+	table_int(t, "priority", 8, d->priority);
 	table_real(t, "wait_s", 7, (double)(d->answered - d->arrived) / 1e9);
 	table_int(t, "prompt", 6, d->input);
 	table_int(t, "output", 6, d->output);

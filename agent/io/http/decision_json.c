@@ -251,6 +251,7 @@ json_t *decision_json(struct agent *a, const struct decision *d, slo_nsec now, d
 	if (!o)
 		return NULL;
 	json_object_set_new(o, "asked_model", clean_text(d->asked_name, d->asked_len));
+	json_object_set_new(o, "priority", json_integer(d->priority));
 	json_object_set_new(o, "queued_behind", json_integer(d->behind));
 	json_object_set_new(o, "server", json_string(explain_server(d->server)));
 	json_object_set_new(o, "load", placed ? number(share(d->load)) : json_null());

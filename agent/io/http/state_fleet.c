@@ -57,6 +57,26 @@ json_t *render_fleet_state(const struct agent_model *m, slo_nsec now)
 	                 sum.tokens, "states", states, "loads", bins);
 }
 
+#define GRADES_SHOWN 16
+
+/* Who waits, by priority; the highest ones. */
+static json_t *grades_state(const struct grades *g, slo_nsec now)
+{
+	const struct grade *grade = grades_below(g, NULL);
+	json_t *list = json_array();
+
+	for (int i = 0; grade && i < GRADES_SHOWN; i++) {
+		const struct request *first = TAILQ_FIRST(&grade->waiting);
+
+		json_array_append_new(
+		    list, json_pack("{s:i, s:I, s:f}", "priority", grade->priority, "length",
+		                    (json_int_t)grade->count, "oldest_waits_seconds",
+		                    (double)(now - first->since) / 1e9));
+		grade = grades_below(g, grade);
+	}
+	return list;
+}
+
 /* The queue; the first head is the most urgent of all that are not late, if there is such. */
 json_t *render_queue_state(const struct queue *q, slo_nsec now)
 {
@@ -68,12 +88,14 @@ json_t *render_queue_state(const struct queue *q, slo_nsec now)
 		bool known = start > INT64_MIN && start < SLO_NEVER;
 		json_t *id = json_stringn(r->id, r->id_len);
 
-		urgent = json_pack("{s:o, s:f, s:o}", "id", id ? id : json_null(), "waits_seconds",
-		                   (double)(now - r->since) / 1e9, "slack_seconds",
+		urgent = json_pack("{s:o, s:i, s:f, s:o}", "id", id ? id : json_null(), "priority",
+		                   r->priority, "waits_seconds", (double)(now - r->since) / 1e9,
+		                   "slack_seconds",
 		                   known ? json_real((double)(start - now) / 1e9) : json_null());
 	}
-	return json_pack("{s:I, s:I, s:o}", "length", (json_int_t)q->length, "sizes",
-	                 (json_int_t)q->heads, "urgent", urgent);
+	return json_pack("{s:I, s:I, s:o, s:o}", "length", (json_int_t)q->length, "sizes",
+	                 (json_int_t)q->heads, "urgent", urgent, "priorities",
+	                 grades_state(&q->grades, now));
 }
 
 /* A part of the servers */

@@ -73,6 +73,7 @@ struct decision {
 	const struct label *server;      /* the chosen one, BACKEND/SERVER; NULL: none */
 	const struct label *by;          /* that really answered; NULL: none that we know */
 	int32_t input, output;           /* tokens: of the prompt, predicted of the answer */
+	int32_t priority;                /* that it came with, within the model's limits */
 	uint32_t inflight;               /* on its server before */
 	uint32_t behind;                 /* of its model, that still waited when it was answered */
 	uint32_t load;                   /* what it weighs on its server, of DECISION_LOAD_ONE */

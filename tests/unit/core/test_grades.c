@@ -51,6 +51,20 @@ static void the_last_of_the_least_is_told(void **state)
 	grades_fini(&g);
 }
 
+/* Of all grades, each lower than the one before. */
+static size_t count_downwards(const struct grades *g)
+{
+	const struct grade *grade = grades_below(g, NULL), *before = NULL;
+	size_t count = 0;
+
+	for (; grade; before = grade, grade = grades_below(g, grade)) {
+		assert_true(grade->count > 0);
+		assert_true(!before || grade->priority < before->priority);
+		count += grade->count;
+	}
+	return count;
+}
+
 /* Against a look at all of them. */
 static void whoever_comes_and_goes(void **state)
 {
@@ -83,6 +97,7 @@ static void whoever_comes_and_goes(void **state)
 				least = request[k];
 		assert_ptr_equal(grades_least(&g), least);
 		grades_check(&g, count);
+		assert_int_equal(count_downwards(&g), count);
 	}
 	grades_fini(&g);
 }

@@ -485,6 +485,45 @@ static void the_measured_time_is_cut_by_arrival(void **state)
 	sim_result_fini(&r);
 }
 
+static void who_has_a_priority_is_reported_apart(void **state)
+{
+	struct sim_conf conf = published("slo");
+	struct report_filter high = {
+		.until = SLO_NEVER, .workload = -1, .type = -1, .classed = true, .priority = 10
+	};
+	struct report_filter low = high, all = high;
+	struct report_group g[3];
+	struct sim_result r;
+
+	(void)state;
+	low.priority = 0;
+	all.classed = false;
+	assert_true(sim_parse_priority("10:0.25", &conf.priority, &conf.prioritized));
+	conf.load = 2;
+	run(&conf, 1, &r);
+	assert_true(report_group(&r, &tpat_50ms, &high, &g[0]));
+	assert_true(report_group(&r, &tpat_50ms, &low, &g[1]));
+	assert_true(report_group(&r, &tpat_50ms, &all, &g[2]));
+	assert_int_equal(g[0].offered + g[1].offered, g[2].offered);
+	assert_near((double)g[0].offered / (double)g[2].offered, 0.25, 0.05);
+	assert_true(g[0].rejected * g[1].offered <= g[1].rejected * g[0].offered);
+	sim_result_fini(&r);
+}
+
+static void priorities_are_read_strictly(void **state)
+{
+	static const char *const bad[] = { "",     "10",   "10:",  ":0.5",   "0:0.5",
+		                           "10:0", "10:1", "10:x", "10:0.5x" };
+	double share;
+	int32_t p;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(sim_parse_priority(bad[i], &p, &share));
+	assert_true(sim_parse_priority("-3:0.5", &p, &share));
+	assert_int_equal(p, -3);
+}
+
 static void what_the_core_is_told_follows_the_options(void **state)
 {
 	struct sim_conf conf = published("slo");
@@ -598,6 +637,8 @@ int main(void)
 		cmocka_unit_test(what_the_scheduler_gave_up_is_still_served_to_its_end),
 		cmocka_unit_test(percentiles_are_of_the_nearest_rank),
 		cmocka_unit_test(the_measured_time_is_cut_by_arrival),
+		cmocka_unit_test(who_has_a_priority_is_reported_apart),
+		cmocka_unit_test(priorities_are_read_strictly),
 		cmocka_unit_test(what_the_core_is_told_follows_the_options),
 		cmocka_unit_test(a_prediction_is_learned_from_what_ended),
 		cmocka_unit_test(optimism_makes_requests_lighter),
