@@ -201,12 +201,22 @@ static void forget_gone(struct cluster *c, slo_nsec now)
 	}
 }
 
-/* Who looks first at room that somebody's request leaves. */
+/* Who looks first at room that somebody's request leaves, and how long after the one before: so
+ * that one has heard what that one did, also where messages take long for want of CPU. */
 static void deal_turns(struct cluster *c, slo_nsec now)
 {
-	for (size_t i = 0; i < c->peer_count; i++)
+	slo_nsec apart = CLUSTER_TURNS;
+	size_t present = 1;
+
+	for (size_t i = 0; i < c->peer_count; i++) {
 		c->peer[i]->owner->present = !hear_is_silent(c->peer[i], now);
-	foreign_deal_turns(c->agent->sched, c->name, CLUSTER_TURN);
+		present += c->peer[i]->owner->present;
+	}
+	apart /= (slo_nsec)present;
+	apart = 2 * c->slowest < apart ? 2 * c->slowest : apart;
+	apart = apart < CLUSTER_TURN ? CLUSTER_TURN : apart;
+	c->slowest -= c->slowest / 4;
+	foreign_deal_turns(c->agent->sched, c->name, apart);
 }
 
 static void tell_full(struct cluster *c, slo_nsec now, enum cluster_fulls what)
@@ -393,6 +403,8 @@ static void note_delay(struct cluster *c, uint32_t told)
 	uint32_t took = (uint32_t)cluster_clock(c, clock_nsec()) - told;
 
 	histogram_add(&c->delay, (double)took / 1e6, 1);
+	if (took * INT64_C(1000) > c->slowest)
+		c->slowest = took * INT64_C(1000);
 }
 
 /* Our key was there before, or it was not: then what was in it is lost. */

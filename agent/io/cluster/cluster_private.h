@@ -128,6 +128,7 @@ struct cluster {
 		bool told;
 	} full[CLUSTER_FULLS]; /* what found no place */
 	struct histogram delay;
+	slo_nsec slowest; /* of the last messages, less as time passes */
 };
 
 /* Microseconds on our clock. */

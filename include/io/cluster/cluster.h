@@ -22,6 +22,7 @@
 
 #define CLUSTER_BEAT     (500 * SLO_NSEC_PER_MSEC) /* between two signs of life */
 #define CLUSTER_TURN     (3 * SLO_NSEC_PER_MSEC)   /* a message and its answer, and some time */
+#define CLUSTER_TURNS    (100 * SLO_NSEC_PER_MSEC) /* of all, where messages are slow */
 #define CLUSTER_SILENT   (2 * SLO_NSEC_PER_SEC)    /* without one an agent is silent */
 #define CLUSTER_JOIN     (3 * SLO_NSEC_PER_SEC)    /* to wait for Redis at start */
 #define CLUSTER_NAMESAKE (1 * SLO_NSEC_PER_SEC)    /* to wait for one to answer */
