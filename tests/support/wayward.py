@@ -177,8 +177,9 @@ listen h2-door from door
 
     def proxy_ready(self):
         """And HAProxy has found those of its servers DOWN that are not there."""
-        down = {r["svname"] for r in self.stat() if r["pxname"] == MODEL and
-                r["status"].startswith("DOWN")} if super().proxy_ready() else set()
+        if not super().proxy_ready():
+            return False
+        down = {r["svname"] for r in self.stat() if r["pxname"] == MODEL and r["status"].startswith("DOWN")}
         return down == set(FLEET) - set(self.fleet)
 
     def agent_said(self, pattern):
