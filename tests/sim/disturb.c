@@ -49,18 +49,26 @@ static void set_speed(struct sim *s, const struct sim_server *server, double spe
 		(void)engine_set_speed(server->engine, speed);
 }
 
-/* As an agent that starts again without a snapshot knows it. */
-static void forget(struct sched *s, slo_nsec now, struct deployment *d)
+/* As an agent that starts again knows it, without a snapshot or with one. */
+static void restart(struct sched *s, slo_nsec now, struct deployment *d, bool kept)
 {
-	struct latency_memory nothing = { 0 };
+	struct latency_memory memory = { 0 };
 	struct latency_learner fresh;
 	slo_err err;
 
 	latency_learner_init(&fresh, d->learner->kv);
-	latency_learner_remember(&fresh, &nothing);
-	err = sched_recall(s, now, d, &nothing);
+	latency_learner_remember(kept ? d->learner : &fresh, &memory);
+	err = sched_recall(s, now, d, &memory);
 	assert(err == SLO_OK);
 	(void)err;
+}
+
+static void restart_all(struct sim *s, slo_nsec now, bool kept)
+{
+	for (size_t i = 0; i < s->agent_count; i++)
+		for (size_t t = 0; t < s->out->type_count; t++)
+			if (s->agents[i].learning[t])
+				restart(s->agents[i].sched, now, s->agents[i].learning[t], kept);
 }
 
 void sim_disturb(struct sim *s, slo_nsec now)
@@ -79,11 +87,8 @@ void sim_disturb(struct sim *s, slo_nsec now)
 			if (is_slow(s, slow, &s->servers[k]))
 				set_speed(s, &s->servers[k], on ? slow->speed : 1);
 	}
-	if (!(conf->forget > 0) || s->forgot || at < conf->forget)
-		return;
-	s->forgot = true;
-	for (size_t i = 0; i < s->agent_count; i++)
-		for (size_t t = 0; t < s->out->type_count; t++)
-			if (s->agents[i].learning[t])
-				forget(s->agents[i].sched, now, s->agents[i].learning[t]);
+	if (conf->forget > 0 && !s->forgot && at >= conf->forget) {
+		s->forgot = true;
+		restart_all(s, now, conf->forget_kept);
+	}
 }

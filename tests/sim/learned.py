@@ -9,6 +9,7 @@ experiment.py, on which the learner was never tuned.
 import argparse
 import concurrent.futures
 import csv
+import json
 import math
 import os
 import pathlib
@@ -66,6 +67,28 @@ TELLING = (
     ("bursts 3x30/150", "learned", ("--burst", "3x30/150")),
 )
 ENDS = (20, 50, 200, 1000)
+TARGET = 0.05  # seconds per token
+KNEE = 14  # as rates.c has it
+CELLS = """
+Throughput of a cell by what was learned in 600 s and by the measured profile (h 1), of the cells with at least 1 % of
+the requests of that GPU: median of |ln ratio|, mean (lowest to highest) over the seeds.
+"""
+RESTART = """
+The agent starts again at 200 s, under load 1. SLO met of what arrives in each minute from then on, and of the same requests
+without a restart. *without*: nothing is known of the servers' times; *with*: what the snapshot keeps.
+"""
+PRIOR = """
+A profile that was measured on GPUs as they are, is right, or is off as the row says; at h 1. *given*: it decides, cell by cell. *auto*:
+learning begins with it. SLO met, and of `slo` in each of the first three minutes.
+"""
+OFF = (
+    ("right", ()),
+    ("all GPUs have half the speed, load 0.5", ("--slow", "a10:0.5@0-1e6", "--slow", "l20:0.5@0-1e6", "-l", "0.5")),
+    ("all GPUs have twice the speed, load 2", ("--slow", "a10:2@0-1e6", "--slow", "l20:2@0-1e6", "-l", "2")),
+    ("the A10 has half the speed", ("--slow", "a10:0.5@0-1e6")),
+    ("it tells twice the throughput", ("--optimism", "2")),
+    ("it tells half the throughput", ("--optimism", "0.5")),
+)
 
 
 class Requests:
@@ -130,11 +153,14 @@ class Lab:
     def one(self, strategy, mode, seed, kv, options):
         profiles = () if strategy == "least-request" else ("-p", "learned", "--kv", kv) if kv else (
             "-p", self.measure(mode, seed), "--headroom", "1")
-        with tempfile.NamedTemporaryFile(suffix=".csv", dir=self.work) as f:
+        with (tempfile.NamedTemporaryFile(suffix=".csv", dir=self.work) as f,
+              tempfile.NamedTemporaryFile(suffix=".json", dir=self.work) as told):
             self.command("slo-sim", "-S", strategy, "--mode", mode, "-s", seed, "--warm-up", 0, *profiles,
-                         *options, "--json", os.devnull, "--dump", f.name)
+                         *options, "--json", told.name, "--dump", f.name)
             with open(f.name, encoding="ascii", newline="") as rows:
-                return Requests(list(csv.DictReader(rows)))
+                run = Requests(list(csv.DictReader(rows)))
+            run.types = json.loads(pathlib.Path(told.name).read_text())[0]["types"]
+            return run
 
     def run(self, strategy, mode, kv=None, options=()):
         """A run for each seed."""
@@ -215,6 +241,80 @@ def engines(lab):
     return text
 
 
+def nearest(axis, tokens):
+    return min(range(len(axis)), key=lambda i: abs(math.log(axis[i] / max(tokens, 1))))
+
+
+def throughput(r, inputs, outputs):
+    """Of one server, by the formula of core/latency/rates.h."""
+    own = r["step"] * outputs
+    others = r["prompt"] * inputs + r["cached"] * outputs * (inputs + outputs / 2)
+    n = min((TARGET * (inputs + outputs) * r["headroom"] - own) / others, r["kv"] / (inputs + outputs),
+            1 + KNEE * own / others)
+    n = max(n, 1)
+    return n / (own + n * others)
+
+
+def off_by(run, folder, gpu):
+    """Median of |ln(learned / measured)| over the cells of that GPU; None: it learned nothing."""
+    profile = json.loads(next(folder.glob(f"h100/*/{gpu}.json")).read_text())
+    outputs, inputs = profile["indexes"]
+    served = [r for r in run.rows if r["gpu"] == gpu]
+    cells = {}
+    for r in served:
+        cell = nearest(outputs, float(r["output"])), nearest(inputs, float(r["input"]))
+        cells[cell] = cells.get(cell, 0) + 1
+    rates = run.types[gpu]["learned"]
+    ratios = [abs(math.log(throughput(rates, inputs[i], outputs[o]) / profile["tputs"][o][i]))
+              for (o, i), n in cells.items() if rates and n >= 0.01 * len(served) and profile["tputs"][o][i] > 0]
+    return statistics.median(ratios) if ratios else None
+
+
+def cells(lab):
+    text = "\n## Cells\n" + CELLS + "\n| engine | cache | traffic | A10 | L20 |\n|---|---|---|---|---|\n"
+    for mode in MODES:
+        for kv in ("told", "learned"):
+            for name, options in (("published", ()), ("azure-conv:8", ("-w", "azure-conv:8"))):
+                runs = lab.run("slo", mode, kv, options)
+                row = [mode, "found" if kv == "learned" else kv, name]
+                row += [spread([off_by(r, lab.measure(mode, s), gpu) for r, s in zip(runs, lab.seeds)], 2)
+                        for gpu in ("a10", "l20")]
+                text += "| " + " | ".join(row) + " |\n"
+    return text
+
+
+def minutes(runs, start):
+    return [f"{statistics.fmean(r.between(start + 60 * i, start + 60 * i + 60).met() for r in runs):.2f}"
+            for i in range(3)]
+
+
+def restarts(lab):
+    text = "\n## Restarts\n" + RESTART
+    text += "\n| engine | cache | snapshot | 1st minute | 2nd | 3rd | worst run, 1st |\n|---|---|---|---|---|---|---|\n"
+    for mode in MODES:
+        for kv in ("told", "learned"):
+            for name, options in (("no restart", ()), ("without", ("--forget", "200")), ("with", ("--restart", "200"))):
+                runs = lab.run("slo", mode, kv, options)
+                row = [mode, "found" if kv == "learned" else kv, name, *minutes(runs, 200),
+                       f"{min(r.between(200, 260).met() for r in runs):.2f}"]
+                text += "| " + " | ".join(row) + " |\n"
+    return text
+
+
+def priors(lab):
+    text = "\n## A profile to begin with\n" + PRIOR
+    text += ("\n| profile | slo, given | slo, auto | given: 1st, 2nd, 3rd minute | auto | slo-adaptive, given "
+             "| slo-adaptive, auto |\n|---|---|---|---|---|---|---|\n")
+    for name, options in OFF:
+        runs = {(s, auto): lab.run(s, MODES[0], None, (*options, *auto))
+                for s in ("slo", "slo-adaptive") for auto in ((), ("--auto",))}
+        row = [name] + [spread([r.met() for r in runs["slo", auto]], 2) for auto in ((), ("--auto",))]
+        row += [", ".join(minutes(runs["slo", auto], 0)) for auto in ((), ("--auto",))]
+        row += [spread([r.met() for r in runs["slo-adaptive", auto]], 2) for auto in ((), ("--auto",))]
+        text += "| " + " | ".join(row) + " |\n"
+    return text
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", required=True, type=pathlib.Path)
@@ -225,7 +325,8 @@ def main():
     work = args.build / "experiment" / "learned"
     work.mkdir(parents=True, exist_ok=True)
     lab = Lab(args.build / "tests/sim", work, range(args.first, args.first + args.seeds))
-    text = HEAD.format(first=args.first, last=args.first + args.seeds - 1) + published(lab) + others(lab) + engines(lab)
+    text = HEAD.format(first=args.first, last=args.first + args.seeds - 1) + published(lab)
+    text += cells(lab) + others(lab) + restarts(lab) + priors(lab) + engines(lab)
     (args.out / "LEARNED.md").write_text(text)
     print(args.out / "LEARNED.md")
     return 0

@@ -209,6 +209,17 @@ static json_t *classes_json(const struct sim_conf *conf, const struct sim_result
 	return all;
 }
 
+/* Null where nothing was learned. */
+static json_t *learned_json(const struct latency_learner *l)
+{
+	const struct latency_rates *r = &l->force.rates;
+
+	if (l->ends == 0)
+		return json_null();
+	return json_pack("{s:f, s:f, s:f, s:f, s:f}", "step", r->step, "prompt", r->prompt,
+	                 "cached", r->cached, "kv", r->kv, "headroom", r->headroom);
+}
+
 static json_t *types_json(const struct sim_result *run)
 {
 	json_t *all = json_object();
@@ -217,9 +228,10 @@ static json_t *types_json(const struct sim_result *run)
 		const struct sim_usage *u = &run->usage[t];
 
 		json_object_set_new(all, run->types[t].gpu,
-		                    json_pack("{s:i, s:f, s:f, s:f, s:f}", "servers",
+		                    json_pack("{s:i, s:f, s:f, s:f, s:f, s:o}", "servers",
 		                              (int)run->types[t].servers, "busy", u->busy, "load",
-		                              u->load, "kv", u->kv, "idle", u->idle));
+		                              u->load, "kv", u->kv, "idle", u->idle, "learned",
+		                              learned_json(&run->learned[t])));
 	}
 	return all;
 }

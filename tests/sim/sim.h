@@ -91,6 +91,7 @@ struct sim_conf {
 	size_t slow_count;
 	double cached;    /* share of every prompt that engines find in a cache */
 	double forget;    /* seconds; then all that was learned is forgotten; 0: never */
+	bool forget_kept; /* but for what a snapshot keeps */
 	double engines;   /* seconds from one look at the engines' metrics to the next; 0: none */
 	double kv_factor; /* what learning is told of the KV cache, of the truth; 0: nothing */
 	/* A share of the requests, at random, has that priority; the rest has 0. */

@@ -46,6 +46,7 @@ enum {
 	OPT_TURN,
 	OPT_PRIORITY,
 	OPT_AUTO,
+	OPT_RESTART,
 };
 
 struct options {
@@ -86,6 +87,7 @@ static const struct argp_option option_list[] = {
 	{ NULL, 0, NULL, 0, "The router:", 2 },
 	{ "bytes", OPT_BYTES, NULL, 0, "ends tell the bytes of an answer and no tokens", 2 },
 	{ "forget", OPT_FORGET, "S", 0, "what was learned is forgotten then (never)", 2 },
+	{ "restart", OPT_RESTART, "S", 0, "the same but for what a snapshot keeps", 2 },
 	{ "strategy", 'S', "LIST", 0,
 	  "oracle, scalar, slo, slo-adaptive, slo-pack-load, slo-least-load, least-request, "
 	  "maxconn, "
@@ -226,6 +228,10 @@ static error_t parse_router(int key, char *arg, struct argp_state *state, struct
 		return 0;
 	case OPT_BYTES:
 		o->sim.bytes = true;
+		return 0;
+	case OPT_RESTART:
+		o->sim.forget_kept = true;
+		o->sim.forget = option_number(state, arg, 0, 1e7);
 		return 0;
 	case OPT_FORGET:
 		o->sim.forget = option_number(state, arg, 0, 1e7);
