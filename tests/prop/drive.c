@@ -347,6 +347,8 @@ static bool apply_event(struct world *w, const struct op *op)
 	case OP_VISIBLE:
 	case OP_FORGET:
 		return drive_owner(w, op);
+	case OP_DEAL:
+		return drive_deal(w, op);
 	case OP_TIME:
 		break;
 	}

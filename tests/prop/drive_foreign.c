@@ -63,6 +63,22 @@ bool drive_foreign_over(struct world *w, const struct op *op)
 	                      naive_foreign_end(w->naive, op->t, op->owner, op->id));
 }
 
+bool drive_deal(struct world *w, const struct op *op)
+{
+	static const char *const ours[NAIVE_OWNERS + 1] = { "o0", "o15", "o3" };
+	slo_nsec apart = op->count * SLO_NSEC_PER_MSEC;
+	unsigned present = deal_present(op->seed), place = deal_place(op->seed);
+
+	for (unsigned o = 1; o <= NAIVE_OWNERS; o++)
+		owner_of(w, &(struct op){ .owner = o })->present = present >> o & 1;
+	foreign_deal_turns(w->sched, ours[place], apart);
+	if (!drive_hear(w, op->t))
+		return false;
+	naive_told(w->naive, w->told, w->n_heard);
+	naive_deal(w->naive, op->t, present, place, apart);
+	return true;
+}
+
 /* Names those that the seed chooses. */
 static size_t list(struct world *w, const struct op *op)
 {

@@ -6,12 +6,6 @@
 
 #define MOST_TOKENS INT32_MAX
 
-/* A deployment in which a request may run. */
-struct option {
-	unsigned deployment; /* index in the model */
-	slo_nsec start;      /* its rank is above 0 after that */
-};
-
 static void take_out(uint32_t *ids, size_t *count, uint32_t id)
 {
 	size_t i = 0;
@@ -62,14 +56,14 @@ void naive_remember(struct naive *n, slo_nsec now, uint32_t id)
 	naive_forget_old(n, now);
 }
 
-static void refuse(struct naive *n, slo_nsec now, uint32_t id, enum naive_reason reason)
+void naive_refuse(struct naive *n, slo_nsec now, uint32_t id, enum naive_reason reason)
 {
 	answer(n, now, id, NAIVE_REJECT, reason);
 	naive_remember(n, now, id);
 }
 
-static struct naive_action *place(struct naive *n, slo_nsec now, uint32_t id, int server,
-                                  enum naive_verdict verdict, enum naive_reason reason)
+struct naive_action *naive_place(struct naive *n, slo_nsec now, uint32_t id, int server,
+                                 enum naive_verdict verdict, enum naive_reason reason)
 {
 	struct naive_action *a = answer(n, now, id, verdict, reason);
 	struct request *r = &n->request[id];
@@ -95,8 +89,8 @@ static struct naive_action *place(struct naive *n, slo_nsec now, uint32_t id, in
 }
 
 /* Places a request by a strategy that looks at no SLO. */
-static void place_anywhere(struct naive *n, slo_nsec now, uint32_t id, enum naive_strategy strategy,
-                           enum naive_verdict verdict, enum naive_reason reason)
+void naive_place_anywhere(struct naive *n, slo_nsec now, uint32_t id, enum naive_strategy strategy,
+                          enum naive_verdict verdict, enum naive_reason reason)
 {
 	const struct model *m = &n->model[n->request[id].ask.model];
 	unsigned choice = 0, choices = 0;
@@ -108,316 +102,13 @@ static void place_anywhere(struct naive *n, slo_nsec now, uint32_t id, enum naiv
 	else
 		server = naive_pick_least_request(n, m);
 	if (server < 0) {
-		refuse(n, now, id, NAIVE_NO_SERVER);
+		naive_refuse(n, now, id, NAIVE_NO_SERVER);
 		return;
 	}
-	a = place(n, now, id, server, verdict, reason);
+	a = naive_place(n, now, id, server, verdict, reason);
 	a->strategy = strategy;
 	a->choice = choice;
 	a->choices = choices;
-}
-
-/* ---- the queue ---- */
-
-/* The deployments with a usable cell, ascending rank; ties stay in configuration order. */
-static size_t options_of(const struct naive *n, const struct request *r, struct option *out)
-{
-	const struct model *m = &n->model[r->ask.model];
-	size_t count = 0;
-
-	for (unsigned k = 0; k < m->deployments; k++) {
-		const struct deployment *d = &m->deployment[k];
-		struct option o = { .deployment = k };
-		size_t i;
-
-		if (!naive_deployment_usable(n, d) ||
-		    !naive_profile_start(&d->profile, &r->ask, &o.start))
-			continue;
-		if (r->ask.strategy == NAIVE_ADAPTIVE)
-			o.start = naive_adaptive_start(d, &r->ask);
-		for (i = count++; i > 0 && out[i - 1].start < o.start; i--)
-			out[i] = out[i - 1];
-		out[i] = o;
-	}
-	return count;
-}
-
-static enum naive_reason why_no_options(const struct model *m)
-{
-	for (unsigned k = 0; k < m->deployments; k++)
-		if (m->deployment[k].profile.known)
-			return NAIVE_NO_SLO;
-	return NAIVE_NO_PROFILE;
-}
-
-static bool infeasible_somewhere(const struct naive *n, const struct request *r)
-{
-	const struct model *m = &n->model[r->ask.model];
-
-	for (unsigned k = 0; k < m->deployments; k++) {
-		const struct deployment *d = &m->deployment[k];
-
-		if (naive_deployment_usable(n, d) && naive_profile_target(&d->profile, &r->ask) &&
-		    naive_profile_zero(&d->profile, &r->ask))
-			return true;
-	}
-	return false;
-}
-
-static void leave_infeasible(struct naive *n, slo_nsec now, uint32_t id)
-{
-	if (n->conf.infeasible_fallback)
-		place_anywhere(n, now, id, n->conf.fallback, NAIVE_FALLBACK, NAIVE_SLO_FAILURE);
-	else
-		refuse(n, now, id, NAIVE_SLO_FAILURE);
-}
-
-/* Whether requests that are late everywhere go to any deployment, behind all others. */
-static bool may_go_late(const struct naive *n)
-{
-	return n->conf.late == NAIVE_LATE_SERVE;
-}
-
-/* Of those of the least priority the last that came. */
-static uint32_t least_important(const struct naive *n, const struct model *m)
-{
-	uint32_t least = m->queue[0];
-
-	for (size_t i = 1; i < m->queued; i++)
-		if (n->request[m->queue[i]].ask.priority <= n->request[least].ask.priority)
-			least = m->queue[i];
-	return least;
-}
-
-/* Classes of the targets of those of slo-adaptive that wait. */
-static uint64_t targets_waiting(const struct naive *n, const struct model *m)
-{
-	uint64_t classes = 0;
-
-	for (size_t i = 0; i < m->queued; i++) {
-		const struct request *r = &n->request[m->queue[i]];
-		struct option option[NAIVE_DEPLOYMENTS];
-
-		if (r->ask.strategy == NAIVE_ADAPTIVE && options_of(n, r, option) > 0)
-			classes |=
-			    UINT64_C(1)
-			    << naive_adaptive_class(&m->deployment[option[0].deployment], &r->ask);
-	}
-	return classes;
-}
-
-/* The same for slo-adaptive. */
-static bool try_adaptive(struct naive *n, slo_nsec now, uint32_t id, const struct option *option,
-                         size_t options, bool *full)
-{
-	const struct request *r = &n->request[id];
-	const struct model *m = &n->model[r->ask.model];
-	unsigned feasible[NAIVE_DEPLOYMENTS];
-	size_t count = 0;
-	int server;
-
-	for (size_t i = 0; i < options; i++)
-		if (!naive_profile_zero(&m->deployment[option[i].deployment].profile, &r->ask))
-			feasible[count++] = option[i].deployment;
-	server = naive_adaptive_pick(n, now, id, feasible, count, targets_waiting(n, m));
-	if (server >= 0)
-		place(n, now, id, server, NAIVE_ROUTE, NAIVE_NO_REASON);
-	*full = count > 0;
-	return server >= 0;
-}
-
-/* Tries one head. False: it has to wait. */
-static bool try_head(struct naive *n, slo_nsec now, uint32_t id)
-{
-	const struct request *r = &n->request[id];
-	const struct model *m = &n->model[r->ask.model];
-	struct option option[NAIVE_DEPLOYMENTS];
-	size_t options = options_of(n, r, option);
-	bool full = false;
-
-	if (options == 0) {
-		if (infeasible_somewhere(n, r))
-			leave_infeasible(n, now, id);
-		else
-			place_anywhere(n, now, id, n->conf.fallback, NAIVE_FALLBACK,
-			               why_no_options(m));
-		return true;
-	}
-	if (n->conf.late == NAIVE_LATE_REJECT && option[0].start < now) {
-		refuse(n, now, id, NAIVE_SLO_FAILURE);
-		return true;
-	}
-	if (r->ask.strategy == NAIVE_ADAPTIVE) {
-		if (try_adaptive(n, now, id, option, options, &full))
-			return true;
-		options = 0;
-	}
-	for (size_t i = 0; i < options; i++) {
-		const struct deployment *d = &m->deployment[option[i].deployment];
-		uint64_t load = naive_profile_load(&d->profile, &r->ask);
-		int server;
-
-		if (i > 0 && option[i].start < now && !(may_go_late(n) && option[0].start < now))
-			break;
-		if (naive_profile_zero(&d->profile, &r->ask))
-			continue;
-		if (r->ask.strategy == NAIVE_PACK)
-			server = naive_pick_pack(n, d, load);
-		else
-			server = naive_pick_least_load(n, d);
-		if (server >= 0 && naive_fits(n->server[server].used, load)) {
-			place(n, now, id, server, NAIVE_ROUTE, NAIVE_NO_REASON);
-			return true;
-		}
-		full = true;
-	}
-	if (full && r->fresh && m->queued > n->conf.queue_limit) {
-		refuse(n, now, least_important(n, m), NAIVE_QUEUE_FULL);
-		return true;
-	}
-	if (!full)
-		leave_infeasible(n, now, id);
-	return n->request[id].state != WAITING;
-}
-
-/* round(log2 t), and -1 for no tokens. */
-static int size_class(int64_t t)
-{
-	int k = 0;
-
-	if (t == 0)
-		return -1;
-	while ((uint64_t)t * (uint64_t)t >= UINT64_C(1) << (2 * k + 1)) /* t < 2^31 */
-		k++;
-	return k;
-}
-
-/* When a waiting request is given up: as soon as it cannot be in time any more, but not before
- * queue_timeout and not after hold_most. */
-static slo_nsec held_until(const struct naive *n, uint32_t id)
-{
-	const struct request *r = &n->request[id];
-	struct option option[NAIVE_DEPLOYMENTS];
-	slo_nsec least = n->conf.queue_timeout, most = n->conf.hold_most, until = SLO_NEVER;
-
-	if (least != SLO_NEVER)
-		until = r->arrived + least;
-	if (most > least && options_of(n, r, option) > 0 && option[0].start > until) {
-		until = option[0].start;
-		if (most != SLO_NEVER && r->arrived + most < until)
-			until = r->arrived + most;
-	}
-	return until;
-}
-
-/* What a request's place depends on. */
-struct place {
-	uint32_t id;
-	int input, output; /* size classes */
-	bool listed;       /* has options */
-	unsigned level;    /* of them in time, if that counts: sizes are told apart by it */
-	bool late;         /* listed, but none in time: one of the last */
-	slo_nsec start;    /* of the first option */
-	slo_nsec due;      /* that; without an own target when it is given up, if that is sooner */
-};
-
-static struct place place_of(const struct naive *n, slo_nsec now, uint32_t id)
-{
-	const struct request *r = &n->request[id];
-	struct option option[NAIVE_DEPLOYMENTS];
-	struct place p = { .id = id };
-	size_t options = options_of(n, r, option);
-
-	p.input = size_class(r->ask.input);
-	p.output = size_class(r->ask.output);
-	p.listed = options > 0;
-	p.start = p.listed ? option[0].start : 0;
-	for (size_t i = 0; i < options && may_go_late(n); i++)
-		p.level += option[i].start >= now;
-	p.due = p.start;
-	if (r->ask.own.e2e <= 0 && r->ask.own.ttft <= 0 && r->ask.own.tpot <= 0 &&
-	    held_until(n, id) < p.start)
-		p.due = held_until(n, id);
-	p.late = p.listed && p.level == 0 && may_go_late(n);
-	return p;
-}
-
-/* alike: of one size and level; else both are the first of theirs. */
-static bool goes_before(const struct naive *n, const struct place *a, const struct place *b,
-                        bool alike)
-{
-	const struct request *ra = &n->request[a->id], *rb = &n->request[b->id];
-	slo_nsec ta = alike ? a->due : a->start, tb = alike ? b->due : b->start;
-
-	if (ra->ask.priority != rb->ask.priority)
-		return ra->ask.priority > rb->ask.priority;
-
-	if (a->listed != b->listed)
-		return !a->listed;
-	if (a->late != b->late)
-		return !a->late;
-	if (a->listed && !a->late && ta != tb)
-		return ta < tb;
-	if (ra->ask.created != rb->ask.created)
-		return ra->ask.created < rb->ask.created;
-	return ra->seq < rb->seq;
-}
-
-/* Whether no other request of the queue that is of its size and level goes before it. */
-static bool is_head(const struct naive *n, slo_nsec now, const struct model *m, uint32_t id)
-{
-	struct place p = place_of(n, now, id);
-
-	for (size_t i = 0; i < m->queued; i++) {
-		struct place other = place_of(n, now, m->queue[i]);
-
-		if (other.input == p.input && other.output == p.output && other.level == p.level &&
-		    m->queue[i] != id && goes_before(n, &other, &p, true))
-			return false;
-	}
-	return true;
-}
-
-static size_t sorted_heads(const struct naive *n, slo_nsec now, struct place *out)
-{
-	size_t count = 0;
-
-	for (unsigned k = 0; k < NAIVE_MODELS; k++) {
-		const struct model *m = &n->model[k];
-
-		for (size_t q = 0; n->concerned[k] && q < m->queued; q++) {
-			struct place p = place_of(n, now, m->queue[q]);
-			size_t i;
-
-			if (!is_head(n, now, m, m->queue[q]))
-				continue;
-			for (i = count++; i > 0 && goes_before(n, &p, &out[i - 1], false); i--)
-				out[i] = out[i - 1];
-			out[i] = p;
-		}
-	}
-	return count;
-}
-
-/* Decisions for the models that an event concerns, until none of their heads can be decided. */
-static void decide(struct naive *n, slo_nsec now)
-{
-	bool decided;
-
-	do {
-		size_t queued = 0, heads;
-		struct place *head;
-
-		for (unsigned m = 0; m < NAIVE_MODELS; m++)
-			queued += n->model[m].queued;
-		head = calloc(queued + 1, sizeof(*head));
-		decided = false;
-		heads = head == NULL ? 0 : sorted_heads(n, now, head);
-		for (size_t i = 0; i < heads && !decided; i++)
-			decided = try_head(n, now, head[i].id);
-		free(head);
-	} while (decided);
-	memset(n->concerned, 0, sizeof(n->concerned));
 }
 
 /* ---- events ---- */
@@ -435,7 +126,8 @@ static bool first_given_up(const struct naive *n, uint32_t *id)
 	for (unsigned m = 0; m < NAIVE_MODELS; m++) {
 		for (size_t i = 0; i < n->model[m].queued; i++) {
 			uint32_t k = n->model[m].queue[i];
-			slo_nsec a = held_until(n, k), b = found ? held_until(n, *id) : 0;
+			slo_nsec a = naive_held_until(n, k),
+				 b = found ? naive_held_until(n, *id) : 0;
 
 			if (!found || a < b || (a == b && n->request[k].seq < n->request[*id].seq))
 				*id = k;
@@ -447,17 +139,17 @@ static bool first_given_up(const struct naive *n, uint32_t *id)
 
 static bool overdue(const struct naive *n, slo_nsec now, uint32_t *id)
 {
-	return first_given_up(n, id) && held_until(n, *id) <= now;
+	return first_given_up(n, id) && naive_held_until(n, *id) <= now;
 }
 
 slo_nsec naive_wakeup(const struct naive *n)
 {
 	uint32_t id;
 
-	slo_nsec first = SLO_NEVER;
+	slo_nsec first = naive_next_turn(n);
 
-	if (first_given_up(n, &id))
-		first = held_until(n, id);
+	if (first_given_up(n, &id) && naive_held_until(n, id) < first)
+		first = naive_held_until(n, id);
 	for (size_t i = 0; i < n->n_dispatched; i++)
 		first = earlier(first, n->request[n->dispatched[i]].placed, n->conf.lease);
 	return first;
@@ -499,13 +191,15 @@ static void push(struct naive *n, slo_nsec now, uint32_t id)
 {
 	const struct request *r = &n->request[id];
 	const struct model *m = &n->model[r->ask.model];
-	struct option option[NAIVE_DEPLOYMENTS];
+	struct naive_option option[NAIVE_DEPLOYMENTS];
 
-	if (options_of(n, r, option) == 0)
-		place_anywhere(n, now, id, n->conf.fallback, NAIVE_FALLBACK, why_no_options(m));
+	if (naive_options(n, r, option) == 0)
+		naive_place_anywhere(n, now, id, n->conf.fallback, NAIVE_FALLBACK,
+		                     naive_why_no_options(m));
 	else
-		place(n, now, id, naive_pick_least_load(n, &m->deployment[option[0].deployment]),
-		      NAIVE_ROUTE, NAIVE_NO_REASON);
+		naive_place(n, now, id,
+		            naive_pick_least_load(n, &m->deployment[option[0].deployment]),
+		            NAIVE_ROUTE, NAIVE_NO_REASON);
 }
 
 /* A request whose answer does not depend on the queue. */
@@ -518,11 +212,11 @@ static void answer_due(struct naive *n, slo_nsec now, uint32_t id)
 		answer(n, now, id, NAIVE_PASS, reason);
 		naive_remember(n, now, id);
 	} else if (reason != NAIVE_NO_REASON) {
-		refuse(n, now, id, reason);
+		naive_refuse(n, now, id, reason);
 	} else if (strategy == NAIVE_PUSH) {
 		push(n, now, id);
 	} else {
-		place_anywhere(n, now, id, strategy, NAIVE_ROUTE, NAIVE_NO_REASON);
+		naive_place_anywhere(n, now, id, strategy, NAIVE_ROUTE, NAIVE_NO_REASON);
 	}
 }
 
@@ -537,14 +231,15 @@ void naive_settle(struct naive *n, slo_nsec now)
 		naive_concerns_server(n, n->request[id].server);
 		naive_release(n, now, id);
 	}
+	naive_take_turns(n, now);
 	while (overdue(n, now, &id)) {
 		n->concerned[n->request[id].ask.model] = true;
-		refuse(n, now, id, NAIVE_QUEUE_TIMEOUT);
+		naive_refuse(n, now, id, NAIVE_QUEUE_TIMEOUT);
 	}
 	for (size_t i = 0; i < n->n_due; i++)
 		answer_due(n, now, n->due[i]);
 	n->n_due = 0;
-	decide(n, now);
+	naive_decide(n, now);
 }
 
 void naive_advance(struct naive *n, slo_nsec t)
@@ -781,9 +476,9 @@ slo_err naive_submit(struct naive *n, slo_nsec t, uint32_t id, const struct naiv
 		r->state = WAITING;
 		m->queue[m->queued++] = id;
 		/* Behind another of its size it has to wait; a head may find a server. */
-		r->fresh = is_head(n, t, m, id);
+		r->fresh = naive_is_head(n, t, m, id);
 		if (!r->fresh && m->queued > n->conf.queue_limit)
-			becomes_due(n, least_important(n, m), NAIVE_QUEUE_FULL);
+			becomes_due(n, naive_least_important(n, m), NAIVE_QUEUE_FULL);
 	} else {
 		becomes_due(n, id, NAIVE_NO_REASON);
 	}
@@ -874,7 +569,7 @@ void naive_passed(struct naive *n, slo_nsec t, uint32_t id)
 
 slo_nsec naive_start(const struct naive *n, uint32_t id, size_t k)
 {
-	struct option option[NAIVE_DEPLOYMENTS];
+	struct naive_option option[NAIVE_DEPLOYMENTS];
 
-	return k < options_of(n, &n->request[id], option) ? option[k].start : SLO_NEVER;
+	return k < naive_options(n, &n->request[id], option) ? option[k].start : SLO_NEVER;
 }

@@ -199,6 +199,9 @@ size_t naive_list(struct naive *n, slo_nsec t, unsigned owner, bool whole,
 void naive_new_life(struct naive *n, slo_nsec t, unsigned owner);
 void naive_visible(struct naive *n, slo_nsec t, unsigned owner, bool visible);
 void naive_forget(struct naive *n, slo_nsec t, unsigned owner);
+/* Those owners are present whose bit is set; our name is the `place`-th in the order of all names.
+ * They look at room one after the other, so far apart. */
+void naive_deal(struct naive *n, slo_nsec t, unsigned present, unsigned place, slo_nsec apart);
 /* What is there at t is in the number of strangers that was told last. */
 void naive_counted(struct naive *n, slo_nsec t, unsigned server);
 uint64_t naive_overshoots(const struct naive *n, unsigned server);

@@ -70,13 +70,25 @@ static size_t open_of(const struct naive *n, unsigned owner)
 	return count;
 }
 
+static void forget_turns(struct naive *n, unsigned owner)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n->turns; i++)
+		if (naive_owner(n, n->turn[i].number) != owner)
+			n->turn[kept++] = n->turn[i];
+	n->turns = kept;
+}
+
 /* An owner that was forgotten is no more when its last request is over. */
 static void know(struct naive *n, unsigned owner)
 {
 	struct owner *o = &n->owner[owner];
 
-	if (!o->known && open_of(n, owner) == 0)
+	if (!o->known && open_of(n, owner) == 0) {
 		o->visible = false;
+		forget_turns(n, owner);
+	}
 	o->known = true;
 }
 
@@ -98,6 +110,20 @@ static size_t changes_at(const struct naive *n, slo_nsec placed)
 	for (int i = 1; i < 16 && changes > 0 && placed < n->changed[changes]; i++)
 		changes--;
 	return changes;
+}
+
+/* What those that wait for a turn on the server weigh: their room is for who is first. */
+static uint64_t ending_load(const struct naive *n, unsigned server)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < n->turns; i++) {
+		const struct request *r = &n->request[n->turn[i].number];
+
+		if (r->state == DISPATCHED && r->ending && r->server == server)
+			sum += r->load;
+	}
+	return sum;
 }
 
 /* Here they have no tokens, and no target of their own. */
@@ -134,7 +160,7 @@ static void charge(struct naive *n, const struct naive_foreign *f, uint32_t numb
 	}
 	if (f->strategy != NAIVE_PUSH && f->strategy != NAIVE_LEAST_REQUEST &&
 	    f->strategy != NAIVE_RANDOM && f->strategy != NAIVE_ADAPTIVE &&
-	    !naive_fits(s->used, f->load))
+	    !naive_fits(s->used - ending_load(n, f->server), f->load))
 		s->overshoots++;
 	s->used += f->load;
 	s->inflight++;
@@ -185,6 +211,77 @@ slo_err naive_foreign(struct naive *n, slo_nsec t, const struct naive_foreign *f
 	return err;
 }
 
+slo_nsec naive_next_turn(const struct naive *n)
+{
+	return n->turns > 0 ? n->turn[0].due : SLO_NEVER;
+}
+
+void naive_take_turns(struct naive *n, slo_nsec now)
+{
+	while (n->turns > 0 && n->turn[0].due <= now) {
+		uint32_t number = n->turn[0].number;
+		struct request *r = &n->request[number];
+
+		n->turns--;
+		for (size_t i = 0; i < n->turns; i++)
+			n->turn[i] = n->turn[i + 1];
+		if (r->state != DISPATCHED || !r->ending)
+			continue;
+		r->ended = true;
+		naive_concerns_server(n, r->server);
+		naive_release(n, now, number);
+	}
+}
+
+static bool somebody_waits(const struct naive *n)
+{
+	size_t queued = 0;
+
+	for (unsigned m = 0; m < NAIVE_MODELS; m++)
+		queued += n->model[m].queued;
+	return queued > 0;
+}
+
+/* False: nobody here would look at that room before, or too many wait already. */
+static bool waits_for_turn(struct naive *n, slo_nsec t, unsigned owner, uint32_t number)
+{
+	const struct turn end = { number, t + n->owner[owner].turn };
+	size_t i = n->turns;
+
+	if (n->owner[owner].turn == 0 || !somebody_waits(n) || n->turns == NAIVE_TURNS)
+		return false;
+	for (; i > 0 && n->turn[i - 1].due > end.due; i--)
+		n->turn[i] = n->turn[i - 1];
+	n->turn[i] = end;
+	n->turns++;
+	n->request[number].ending = true;
+	return true;
+}
+
+/* The circle of names: each owner has an even place, ours is an odd one between them. */
+static unsigned way(unsigned from, unsigned to)
+{
+	const unsigned places = 2 * NAIVE_OWNERS + 2;
+
+	return (to + places - from) % places;
+}
+
+void naive_deal(struct naive *n, slo_nsec t, unsigned present, unsigned place, slo_nsec apart)
+{
+	for (unsigned o = 1; o <= NAIVE_OWNERS; o++) {
+		know(n, o);
+		n->owner[o].present = present >> o & 1;
+	}
+	for (unsigned o = 1; o <= NAIVE_OWNERS; o++) {
+		n->owner[o].turn = 0;
+		for (unsigned p = 1; p <= NAIVE_OWNERS && n->owner[o].present; p++)
+			if (p != o && n->owner[p].present &&
+			    way(2 * o, 2 * p) < way(2 * o, 2 * place + 1))
+				n->owner[o].turn += apart;
+	}
+	naive_settle(n, t);
+}
+
 enum naive_end naive_foreign_end(struct naive *n, slo_nsec t, unsigned owner, uint32_t id)
 {
 	uint32_t number = number_of(n, owner, id);
@@ -193,7 +290,11 @@ enum naive_end naive_foreign_end(struct naive *n, slo_nsec t, unsigned owner, ui
 
 	know(n, owner);
 	naive_forget_old(n, t);
-	if (r->state == DISPATCHED) {
+	if (r->state == DISPATCHED && r->ending) {
+		result = NAIVE_DUPLICATE;
+	} else if (r->state == DISPATCHED && waits_for_turn(n, t, owner, number)) {
+		result = NAIVE_CLOSED;
+	} else if (r->state == DISPATCHED) {
 		r->ended = true;
 		naive_concerns_server(n, r->server);
 		naive_release(n, t, number);
@@ -221,7 +322,7 @@ size_t naive_list(struct naive *n, slo_nsec t, unsigned owner, bool whole,
 		struct request *r = &n->request[number];
 
 		i++;
-		if (r->owner != owner)
+		if (r->owner != owner || r->ending)
 			continue;
 		if (named(seed, number % n->ids)) {
 			r->former = false;
@@ -266,7 +367,8 @@ void naive_visible(struct naive *n, slo_nsec t, unsigned owner, bool visible)
 void naive_forget(struct naive *n, slo_nsec t, unsigned owner)
 {
 	know(n, owner);
-	n->owner[owner].known = false;
+	n->owner[owner].known = n->owner[owner].present = false;
+	n->owner[owner].turn = 0;
 	naive_settle(n, t);
 }
 

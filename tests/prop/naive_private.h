@@ -28,6 +28,7 @@ struct request {
 	uint64_t departed; /* when its process was found gone, in order; 0: it was not */
 	unsigned owner;    /* 0: it is ours */
 	bool hidden, former, stray;
+	bool ending; /* its owner told its end, which waits for a turn */
 	/* Of slo-adaptive: */
 	bool staked;
 	float foreseen; /* seconds from its creation to its end; 0: not foreseen */
@@ -71,8 +72,16 @@ struct server {
 };
 
 struct owner {
-	bool known, visible;
+	bool known, visible, present;
+	slo_nsec turn; /* so long after its news we look at the room */
 };
+
+/* The end of a request that waits for our turn. */
+struct turn {
+	uint32_t number;
+	slo_nsec due;
+};
+#define NAIVE_TURNS 1024
 
 struct naive {
 	struct naive_conf conf;
@@ -98,6 +107,8 @@ struct naive {
 	slo_nsec *changed; /* when a process took the place of another, from 1 */
 	size_t changes;
 	uint64_t departures;
+	struct turn turn[NAIVE_TURNS]; /* the first to come first */
+	size_t turns;
 };
 
 /* What events are made of: every model of the server is looked at, the request is over, all that
@@ -114,8 +125,35 @@ uint32_t naive_foreign_of_line(const struct naive *n, uint32_t id, int server);
 /* What is known of a line of that id beside ours. */
 uint32_t naive_line_number(const struct naive *n, uint32_t id);
 void naive_foreign_over(struct naive *n, slo_nsec now, uint32_t number);
+/* What has waited until now for its turn; and when the next one has. */
+void naive_take_turns(struct naive *n, slo_nsec now);
+slo_nsec naive_next_turn(const struct naive *n);
 /* A request of the model that weighs so much was placed on the server. */
 void naive_weighed(struct naive *n, unsigned model, unsigned server, uint64_t load);
+
+/* Answers. The second places by a strategy that looks at no SLO. */
+struct naive_action *naive_place(struct naive *n, slo_nsec now, uint32_t id, int server,
+                                 enum naive_verdict verdict, enum naive_reason reason);
+void naive_place_anywhere(struct naive *n, slo_nsec now, uint32_t id, enum naive_strategy strategy,
+                          enum naive_verdict verdict, enum naive_reason reason);
+void naive_refuse(struct naive *n, slo_nsec now, uint32_t id, enum naive_reason reason);
+
+/* A deployment in which a request may run. */
+struct naive_option {
+	unsigned deployment; /* index in the model */
+	slo_nsec start;      /* its rank is above 0 after that */
+};
+
+/* The queue: the deployments with a usable cell, ascending rank. */
+size_t naive_options(const struct naive *n, const struct request *r, struct naive_option *out);
+enum naive_reason naive_why_no_options(const struct model *m);
+/* When a waiting request is given up. */
+slo_nsec naive_held_until(const struct naive *n, uint32_t id);
+/* Whether no other request of the queue that is of its size and level goes before it. */
+bool naive_is_head(const struct naive *n, slo_nsec now, const struct model *m, uint32_t id);
+uint32_t naive_least_important(const struct naive *n, const struct model *m);
+/* For the models that an event concerns, until none of their heads can be decided. */
+void naive_decide(struct naive *n, slo_nsec now);
 
 /* slo-adaptive: what it charges, and the latest start there. */
 uint64_t naive_adaptive_load(const struct deployment *d, const struct naive_request *r);

@@ -333,8 +333,19 @@ static void gen_repair(struct gen *g, struct op *op)
 		op->count = op->count * 500;
 }
 
+unsigned deal_present(uint64_t seed)
+{
+	return (unsigned)(seed % (1u << (NAIVE_OWNERS + 1)));
+}
+
+unsigned deal_place(uint64_t seed)
+{
+	return (unsigned)((seed >> 32) % (NAIVE_OWNERS + 1));
+}
+
 static void gen_foreign(struct gen *g, struct op *op)
 {
+	static const uint32_t apart[] = { 3, 50, 400, 3000 };
 	unsigned r = below(&g->rng, 100);
 
 	op->owner = 1 + below(&g->rng, NAIVE_OWNERS);
@@ -348,6 +359,8 @@ static void gen_foreign(struct gen *g, struct op *op)
 		op->kind = OP_VISIBLE;
 	else if (r < 21)
 		op->kind = OP_FORGET;
+	else if (r >= 34 && r < 42)
+		op->kind = OP_DEAL;
 	else if (r < 26)
 		op->kind = OP_FOREIGN_END;
 	else if (r < 29)
@@ -361,6 +374,10 @@ static void gen_foreign(struct gen *g, struct op *op)
 	op->count = chance(&g->rng, 60) ? below(&g->rng, 3) : below(&g->rng, 4000);
 	if (r >= 29 && r < 34)
 		gen_repair(g, op);
+	if (op->kind == OP_DEAL) {
+		op->seed = draw(&g->rng);
+		op->count = apart[below(&g->rng, 4)];
+	}
 }
 
 static void gen_end(struct gen *g, const struct naive *n, struct op *op)

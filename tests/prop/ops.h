@@ -40,6 +40,7 @@ enum op_kind {
 	OP_LIFE,            /* owner started anew */
 	OP_VISIBLE,         /* HAProxy's counts tell of owner's requests */
 	OP_FORGET,          /* owner is forgotten */
+	OP_DEAL,            /* turns are dealt, `count` ms apart */
 	OP_TIME,            /* time passes, nothing else */
 };
 
@@ -58,7 +59,7 @@ struct op {
 	struct slo_target own;
 	int32_t priority;
 	uint64_t seed; /* PROFILE: all of it but `created` follows from this; CONFIG, ORDER, LIST:
-	                * all; FOREIGN: the load, of 2^32 */
+	                * all; FOREIGN: the load, of 2^32; DEAL: who is present, and our place */
 	double doc_created;
 };
 
@@ -91,6 +92,9 @@ struct setup {
 
 /* Whether a list names that id. */
 bool list_names(uint64_t seed, uint32_t id);
+/* Bit o: owner o is present; and how many owners' names stand before ours. */
+unsigned deal_present(uint64_t seed);
+unsigned deal_place(uint64_t seed);
 /* A permutation of the deployments' names. */
 void order_build(unsigned name[NAIVE_DEPLOYMENTS], uint64_t seed);
 void conf_build(struct naive_conf *conf, uint64_t seed);

@@ -134,6 +134,7 @@ static void write_change(FILE *f, const struct op *op)
 		[OP_PROCESS] = "process", [OP_EXPIRE_DEPARTED] = "expire departed",
 		[OP_LIST] = "list",       [OP_LIFE] = "life",
 		[OP_VISIBLE] = "visible", [OP_FORGET] = "forget",
+		[OP_DEAL] = "deal",
 	};
 
 	fputs("\"expect\":{", f);
@@ -222,6 +223,7 @@ static void write_op(FILE *f, const struct op *op)
 	case OP_LIFE:
 	case OP_VISIBLE:
 	case OP_FORGET:
+	case OP_DEAL:
 		write_change(f, op);
 		break;
 	case OP_READY:
