@@ -198,6 +198,15 @@ static void weigh(const struct plan *p, struct seat *seat, slo_nsec now, struct 
 	best->seat = seat;
 }
 
+/* It is looked at next. */
+static void fetch(const struct seat *seat)
+{
+	if (!seat)
+		return;
+	__builtin_prefetch(&seat->server->ledger);
+	__builtin_prefetch(&seat->server->sums);
+}
+
 /* Those with least harm. Returns the last one that was looked at; NULL: none of d can be the best.
  */
 static struct seat *weigh_harmless(const struct plan *p, struct deployment *d, slo_nsec now,
@@ -208,10 +217,11 @@ static struct seat *weigh_harmless(const struct plan *p, struct deployment *d, s
 	for (size_t i = 0; seat && i < ADAPTIVE_CANDIDATES; i++) {
 		if (are_beaten(p, best, seat->harm, d->seats->order))
 			break;
-		if (is_open(p, seat->server, d))
-			weigh(p, seat, now, best);
 		last = seat;
 		seat = fleet_harmless_after(seat);
+		fetch(seat);
+		if (is_open(p, last->server, d))
+			weigh(p, last, now, best);
 	}
 	return last;
 }
@@ -237,7 +247,8 @@ static bool weigh_all(const struct plan *p, struct deployment *d, slo_nsec now, 
 {
 	struct seat *before = best->seat, *last = weigh_harmless(p, d, now, best);
 
-	if (last)
+	/* Of few servers all were looked at, and that other order need not even be kept. */
+	if (last && d->usable > ADAPTIVE_CANDIDATES)
 		weigh_emptiest(p, d, last->harm, now, best);
 	return best->seat != before;
 }
