@@ -270,7 +270,10 @@ struct sched_lease lease_of(const struct request *r)
 		.strategy = (enum slo_strategy)r->strategy,
 		.stream = r->stream,
 		.stream_guessed = r->stream_guessed,
-		.mute = r->mute | (r->sequences > 1 ? LESSON_NO_OUTPUT : 0u),
+		.limit = r->limit,
+		.sequences = r->sequences,
+		.class = r->class,
+		.mute = r->mute,
 		.fallback = r->fallback,
 		.goal = r->goal,
 	};
@@ -280,7 +283,9 @@ static bool sane(const struct sched_lease *l)
 {
 	return l->id_len > 0 && l->id_len <= SLO_ID_MAX && l->load <= SLO_LOAD_MAX &&
 	       tokens_sane(l->input) && tokens_sane(l->output) &&
-	       (l->estimate == -1 || tokens_sane(l->estimate)) && l->strategy >= 0 &&
+	       (l->estimate == -1 || tokens_sane(l->estimate)) &&
+	       (l->limit == -1 || tokens_sane(l->limit)) && l->sequences >= 0 &&
+	       l->sequences <= UINT16_MAX && l->mute <= UINT8_MAX && l->strategy >= 0 &&
 	       (int)l->strategy < SLO_STRATEGIES && l->arrived <= l->dispatched &&
 	       goal_is_sane(&l->goal);
 }
@@ -296,6 +301,9 @@ static void fill(struct sched *s, struct request *r, const struct sched_lease *l
 	r->strategy = (uint8_t)l->strategy;
 	r->stream = l->stream;
 	r->stream_guessed = l->stream_guessed;
+	r->limit = (int32_t)l->limit;
+	r->sequences = l->sequences > 1 ? (uint16_t)l->sequences : 1;
+	r->class = l->class < PREDICTOR_CLASSES ? (uint8_t)l->class : PREDICTOR_UNKNOWN;
 	r->mute = (uint8_t)l->mute;
 	r->fallback = l->fallback;
 	r->untaught = true;

@@ -18,7 +18,10 @@ struct sched_lease {
 	int64_t input, output, estimate; /* tokens; estimate -1: input was told */
 	enum slo_strategy strategy;
 	bool stream, stream_guessed, fallback;
-	unsigned mute; /* LESSON_NO_...; its limit and sequences are not kept */
+	int64_t limit;     /* of its output tokens, -1: none */
+	int64_t sequences; /* 0 is 1 */
+	unsigned class;    /* PREDICTOR_UNKNOWN: one that is not known */
+	unsigned mute;     /* LESSON_NO_... */
 	struct goal goal;
 };
 

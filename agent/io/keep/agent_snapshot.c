@@ -123,6 +123,11 @@ static void write_lease(struct snapshot_writer *w, slo_nsec to_unix, const struc
 		.goal = (uint32_t)l.goal.kind,
 		.per_token = l.goal.per_token,
 		.fixed = l.goal.fixed,
+		.tpat = l.goal.tpat,
+		.e2e = l.goal.e2e,
+		.limit = l.limit,
+		.sequences = (uint32_t)l.sequences,
+		.class = l.class,
 	};
 
 	snapshot_add_lease(w, &out);
@@ -298,10 +303,14 @@ static bool read_lease(struct agent *a, slo_nsec now, int64_t to_mono,
 		.stream_guessed = in->flags & SNAPSHOT_STREAM_GUESSED,
 		.mute = SNAPSHOT_MUTE(in->flags) & 0xff,
 		.fallback = in->flags & SNAPSHOT_FALLBACK,
-		/* Of several targets the snapshot keeps the one that decides. */
+		.limit = in->limit,
+		.sequences = in->sequences,
+		.class = in->class,
 		.goal = { .kind = (enum goal_kind)in->goal,
 		          .per_token = in->per_token,
-		          .fixed = in->fixed },
+		          .fixed = in->fixed,
+		          .tpat = in->tpat,
+		          .e2e = in->e2e },
 	};
 
 	if (!l.model || !copy_name(in->backend, backend) || !copy_name(in->server, server) ||

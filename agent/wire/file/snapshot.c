@@ -129,6 +129,15 @@ static void take_lease(struct fields *f, struct snapshot_lease *l)
 	l->goal = (uint32_t)take_uint(f, UINT32_MAX);
 	l->per_token = take_float(f);
 	l->fixed = take_float(f);
+	l->limit = -1;
+	l->sequences = 1;
+	if (f->p == f->end) /* of an older agent */
+		return;
+	l->tpat = take_float(f);
+	l->e2e = take_float(f);
+	l->limit = take_int(f);
+	l->sequences = (uint32_t)take_uint(f, UINT32_MAX);
+	l->class = (uint32_t)take_uint(f, UINT32_MAX);
 }
 
 /* The next field, which must be an array of that many elements. */

@@ -97,7 +97,7 @@ void snapshot_add_server(struct snapshot_writer *w, const struct snapshot_server
 
 void snapshot_add_lease(struct snapshot_writer *w, const struct snapshot_lease *l)
 {
-	put_array(w, 17);
+	put_array(w, 22);
 	put_uint(w, 3);
 	put_text(w, l->id);
 	put_text(w, l->model);
@@ -115,6 +115,11 @@ void snapshot_add_lease(struct snapshot_writer *w, const struct snapshot_lease *
 	put_uint(w, l->goal);
 	put_float(w, l->per_token);
 	put_float(w, l->fixed);
+	put_float(w, l->tpat);
+	put_float(w, l->e2e);
+	put_int(w, l->limit);
+	put_uint(w, l->sequences);
+	put_uint(w, l->class);
 }
 
 void snapshot_add_learned(struct snapshot_writer *w, const struct snapshot_learned *l)

@@ -6,7 +6,8 @@
  *         [1, model, input, n, json, n, stream, n, [age, input, output, count, ...]]
  *         [2, backend, server, state]
  *         [3, id, model, backend, server, load, created, arrived, dispatched, input, output,
- *             estimate, strategy, flags, goal, per token, fixed]
+ *             estimate, strategy, flags, goal, per token, fixed,
+ *             tpat, e2e, limit, sequences, class]                 these five may be missing
  *         [4, model, deployment, [number, ...], [bin, ...]]       what was learned of its times
  *         [5, model, backend, server, late, ends]                 of a server beside the others
  *         [6, owner, life, flags]                                 another agent, see core/foreign.h
@@ -64,6 +65,10 @@ struct snapshot_lease {
 	uint32_t flags;        /* SNAPSHOT_... */
 	uint32_t goal;         /* enum goal_kind */
 	double per_token, fixed;
+	/* Older agents did not write the rest: 0, no limit, one sequence of an unknown class. */
+	double tpat, e2e;
+	int64_t limit;
+	uint32_t sequences, class;
 };
 
 #define SNAPSHOT_NUMBERS 20

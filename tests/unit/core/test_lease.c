@@ -106,6 +106,7 @@ static void a_younger_lease_before_an_older_one_keeps_the_order(void **state)
 	struct rig *r = *state;
 	struct sched_lease l = { .id = "a",
 		                 .id_len = 1,
+		                 .limit = -1,
 		                 .model = r->m,
 		                 .server = r->server[0],
 		                 .arrived = SEC(5),
@@ -126,12 +127,13 @@ static void nonsense_is_refused_and_changes_nothing(void **state)
 	struct server *stranger = sched_server_add(r->s, "elsewhere");
 	const struct sched_lease good = { .id = "a",
 		                          .id_len = 1,
+		                          .limit = -1,
 		                          .model = r->m,
 		                          .server = r->server[0],
 		                          .goal = { .kind = GOAL_E2E } };
-	struct sched_lease bad[11];
+	struct sched_lease bad[13];
 
-	for (size_t i = 0; i < 11; i++)
+	for (size_t i = 0; i < 13; i++)
 		bad[i] = good;
 	bad[0].id_len = 0;
 	bad[1].load = SLO_LOAD_MAX + 1;
@@ -144,7 +146,9 @@ static void nonsense_is_refused_and_changes_nothing(void **state)
 	bad[8].server = stranger;
 	bad[9].goal.e2e = -1;
 	bad[10].model = NULL;
-	for (size_t i = 0; i < 11; i++)
+	bad[11].limit = -2;
+	bad[12].sequences = UINT16_MAX + 1;
+	for (size_t i = 0; i < 13; i++)
 		assert_int_equal(lease_restore(r->s, &bad[i]), SLO_EINVAL);
 	assert_null(lease_first(r->s));
 	assert_int_equal(lease_restore(r->s, &good), SLO_OK);

@@ -146,6 +146,7 @@ static void leases_of_another_process_teach_nothing(void **state)
 	struct rig *r = *state;
 	struct sched_lease l = { .id = "a",
 		                 .id_len = 1,
+		                 .limit = -1,
 		                 .model = r->m,
 		                 .server = r->server[0],
 		                 .dispatched = -SEC(5),

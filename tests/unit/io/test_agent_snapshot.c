@@ -193,6 +193,50 @@ static void what_others_placed_outlives_a_restart(void **state)
 	rig_close(&after);
 }
 
+static void all_that_is_known_of_a_request_outlives_a_restart(void **state)
+{
+	struct rig before = { 0 }, after = { 0 };
+	struct sched_request req = {
+		.id = "a",
+		.id_len = 1,
+		.strategy = SLO_STRATEGY_LEAST_REQUEST,
+		.output = 60,
+		.max_output = 100,
+		.sequences = 3,
+		.class = 5,
+		.mute = LESSON_NO_SIZE,
+	};
+	const struct goal promise = goal_make(0, 1, 0.5, 30);
+	struct snapshot_writer *w;
+	struct sched_action act;
+	const struct request *r;
+	struct slice file;
+
+	(void)state;
+	wall = INT64_C(1800000000) * SLO_NSEC_PER_SEC;
+	rig_open(&before);
+	req.model = sched_model_find(before.agent->sched, "m", 1);
+	sched_promise(before.agent->sched, req.model, &promise);
+	assert_int_equal(sched_submit(before.agent->sched, clock_nsec(), &req, NULL), SLO_OK);
+	assert_true(sched_step(before.agent->sched, clock_nsec(), &act));
+	w = agent_snapshot_write(before.agent, clock_nsec(), &file);
+	assert_non_null(w);
+	rig_open(&after);
+	agent_snapshot_restore(after.agent, clock_nsec(), file, 600 * SLO_NSEC_PER_SEC, "test");
+	r = lease_first(after.agent->sched);
+	assert_non_null(r);
+	assert_int_equal(r->limit, 100);
+	assert_int_equal(r->sequences, 3);
+	assert_int_equal(r->class, 5);
+	assert_int_equal(r->mute, LESSON_NO_SIZE);
+	assert_int_equal(r->goal.kind, GOAL_TTFT);
+	assert_true(fabs(r->goal.fixed - 1) < 1e-9 && fabs(r->goal.tpat - 0.5) < 1e-9);
+	assert_true(fabs(r->goal.e2e - 30) < 1e-9);
+	snapshot_writer_free(w);
+	rig_close(&before);
+	rig_close(&after);
+}
+
 static struct deployment *the_deployment(struct rig *r)
 {
 	return sched_model_find(r->agent->sched, "m", 1)->pool.deployment[0];
@@ -366,6 +410,7 @@ int main(void)
 		cmocka_unit_test(leases_outlive_a_clock_that_is_set_back),
 		cmocka_unit_test(but_not_one_that_went_far_ahead),
 		cmocka_unit_test(what_others_placed_outlives_a_restart),
+		cmocka_unit_test(all_that_is_known_of_a_request_outlives_a_restart),
 		cmocka_unit_test(an_overruled_profile_stays_so_over_a_restart),
 		cmocka_unit_test(a_profile_that_was_measured_again_is_believed),
 		cmocka_unit_test(the_guard_of_a_deployment_outlives_a_restart),

@@ -48,7 +48,12 @@ static struct snapshot_lease a_lease(void)
 		                        .flags = SNAPSHOT_STREAM | SNAPSHOT_FALLBACK,
 		                        .goal = 3,
 		                        .per_token = 0.05,
-		                        .fixed = 0 };
+		                        .fixed = 0,
+		                        .tpat = 0.5,
+		                        .e2e = 30,
+		                        .limit = 256,
+		                        .sequences = 4,
+		                        .class = 3 };
 }
 
 static struct snapshot_learned a_learned(void)
@@ -171,6 +176,8 @@ static void what_was_written_is_read(void **state)
 	assert_int_equal(rec.lease.flags, SNAPSHOT_STREAM | SNAPSHOT_FALLBACK);
 	assert_int_equal(rec.lease.goal, 3);
 	assert_true(rec.lease.per_token == 0.05 && rec.lease.fixed == 0);
+	assert_true(rec.lease.tpat == 0.5 && rec.lease.e2e == 30 && rec.lease.limit == 256);
+	assert_true(rec.lease.sequences == 4 && rec.lease.class == 3);
 	assert_int_equal(snapshot_next(r, &rec), SLO_OK);
 	assert_int_equal(rec.kind, SNAPSHOT_LEARNED);
 	assert_true(is(rec.learned.model, "org/model") && is(rec.learned.deployment, "l20"));
@@ -306,10 +313,32 @@ static void malformed_records_are_refused(void **state)
 	}
 }
 
+/* Seventeen parts, without what came later. */
+static void a_lease_of_an_older_agent_is_read(void **state)
+{
+	static const char lease[] = "\xdc\0\x11\x03\xa1i\xa1m\xa1u\xa1s\x07\x01\x02\x03\x08"
+				    "\x09\xff\xa3slo\x01\x04\xcb\0\0\0\0\0\0\0\0"
+				    "\xcb\x40\x3e\0\0\0\0\0\0";
+	struct slice file = forge(WRITTEN, lease, sizeof(lease) - 1);
+	struct snapshot_reader *r = opened(file);
+	struct snapshot_record rec;
+
+	(void)state;
+	assert_int_equal(snapshot_next(r, &rec), SLO_OK);
+	assert_int_equal(rec.kind, SNAPSHOT_LEASE);
+	assert_true(is(rec.lease.id, "i") && rec.lease.estimate == -1 && rec.lease.fixed == 30);
+	assert_true(rec.lease.tpat == 0 && rec.lease.e2e == 0 && rec.lease.limit == -1);
+	assert_true(rec.lease.sequences == 1 && rec.lease.class == 0);
+	assert_int_equal(snapshot_next(r, &rec), SLO_ENOENT);
+	snapshot_reader_free(r);
+	free((void *)file.p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_written_is_read),
+		cmocka_unit_test(a_lease_of_an_older_agent_is_read),
 		cmocka_unit_test(every_prefix_is_refused),
 		cmocka_unit_test(every_flipped_bit_is_noticed),
 		cmocka_unit_test(malformed_records_are_refused),
