@@ -158,8 +158,7 @@ static void write_foreign(struct snapshot_writer *w, slo_nsec now, slo_nsec to_u
 	snapshot_add_foreign(w, &out);
 }
 
-static void write_others(struct snapshot_writer *w, slo_nsec now, slo_nsec to_unix,
-                         const struct sched *s)
+static void write_owners(struct snapshot_writer *w, const struct sched *s)
 {
 	const struct foreign_owner *o = NULL;
 
@@ -171,7 +170,31 @@ static void write_others(struct snapshot_writer *w, slo_nsec now, slo_nsec to_un
 
 		snapshot_add_owner(w, &out);
 	}
-	for (const struct request *r = foreign_first(s); r; r = foreign_next(r))
+}
+
+static void write_deployments(struct snapshot_writer *w, const struct sched *s)
+{
+	const struct sched_model *m;
+
+	TAILQ_FOREACH (m, sched_models(s), link)
+		for (size_t i = 0; i < m->pool.deployments; i++) {
+			write_times(w, m->pool.deployment[i]);
+			write_refuted(w, m->pool.deployment[i]);
+			write_guard(w, m->pool.deployment[i]);
+		}
+}
+
+static void write_leases(struct snapshot_writer *w, slo_nsec now, slo_nsec to_unix,
+                         const struct sched *s)
+{
+	const struct request *r;
+
+	write_owners(w, s);
+	/* A model that left the configuration takes nothing up any more. */
+	for (r = lease_first(s); r; r = lease_next(r))
+		if (r->model)
+			write_lease(w, to_unix, r);
+	for (r = foreign_first(s); r; r = foreign_next(r))
 		write_foreign(w, now, to_unix, foreign_owner_of(s, r), r);
 }
 
@@ -193,22 +216,10 @@ struct snapshot_writer *agent_snapshot_write(struct agent *a, slo_nsec now, stru
 		if (!s->configured && !roster_is_leaving(s))
 			snapshot_add_server(w, &server);
 	}
-	/* A model that left the configuration takes nothing up any more. */
-	for (const struct request *r = lease_first(a->sched); r; r = lease_next(r))
-		if (r->model)
-			write_lease(w, written - now, r);
-	/* Last: an agent that does not know these records has read all others then. */
-	TAILQ_FOREACH (m, sched_models(a->sched), link)
-		for (size_t i = 0; i < m->pool.deployments; i++)
-			write_times(w, m->pool.deployment[i]);
-	write_others(w, now, written - now, a->sched);
-	TAILQ_FOREACH (m, sched_models(a->sched), link)
-		for (size_t i = 0; i < m->pool.deployments; i++) {
-			write_refuted(w, m->pool.deployment[i]);
-			write_guard(w, m->pool.deployment[i]);
-		}
+	write_deployments(w, a->sched);
 	for (size_t i = 0; i < a->model_count; i++)
 		windows_write(w, now, a->models[i]);
+	write_leases(w, now, written - now, a->sched);
 	if (snapshot_end(w, out) != SLO_OK)
 		goto err;
 	free(learned);
@@ -223,6 +234,8 @@ err:
 /* Reading */
 
 struct restored {
+	slo_nsec now, age;
+	int64_t to_mono; /* from Unix time */
 	size_t leases, models, left_out;
 };
 
@@ -432,61 +445,81 @@ static bool times_sane(const struct snapshot_lease *l)
 	return time_sane(l->created) && time_sane(l->arrived) && time_sane(l->dispatched);
 }
 
-static slo_err read_all(struct agent *a, slo_nsec now, slo_nsec age, int64_t to_mono,
-                        struct snapshot_reader *r, struct restored *sum)
+static void read_request(struct agent *a, const struct snapshot_record *rec, struct restored *sum)
+{
+	bool taken =
+	    rec->kind == SNAPSHOT_LEASE
+		? times_sane(&rec->lease) && read_lease(a, sum->now, sum->to_mono, &rec->lease)
+		: read_foreign(a, sum->now, sum->to_mono, &rec->foreign);
+
+	if (taken)
+		sum->leases++;
+	else
+		sum->left_out++;
+}
+
+static void read_other(struct agent *a, const struct snapshot_record *rec, struct restored *sum)
+{
+	switch (rec->kind) {
+	case SNAPSHOT_MODEL:
+		read_model(a, sum->now, sum->age, &rec->model, sum);
+		break;
+	case SNAPSHOT_SERVER:
+		read_server(a, sum->now, &rec->server);
+		break;
+	case SNAPSHOT_LEARNED:
+		sum->left_out += !read_times(a, sum->now, &rec->learned);
+		break;
+	case SNAPSHOT_SPEED:
+		sum->left_out += !read_speed(a, &rec->speed);
+		break;
+	case SNAPSHOT_REFUTED:
+		sum->left_out += !read_refuted(a, &rec->refuted);
+		break;
+	case SNAPSHOT_GUARD:
+		sum->left_out += !read_guard(a, &rec->guard);
+		break;
+	case SNAPSHOT_PROMISES:
+		sum->left_out += !read_promises(a, sum->now, sum->age, &rec->promises);
+		break;
+	case SNAPSHOT_OWNER:
+		sum->left_out += !read_owner(a, &rec->owner);
+		break;
+	case SNAPSHOT_LEASE:
+	case SNAPSHOT_FOREIGN:
+		break;
+	}
+}
+
+static bool is_request(const struct snapshot_record *rec)
+{
+	return rec->kind == SNAPSHOT_LEASE || rec->kind == SNAPSHOT_FOREIGN;
+}
+
+/* Requests last, wherever they stand: their stakes come from what was learned. */
+static slo_err read_all(struct agent *a, struct snapshot_reader *r, struct restored *sum)
 {
 	struct snapshot_record rec;
-	slo_err err;
+	slo_err err, again;
 
-	while ((err = snapshot_next(r, &rec)) == SLO_OK) {
-		switch (rec.kind) {
-		case SNAPSHOT_MODEL:
-			read_model(a, now, age, &rec.model, sum);
-			break;
-		case SNAPSHOT_SERVER:
-			read_server(a, now, &rec.server);
-			break;
-		case SNAPSHOT_LEASE:
-			if (times_sane(&rec.lease) && read_lease(a, now, to_mono, &rec.lease))
-				sum->leases++;
-			else
-				sum->left_out++;
-			break;
-		case SNAPSHOT_LEARNED:
-			sum->left_out += !read_times(a, now, &rec.learned);
-			break;
-		case SNAPSHOT_SPEED:
-			sum->left_out += !read_speed(a, &rec.speed);
-			break;
-		case SNAPSHOT_REFUTED:
-			sum->left_out += !read_refuted(a, &rec.refuted);
-			break;
-		case SNAPSHOT_GUARD:
-			sum->left_out += !read_guard(a, &rec.guard);
-			break;
-		case SNAPSHOT_PROMISES:
-			sum->left_out += !read_promises(a, now, age, &rec.promises);
-			break;
-		case SNAPSHOT_OWNER:
-			sum->left_out += !read_owner(a, &rec.owner);
-			break;
-		case SNAPSHOT_FOREIGN:
-			if (read_foreign(a, now, to_mono, &rec.foreign))
-				sum->leases++;
-			else
-				sum->left_out++;
-			break;
-		}
-	}
+	while ((err = snapshot_next(r, &rec)) == SLO_OK)
+		if (!is_request(&rec))
+			read_other(a, &rec, sum);
+	snapshot_rewind(r);
+	while ((again = snapshot_next(r, &rec)) == SLO_OK)
+		if (is_request(&rec))
+			read_request(a, &rec, sum);
 	for (struct foreign_owner *o = NULL; (o = foreign_owner_next(a->sched, o));)
-		(void)foreign_list_end(a->sched, now, o, false);
+		(void)foreign_list_end(a->sched, sum->now, o, false);
+	if (err == SLO_ENOENT)
+		err = again;
 	return err == SLO_ENOENT ? SLO_OK : err;
 }
 
 void agent_snapshot_restore(struct agent *a, slo_nsec now, struct slice file, slo_nsec max_age,
                             const char *source)
 {
-	struct restored sum = { 0 };
+	struct restored sum = { .now = now };
 	struct snapshot_reader *r;
 	const char *why;
 	int64_t written, unix_now;
@@ -504,12 +537,14 @@ void agent_snapshot_restore(struct agent *a, slo_nsec now, struct slice file, sl
 	if (written > unix_now)
 		unix_now = written;
 	age = written < 0 ? 0 : unix_now - written;
+	sum.age = age;
+	sum.to_mono = now - unix_now;
 	if (age > max_age) {
 		log_write(a->log, LOG_NOTICE,
 		          "%s: it is %" PRId64 " s old, so this start knows nothing of before",
 		          source, age / SLO_NSEC_PER_SEC);
 	} else {
-		if (read_all(a, now, age, now - unix_now, r, &sum) != SLO_OK)
+		if (read_all(a, r, &sum) != SLO_OK)
 			log_write(a->log, LOG_WARNING,
 			          "%s: malformed or no memory; it is read in part", source);
 		log_write(a->log, LOG_NOTICE,

@@ -12,6 +12,7 @@ static const char magic[8] = "SLOSNAP1";
 struct snapshot_reader {
 	struct slice records;
 	size_t at;
+	size_t first; /* behind the head */
 	msgpack_unpacked unpacked;
 	struct snapshot_count *counts; /* of the last record that snapshot_next() returned */
 };
@@ -375,7 +376,13 @@ struct snapshot_reader *snapshot_open(struct slice file, int64_t *written, const
 	}
 	*why = NULL;
 	*written = at;
+	r->first = r->at;
 	return r;
+}
+
+void snapshot_rewind(struct snapshot_reader *r)
+{
+	r->at = r->first;
 }
 
 void snapshot_reader_free(struct snapshot_reader *r)

@@ -17,6 +17,9 @@
  *         [9, model, deployment, share, seen, missed]             of its guard, see core/guard.h
  *         [10, model, of, name, [coarse, age, kept, missed, refused, ...]]  see io/agent/attain.h
  *
+ * Leases, 3 and 7, stand last: what they weigh depends on the others, and an agent that does not
+ * know all their parts has read the rest then. Older agents wrote them sooner.
+ *
  * Points in time are Unix nanoseconds: another process, or machine start, has another clock.
  * Another layout gets another digit in its first eight bytes. Pure: bytes in, bytes out. */
 #ifndef SLO_WIRE_FILE_SNAPSHOT_H
@@ -188,6 +191,7 @@ struct snapshot_reader *snapshot_open(struct slice file, int64_t *written, const
 /* The next record, valid until the next call. SLO_ENOENT: that was all. SLO_EPROTO: this one is
  * malformed, and nothing after it can be trusted. SLO_ENOMEM. */
 MUSTCHECK slo_err snapshot_next(struct snapshot_reader *r, struct snapshot_record *out);
+void snapshot_rewind(struct snapshot_reader *r);      /* the first record is next again */
 void snapshot_reader_free(struct snapshot_reader *r); /* NULL is accepted */
 
 #endif

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/adaptive.h"
 #include "core/foreign.h"
 #include "core/lease.h"
 #include "core_build.h"
@@ -344,6 +345,46 @@ static void the_guard_of_a_deployment_outlives_a_restart(void **state)
 	rig_close(&after);
 }
 
+static void what_is_at_stake_comes_from_what_was_learned(void **state)
+{
+	struct rig before = { 0 }, after = { 0 };
+	struct sched_request req = {
+		.id = "a",
+		.id_len = 1,
+		.strategy = SLO_STRATEGY_ADAPTIVE,
+		.input = 512,
+		.output = 64,
+		.max_output = -1,
+		.own = { .e2e = 30 * SLO_NSEC_PER_SEC },
+	};
+	struct snapshot_writer *w;
+	struct sched_action act;
+	struct slice file;
+	struct adaptive_stake stake;
+
+	(void)state;
+	wall = INT64_C(1800000000) * SLO_NSEC_PER_SEC;
+	rig_open(&before);
+	serve(&before, 300);
+	req.created = clock_nsec() + 3000 * SLO_NSEC_PER_SEC;
+	req.model = sched_model_find(before.agent->sched, "m", 1);
+	assert_int_equal(sched_submit(before.agent->sched, req.created, &req, NULL), SLO_OK);
+	assert_true(sched_step(before.agent->sched, req.created, &act));
+	w = agent_snapshot_write(before.agent, req.created, &file);
+	assert_non_null(w);
+	rig_open(&after);
+	agent_snapshot_restore(after.agent, clock_nsec(), file, 600 * SLO_NSEC_PER_SEC, "test");
+	assert_int_equal(the_server(&after)->sums.count, 1);
+	assert_true(adaptive_stake_alone(the_deployment(&after)->seats,
+	                                 lease_first(after.agent->sched), &stake));
+	assert_true(the_server(&after)->sums.work == stake.work);
+	assert_true(the_server(&after)->sums.harm == stake.harm);
+	sched_check(after.agent->sched);
+	snapshot_writer_free(w);
+	rig_close(&before);
+	rig_close(&after);
+}
+
 static void a_profile_that_was_measured_again_is_believed(void **state)
 {
 	(void)state;
@@ -413,6 +454,7 @@ int main(void)
 		cmocka_unit_test(all_that_is_known_of_a_request_outlives_a_restart),
 		cmocka_unit_test(an_overruled_profile_stays_so_over_a_restart),
 		cmocka_unit_test(a_profile_that_was_measured_again_is_believed),
+		cmocka_unit_test(what_is_at_stake_comes_from_what_was_learned),
 		cmocka_unit_test(the_guard_of_a_deployment_outlives_a_restart),
 		cmocka_unit_test(what_was_promised_lately_is_known_after_a_restart),
 	};
