@@ -9,6 +9,8 @@
 #define REFUTED_AFTER 500 /* ends */
 #define REFUTED_BY    400
 
+#define GROWN_MOST 1e9 /* tokens; no cache holds more */
+
 #define SLOWER_MOST  16.0
 #define SLOWER_MOVED 0.1  /* less than that changes nothing */
 #define SLOWER_LATE  0.09 /* log of so much is still less */
@@ -167,6 +169,7 @@ static void take_prior(struct deployment *d)
 	if (d->profile)
 		read_profile(d->profile, &g);
 	latency_learner_prior(d->learner, d->learner->forced, d->profile ? &g : NULL);
+	latency_learner_grown(d->learner, d->learner->forced, d->grown);
 }
 
 /* What d's profile says of its rates. The size of the cache is known better by who told it. */
@@ -259,17 +262,27 @@ static void judge_profile(struct sched *s, struct deployment *d)
 		sched_force(s, d, source, d->learner ? &d->learner->force : &d->force);
 }
 
+/* The profile of that digest is in force, or will be; what was found out about another is void. */
+static void expect(struct deployment *d, uint64_t digest)
+{
+	if (digest != d->refuted) {
+		d->refuting = 0;
+		d->grown = 0;
+	} else if (d->learner) {
+		d->grown = at_least(d->learner->prior_kv, d->grown);
+	}
+	d->refuted = digest;
+}
+
 void sched_profile_changed(struct sched *s, struct deployment *d)
 {
 	uint64_t digest = d->profile ? profile_digest(d->profile) : d->refuted;
 
 	take_given(d);
 	plan_rates(d);
+	expect(d, digest);
 	if (d->learner && is_auto(d))
 		take_prior(d);
-	if (digest != d->refuted)
-		d->refuting = 0;
-	d->refuted = digest;
 	judge_profile(s, d);
 }
 
@@ -279,9 +292,22 @@ slo_err sched_recall_refuted(struct sched *s, struct deployment *d, uint64_t dig
 		return SLO_EINVAL;
 	if (d->profile && profile_digest(d->profile) != digest)
 		return SLO_OK;
-	d->refuted = digest;
+	expect(d, digest);
 	d->refuting = ends;
 	judge_profile(s, d);
+	return SLO_OK;
+}
+
+slo_err sched_recall_grown(struct sched *s, struct deployment *d, uint64_t digest, double kv)
+{
+	if (!d->learner || digest == 0 || !(kv > 0 && kv <= GROWN_MOST))
+		return SLO_EINVAL;
+	if (d->profile && profile_digest(d->profile) != digest)
+		return SLO_OK;
+	expect(d, digest);
+	d->grown = at_least(kv, d->grown);
+	latency_learner_grown(d->learner, d->learner->forced, d->grown);
+	sched_force(s, d, d->source, &d->learner->force);
 	return SLO_OK;
 }
 

@@ -151,8 +151,9 @@ struct deployment {
 	struct guard guard;
 	/* One of these two, with the headroom that the guard leaves: slo-adaptive plans with it. */
 	struct latency_rates planned;
-	uint32_t refuting;            /* ends that speak against its profile, more than for it */
-	uint64_t refuted;             /* the digest of that profile; 0: it never had one */
+	uint32_t refuting; /* ends that speak against its profile, more than for it */
+	uint64_t refuted;  /* the digest of that profile; 0: it never had one */
+	double grown;      /* tokens that caches were seen to hold beyond that profile; 0: none */
 	struct seats_by_load by_load; /* smallest load first, last configured first among equals */
 	struct unsorted_seats unsorted;
 	struct seats_by_harm by_harm; /* least harm first, then smallest load, first configured */

@@ -153,6 +153,9 @@ MUSTCHECK slo_err sched_recall_speed(struct sched *s, struct seat *seat,
  * sched_recall(). SLO_EINVAL: likewise. */
 MUSTCHECK slo_err sched_recall_refuted(struct sched *s, struct deployment *d, uint64_t digest,
                                        uint32_t ends);
+/* Caches held so many tokens, which that profile did not tell. SLO_EINVAL: likewise. */
+MUSTCHECK slo_err sched_recall_grown(struct sched *s, struct deployment *d, uint64_t digest,
+                                     double kv);
 /* The share and the ends of g; who was placed before now does not count. SLO_EINVAL: that makes no
  * sense. */
 MUSTCHECK slo_err sched_recall_guard(struct sched *s, struct deployment *d, const struct guard *g);

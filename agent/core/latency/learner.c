@@ -161,6 +161,14 @@ void latency_learner_prior(struct latency_learner *l, slo_nsec now, const struct
 	latency_learner_enforce(l, now);
 }
 
+void latency_learner_grown(struct latency_learner *l, slo_nsec now, double kv)
+{
+	if (!(l->prior_kv > 0) || !(kv > l->prior_kv))
+		return;
+	l->prior_kv = kv;
+	latency_learner_enforce(l, now);
+}
+
 void latency_learner_kv(struct latency_learner *l, double kv)
 {
 	if (kv > 0)

@@ -85,6 +85,19 @@ static void write_refuted(struct snapshot_writer *w, const struct deployment *d)
 		snapshot_add_refuted(w, &out);
 }
 
+static void write_grown(struct snapshot_writer *w, const struct deployment *d)
+{
+	struct snapshot_grown out = { .model = slice_of(d->pool->name),
+		                      .deployment = slice_of(d->name),
+		                      .digest = d->refuted,
+		                      .tokens = d->grown };
+
+	if (d->learner && d->learner->prior_kv > out.tokens)
+		out.tokens = d->learner->prior_kv;
+	if (d->learner && out.tokens > 0)
+		snapshot_add_grown(w, &out);
+}
+
 static void write_guard(struct snapshot_writer *w, const struct deployment *d)
 {
 	const struct snapshot_guard out = { .model = slice_of(d->pool->name),
@@ -184,12 +197,21 @@ static void write_deployments(struct snapshot_writer *w, const struct sched *s)
 		}
 }
 
+/* An agent that does not know these records has read all before them. */
+static void write_caches(struct snapshot_writer *w, const struct sched *s)
+{
+	const struct sched_model *m;
+
+	TAILQ_FOREACH (m, sched_models(s), link)
+		for (size_t i = 0; i < m->pool.deployments; i++)
+			write_grown(w, m->pool.deployment[i]);
+}
+
 static void write_leases(struct snapshot_writer *w, slo_nsec now, slo_nsec to_unix,
                          const struct sched *s)
 {
 	const struct request *r;
 
-	write_owners(w, s);
 	/* A model that left the configuration takes nothing up any more. */
 	for (r = lease_first(s); r; r = lease_next(r))
 		if (r->model)
@@ -216,9 +238,11 @@ struct snapshot_writer *agent_snapshot_write(struct agent *a, slo_nsec now, stru
 		if (!s->configured && !roster_is_leaving(s))
 			snapshot_add_server(w, &server);
 	}
+	write_owners(w, a->sched);
 	write_deployments(w, a->sched);
 	for (size_t i = 0; i < a->model_count; i++)
 		windows_write(w, now, a->models[i]);
+	write_caches(w, a->sched);
 	write_leases(w, now, written - now, a->sched);
 	if (snapshot_end(w, out) != SLO_OK)
 		goto err;
@@ -410,6 +434,13 @@ static bool read_refuted(struct agent *a, const struct snapshot_refuted *in)
 	return d && sched_recall_refuted(a->sched, d, in->digest, in->ends) == SLO_OK;
 }
 
+static bool read_grown(struct agent *a, const struct snapshot_grown *in)
+{
+	struct deployment *d = deployment_of(a, in->model, in->deployment);
+
+	return d && sched_recall_grown(a->sched, d, in->digest, in->tokens) == SLO_OK;
+}
+
 static bool read_guard(struct agent *a, const struct snapshot_guard *in)
 {
 	const struct guard g = { .share = in->share, .seen = in->seen, .missed = in->missed };
@@ -475,6 +506,9 @@ static void read_other(struct agent *a, const struct snapshot_record *rec, struc
 		break;
 	case SNAPSHOT_REFUTED:
 		sum->left_out += !read_refuted(a, &rec->refuted);
+		break;
+	case SNAPSHOT_GROWN:
+		sum->left_out += !read_grown(a, &rec->grown);
 		break;
 	case SNAPSHOT_GUARD:
 		sum->left_out += !read_guard(a, &rec->guard);

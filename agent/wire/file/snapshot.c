@@ -185,6 +185,14 @@ static void take_refuted(struct fields *f, struct snapshot_refuted *r)
 	r->ends = (uint32_t)take_uint(f, UINT32_MAX);
 }
 
+static void take_grown(struct fields *f, struct snapshot_grown *g)
+{
+	g->model = take_text(f);
+	g->deployment = take_text(f);
+	g->digest = take_uint(f, UINT64_MAX);
+	g->tokens = take_float(f);
+}
+
 static void take_guard(struct fields *f, struct snapshot_guard *g)
 {
 	g->model = take_text(f);
@@ -300,6 +308,10 @@ static slo_err take_record(struct snapshot_reader *r, struct fields *f, struct s
 	case 10:
 		rec->kind = SNAPSHOT_PROMISES;
 		take_promises(f, &rec->promises);
+		return SLO_OK;
+	case 11:
+		rec->kind = SNAPSHOT_GROWN;
+		take_grown(f, &rec->grown);
 		return SLO_OK;
 	default:
 		return SLO_EPROTO;

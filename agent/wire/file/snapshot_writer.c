@@ -157,6 +157,16 @@ void snapshot_add_refuted(struct snapshot_writer *w, const struct snapshot_refut
 	put_uint(w, r->ends);
 }
 
+void snapshot_add_grown(struct snapshot_writer *w, const struct snapshot_grown *g)
+{
+	put_array(w, 5);
+	put_uint(w, 11);
+	put_text(w, g->model);
+	put_text(w, g->deployment);
+	put_uint(w, g->digest);
+	put_float(w, g->tokens);
+}
+
 void snapshot_add_guard(struct snapshot_writer *w, const struct snapshot_guard *g)
 {
 	put_array(w, 6);

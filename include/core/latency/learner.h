@@ -92,6 +92,8 @@ void latency_learner_kv(struct latency_learner *l, double kv);
 void latency_learner_headroom(struct latency_learner *l, slo_nsec now, double headroom);
 /* A profile tells of its servers, NULL: none any more. It weighs as much as a few ends. */
 void latency_learner_prior(struct latency_learner *l, slo_nsec now, const struct latency_given *g);
+/* Caches were seen to hold so many tokens, which may be more than the profile tells. */
+void latency_learner_grown(struct latency_learner *l, slo_nsec now, double kv);
 /* What is known now comes into force. */
 void latency_learner_enforce(struct latency_learner *l, slo_nsec now);
 /* True if other rates, or another state, are in force now. */

@@ -16,6 +16,7 @@
  *         [8, model, deployment, digest, ends]                    that spoke against its profile
  *         [9, model, deployment, share, seen, missed]             of its guard, see core/guard.h
  *         [10, model, of, name, [coarse, age, kept, missed, refused, ...]]  see io/agent/attain.h
+ *         [11, model, deployment, digest, tokens]                 that its caches held, beyond it
  *
  * Leases, 3 and 7, stand last: what they weigh depends on the others, and an agent that does not
  * know all their parts has read the rest then. Older agents wrote them sooner.
@@ -96,6 +97,12 @@ struct snapshot_refuted {
 	uint32_t ends;
 };
 
+struct snapshot_grown {
+	struct slice model, deployment;
+	uint64_t digest; /* of the profile */
+	double tokens;
+};
+
 struct snapshot_guard {
 	struct slice model, deployment;
 	double share;
@@ -146,6 +153,7 @@ void snapshot_add_server(struct snapshot_writer *w, const struct snapshot_server
 void snapshot_add_learned(struct snapshot_writer *w, const struct snapshot_learned *l);
 void snapshot_add_speed(struct snapshot_writer *w, const struct snapshot_speed *s);
 void snapshot_add_refuted(struct snapshot_writer *w, const struct snapshot_refuted *r);
+void snapshot_add_grown(struct snapshot_writer *w, const struct snapshot_grown *g);
 void snapshot_add_guard(struct snapshot_writer *w, const struct snapshot_guard *g);
 void snapshot_add_promises(struct snapshot_writer *w, const struct snapshot_promises *p);
 void snapshot_add_lease(struct snapshot_writer *w, const struct snapshot_lease *l);
@@ -166,7 +174,8 @@ enum snapshot_kind {
 	SNAPSHOT_FOREIGN,
 	SNAPSHOT_REFUTED,
 	SNAPSHOT_GUARD,
-	SNAPSHOT_PROMISES
+	SNAPSHOT_PROMISES,
+	SNAPSHOT_GROWN
 };
 struct snapshot_record {
 	enum snapshot_kind kind;
@@ -181,6 +190,7 @@ struct snapshot_record {
 		struct snapshot_refuted refuted;
 		struct snapshot_guard guard;
 		struct snapshot_promises promises;
+		struct snapshot_grown grown;
 	};
 };
 

@@ -385,6 +385,82 @@ static void what_is_at_stake_comes_from_what_was_learned(void **state)
 	rig_close(&after);
 }
 
+/* Of 80 at once in a server half of the time is waited, so their cache is full. */
+static const struct one_cell crowded = {
+	.tput = 20, .e2e = 4, .ttft = 2, .slo_e2e = 30, .created = 1
+};
+static const struct one_cell more_crowded = {
+	.tput = 10, .e2e = 8, .ttft = 6, .slo_e2e = 30, .created = 2
+};
+
+/* Requests are in time though more is there than the profile saw. */
+static double grow(struct deployment *d)
+{
+	double first = d->learner->prior_kv;
+	struct latency_lesson lesson = {
+		.stay = { .seconds = 0.1, .steps = 64, .prompts = 512, .reads = 64 * 5000 },
+		.held = 2 * first,
+		.tokens = 576,
+		.expected = 576,
+	};
+	struct latency_speed speed = { 0, 0 };
+
+	assert_true(first > 0);
+	for (int i = 0; i < 200; i++)
+		(void)latency_learn(d->learner, i * SLO_NSEC_PER_SEC, &lesson, &speed);
+	assert_true(d->learner->prior_kv > 1.5 * first);
+	return d->learner->prior_kv;
+}
+
+/* The caches that are known after a restart, as a share of those before. */
+static double cache_after(const struct one_cell *before_it, const struct one_cell *after_it)
+{
+	struct rig before = { 0 }, after = { 0 };
+	struct snapshot_writer *w;
+	struct deployment *d;
+	struct slice file;
+	double grown, share;
+
+	wall = INT64_C(1800000000) * SLO_NSEC_PER_SEC;
+	rig_open(&before);
+	rig_open(&after);
+	d = the_deployment(&after);
+	assert_int_equal(
+	    sched_source_set(before.agent->sched, the_deployment(&before), FLEET_AUTO, 0), SLO_OK);
+	assert_int_equal(sched_source_set(after.agent->sched, d, FLEET_AUTO, 0), SLO_OK);
+	believe(&before, &crowded);
+	grown = grow(the_deployment(&before));
+	w = agent_snapshot_write(before.agent, clock_nsec(), &file);
+	assert_non_null(w);
+	if (before_it)
+		believe(&after, before_it);
+	agent_snapshot_restore(after.agent, clock_nsec(), file, 600 * SLO_NSEC_PER_SEC, "test");
+	if (after_it)
+		believe(&after, after_it);
+	assert_true(fabs(d->force.rates.kv - d->learner->prior_kv) < 1e-9);
+	share = d->learner->prior_kv / grown;
+	sched_check(after.agent->sched);
+	snapshot_writer_free(w);
+	rig_close(&before);
+	rig_close(&after);
+	return share;
+}
+
+static void a_cache_that_was_found_to_be_larger_stays_so(void **state)
+{
+	(void)state;
+	assert_true(fabs(cache_after(&crowded, NULL) - 1) < 1e-9);
+	assert_true(fabs(cache_after(NULL, &crowded) - 1) < 1e-9);
+}
+
+static void but_not_with_another_profile(void **state)
+{
+	(void)state;
+	assert_true(cache_after(&more_crowded, NULL) < 0.9);
+	assert_true(cache_after(NULL, &more_crowded) < 0.9);
+	assert_true(cache_after(&crowded, &more_crowded) < 0.9);
+}
+
 static void a_profile_that_was_measured_again_is_believed(void **state)
 {
 	(void)state;
@@ -454,6 +530,8 @@ int main(void)
 		cmocka_unit_test(all_that_is_known_of_a_request_outlives_a_restart),
 		cmocka_unit_test(an_overruled_profile_stays_so_over_a_restart),
 		cmocka_unit_test(a_profile_that_was_measured_again_is_believed),
+		cmocka_unit_test(a_cache_that_was_found_to_be_larger_stays_so),
+		cmocka_unit_test(but_not_with_another_profile),
 		cmocka_unit_test(what_is_at_stake_comes_from_what_was_learned),
 		cmocka_unit_test(the_guard_of_a_deployment_outlives_a_restart),
 		cmocka_unit_test(what_was_promised_lately_is_known_after_a_restart),

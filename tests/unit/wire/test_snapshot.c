@@ -110,6 +110,8 @@ static struct slice a_file(void)
 		.slots = 2,
 		.slot = { { 0, 3, { 1, UINT32_MAX, 2 } }, { 1, 29, { 4, 5, 6 } } },
 	};
+	const struct snapshot_grown grown = { slice_of("org/model"), slice_of("l20"), UINT64_MAX,
+		                              5056.5 };
 	struct slice out;
 	uint8_t *copy;
 
@@ -124,6 +126,7 @@ static struct slice a_file(void)
 	snapshot_add_refuted(w, &refuted);
 	snapshot_add_guard(w, &guard);
 	snapshot_add_promises(w, &promises);
+	snapshot_add_grown(w, &grown);
 	assert_int_equal(snapshot_end(w, &out), SLO_OK);
 	copy = malloc(out.len);
 	assert_non_null(copy);
@@ -220,6 +223,10 @@ static void what_was_written_is_read(void **state)
 	assert_int_equal(rec.promises.slot[0].age, 3);
 	assert_int_equal(rec.promises.slot[0].count[1], UINT32_MAX);
 	assert_true(rec.promises.slot[1].coarse == 1 && rec.promises.slot[1].count[2] == 6);
+	assert_int_equal(snapshot_next(r, &rec), SLO_OK);
+	assert_int_equal(rec.kind, SNAPSHOT_GROWN);
+	assert_true(is(rec.grown.model, "org/model") && is(rec.grown.deployment, "l20"));
+	assert_true(rec.grown.digest == UINT64_MAX && rec.grown.tokens == 5056.5);
 	assert_int_equal(snapshot_next(r, &rec), SLO_ENOENT);
 	snapshot_reader_free(r);
 	free((void *)file.p);
