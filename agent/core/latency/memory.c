@@ -73,7 +73,7 @@ slo_err latency_learner_recall(struct latency_learner *l, slo_nsec now,
 	/* A told size that nothing spoke against was not remembered as one that was found. */
 	if (!(l->kv > 0) || found)
 		new.room.limit = limit;
-	new.room.told = found ? 0 : l->kv;
+	new.room.told = !found ? l->kv : l->kv > 0 && limit > l->kv ? limit : 0;
 	new.room.found = found;
 	sane &= *n >= 0 && *n <= 1;
 	for (int i = 0; i < LATENCY_ERROR_BINS; i++)

@@ -50,7 +50,8 @@ static void change(struct latency_room *r, slo_nsec now, double factor)
 	r->changed = now;
 	r->more = r->less = 0;
 	r->found = r->found || factor < 1 || r->told > 0;
-	r->told = 0;
+	/* One that is larger than was told is as good as told: only who comes on top tells more. */
+	r->told = factor > 1 && r->told > 0 ? r->limit : 0;
 }
 
 /* Rises by nine steps for each that is later, falls by one for each that is not: where it rests,

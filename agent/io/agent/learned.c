@@ -1,5 +1,6 @@
 #include "io/agent/learned.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -95,12 +96,20 @@ double learned_kv_configured(const struct agent_model *m, const struct deploymen
 	return conf ? (double)conf->kv_tokens : 0;
 }
 
+/* Whether the size of the cache that was told turned out wrong. */
+static bool is_overruled(const struct deployment *d)
+{
+	return d->learner && d->learner->kv > 0 && fabs(d->force.rates.kv - d->learner->kv) > 0;
+}
+
 const char *learned_kv_from(const struct agent_model *m, const struct deployment *d)
 {
 	const struct config_deployment *conf = config_of(m, d);
 
+	if (is_overruled(d))
+		return "overruled";
 	if (!d->force.rates.kv_told)
-		return d->learner && d->learner->kv > 0 ? "overruled" : "found";
+		return "found";
 	if (conf && conf->kv_tokens)
 		return "configuration";
 	return d->learner && d->learner->kv > 0 ? "engine" : "profile";
@@ -172,12 +181,6 @@ struct goal learned_goal(const struct deployment *d, const char **who)
 #define SAID_REFUTED   32u
 #define SAID_OVERRULED 64u
 
-/* Whether the size of the cache that was told turned out wrong. */
-static bool is_overruled(const struct deployment *d)
-{
-	return d->learner->kv > 0 && !d->force.rates.kv_told;
-}
-
 /* What the log says of a deployment, as a number that changes when there is something to say. */
 static uint32_t worth_saying(const struct deployment *d)
 {
@@ -204,7 +207,7 @@ static void say(struct agent *a, slo_nsec now, const struct deployment *d)
 		          "%s/%s: a server is told to hold %.0f tokens, but requests do as if it "
 		          "held %s: the limit is found from them now; look at kv_tokens, or at "
 		          "what the engine says",
-		          model, d->name, l->kv, l->room.limit > l->kv ? "more" : "fewer");
+		          model, d->name, l->kv, d->force.rates.kv > l->kv ? "more" : "fewer");
 	else if (d->source == FLEET_REFUTED && !(d->said & SAID_REFUTED))
 		log_write(a->log, LOG_WARNING,
 		          "%s/%s: its profile is off by more than a factor of two in most of %d "

@@ -7,10 +7,10 @@
  *   not late, and much was:     it is too low            (`more`)
  *
  * A limit that nobody told is tried out: it grows while it is used and nobody is late. A told one
- * is overruled only beyond doubt: it is too low if those are not late that came on top of it, and
- * too high if those are that found room. Then it is found like any other. Sums of evidence never
- * fall below 0, so old ends do not outweigh new ones. What the time in prompts hides from this (see
- * KNEE_UNTOLD in rates.c) does no harm. */
+ * is overruled only beyond doubt: it is too low if those are not late that came on top of it, and a
+ * higher one counts as told; it is too high if those are late that found room, and then it is found
+ * like any other. Sums of evidence never fall below 0, so old ends do not outweigh new ones. What
+ * the time in prompts hides from this (see KNEE_UNTOLD in rates.c) does no harm. */
 #ifndef SLO_CORE_LATENCY_ROOM_H
 #define SLO_CORE_LATENCY_ROOM_H
 
@@ -22,7 +22,7 @@
 
 struct latency_room {
 	double limit;      /* tokens */
-	double told;       /* tokens; 0: nobody told */
+	double told;       /* tokens; 0: nobody told, or it was too high */
 	double usual;      /* log of actual / predicted: one of ten is later that finds little */
 	double more, less; /* evidence for another limit, >= 0 */
 	slo_nsec changed;  /* the ends of those that came before say nothing of it */

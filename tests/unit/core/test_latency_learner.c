@@ -344,7 +344,9 @@ static void a_told_limit_gives_way_to_those_that_came_on_top(void **state)
 	assert_true(r.limit == 20000);
 	note_on_top(&r, &now, 1, 25000, 1);
 	near(r.limit, 25000, 1e-12);
-	assert_true(r.told == 0 && r.found);
+	assert_true(r.told == r.limit && r.found);
+	note(&r, &now, 1000, 25000, 1);
+	near(r.limit, 25000, 1e-12);
 }
 
 static void a_told_limit_stays_if_those_on_top_are_late(void **state)
@@ -392,7 +394,11 @@ static void what_overruled_a_told_size_is_remembered(void **state)
 	latency_learner_remember(&l, &m);
 	assert_int_equal(latency_learner_recall(&other, 0, &m), SLO_OK);
 	near(other.force.rates.kv, 25000, 1e-12);
-	assert_false(other.force.rates.kv_told);
+	assert_false(other.force.rates.kv_told); /* fewer than it was told itself */
+	latency_learner_init(&other, 20000);
+	assert_int_equal(latency_learner_recall(&other, 0, &m), SLO_OK);
+	near(other.force.rates.kv, 25000, 1e-12);
+	assert_true(other.force.rates.kv_told);
 	/* Told anew, it is believed again. */
 	latency_learner_kv(&other, 40000);
 	assert_true(other.force.rates.kv == 40000 && other.force.rates.kv_told);
