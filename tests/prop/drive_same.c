@@ -80,9 +80,11 @@ static bool same_guards(struct world *w, unsigned m)
 {
 	for (unsigned k = 0; k < NAIVE_DEPLOYMENTS; k++) {
 		const struct deployment *d = w->deployment[m][k];
-		double share = naive_share(w->naive, m, k);
+		unsigned seen = 0, missed = 0;
+		double share = naive_share(w->naive, m, k, &seen, &missed);
 
-		if (d && (d->guard.share < share || d->guard.share > share))
+		if (d && (d->guard.share < share || d->guard.share > share ||
+		          d->guard.seen != seen || d->guard.missed != missed))
 			return drive_differ(w, "m%u: the guard of d%u leaves %g, model %g", m, k,
 			                    d->guard.share, share);
 	}

@@ -437,13 +437,20 @@ void naive_guard(struct naive *n, unsigned model, unsigned deployment, double sh
 	d->fell = INT64_MIN;
 }
 
-double naive_share(const struct naive *n, unsigned model, unsigned deployment)
+double naive_share(const struct naive *n, unsigned model, unsigned deployment, unsigned *seen,
+                   unsigned *missed)
 {
 	const struct model *m = &n->model[model];
 
-	for (unsigned k = 0; k < m->deployments; k++)
-		if (m->deployment[k].name == deployment)
-			return m->deployment[k].share;
+	for (unsigned k = 0; k < m->deployments; k++) {
+		const struct deployment *d = &m->deployment[k];
+
+		if (d->name != deployment)
+			continue;
+		*seen = d->seen;
+		*missed = d->missed;
+		return d->share;
+	}
 	return 0;
 }
 

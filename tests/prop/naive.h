@@ -172,7 +172,8 @@ struct naive_sums {
 };
 struct naive_sums naive_sums(const struct naive *n, unsigned server);
 /* Of the headroom, that the guard of a deployment leaves; 0: there is no such deployment. */
-double naive_share(const struct naive *n, unsigned model, unsigned deployment);
+double naive_share(const struct naive *n, unsigned model, unsigned deployment, unsigned *seen,
+                   unsigned *missed);
 /* The moment at which a waiting request's k-th option runs out of slack; SLO_NEVER: none such. */
 slo_nsec naive_start(const struct naive *n, uint32_t id, size_t k);
 
