@@ -51,7 +51,9 @@ class Agent:
             socket.create_connection(("127.0.0.1", self.spop)).close()
             return True
         except OSError:
-            return self.child.poll() is not None
+            if self.child.poll() is not None:
+                sys.exit("the agent ended: " + (self.dir / "log").read_text(errors="replace"))
+            return False
 
     def load(self, tool, count, strategy):
         subprocess.run([tool, "--spop", str(self.spop), "--events", f"tcp:{self.events}", "--count", str(count),

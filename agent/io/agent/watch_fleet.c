@@ -105,7 +105,9 @@ static struct subject subject_of(const struct deployment *d)
 static void check_missing(struct agent *a, slo_nsec now, const struct deployment *d,
                           const char *subject, size_t *told)
 {
-	const bool learns = d->source == FLEET_LEARNED ||
+	/* Without a promise it may have learned from requests that brought targets of their own. */
+	const bool knows = fleet_learned(d) && d->force.state != LATENCY_COLD;
+	const bool learns = d->source == FLEET_LEARNED || knows ||
 	                    (d->source != FLEET_GIVEN && d->pool->promise.kind != GOAL_NONE);
 
 	if (d->profile || learns || (*told)++ >= SUBJECTS_MAX)

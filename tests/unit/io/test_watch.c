@@ -337,8 +337,18 @@ static void a_deployment_without_a_profile_is_told_until_it_has_one(void **state
 {
 	struct inproc *p = *state;
 	struct deployment *d = p->agent->models[0]->sched->pool.deployment[0];
+	enum fleet_source was;
 
 	sched_profile_drop(p->agent->sched, d);
+	later(p, 5 * SECOND);
+	assert_non_null(warn_find(&p->agent->warnings, "profile-missing", "m/d"));
+	was = d->source;
+	d->source = FLEET_AUTO; /* it learned, if from requests with targets of their own */
+	d->force.state = LATENCY_WARM;
+	later(p, 5 * SECOND);
+	assert_int_equal(p->agent->warnings.count, 0);
+	d->force.state = LATENCY_COLD;
+	d->source = was;
 	later(p, 5 * SECOND);
 	assert_non_null(warn_find(&p->agent->warnings, "profile-missing", "m/d"));
 	assert_int_equal(sched_profile_set(p->agent->sched, d, inproc_profile(2)), SLO_OK);
