@@ -343,6 +343,7 @@ bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
 	ends = foresee(&chosen, best.seat, now, &first);
 	out->seat = best.seat;
 	out->stake = stake_of(&chosen, ends, lateness(&chosen, ends, first));
+	out->stake.guard = best.seat->deployment->guard.number;
 	return true;
 }
 

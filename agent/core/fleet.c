@@ -103,7 +103,7 @@ struct deployment *fleet_deployment_new(struct pool *pool, const char *name)
 		return NULL;
 	}
 	d->pool = pool;
-	guard_init(&d->guard);
+	guard_init(&d->guard, 0);
 	RB_INIT(&d->by_load);
 	RB_INIT(&d->by_harm);
 	d->seats_end = &d->seats;

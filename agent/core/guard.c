@@ -5,9 +5,9 @@
 #define FALL 0.8  /* times */
 #define RISE 0.01 /* more */
 
-void guard_init(struct guard *g)
+void guard_init(struct guard *g, uint32_t number)
 {
-	*g = (struct guard){ .share = 1, .fell = INT64_MIN };
+	*g = (struct guard){ .share = 1, .number = number };
 }
 
 static bool move(struct guard *g, double share)
@@ -19,14 +19,12 @@ static bool move(struct guard *g, double share)
 	return moved;
 }
 
-bool guard_note(struct guard *g, slo_nsec now, slo_nsec placed, bool missed)
+bool guard_note(struct guard *g, uint32_t *numbers, bool missed)
 {
-	if (placed < g->fell)
-		return false;
 	g->seen++;
 	g->missed += missed;
 	if (g->missed > GUARD_MISSES) {
-		g->fell = now;
+		g->number = ++*numbers;
 		return move(g, at_least(g->share * FALL, GUARD_LEAST));
 	}
 	return g->seen >= GUARD_ENDS && move(g, at_most(g->share + RISE, 1));

@@ -209,7 +209,7 @@ void sched_lease_end(struct sched *s, slo_nsec now, struct request *r,
 		    &(struct stay_size){ out->input, out->output,
 		                         out->input > outcome->cached ? outcome->cached : 0 });
 	if (out->by_server && out->outcome == LESSON_ANSWERED)
-		sched_judge(s, now, lasted, r, out);
+		sched_judge(s, lasted, r, out);
 	sched_lease_close(s, now, r);
 	r->ended = true;
 	sched_over(s, now, r);

@@ -110,6 +110,7 @@ struct deployment *sched_deployment_add(struct sched_model *m, const char *name)
 		queue_deployment_removed(&m->queue);
 		return NULL;
 	}
+	guard_init(&d->guard, ++m->sched->guards);
 	if (tapped(m->sched))
 		tap_deployment(m->sched, SLO_EVENT_DEPLOYMENT, d);
 	return d;
@@ -250,7 +251,7 @@ slo_err sched_profile_set(struct sched *s, struct deployment *d, struct profile 
 	if (d->profile && !(profile_created(p) > profile_created(d->profile)))
 		return SLO_ESTALE;
 	if (d->profile)
-		guard_init(&d->guard); /* what was foreseen by that one */
+		guard_init(&d->guard, ++s->guards); /* what was foreseen by that one */
 	profile_free(d->profile);
 	d->profile = p;
 	if (tapped(s))

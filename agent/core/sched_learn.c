@@ -207,7 +207,7 @@ void sched_guard(struct sched *s, struct deployment *d, double share)
 {
 	bool moved = share < d->guard.share || share > d->guard.share;
 
-	guard_init(&d->guard);
+	guard_init(&d->guard, ++s->guards);
 	d->guard.share = share;
 	if (moved)
 		guard_moved(s, d);
@@ -234,16 +234,27 @@ static bool was_safe(const struct request *r, slo_nsec span)
 	       (double)r->stake.foreseen < GUARD_SAFE * least;
 }
 
-void sched_judge(struct sched *s, slo_nsec now, slo_nsec lasted, const struct request *r,
+/* Where it was placed, wherever its server is now; NULL: that is gone, or plans by other numbers.
+ */
+static struct deployment *planned_in(const struct request *r)
+{
+	const struct pool *pool = r->model ? &r->model->pool : NULL;
+
+	for (size_t i = 0; pool && i < pool->deployments; i++)
+		if (pool->deployment[i]->guard.number == r->stake.guard)
+			return pool->deployment[i];
+	return NULL;
+}
+
+void sched_judge(struct sched *s, slo_nsec lasted, const struct request *r,
                  const struct sched_end *end)
 {
 	slo_nsec span = goal_span(&r->goal, end->input, end->output);
-	struct seat *seat = r->model ? sched_seat_find(r->model, end->server) : NULL;
-	struct deployment *d = seat ? seat->deployment : NULL;
+	struct deployment *d = planned_in(r);
 
 	if (!d || s->follows || (d->learner && d->learner->headroom > 0) || !was_safe(r, span))
 		return;
-	if (guard_note(&d->guard, now, r->since, r->since + lasted - r->created > span))
+	if (guard_note(&d->guard, &s->guards, r->since + lasted - r->created > span))
 		guard_moved(s, d);
 }
 

@@ -44,6 +44,7 @@ struct sched {
 	slo_nsec changed[GENERATIONS]; /* when, by generation */
 	uint32_t round;                /* of questions to HAProxy */
 	uint64_t numbers;              /* of models and servers, so far */
+	uint32_t guards;               /* numbers of guards that were given so far */
 	uint64_t forced;               /* see sched_counts() */
 	struct sched_tap tap;          /* .tell is NULL: nobody listens */
 	struct foreign foreign;
@@ -149,7 +150,7 @@ void sched_stay_begin(slo_nsec now, struct request *r, const struct deployment *
 void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct request *r,
                     const struct stay_size *size);
 /* What came of what was foreseen for r, which is still charged. */
-void sched_judge(struct sched *s, slo_nsec now, slo_nsec lasted, const struct request *r,
+void sched_judge(struct sched *s, slo_nsec lasted, const struct request *r,
                  const struct sched_end *end);
 /* The guard of d leaves that share of its headroom. */
 void sched_guard(struct sched *s, struct deployment *d, double share);

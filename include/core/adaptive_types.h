@@ -28,6 +28,7 @@ struct adaptive_stake {
 	uint64_t harm, work;
 	float foreseen; /* seconds from its creation to its end, as was thought; 0: nobody did */
 	uint32_t reading;
+	uint32_t guard; /* the number of the guard by which it was planned, see guard.h */
 	uint8_t class;
 	bool counted; /* it is in the sums of its server */
 };

@@ -22,13 +22,13 @@ struct guard {
 	double share;  /* of the headroom, GUARD_LEAST to 1 */
 	uint32_t seen; /* such ends, since the share fell or the last hundred was full */
 	uint32_t missed;
-	slo_nsec fell; /* who was placed before was planned with more, and does not count */
+	uint32_t number; /* of all shares so far: who was placed by another does not count */
 };
 
-void guard_init(struct guard *g);
-/* One that was well in time, and was placed then, missed its target or kept it. True: the share is
- * another. */
-bool guard_note(struct guard *g, slo_nsec now, slo_nsec placed, bool missed);
+void guard_init(struct guard *g, uint32_t number);
+/* One that was well in time, and was placed by this number, missed its target or kept it. True: the
+ * share is another. *numbers: given so far; one that falls takes the next. */
+bool guard_note(struct guard *g, uint32_t *numbers, bool missed);
 /* Whether these can be a guard's. */
 bool guard_sane(double share, uint32_t seen, uint32_t missed);
 

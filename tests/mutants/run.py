@@ -183,7 +183,7 @@ MUTANTS = [
     ("adaptive: who waits for an engine's queue is not woken", "agent/core/adaptive.c",
      "return load > over ? load - over : 0;", "return load > over ? load - over : load;"),
     ("guard: it never falls", "agent/core/guard.c", "g->missed > GUARD_MISSES", "g->missed > GUARD_ENDS"),
-    ("guard: who was placed before it fell counts", "agent/core/guard.c", "if (placed < g->fell)", "if (placed < 0)"),
+    ("guard: who was placed before it fell counts", "agent/core/guard.c", "g->number = ++*numbers;", "(void)numbers;"),
     ("guard: sizes are judged, not times", "agent/core/sched_learn.c", "GUARD_SAFE * least", "2 * GUARD_SAFE * least"),
     ("guard: it takes nothing", "agent/core/sched_learn.c", "d->planned.headroom *= d->guard.share;", ""),
     ("news of what HAProxy counted is counted twice", "agent/core/foreign.c",

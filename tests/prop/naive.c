@@ -434,7 +434,7 @@ void naive_guard(struct naive *n, unsigned model, unsigned deployment, double sh
 	d->share = share;
 	d->seen = seen;
 	d->missed = missed;
-	d->fell = INT64_MIN;
+	d->age = ++n->ages;
 }
 
 double naive_share(const struct naive *n, unsigned model, unsigned deployment, unsigned *seen,

@@ -208,6 +208,7 @@ static void set_stake(struct request *r, const struct deployment *d, double ends
 	target = fmax(target_of(d, &r->ask, &ttft), 1e-6);
 	x = (age + (ttft ? first : ends)) / target;
 	r->staked = true;
+	r->age = d->age;
 	r->span = naive_profile_span(&d->profile, &r->ask, &ttft);
 	r->foreseen = ttft ? 0 : (float)(x * target);
 	r->harm = (uint64_t)(fmin(2 * fmin(x, 8) / target, 1e4) * (double)ONE);
@@ -232,9 +233,13 @@ void naive_adaptive_alone(struct naive *n, uint32_t id, const struct deployment 
  * planned with, at least half. 100 of which fewer are late: a hundredth more. */
 void naive_adaptive_ended(struct naive *n, slo_nsec now, const struct request *r)
 {
-	struct deployment *d = naive_deployment_of(&n->model[r->ask.model], r->server);
+	struct model *m = &n->model[r->ask.model];
+	struct deployment *d = NULL;
 
-	if (d == NULL || !r->staked || !(r->foreseen > 0) || r->placed < d->fell ||
+	for (unsigned k = 0; k < m->deployments; k++)
+		if (m->deployment[k].age == r->age)
+			d = &m->deployment[k];
+	if (d == NULL || !r->staked || !(r->foreseen > 0) ||
 	    (double)r->foreseen >= 0.7 * ((double)r->span / 1e9))
 		return;
 	d->seen++;
@@ -242,7 +247,7 @@ void naive_adaptive_ended(struct naive *n, slo_nsec now, const struct request *r
 		d->missed++;
 	if (d->missed > 10) {
 		d->share = fmax(d->share * 0.8, 0.5);
-		d->fell = now;
+		d->age = ++n->ages;
 	} else if (d->seen >= 100) {
 		d->share = fmin(d->share + 0.01, 1);
 	} else {

@@ -98,7 +98,7 @@ struct deployment *naive_deployment_get(struct naive *n, unsigned model, unsigne
 			return &m->deployment[k];
 	assert(m->deployments < NAIVE_DEPLOYMENTS);
 	d = &m->deployment[m->deployments++];
-	*d = (struct deployment){ .name = name, .share = 1, .fell = INT64_MIN };
+	*d = (struct deployment){ .name = name, .share = 1, .age = ++n->ages };
 	return d;
 }
 

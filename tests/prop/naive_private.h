@@ -31,6 +31,7 @@ struct request {
 	bool ending; /* its owner told its end, which waits for a turn */
 	/* Of slo-adaptive: */
 	bool staked;
+	unsigned age;   /* of the guard of where it was placed */
 	float foreseen; /* seconds from its creation to its end; 0: not foreseen */
 	slo_nsec span;  /* that its target allows */
 	uint64_t harm, reading, work;
@@ -45,8 +46,8 @@ struct deployment {
 	struct naive_rates rates;
 	double share; /* of its headroom, that the guard leaves; */
 	unsigned seen, missed;
-	slo_nsec fell; /* when it did last */
-	bool weighed;  /* a request was placed here */
+	unsigned age; /* since it fell or began, as numbered */
+	bool weighed; /* a request was placed here */
 	uint64_t mean;
 };
 
@@ -84,6 +85,7 @@ struct turn {
 #define NAIVE_TURNS 1024
 
 struct naive {
+	unsigned ages; /* of guards, so far */
 	struct naive_conf conf;
 	struct model model[NAIVE_MODELS];
 	struct server server[NAIVE_SERVERS];

@@ -206,9 +206,9 @@ static void who_was_placed_before_it_fell_does_not_count(void **state)
 	const struct guard brink = { .share = 1, .seen = 50, .missed = 10 };
 	struct rig *r = *state;
 
+	assert_int_equal(sched_recall_guard(r->s, r->d, &brink), SLO_OK);
 	place(r, SEC(1), "a");
 	place(r, SEC(1), "b");
-	assert_int_equal(sched_recall_guard(r->s, r->d, &brink), SLO_OK);
 	answered(r, SEC(8), "a");
 	assert_true(near(planned(r), 0.8));
 	answered(r, SEC(8), "b");
@@ -263,6 +263,33 @@ static void another_profile_has_another_guard(void **state)
 	assert_int_equal(r->d->guard.seen, 0);
 }
 
+static void what_another_profile_foresaw_does_not_count(void **state)
+{
+	const struct one_cell again = { .tput = 2, .e2e = 1, .slo_e2e = 5, .created = 2 };
+	struct rig *r = *state;
+
+	place(r, SEC(1), "a");
+	rig_profile(r, r->d, &again);
+	answered(r, SEC(8), "a");
+	assert_int_equal(r->d->guard.seen, 0);
+	one(r, SEC(10), SEC(6));
+	assert_int_equal(r->d->guard.seen, 1);
+}
+
+static void who_foresaw_is_judged_wherever_the_server_went(void **state)
+{
+	const struct one_cell cell = { .tput = 2, .e2e = 1, .slo_e2e = 5, .created = 2 };
+	struct rig *r = *state;
+	struct deployment *d = sched_deployment_add(r->m, "other");
+
+	place(r, SEC(1), "a");
+	rig_profile(r, d, &cell);
+	sched_seat_move(r->s, r->d->seats, d);
+	answered(r, SEC(8), "a");
+	assert_int_equal(r->d->guard.missed, 1);
+	assert_int_equal(d->guard.seen, 0);
+}
+
 static void a_guard_that_cannot_be_is_not_recalled(void **state)
 {
 	static const struct guard bad[] = {
@@ -300,6 +327,10 @@ int main(void)
 		                                rig_make, rig_drop),
 		cmocka_unit_test_setup_teardown(another_profile_has_another_guard, rig_make,
 		                                rig_drop),
+		cmocka_unit_test_setup_teardown(what_another_profile_foresaw_does_not_count,
+		                                rig_make, rig_drop),
+		cmocka_unit_test_setup_teardown(who_foresaw_is_judged_wherever_the_server_went,
+		                                rig_make, rig_drop),
 		cmocka_unit_test_setup_teardown(a_guard_that_cannot_be_is_not_recalled, rig_make,
 		                                rig_drop),
 	};
