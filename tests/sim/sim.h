@@ -86,19 +86,19 @@ struct sim_conf {
 	uint32_t maxconn;          /* of SIM_MAXCONN and SIM_MAXCONN_SLACK */
 	struct goal slo;           /* of SIM_MAXCONN_SLACK, and the promise of models that learn */
 	bool learned;              /* times are learned; types have no profile */
-	bool automatic;            /* they have one, and times are learned from it on */
 	struct sim_slow slow[SIM_SLOW_MAX]; /* servers that change their speed */
 	size_t slow_count;
 	double cached;    /* share of every prompt that engines find in a cache */
 	double forget;    /* seconds; then all that was learned is forgotten; 0: never */
-	bool forget_kept; /* but for what a snapshot keeps */
 	double engines;   /* seconds from one look at the engines' metrics to the next; 0: none */
 	double kv_factor; /* what learning is told of the KV cache, of the truth; 0: nothing */
 	/* A share of the requests, at random, has that priority; the rest has 0. */
 	int32_t priority;
 	double prioritized;
-	bool bytes; /* ends tell the bytes of an answer, and no tokens */
-	bool apart; /* agents know nothing of each other */
+	bool bytes;       /* ends tell the bytes of an answer, and no tokens */
+	bool automatic;   /* types have a profile, and times are learned from it on */
+	bool forget_kept; /* what is forgotten comes back from a snapshot */
+	bool apart;       /* agents know nothing of each other */
 	/* Several schedulers over one fleet: */
 	size_t agents;  /* 0 is 1; each gets its part of the requests */
 	double skew;    /* the first one's part, 0: as large as the others' */
