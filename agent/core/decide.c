@@ -127,7 +127,8 @@ static bool may_be_smaller(const struct deployment *d, const struct server *serv
 
 /* Whether r may have waited for that server in vain: what is known of it may be wrong, or of r, or
  * r can do without the room and is in time there all the same. One at a time comes on top: how it
- * fares tells whether there was room, and if many did, all would only wait inside the engine. */
+ * fares tells whether there was room, and if many did, all would only wait inside the engine.
+ * slo-adaptive has weighed what it would do there. */
 static bool is_doubted(const struct deployment *d, const struct server *server,
                        const struct request *r, slo_nsec now)
 {
@@ -136,7 +137,7 @@ static bool is_doubted(const struct deployment *d, const struct server *server,
 	if (!fleet_learned(d) || used > SLO_LOAD_ONE || used + rank_load(d, r) > ON_TOP_MOST)
 		return false;
 	return d->force.state != LATENCY_HOT || may_be_smaller(d, server, r) ||
-	       rank_behind_in_time(d, server, r, now);
+	       (r->strategy != SLO_STRATEGY_ADAPTIVE && rank_behind_in_time(d, server, r, now));
 }
 
 static struct seat *pick_doubted(const struct pool *pool, const struct request *r, slo_nsec now)
