@@ -52,7 +52,7 @@ void sched_force(struct sched *s, struct deployment *d, enum fleet_source source
 		d->refuted = profile_digest(d->profile);
 		d->refuting = d->refuting < REFUTED_BY ? REFUTED_BY : d->refuting;
 	}
-	if (!fleet_learned(d))
+	if (!fleet_plans_learned(d))
 		take_given(d);
 	plan_rates(d);
 	fleet_freed(d);
@@ -190,7 +190,7 @@ static void take_given(struct deployment *d)
 
 static void plan_rates(struct deployment *d)
 {
-	d->planned = fleet_learned(d) ? d->force.rates : d->given;
+	d->planned = fleet_plans_learned(d) ? d->force.rates : d->given;
 	d->planned.headroom *= d->guard.share;
 }
 

@@ -137,7 +137,7 @@ enum fleet_source {
 	FLEET_AUTO,    /* its profile, else what was learned */
 	FLEET_LEARNED, /* what was learned; a profile is not looked at */
 	FLEET_REFUTED, /* what was learned, as the profile is wrong beyond doubt */
-	FLEET_PRIOR,   /* its profile, and what was learned from it on */
+	FLEET_PRIOR,   /* its profile; slo-adaptive plans by what was learned from it on */
 };
 #define FLEET_SOURCES 5
 
@@ -200,10 +200,17 @@ void fleet_order(struct pool *pool, struct deployment *const *order);
 struct server *fleet_server_new(const char *name);
 void fleet_server_free(struct server *s); /* it has no seat */
 
-/* Whether what was learned is used in d. */
+/* Whether what was learned is used in d in place of the cells of a profile. */
 static inline bool fleet_learned(const struct deployment *d)
 {
-	return d->source >= FLEET_LEARNED || (d->source == FLEET_AUTO && !d->profile);
+	return d->source == FLEET_LEARNED || d->source == FLEET_REFUTED ||
+	       (d->source == FLEET_AUTO && !d->profile);
+}
+
+/* Whether slo-adaptive plans by what was learned in d. */
+static inline bool fleet_plans_learned(const struct deployment *d)
+{
+	return fleet_learned(d) || d->source == FLEET_PRIOR;
 }
 
 /* By which its times are foreseen. */

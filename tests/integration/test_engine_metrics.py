@@ -44,7 +44,7 @@ class EngineMetrics(unittest.TestCase):
         return json.loads(get(f"http://127.0.0.1:{self.lab.server_port[name]}/stats"))
 
     def test_the_size_of_the_cache_comes_from_the_engine(self):
-        lab = self.start(source="auto")
+        lab = self.start()
         wait_for(lambda: all(s["engine"] and s["engine"]["kv_tokens"] for s in self.servers().values()),
                  "all engines told their cache")
         for name in lab.fleet:
@@ -74,7 +74,7 @@ class EngineMetrics(unittest.TestCase):
         self.assertEqual((True, "route"), (answer.good, answer.verdict))
 
     def test_a_reload_without_the_section_asks_nobody(self):
-        lab = self.start(source="auto")
+        lab = self.start()
         wait_for(lambda: self.engine("a10-1") and self.engine("a10-1")["pages"], "a page")
         self.assertGreater(lab.counter("engine_kv_tokens", server="a10-1"), 0)
         del lab.config["engines"]
@@ -83,7 +83,7 @@ class EngineMetrics(unittest.TestCase):
         lab.logged("is in force")
         self.assertIsNone(self.engine("a10-1"))
         rates = lab.state()["models"][MODEL]["learned"]["a10"]["rates"]
-        self.assertEqual("found", rates["kv_tokens_from"])
+        self.assertEqual("profile", rates["kv_tokens_from"])
 
     def test_who_waits_inside_an_engine_keeps_others_out(self):
         """The profile says that 16 fit; the engine runs 4."""

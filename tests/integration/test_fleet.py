@@ -19,7 +19,7 @@ OTHER = "other"
 
 
 def deployments(**servers):
-    return {gpu: {"servers": names, "profile": "given"} for gpu, names in servers.items()}
+    return {gpu: {"servers": names} for gpu, names in servers.items()}
 
 
 class WithStack(Faults):

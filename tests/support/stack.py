@@ -135,13 +135,13 @@ class Stack:
     """Options: build (directory of binaries), haproxy (binary), speed and other arguments of the
     demo servers, config (a function that changes the agent's configuration), wrap (argv in front
     of the agent's, such as valgrind), runtime_api (whether the agent asks HAProxy), profiles (False: none),
-    fleet (server -> gpu), source (of the times: "auto" learns from the profile on), strategy (None: the sample's; a profile of one cell gives a server room for so many by slo alone)."""
+    fleet (server -> gpu), strategy (None: the sample's; a profile of one cell gives a server room for so many by slo alone)."""
 
     model = MODEL
 
     def __init__(self, build=None, haproxy=None, speed=50, config=None, wrap=(), profiles=None,
                  server_args=(), fleet=None, conf="haproxy.cfg", maxconn=1000, extra_cfg=None,
-                 runtime_api=False, strategy="slo", source="given"):
+                 runtime_api=False, strategy="slo"):
         self.build = pathlib.Path(build or os.environ.get("BUILD_DIR", ROOT / "build/release"))
         self.haproxy = haproxy or os.environ.get("HAPROXY", "haproxy")
         self.demo = pathlib.Path(os.environ.get("DEMO_DIR", self.build)) / "tests/llm_server"
@@ -149,7 +149,7 @@ class Stack:
         self.fleet = dict(fleet or FLEET)
         self.speed, self.server_args = speed, list(server_args)
         self.wrap = list(wrap) or os.environ.get("SLO_WRAP", "").split()
-        self.runtime_api, self.strategy, self.source = runtime_api, strategy, source
+        self.runtime_api, self.strategy = runtime_api, strategy
         self.conf_name, self.maxconn, self.extra_cfg = conf, maxconn, extra_cfg
         ports = Ports()
         self.port = ports.take()
@@ -176,7 +176,7 @@ class Stack:
         model = conf["models"][MODEL]
         model["deployments"] = {}
         for server, gpu in self.fleet.items():
-            model["deployments"].setdefault(gpu, {"servers": [], "profile": self.source})["servers"].append(server)
+            model["deployments"].setdefault(gpu, {"servers": []})["servers"].append(server)
         shutil.copytree(profiles or CONF / "profiles", self.dir / "profiles", dirs_exist_ok=True)
         if change:
             change(conf)
