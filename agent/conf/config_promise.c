@@ -53,6 +53,7 @@ void config_source_read(struct reader *r, const struct node *deployment,
 		{ "auto", FLEET_AUTO },
 		{ "given", FLEET_GIVEN },
 		{ "learned", FLEET_LEARNED },
+		{ "prior", FLEET_PRIOR },
 	};
 	static const struct cfg_field fields[] = {
 		{ "kv_tokens", CFG_COUNT, offsetof(struct config_deployment, kv_tokens), 1,

@@ -105,9 +105,17 @@ static void plan_make(struct plan *p, const struct latency_rates *q, const struc
 	p->reading_most = fixed(reading_in_time(planned, p->prompt, q->step));
 }
 
-static bool is_overfull(slo_load used, slo_load load)
+/* So much relaxed work may be there. From what waits inside an engine nothing is learned, so it may
+ * wait there only where the cache's size is known. */
+static slo_load most_load(const struct deployment *d)
 {
-	return !ledger_fits(used, load) && used + load > OVERFILL * SLO_LOAD_ONE;
+	return fleet_rates(d)->kv_told || !fleet_learned(d) ? OVERFILL * SLO_LOAD_ONE
+	                                                    : SLO_LOAD_ONE;
+}
+
+static bool is_overfull(const struct deployment *d, slo_load used, slo_load load)
+{
+	return !ledger_fits(used, load) && used + load > most_load(d);
 }
 
 static bool is_open(const struct plan *p, const struct server *s, const struct deployment *d)
@@ -117,7 +125,7 @@ static bool is_open(const struct plan *p, const struct server *s, const struct d
 
 	if (used == 0)
 		return true;
-	if (is_overfull(used, p->load) ||
+	if (is_overfull(d, used, p->load) ||
 	    (!ledger_fits(used, p->load) &&
 	     ((s->sums.targets.classes | pool->targets.classes) & p->tight)))
 		return false;
@@ -264,7 +272,7 @@ bool adaptive_has_room(const struct deployment *d, const struct request *r,
 	struct goal goal;
 	struct plan p;
 
-	if (is_overfull(server->ledger.used, load))
+	if (is_overfull(d, server->ledger.used, load))
 		return false;
 	goal = rank_goal(d, r);
 	plan_make(&p, fleet_rates(d), &goal, r, r->created);

@@ -52,7 +52,7 @@ static void check_guards(const struct pool *pool)
 {
 	for (size_t i = 0; i < pool->deployments; i++) {
 		const struct deployment *d = pool->deployment[i];
-		double planned = (fleet_plans_learned(d) ? &d->force.rates : &d->given)->headroom;
+		double planned = (fleet_learned(d) ? &d->force.rates : &d->given)->headroom;
 
 		assert(guard_sane(d->guard.share, d->guard.seen, d->guard.missed));
 		planned -= d->planned.headroom / d->guard.share;

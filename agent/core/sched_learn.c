@@ -52,7 +52,7 @@ void sched_force(struct sched *s, struct deployment *d, enum fleet_source source
 		d->refuted = profile_digest(d->profile);
 		d->refuting = d->refuting < REFUTED_BY ? REFUTED_BY : d->refuting;
 	}
-	if (!fleet_plans_learned(d))
+	if (!fleet_learned(d))
 		take_given(d);
 	plan_rates(d);
 	fleet_freed(d);
@@ -76,10 +76,12 @@ static bool is_auto(const struct deployment *d)
 
 slo_err sched_source_set(struct sched *s, struct deployment *d, enum fleet_source source, double kv)
 {
-	bool same = d->source == source || (is_auto(d) && source == FLEET_AUTO);
+	bool begins = source == FLEET_PRIOR, judged = begins || source == FLEET_AUTO;
+	bool same = d->begins == begins && (d->source == source || (is_auto(d) && judged));
 
 	if (d->learner && same && !(fabs(d->learner->kv - kv) > 0))
 		return SLO_OK;
+	d->begins = begins;
 	if (!d->learner && source == FLEET_GIVEN)
 		return SLO_OK;
 	if (!d->learner) {
@@ -89,11 +91,11 @@ slo_err sched_source_set(struct sched *s, struct deployment *d, enum fleet_sourc
 		latency_learner_init(d->learner, kv);
 	}
 	latency_learner_kv(d->learner, kv);
-	if (source != FLEET_AUTO)
+	if (!begins)
 		latency_learner_prior(d->learner, d->learner->forced, NULL);
-	if (source != FLEET_AUTO || !is_auto(d))
-		sched_force(s, d, source, &d->learner->force);
-	if (source == FLEET_AUTO)
+	if (!judged || !is_auto(d))
+		sched_force(s, d, judged ? FLEET_AUTO : source, &d->learner->force);
+	if (judged)
 		sched_profile_changed(s, d);
 	return SLO_OK;
 }
@@ -190,7 +192,7 @@ static void take_given(struct deployment *d)
 
 static void plan_rates(struct deployment *d)
 {
-	d->planned = fleet_plans_learned(d) ? d->force.rates : d->given;
+	d->planned = fleet_learned(d) ? d->force.rates : d->given;
 	d->planned.headroom *= d->guard.share;
 }
 
@@ -292,7 +294,7 @@ void sched_profile_changed(struct sched *s, struct deployment *d)
 	take_given(d);
 	plan_rates(d);
 	expect(d, digest);
-	if (d->learner && is_auto(d))
+	if (d->learner && d->begins)
 		take_prior(d);
 	judge_profile(s, d);
 }

@@ -133,11 +133,12 @@ RB_HEAD(seats_by_harm, seat);
 
 /* What tells how long the servers of a deployment take. */
 enum fleet_source {
-	FLEET_GIVEN,   /* its profile, if it has one */
-	FLEET_AUTO,    /* its profile, else what was learned */
+	FLEET_GIVEN, /* its profile, if it has one */
+	FLEET_AUTO,  /* its profile, until that is wrong beyond doubt; without one what was learned
+	              */
 	FLEET_LEARNED, /* what was learned; a profile is not looked at */
 	FLEET_REFUTED, /* what was learned, as the profile is wrong beyond doubt */
-	FLEET_PRIOR,   /* its profile; slo-adaptive plans by what was learned from it on */
+	FLEET_PRIOR,   /* its profile, and what was learned from it on */
 };
 #define FLEET_SOURCES 5
 
@@ -145,6 +146,7 @@ struct deployment {
 	struct pool *pool;
 	struct profile *profile; /* NULL: none yet */
 	enum fleet_source source;
+	bool begins;                     /* with its profile, what is learned */
 	struct latency_learner *learner; /* NULL: it does not learn */
 	struct latency_force force;      /* what was learned, if source is not FLEET_GIVEN */
 	struct latency_rates given;      /* as its profile says; without one all is 0 */
@@ -200,17 +202,10 @@ void fleet_order(struct pool *pool, struct deployment *const *order);
 struct server *fleet_server_new(const char *name);
 void fleet_server_free(struct server *s); /* it has no seat */
 
-/* Whether what was learned is used in d in place of the cells of a profile. */
+/* Whether what was learned is used in d. */
 static inline bool fleet_learned(const struct deployment *d)
 {
-	return d->source == FLEET_LEARNED || d->source == FLEET_REFUTED ||
-	       (d->source == FLEET_AUTO && !d->profile);
-}
-
-/* Whether slo-adaptive plans by what was learned in d. */
-static inline bool fleet_plans_learned(const struct deployment *d)
-{
-	return fleet_learned(d) || d->source == FLEET_PRIOR;
+	return d->source >= FLEET_LEARNED || (d->source == FLEET_AUTO && !d->profile);
 }
 
 /* By which its times are foreseen. */

@@ -83,7 +83,7 @@ class EngineMetrics(unittest.TestCase):
         lab.logged("is in force")
         self.assertIsNone(self.engine("a10-1"))
         rates = lab.state()["models"][MODEL]["learned"]["a10"]["rates"]
-        self.assertEqual("profile", rates["kv_tokens_from"])
+        self.assertEqual("found", rates["kv_tokens_from"])
 
     def test_who_waits_inside_an_engine_keeps_others_out(self):
         """The profile says that 16 fit; the engine runs 4."""

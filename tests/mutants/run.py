@@ -153,7 +153,7 @@ MUTANTS = [
     ("adaptive: an idle server is not open", "agent/core/adaptive.c",
      "\tif (used == 0)\n\t\treturn true;\n", ""),
     ("adaptive: an engine queues half as much", "agent/core/adaptive.c",
-     "used + load > OVERFILL * SLO_LOAD_ONE", "used + load > OVERFILL / 2 * SLO_LOAD_ONE"),
+     "? OVERFILL * SLO_LOAD_ONE", "? OVERFILL / 2 * SLO_LOAD_ONE"),
     ("adaptive: relaxed work queues before tight work", "agent/core/adaptive.c",
      "(s->sums.targets.classes | pool->targets.classes)", "pool->targets.classes"),
     ("adaptive: tight work waits while relaxed work queues", "agent/core/adaptive.c",

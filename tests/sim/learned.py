@@ -79,7 +79,7 @@ The agent starts again at 200 s, under load 1. SLO met of what arrives in each m
 without a restart. *without*: nothing is known of the servers' times; *with*: what the snapshot keeps.
 """
 PRIOR = """
-A profile that was measured on GPUs as they are, is right, or is off as the row says; at h 1. *given*: it decides, cell by cell. *auto*:
+A profile that was measured on GPUs as they are, is right, or is off as the row says; at h 1. *given*: it decides, cell by cell. *prior*:
 learning begins with it. SLO met, and of `slo` in each of the first three minutes.
 """
 OFF = (
@@ -311,14 +311,14 @@ def restarts(lab):
 
 def priors(lab):
     text = "\n## A profile to begin with\n" + PRIOR
-    text += ("\n| profile | slo, given | slo, auto | given: 1st, 2nd, 3rd minute | auto | slo-adaptive, given "
-             "| slo-adaptive, auto |\n|---|---|---|---|---|---|---|\n")
+    text += ("\n| profile | slo, given | slo, prior | given: 1st, 2nd, 3rd minute | prior | slo-adaptive, given "
+             "| slo-adaptive, prior |\n|---|---|---|---|---|---|---|\n")
     for name, options in OFF:
-        runs = {(s, auto): lab.run(s, MODES[0], None, (*options, *auto))
-                for s in ("slo", "slo-adaptive") for auto in ((), ("--auto",))}
-        row = [name] + [spread([r.met() for r in runs["slo", auto]], 2) for auto in ((), ("--auto",))]
-        row += [", ".join(minutes(runs["slo", auto], 0)) for auto in ((), ("--auto",))]
-        row += [spread([r.met() for r in runs["slo-adaptive", auto]], 2) for auto in ((), ("--auto",))]
+        runs = {(s, begins): lab.run(s, MODES[0], None, (*options, *begins))
+                for s in ("slo", "slo-adaptive") for begins in ((), ("--prior",))}
+        row = [name] + [spread([r.met() for r in runs["slo", begins]], 2) for begins in ((), ("--prior",))]
+        row += [", ".join(minutes(runs["slo", begins], 0)) for begins in ((), ("--prior",))]
+        row += [spread([r.met() for r in runs["slo-adaptive", begins]], 2) for begins in ((), ("--prior",))]
         text += "| " + " | ".join(row) + " |\n"
     return text
 

@@ -96,7 +96,7 @@ struct sim_conf {
 	int32_t priority;
 	double prioritized;
 	bool bytes;       /* ends tell the bytes of an answer, and no tokens */
-	bool automatic;   /* types have a profile, and times are learned from it on */
+	bool prior;       /* types have a profile, and times are learned from it on */
 	bool forget_kept; /* what is forgotten comes back from a snapshot */
 	bool apart;       /* agents know nothing of each other */
 	/* Several schedulers over one fleet: */

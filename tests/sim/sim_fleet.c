@@ -113,7 +113,7 @@ static bool let_learn(struct sim_agent *a, struct sched_model *m, struct deploym
 
 	sched_promise(a->sched, m, &s->conf->slo);
 	a->learning[type] = d;
-	return sched_source_set(a->sched, d, s->conf->learned ? FLEET_LEARNED : FLEET_AUTO, kv) ==
+	return sched_source_set(a->sched, d, s->conf->learned ? FLEET_LEARNED : FLEET_PRIOR, kv) ==
 	       SLO_OK;
 }
 
@@ -168,7 +168,7 @@ static struct sched_model *add_model(struct sim_agent *a, const char *name, cons
 		d = sched_deployment_add(m, out->types[t].gpu);
 		if (!d || (out->types[t].profile && !give_profile(a, d, out->types[t].profile)))
 			return NULL;
-		if ((s->conf->learned || s->conf->automatic) && !let_learn(a, m, d, (uint32_t)t))
+		if ((s->conf->learned || s->conf->prior) && !let_learn(a, m, d, (uint32_t)t))
 			return NULL;
 		for (size_t i = 0; i < s->server_count; i++)
 			if (s->servers[i].type == t &&

@@ -45,7 +45,7 @@ enum {
 	OPT_YIELD,
 	OPT_TURN,
 	OPT_PRIORITY,
-	OPT_AUTO,
+	OPT_PRIOR,
 	OPT_RESTART,
 };
 
@@ -95,7 +95,7 @@ static const struct argp_option option_list[] = {
 	  "random, or all (all)",
 	  2 },
 	{ "profiles", 'p', "DIR", 0, "profiles as DIR/MODEL/GPU.json; learned: there are none", 2 },
-	{ "auto", OPT_AUTO, NULL, 0, "with profiles: times are learned from them on", 2 },
+	{ "prior", OPT_PRIOR, NULL, 0, "with profiles: times are learned from them on", 2 },
 	{ "kv", OPT_KV, "HOW", 0,
 	  "what learning is told of the KV cache: told, learned (nothing) or xFACTOR (told)", 2 },
 	{ "engines", OPT_ENGINES, "S", 0, "the engines' metrics are read so often (never)", 2 },
@@ -223,8 +223,8 @@ static error_t parse_router(int key, char *arg, struct argp_state *state, struct
 	case OPT_ENGINES:
 		o->sim.engines = option_number(state, arg, 0.1, 3600);
 		return 0;
-	case OPT_AUTO:
-		o->sim.automatic = true;
+	case OPT_PRIOR:
+		o->sim.prior = true;
 		return 0;
 	case OPT_BYTES:
 		o->sim.bytes = true;

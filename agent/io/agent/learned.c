@@ -148,6 +148,8 @@ bool learned_configure(struct agent *a)
 
 const char *learned_source(const struct deployment *d)
 {
+	if (d->source == FLEET_PRIOR && d->learner && d->learner->ends < LATENCY_COLD_ENDS)
+		return "profile";
 	if (fleet_learned(d))
 		return d->force.state == LATENCY_COLD ? "none" : "learned";
 	return d->profile ? "profile" : "none";
@@ -156,7 +158,7 @@ const char *learned_source(const struct deployment *d)
 const char *learned_source_name(enum fleet_source s)
 {
 	static const char *const names[FLEET_SOURCES] = { "given", "auto", "learned", "auto",
-		                                          "auto" };
+		                                          "prior" };
 
 	return names[s];
 }
@@ -215,6 +217,9 @@ static void say(struct agent *a, slo_nsec now, const struct deployment *d)
 		log_limited(a->log, now, LOG_CAUSE_LEARNED, LOG_NOTICE,
 		            "%s/%s: learned times are doubted: %s; nobody is refused for them",
 		            model, d->name, why[l->doubt]);
+	else if (d->force.state == LATENCY_WARM && l->ends < LATENCY_COLD_ENDS)
+		log_limited(a->log, now, LOG_CAUSE_LEARNED, LOG_INFO,
+		            "%s/%s: learning begins with what its profile says", model, d->name);
 	else if (d->force.state == LATENCY_WARM)
 		log_limited(a->log, now, LOG_CAUSE_LEARNED, LOG_INFO,
 		            "%s/%s: %d requests taught enough to route by", model, d->name,

@@ -73,7 +73,7 @@ static void what_is_known_first_is_what_the_profile_says(void **state)
 	struct rig *r = *state;
 
 	rig_profile(r, r->d, &one_second);
-	learn(r, FLEET_AUTO, 8192);
+	learn(r, FLEET_PRIOR, 8192);
 	assert_int_equal(r->d->source, FLEET_PRIOR);
 	assert_int_equal(r->d->force.state, LATENCY_WARM);
 	assert_true(r->d->force.rates.headroom == 0.9);
@@ -89,7 +89,7 @@ static void and_what_ends_moves_it(void **state)
 	slo_nsec now;
 
 	rig_profile(r, r->d, &one_second);
-	learn(r, FLEET_AUTO, 8192);
+	learn(r, FLEET_PRIOR, 8192);
 	before = alone(r->d);
 	now = serve_many(r, SEC(1), 1, 2);
 	first = alone(r->d);
@@ -109,7 +109,7 @@ static void a_profile_that_comes_late_does_not_undo_what_was_learned(void **stat
 
 	sched_profile_drop(r->s, r->d);
 	sched_promise(r->s, r->m, &(struct goal){ .kind = GOAL_E2E, .fixed = 5 });
-	learn(r, FLEET_AUTO, 8192);
+	learn(r, FLEET_PRIOR, 8192);
 	assert_int_equal(r->d->source, FLEET_AUTO);
 	assert_int_equal(r->d->force.state, LATENCY_COLD);
 	now = serve_many(r, SEC(1), 200, 3);
@@ -151,12 +151,12 @@ static void learned_alone_ignores_a_profile(void **state)
 {
 	struct rig *r = *state;
 
-	learn(r, FLEET_AUTO, 8192);
+	learn(r, FLEET_PRIOR, 8192);
 	assert_int_equal(r->d->force.state, LATENCY_WARM);
 	learn(r, FLEET_LEARNED, 8192);
 	assert_int_equal(r->d->force.state, LATENCY_COLD);
 	assert_true(r->d->learner->fit.rate[0] == 1);
-	learn(r, FLEET_AUTO, 8192);
+	learn(r, FLEET_PRIOR, 8192);
 	assert_int_equal(r->d->source, FLEET_PRIOR);
 }
 
@@ -164,7 +164,7 @@ static void a_right_profile_is_not_overruled(void **state)
 {
 	struct rig *r = *state;
 
-	learn(r, FLEET_AUTO, 8192);
+	learn(r, FLEET_PRIOR, 8192);
 	(void)serve_many(r, SEC(1), 2000, 0.9);
 	assert_int_equal(r->d->source, FLEET_PRIOR);
 }
@@ -175,7 +175,7 @@ static void a_profile_that_is_wrong_beyond_doubt_is_overruled(void **state)
 	slo_nsec now;
 
 	/* It says 1 s with two at once; one alone takes 4. */
-	learn(r, FLEET_AUTO, 8192);
+	learn(r, FLEET_PRIOR, 8192);
 	now = serve_many(r, SEC(1), 898, 4);
 	assert_int_equal(r->d->source, FLEET_PRIOR);
 	now = serve_many(r, now, 2, 4);
@@ -194,7 +194,7 @@ static void one_that_comes_back_is_still_overruled(void **state)
 	struct rig *r = *state;
 	struct one_cell again = half_a_server;
 
-	learn(r, FLEET_AUTO, 8192);
+	learn(r, FLEET_PRIOR, 8192);
 	record(r, serve_many(r, SEC(1), 900, 4));
 	same(r, FLEET_REFUTED);
 	sched_profile_drop(r->s, r->d);

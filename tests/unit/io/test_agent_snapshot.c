@@ -317,8 +317,8 @@ static void an_overruled_profile_stays_so_over_a_restart(void **state)
 	(void)state;
 	restart(900, &wrong, NULL, FLEET_REFUTED, 400);
 	restart(900, NULL, &wrong, FLEET_REFUTED, 400);
-	restart(898, &wrong, NULL, FLEET_PRIOR, 399);
-	restart(898, NULL, &wrong, FLEET_PRIOR, 399);
+	restart(898, &wrong, NULL, FLEET_AUTO, 399);
+	restart(898, NULL, &wrong, FLEET_AUTO, 399);
 }
 
 static void the_guard_of_a_deployment_outlives_a_restart(void **state)
@@ -426,8 +426,8 @@ static double cache_after(const struct one_cell *before_it, const struct one_cel
 	rig_open(&after);
 	d = the_deployment(&after);
 	assert_int_equal(
-	    sched_source_set(before.agent->sched, the_deployment(&before), FLEET_AUTO, 0), SLO_OK);
-	assert_int_equal(sched_source_set(after.agent->sched, d, FLEET_AUTO, 0), SLO_OK);
+	    sched_source_set(before.agent->sched, the_deployment(&before), FLEET_PRIOR, 0), SLO_OK);
+	assert_int_equal(sched_source_set(after.agent->sched, d, FLEET_PRIOR, 0), SLO_OK);
 	believe(&before, &crowded);
 	grown = grow(the_deployment(&before));
 	w = agent_snapshot_write(before.agent, clock_nsec(), &file);
@@ -464,9 +464,9 @@ static void but_not_with_another_profile(void **state)
 static void a_profile_that_was_measured_again_is_believed(void **state)
 {
 	(void)state;
-	restart(900, &another, NULL, FLEET_PRIOR, 0);
-	restart(900, NULL, &another, FLEET_PRIOR, 0);
-	restart(900, &wrong, &another, FLEET_PRIOR, 0);
+	restart(900, &another, NULL, FLEET_AUTO, 0);
+	restart(900, NULL, &another, FLEET_AUTO, 0);
+	restart(900, &wrong, &another, FLEET_AUTO, 0);
 }
 
 #define SECOND SLO_NSEC_PER_SEC
