@@ -93,8 +93,7 @@ static void a_promise_that_is_none_is_refused(void **state)
 		  "100" },
 		{ DEPLOYMENT("\"profile\":\"auto?\""),
 		  "f:4:46: key \"models.m.deployments.d.profile\": is \"auto?\", must be auto, "
-		  "given "
-		  "or learned" },
+		  "given, learned or prior" },
 		{ PLUS("\"profiles\":{\"dir\":\"p\",\"export\":{\"dir\":\"p\"}}"),
 		  "f:5:39: key \"profiles.export.dir\": is \"profiles.dir\" too: what was learned "
 		  "would be read as given" },
