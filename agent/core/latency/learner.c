@@ -195,7 +195,7 @@ static bool outdated(const struct latency_learner *l, slo_nsec now,
 		return false;
 	forced = r->step * x->steps + r->prompt * x->prompts + r->cached * x->reads;
 	return now - l->forced >= FORCE_SELDOM || moved(latency_fit_predict(&l->fit, x), forced) ||
-	       moved(l->room.limit, r->kv) || moved(headroom_now(l), r->headroom) ||
+	       moved(kv_now(l), r->kv) || moved(headroom_now(l), r->headroom) ||
 	       moved(crowd_now(l), r->crowd);
 }
 

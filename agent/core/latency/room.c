@@ -40,7 +40,7 @@ void latency_room_init(struct latency_room *r, double told)
 
 void latency_room_saw(struct latency_room *r, double held)
 {
-	if (!(r->told > 0))
+	if (!(r->told > 0) && !r->found)
 		r->limit = at_most(at_least(held, r->limit), MOST);
 }
 

@@ -43,7 +43,7 @@ struct latency_force {
 struct latency_learner {
 	struct latency_fit fit;
 	struct latency_errors errors;
-	struct latency_room room; /* while nobody tells */
+	struct latency_room room; /* unless only a profile tells of the cache */
 	double usual;             /* median of what servers are late, log */
 	double slow, fast;        /* CUSUM of log(actual / predicted), both ways */
 	double kv;                /* tokens; 0: nobody told */

@@ -147,6 +147,83 @@ static void a_cache_that_is_larger_than_the_profile_saw_is_found(void **state)
 	assert_true(l.ends > 50);
 }
 
+static void what_a_profile_tells_is_not_put_in_force_with_every_end(void **state)
+{
+	struct latency_lesson lesson = {
+		.stay = { .steps = 64, .prompts = 512, .reads = 64 * 1000 },
+		.held = 1000,
+		.tokens = 576,
+		.expected = 576,
+	};
+	struct latency_speed speed = { 0, 0 };
+	struct latency_learner l;
+	struct latency_given g;
+	int forced = 0;
+
+	(void)state;
+	latency_learner_init(&l, 0);
+	latency_given_init(&g);
+	latency_given_teach(&g, &(struct latency_point){ 512, 64, 1, 1, -1 });
+	g.kv = 2000;
+	latency_learner_prior(&l, 0, &g);
+	for (int i = 1; i <= 90; i++) {
+		lesson.stay.seconds = latency_fit_predict(&l.fit, &lesson.stay);
+		forced += latency_learn(&l, SEC(i), &lesson, &speed);
+	}
+	assert_int_equal(l.ends, 90);
+	assert_int_equal(forced, 9); /* each ten seconds */
+	assert_true(l.force.rates.kv == 2000);
+}
+
+static void a_limit_that_was_found_is_not_raised_by_a_profile(void **state)
+{
+	const struct latency_given g = { .points = 1, .held = 50000 };
+	struct latency_learner l;
+
+	(void)state;
+	latency_learner_init(&l, 0);
+	latency_learner_prior(&l, 0, &g);
+	assert_true(l.force.rates.kv == 50000 && !l.force.rates.kv_told);
+	l.room.limit = 20000;
+	l.room.found = true;
+	latency_learner_prior(&l, 0, &g);
+	assert_true(l.force.rates.kv == 20000);
+}
+
+static void what_is_configured_changes_at_run_time(void **state)
+{
+	struct rig *r = *state;
+
+	learn(r, FLEET_AUTO, 8192);
+	record(r, SEC(1));
+	same(r, FLEET_AUTO);
+	assert_false(fleet_learned(r->d) || r->d->learner->prior);
+	learn(r, FLEET_PRIOR, 8192);
+	same(r, FLEET_PRIOR);
+	assert_true(r->d->learner->prior);
+	learn(r, FLEET_AUTO, 8192);
+	same(r, FLEET_AUTO);
+	assert_false(r->d->learner->prior);
+	learn(r, FLEET_PRIOR, 0);
+	learn(r, FLEET_GIVEN, 0);
+	same(r, FLEET_GIVEN);
+	learn(r, FLEET_PRIOR, 0);
+	same(r, FLEET_PRIOR);
+	learn(r, FLEET_LEARNED, 0);
+	same(r, FLEET_LEARNED);
+	learn(r, FLEET_AUTO, 8192);
+	same(r, FLEET_AUTO);
+	(void)serve_many(r, SEC(1), 900, 4);
+	same(r, FLEET_REFUTED);
+	learn(r, FLEET_PRIOR, 8192);
+	same(r, FLEET_REFUTED);
+	learn(r, FLEET_GIVEN, 8192);
+	same(r, FLEET_GIVEN);
+	learn(r, FLEET_AUTO, 8192);
+	same(r, FLEET_REFUTED);
+	stop_playing();
+}
+
 static void learned_alone_ignores_a_profile(void **state)
 {
 	struct rig *r = *state;
@@ -229,6 +306,9 @@ int main(void)
 		TEST(and_what_ends_moves_it),
 		TEST(a_profile_that_comes_late_does_not_undo_what_was_learned),
 		TEST(a_cache_that_is_larger_than_the_profile_saw_is_found),
+		TEST(what_a_profile_tells_is_not_put_in_force_with_every_end),
+		TEST(a_limit_that_was_found_is_not_raised_by_a_profile),
+		TEST(what_is_configured_changes_at_run_time),
 		TEST(learned_alone_ignores_a_profile),
 		TEST(a_right_profile_is_not_overruled),
 		TEST(a_profile_that_is_wrong_beyond_doubt_is_overruled),
