@@ -155,12 +155,11 @@ const char *learned_source(const struct deployment *d)
 	return d->profile ? "profile" : "none";
 }
 
-const char *learned_source_name(enum fleet_source s)
+const char *learned_configured(const struct deployment *d)
 {
-	static const char *const names[FLEET_SOURCES] = { "given", "auto", "learned", "auto",
-		                                          "prior" };
-
-	return names[s];
+	if (d->source == FLEET_GIVEN || d->source == FLEET_LEARNED)
+		return d->source == FLEET_GIVEN ? "given" : "learned";
+	return d->begins ? "prior" : "auto";
 }
 
 struct goal learned_goal(const struct deployment *d, const char **who)
@@ -184,7 +183,7 @@ struct goal learned_goal(const struct deployment *d, const char **who)
 /* What the log says of a deployment, as a number that changes when there is something to say. */
 static uint32_t worth_saying(const struct deployment *d)
 {
-	if (!d->learner || (!fleet_learned(d) && d->source != FLEET_REFUTED))
+	if (!d->learner || !fleet_learned(d))
 		return 0;
 	return 1 + (uint32_t)d->force.state + 4 * (uint32_t)d->learner->doubt +
 	       (d->source == FLEET_REFUTED ? SAID_REFUTED : 0) +
@@ -217,7 +216,7 @@ static void say(struct agent *a, slo_nsec now, const struct deployment *d)
 		log_limited(a->log, now, LOG_CAUSE_LEARNED, LOG_NOTICE,
 		            "%s/%s: learned times are doubted: %s; nobody is refused for them",
 		            model, d->name, why[l->doubt]);
-	else if (d->force.state == LATENCY_WARM && l->ends < LATENCY_COLD_ENDS)
+	else if (d->force.state == LATENCY_WARM && l->prior && l->ends < LATENCY_COLD_ENDS)
 		log_limited(a->log, now, LOG_CAUSE_LEARNED, LOG_INFO,
 		            "%s/%s: learning begins with what its profile says", model, d->name);
 	else if (d->force.state == LATENCY_WARM)

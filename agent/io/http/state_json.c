@@ -151,13 +151,12 @@ static json_t *learned_state(const struct agent_model *m, const struct deploymen
 	if (!l)
 		return json_null();
 	return json_pack("{s:s, s:s, s:b, s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:f, s:o}", "profile",
-	                 learned_source_name(d->source), "in_force", learned_source(d),
-	                 "profile_overruled", d->source == FLEET_REFUTED, "state",
-	                 latency_state_name(d->force.state), "doubt", latency_doubt_name(l->doubt),
-	                 "target", goal_name(goal.kind), "target_from", who, "ends",
-	                 (json_int_t)l->ends, "ends_left_out", (json_int_t)l->passed, "error_p50",
-	                 latency_errors_median(&l->errors), "error_p99",
-	                 latency_errors_quantile(&l->errors, 0.99) - 1, "rates",
+	                 learned_configured(d), "in_force", learned_source(d), "profile_overruled",
+	                 d->source == FLEET_REFUTED, "state", latency_state_name(d->force.state),
+	                 "doubt", latency_doubt_name(l->doubt), "target", goal_name(goal.kind),
+	                 "target_from", who, "ends", (json_int_t)l->ends, "ends_left_out",
+	                 (json_int_t)l->passed, "error_p50", latency_errors_median(&l->errors),
+	                 "error_p99", latency_errors_quantile(&l->errors, 0.99) - 1, "rates",
 	                 rates_state(&d->force.rates, learned_kv_from(m, d)));
 }
 

@@ -33,6 +33,7 @@ void learned_missed_target(struct agent *a, struct agent_model *m);
 struct goal learned_goal(const struct deployment *d, const char **who);
 /* What d's times come from now: "profile", "learned" or "none". */
 const char *learned_source(const struct deployment *d);
-const char *learned_source_name(enum fleet_source s); /* as the configuration calls it */
+/* Where they are to come from, as the configuration says. */
+const char *learned_configured(const struct deployment *d);
 
 #endif

@@ -483,6 +483,48 @@ static void a_tiny_cache_is_its_servers_own(void **state)
 	assert_true(d->learner->kv <= 0);
 }
 
+static void configure(struct inproc *p, struct deployment *d, enum fleet_source source)
+{
+	assert_int_equal(sched_source_set(p->agent->sched, d, source, 0), SLO_OK);
+}
+
+static void where_times_are_to_come_from_is_told_as_it_is_configured(void **state)
+{
+	static const struct {
+		enum fleet_source source;
+		const char *name;
+	} cases[] = {
+		{ FLEET_PRIOR, "prior" }, { FLEET_AUTO, "auto" },   { FLEET_LEARNED, "learned" },
+		{ FLEET_GIVEN, "given" }, { FLEET_PRIOR, "prior" },
+	};
+	struct inproc *p = *state;
+	struct deployment *d = deployment(p, 1);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		configure(p, d, cases[i].source);
+		assert_string_equal(learned_configured(d), cases[i].name);
+	}
+	assert_int_equal(sched_profile_set(p->agent->sched, d, inproc_profile(2)), SLO_OK);
+	assert_string_equal(learned_configured(d), "prior");
+	d->source = FLEET_REFUTED;
+	assert_string_equal(learned_configured(d), "prior");
+}
+
+/* Many ends that could not teach: fewer than 30 that did are enough to route by. */
+static void learning_that_no_profile_began_is_not_said_to_begin_with_one(void **state)
+{
+	struct inproc *p = *state;
+	struct deployment *d = deployment(p, 0);
+
+	sched_profile_drop(p->agent->sched, d);
+	d->learner->ends = 10;
+	d->learner->passed = 60;
+	assert_true(sched_headroom(p->agent->sched, inproc_clock, d, 0));
+	assert_int_equal(d->force.state, LATENCY_WARM);
+	learned_watch(p->agent, inproc_clock);
+	assert_true(inproc_logged(p, "m/told: 10 requests taught enough to route by"));
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, make, drop)
@@ -506,6 +548,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_configured_cache_that_engines_contradict_is_told,
 		                                make_three, drop),
 		cmocka_unit_test_setup_teardown(a_tiny_cache_is_its_servers_own, make_three, drop),
+		cmocka_unit_test_setup_teardown(
+		    where_times_are_to_come_from_is_told_as_it_is_configured, make_three, drop),
+		cmocka_unit_test_setup_teardown(
+		    learning_that_no_profile_began_is_not_said_to_begin_with_one, make_three, drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
