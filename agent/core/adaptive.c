@@ -105,8 +105,8 @@ static void plan_make(struct plan *p, const struct latency_rates *q, const struc
 	p->reading_most = fixed(reading_in_time(planned, p->prompt, q->step));
 }
 
-/* So much relaxed work may be there. From what waits inside an engine nothing is learned, so it may
- * wait there only where the cache's size is known. */
+/* So much relaxed work may be there. From what waits inside an engine nothing is learned, so where
+ * times are learned it may wait there only if the cache's size was told. */
 static slo_load most_load(const struct deployment *d)
 {
 	return fleet_rates(d)->kv_told || !fleet_learned(d) ? OVERFILL * SLO_LOAD_ONE

@@ -202,7 +202,7 @@ void fleet_order(struct pool *pool, struct deployment *const *order);
 struct server *fleet_server_new(const char *name);
 void fleet_server_free(struct server *s); /* it has no seat */
 
-/* Whether what was learned is used in d. */
+/* Whether what was learned is used in d: by every source from FLEET_LEARNED on. */
 static inline bool fleet_learned(const struct deployment *d)
 {
 	return d->source >= FLEET_LEARNED || (d->source == FLEET_AUTO && !d->profile);
