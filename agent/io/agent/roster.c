@@ -566,8 +566,10 @@ static void not_named(struct agent *a, slo_nsec now, struct roster_server *s)
 			settle(a, now, s, SLO_SERVER_ABSENT);
 		return;
 	}
-	if (!roster_is_leaving(s))
+	if (!roster_is_leaving(s)) {
+		a->roster.left++;
 		log_limited(a->log, now, LOG_CAUSE_FLEET, LOG_NOTICE, "server %s leaves", s->key);
+	}
 	s->state = SLO_SERVER_ABSENT;
 	roster_apply(a, s);
 	while (s->server->seats)

@@ -18,8 +18,8 @@ struct render {
 	const struct render_part *first, *part;
 	struct render_want want;
 	void *arg;
-	uint64_t arranged; /* the roster's, when the text was begun */
-	size_t deployment; /* of the model at page.model */
+	uint64_t arranged, left; /* the roster's, when the text was begun */
+	size_t deployment;       /* of the model at page.model */
 	size_t in_deployment;
 	bool in_part;  /* its head is written */
 	bool in_model; /* likewise */
@@ -143,6 +143,7 @@ static void begin(struct render *r)
 	r->page.failed = !r->page.f;
 	r->part = r->first;
 	r->arranged = s->agent->roster.arranged;
+	r->left = s->agent->roster.left;
 	r->deployment = r->in_deployment = 0;
 	r->in_part = r->in_model = false;
 }
@@ -228,11 +229,20 @@ static void write_part(struct render *r, slo_nsec until)
 	r->part++;
 }
 
+/* Whether the text is of a fleet that is no more. Seats that were chosen may be gone with their
+ * server. */
+static bool is_stale(const struct render *r)
+{
+	const struct roster *now = &r->page.agent->roster;
+
+	return r->arranged != now->arranged || (r->page.choice && r->left != now->left);
+}
+
 bool render_run(struct render *r, slo_nsec slice)
 {
 	slo_nsec until = clock_nsec() + slice;
 
-	if (r->arranged != r->page.agent->roster.arranged)
+	if (is_stale(r))
 		begin(r);
 	while (!r->page.failed && !is_last(r->part)) {
 		write_part(r, until);

@@ -75,6 +75,7 @@ struct roster {
 	struct roster_server *servers;
 	struct roster_backend *backends;
 	uint64_t arranged; /* how often a configuration was put in force */
+	uint64_t left;     /* how many servers HAProxy took away meanwhile, and their seats */
 	uint64_t view;     /* number of the running or last one */
 	bool viewing;
 	slo_nsec viewed;  /* end of the last complete one; 0: none so far */

@@ -2,7 +2,7 @@
  *
  * A text is a list of parts. A part is written once, or for each model, or for each seat of a
  * server in each model, or some of it at a time. Between any two calls the text may rest, and the
- * fleet may change; after a reload it is begun anew. */
+ * fleet may change; after a reload it is begun anew, and when servers go while some are chosen. */
 #ifndef SLO_IO_HTTP_RENDER_PART_H
 #define SLO_IO_HTTP_RENDER_PART_H
 
