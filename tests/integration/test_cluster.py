@@ -147,6 +147,18 @@ class Agents(ClusterCase, unittest.TestCase):
         x.placed("r1")
         a.holds(1, 1)
 
+    def test_names_that_fill_the_group_leave_an_agent_its_own_place(self):
+        redis = self.redis()
+        for i in range(400):
+            redis("SADD", f"slo-spoa:{GROUP}:agents", f"n{i}")
+        with redis.connection() as other:  # of its name, so that it asks before it takes a place
+            other.write(b"SUBSCRIBE slo-spoa:%s:agent:b\r\n" % GROUP.encode())
+            other.flush()
+            other.readline()
+            b = self.node("b", redis)
+            b.until(lambda: redis("EXISTS", f"slo-spoa:{GROUP}:leases:b") == 1, "b tells")
+            b.until(lambda: b.cluster()["joined"], "b has joined")
+
     def test_more_than_the_limit_is_not_charged(self):
         redis = self.redis()
 

@@ -311,6 +311,7 @@ static void on_up(void *user)
 	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_CLUSTER_UP, LOG_NOTICE,
 	            "cluster: connected to %s:%u", c->link.url.host, c->link.url.port);
 	warn_clear(c->agent, clock_nsec(), "cluster-redis", NULL);
+	(void)hear_peer(c, slice_of(c->name)); /* before the names of others take all places */
 	cluster_key(c, NULL, agents);
 	c->members_read = false;
 	cluster_ask(c, ASK_NAMESAKES, 0, 3, namesakes, NULL);
