@@ -242,8 +242,8 @@ struct snapshot_writer *agent_snapshot_write(struct agent *a, slo_nsec now, stru
 	write_deployments(w, a->sched);
 	for (size_t i = 0; i < a->model_count; i++)
 		windows_write(w, now, a->models[i]);
-	write_caches(w, a->sched);
 	write_leases(w, now, written - now, a->sched);
+	write_caches(w, a->sched);
 	if (snapshot_end(w, out) != SLO_OK)
 		goto err;
 	free(learned);

@@ -453,6 +453,43 @@ static void a_cache_that_was_found_to_be_larger_stays_so(void **state)
 	assert_true(fabs(cache_after(NULL, &crowded) - 1) < 1e-9);
 }
 
+/* An agent that does not know what it is told of caches reads up to there. */
+static void requests_are_told_before_caches(void **state)
+{
+	size_t requests = 0, caches = 0;
+	struct snapshot_reader *reader;
+	struct snapshot_record record;
+	struct snapshot_writer *w;
+	struct rig before = { 0 };
+	struct slice file;
+	const char *why;
+	int64_t written;
+
+	(void)state;
+	rig_open(&before);
+	assert_int_equal(
+	    sched_source_set(before.agent->sched, the_deployment(&before), FLEET_PRIOR, 0), SLO_OK);
+	believe(&before, &crowded);
+	dispatch(&before, "a");
+	w = agent_snapshot_write(before.agent, clock_nsec(), &file);
+	assert_non_null(w);
+	reader = snapshot_open(file, &written, &why);
+	assert_non_null(reader);
+	while (snapshot_next(reader, &record) == SLO_OK) {
+		if (record.kind == SNAPSHOT_GROWN)
+			caches++;
+		if (record.kind != SNAPSHOT_LEASE)
+			continue;
+		requests++;
+		assert_int_equal(caches, 0);
+	}
+	assert_int_equal(requests, 1);
+	assert_int_equal(caches, 1);
+	snapshot_reader_free(reader);
+	snapshot_writer_free(w);
+	rig_close(&before);
+}
+
 static void but_not_with_another_profile(void **state)
 {
 	(void)state;
@@ -532,6 +569,7 @@ int main(void)
 		cmocka_unit_test(a_profile_that_was_measured_again_is_believed),
 		cmocka_unit_test(a_cache_that_was_found_to_be_larger_stays_so),
 		cmocka_unit_test(but_not_with_another_profile),
+		cmocka_unit_test(requests_are_told_before_caches),
 		cmocka_unit_test(what_is_at_stake_comes_from_what_was_learned),
 		cmocka_unit_test(the_guard_of_a_deployment_outlives_a_restart),
 		cmocka_unit_test(what_was_promised_lately_is_known_after_a_restart),
