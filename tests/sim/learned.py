@@ -23,8 +23,8 @@ from runs import MODES
 HEAD = """# Learned times
 
 Written by `make experiment`; do not edit. `slo-sim -p learned`: no profile anywhere, a promise of 0.05 s
-per token. *told*: the size of the KV cache is configured; *found*: it is not. Seeds {first} to {last}, on which
-nothing was tuned; 600 s each, the first minute counts. Mean (lowest to highest) over the seeds.
+per token. *told*: the size of the KV cache is configured; *found*: it is not. Seeds {first} to {last}, of
+which some were looked at when the rules for a cache of unknown size were chosen; 600 s each, the first minute counts. Mean (lowest to highest) over the seeds.
 """
 PUBLISHED = """
 *measured*: strategy slo with a profile from `slo-profile`, h 1. *R500* and *R2000*: P99 of the s/token of what arrives
