@@ -32,6 +32,8 @@ class Host(Lab):
         conf["haproxy"]["runtime_api"] = [f"unix:{self.dir}/stats.sock",
                                           *(f"127.0.0.1:{h.stats_tcp}" for h in others)]
         conf["models"][MODEL]["deployments"].pop("a10")
+        for d in conf["models"][MODEL]["deployments"].values():
+            d["profile"] = "given"  # however fast a server is, it holds so many
         conf["cluster"].update(redis=redis, name=f"node-{self.number}")
         if not redis:
             del conf["cluster"]
