@@ -10,7 +10,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
-from case import CHAT, StackCase, body_of, text_of  # noqa: E402
+from case import CHAT, PATIENCE, StackCase, body_of, text_of  # noqa: E402
 from rawclient import ask as raw_ask  # noqa: E402
 from stack import MODEL, wait_for  # noqa: E402
 from wayward import WaywardLab  # noqa: E402
@@ -232,8 +232,9 @@ class Requests(StackCase):
         before = await self.unknown()
         half_closed(self.stack.events, b"slo1 id=nobody st=200\n")
         half_closed(self.stack.events, b"slo1 id=another st=200")  # a line without an end is none
-        while await self.unknown() == before:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(PATIENCE):
+            while await self.unknown() == before:
+                await asyncio.sleep(0.01)
         self.assertEqual(await self.unknown(), before + 1)
 
     async def unknown(self):
