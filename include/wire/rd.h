@@ -67,13 +67,20 @@ static inline uint8_t rd_u8(struct rd *r)
 	return *r->p++;
 }
 
+/* Big-endian, of 8 bytes at most. */
+static inline uint64_t rd_be(struct rd *r, size_t bytes)
+{
+	struct slice s = rd_bytes(r, bytes);
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < s.len; i++)
+		v = v << 8 | s.p[i];
+	return v;
+}
+
 static inline uint32_t rd_u32be(struct rd *r)
 {
-	struct slice s = rd_bytes(r, 4);
-
-	if (s.len < 4)
-		return 0;
-	return (uint32_t)s.p[0] << 24 | (uint32_t)s.p[1] << 16 | (uint32_t)s.p[2] << 8 | s.p[3];
+	return (uint32_t)rd_be(r, 4);
 }
 
 /* What follows the first byte of a varint, which was at least 240. By value, like all that is not

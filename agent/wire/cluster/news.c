@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "news_private.h"
-#include "wire/file/msgpack_span.h"
+#include "wire/file/msgpack_take.h"
 
 /* A year: a clock that tells more is wrong, and sums of what is below never overflow. */
 #define TIME_MAX  (INT64_C(366) * 86400 * 1000000)
@@ -23,79 +23,11 @@ bool news_is_name(struct slice name)
 	return true;
 }
 
-/* Values, taken one after the other (rd.h): the first that is of another kind or out of range
- * spoils the rest, and is 0. */
-
-static uint64_t big_endian(struct rd *r, size_t bytes)
+/* A text that may go on as a C string. */
+static struct slice take_name(struct rd *r, size_t least)
 {
-	struct slice s = rd_bytes(r, bytes);
-	uint64_t v = 0;
+	struct slice s = take_text(r, least, NEWS_TEXT_MAX);
 
-	for (size_t i = 0; i < s.len; i++)
-		v = v << 8 | s.p[i];
-	return v;
-}
-
-/* An integer of any size as two's complement, and whether it is negative. */
-static inline uint64_t take_number(struct rd *r, bool *negative)
-{
-	uint8_t first = rd_u8(r);
-	size_t bits;
-	uint64_t v;
-
-	*negative = first >= 0xe0;
-	if (first < 0x80)
-		return first;
-	if (*negative)
-		return (uint64_t)(int8_t)first;
-	if (first < 0xcc || first > 0xd3) {
-		rd_fail(r);
-		return 0;
-	}
-	bits = (size_t)8 << (first & 3);
-	v = big_endian(r, bits / 8);
-	if (first < 0xd0 || !(v >> (bits - 1)))
-		return v;
-	*negative = true;
-	return bits == 64 ? v : v | UINT64_MAX << bits;
-}
-
-static inline uint64_t take_uint(struct rd *r, uint64_t most)
-{
-	bool negative;
-	uint64_t v = take_number(r, &negative);
-
-	if (!negative && v <= most)
-		return v;
-	rd_fail(r);
-	return 0;
-}
-
-/* From -most to most. */
-static inline int64_t take_int(struct rd *r, int64_t most)
-{
-	bool negative;
-	uint64_t v = take_number(r, &negative);
-
-	if ((negative ? -v : v) <= (uint64_t)most)
-		return (int64_t)v;
-	rd_fail(r);
-	return 0;
-}
-
-static inline struct slice take_text(struct rd *r, size_t least)
-{
-	uint8_t first = rd_u8(r);
-	uint64_t len = first & 0x1f;
-	struct slice s;
-
-	if (first >= 0xd9 && first <= 0xdb)
-		len = big_endian(r, (size_t)1 << (first - 0xd9));
-	else if ((first & 0xe0) != 0xa0)
-		rd_fail(r);
-	if (len < least || len > NEWS_TEXT_MAX)
-		rd_fail(r);
-	s = rd_bytes(r, r->bad ? 0 : len);
 	if (s.len > 0 && memchr(s.p, 0, s.len)) {
 		rd_fail(r);
 		s.len = 0;
@@ -103,44 +35,14 @@ static inline struct slice take_text(struct rd *r, size_t least)
 	return s;
 }
 
-/* How many elements of an array follow, which must be `least` of them. */
-static inline uint64_t take_array(struct rd *r, uint64_t least)
-{
-	uint8_t first = rd_u8(r);
-	uint64_t n = first & 0x0f;
-
-	if (first == 0xdc || first == 0xdd)
-		n = big_endian(r, (size_t)2 << (first - 0xdc));
-	else if ((first & 0xf0) != 0x90)
-		rd_fail(r);
-	if (n < least)
-		rd_fail(r);
-	return r->bad ? 0 : n;
-}
-
-/* So many values, of any kind. */
-static void pass_over(struct rd *r, uint64_t n)
-{
-	size_t span;
-
-	for (; n > 0 && !r->bad; n--) {
-		if (msgpack_span((struct slice){ r->p, rd_left(r) }, &span) == SLO_OK)
-			(void)rd_bytes(r, span);
-		else
-			rd_fail(r);
-	}
-}
-
-/* What they make */
-
 static void take_lease(struct rd *r, struct news_lease *l)
 {
 	uint64_t n = take_array(r, NEWS_LEASE_PARTS);
 
-	l->model = take_text(r, 0);
-	l->backend = take_text(r, 1);
-	l->server = take_text(r, 1);
-	l->strategy = take_text(r, 1);
+	l->model = take_name(r, 0);
+	l->backend = take_name(r, 1);
+	l->server = take_name(r, 1);
+	l->strategy = take_name(r, 1);
 	l->load = take_uint(r, UINT64_MAX);
 	l->placed = take_int(r, TIME_MAX);
 	l->input = take_int(r, COUNT_MAX);
@@ -151,7 +53,7 @@ static void take_lease(struct rd *r, struct news_lease *l)
 	l->class = (uint32_t)take_uint(r, UINT32_MAX);
 	l->flags = (uint32_t)take_uint(r, UINT32_MAX);
 	if (!r->bad)
-		pass_over(r, n - NEWS_LEASE_PARTS);
+		take_any(r, n - NEWS_LEASE_PARTS);
 }
 
 static void take_end(struct rd *r, struct news_end *out)
@@ -165,10 +67,10 @@ static void take_end(struct rd *r, struct news_end *out)
 	out->bytes = take_int(r, COUNT_MAX);
 	out->cached = take_int(r, COUNT_MAX);
 	out->lasted = take_int(r, TIME_MAX);
-	out->backend = take_text(r, 0);
-	out->server = take_text(r, 0);
+	out->backend = take_name(r, 0);
+	out->server = take_name(r, 0);
 	if (!r->bad)
-		pass_over(r, n - NEWS_END_PARTS);
+		take_any(r, n - NEWS_END_PARTS);
 }
 
 static void take_head(struct rd *r, struct news_head *out)
@@ -176,7 +78,7 @@ static void take_head(struct rd *r, struct news_head *out)
 	if (take_uint(r, NEWS_VERSION) != NEWS_VERSION)
 		rd_fail(r);
 	out->kind = (enum news_kind)take_uint(r, NEWS_KINDS - 1);
-	out->name = take_text(r, 1);
+	out->name = take_name(r, 1);
 	out->incarnation = take_uint(r, UINT64_MAX);
 	out->number = take_uint(r, UINT64_MAX - 1);
 	out->now = take_int(r, TIME_MAX);
@@ -191,7 +93,7 @@ static void take_processes(struct rd *r, struct news_head *out)
 	out->processes = 0;
 	for (; n > 0 && out->processes < NEWS_PROCESSES_MAX; n--)
 		out->process[out->processes++] = take_uint(r, UINT64_MAX);
-	pass_over(r, n);
+	take_any(r, n);
 }
 
 slo_err news_open(struct news_reader *reader, struct slice message, struct news_head *out)
@@ -207,10 +109,10 @@ slo_err news_open(struct news_reader *reader, struct slice message, struct news_
 	take_head(&r, &head);
 	reader->left = take_array(&r, 0);
 	reader->rest = r;
-	pass_over(&r, reader->left);
+	take_any(&r, reader->left);
 	take_processes(&r, &head);
 	if (!r.bad)
-		pass_over(&r, parts - NEWS_HEAD_PARTS);
+		take_any(&r, parts - NEWS_HEAD_PARTS);
 	if (r.bad || rd_left(&r) > 0)
 		return SLO_EPROTO;
 	*out = head;
@@ -222,19 +124,19 @@ static void take_record(struct rd *r, struct news_record *out)
 	uint64_t parts = take_array(r, 3), kind = take_uint(r, NEWS_OTHERS_END), known = 3;
 
 	out->ended = kind != NEWS_PLACED;
-	out->id = take_text(r, 1);
+	out->id = take_name(r, 1);
 	if (out->ended)
 		take_end(r, &out->end);
 	else
 		take_lease(r, &out->lease);
 	if (kind == NEWS_OTHERS_END && parts > known) {
-		out->owner = take_text(r, 1);
+		out->owner = take_name(r, 1);
 		known++;
 	}
 	if (kind == NEWS_OTHERS_END && !news_is_name(out->owner))
 		rd_fail(r);
 	if (!r->bad)
-		pass_over(r, parts - known);
+		take_any(r, parts - known);
 }
 
 slo_err news_next(struct news_reader *reader, struct news_record *out)
@@ -247,7 +149,7 @@ slo_err news_next(struct news_reader *reader, struct news_record *out)
 	reader->left--;
 	take_record(&r, &record);
 	if (r.bad) {
-		pass_over(&reader->rest, 1);
+		take_any(&reader->rest, 1);
 		return SLO_EPROTO;
 	}
 	reader->rest = r;
@@ -283,7 +185,7 @@ slo_err news_read_mark(struct slice value, struct news_mark *out)
 	m.now = take_int(&r, TIME_MAX);
 	m.whole = take_uint(&r, 1) == 1;
 	if (!r.bad)
-		pass_over(&r, parts - NEWS_MARK_PARTS);
+		take_any(&r, parts - NEWS_MARK_PARTS);
 	if (r.bad || rd_left(&r) > 0 || m.now < 0)
 		return SLO_EPROTO;
 	*out = m;
