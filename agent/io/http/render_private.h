@@ -46,7 +46,7 @@ json_t *render_engine_state(const struct engine_seen *e, slo_nsec now);
 /* labels: name="value",... or "". */
 void render_histogram(FILE *f, const char *name, const char *labels, const struct histogram *h);
 
-void render_process_metrics(FILE *f, const struct stats *stats);
+void render_process_metrics(struct page *p);
 void render_redis_metrics(FILE *f, const struct redis_client *c);
 void render_cluster_metrics(FILE *f, const struct cluster *c);
 json_t *render_cluster_state(const struct cluster *c);    /* likewise */
