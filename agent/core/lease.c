@@ -111,6 +111,24 @@ void sched_stake(struct sched *s, slo_nsec now, struct request *r)
 		tap_request(s, SLO_EVENT_STAKE, now, r);
 }
 
+static void stake_list(struct sched *s, const struct deployment *d, const struct leases *list)
+{
+	struct request *r;
+
+	TAILQ_FOREACH (r, list, lease)
+		if (r->model == sched_model_of(d) && !r->stake.counted)
+			sched_stake(s, r->since, r);
+}
+
+void sched_stake_all(struct sched *s, struct deployment *d)
+{
+	for (struct seat *seat = d->seats; seat; seat = seat->next) {
+		stake_list(s, d, &seat->server->leases);
+		stake_list(s, d, &seat->server->departed);
+		stake_list(s, d, &seat->server->hidden);
+	}
+}
+
 void sched_lease_open_unseated(struct sched *s, slo_nsec now, struct request *r,
                                struct server *server, slo_load load)
 {

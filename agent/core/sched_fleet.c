@@ -250,12 +250,13 @@ slo_err sched_profile_set(struct sched *s, struct deployment *d, struct profile 
 
 	if (d->profile && !(profile_created(p) > profile_created(d->profile)))
 		return SLO_ESTALE;
-	if (d->profile)
-		guard_init(&d->guard, ++s->guards); /* what was foreseen by that one */
 	profile_free(d->profile);
 	d->profile = p;
 	if (tapped(s))
 		tap_deployment(s, SLO_EVENT_PROFILE, d);
+	/* The guard watched what another one foresaw; a new copy of it foresees the same. */
+	if (d->refuted != 0 && d->refuted != profile_digest(p))
+		sched_guard(s, d, 1);
 	sched_profile_changed(s, d);
 	queue_refresh(&m->queue);
 	sched_mark_dirty(s, m);

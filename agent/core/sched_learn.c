@@ -29,8 +29,9 @@ void sched_promise(struct sched *s, struct sched_model *m, const struct goal *pr
 		tap_promise(s, m);
 }
 
+static void keep_grown(struct deployment *d);
 static void take_given(struct deployment *d);
-static void plan_rates(struct deployment *d);
+static void plan_rates(struct sched *s, struct deployment *d);
 
 /* What a request weighs in d is another matter now, so what was withheld by it is void. */
 static void weigh_anew(struct sched *s, const struct deployment *d)
@@ -54,7 +55,7 @@ void sched_force(struct sched *s, struct deployment *d, enum fleet_source source
 	}
 	if (!fleet_learned(d))
 		take_given(d);
-	plan_rates(d);
+	plan_rates(s, d);
 	fleet_freed(d);
 	changed(s, sched_model_of(d));
 	if (tapped(s))
@@ -91,8 +92,10 @@ slo_err sched_source_set(struct sched *s, struct deployment *d, enum fleet_sourc
 		latency_learner_init(d->learner, kv);
 	}
 	latency_learner_kv(d->learner, kv);
-	if (!begins)
+	if (!begins) {
+		keep_grown(d);
 		latency_learner_prior(d->learner, d->learner->forced, NULL);
+	}
 	if (!judged || !is_auto(d))
 		sched_force(s, d, judged ? FLEET_AUTO : source, &d->learner->force);
 	if (judged)
@@ -190,15 +193,19 @@ static void take_given(struct deployment *d)
 	d->given.kv_told = true;
 }
 
-static void plan_rates(struct deployment *d)
+static void plan_rates(struct sched *s, struct deployment *d)
 {
+	bool knew = d->planned.step > 0;
+
 	d->planned = fleet_learned(d) ? d->force.rates : d->given;
 	d->planned.headroom *= d->guard.share;
+	if (!knew && d->planned.step > 0 && !s->follows)
+		sched_stake_all(s, d);
 }
 
 static void guard_moved(struct sched *s, struct deployment *d)
 {
-	plan_rates(d);
+	plan_rates(s, d);
 	fleet_freed(d);
 	changed(s, sched_model_of(d));
 	if (tapped(s))
@@ -275,14 +282,21 @@ static void judge_profile(struct sched *s, struct deployment *d)
 		sched_force(s, d, source, d->learner ? &d->learner->force : &d->force);
 }
 
+/* What was found of the cache beyond d's profile. */
+static void keep_grown(struct deployment *d)
+{
+	if (d->learner)
+		d->grown = at_least(d->learner->prior_kv, d->grown);
+}
+
 /* The profile of that digest is in force, or will be; what was found out about another is void. */
 static void expect(struct deployment *d, uint64_t digest)
 {
 	if (digest != d->refuted) {
 		d->refuting = 0;
 		d->grown = 0;
-	} else if (d->learner) {
-		d->grown = at_least(d->learner->prior_kv, d->grown);
+	} else {
+		keep_grown(d);
 	}
 	d->refuted = digest;
 }
@@ -292,7 +306,7 @@ void sched_profile_changed(struct sched *s, struct deployment *d)
 	uint64_t digest = d->profile ? profile_digest(d->profile) : d->refuted;
 
 	take_given(d);
-	plan_rates(d);
+	plan_rates(s, d);
 	expect(d, digest);
 	if (d->learner && d->begins)
 		take_prior(d);

@@ -125,6 +125,8 @@ void foreign_fini(struct foreign *f);
 
 /* r, whose dispatch was not seen, has a stake there, if slo-adaptive placed it. */
 void sched_stake(struct sched *s, slo_nsec now, struct request *r);
+/* The rates of d are known now: whatever runs there without a stake gets its one. */
+void sched_stake_all(struct sched *s, struct deployment *d);
 /* The end of r, as its owner told it, counts. */
 void foreign_end_now(struct sched *s, slo_nsec now, struct request *r,
                      const struct sched_outcome *outcome, slo_nsec lasted, struct sched_end *out);

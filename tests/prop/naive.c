@@ -411,12 +411,14 @@ bool naive_profile(struct naive *n, slo_nsec t, unsigned model, unsigned deploym
                    const struct slo_profile_doc *doc)
 {
 	struct deployment *d = naive_deployment_get(n, model, deployment);
-	bool newer = !d->profile.known || doc->created > d->profile.created;
+	bool first = !d->profile.known, newer = first || doc->created > d->profile.created;
 
 	if (newer) {
 		naive_profile_copy(&d->profile, doc);
 		n->concerned[model] = true;
 	}
+	if (first)
+		naive_adaptive_known(n, model, d);
 	naive_settle(n, t);
 	return newer;
 }

@@ -229,6 +229,18 @@ void naive_adaptive_alone(struct naive *n, uint32_t id, const struct deployment 
 	r->foreseen = 0;
 }
 
+void naive_adaptive_known(struct naive *n, unsigned model, const struct deployment *d)
+{
+	for (size_t i = 0; i < n->n_dispatched; i++) {
+		const struct request *r = &n->request[n->dispatched[i]];
+
+		if (r->ask.model == model && r->owner != 0 && r->ask.strategy == NAIVE_ADAPTIVE &&
+		    !r->staked && n->model[model].seated[r->server] != 0 &&
+		    naive_deployment_of(&n->model[model], r->server) == d)
+			naive_adaptive_alone(n, n->dispatched[i], d);
+	}
+}
+
 /* More than 10 of 100 that were to end in 0.7 of their target's time are late: a fifth less is
  * planned with, at least half. 100 of which fewer are late: a hundredth more. */
 void naive_adaptive_ended(struct naive *n, slo_nsec now, const struct request *r)

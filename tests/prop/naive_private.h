@@ -169,6 +169,8 @@ int naive_adaptive_pick(struct naive *n, slo_nsec now, uint32_t id, const unsign
 /* What came of what was foreseen. */
 void naive_adaptive_ended(struct naive *n, slo_nsec now, const struct request *r);
 void naive_adaptive_alone(struct naive *n, uint32_t id, const struct deployment *d);
+/* The profile of d came: whatever runs there without a stake gets its one. */
+void naive_adaptive_known(struct naive *n, unsigned model, const struct deployment *d);
 /* Its prompt is to be read there; d NULL: nothing is known of the server's times. */
 void naive_adaptive_reads(struct naive *n, slo_nsec now, unsigned server,
                           const struct deployment *d, const struct naive_request *r);

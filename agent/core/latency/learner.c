@@ -145,12 +145,13 @@ void latency_learner_prior(struct latency_learner *l, slo_nsec now, const struct
 {
 	bool first = l->ends + l->passed == 0;
 
-	l->prior = false;
+	l->prior = g && g->points > 0;
+	if (!l->prior)
+		latency_room_saw(&l->room, l->prior_kv);
 	l->prior_kv = 0;
 	if (first)
 		latency_fit_init(&l->fit);
-	if (g && g->points > 0) {
-		l->prior = true;
+	if (l->prior) {
 		l->prior_kv = g->kv;
 		latency_room_saw(&l->room, g->held);
 		if (first) {

@@ -122,6 +122,35 @@ static void stakes_are_made_anew_from_leases(void **state)
 	rig_drop(&other);
 }
 
+/* A profile from Redis comes after the snapshot. */
+static void leases_get_their_stakes_when_a_profile_tells_the_rates(void **state)
+{
+	struct rig *r = *state, *to;
+	void *other;
+	struct sched_lease l;
+
+	assert_int_equal(rig_make(&other), 0);
+	to = other;
+	sched_profile_drop(to->s, to->d);
+	place(r, SEC(1), "a");
+	l = lease_of(lease_first(r->s));
+	l.model = to->m;
+	l.server = to->server[0];
+	assert_int_equal(lease_restore(to->s, &l), SLO_OK);
+	assert_int_equal(to->server[0]->sums.count, 0);
+	rig_profile(to, to->d,
+	            &(struct one_cell){ .tput = 2, .e2e = 1, .slo_e2e = 5, .created = 2 });
+	assert_int_equal(to->server[0]->sums.count, 1);
+	assert_true(to->server[0]->sums.work > 0 && to->server[0]->sums.harm > 0);
+	sched_check(to->s);
+	rig_profile(to, to->d,
+	            &(struct one_cell){ .tput = 2, .e2e = 1, .slo_e2e = 5, .created = 3 });
+	assert_int_equal(to->server[0]->sums.count, 1);
+	(void)end(to, SEC(2), "a");
+	assert_int_equal(to->server[0]->sums.count, 0);
+	rig_drop(&other);
+}
+
 /* Least-request has placed it, so it has no stake. */
 static void others_have_no_stake(void **state)
 {
@@ -254,22 +283,44 @@ static void who_had_less_time_than_was_thought_is_not_judged(void **state)
 static void another_profile_has_another_guard(void **state)
 {
 	const struct guard low = { .share = 0.6, .seen = 9, .missed = 9 };
-	const struct one_cell again = { .tput = 2, .e2e = 1, .slo_e2e = 5, .created = 2 };
+	const struct one_cell other = { .tput = 3, .e2e = 1, .slo_e2e = 5, .created = 2 };
 	struct rig *r = *state;
 
 	assert_int_equal(sched_recall_guard(r->s, r->d, &low), SLO_OK);
-	rig_profile(r, r->d, &again);
+	rig_profile(r, r->d, &other);
 	assert_true(near(planned(r), 1));
 	assert_int_equal(r->d->guard.seen, 0);
 }
 
+static void a_newer_copy_of_a_profile_keeps_its_guard(void **state)
+{
+	const struct guard low = { .share = 0.6, .seen = 9, .missed = 9 };
+	struct one_cell cell = half_a_server;
+	struct rig *r = *state;
+
+	assert_int_equal(sched_recall_guard(r->s, r->d, &low), SLO_OK);
+	cell.created = 2;
+	rig_profile(r, r->d, &cell);
+	assert_true(near(planned(r), 0.6));
+	assert_int_equal(r->d->guard.missed, 9);
+	sched_profile_drop(r->s, r->d);
+	cell.created = 3;
+	rig_profile(r, r->d, &cell);
+	assert_true(near(planned(r), 0.6));
+	sched_profile_drop(r->s, r->d);
+	cell.tput = 3;
+	rig_profile(r, r->d, &cell);
+	assert_true(near(planned(r), 1));
+	assert_int_equal(r->d->guard.missed, 0);
+}
+
 static void what_another_profile_foresaw_does_not_count(void **state)
 {
-	const struct one_cell again = { .tput = 2, .e2e = 1, .slo_e2e = 5, .created = 2 };
+	const struct one_cell other = { .tput = 3, .e2e = 1, .slo_e2e = 5, .created = 2 };
 	struct rig *r = *state;
 
 	place(r, SEC(1), "a");
-	rig_profile(r, r->d, &again);
+	rig_profile(r, r->d, &other);
 	answered(r, SEC(8), "a");
 	assert_int_equal(r->d->guard.seen, 0);
 	one(r, SEC(10), SEC(6));
@@ -327,6 +378,8 @@ int main(void)
 		                                rig_make, rig_drop),
 		cmocka_unit_test_setup_teardown(another_profile_has_another_guard, rig_make,
 		                                rig_drop),
+		TEST(a_newer_copy_of_a_profile_keeps_its_guard),
+		TEST(leases_get_their_stakes_when_a_profile_tells_the_rates),
 		cmocka_unit_test_setup_teardown(what_another_profile_foresaw_does_not_count,
 		                                rig_make, rig_drop),
 		cmocka_unit_test_setup_teardown(who_foresaw_is_judged_wherever_the_server_went,

@@ -190,6 +190,23 @@ static void a_limit_that_was_found_is_not_raised_by_a_profile(void **state)
 	assert_true(l.force.rates.kv == 20000);
 }
 
+/* What was found of it is there in any case, whatever is configured next. */
+static void what_was_found_of_a_cache_outlives_another_choice(void **state)
+{
+	struct rig *r = *state;
+
+	learn(r, FLEET_PRIOR, 0);
+	(void)serve_many(r, SEC(1), 100, 1);
+	r->d->learner->prior_kv = 20000; /* as many ends of requests made it */
+	learn(r, FLEET_LEARNED, 0);
+	assert_true(r->d->force.rates.kv >= 20000 && !r->d->force.rates.kv_told);
+	r->d->learner->room.limit = 9000; /* too many were late */
+	r->d->learner->room.found = true;
+	learn(r, FLEET_AUTO, 0);
+	assert_true(r->d->force.rates.kv <= 9000);
+	assert_true(r->d->grown >= 20000);
+}
+
 static void what_is_configured_changes_at_run_time(void **state)
 {
 	struct rig *r = *state;
@@ -308,6 +325,7 @@ int main(void)
 		TEST(a_cache_that_is_larger_than_the_profile_saw_is_found),
 		TEST(what_a_profile_tells_is_not_put_in_force_with_every_end),
 		TEST(a_limit_that_was_found_is_not_raised_by_a_profile),
+		TEST(what_was_found_of_a_cache_outlives_another_choice),
 		TEST(what_is_configured_changes_at_run_time),
 		TEST(learned_alone_ignores_a_profile),
 		TEST(a_right_profile_is_not_overruled),
