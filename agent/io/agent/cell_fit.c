@@ -1,5 +1,6 @@
 #include "io/agent/cell_fit.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define PLACES 8 /* that a cell may have; so many are looked at */
@@ -10,7 +11,20 @@ static size_t first_place(const struct profile *p, size_t cell)
 	return (cell * PLACES + ((uintptr_t)p >> 6) % CELL_FITS) % CELL_FITS;
 }
 
-/* Its place, or else an empty one, or that of the cell with the fewest ends. */
+/* Whether a makes room rather than b: an empty place, or else a cell that was not found to be wrong
+ * (a finding that comes and goes would be told each time), or else one with fewer ends. */
+static bool gives_way(const struct cell_fit *a, const struct cell_fit *b)
+{
+	bool wrong = a->verdict != CELL_FITS_WELL;
+
+	if (!a->profile || !b->profile)
+		return b->profile != NULL;
+	if (wrong != (b->verdict != CELL_FITS_WELL))
+		return !wrong;
+	return a->fit.all < b->fit.all;
+}
+
+/* Its place, or else one that makes room. */
 static struct cell_fit *place_of(struct cell_fits *c, const struct profile *p, size_t cell)
 {
 	size_t at = first_place(p, cell);
@@ -21,7 +35,7 @@ static struct cell_fit *place_of(struct cell_fits *c, const struct profile *p, s
 
 		if (f->profile == p && f->cell == cell)
 			return f;
-		if (!least || (least->profile && (!f->profile || f->fit.all < least->fit.all)))
+		if (!least || gives_way(f, least))
 			least = f;
 	}
 	return least;

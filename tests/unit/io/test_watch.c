@@ -333,6 +333,18 @@ static void cells_that_came_seldom_make_room(void **state)
 	assert_int_equal(c->count, 0);
 }
 
+/* As often as it is judged it has had no end since. */
+static void a_cell_that_was_found_wrong_stays_so_while_others_come(void **state)
+{
+	struct inproc *p = *state;
+
+	ends_in_cell(p, 7, 20, 20, 0);
+	assert_int_equal(p->agent->warnings.count, 1);
+	for (size_t i = 0; i < 2000; i++)
+		ends_in_cell(p, 8 + i % 1000, 1, 0, 0);
+	assert_int_equal(p->agent->warnings.count, 1);
+}
+
 static void a_deployment_without_a_profile_is_told_until_it_has_one(void **state)
 {
 	struct inproc *p = *state;
@@ -542,6 +554,7 @@ int main(void)
 		CASE(a_profile_that_all_ends_contradict_is_told),
 		CASE(a_cell_that_its_requests_contradict_is_told),
 		CASE(cells_that_came_seldom_make_room),
+		CASE(a_cell_that_was_found_wrong_stays_so_while_others_come),
 		CASE(a_deployment_without_a_profile_is_told_until_it_has_one),
 		CASE(servers_that_haproxy_lacks_has_more_or_holds_back_are_told),
 		CASE(three_models_are_named_that_are_asked_for_most),
