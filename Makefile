@@ -424,6 +424,7 @@ $(foreach layer,$(UNIT_LAYERS),$(eval $(call unit_layer,$(layer))))
 $(OUT)/tests/unit/replay/%.o: EXTRA = -Iagent/replay
 $(OUT)/tests/unit/profile/%.o $(OUT)/tests/fuzz/fuzz_bench.o: EXTRA = -Iagent/profile
 $(OUT)/tests/unit/wire/test_tokens.o: EXTRA = -Iagent/wire
+$(OUT)/tests/unit/io-failing/test_cluster_memory.o: EXTRA = -Iagent/io/cluster
 
 $(OUT)/tests/%: $(OUT)/tests/demo/%.o $(OUT)/tests/sim/engine.o $(wire_lib)
 	$(call say,LINK)

@@ -98,6 +98,16 @@ struct foreign_owner *foreign_owner(struct sched *s, const char *name, size_t le
 	return o;
 }
 
+bool foreign_is_full(const struct sched *s)
+{
+	if (s->foreign.owners < FOREIGN_OWNERS_MAX)
+		return false;
+	for (uint32_t i = 0; i < s->foreign.owners; i++)
+		if (!s->foreign.owner[i])
+			return false;
+	return true;
+}
+
 struct foreign_owner *foreign_owner_numbered(struct sched *s, uint64_t number)
 {
 	struct foreign *f = &s->foreign;

@@ -40,9 +40,10 @@ struct foreign_owner {
 	char *name;
 };
 
-/* The owner of that name, a new one if there is none. It is not visible at first. NULL: out of
- * memory, or too many. */
+/* The owner of that name, a new one if there is none. It is not visible at first. NULL: there are
+ * FOREIGN_OWNERS_MAX (foreign_is_full() tells), or out of memory. */
 struct foreign_owner *foreign_owner(struct sched *s, const char *name, size_t len);
+bool foreign_is_full(const struct sched *s);
 /* The next one behind o in order of number, or the first if o is NULL; NULL: no more. */
 struct foreign_owner *foreign_owner_next(const struct sched *s, const struct foreign_owner *o);
 /* It placed r; NULL: r is ours. */

@@ -26,6 +26,16 @@ bool hear_is_silent(const struct cluster_peer *p, slo_nsec now)
 
 /* Who speaks */
 
+static void is_not_heard(struct cluster *c, slo_nsec now, struct slice name)
+{
+	if (c->peer_count == PEERS_MAX || foreign_is_full(c->agent->sched))
+		cluster_is_full(c, now, FULL_AGENTS);
+	else
+		log_limited(c->agent->log, now, LOG_CAUSE_MEMORY, LOG_ERR,
+		            "out of memory, a message of %.*s is not heard", (int)name.len,
+		            (const char *)name.p);
+}
+
 struct cluster_peer *hear_peer(struct cluster *c, struct slice name)
 {
 	struct cluster_peer *p;
@@ -37,7 +47,7 @@ struct cluster_peer *hear_peer(struct cluster *c, struct slice name)
 	if (p)
 		p->owner = foreign_owner(c->agent->sched, (const char *)name.p, name.len);
 	if (!p || !p->owner) {
-		cluster_is_full(c, clock_nsec(), FULL_AGENTS);
+		is_not_heard(c, clock_nsec(), name);
 		free(p);
 		return NULL;
 	}

@@ -163,7 +163,8 @@ void defer_init(struct cluster *c);
 void defer_lines(struct cluster *c, bool on); /* off: what waits comes now */
 
 /* cluster_hear.c */
-struct cluster_peer *hear_peer(struct cluster *c, struct slice name); /* NULL: too many */
+/* NULL: there are too many, or out of memory; the log says so. */
+struct cluster_peer *hear_peer(struct cluster *c, struct slice name);
 /* Its key is to be read (again). */
 void hear_read(struct cluster *c, struct cluster_peer *p);
 /* All that is said on the channel comes from now on. */
