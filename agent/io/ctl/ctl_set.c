@@ -187,27 +187,41 @@ void ctl_clear(struct ctl_conn *c, slo_nsec now, char **word, size_t words)
 	        strcmp(word[0], "unknown") == 0 ? "unknown models" : word[0]);
 }
 
+/* A reload begins this anew, and may take the folder away. */
+static bool export_profiles(struct page *p, slo_nsec until)
+{
+	const struct ctl_show *show = p->arg;
+	struct export *e = show->server->daemon.export;
+	const char *dir = p->agent->conf->export.dir;
+	struct export_result r;
+
+	if (!dir) {
+		fputs("error: profiles.export.dir is not configured\n", p->f);
+		return true;
+	}
+	if (p->cursor++ == 0)
+		export_begin(e);
+	if (!export_some(e, until, &r))
+		return false;
+	if (r.failed > 0)
+		fprintf(p->f,
+		        "error: %zu profiles could not be written to %s, %zu were: see the log\n",
+		        r.failed, dir, r.written);
+	else
+		fprintf(p->f, "%zu profiles were written to %s.\n", r.written, dir);
+	return true;
+}
+
 void ctl_export(struct ctl_conn *c, slo_nsec now, char **word, size_t words)
 {
-	struct export_result result;
+	static const struct render_part parts[] = { { .some = export_profiles }, { .name = NULL } };
+	const struct ctl_show show = { .server = c->server };
 
 	(void)now;
-	if (words != 1 || strcmp(word[0], "profiles") != 0) {
+	if (words != 1 || strcmp(word[0], "profiles") != 0)
 		ctl_say(c, "error: export profiles\n");
-		return;
-	}
-	if (!c->server->agent->conf->export.dir) {
-		ctl_say(c, "error: profiles.export.dir is not configured\n");
-		return;
-	}
-	result = export_write(c->server->daemon.export);
-	if (result.failed > 0)
-		ctl_say(c,
-		        "error: %zu profiles could not be written to %s, %zu were: see the log\n",
-		        result.failed, c->server->agent->conf->export.dir, result.written);
 	else
-		ctl_say(c, "%zu profiles were written to %s.\n", result.written,
-		        c->server->agent->conf->export.dir);
+		ctl_render(c, parts, &show);
 }
 
 void ctl_reload(struct ctl_conn *c, slo_nsec now, char **word, size_t words)

@@ -166,12 +166,16 @@ static int save_deployment(const struct export *e, const struct agent_model *m,
 
 /* Rounds */
 
-static void begin(struct export *e)
+void export_begin(struct export *e)
 {
-	ev_timer_stop(e->agent->loop, &e->more);
+	if (e->running)
+		return;
+	e->running = true;
 	e->model = e->deployment = 0;
 	e->result = (struct export_result){ 0, 0 };
 	e->why = 0;
+	ev_timer_set(&e->more, 0., 0.);
+	ev_timer_start(e->agent->loop, &e->more);
 }
 
 /* The warning is about all of them: one that can be written must not clear what another one set. */
@@ -229,29 +233,35 @@ static bool write_some(struct export *e, slo_nsec until)
 	return true;
 }
 
-struct export_result export_write(struct export *e)
+static void end_round(struct export *e)
 {
-	begin(e);
-	(void)write_some(e, SLO_NEVER);
-	return e->result;
+	e->running = false;
+	ev_timer_stop(e->agent->loop, &e->more);
+}
+
+bool export_some(struct export *e, slo_nsec until, struct export_result *out)
+{
+	if (e->running && write_some(e, until))
+		end_round(e);
+	*out = e->result;
+	return !e->running;
 }
 
 static void on_more(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	if (write_some(w->data, clock_nsec() + TURN_MAX))
+	struct export *e = w->data;
+	struct export_result unused;
+
+	if (export_some(e, clock_nsec() + TURN_MAX, &unused))
 		return;
 	ev_timer_set(w, 0., 0.);
 	ev_timer_start(loop, w);
 }
 
+/* If the last round still runs, the disk is slower than that. */
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
-	struct export *e = w->data;
-
-	if (ev_is_active(&e->more))
-		return; /* the disk is slower than that */
-	begin(e);
-	on_more(loop, &e->more, EV_TIMER);
+	export_begin(w->data);
 }
 
 void export_init(struct export *e, struct agent *a)
@@ -269,7 +279,7 @@ void export_configure(struct export *e)
 	timer_every(e->agent->loop, &e->timer, conf->dir ? conf->every : 0);
 	if (conf->dir)
 		return;
-	ev_timer_stop(e->agent->loop, &e->more);
+	end_round(e);
 	warn_clear(e->agent, clock_nsec(), "export", NULL);
 }
 
@@ -278,5 +288,5 @@ void export_stop(struct export *e)
 	if (!e->agent)
 		return;
 	ev_timer_stop(e->agent->loop, &e->timer);
-	ev_timer_stop(e->agent->loop, &e->more);
+	end_round(e);
 }

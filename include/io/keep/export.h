@@ -18,6 +18,7 @@ struct export
 	struct agent *agent;
 	ev_timer timer; /* begins a round */
 	ev_timer more;  /* goes on with it */
+	bool running;   /* a round is under way */
 	/* Of the round: */
 	size_t model, deployment; /* the next one, by number */
 	struct export_result result;
@@ -29,8 +30,11 @@ void export_init(struct export *e, struct agent *a);
 /* a->conf is new. */
 void export_configure(struct export *e);
 void export_stop(struct export *e);
-/* Writes what there is now, all at once. */
-struct export_result export_write(struct export *e);
+/* Begins a round, if none is under way; it goes on by itself. It is configured. */
+void export_begin(struct export *e);
+/* Goes on with the round that is under way until then, by one profile at least. True: none is any
+ * more, and *out is what came of the last one. */
+bool export_some(struct export *e, slo_nsec until, struct export_result *out);
 
 /* One profile, for free(); NULL: out of memory. `created` is in Unix seconds. */
 char *export_text(const struct deployment *d, double percentile, double created);

@@ -88,36 +88,53 @@ static void teach(struct deployment *d)
 	};
 }
 
+/* Two deployments that have learned, written below `.` on demand. */
+static void start_with_two_to_write(struct inproc *p)
+{
+	struct pool *pool;
+
+	inproc_open(p);
+	inproc_write_text(
+	    p, "{\"spop\":{\"listen\":[\"unix:spop\"]},\"events\":{\"listen\":[\"unix:events\"]},"
+	       "\"control\":{\"listen\":[\"unix:ctl\"]},"
+	       "\"models\":{\"m\":{\"backend\":\"b\",\"slo\":{\"e2e\":\"30s\"},\"deployments\":{"
+	       "\"bad\":{\"servers\":[\"s1\"]},\"good\":{\"servers\":[\"s2\"]}}}},"
+	       "\"profiles\":{\"export\":{\"dir\":\".\",\"every\":\"1h\"}}}");
+	inproc_start(p);
+	pool = &p->agent->models[0]->sched->pool;
+	teach(pool->deployment[0]);
+	teach(pool->deployment[1]);
+}
+
+static struct export_result export_all(struct inproc *p)
+{
+	struct export_result result;
+
+	export_begin(&p->daemon->export);
+	assert_true(export_some(&p->daemon->export, SLO_NEVER, &result));
+	return result;
+}
+
 static void a_profile_that_can_be_written_does_not_hide_one_that_cannot(void **state)
 {
 	struct export_result result;
 	char path[160];
-	struct pool *pool;
 	struct inproc p;
 
 	(void)state;
-	inproc_open(&p);
-	inproc_write_text(
-	    &p, "{\"spop\":{\"listen\":[\"unix:spop\"]},\"events\":{\"listen\":[\"unix:events\"]},"
-		"\"models\":{\"m\":{\"backend\":\"b\",\"slo\":{\"e2e\":\"30s\"},\"deployments\":{"
-		"\"bad\":{\"servers\":[\"s1\"]},\"good\":{\"servers\":[\"s2\"]}}}},"
-		"\"profiles\":{\"export\":{\"dir\":\".\",\"every\":\"1h\"}}}");
-	inproc_start(&p);
-	pool = &p.agent->models[0]->sched->pool;
-	teach(pool->deployment[0]);
-	teach(pool->deployment[1]);
+	start_with_two_to_write(&p);
 	snprintf(path, sizeof(path), "%s/m", p.dir);
 	MUST(mkdir(path, 0700) == 0);
 	snprintf(path, sizeof(path), "%s/m/bad.json", p.dir);
 	MUST(mkdir(path, 0700) == 0); /* a folder is where the file should be */
 
-	result = export_write(&p.daemon->export);
+	result = export_all(&p);
 	assert_int_equal(result.written, 1);
 	assert_int_equal(result.failed, 1);
 	assert_non_null(warning(&p, "export"));
 	assert_true(inproc_logged(&p, "the learned profile of m/bad cannot be written"));
 	MUST(rmdir(path) == 0);
-	result = export_write(&p.daemon->export);
+	result = export_all(&p);
 	assert_int_equal(result.written, 2);
 	assert_int_equal(result.failed, 0);
 	assert_null(warning(&p, "export"));
@@ -127,10 +144,51 @@ static void a_profile_that_can_be_written_does_not_hide_one_that_cannot(void **s
 	inproc_pass(&p, 2000 * SECOND);
 	assert_true(daemon_reload(p.daemon)); /* puts nothing off */
 	inproc_pass(&p, 1601 * SECOND);       /* the round that comes by itself */
+	inproc_pass(&p, 1);
 	assert_int_equal(access(path, F_OK), 0);
 	snprintf(path, sizeof(path), "%s/m/good.json", p.dir);
 	assert_int_equal(access(path, F_OK), 0);
 
+	inproc_remove(&p, "ctl");
+	inproc_remove(&p, "m/bad.json");
+	inproc_remove(&p, "m/good.json");
+	inproc_remove(&p, "m");
+	end(&p);
+}
+
+static bool is_there(const struct inproc *p, const char *name)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), "%s/%s", p->dir, name);
+	return access(path, F_OK) == 0;
+}
+
+/* Requests are answered between one profile and the next. */
+static void a_command_to_write_profiles_is_done_in_slices(void **state)
+{
+	const char *command = "export profiles\n", *done = "2 profiles were written to ";
+	static struct peer ctl;
+	int turns = 0, partly = 0;
+	struct inproc p;
+
+	(void)state;
+	start_with_two_to_write(&p);
+	peer_open(&ctl, &p, "ctl");
+	inproc_tick = 2 * SLO_NSEC_PER_MSEC; /* a profile takes longer than a slice */
+	peer_send(&ctl, command, strlen(command));
+	while (ctl.len < strlen(done) && turns++ < 100) {
+		inproc_turn(&p, 1);
+		partly += is_there(&p, "m/bad.json") && !is_there(&p, "m/good.json");
+		peer_pull(&ctl);
+	}
+	inproc_tick = 0;
+	assert_memory_equal(ctl.in, done, strlen(done));
+	assert_true(partly > 0);
+	assert_true(is_there(&p, "m/good.json"));
+
+	peer_close(&ctl);
+	inproc_remove(&p, "ctl");
 	inproc_remove(&p, "m/bad.json");
 	inproc_remove(&p, "m/good.json");
 	inproc_remove(&p, "m");
@@ -163,6 +221,7 @@ int main(void)
 		cmocka_unit_test(a_redis_that_is_not_wanted_any_more_is_no_trouble),
 		cmocka_unit_test(files_that_are_not_wanted_any_more_are_no_trouble),
 		cmocka_unit_test(a_profile_that_can_be_written_does_not_hide_one_that_cannot),
+		cmocka_unit_test(a_command_to_write_profiles_is_done_in_slices),
 		cmocka_unit_test(a_configuration_that_is_not_in_force_is_told_until_it_is),
 	};
 
