@@ -324,8 +324,10 @@ static enum MHD_Result post_speed(struct request *r)
 {
 	uint32_t speed = demo_header_count(r->conn, "x-demo-speed");
 
-	catch_up(r->srv, clock_nsec());
-	if (!engine_set_speed(r->srv->engine, speed))
+	slo_nsec now = clock_nsec();
+
+	catch_up(r->srv, now);
+	if (!engine_set_speed(r->srv->engine, now, speed))
 		return respond_error(r, MHD_HTTP_BAD_REQUEST, "BadRequestError",
 		                     "x-demo-speed is not a positive number");
 	return demo_respond_json(r->conn, r->srv->conf->name, MHD_HTTP_OK, json_object());

@@ -40,13 +40,13 @@ static bool is_slow(const struct sim *s, const struct sim_slow *slow,
 }
 
 /* 0: it is out of use, and what runs there ends as ever. */
-static void set_speed(struct sim *s, const struct sim_server *server, double speed)
+static void set_speed(struct sim *s, slo_nsec now, const struct sim_server *server, double speed)
 {
 	for (size_t i = 0; i < s->agent_count; i++)
 		sched_server_usable(s->agents[i].sched, s->agents[i].servers[server->index],
 		                    speed > 0);
 	if (speed > 0)
-		(void)engine_set_speed(server->engine, speed);
+		(void)engine_set_speed(server->engine, now, speed);
 }
 
 /* As an agent that starts again knows it, without a snapshot or with one. */
@@ -85,7 +85,7 @@ void sim_disturb(struct sim *s, slo_nsec now)
 		s->slowed[i] = on;
 		for (size_t k = 0; k < s->server_count; k++)
 			if (is_slow(s, slow, &s->servers[k]))
-				set_speed(s, &s->servers[k], on ? slow->speed : 1);
+				set_speed(s, now, &s->servers[k], on ? slow->speed : 1);
 	}
 	if (conf->forget > 0 && !s->forgot && at >= conf->forget) {
 		s->forgot = true;

@@ -11,6 +11,7 @@
 #define USABLE_MEMORY   0.9
 #define ENGINE_OVERHEAD (1.7 * GIB) /* bytes: activations, graphs, workspaces */
 #define FP16            2.0
+#define STEP_MOST       (INT64_C(1) << 60) /* ns: of one that becomes slower as it runs */
 
 #define DEFAULT_SEQS           256
 #define DEFAULT_PREFILL_BUDGET 15000
@@ -377,10 +378,16 @@ static void start_step(struct engine *e, slo_nsec at)
 	e->end = at + (length > 0 ? length : 1);
 }
 
-bool engine_set_speed(struct engine *e, double speed)
+bool engine_set_speed(struct engine *e, slo_nsec now, double speed)
 {
 	if (!isfinite(speed) || speed <= 0)
 		return false;
+	if (e->busy && e->end > now) {
+		double left = (double)(e->end - now) * (e->speed / speed);
+
+		e->end =
+		    slo_after(now, left < (double)STEP_MOST ? (slo_nsec)ceil(left) : STEP_MOST);
+	}
 	e->speed = speed;
 	return true;
 }

@@ -119,8 +119,9 @@ MUSTCHECK slo_err engine_submit(struct engine *e, slo_nsec now, uint64_t cookie,
  * keeps its length, the KV cache is free at once. SLO_ESTALE: it had ended before. */
 MUSTCHECK slo_err engine_cancel(struct engine *e, struct engine_handle h);
 
-/* Another speed from the next step on. False: it is not positive, and nothing has changed. */
-bool engine_set_speed(struct engine *e, double speed);
+/* Another speed from now on; what is left of the running step takes accordingly longer or shorter.
+ * False: it is not positive, and nothing has changed. */
+bool engine_set_speed(struct engine *e, slo_nsec now, double speed);
 
 /* When the running step ends; SLO_NEVER when idle. */
 slo_nsec engine_next(const struct engine *e);

@@ -52,6 +52,7 @@ FLEETS = (
     ("A10 at half speed, 180 to 400 s", ("--slow", "a10:0.5@180-400")),
     ("one L20 at half speed, 180 to 400 s", ("--slow", "l20/2:0.5@180-400")),
     ("one L20 hangs, 180 to 200 s", ("--slow", "l20/2:0.001@180-200")),
+    ("one L20 hangs, 180 to 420 s", ("--slow", "l20/2:0.001@180-420")),
     ("A10 out of use, 60 to 660 of 1,000 s", ("-t", "1000", "--slow", "a10:0@60-660")),
     ("30 % of the prompts cached", ("--cached", "0.3")),
     ("ends tell bytes only", ("--bytes",)),

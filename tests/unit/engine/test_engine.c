@@ -395,22 +395,27 @@ static void speed_divides_every_time_and_nothing_else(void **state)
 	engine_free(fast);
 }
 
-static void another_speed_counts_from_the_next_step_on(void **state)
+static void another_speed_counts_for_what_is_left_of_a_step_and_for_the_next(void **state)
 {
 	struct engine *e = engine_on("a10", ENGINE_PREFILL_FIRST, 0, 0);
-	slo_nsec running, second;
+	slo_nsec first, running, left, second;
 
 	(void)state;
-	submit(e, 0, 1, 100, 4);
-	step(e, &log_a); /* token 1 */
+	submit(e, 0, 1, 100, 5);
+	first = step(e, &log_a); /* token 1 */
 	running = engine_next(e);
-	assert_true(engine_set_speed(e, 1e15));
-	assert_false(engine_set_speed(e, 0));
-	assert_false(engine_set_speed(e, -1));
-	assert_false(engine_set_speed(e, (double)INFINITY));
-	assert_false(engine_set_speed(e, (double)NAN));
+	left = (running - first) / 4;
+	assert_true(engine_set_speed(e, running - left, 0.5));
+	assert_int_equal(engine_next(e), running + left);
+	assert_true(engine_set_speed(e, running, 1e-30));
+	assert_true(engine_next(e) > running + (INT64_C(1) << 59));
+	assert_true(engine_set_speed(e, running, 1e15));
+	assert_false(engine_set_speed(e, running, 0));
+	assert_false(engine_set_speed(e, running, -1));
+	assert_false(engine_set_speed(e, running, (double)INFINITY));
+	assert_false(engine_set_speed(e, running, (double)NAN));
 	second = step(e, &log_a);
-	assert_int_equal(second, running);
+	assert_int_equal(second, running + 1);
 	assert_int_equal(step(e, &log_a), second + 1);
 	engine_free(e);
 }
@@ -609,7 +614,7 @@ int main(void)
 		TEST(the_newest_is_evicted_and_resumes_where_it_was),
 		TEST(evictions_go_from_the_newest_and_come_back_oldest_first),
 		TEST(speed_divides_every_time_and_nothing_else),
-		TEST(another_speed_counts_from_the_next_step_on),
+		TEST(another_speed_counts_for_what_is_left_of_a_step_and_for_the_next),
 		TEST(at_absurd_speed_time_still_advances),
 		TEST(prefill_first_stalls_the_decodes),
 		TEST(chunked_decodes_go_on_while_a_prompt_is_cut_up),
