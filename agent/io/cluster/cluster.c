@@ -21,8 +21,7 @@
 #include "io/base/timer.h"
 
 #define PREFIX       "slo-spoa"
-#define MEMBER_PAGES 100                     /* of names that are read */
-#define FULL_FOR     (10 * SLO_NSEC_PER_SEC) /* after so long without a loss nothing is full */
+#define MEMBER_PAGES 100                    /* of names that are read */
 #define GONE         (3 * SLO_NSEC_PER_SEC) /* after so long an older process of our name is gone */
 
 int64_t cluster_clock(const struct cluster *c, slo_nsec now)
@@ -219,49 +218,6 @@ static void deal_turns(struct cluster *c, slo_nsec now)
 	foreign_deal_turns(c->agent->sched, c->name, apart);
 }
 
-static void tell_full(struct cluster *c, slo_nsec now, enum cluster_fulls what)
-{
-	if (what == FULL_REQUESTS)
-		warn_set(c->agent, now, "cluster-full", "requests",
-		         "cluster: others have more than %zu open requests: the rest is not "
-		         "charged here; raise limits.foreign_requests, or find who publishes them",
-		         c->agent->conf->limits.foreign_requests);
-	else
-		warn_set(c->agent, now, "cluster-full", "agents",
-		         "cluster: more than %d names of agents are in group %s: the others are "
-		         "not heard; find who publishes them",
-		         PEERS_MAX, c->group);
-}
-
-void cluster_is_full(struct cluster *c, slo_nsec now, enum cluster_fulls what)
-{
-	struct cluster_full *full = &c->full[what];
-
-	full->count++;
-	full->last = now;
-	if (!full->told)
-		tell_full(c, now, what);
-	full->told = true;
-}
-
-/* Said again as long as it is so: somebody may clear the warnings. */
-static void watch_full(struct cluster *c, slo_nsec now)
-{
-	static const char *const what[CLUSTER_FULLS] = { "requests", "agents" };
-
-	for (enum cluster_fulls i = 0; i < CLUSTER_FULLS; i++) {
-		struct cluster_full *full = &c->full[i];
-
-		if (!full->told)
-			continue;
-		full->told = now - full->last < FULL_FOR;
-		if (full->told)
-			tell_full(c, now, i);
-		else
-			warn_clear(c->agent, now, "cluster-full", what[i]);
-	}
-}
-
 /* What others place now is not known here before their keys are read, and HAProxy writes its end
  * lines to all agents. */
 static void tell_unheard(struct cluster *c, slo_nsec now)
@@ -285,7 +241,7 @@ static void on_beat(struct ev_loop *loop, ev_timer *w, int revents)
 		watch_silence(c, now);
 	}
 	tell_unheard(c, now);
-	watch_full(c, now);
+	cluster_warn_watch(c, now);
 	forget_gone(c, now);
 	deal_turns(c, now);
 	take_name_back(c, now);
@@ -325,11 +281,13 @@ static void on_down(void *user, const char *why)
 {
 	struct cluster *c = user;
 
-	warn_set(
-	    c->agent, clock_nsec(), "cluster-redis", NULL,
-	    "cluster: no Redis: %s; what is known of others stays, and they hear nothing of this "
-	    "agent",
-	    why);
+	/* What was denied has its warning, which tells what to do. */
+	if (!c->denied && !cluster_denied(c, clock_nsec(), ASK_CHANNEL, why))
+		warn_set(c->agent, clock_nsec(), "cluster-redis", NULL,
+		         "cluster: no Redis: %s; what is known of others stays, and they hear "
+		         "nothing of this agent",
+		         why);
+	c->denied = false;
 	watch_unheard(c->agent, clock_nsec());
 	ev_timer_stop(c->agent->loop, &c->namesake);
 	c->tell.telling = false;
@@ -430,22 +388,22 @@ static const char *take_page(struct cluster *c, struct cluster_peer *p, const re
 	return why;
 }
 
-static const char *on_reply(void *user, struct cluster_ask ask, const redisReply *reply)
+/* Not NULL: the connection is of no use any more. */
+static const char *take_reply(struct cluster *c, enum ask_kind kind, uint32_t number,
+                              const redisReply *reply)
 {
-	struct cluster *c = user;
-
-	switch ((enum ask_kind)(ask.kind - 1)) {
+	switch (kind) {
 	case ASK_NOTHING:
 		note_refusal(c, reply);
 		break;
 	case ASK_TOLD:
 		note_refusal(c, reply);
-		note_delay(c, ask.number);
+		note_delay(c, number);
 		break;
 	case ASK_STORED:
 		note_refusal(c, reply);
 		if (reply->type == REDIS_REPLY_INTEGER)
-			check_key(c, reply->integer <= (long long)ask.number);
+			check_key(c, reply->integer <= (long long)number);
 		break;
 	case ASK_KEPT:
 		note_refusal(c, reply);
@@ -455,19 +413,38 @@ static const char *on_reply(void *user, struct cluster_ask ask, const redisReply
 	case ASK_NAMESAKES:
 		return take_namesakes(c, reply);
 	case ASK_MEMBERS:
-		return take_members(c, ask.number, reply);
+		return take_members(c, number, reply);
 	case ASK_MARK:
-		return hear_mark(c, c->peer[ask.number], reply);
+		return hear_mark(c, c->peer[number], reply);
 	case ASK_LIFE:
-		return hear_life(c, c->peer[ask.number], reply);
+		return hear_life(c, c->peer[number], reply);
 	case ASK_PAGE:
-		return take_page(c, c->peer[ask.number], reply);
+		return take_page(c, c->peer[number], reply);
+	case ASK_CHANNEL:
+		break;
 	}
 	return NULL;
 }
 
+static const char *on_reply(void *user, struct cluster_ask ask, const redisReply *reply)
+{
+	enum ask_kind kind = (enum ask_kind)(ask.kind - 1);
+	struct cluster *c = user;
+	const char *useless = take_reply(c, kind, ask.number, reply);
+	slo_nsec now = clock_nsec();
+	bool denied = false;
+
+	if (reply->type == REDIS_REPLY_ERROR)
+		denied = cluster_denied(c, now, kind, reply->str);
+	else
+		cluster_allowed(c, now, kind);
+	c->denied = denied && useless;
+	return useless;
+}
+
 static void on_heard(void *user, struct slice channel)
 {
+	cluster_allowed(user, clock_nsec(), ASK_CHANNEL);
 	hear_channel(user, channel);
 }
 
@@ -555,8 +532,7 @@ void cluster_stop(struct cluster *c)
 	warn_clear(c->agent, clock_nsec(), "cluster-redis", NULL);
 	warn_clear(c->agent, clock_nsec(), "cluster-name", NULL);
 	warn_clear_all(c->agent, clock_nsec(), "cluster-silent");
-	warn_clear_all(c->agent, clock_nsec(), "cluster-full");
-	memset(c->full, 0, sizeof(c->full));
+	cluster_warn_stop(c, clock_nsec());
 	tell_reset(c);
 	for (size_t i = 0; i < c->peer_count; i++) {
 		foreign_owner_forget(c->agent->sched, c->peer[i]->owner);

@@ -122,7 +122,6 @@ static void connected(struct cluster_link *l, int which)
 		return;
 	l->state = CLUSTER_UP;
 	l->connections++;
-	l->again.failures = 0;
 	l->error[0] = '\0';
 	l->user->up(l->user->user);
 }
@@ -281,6 +280,8 @@ void cluster_link_ping(struct cluster_link *l)
 {
 	const char *ping[] = { "PING" };
 
+	if (cluster_link_is_up(l))
+		l->again.failures = 0; /* it lasted, so the next one may come soon */
 	if (cluster_link_is_up(l) && l->hear.unanswered == 0)
 		redis_link_command(&l->hear, 1, ping, NULL);
 }

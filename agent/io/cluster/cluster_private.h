@@ -4,6 +4,7 @@
  *   cluster_tell.c    what we place and what ends, to Redis
  *   cluster_hear.c    messages and keys of others, to the scheduler
  *   cluster_defer.c   HAProxy's lines about the requests of others
+ *   cluster_warn.c    what is wrong for as long as it comes again and again
  *   cluster_status.c  what is told of it all */
 #ifndef SLO_IO_CLUSTER_CLUSTER_PRIVATE_H
 #define SLO_IO_CLUSTER_CLUSTER_PRIVATE_H
@@ -31,6 +32,7 @@ enum ask_kind {
 	ASK_MARK, /* of the peer `number` */
 	ASK_LIFE, /* PTTL of its key */
 	ASK_PAGE,
+	ASK_CHANNEL, /* of the connection that hears: no command of cluster_ask() */
 };
 
 /* End lines that wait for news of their requests' owners. */
@@ -118,6 +120,8 @@ struct cluster {
 	bool own_found; /* and was there: we know of our former lives */
 	bool members_read;
 	bool joined, refused;
+	bool some_denied; /* once */
+	bool denied;      /* it was the last reply that made the connections useless, and is told */
 	slo_nsec namesake_heard; /* an older process of our name; 0: never */
 	size_t peer_count, readings;
 	struct cluster_peer *peer[PEERS_MAX];
@@ -142,8 +146,6 @@ static inline struct cluster_ask ask_of(enum ask_kind kind, uint32_t number)
 }
 void cluster_ask(struct cluster *c, enum ask_kind kind, uint32_t number, int argc,
                  const char **argv, const size_t *len);
-/* One of them found no place. */
-void cluster_is_full(struct cluster *c, slo_nsec now, enum cluster_fulls what);
 /* Something that joining waits for is done. */
 void cluster_progress(struct cluster *c);
 /* A message of another process with our name. True: we hear it like any other's. */
@@ -157,6 +159,17 @@ void tell_fini(struct cluster *c);
 void tell_flush(struct cluster *c, slo_nsec now);
 void tell_beat(struct cluster *c, slo_nsec now);
 void tell_hello(struct cluster *c, slo_nsec now);
+
+/* cluster_warn.c */
+/* One of them found no place. */
+void cluster_is_full(struct cluster *c, slo_nsec now, enum cluster_fulls what);
+/* Redis answered this error to a question of that kind. False: it forbids nothing. */
+bool cluster_denied(struct cluster *c, slo_nsec now, enum ask_kind kind, const char *error);
+/* A question of that kind, or SUBSCRIBE, was answered. */
+void cluster_allowed(struct cluster *c, slo_nsec now, enum ask_kind kind);
+/* What did not come again for a while is over. */
+void cluster_warn_watch(struct cluster *c, slo_nsec now);
+void cluster_warn_stop(struct cluster *c, slo_nsec now);
 
 /* cluster_defer.c */
 void defer_init(struct cluster *c);

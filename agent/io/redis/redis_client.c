@@ -79,13 +79,39 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
 	open_link(w->data);
 }
 
+#define DENIED     "redis-denied"
+#define NO_PROFILE "no new profiles come from there"
+
+/* Our user may not do that. */
+static void note_denied(struct redis_client *c, const char *command, const redisReply *reply,
+                        const char *follows)
+{
+	const char *user = c->url.user[0] ? c->url.user : "default";
+
+	if (reply->type != REDIS_REPLY_ERROR || !redis_link_is_denied(reply->str))
+		return;
+	warn_set(c->agent, clock_nsec(), DENIED, command,
+	         "redis at %s does not let user %.64s do %s (%.110s), so %s; allow it: ACL SETUSER "
+	         "%.64s ~aibrix:* +select +scan +getrange%s",
+	         c->status.url, user, command, reply->str, follows, user,
+	         c->conf->trace ? " +set" : "");
+}
+
+/* Not since then: it is allowed. */
+static void clear_denied(struct redis_client *c, const char *command, slo_nsec since)
+{
+	const struct warning *w = warn_find(&c->agent->warnings, DENIED, command);
+
+	if (w && w->last < since)
+		warn_clear(c->agent, clock_nsec(), DENIED, command);
+}
+
 static void greeted(struct redis_client *c)
 {
 	c->window.ready = c->news = true;
 	c->status.connections++;
 	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_REDIS_UP, LOG_NOTICE,
 	            "redis: connected to %s", c->status.url);
-	warn_clear(c->agent, clock_nsec(), "redis", NULL);
 	redis_round_begin(&c->round);
 }
 
@@ -115,6 +141,7 @@ static void take_greeting(struct redis_client *c, const redisReply *reply)
 	char why[256];
 
 	if (reply->type == REDIS_REPLY_ERROR) {
+		note_denied(c, "SELECT", reply, NO_PROFILE);
 		snprintf(why, sizeof(why), "it refuses us: %s", reply->str);
 		down(c, why);
 	} else if (c->window.count == 0) {
@@ -133,12 +160,17 @@ static void on_reply(void *user, const redisReply *reply)
 		take_greeting(c, reply);
 		return;
 	case COMMAND_SCAN:
+		note_denied(c, "SCAN", reply, NO_PROFILE);
 		useless = redis_round_keys(&c->round, reply);
 		break;
 	case COMMAND_VALUE:
+		note_denied(c, "GETRANGE", reply, NO_PROFILE);
 		useless = redis_round_value(&c->round, command.entry, reply);
 		break;
 	case COMMAND_TRACE:
+		if (reply->type != REDIS_REPLY_ERROR)
+			warn_clear(c->agent, clock_nsec(), DENIED, "SET");
+		note_denied(c, "SET", reply, "traces of requests are not written");
 		useless = redis_trace_written(&c->trace, reply);
 		break;
 	case COMMAND_FORGOTTEN:
@@ -162,9 +194,14 @@ static slo_nsec on_finished(void *user, const struct redis_found *found, slo_nse
 {
 	struct redis_client *c = user;
 	struct redis_status *s = &c->status;
+	slo_nsec now = clock_nsec();
 
+	warn_clear(c->agent, now, "redis", NULL);
+	clear_denied(c, "SELECT", now - took);
+	clear_denied(c, "SCAN", now - took);
+	clear_denied(c, "GETRANGE", now - took);
 	if (c->news || memcmp(&s->found, found, sizeof(*found)) != 0)
-		log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_REDIS_SCAN, LOG_NOTICE,
+		log_limited(c->agent->log, now, LOG_CAUSE_REDIS_SCAN, LOG_NOTICE,
 		            "redis: %zu keys of ours, %zu in force, %zu refused; %zu keys of "
 		            "others; in %.3f s",
 		            found->keys, found->in_force, found->refused, found->unknown,
@@ -172,7 +209,7 @@ static slo_nsec on_finished(void *user, const struct redis_found *found, slo_nse
 	c->news = false;
 	s->found = *found;
 	s->scans++;
-	c->succeeded = clock_nsec();
+	c->succeeded = now;
 	c->again.failures = 0;
 	return c->conf->refresh - took;
 }
@@ -268,11 +305,14 @@ void redis_client_configure(struct redis_client *c)
 	if (!same) {
 		stop(c);
 		warn_clear(c->agent, clock_nsec(), "redis", NULL);
+		warn_clear_all(c->agent, clock_nsec(), DENIED);
 	}
 	if (c->profiles.count > 0 || c->conf->url.kind != REDIS_URL_NONE)
 		build_table(c); /* the old one may know deployments that are gone */
 	if (c->conf->url.kind == REDIS_URL_NONE)
 		drop_all(c);
+	if (!c->conf->trace)
+		warn_clear(c->agent, clock_nsec(), DENIED, "SET");
 	redis_trace_configure(&c->trace, c->conf->url.kind != REDIS_URL_NONE && c->conf->trace);
 	if (!same || (c->conf->url.kind == REDIS_URL_TLS && !c->tls))
 		start(c);

@@ -267,6 +267,11 @@ bool redis_link_is_elsewhere(const redisReply *reply)
 	return false;
 }
 
+bool redis_link_is_denied(const char *error)
+{
+	return strstr(error, "NOPERM ") != NULL;
+}
+
 /* hiredis believes any number of elements. */
 static void *make_array(const redisReadTask *task, element_count n)
 {

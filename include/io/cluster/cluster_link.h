@@ -4,8 +4,8 @@
  *   CLOSED -> FINDING (Sentinels) -> OPENING -> UP (both greeted, all channels heard) -> CLOSED
  *
  * When one is lost both are, because what was missed on one has to be asked for on the other. It
- * tries again after 0.1 s, then twice as long each time up to 1 s, with jitter, and asks the
- * Sentinels anew each time. Nobody waits for it. */
+ * tries again after 0.1 s, then twice as long each time up to 1 s until one lasted, with jitter, and
+ * asks the Sentinels anew each time. Nobody waits for it. */
 #ifndef SLO_IO_CLUSTER_CLUSTER_LINK_H
 #define SLO_IO_CLUSTER_CLUSTER_LINK_H
 
@@ -87,7 +87,7 @@ void cluster_link_ask(struct cluster_link *l, struct cluster_ask ask, int argc, 
 struct redis_link *cluster_link_begin(struct cluster_link *l, struct cluster_ask ask, size_t argc);
 /* While it is up: messages of that channel come, or do not any more. */
 void cluster_link_hear(struct cluster_link *l, const char *channel, bool on);
-/* Both are asked for a sign of life. */
+/* Both are asked for a sign of life, now and then. */
 void cluster_link_ping(struct cluster_link *l);
 
 #endif

@@ -71,6 +71,10 @@ void redis_link_close(struct redis_link *l);
  * connection is of no use, and the name has to be looked up again. */
 bool redis_link_is_elsewhere(const redisReply *reply);
 
+/* Whether an error, or what down() says of one, is that the ACL of our user forbids what was asked.
+ */
+bool redis_link_is_denied(const char *error);
+
 /* On a link that is UP. A failure closes it later, by down(). */
 void redis_link_command(struct redis_link *l, int argc, const char **argv, const size_t *len);
 /* The same in pieces: argc arguments follow at once, and each as a whole or as parts of `len` bytes
