@@ -145,6 +145,9 @@ struct lesson lesson_of(const struct request *r, const struct sched_outcome *o,
 
 	if (l.outcome == LESSON_ANSWERED && is_elsewhere(r, o))
 		l.outcome = LESSON_ELSEWHERE;
+	/* As 202 would be. */
+	if (l.outcome == LESSON_ANSWERED && r->mute & LESSON_RECEIPT)
+		l.outcome = LESSON_REFUSED;
 	if (told(o->input))
 		l.input = o->input;
 	if (told(o->output))

@@ -18,26 +18,23 @@ enum {
 
 /* The text of parts of these types is prompt. So is that of a part without a type. */
 static const struct slice text_types[] = {
-	SLICE("text"),
-	SLICE("input_text"),
-	SLICE("output_text"),
-	SLICE("message"),
-	SLICE("tool_result"),
-	SLICE("function_call_output"),
-	SLICE("custom_tool_call_output"),
-	SLICE("reasoning_text"),
-	SLICE("summary_text"),
-	SLICE("reasoning.text"),
-	SLICE("reasoning.summary"),
-	SLICE("search_result"),
+	SLICE("text"),          SLICE("input_text"),     SLICE("output_text"),
+	SLICE("message"),       SLICE("tool_result"),    SLICE("reasoning_text"),
+	SLICE("summary_text"),  SLICE("reasoning.text"), SLICE("reasoning.summary"),
+	SLICE("search_result"), SLICE("mcp_call"),
 };
+
+/* So is that of all that ends so: function_call_output, shell_call_output, mcp_tool_result. */
+static const struct slice text_ends[] = { SLICE("_output"), SLICE("_tool_result") };
 
 /* Parts of these types have their text, if any, in other members. A part of any other type is an
  * image or the like. */
 static const struct slice plain_types[] = {
-	SLICE("thinking"),  SLICE("redacted_thinking"),   SLICE("reasoning"),
-	SLICE("tool_use"),  SLICE("reasoning.encrypted"), SLICE("function_call"),
-	SLICE("tool_call"), SLICE("custom_tool_call"),    SLICE("refusal"),
+	SLICE("thinking"),        SLICE("redacted_thinking"),   SLICE("reasoning"),
+	SLICE("tool_use"),        SLICE("reasoning.encrypted"), SLICE("function_call"),
+	SLICE("tool_call"),       SLICE("custom_tool_call"),    SLICE("refusal"),
+	SLICE("server_tool_use"), SLICE("mcp_tool_use"),        SLICE("local_shell_call"),
+	SLICE("shell_call"),      SLICE("web_search_call"),
 };
 
 struct frame {
@@ -132,11 +129,22 @@ static bool is_one_of(struct slice s, const struct slice *list, size_t n)
 	return false;
 }
 
+static bool is_text(struct slice type)
+{
+	for (size_t i = 0; i < sizeof(text_ends) / sizeof(text_ends[0]); i++) {
+		struct slice end = text_ends[i];
+
+		if (type.len >= end.len && memcmp(type.p + type.len - end.len, end.p, end.len) == 0)
+			return true;
+	}
+	return is_one_of(type, text_types, sizeof(text_types) / sizeof(text_types[0]));
+}
+
 #define IS_ONE_OF(s, list) is_one_of(s, list, sizeof(list) / sizeof((list)[0]))
 
 static void set_type(struct scan *s, struct json_text type)
 {
-	top(s)->blob = type.closed && !IS_ONE_OF(type.raw, text_types);
+	top(s)->blob = type.closed && !is_text(type.raw);
 	if (top(s)->blob && !IS_ONE_OF(type.raw, plain_types))
 		s->out->opaque = true;
 }
@@ -163,6 +171,8 @@ static void on_bool(struct scan *s, enum role role, bool value)
 		out->stream = value;
 	} else if (role == R_IGNORE_EOS) {
 		out->ignore_eos = value;
+	} else if (role == R_RECEIPT) {
+		out->receipt = value;
 	} else if (role == R_BULKY) {
 		out->bulky |= value;
 	} else if (role == R_OPAQUE) {

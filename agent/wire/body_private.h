@@ -25,10 +25,12 @@ enum role {
 	R_LIMIT_SGLANG,
 	R_LIMIT_NEW, /* max_new_tokens, n_predict beside the prompt */
 	R_LIMIT_END,
-	R_MIN, /* output tokens at least */
+	R_MIN,     /* output tokens at least */
+	R_RECEIPT, /* the answer only says that the work was accepted */
 	R_IGNORE_EOS,
 	R_PARAMETERS, /* objects around limits */
 	R_SAMPLING,
+	R_STREAM_OPTIONS,
 	R_RAW,   /* prompt as it is written, JSON and all */
 	R_TOOLS, /* the same */
 	R_WORDS, /* a string is prompt, a container is R_RAW */
@@ -74,7 +76,7 @@ extern const struct shape body_shapes[ROLES];
 /* The member of that name in a container of that role; NULL: unknown. */
 const struct member *body_member(enum role role, struct slice name);
 
-#define BODY_ROOT_MAX 80 /* members of R_ROOT, at most */
+#define BODY_ROOT_MAX 96 /* members of R_ROOT, at most */
 
 /* Bytes of the UTF-8 byte order mark that the sample starts with: 3 or 0. */
 size_t body_mark(struct slice sample);

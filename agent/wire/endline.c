@@ -53,7 +53,8 @@ static const uint8_t *take_text(const uint8_t *p, const uint8_t *end, struct sli
 	const uint8_t *blank = p < end ? memchr(p, ' ', (size_t)(end - p)) : NULL;
 	struct slice s = { .p = p, .len = (size_t)((blank ? blank : end) - p) };
 
-	if (s.len == 0 || slice_eq(s, "-") || slice_eq(s, "<NOSRV>"))
+	/* HAProxy's words for what is no server: <NOSRV>, <CACHE>, <STATS>, <lua.NAME>, ... */
+	if (s.len == 0 || slice_eq(s, "-") || s.p[0] == '<')
 		*value = (struct slice){ 0 };
 	else
 		*value = s;
@@ -178,6 +179,8 @@ static const struct {
 	{ "was DOWN and now enters maintenance", SLO_SERVER_MAINT },
 	{ "remains in maintenance", SLO_SERVER_MAINT },
 	{ "remains in forced maintenance", SLO_SERVER_MAINT },
+	{ "is leaving forced maintenance but remains in maintenance", SLO_SERVER_MAINT },
+	{ "resolves again but remains in maintenance", SLO_SERVER_MAINT },
 	{ "enters drain state", SLO_SERVER_DRAIN },
 	{ "remains in drain mode", SLO_SERVER_DRAIN },
 	{ "remains in forced drain mode", SLO_SERVER_DRAIN },
@@ -190,6 +193,20 @@ static const char refused[] =
     "is DOWN, reason: Layer4 connection problem, info: \"Connection refused";
 static const char idle[] = " 0 sessions active,";
 
+/* Of a server whose address comes from DNS its host stands there: ('llm.example') and a blank. */
+static struct slice behind_host(struct slice rest)
+{
+	static const char end[] = "') ";
+	const uint8_t *p = NULL;
+
+	if (slice_starts(rest, "('"))
+		p = memmem(rest.p, rest.len, end, sizeof(end) - 1);
+	if (!p)
+		return rest;
+	p += sizeof(end) - 1;
+	return (struct slice){ .p = p, .len = (size_t)(rest.p + rest.len - p) };
+}
+
 /* rest is what stands behind "Server ". Whether this is a message about a server, if only one that
  * changes nothing. */
 static bool parse_server(struct slice rest, struct endline *e)
@@ -199,6 +216,7 @@ static bool parse_server(struct slice rest, struct endline *e)
 
 	if (be.len == 0 || srv.len == 0)
 		return false;
+	rest = behind_host(rest);
 	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
 		if (!slice_starts(rest, changes[i].phrase))
 			continue;

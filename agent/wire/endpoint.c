@@ -29,6 +29,10 @@ static const struct row {
 	enum endpoint_kind kind;
 	unsigned flags;
 } rows[] = {
+	/* No work, although it ends as if there were. */
+	{ SLICE("key/generate"), I, 0 }, /* LiteLLM */
+	{ SLICE("internal/encode"), I, 0 },
+	{ SLICE("internal/decode"), I, 0 },
 	/* Answers. */
 	{ SLICE("chat/completions"), G, CHAT },
 	{ SLICE("chat/completions/batch"), G, CHAT },
@@ -63,6 +67,11 @@ static const struct row {
 	{ SLICE("models/*/versions/*/infer"), G, MEDIA },
 	{ SLICE("models/*:generateContent"), G, CHAT }, /* Gemini */
 	{ SLICE("models/*:streamGenerateContent"), G, CHAT | STREAM },
+	{ SLICE("model/*/converse"), G, CHAT }, /* Bedrock */
+	{ SLICE("model/*/converse-stream"), G, CHAT | STREAM },
+	{ SLICE("model/*/invoke-with-response-stream"), G, STREAM },
+	{ SLICE("txt2img"), G, MEDIA },
+	{ SLICE("img2img"), G, MEDIA },
 	/* Nothing but prompts. */
 	{ SLICE("embeddings"), R, 0 },
 	{ SLICE("embeddings/multimodal"), R, 0 },
@@ -103,6 +112,16 @@ static const struct row {
 	{ SLICE("unload_lora_adapter"), I, 0 },
 	{ SLICE("lora-adapters"), I, 0 },
 	{ SLICE("models/*:countTokens"), I, 0 },
+	{ SLICE("models/*:computeTokens"), I, 0 },
+	{ SLICE("models/*:batchGenerateContent"), I, 0 },
+	{ SLICE("cachedContents"), I, 0 },
+	{ SLICE("tokenize/count"), I, 0 },
+	{ SLICE("tokenize-text"), I, 0 },
+	{ SLICE("tokencount"), I, 0 },
+	{ SLICE("token_count"), I, 0 },
+	{ SLICE("token-count"), I, 0 },
+	{ SLICE("token_counter"), I, 0 },
+	{ SLICE("count-tokens"), I, 0 },
 	{ SLICE("models"), I, 0 },
 	{ SLICE("models/load"), I, 0 },
 	{ SLICE("models/unload"), I, 0 },
@@ -253,8 +272,8 @@ static struct slice before_verb(struct slice model)
 /* The last segment that follows one which names a collection of models. */
 struct slice endpoint_model(struct slice path)
 {
-	static const struct slice before[] = { SLICE("models"), SLICE("deployments"),
-		                               SLICE("engines") };
+	static const struct slice before[] = { SLICE("models"), SLICE("model"),
+		                               SLICE("deployments"), SLICE("engines") };
 	struct slice last = { .p = NULL, .len = 0 }, got = last;
 	size_t start = 0;
 

@@ -19,6 +19,7 @@
 #define LESSON_NO_ANSWER 8u  /* there are no output tokens, as of embeddings */
 #define LESSON_NO_LIMIT  16u /* its limit is what most servers take for none, not a told one */
 #define LESSON_NOTHING   7u
+#define LESSON_RECEIPT   32u /* what comes is no answer, it only says that the work was accepted */
 
 #define LESSON_OUTCOMES(X)                                                 \
 	X(LEFT, "left")           /* by the client */                      \

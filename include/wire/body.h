@@ -8,8 +8,9 @@
  *   contents[].parts         tool_calls[].function.{name, arguments}, function_call, tool results;
  *                            reasoning that is told again: reasoning_content, reasoning,
  *                            reasoning_details, thinking, thinking_blocks (one of them)
+ *   chat_history             as messages
  *   prompt, input, inputs,   string, [string], [id], [[id]]; input also items like messages
- *   text, text_input, input_ids, instances
+ *   text, text_input, input_ids, token_ids, instances
  *   query, queries, documents, text_1, text_2, texts, items, instruction   string, or any array
  *   system, instructions     string or parts
  *   suffix, tools, functions, response_format.json_schema
@@ -75,6 +76,7 @@ struct body_info {
 	bool opaque;      /* the prompt is more than what is counted: images, sound, files, what the
 	                   * server has kept; or less, as it will be truncated */
 	bool ignore_eos;  /* the answer goes on until its limit */
+	bool receipt;     /* a whole answer would only say that the work was accepted */
 	bool tools;       /* it may call tools */
 	bool schema;      /* the answer has to be JSON, or of a grammar */
 	bool bulky;       /* the answer has more to it than text: logprobs, ids, the prompt */

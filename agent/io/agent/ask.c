@@ -175,6 +175,8 @@ static unsigned mute_of(const struct ask *ask)
 		mute |= LESSON_NO_SIZE;
 	if (b->ignore_eos || b->min_tokens > 0)
 		mute |= LESSON_NO_OUTPUT;
+	if (b->receipt && !is_stream(ask))
+		mute |= LESSON_RECEIPT;
 	return mute;
 }
 

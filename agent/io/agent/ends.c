@@ -37,6 +37,10 @@ static enum response response_of(const struct endline *e)
 		return RESPONSE_NONE;
 	if (e->st < 500 && (who == 'S' || who == 's'))
 		return RESPONSE_BROKEN;
+	/* Cut off by HAProxy: the server went down (D), its data made no sense (P), an
+	 * administrator (K), ... L: all that there was to say. */
+	if (e->st < 300 && who != '-' && who != 'L')
+		return RESPONSE_BROKEN;
 	return e->st < 300   ? RESPONSE_2XX
 	       : e->st < 400 ? RESPONSE_3XX
 	       : e->st < 500 ? RESPONSE_4XX
@@ -47,10 +51,15 @@ static enum response response_of(const struct endline *e)
  * client's wait in HAProxy's own queue. */
 static bool is_failure(const struct endline *e, enum response r)
 {
+	int who = termination(e, 0);
+
 	if (termination(e, 1) == 'Q' || e->st == 501 || e->st == 505)
 		return false;
+	/* By an administrator, a lack of HAProxy's own, or a better server that came back. */
+	if (r == RESPONSE_BROKEN && (who == 'K' || who == 'R' || who == 'I' || who == 'U'))
+		return false;
 	return r == RESPONSE_5XX || r == RESPONSE_BROKEN ||
-	       (r == RESPONSE_NONE && (termination(e, 0) == 'S' || termination(e, 0) == 's'));
+	       (r == RESPONSE_NONE && (who == 'S' || who == 's'));
 }
 
 static struct sched_outcome outcome_of(const struct endline *e)

@@ -143,6 +143,12 @@ static void answers_are_counted_by_class(void **state)
 		{ "srv=s2 st=200 ts=----", RESPONSE_2XX },
 		{ "srv=s2 st=200 ts=CD--", RESPONSE_LEFT },
 		{ "srv=s2 st=-1 ts=CC--", RESPONSE_LEFT },
+		{ "srv=s2 st=200 ts=DD--", RESPONSE_BROKEN },
+		{ "srv=s2 st=200 ts=PD--", RESPONSE_BROKEN },
+		{ "srv=s2 st=200 ts=KD--", RESPONSE_BROKEN },
+		{ "srv=s2 st=200 ts=UD--", RESPONSE_BROKEN },
+		{ "srv=s2 st=200 ts=LR--", RESPONSE_2XX },
+		{ "srv=s2 st=403 ts=PR--", RESPONSE_4XX },
 	};
 	struct fixture *f = *state;
 	uint64_t counted[RESPONSES] = { 0 };
@@ -153,6 +159,41 @@ static void answers_are_counted_by_class(void **state)
 		counted[cases[i].r]++;
 		assert_memory_equal(counted, served(f, "s2")->responses, sizeof(counted));
 	}
+}
+
+/* <CACHE>, <STATS>, <lua.NAME>: HAProxy answered by itself, as with <NOSRV>. */
+static void what_haproxy_answers_itself_is_by_no_server(void **state)
+{
+	static const char *const names[] = { "<NOSRV>", "<CACHE>", "<STATS>", "<lua.llm>" };
+	const uint64_t none[ELSEWHERES] = { 0 };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char rest[64];
+
+		goes_to(f, "s2");
+		snprintf(rest, sizeof(rest), "be=b srv=%s st=200 ts=LR-- ta=5 bytes=900", names[i]);
+		(void)inproc_log(&f->p);
+		ends(f, rest);
+		assert_false(inproc_logged(&f->p, "named alike"));
+	}
+	assert_memory_equal(none, served(f, "s2")->elsewhere, sizeof(none));
+}
+
+/* What an administrator cuts off is no fault of the server, what a check finds dead is. */
+static void who_cuts_an_answer_off_is_to_blame(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 6; i++) {
+		goes_to(f, "s2");
+		ends(f, "srv=s2 st=200 ts=KD-- ta=5 bytes=900");
+	}
+	for (int i = 0; i < 3; i++) {
+		goes_to(f, "s2");
+		ends(f, "srv=s2 st=200 ts=DD-- ta=5 bytes=900");
+	}
+	goes_to(f, "s1"); /* s2 is set aside */
 }
 
 static uint64_t first_tokens(const struct fixture *f)
@@ -333,6 +374,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_answer_counts_for_the_server_that_gave_it),
 		TEST(answers_are_counted_by_class),
+		TEST(what_haproxy_answers_itself_is_by_no_server),
+		TEST(who_cuts_an_answer_off_is_to_blame),
 		TEST(the_first_token_is_told_by_the_first_byte_of_a_stream),
 		TEST(requests_of_a_process_that_has_ended_are_over),
 		TEST(requests_of_a_process_that_ends_are_over_when_the_next_one_is_up),

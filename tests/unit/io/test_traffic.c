@@ -238,6 +238,31 @@ static void errors_inside_streams_teach_and_meet_nothing(void **state)
 	assert_int_equal(m->stats.ends[LESSON_ELSEWHERE], 12);
 }
 
+/* The engine says at once that it will work, and is asked for the answer later. */
+static void a_receipt_teaches_and_meets_nothing(void **state)
+{
+	struct fixture *f = *state;
+	const struct agent_model *m = f->p.agent->models[0];
+	char body[512];
+
+	for (int i = 0; i < 5; i++) {
+		ask(f, "/v1/responses", STREAM);
+		end(f, "be=b" OK " bytes=61372");
+	}
+	snprintf(body, sizeof(body), "{\"background\":true,%s", &CHAT[1]);
+	for (int i = 0; i < 20; i++) {
+		ask(f, "/v1/responses", body);
+		end(f, "be=b srv=s1 st=200 ts=---- tr=5 ta=6 bytes=1200");
+	}
+	assert_int_equal(predicted(f), 256);
+	assert_int_equal(m->stats.ends[LESSON_ANSWERED], 5);
+	assert_int_equal(m->stats.ends[LESSON_REFUSED], 20);
+	snprintf(body, sizeof(body), "{\"background\":true,%s", &STREAM[1]);
+	ask(f, "/v1/responses", body);
+	end(f, "be=b" OK " bytes=61372");
+	assert_int_equal(m->stats.ends[LESSON_ANSWERED], 6);
+}
+
 static void a_server_that_only_sends_errors_inside_streams_is_named(void **state)
 {
 	struct fixture *f = *state;
@@ -324,6 +349,7 @@ int main(void)
 		TEST(a_header_that_is_no_number_is_told),
 		TEST(images_do_not_teach_the_text_factor),
 		TEST(errors_inside_streams_teach_and_meet_nothing),
+		TEST(a_receipt_teaches_and_meets_nothing),
 		TEST(a_server_that_only_sends_errors_inside_streams_is_named),
 		TEST(compressed_answers_have_no_size),
 		TEST(short_answers_do_not_make_long_ones_look_short),

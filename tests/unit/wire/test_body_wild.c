@@ -36,6 +36,17 @@ static void the_fields_of_every_endpoint_are_counted(void **state)
 		  "{'data':'QUJD'}}]}],'systemInstruction':{'parts':[{'text':'be'}]}}",
 		  { "hi", "be" } },
 		{ "{'model':'m','prompt':'a','input_prefix':'b'}", { "a", "b" } },
+		{ "{'model':'m','data_1':'a','data_2':['b']}", { "a", "b" } },
+		{ "{'model':'m','message':'c','chat_history':[{'role':'USER','message':'a'},"
+		  "{'role':'CHATBOT','message':'b'}]}",
+		  { "c", "a", "b" } },
+		{ "{'model':'m','memory':'a','prompt':'b','max_length':80}", { "a", "b" } },
+		{ "{'messages':[{'role':'user','content':[{'text':'hi'},{'toolResult':{'a': 1}}]}],"
+		  "'system':[{'text':'be'}]}",
+		  { "hi", "{\"a\": 1}", "be" } },
+		{ "{'contents':[{'parts':[{'functionCall':{'name':'f'}}]},{'parts':["
+		  "{'functionResponse':{'name':'f','response':{'x': 'long'}}}]}]}",
+		  { "{\"name\":\"f\"}", "{\"name\":\"f\",\"response\":{\"x\": \"long\"}}" } },
 	};
 
 	(void)state;
@@ -184,6 +195,98 @@ static void what_tools_were_asked_and_said_counts(void **state)
 	assert_false(s.b.opaque);
 	assert_texts(&s, texts, 7);
 	done(&s);
+}
+
+/* A tool of tomorrow says what it has to say in a part whose type ends as all such do. */
+static void what_any_tool_said_counts(void **state)
+{
+	static const char body[] =
+	    "{'input':[{'type':'shell_call_output','output':'a1'},"
+	    "{'type':'apply_patch_call_output','output':'b2'},"
+	    "{'type':'local_shell_call','action':{'command':['ls']}},"
+	    "{'type':'mcp_call','arguments':'{}','output':'c3'},"
+	    "{'role':'user','content':[{'type':'mcp_tool_result','content':["
+	    "{'type':'text','text':'d4'}]},{'type':'server_tool_use','input':{}}]}]}";
+	const char *texts[] = { "a1", "b2", "{\"command\":[\"ls\"]}", "{}", "c3", "d4", "{}" };
+	struct scanned s;
+
+	(void)state;
+	scan_quoted(&s, body);
+	assert_true(s.b.complete);
+	assert_false(s.b.opaque);
+	assert_texts(&s, texts, 7);
+	done(&s);
+}
+
+/* Each vendor has its own words for the limit of an answer. */
+static void limits_of_all_vendors_are_read(void **state)
+{
+	static const char *const bodies[] = {
+		"{'prompt':'x','max_tokens_to_sample':77}",
+		"{'prompt':'x','max_length':77}",
+		"{'prompt':'x','max_gen_len':77}",
+		"{'prompt':'x','maxTokens':77}",
+		"{'messages':[{'content':[{'text':'x'}]}],'inferenceConfig':{'maxTokens':77}}",
+		"{'contents':[],'generation_config':{'max_output_tokens':77}}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+		struct scanned s;
+
+		scan_quoted(&s, bodies[i]);
+		assert_int_equal(s.b.max_tokens, 77);
+		done(&s);
+	}
+}
+
+static void ids_of_a_prompt_count_under_any_name(void **state)
+{
+	static const char *const bodies[] = { "{'token_ids':[1,2,3],'sampling_params':{}}",
+		                              "{'prompt_token_ids':[1,2,3]}" };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct scanned s;
+
+		scan_quoted(&s, bodies[i]);
+		assert_int_equal(s.b.ids, 3);
+		assert_true(s.b.asks);
+		done(&s);
+	}
+}
+
+static void an_answer_that_is_a_receipt_or_bulky_is_told(void **state)
+{
+	static const struct {
+		const char *body;
+		bool receipt, bulky;
+	} cases[] = {
+		{ "{'input':'x','background':true}", true, false },
+		{ "{'messages':[],'deferred':true}", true, false },
+		{ "{'input':'x','background':false}", false, false },
+		{ "{'input':'x','background':null}", false, false },
+		{ "{'input':'x','background':{'colour':'red'}}", false, false },
+		{ "{'prompt':'x','n_probs':5}", false, true },
+		{ "{'prompt':'x','n_probs':0}", false, false },
+		{ "{'prompt':'x','timings_per_token':true}", false, true },
+		{ "{'inputs':'x','parameters':{'top_n_tokens':4}}", false, true },
+		{ "{'prompt':'x','stream_options':{'continuous_usage_stats':true}}", false, true },
+		{ "{'prompt':'x','stream_options':{'include_usage':true}}", false, false },
+		{ "{'prompt':'x','stream_options':null}", false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct scanned s;
+
+		scan_quoted(&s, cases[i].body);
+		if (s.b.receipt != cases[i].receipt || s.b.bulky != cases[i].bulky)
+			print_error("%s\n", cases[i].body);
+		assert_int_equal(s.b.receipt, cases[i].receipt);
+		assert_int_equal(s.b.bulky, cases[i].bulky);
+		done(&s);
+	}
 }
 
 static void what_is_no_text_makes_the_prompt_opaque(void **state)
@@ -410,6 +513,10 @@ int main(void)
 		cmocka_unit_test(reasoning_that_is_told_again_counts_once),
 		cmocka_unit_test(reasoning_that_is_cut_is_scaled),
 		cmocka_unit_test(what_tools_were_asked_and_said_counts),
+		cmocka_unit_test(what_any_tool_said_counts),
+		cmocka_unit_test(limits_of_all_vendors_are_read),
+		cmocka_unit_test(ids_of_a_prompt_count_under_any_name),
+		cmocka_unit_test(an_answer_that_is_a_receipt_or_bulky_is_told),
 		cmocka_unit_test(what_is_no_text_makes_the_prompt_opaque),
 		cmocka_unit_test(what_engines_take_for_json_is_json),
 		cmocka_unit_test(words_for_numbers_may_be_cut),
