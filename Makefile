@@ -76,7 +76,7 @@ TEST_LIBS := $(call libs,-lcmocka,cmocka)
 # Lets a test make allocations of the archives fail (tests/support/failing_malloc.h).
 FAILING := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup,--wrap=strndup
 # Lets a test cut short or fail a read, write or accept (tests/support/failing_io.h).
-FAILING_IO := -Wl,--wrap=recv,--wrap=read,--wrap=readv,--wrap=send,--wrap=write,--wrap=writev,--wrap=accept4
+FAILING_IO := -Wl,--wrap=recv,--wrap=read,--wrap=readv,--wrap=send,--wrap=write,--wrap=writev,--wrap=accept4,--wrap=fsync,--wrap=rename
 
 # The objects of a layer: those of its folder and of the folders in it.
 objects   = $(patsubst %.c,$(OUT)/%.o,$(sort $(foreach d,$(1),$(wildcard $(d)/*.c $(d)/*/*.c))))

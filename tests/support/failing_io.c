@@ -1,10 +1,15 @@
 #include "failing_io.h"
 
+#include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 struct fault fault = { .fd = -2 };
 int accept_error;
+char kept[KEPT_MAX + 1];
+int folder_error;
 
 /* Whether this call fails or how much it may do of *len: *result is set if it is not made. */
 static bool fault_strikes(int fd, bool out, size_t *len, ssize_t *result)
@@ -141,6 +146,45 @@ WRAPPED(int, accept4, int fd, struct sockaddr *sa, socklen_t *len, int flags)
 	if (got >= 0 && fault.fd == -1)
 		fault.fd = got;
 	return got;
+}
+
+static void keep(char what)
+{
+	size_t n = strlen(kept);
+
+	if (n < KEPT_MAX)
+		kept[n] = what;
+}
+
+WRAPPED(int, fsync, int fd)
+{
+	struct stat st;
+	bool folder = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+	int result;
+
+	if (folder && folder_error) {
+		errno = folder_error;
+		return -1;
+	}
+	result = __real_fsync(fd);
+	if (result == 0)
+		keep(folder ? 'd' : 'f');
+	return result;
+}
+
+WRAPPED(int, rename, const char *from, const char *to)
+{
+	int result = __real_rename(from, to);
+
+	if (result == 0)
+		keep('r');
+	return result;
+}
+
+void kept_forget(void)
+{
+	memset(kept, 0, sizeof(kept));
+	folder_error = 0;
 }
 
 void fault_arm(enum fault_kind kind, bool out, size_t at)

@@ -1,6 +1,6 @@
 /* failing_io.h - reads, writes and accepts of the linked archives that are cut short or fail at a
- * chosen byte of one connection. The test is linked with -Wl,--wrap for each, and with
- * failing_io.c. Files and other connections are left alone. */
+ * chosen byte of one connection, and what is done to keep files. The test is linked with -Wl,--wrap
+ * for each, and with failing_io.c. Files and other connections are left alone. */
 #ifndef SLO_TESTS_FAILING_IO_H
 #define SLO_TESTS_FAILING_IO_H
 
@@ -27,6 +27,13 @@ struct fault {
 };
 extern struct fault fault;
 extern int accept_error; /* of the next accept4(); 0: none */
+
+/* What was done so that a file outlives a power cut, in order: 'f' a file was synced, 'd' a folder,
+ * 'r' a file was renamed. What fails is not in it. */
+#define KEPT_MAX 64
+extern char kept[KEPT_MAX + 1];
+extern int folder_error; /* of each fsync() of a folder; 0: none */
+void kept_forget(void);
 
 void fault_arm(enum fault_kind kind, bool out, size_t at); /* of the next accepted connection */
 void fault_disarm(void);

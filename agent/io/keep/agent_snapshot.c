@@ -315,6 +315,28 @@ static void read_server(struct agent *a, slo_nsec now, const struct snapshot_ser
 		roster_server_seen(a, now, backend, server, (enum slo_server_state)in->state);
 }
 
+/* A newer agent may know strategies and targets that this one does not: the request occupies its
+ * server all the same. */
+static enum slo_strategy strategy_from(struct slice name)
+{
+	enum slo_strategy s;
+
+	return policy_strategy_parse((const char *)name.p, name.len, &s)
+	           ? s
+	           : SLO_STRATEGY_LEAST_REQUEST;
+}
+
+static struct goal goal_from(const struct snapshot_lease *in)
+{
+	if (in->goal >= GOAL_KINDS)
+		return (struct goal){ .kind = GOAL_NONE };
+	return (struct goal){ .kind = (enum goal_kind)in->goal,
+		              .per_token = in->per_token,
+		              .fixed = in->fixed,
+		              .tpat = in->tpat,
+		              .e2e = in->e2e };
+}
+
 /* Times beyond this are nonsense, and would overflow. */
 static bool time_sane(int64_t t)
 {
@@ -343,15 +365,11 @@ static bool read_lease(struct agent *a, slo_nsec now, int64_t to_mono,
 		.limit = in->limit,
 		.sequences = in->sequences,
 		.class = in->class,
-		.goal = { .kind = (enum goal_kind)in->goal,
-		          .per_token = in->per_token,
-		          .fixed = in->fixed,
-		          .tpat = in->tpat,
-		          .e2e = in->e2e },
+		.strategy = strategy_from(in->strategy),
+		.goal = goal_from(in),
 	};
 
 	if (!l.model || !copy_name(in->backend, backend) || !copy_name(in->server, server) ||
-	    !policy_strategy_parse((const char *)in->strategy.p, in->strategy.len, &l.strategy) ||
 	    l.dispatched > now)
 		return false;
 	l.server = roster_find(a, backend, server);
@@ -391,7 +409,8 @@ static bool read_foreign(struct agent *a, slo_nsec now, int64_t to_mono,
 		.limit = in->limit,
 		.sequences = in->sequences,
 		.class = in->class,
-		.mute = SNAPSHOT_MUTE(in->flags),
+		.mute = SNAPSHOT_MUTE(in->flags) & 0xff,
+		.strategy = strategy_from(in->strategy),
 		.stream = in->flags & SNAPSHOT_STREAM,
 		.stream_guessed = in->flags & SNAPSHOT_STREAM_GUESSED,
 		.fallback = in->flags & SNAPSHOT_FALLBACK,
@@ -399,8 +418,7 @@ static bool read_foreign(struct agent *a, slo_nsec now, int64_t to_mono,
 	struct foreign_owner *o;
 
 	if (in->owner.len == 0 || !time_sane(in->dispatched) || !copy_name(in->backend, backend) ||
-	    !copy_name(in->server, server) ||
-	    !policy_strategy_parse((const char *)in->strategy.p, in->strategy.len, &l.strategy))
+	    !copy_name(in->server, server))
 		return false;
 	o = foreign_owner(a->sched, (const char *)in->owner.p, in->owner.len);
 	l.server = roster_find(a, backend, server);
@@ -550,6 +568,17 @@ static slo_err read_all(struct agent *a, struct snapshot_reader *r, struct resto
 	return err == SLO_ENOENT ? SLO_OK : err;
 }
 
+static void tell_news(struct agent *a, struct snapshot_news news, const char *source)
+{
+	if (news.unknown > 0 || news.longer > 0)
+		log_write(
+		    a->log, LOG_NOTICE,
+		    "%s: a newer agent wrote it: %zu entries of kinds that this one does not "
+		    "know are left out, and what %zu others have more; requests in flight are "
+		    "kept",
+		    source, news.unknown, news.longer);
+}
+
 void agent_snapshot_restore(struct agent *a, slo_nsec now, struct slice file, slo_nsec max_age,
                             const char *source)
 {
@@ -581,6 +610,7 @@ void agent_snapshot_restore(struct agent *a, slo_nsec now, struct slice file, sl
 		if (read_all(a, r, &sum) != SLO_OK)
 			log_write(a->log, LOG_WARNING,
 			          "%s: malformed or no memory; it is read in part", source);
+		tell_news(a, snapshot_news(r), source);
 		log_write(a->log, LOG_NOTICE,
 		          "%s: %zu requests in flight and the history of %zu models taken up, "
 		          "%zu entries left out; it is %" PRId64 " ms old",

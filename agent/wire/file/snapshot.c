@@ -13,6 +13,7 @@ struct snapshot_reader {
 	struct slice records;
 	size_t at;
 	size_t first; /* behind the head */
+	struct snapshot_news news;
 	msgpack_unpacked unpacked;
 	struct snapshot_count *counts; /* of the last record that snapshot_next() returned */
 };
@@ -21,6 +22,7 @@ struct snapshot_reader {
 struct fields {
 	const msgpack_object *p, *end;
 	bool bad;
+	bool surplus; /* of an array in it */
 };
 
 static const msgpack_object *take(struct fields *f, msgpack_object_type type)
@@ -80,7 +82,8 @@ static slo_err take_counts(struct snapshot_reader *r, struct fields *f, struct s
 
 	if (!o || o->via.array.size % 4 != 0 || o->via.array.size / 4 > SNAPSHOT_COUNTS_MAX)
 		return SLO_EPROTO;
-	in = (struct fields){ o->via.array.ptr, o->via.array.ptr + o->via.array.size, false };
+	in =
+	    (struct fields){ o->via.array.ptr, o->via.array.ptr + o->via.array.size, false, false };
 	r->counts = calloc(o->via.array.size / 4 + 1, sizeof(*r->counts));
 	if (!r->counts)
 		return SLO_ENOMEM;
@@ -141,15 +144,19 @@ static void take_lease(struct fields *f, struct snapshot_lease *l)
 	l->class = (uint32_t)take_uint(f, UINT32_MAX);
 }
 
-/* The next field, which must be an array of that many elements. */
+/* The next field, which must be an array of that many elements; a newer agent may write more. */
 static struct fields take_array(struct fields *f, uint32_t elements)
 {
 	const msgpack_object *o = take(f, MSGPACK_OBJECT_ARRAY);
 
-	if (o && o->via.array.size == elements)
-		return (struct fields){ o->via.array.ptr, o->via.array.ptr + elements, false };
+	if (o && o->via.array.size >= elements &&
+	    o->via.array.size - elements <= SNAPSHOT_SURPLUS_MAX) {
+		f->surplus |= o->via.array.size > elements;
+		return (struct fields){ o->via.array.ptr, o->via.array.ptr + elements, false,
+			                false };
+	}
 	f->bad = true;
-	return (struct fields){ NULL, NULL, true };
+	return (struct fields){ NULL, NULL, true, false };
 }
 
 static void take_learned(struct fields *f, struct snapshot_learned *l)
@@ -214,7 +221,8 @@ static void take_promises(struct fields *f, struct snapshot_promises *p)
 	f->bad |= !o || o->via.array.size % 5 != 0 || o->via.array.size / 5 > SNAPSHOT_SLOTS_MAX;
 	if (f->bad)
 		return;
-	in = (struct fields){ o->via.array.ptr, o->via.array.ptr + o->via.array.size, false };
+	in =
+	    (struct fields){ o->via.array.ptr, o->via.array.ptr + o->via.array.size, false, false };
 	while (in.p < in.end && !in.bad) {
 		struct snapshot_slot *s = &p->slot[p->slots++];
 
@@ -262,14 +270,16 @@ static slo_err unpack(struct snapshot_reader *r, struct fields *f)
 	if (err != SLO_OK)
 		return err == SLO_ESHORT ? SLO_EPROTO : err;
 	r->at += span;
-	*f = (struct fields){ record.ptr, record.ptr + record.size, false };
+	*f = (struct fields){ record.ptr, record.ptr + record.size, false, false };
 	return SLO_OK;
 }
 
-/* By its first field. */
+/* By its first field. SLO_ENOENT: a kind that this agent does not know. */
 static slo_err take_record(struct snapshot_reader *r, struct fields *f, struct snapshot_record *rec)
 {
 	switch (take_uint(f, UINT32_MAX)) {
+	case 0:
+		return SLO_EPROTO; /* it is no number, or the head again */
 	case 1:
 		rec->kind = SNAPSHOT_MODEL;
 		return take_model(r, f, &rec->model);
@@ -314,29 +324,46 @@ static slo_err take_record(struct snapshot_reader *r, struct fields *f, struct s
 		take_grown(f, &rec->grown);
 		return SLO_OK;
 	default:
-		return SLO_EPROTO;
+		return SLO_ENOENT;
 	}
+}
+
+/* One record, whatever it is. SLO_ENOENT as take_record(). */
+static slo_err next_record(struct snapshot_reader *r, struct snapshot_record *out)
+{
+	struct snapshot_record rec = { 0 };
+	struct fields f;
+	slo_err err = unpack(r, &f);
+
+	if (err == SLO_OK)
+		err = take_record(r, &f, &rec);
+	if (err != SLO_OK)
+		return err;
+	if (f.bad || f.end - f.p > SNAPSHOT_SURPLUS_MAX)
+		return SLO_EPROTO;
+	r->news.longer += f.surplus || f.p != f.end;
+	*out = rec;
+	return SLO_OK;
 }
 
 slo_err snapshot_next(struct snapshot_reader *r, struct snapshot_record *out)
 {
-	struct snapshot_record rec = { 0 };
-	struct fields f;
-	slo_err err;
+	while (r->at < r->records.len) {
+		slo_err err;
 
-	free(r->counts);
-	r->counts = NULL;
-	if (r->at == r->records.len)
-		return SLO_ENOENT;
-	err = unpack(r, &f);
-	if (err != SLO_OK)
-		return err;
-	err = take_record(r, &f, &rec);
-	if (err == SLO_OK && (f.bad || f.p != f.end))
-		err = SLO_EPROTO;
-	if (err == SLO_OK)
-		*out = rec;
-	return err;
+		free(r->counts);
+		r->counts = NULL;
+		err = next_record(r, out);
+		if (err != SLO_ENOENT)
+			return err;
+		r->news.unknown++;
+	}
+	return SLO_ENOENT;
+}
+
+struct snapshot_news snapshot_news(const struct snapshot_reader *r)
+{
+	return r->news;
 }
 
 static uint64_t little_endian(const uint8_t *p, size_t bytes)
@@ -395,6 +422,7 @@ struct snapshot_reader *snapshot_open(struct slice file, int64_t *written, const
 void snapshot_rewind(struct snapshot_reader *r)
 {
 	r->at = r->first;
+	r->news = (struct snapshot_news){ 0 };
 }
 
 void snapshot_reader_free(struct snapshot_reader *r)

@@ -21,6 +21,10 @@
  * Leases, 3 and 7, stand last: what they weigh depends on the others, and an agent that does not
  * know all their parts has read the rest then. Older agents wrote them sooner.
  *
+ * A newer agent may write kinds that this one does not know, and more fields or elements behind
+ * those that it does: they are passed over and counted, so that an operator who goes back one
+ * version keeps his leases. A change of what stands here already needs another layout.
+ *
  * Points in time are Unix nanoseconds: another process, or machine start, has another clock.
  * Another layout gets another digit in its first eight bytes. Pure: bytes in, bytes out. */
 #ifndef SLO_WIRE_FILE_SNAPSHOT_H
@@ -30,8 +34,10 @@
 
 #include "slo.h"
 
-#define SNAPSHOT_HEAD       20 /* bytes before the records */
-#define SNAPSHOT_COUNTS_MAX 65536
+#define SNAPSHOT_HEAD        20 /* bytes before the records */
+#define SNAPSHOT_COUNTS_MAX  65536
+/* Fields of a record, or elements of an array in it, behind those that are known. */
+#define SNAPSHOT_SURPLUS_MAX 64
 
 /* One count of an output predictor, see core/predictor.h. */
 struct snapshot_count {
@@ -198,10 +204,16 @@ struct snapshot_reader;
 /* file stays the caller's and must outlive the reader. NULL: *why is a constant text such as
  * "its checksum is wrong"; else it is NULL. */
 struct snapshot_reader *snapshot_open(struct slice file, int64_t *written, const char **why);
-/* The next record, valid until the next call. SLO_ENOENT: that was all. SLO_EPROTO: this one is
- * malformed, and nothing after it can be trusted. SLO_ENOMEM. */
+/* The next record of a known kind, valid until the next call. SLO_ENOENT: that was all. SLO_EPROTO:
+ * this one is malformed, and nothing after it can be trusted. SLO_ENOMEM. */
 MUSTCHECK slo_err snapshot_next(struct snapshot_reader *r, struct snapshot_record *out);
-void snapshot_rewind(struct snapshot_reader *r);      /* the first record is next again */
+void snapshot_rewind(struct snapshot_reader *r); /* the first record is next again */
+/* What of the records so far, since the beginning or the rewind, was passed over. */
+struct snapshot_news {
+	size_t unknown; /* records of an unknown kind */
+	size_t longer;  /* records with more than is known */
+};
+struct snapshot_news snapshot_news(const struct snapshot_reader *r);
 void snapshot_reader_free(struct snapshot_reader *r); /* NULL is accepted */
 
 #endif

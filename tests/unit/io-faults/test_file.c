@@ -161,6 +161,32 @@ static void a_file_takes_the_place_of_another_in_any_folder(void **state)
 	rmdir(dir);
 }
 
+/* After a power cut a folder that was not synced may still have the old file, or none. */
+static void a_new_name_is_kept_when_the_power_fails(void **state)
+{
+	char dir[] = "/tmp/test_file_XXXXXX", path[64], new[64];
+	static const int errors[] = { 0, EIO, EINVAL };
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/f", dir);
+	snprintf(new, sizeof(new), "%s/f.new", dir);
+	for (size_t i = 0; i < 3; i++) {
+		close(file_begin(path, new));
+		kept_forget();
+		folder_error = errors[i];
+		errno = 0;
+		/* Some file systems have no folder to sync: that is no failure. */
+		assert_int_equal(file_replace(new, path), errors[i] != EIO);
+		assert_string_equal(kept, errors[i] ? "r" : "rd");
+		if (errors[i] == EIO)
+			assert_int_equal(errno, EIO);
+	}
+	kept_forget();
+	unlink(path);
+	rmdir(dir);
+}
+
 static void a_new_file_takes_no_place_but_that_of_a_file(void **state)
 {
 	char dir[] = "/tmp/test_file_XXXXXX";
@@ -205,6 +231,7 @@ int main(void)
 		cmocka_unit_test(what_was_written_is_read_up_to_the_most_that_may_be),
 		cmocka_unit_test(what_others_may_have_written_is_not_read),
 		cmocka_unit_test(a_file_takes_the_place_of_another_in_any_folder),
+		cmocka_unit_test(a_new_name_is_kept_when_the_power_fails),
 		cmocka_unit_test(a_new_file_takes_no_place_but_that_of_a_file),
 	};
 

@@ -19,6 +19,7 @@
 #include "core/lease.h"
 #include "core_build.h"
 #include "io/base/clock.h"
+#include "snapshot_forge.h"
 #include "io/keep/agent_snapshot.h"
 
 static const char conf_text[] =
@@ -121,6 +122,54 @@ static void but_not_one_that_went_far_ahead(void **state)
 {
 	(void)state;
 	assert_int_equal(leases_after(601 * SLO_NSEC_PER_SEC), 0);
+}
+
+/* Two leases as a newer agent might write them: two fields more, a strategy, a target and a class
+ * that this one does not know; before and behind them what it knows even less. */
+static void leases_of_a_newer_agent_keep_their_places(void **state)
+{
+	static const char head[] = "\x92\x63\xc0", foot[] = "\x93\x64\x81\x01\x02\xa0";
+	static const char lease[] = "\xdc\0\x18\x03\xa1-\xa1m\xa1m\xa1s\x07\x01\x02\x03\x08"
+				    "\x09\xff\xa8slo-2030\xce\xff\xff\0\0\x63\xcb\0\0\0\0\0\0\0\0"
+				    "\xcb\x40\x3e\0\0\0\0\0\0\xcb\0\0\0\0\0\0\0\0\xcb\0\0\0\0\0"
+				    "\0\0\0\xff\x01\x63\x91\xc0\xa3new";
+	uint8_t records[512];
+	size_t at = 0;
+	struct rig r = { 0 };
+	struct slice file;
+	char text[1024];
+	int fds[2];
+	ssize_t n;
+
+	(void)state;
+	wall = INT64_C(1800000000) * SLO_NSEC_PER_SEC;
+	memcpy(records, head, sizeof(head) - 1);
+	at += sizeof(head) - 1;
+	for (int i = 0; i < 2; i++) {
+		memcpy(records + at, lease, sizeof(lease) - 1);
+		records[at + 5] = (uint8_t)('a' + i);
+		at += sizeof(lease) - 1;
+	}
+	memcpy(records + at, foot, sizeof(foot) - 1);
+	at += sizeof(foot) - 1;
+	file = forge(wall, records, at);
+	rig_open(&r);
+	assert_int_equal(pipe(fds), 0);
+	r.log.level = LOG_INFO;
+	r.log.fd = fds[1];
+	agent_snapshot_restore(r.agent, clock_nsec(), file, 600 * SLO_NSEC_PER_SEC, "test");
+	assert_int_equal(sched_counts(r.agent->sched).dispatched, 2);
+	sched_check(r.agent->sched);
+	n = read(fds[0], text, sizeof(text) - 1);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_non_null(strstr(text, "a newer agent wrote it: 2 entries of kinds"));
+	assert_non_null(strstr(text, "what 2 others have more"));
+	assert_null(strstr(text, "malformed"));
+	close(fds[0]);
+	close(fds[1]);
+	free((void *)file.p);
+	rig_close(&r);
 }
 
 static struct server *the_server(struct rig *r)
@@ -561,6 +610,7 @@ static void what_was_promised_lately_is_known_after_a_restart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(leases_of_a_newer_agent_keep_their_places),
 		cmocka_unit_test(leases_outlive_a_clock_that_is_set_back),
 		cmocka_unit_test(but_not_one_that_went_far_ahead),
 		cmocka_unit_test(what_others_placed_outlives_a_restart),
