@@ -549,6 +549,13 @@ bool sched_ended(const struct sched *s, const char *id, size_t len)
 	return past == PAST_ENDED || past == PAST_STRAY;
 }
 
+bool sched_was_known(const struct sched *s, const char *id, size_t len)
+{
+	uint64_t hash = sched_hash(s, id, len);
+
+	return past_of(s, &hash, id, len) == PAST_ENDED;
+}
+
 void sched_give_back(struct sched *s)
 {
 	requests_give_back(&s->requests);

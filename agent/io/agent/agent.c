@@ -282,6 +282,33 @@ static enum slo_reason pass_reason(struct agent *a, slo_nsec now, const struct a
 	return reason == SLO_REASON_NONE && a->draining ? SLO_REASON_DRAINING : reason;
 }
 
+static void tell_repeated(struct agent *a, slo_nsec now, struct slice id)
+{
+	watch_note(a, WATCH_REPEATED, "%.*s", (int)id.len, (const char *)id.p);
+	log_limited(a->log, now, LOG_CAUSE_REQUEST, LOG_WARNING,
+	            "unique-id %.*s is in use already: is unique-id-format unique?", (int)id.len,
+	            (const char *)id.p);
+}
+
+/* Why the scheduler does not take a request. */
+static enum slo_reason reason_of_error(struct agent *a, slo_nsec now, struct slice id, slo_err err)
+{
+	switch (err) {
+	case SLO_ESTALE:
+		/* The end may come before the question, but not between two questions. */
+		if (sched_was_known(a->sched, (const char *)id.p, id.len))
+			tell_repeated(a, now, id);
+		return SLO_REASON_ENDED;
+	case SLO_ENOMEM:
+		log_limited(a->log, now, LOG_CAUSE_MEMORY, LOG_ERR,
+		            "out of memory, a request is left to HAProxy");
+		return SLO_REASON_QUEUE_FULL;
+	default:
+		tell_repeated(a, now, id);
+		return SLO_REASON_BAD_REQUEST;
+	}
+}
+
 bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, struct asker *user,
                  struct answer *out, struct request **request)
 {
@@ -290,6 +317,7 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, str
 	struct ask ask;
 	enum slo_strategy strategy;
 	enum slo_reason reason;
+	slo_err err;
 	uint64_t hash = agent_expect(a, msg->id);
 
 	*request = NULL;
@@ -311,24 +339,13 @@ bool agent_route(struct agent *a, slo_nsec now, const struct route_msg *msg, str
 	}
 	req = ask_request(a, &ask, now, strategy, user);
 	req.hash = hash;
-	switch (sched_submit(a->sched, now, &req, request)) {
-	case SLO_OK:
-		if (a->conf->redis.trace)
-			reqtrace_arrived(&m->trace);
-		return false;
-	case SLO_ESTALE:
-		return pass(a, now, m, msg, ask.name, strategy, SLO_REASON_ENDED, out);
-	case SLO_ENOMEM:
-		log_limited(a->log, now, LOG_CAUSE_MEMORY, LOG_ERR,
-		            "out of memory, a request is left to HAProxy");
-		return pass(a, now, m, msg, ask.name, strategy, SLO_REASON_QUEUE_FULL, out);
-	default:
-		watch_note(a, WATCH_REPEATED, "%.*s", (int)msg->id.len, (const char *)msg->id.p);
-		log_limited(a->log, now, LOG_CAUSE_REQUEST, LOG_WARNING,
-		            "unique-id %.*s is in use already: is unique-id-format unique?",
-		            (int)msg->id.len, (const char *)msg->id.p);
-		return pass(a, now, m, msg, ask.name, strategy, SLO_REASON_BAD_REQUEST, out);
-	}
+	err = sched_submit(a->sched, now, &req, request);
+	if (err != SLO_OK)
+		return pass(a, now, m, msg, ask.name, strategy,
+		            reason_of_error(a, now, msg->id, err), out);
+	if (a->conf->redis.trace)
+		reqtrace_arrived(&m->trace);
+	return false;
 }
 
 bool agent_must_decide(const struct agent *a, const struct request *request)

@@ -43,7 +43,7 @@ static const struct rule {
 	               "the agent passes them and HAProxy balances; set unique-id-format in the "
 	               "frontend, send id=unique-id, and keep it within limits.id_length" },
 	[WATCH_REPEATED] = { "id-repeated", AMONG_QUESTIONS, 3, 1,
-	                     "requests have the unique-id of another that still runs",
+	                     "requests have the unique-id of another",
 	                     "the agent passes them; unique-id-format must have a counter (%rt) "
 	                     "within its first 127 bytes, as HAProxy cuts it there, and nothing "
 	                     "that clients write" },

@@ -238,6 +238,26 @@ static void errors_inside_streams_teach_and_meet_nothing(void **state)
 	assert_int_equal(m->stats.ends[LESSON_ELSEWHERE], 12);
 }
 
+/* An id that a client wrote, and writes again with its next try: one after the other does no harm
+ * but goes past the queue. An end line that is faster than its question is no such thing. */
+static void an_id_that_comes_again_after_its_end_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	ask(f, "/v1/chat/completions", CHAT);
+	end(f, "be=b" OK " bytes=900");
+	f->ids--;
+	ask(f, "/v1/chat/completions", CHAT);
+	assert_answer(f, SLO_PASS, SLO_REASON_ENDED, NULL);
+	assert_true(inproc_logged(&f->p, "unique-id r1 is in use already"));
+	f->ids = 2;
+	end(f, "be=b" OK " bytes=900");
+	f->ids = 1;
+	ask(f, "/v1/chat/completions", CHAT);
+	assert_answer(f, SLO_PASS, SLO_REASON_ENDED, NULL);
+	assert_false(inproc_logged(&f->p, "unique-id"));
+}
+
 /* The engine says at once that it will work, and is asked for the answer later. */
 static void a_receipt_teaches_and_meets_nothing(void **state)
 {
@@ -349,6 +369,7 @@ int main(void)
 		TEST(a_header_that_is_no_number_is_told),
 		TEST(images_do_not_teach_the_text_factor),
 		TEST(errors_inside_streams_teach_and_meet_nothing),
+		TEST(an_id_that_comes_again_after_its_end_is_told),
 		TEST(a_receipt_teaches_and_meets_nothing),
 		TEST(a_server_that_only_sends_errors_inside_streams_is_named),
 		TEST(compressed_answers_have_no_size),
