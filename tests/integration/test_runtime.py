@@ -335,6 +335,40 @@ class Fake:
         self.socket.close()
 
 
+class Levels(RuntimeCase):
+    """What a real socket answers at each level. The shipped ones have level user."""
+
+    def start(self, level, where=None):
+        def config(conf):
+            conf["haproxy"].update(runtime_api=[where or "unix:level.sock"])
+        self.lab = HealLab(config=config, extra_cfg=lambda lab: "global\n    stats socket "
+                           f"{lab.dir}/level.sock mode 600 level {level}\n")
+        self.enterContext(self.lab)
+        return self.lab
+
+    def test_user_and_more_are_enough(self):
+        for level in "user", "operator":
+            with self.subTest(level):
+                lab = self.start(level)
+                self.until(lambda: lab.answers() and not lab.state()["warnings"], "it answers")
+                self.assertNotIn("denies us", lab.agent.text())
+
+    def test_words_of_a_denial_are_known(self):
+        """By a question that level user may not ask, in the place of the agent's."""
+        def denied(command):
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(30)
+                s.connect(str(self.lab.dir / "level.sock"))
+                s.sendall(command.replace(b"show info", b"show env"))
+                return b"".join(iter(lambda: s.recv(65536), b""))
+        between = Fake()
+        self.addCleanup(between.stop)
+        lab = self.start("user", f"127.0.0.1:{between.port}")
+        between.say = denied
+        lab.logged(r"gives no answer: its level denies us show info; .* give that `stats socket` of HAProxy "
+                   r"`level operator`")
+
+
 class Answers(RuntimeCase):
     """No HAProxy: what else may come out of the addresses, of which there are two."""
 
@@ -409,6 +443,18 @@ class Answers(RuntimeCase):
         one.say = one.good
         self.until(lambda: self.api_state(0)["answers"], "it answers")
         self.assertLess(self.lab.agent.text().count("does not know backend"), 100)
+
+    def test_a_level_that_is_too_low_is_told(self):
+        one = self.api[0]
+        self.until(lambda: self.api_state(0)["answers"], "it answers")
+        for what, data in (("show info", b"Permission denied\n\n" * 2),
+                           ("show stat", one.good("").split(b"\n\n")[0] + b"\n\nPermission denied\n\n")):
+            one.say = lambda _, data=data: data
+            self.lab.logged(rf"\[WARNING\] .* HAProxy at 127.0.0.1:{one.port} gives no answer: its level denies us {what}; "
+                            r"the agent does not see .*; give that `stats socket` of HAProxy `level operator`")
+            self.assertIn(f"its level denies us {what}; ", self.lab.state()["warnings"][0]["text"])
+            one.say = one.good
+            self.until(lambda: not self.lab.state()["warnings"], "it is over")
 
     def test_another_process_is_seen_by_its_pid_or_its_age(self):
         one = self.api[0]

@@ -91,6 +91,16 @@ static void question_is_over(struct haproxy_api *api)
 
 /* The end of a question */
 
+/* The kernel lets us not connect, or HAProxy not ask. */
+static const char *what_to_do(const char *why)
+{
+	if (strcmp(why, "Permission denied") == 0)
+		return "; put the agent's user into the group of that socket, with mode 660";
+	if (strncmp(why, HAPROXY_DENIES, strlen(HAPROXY_DENIES)) == 0)
+		return "; give that `stats socket` of HAProxy `level operator`";
+	return "";
+}
+
 static void failed(struct target *t, slo_nsec now, const char *why)
 {
 	struct agent *a = t->api->agent;
@@ -98,9 +108,7 @@ static void failed(struct target *t, slo_nsec now, const char *why)
 	if (warn_set(a, now, "runtime-api", t->name, "HAProxy at %s gives no answer: %s; %s: %s%s",
 	             t->name, why, WITHOUT_API,
 	             t->last_process.pid ? "what it said last stays" : "it has told nothing yet",
-	             strcmp(why, "Permission denied") == 0
-	                 ? "; put the agent's user into the group of that socket, with mode 660"
-	                 : "")) {
+	             what_to_do(why))) {
 		t->logged = now;
 	} else if (now - t->logged > REMIND) {
 		log_limited(a->log, now, LOG_CAUSE_HAPROXY_SILENT, LOG_WARNING,

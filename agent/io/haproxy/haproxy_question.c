@@ -67,6 +67,7 @@ void haproxy_answer_begin(struct haproxy_answer *x)
 {
 	x->process = (struct haproxy_process){ 0, 0, 0 };
 	x->unknown = x->no_addresses = 0;
+	x->denied = NULL;
 	haproxy_stat_init(&x->parser);
 }
 
@@ -113,6 +114,15 @@ static uint64_t hash_of(struct slice text)
 	return h;
 }
 
+/* What the answer with that number denies us. */
+static const char *denied(const struct haproxy_question *q, uint32_t block)
+{
+	if (block == 0)
+		return HAPROXY_DENIES "show info";
+	return block <= (q->backends ? q->backends : 1) ? HAPROXY_DENIES "show stat"
+	                                                : HAPROXY_DENIES "show servers state";
+}
+
 /* Instead of a table: this process has no such backend, which is told once. Any other word makes
  * the answer worthless. */
 static void see_text(struct haproxy_answer *x, slo_nsec now, struct slice text)
@@ -120,6 +130,8 @@ static void see_text(struct haproxy_answer *x, slo_nsec now, struct slice text)
 	const struct haproxy_question *q = x->question;
 	uint32_t block = x->parser.blocks;
 
+	if (slice_eq(text, "Permission denied") && !x->denied)
+		x->denied = denied(q, block);
 	if (block == 0) { /* of "show info" */
 		if (slice_starts(text, "node: "))
 			x->process.node = hash_of(text);
@@ -174,6 +186,8 @@ const char *haproxy_answer_end(const struct haproxy_answer *x)
 {
 	uint32_t commands = x->question->commands;
 
+	if (x->denied)
+		return x->denied;
 	if (!haproxy_stat_complete(&x->parser, commands) ||
 	    x->parser.tables + x->unknown + x->no_addresses != commands - 1)
 		return "the answer is not whole";

@@ -14,7 +14,8 @@
 #define QUESTION_BACKENDS_MAX \
 	32 /* asked for by name; of more, all of HAProxy's servers are asked */
 #define QUESTION_TEXT_MAX 4096
-#define BACKEND_ABSENT    "backend-absent" /* the code of a warning about each (warn.h) */
+#define BACKEND_ABSENT    "backend-absent"       /* the code of a warning about each (warn.h) */
+#define HAPROXY_DENIES    "its level denies us " /* begins what haproxy_answer_end() says then */
 
 struct haproxy_question {
 	char text[QUESTION_TEXT_MAX];
@@ -41,6 +42,7 @@ struct haproxy_answer {
 	uint32_t told_unknown; /* backends that the last whole answer did not know either */
 	uint32_t unknown;      /* in this one */
 	uint32_t no_addresses; /* of so many backends, in this one */
+	const char *denied;    /* what the level of its socket denies us; NULL: nothing */
 	struct haproxy_process process; /* pid 0: not told yet */
 	struct haproxy_stat parser;
 };
