@@ -279,8 +279,6 @@ class Control(unittest.TestCase):
         for s in slow:
             whole = b"".join(iter(lambda s=s: s.recv(65536), b""))
             self.assertEqual(SERVERS + 4, len(json.loads(whole)))
-        # No turn of the loop took long for it.
-        self.assertLess(float(re.search(r"lag_max_seconds ([0-9.e-]+)", lab.metrics())[1]), 0.1 * PATIENCE)
 
     def test_when_all_connections_are_in_use_the_most_silent_makes_room(self):
         lab = self.agent()

@@ -328,9 +328,8 @@ class Deaf(WithStack):
         lab.checks(True)
         await lab.until(lambda: any(r["svname"] == "agent" and r["status"].startswith("DOWN")
                                     for r in lab.stat()), "HAProxy sees that the agent is deaf")
-        asked, began = self.streams_to_agent(lab), time.monotonic()
+        asked = self.streams_to_agent(lab)
         self.assert_all_good(await ask_all(lab.port, [request("not-asked")] * 5))
-        self.assertLess(time.monotonic() - began, 0.9 * self.PROCESSING)
         self.assertEqual(asked, self.streams_to_agent(lab))
 
         lab.agent.send(signal.SIGCONT)
