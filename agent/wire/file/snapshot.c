@@ -6,6 +6,7 @@
 #include <zlib.h>
 
 #include "wire/file/msgpack_span.h"
+#include "wire/file/msgpack_take.h"
 
 static const char magic[8] = "SLOSNAP1";
 
@@ -14,59 +15,27 @@ struct snapshot_reader {
 	size_t at;
 	size_t first; /* behind the head */
 	struct snapshot_news news;
-	msgpack_unpacked unpacked;
 	struct snapshot_count *counts; /* of the last record that snapshot_next() returned */
 };
 
-/* The fields of one record, taken one after the other; the first that does not fit spoils it. */
-struct fields {
-	const msgpack_object *p, *end;
-	bool bad;
-	bool surplus; /* of an array in it */
-};
+/* The fields of one record, taken one after the other. */
 
-static const msgpack_object *take(struct fields *f, msgpack_object_type type)
+static struct slice take_any_text(struct rd *f)
 {
-	if (f->p == f->end || f->p->type != type)
-		f->bad = true;
-	return f->bad ? NULL : f->p++;
+	return take_text(f, 0, SIZE_MAX);
 }
 
-static uint64_t take_uint(struct fields *f, uint64_t most)
+static uint32_t take_u32(struct rd *f)
 {
-	const msgpack_object *o = take(f, MSGPACK_OBJECT_POSITIVE_INTEGER);
-
-	if (o && o->via.u64 > most)
-		f->bad = true;
-	return o && !f->bad ? o->via.u64 : 0;
+	return (uint32_t)take_uint(f, UINT32_MAX);
 }
 
-static int64_t take_int(struct fields *f)
+static int64_t take_i64(struct rd *f)
 {
-	const msgpack_object *o;
-
-	if (f->p != f->end && f->p->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
-		return (int64_t)take_uint(f, INT64_MAX);
-	o = take(f, MSGPACK_OBJECT_NEGATIVE_INTEGER);
-	return o ? o->via.i64 : 0;
+	return take_int(f, INT64_MAX);
 }
 
-static double take_float(struct fields *f)
-{
-	const msgpack_object *o = take(f, MSGPACK_OBJECT_FLOAT64);
-
-	return o ? o->via.f64 : 0;
-}
-
-static struct slice take_text(struct fields *f)
-{
-	const msgpack_object *o = take(f, MSGPACK_OBJECT_STR);
-
-	return o ? (struct slice){ (const uint8_t *)o->via.str.ptr, o->via.str.size }
-	         : (struct slice){ 0 };
-}
-
-static struct snapshot_mean take_mean(struct fields *f)
+static struct snapshot_mean take_mean(struct rd *f)
 {
 	struct snapshot_mean m;
 
@@ -75,209 +44,198 @@ static struct snapshot_mean take_mean(struct fields *f)
 	return m;
 }
 
-static slo_err take_counts(struct snapshot_reader *r, struct fields *f, struct snapshot_model *m)
+static slo_err take_counts(struct snapshot_reader *r, struct rd *f, struct snapshot_model *m)
 {
-	const msgpack_object *o = take(f, MSGPACK_OBJECT_ARRAY);
-	struct fields in;
+	uint64_t n = take_array(f, 0);
 
-	if (!o || o->via.array.size % 4 != 0 || o->via.array.size / 4 > SNAPSHOT_COUNTS_MAX)
+	if (f->bad || n % 4 != 0 || n / 4 > SNAPSHOT_COUNTS_MAX)
 		return SLO_EPROTO;
-	in =
-	    (struct fields){ o->via.array.ptr, o->via.array.ptr + o->via.array.size, false, false };
-	r->counts = calloc(o->via.array.size / 4 + 1, sizeof(*r->counts));
+	r->counts = calloc(n / 4 + 1, sizeof(*r->counts));
 	if (!r->counts)
 		return SLO_ENOMEM;
-	while (in.p < in.end && !in.bad) {
-		struct snapshot_count *c = &r->counts[m->count_n++];
+	for (m->counts = r->counts; m->count_n < n / 4; m->count_n++) {
+		struct snapshot_count *c = &r->counts[m->count_n];
 
-		c->age = (uint32_t)take_uint(&in, UINT32_MAX);
-		c->input = (uint32_t)take_uint(&in, UINT32_MAX);
-		c->output = (uint32_t)take_uint(&in, UINT32_MAX);
-		c->count = (uint32_t)take_uint(&in, UINT32_MAX);
+		c->age = take_u32(f);
+		c->input = take_u32(f);
+		c->output = take_u32(f);
+		c->count = take_u32(f);
 	}
-	m->counts = r->counts;
-	return in.bad ? SLO_EPROTO : SLO_OK;
+	return SLO_OK;
 }
 
-static slo_err take_model(struct snapshot_reader *r, struct fields *f, struct snapshot_model *m)
+static slo_err take_model(struct snapshot_reader *r, struct rd *f, struct snapshot_model *m)
 {
-	m->name = take_text(f);
+	m->name = take_any_text(f);
 	m->input = take_mean(f);
 	m->json = take_mean(f);
 	m->stream = take_mean(f);
 	return f->bad ? SLO_EPROTO : take_counts(r, f, m);
 }
 
-static void take_server(struct fields *f, struct snapshot_server *s)
+static void take_server(struct rd *f, struct snapshot_server *s)
 {
-	s->backend = take_text(f);
-	s->server = take_text(f);
-	s->state = (uint32_t)take_uint(f, UINT32_MAX);
+	s->backend = take_any_text(f);
+	s->server = take_any_text(f);
+	s->state = take_u32(f);
 }
 
-static void take_lease(struct fields *f, struct snapshot_lease *l)
+static void take_lease(struct rd *f, struct snapshot_lease *l)
 {
-	l->id = take_text(f);
-	l->model = take_text(f);
-	l->backend = take_text(f);
-	l->server = take_text(f);
+	l->id = take_any_text(f);
+	l->model = take_any_text(f);
+	l->backend = take_any_text(f);
+	l->server = take_any_text(f);
 	l->load = take_uint(f, UINT64_MAX);
-	l->created = take_int(f);
-	l->arrived = take_int(f);
-	l->dispatched = take_int(f);
-	l->input = take_int(f);
-	l->output = take_int(f);
-	l->estimate = take_int(f);
-	l->strategy = take_text(f);
-	l->flags = (uint32_t)take_uint(f, UINT32_MAX);
-	l->goal = (uint32_t)take_uint(f, UINT32_MAX);
+	l->created = take_i64(f);
+	l->arrived = take_i64(f);
+	l->dispatched = take_i64(f);
+	l->input = take_i64(f);
+	l->output = take_i64(f);
+	l->estimate = take_i64(f);
+	l->strategy = take_any_text(f);
+	l->flags = take_u32(f);
+	l->goal = take_u32(f);
 	l->per_token = take_float(f);
 	l->fixed = take_float(f);
 	l->limit = -1;
 	l->sequences = 1;
-	if (f->p == f->end) /* of an older agent */
+	if (rd_left(f) == 0) /* of an older agent */
 		return;
 	l->tpat = take_float(f);
 	l->e2e = take_float(f);
-	l->limit = take_int(f);
-	l->sequences = (uint32_t)take_uint(f, UINT32_MAX);
-	l->class = (uint32_t)take_uint(f, UINT32_MAX);
+	l->limit = take_i64(f);
+	l->sequences = take_u32(f);
+	l->class = take_u32(f);
 }
 
-/* The next field, which must be an array of that many elements; a newer agent may write more. */
-static struct fields take_array(struct fields *f, uint32_t elements)
+/* What a newer agent wrote behind the elements that are known. True: there was some. */
+static bool pass_over(struct rd *f, uint64_t more)
 {
-	const msgpack_object *o = take(f, MSGPACK_OBJECT_ARRAY);
-
-	if (o && o->via.array.size >= elements &&
-	    o->via.array.size - elements <= SNAPSHOT_SURPLUS_MAX) {
-		f->surplus |= o->via.array.size > elements;
-		return (struct fields){ o->via.array.ptr, o->via.array.ptr + elements, false,
-			                false };
-	}
-	f->bad = true;
-	return (struct fields){ NULL, NULL, true, false };
+	if (more > SNAPSHOT_SURPLUS_MAX)
+		rd_fail(f);
+	else
+		take_any(f, more);
+	return more > 0;
 }
 
-static void take_learned(struct fields *f, struct snapshot_learned *l)
+static void take_learned(struct rd *f, struct snapshot_learned *l, bool *longer)
 {
-	struct fields in;
+	uint64_t n;
 
-	l->model = take_text(f);
-	l->deployment = take_text(f);
-	in = take_array(f, SNAPSHOT_NUMBERS);
+	l->model = take_any_text(f);
+	l->deployment = take_any_text(f);
+	n = take_array(f, SNAPSHOT_NUMBERS);
 	for (int i = 0; i < SNAPSHOT_NUMBERS; i++)
-		l->number[i] = take_float(&in);
-	f->bad |= in.bad;
-	in = take_array(f, SNAPSHOT_BINS);
+		l->number[i] = take_float(f);
+	if (!f->bad)
+		*longer |= pass_over(f, n - SNAPSHOT_NUMBERS);
+	n = take_array(f, SNAPSHOT_BINS);
 	for (int i = 0; i < SNAPSHOT_BINS; i++)
-		l->bin[i] = (uint16_t)take_uint(&in, UINT16_MAX);
-	f->bad |= in.bad;
+		l->bin[i] = (uint16_t)take_uint(f, UINT16_MAX);
+	if (!f->bad)
+		*longer |= pass_over(f, n - SNAPSHOT_BINS);
 }
 
-static void take_speed(struct fields *f, struct snapshot_speed *s)
+static void take_speed(struct rd *f, struct snapshot_speed *s)
 {
-	s->model = take_text(f);
-	s->backend = take_text(f);
-	s->server = take_text(f);
+	s->model = take_any_text(f);
+	s->backend = take_any_text(f);
+	s->server = take_any_text(f);
 	s->late = take_float(f);
-	s->ends = (uint32_t)take_uint(f, UINT32_MAX);
+	s->ends = take_u32(f);
 }
 
-static void take_refuted(struct fields *f, struct snapshot_refuted *r)
+static void take_refuted(struct rd *f, struct snapshot_refuted *r)
 {
-	r->model = take_text(f);
-	r->deployment = take_text(f);
+	r->model = take_any_text(f);
+	r->deployment = take_any_text(f);
 	r->digest = take_uint(f, UINT64_MAX);
-	r->ends = (uint32_t)take_uint(f, UINT32_MAX);
+	r->ends = take_u32(f);
 }
 
-static void take_grown(struct fields *f, struct snapshot_grown *g)
+static void take_grown(struct rd *f, struct snapshot_grown *g)
 {
-	g->model = take_text(f);
-	g->deployment = take_text(f);
+	g->model = take_any_text(f);
+	g->deployment = take_any_text(f);
 	g->digest = take_uint(f, UINT64_MAX);
 	g->tokens = take_float(f);
 }
 
-static void take_guard(struct fields *f, struct snapshot_guard *g)
+static void take_guard(struct rd *f, struct snapshot_guard *g)
 {
-	g->model = take_text(f);
-	g->deployment = take_text(f);
+	g->model = take_any_text(f);
+	g->deployment = take_any_text(f);
 	g->share = take_float(f);
-	g->seen = (uint32_t)take_uint(f, UINT32_MAX);
-	g->missed = (uint32_t)take_uint(f, UINT32_MAX);
+	g->seen = take_u32(f);
+	g->missed = take_u32(f);
 }
 
-static void take_promises(struct fields *f, struct snapshot_promises *p)
+static void take_promises(struct rd *f, struct snapshot_promises *p)
 {
-	const msgpack_object *o;
-	struct fields in;
+	uint64_t n;
 
-	p->model = take_text(f);
-	p->of = (uint32_t)take_uint(f, UINT32_MAX);
-	p->name = take_text(f);
-	o = take(f, MSGPACK_OBJECT_ARRAY);
-	f->bad |= !o || o->via.array.size % 5 != 0 || o->via.array.size / 5 > SNAPSHOT_SLOTS_MAX;
-	if (f->bad)
-		return;
-	in =
-	    (struct fields){ o->via.array.ptr, o->via.array.ptr + o->via.array.size, false, false };
-	while (in.p < in.end && !in.bad) {
-		struct snapshot_slot *s = &p->slot[p->slots++];
+	p->model = take_any_text(f);
+	p->of = take_u32(f);
+	p->name = take_any_text(f);
+	n = take_array(f, 0);
+	if (n % 5 != 0 || n / 5 > SNAPSHOT_SLOTS_MAX)
+		rd_fail(f);
+	for (; !f->bad && p->slots < n / 5; p->slots++) {
+		struct snapshot_slot *s = &p->slot[p->slots];
 
-		s->coarse = (uint32_t)take_uint(&in, 1);
-		s->age = (uint32_t)take_uint(&in, UINT32_MAX);
+		s->coarse = (uint32_t)take_uint(f, 1);
+		s->age = take_u32(f);
 		for (int k = 0; k < 3; k++)
-			s->count[k] = (uint32_t)take_uint(&in, UINT32_MAX);
+			s->count[k] = take_u32(f);
 	}
-	f->bad |= in.bad;
 }
 
-static void take_owner(struct fields *f, struct snapshot_owner *o)
+static void take_owner(struct rd *f, struct snapshot_owner *o)
 {
-	o->name = take_text(f);
+	o->name = take_any_text(f);
 	o->life = take_uint(f, UINT64_MAX);
-	o->flags = (uint32_t)take_uint(f, UINT32_MAX);
+	o->flags = take_u32(f);
 }
 
-static void take_foreign(struct fields *f, struct snapshot_foreign *l)
+static void take_foreign(struct rd *f, struct snapshot_foreign *l)
 {
-	l->owner = take_text(f);
-	l->id = take_text(f);
-	l->model = take_text(f);
-	l->backend = take_text(f);
-	l->server = take_text(f);
+	l->owner = take_any_text(f);
+	l->id = take_any_text(f);
+	l->model = take_any_text(f);
+	l->backend = take_any_text(f);
+	l->server = take_any_text(f);
 	l->load = take_uint(f, UINT64_MAX);
-	l->dispatched = take_int(f);
-	l->input = take_int(f);
-	l->output = take_int(f);
-	l->estimate = take_int(f);
-	l->limit = take_int(f);
-	l->sequences = (uint32_t)take_uint(f, UINT32_MAX);
-	l->class = (uint32_t)take_uint(f, UINT32_MAX);
-	l->strategy = take_text(f);
-	l->flags = (uint32_t)take_uint(f, UINT32_MAX);
+	l->dispatched = take_i64(f);
+	l->input = take_i64(f);
+	l->output = take_i64(f);
+	l->estimate = take_i64(f);
+	l->limit = take_i64(f);
+	l->sequences = take_u32(f);
+	l->class = take_u32(f);
+	l->strategy = take_any_text(f);
+	l->flags = take_u32(f);
 }
 
-static slo_err unpack(struct snapshot_reader *r, struct fields *f)
+/* The fields of the next record. */
+static slo_err open_record(struct snapshot_reader *r, struct rd *f)
 {
 	struct slice rest = { r->records.p + r->at, r->records.len - r->at };
-	msgpack_object_array record;
 	size_t span;
-	slo_err err = msgpack_span_array(rest, SIZE_MAX, &r->unpacked, &record, &span);
 
-	if (err != SLO_OK)
-		return err == SLO_ESHORT ? SLO_EPROTO : err;
+	if (msgpack_span(rest, &span) != SLO_OK)
+		span = 0;
 	r->at += span;
-	*f = (struct fields){ record.ptr, record.ptr + record.size, false, false };
-	return SLO_OK;
+	rd_init(f, (struct slice){ rest.p, span });
+	(void)take_array(f, 1); /* of nothing fails */
+	return f->bad ? SLO_EPROTO : SLO_OK;
 }
 
 /* By its first field. SLO_ENOENT: a kind that this agent does not know. */
-static slo_err take_record(struct snapshot_reader *r, struct fields *f, struct snapshot_record *rec)
+static slo_err take_record(struct snapshot_reader *r, struct rd *f, struct snapshot_record *rec,
+                           bool *longer)
 {
-	switch (take_uint(f, UINT32_MAX)) {
+	switch (take_u32(f)) {
 	case 0:
 		return SLO_EPROTO; /* it is no number, or the head again */
 	case 1:
@@ -293,7 +251,7 @@ static slo_err take_record(struct snapshot_reader *r, struct fields *f, struct s
 		return SLO_OK;
 	case 4:
 		rec->kind = SNAPSHOT_LEARNED;
-		take_learned(f, &rec->learned);
+		take_learned(f, &rec->learned, longer);
 		return SLO_OK;
 	case 5:
 		rec->kind = SNAPSHOT_SPEED;
@@ -332,16 +290,20 @@ static slo_err take_record(struct snapshot_reader *r, struct fields *f, struct s
 static slo_err next_record(struct snapshot_reader *r, struct snapshot_record *out)
 {
 	struct snapshot_record rec = { 0 };
-	struct fields f;
-	slo_err err = unpack(r, &f);
+	bool longer = false;
+	size_t more = 0;
+	struct rd f;
+	slo_err err = open_record(r, &f);
 
 	if (err == SLO_OK)
-		err = take_record(r, &f, &rec);
+		err = take_record(r, &f, &rec, &longer);
 	if (err != SLO_OK)
 		return err;
-	if (f.bad || f.end - f.p > SNAPSHOT_SURPLUS_MAX)
+	for (; rd_left(&f) > 0; more++)
+		take_any(&f, 1);
+	if (f.bad || more > SNAPSHOT_SURPLUS_MAX)
 		return SLO_EPROTO;
-	r->news.longer += f.surplus || f.p != f.end;
+	r->news.longer += longer || more > 0;
 	*out = rec;
 	return SLO_OK;
 }
@@ -392,7 +354,7 @@ static const char *check_head(struct slice file)
 struct snapshot_reader *snapshot_open(struct slice file, int64_t *written, const char **why)
 {
 	struct snapshot_reader *r;
-	struct fields f;
+	struct rd f;
 	int64_t at = 0;
 
 	*why = check_head(file);
@@ -403,11 +365,8 @@ struct snapshot_reader *snapshot_open(struct slice file, int64_t *written, const
 	if (!r)
 		return NULL;
 	r->records = (struct slice){ file.p + SNAPSHOT_HEAD, file.len - SNAPSHOT_HEAD };
-	msgpack_unpacked_init(&r->unpacked);
-	if (unpack(r, &f) == SLO_OK && take_uint(&f, 0) == 0)
-		at = take_int(&f);
-	else
-		f.bad = true;
+	if (open_record(r, &f) == SLO_OK && take_uint(&f, 0) == 0)
+		at = take_i64(&f);
 	if (f.bad) {
 		*why = "its first record is malformed";
 		snapshot_reader_free(r);
@@ -430,6 +389,5 @@ void snapshot_reader_free(struct snapshot_reader *r)
 	if (!r)
 		return;
 	free(r->counts);
-	msgpack_unpacked_destroy(&r->unpacked);
 	free(r);
 }
