@@ -366,4 +366,36 @@ static inline size_t say_end(uint8_t *out, size_t cap, const char *id)
 	                        "slo1 id=%s be=b st=200 tr=1 ta=2 ts=-- rc=0 err=-\n", id);
 }
 
+/* Both sides of it */
+
+/* HELLO, and its answer. */
+static inline void peer_greet(struct peer *peer, struct inproc *p)
+{
+	uint8_t hello[256], room[512];
+	struct spop_frame frame;
+
+	peer_open(peer, p, "spop");
+	peer_send(peer, hello, say_hello(hello, sizeof(hello), false));
+	inproc_turn(p, 4);
+	MUST(peer_frame(peer, room, &frame));
+	MUST(frame.type == SPOP_AGENT_HELLO);
+}
+
+/* The server that is chosen for model m's request r<number>; "": none. */
+static inline void peer_route(struct peer *peer, struct inproc *p, unsigned int number,
+                              char server[32])
+{
+	uint8_t data[512], room[512];
+	struct spop_frame frame;
+	char id[16];
+
+	snprintf(id, sizeof(id), "r%u", number);
+	peer_send(peer, data, say_notify(data, sizeof(data), number, id, "m"));
+	inproc_turn(p, 3);
+	MUST(peer_frame(peer, room, &frame));
+	MUST(frame.type == SPOP_ACK);
+	if (!ack_text(&frame, "server", server, 32))
+		server[0] = '\0';
+}
+
 #endif

@@ -401,17 +401,23 @@ static void leases_of_a_process_that_left_are_kept(void **state)
 	assert_int_equal(w.server->ledger.used, 0);
 }
 
-static void what_arrived_before_a_change_departs_with_it(void **state)
+/* a and b, half a server each, and one that waits. */
+static void two_run_and_one_is_held(struct rig *r)
 {
-	struct ward w = ward_of(state);
-	struct rig *r = w.r;
-
-	submit(r, S(1), "a"); /* half a server each */
+	submit(r, S(1), "a");
 	submit(r, S(1), "b");
 	submit(r, S(1), "held");
 	routed(r, S(1), "a", "s0");
 	routed(r, S(1), "b", "s0");
 	quiet(r, S(1));
+}
+
+static void what_arrived_before_a_change_departs_with_it(void **state)
+{
+	struct ward w = ward_of(state);
+	struct rig *r = w.r;
+
+	two_run_and_one_is_held(r);
 	heal_ask(&w.h, r->s, S(2));
 	heal_count(&w.h, w.server, 0);
 	heal_process_changed(&w.h, r->s, S(2));
@@ -432,12 +438,7 @@ static void all_that_a_process_had_are_given_up_when_it_ends(void **state)
 	struct ward w = ward_of(state);
 	struct rig *r = w.r;
 
-	submit(r, S(1), "a"); /* half a server each */
-	submit(r, S(1), "b");
-	submit(r, S(1), "held");
-	routed(r, S(1), "a", "s0");
-	routed(r, S(1), "b", "s0");
-	quiet(r, S(1));
+	two_run_and_one_is_held(r);
 	sched_process_changed(r->s, S(2));
 	push(&w, S(3), "new");
 	end(r, S(4), "a");

@@ -9,53 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/record/player.h"
-#include "core/tap.h"
 #include "foreign_build.h"
-
-static struct player *player;
-static size_t told, answers;
-static struct slo_event last;
-
-static void play(void *arg, const struct slo_event *e)
-{
-	bool decision = e->kind == SLO_EVENT_DECISION || e->kind == SLO_EVENT_LET_GO, acted;
-	struct sched_action act;
-	const char *why;
-
-	(void)arg;
-	assert_int_equal(player_apply(player, e, &act, &acted, &why), SLO_OK);
-	assert_int_equal(acted, decision);
-	if (acted) {
-		assert_memory_equal(act.request->id, e->text.p, e->text.len);
-		assert_int_equal(act.verdict, e->verdict);
-		assert_int_equal(act.reason, e->reason);
-		assert_ptr_equal(act.seat ? act.seat->server : NULL,
-		                 player_server(player, e->server));
-	}
-	told++;
-	answers += acted;
-	last = *e;
-}
-
-static void record(struct rig *r, slo_nsec now)
-{
-	const struct sched_tap tap = { play, NULL };
-
-	player_free(player);
-	player = player_new();
-	assert_non_null(player);
-	assert_true(sched_is_quiet(r->s));
-	sched_tell_state(r->s, &tap, now, 0);
-	sched_listen(r->s, &tap);
-	sched_check(player_sched(player));
-	told = answers = 0;
-}
+#include "play_build.h"
 
 static int drop_all(void **state)
 {
-	player_free(player);
-	player = NULL;
+	stop_playing();
 	return rig_drop(state);
 }
 
@@ -66,12 +25,12 @@ static void steps_that_do_nothing_are_not_told(void **state)
 	quiet(r, SEC(1));
 	record(r, SEC(1));
 	quiet(r, SEC(2));
-	assert_int_equal(told, 0);
+	assert_int_equal(played, 0);
 	submit(r, SEC(3), "a");
 	routed(r, SEC(3), "a", "s1");
 	quiet(r, SEC(3));
 	quiet(r, SEC(4));
-	assert_int_equal(told, 3);
+	assert_int_equal(played, 3);
 	assert_int_equal(last.kind, SLO_EVENT_STEP);
 }
 
@@ -108,7 +67,7 @@ static void several_requests_before_a_step(void **state)
 	end(r, SEC(2), "r11"); /* leaves */
 	while (sched_step(r->s, SEC(3), &(struct sched_action){ 0 }))
 		;
-	assert_int_equal(answers, 4 + 1 + 2);
+	assert_int_equal(decisions, 4 + 1 + 2);
 }
 
 static void guesses_are_told_and_random_servers_stay_the_same(void **state)
@@ -138,7 +97,7 @@ static void guesses_are_told_and_random_servers_stay_the_same(void **state)
 		if (i == 100)
 			record(r, i);
 	}
-	assert_int_equal(answers, 99);
+	assert_int_equal(decisions, 99);
 }
 
 /* The limit was larger when they came. */
@@ -212,7 +171,7 @@ static void requests_that_are_let_go(void **state)
 	record(r, 1);
 	assert_true(sched_let_go(r->s, 2, &act));
 	assert_int_equal(last.kind, SLO_EVENT_LET_GO);
-	assert_int_equal(answers, 1);
+	assert_int_equal(decisions, 1);
 }
 
 static void a_profile_survives_with_all_its_numbers(void **state)

@@ -10,10 +10,9 @@
 #include <stdlib.h>
 
 #include "core/lease.h"
-#include "core/record/player.h"
 #include "core/rng.h"
-#include "core/tap.h"
 #include "learn_build.h"
+#include "play_build.h"
 #include "sched_build.h"
 
 static const struct goal five_seconds = { .kind = GOAL_E2E, .fixed = 5 };
@@ -480,39 +479,6 @@ static void a_slow_server_gets_less(void **state)
 
 /* A long random run with a player beside it, which learns nothing by itself. */
 
-static struct player *player;
-static size_t decisions;
-
-static void play(void *arg, const struct slo_event *e)
-{
-	bool decision = e->kind == SLO_EVENT_DECISION || e->kind == SLO_EVENT_LET_GO, acted;
-	struct sched_action act;
-	const char *why;
-
-	(void)arg;
-	assert_int_equal(player_apply(player, e, &act, &acted, &why), SLO_OK);
-	assert_int_equal(acted, decision);
-	if (!acted)
-		return;
-	decisions++;
-	assert_memory_equal(act.request->id, e->text.p, e->text.len);
-	assert_int_equal(act.verdict, e->verdict);
-	assert_int_equal(act.reason, e->reason);
-	assert_ptr_equal(act.seat ? act.seat->server : NULL, player_server(player, e->server));
-}
-
-static void record(struct rig *r, slo_nsec now)
-{
-	const struct sched_tap tap = { play, NULL };
-
-	sched_listen(r->s, NULL);
-	player_free(player);
-	player = player_new();
-	assert_non_null(player);
-	sched_tell_state(r->s, &tap, now, 0);
-	sched_listen(r->s, &tap);
-}
-
 #define AT_ONCE 64
 
 struct toy {
@@ -598,8 +564,7 @@ static void a_size_that_is_a_guess_replays_as_one(void **state)
 	record(r, now); /* also of one that waits when the recording begins */
 	assert_true(sched_step(r->s, now + r->conf.queue_timeout, &act));
 	assert_int_equal(act.verdict, SLO_FALLBACK);
-	player_free(player);
-	player = NULL;
+	stop_playing();
 }
 
 static void what_was_learned_replays(void **state)
@@ -607,6 +572,7 @@ static void what_was_learned_replays(void **state)
 	struct rig *r = *state;
 	struct toy t = { .started = 0 };
 	slo_nsec now = SEC(1);
+	size_t all = 0;
 
 	rng_init(&t.rng, 5);
 	sched_profile_drop(r->s, r->d);
@@ -615,7 +581,6 @@ static void what_was_learned_replays(void **state)
 	while (sched_step(r->s, now, &(struct sched_action){ 0 }))
 		;
 	record(r, now);
-	decisions = 0;
 	for (int i = 0; i < 20000; i++) {
 		now += MSEC(20);
 		if (rng_below(&t.rng, 2))
@@ -625,14 +590,14 @@ static void what_was_learned_replays(void **state)
 		if (i % 1000 == 999) {
 			sched_check(r->s);
 			sched_check(player_sched(player));
+			all += decisions;
 			record(r, now);
 		}
 	}
-	assert_true(decisions > 1000);
+	assert_true(all > 1000);
 	assert_true(r->d->learner->ends + r->d->learner->passed > 1000);
 	assert_true(sched_seat_find(r->m, r->server[0])->slower > 1);
-	player_free(player);
-	player = NULL;
+	stop_playing();
 }
 
 int main(void)

@@ -9,40 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/record/player.h"
-#include "core/tap.h"
 #include "latency_build.h"
 #include "learn_build.h"
-
-static struct player *player;
-
-static void play(void *arg, const struct slo_event *e)
-{
-	struct sched_action act;
-	const char *why;
-	bool acted;
-
-	(void)arg;
-	assert_int_equal(player_apply(player, e, &act, &acted, &why), SLO_OK);
-}
-
-static void record(struct rig *r, slo_nsec now)
-{
-	const struct sched_tap tap = { play, NULL };
-
-	sched_listen(r->s, NULL);
-	player_free(player);
-	player = player_new();
-	assert_non_null(player);
-	sched_tell_state(r->s, &tap, now, 0);
-	sched_listen(r->s, &tap);
-}
-
-static void stop_playing(void)
-{
-	player_free(player);
-	player = NULL;
-}
+#include "play_build.h"
 
 /* What the rates in force say of one request alone on its server. */
 static double alone(const struct deployment *d)

@@ -24,18 +24,12 @@ struct fixture {
 
 static void to_start(struct fixture *f)
 {
-	uint8_t hello[256], room[512];
-	struct spop_frame frame;
-
 	memset(f, 0, sizeof(*f));
 	inproc_open(&f->p);
 	inproc_write_conf(&f->p, "", "", "");
 	inproc_start(&f->p);
-	peer_open(&f->spop, &f->p, "spop");
 	peer_open(&f->events, &f->p, "events");
-	peer_send(&f->spop, hello, say_hello(hello, sizeof(hello), false));
-	inproc_turn(&f->p, 4);
-	assert_true(peer_frame(&f->spop, room, &frame));
+	peer_greet(&f->spop, &f->p);
 }
 
 static void to_end(struct fixture *f)
@@ -50,17 +44,10 @@ static void to_end(struct fixture *f)
 /* Asks, and the server is the one that is expected. */
 static void goes_to(struct fixture *f, const char *server)
 {
-	uint8_t data[512], room[512];
-	struct spop_frame frame;
-	char id[16], text[32] = "";
+	char chosen[32];
 
-	snprintf(id, sizeof(id), "r%u", ++f->asked);
-	peer_send(&f->spop, data, say_notify(data, sizeof(data), f->asked, id, "m"));
-	inproc_turn(&f->p, 3);
-	assert_true(peer_frame(&f->spop, room, &frame));
-	assert_int_equal(frame.type, SPOP_ACK);
-	assert_true(ack_text(&frame, "server", text, sizeof(text)));
-	assert_string_equal(text, server);
+	peer_route(&f->spop, &f->p, ++f->asked, chosen);
+	assert_string_equal(chosen, server);
 }
 
 /* The end of the n-th request. */
