@@ -8,7 +8,7 @@
 #include "sched_build.h"
 
 static struct player *player;
-static size_t played, decisions; /* events, since record() */
+static size_t events, decisions; /* told, since record() */
 static struct slo_event last;
 
 static inline void play(void *arg, const struct slo_event *e)
@@ -27,7 +27,7 @@ static inline void play(void *arg, const struct slo_event *e)
 		assert_ptr_equal(act.seat ? act.seat->server : NULL,
 		                 player_server(player, e->server));
 	}
-	played++;
+	events++;
 	decisions += acted;
 	last = *e;
 }
@@ -44,7 +44,7 @@ static inline void record(struct rig *r, slo_nsec now)
 	sched_tell_state(r->s, &tap, now, 0);
 	sched_listen(r->s, &tap);
 	sched_check(player_sched(player));
-	played = decisions = 0;
+	events = decisions = 0;
 }
 
 static inline void stop_playing(void)

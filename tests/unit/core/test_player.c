@@ -25,12 +25,12 @@ static void steps_that_do_nothing_are_not_told(void **state)
 	quiet(r, SEC(1));
 	record(r, SEC(1));
 	quiet(r, SEC(2));
-	assert_int_equal(played, 0);
+	assert_int_equal(events, 0);
 	submit(r, SEC(3), "a");
 	routed(r, SEC(3), "a", "s1");
 	quiet(r, SEC(3));
 	quiet(r, SEC(4));
-	assert_int_equal(played, 3);
+	assert_int_equal(events, 3);
 	assert_int_equal(last.kind, SLO_EVENT_STEP);
 }
 
