@@ -10,6 +10,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from case import CHAT, PATIENCE, StackCase, body_of, text_of  # noqa: E402
+from nameserver import NameServer  # noqa: E402
 from rawclient import ask as raw_ask  # noqa: E402
 from stack import MODEL, wait_for  # noqa: E402
 from wayward import WaywardLab  # noqa: E402
@@ -157,6 +158,45 @@ backend {name} from slo-model
         await self.all_idle()
         ends = (await self.state())["models"]
         self.assertEqual({n: ends[n]["ends"]["answered"] for n in NAMES}, dict.fromkeys(NAMES, 1))
+
+
+NAMES_OF_SERVERS = NameServer()
+RESOLVED = "resolved"
+
+
+def with_resolved(conf):
+    conf["models"][RESOLVED] = {"deployments": {"x": {"servers": ["l20-1"]}}}
+
+
+class Resolved(StackCase):
+    """A server whose address comes from DNS. Without the runtime API HAProxy's messages are all that
+    the agent hears of it."""
+
+    options = {"config": with_resolved, "extra_cfg": lambda stack: f"""
+backend {RESOLVED} from slo-model
+    use-server %[var(txn.slo.server)] if {{ var(txn.slo.server) -m len gt 0 }}
+    server l20-1 llm.example:{stack.server_port["l20-1"]} resolvers names resolve-prefer ipv4 init-addr none
+resolvers names
+    nameserver test 127.0.0.1:{NAMES_OF_SERVERS.port}
+    resolve_retries 1
+    timeout resolve 200ms
+    timeout retry 200ms
+    hold valid 200ms
+    hold nx 200ms
+    hold obsolete 200ms
+"""}
+
+    def usable(self):
+        return self.stack.state()["models"][RESOLVED]["servers"]["l20-1"]["usable"]
+
+    async def test_what_dns_took_away_is_used_again_when_it_is_back(self):
+        for _ in range(2):
+            await self.until(self.usable, "a server with an address")
+            answer = await self.post(body=body_of(model=RESOLVED))
+            self.assertEqual((answer.status, answer.headers.get("x-slo-server")), (200, "l20-1"), answer)
+            NAMES_OF_SERVERS.knows = False
+            await self.until(lambda: not self.usable(), "a server without one")
+            NAMES_OF_SERVERS.knows = True
 
 
 class Requests(StackCase):
