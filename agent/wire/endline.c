@@ -53,8 +53,7 @@ static const uint8_t *take_text(const uint8_t *p, const uint8_t *end, struct sli
 	const uint8_t *blank = p < end ? memchr(p, ' ', (size_t)(end - p)) : NULL;
 	struct slice s = { .p = p, .len = (size_t)((blank ? blank : end) - p) };
 
-	/* HAProxy's words for what is no server: <NOSRV>, <CACHE>, <STATS>, <lua.NAME>, ... */
-	if (s.len == 0 || slice_eq(s, "-") || s.p[0] == '<')
+	if (s.len == 0 || slice_eq(s, "-"))
 		*value = (struct slice){ 0 };
 	else
 		*value = s;
@@ -144,6 +143,14 @@ static const uint8_t *take_value(const uint8_t *p, const uint8_t *end, const str
 	return f->number ? take_number(p, end, at) : take_text(p, end, at);
 }
 
+/* What is no HTTP, or ends before its headers do, has no id yet: a port scan, TLS on a plain port.
+ * HAProxy (P), or who sent it (C), ended it, and no server saw it. */
+static bool is_no_request(const struct endline *e)
+{
+	return !e->id.p && !e->srv.p && e->ts.len > 1 && e->ts.p[1] == 'R' &&
+	       (e->ts.p[0] == 'P' || e->ts.p[0] == 'C' || e->ts.p[0] == 'c');
+}
+
 static slo_err parse_fields(struct slice rest, struct endline *e)
 {
 	const uint8_t *p = rest.p, *end = p + rest.len, *value;
@@ -164,7 +171,14 @@ static slo_err parse_fields(struct slice rest, struct endline *e)
 			p++;
 		p += p < end;
 	}
-	return e->id.len > 0 && e->id.len <= ENDLINE_ID_MAX ? SLO_OK : SLO_EPROTO;
+	/* HAProxy's words for what is no server: <NOSRV>, <CACHE>, <STATS>, <lua.NAME>, ... */
+	if (e->srv.len > 0 && e->srv.p[0] == '<')
+		e->srv = (struct slice){ 0 };
+	if (is_no_request(e))
+		e->kind = ENDLINE_NO_REQUEST;
+	else if (e->id.len == 0 || e->id.len > ENDLINE_ID_MAX)
+		return SLO_EPROTO;
+	return SLO_OK;
 }
 
 /* HAProxy's phrases behind "Server be/srv ", the longer before its own beginning. */
@@ -259,6 +273,18 @@ static void parse_dropped(struct slice word, struct slice rest, struct endline *
 	}
 }
 
+/* log formats "short" and "priority" put <6> before the text, without a blank. */
+static struct slice behind_priority(struct slice rest)
+{
+	size_t i = 1;
+
+	while (i < rest.len && i <= 3 && rest.p[i] >= '0' && rest.p[i] <= '9')
+		i++;
+	if (i == 1 || i >= rest.len || rest.p[0] != '<' || rest.p[i] != '>')
+		return rest;
+	return (struct slice){ .p = rest.p + i + 1, .len = rest.len - i - 1 };
+}
+
 static struct slice without_line_end(const uint8_t *line, size_t len)
 {
 	while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r' || line[len - 1] == 0))
@@ -268,7 +294,7 @@ static struct slice without_line_end(const uint8_t *line, size_t len)
 
 slo_err endline_parse(const uint8_t *line, size_t len, struct endline *out)
 {
-	struct slice rest = without_line_end(line, len);
+	struct slice rest = behind_priority(without_line_end(line, len));
 	struct endline e = { .kind = ENDLINE_OTHER,
 		             .st = -1,
 		             .tr_ms = -1,

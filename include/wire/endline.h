@@ -17,11 +17,12 @@
 #define ENDLINE_ID_MAX 255
 
 enum endline_kind {
-	ENDLINE_END,     /* a stream ended */
-	ENDLINE_DROPPED, /* HAProxy dropped `dropped` lines */
-	ENDLINE_SERVER,  /* be/srv is now in `state` */
-	ENDLINE_STOPPED, /* a process that serves `be` stops, after a reload as a rule */
-	ENDLINE_OTHER,   /* anything else */
+	ENDLINE_END,        /* a stream ended */
+	ENDLINE_DROPPED,    /* HAProxy dropped `dropped` lines */
+	ENDLINE_SERVER,     /* be/srv is now in `state` */
+	ENDLINE_STOPPED,    /* a process that serves `be` stops, after a reload as a rule */
+	ENDLINE_OTHER,      /* anything else */
+	ENDLINE_NO_REQUEST, /* the end of what never became a request, so it has no id */
 };
 
 /* Slices borrow from the line; p NULL = absent. Numbers are -1 when absent, negative or not a
@@ -30,7 +31,7 @@ struct endline {
 	enum endline_kind kind;
 	struct slice id;  /* 1..ENDLINE_ID_MAX bytes on ENDLINE_END */
 	struct slice be;  /* on ENDLINE_END, ENDLINE_SERVER and ENDLINE_STOPPED */
-	struct slice srv; /* on the first two; absent also when HAProxy says <NOSRV> */
+	struct slice srv; /* on the first two; absent also when HAProxy says <NOSRV> or the like */
 	struct slice ts;
 	struct slice key; /* the secret of events.secret */
 	int64_t st;

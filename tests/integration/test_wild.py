@@ -231,6 +231,17 @@ class Requests(StackCase):
                 self.assertEqual((answer.headers.get("x-slo-verdict"), answer.headers.get("x-slo-reason")),
                                  ("route", None), answer)
 
+    async def test_what_is_no_http_says_nothing_of_the_configuration(self):
+        def lines(result):
+            return self.stack.metrics().split(f'end_lines_total{{result="{result}"}} ')[1].split()[0]
+
+        before, malformed = int(lines("unknown")), lines("malformed")
+        for garbage in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\n", b"hello\r\n\r\n", b"SSH-2.0-Go\r\n\r\n",
+                        b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"):
+            await raw_ask(self.stack.port, garbage)
+        await self.until(lambda: int(lines("unknown")) >= before + 4, "four lines of no request")
+        self.assertEqual(malformed, lines("malformed"))
+
     async def test_what_is_no_whole_number_is_no_target(self):
         metric = "slo_spoa_bad_arguments_total"
         for value, bad in (("0x10", 1), ("1e3", 1), ("-5", 1), ("NaN", 1), ("Infinity", 1), ("5 000", 1), ("5,5s", 1),

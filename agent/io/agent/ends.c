@@ -452,6 +452,9 @@ bool ends_line(struct agent *a, slo_nsec now, const uint8_t *line, size_t len, b
 		a->stats.notices++;
 		roster_backend_stopped(a, now, e.be);
 		break;
+	case ENDLINE_NO_REQUEST:
+		a->stats.end_lines[END_UNKNOWN]++;
+		break;
 	case ENDLINE_OTHER:
 		note_malformed(a, shown, true);
 		log_limited(a->log, now, LOG_CAUSE_EVENT_OTHER, LOG_INFO,

@@ -169,6 +169,21 @@ static void what_haproxy_answers_itself_is_by_no_server(void **state)
 	assert_memory_equal(none, served(f, "s2")->elsewhere, sizeof(none));
 }
 
+/* A port scan says nothing of log-format. */
+static void what_was_no_request_is_no_fault_of_the_configuration(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)inproc_log(&f->p);
+	for (int i = 0; i < 100; i++)
+		line(f, "slo1 id=- be=llm srv=<NOSRV> st=400 tr=-1 ta=0 bytes=0 ts=PR-- in=-");
+	assert_int_equal(f->p.agent->stats.end_lines[END_UNKNOWN], 100);
+	assert_int_equal(f->p.agent->stats.end_lines[END_MALFORMED], 0);
+	watch_judge(f->p.agent, inproc_clock + 60 * SECOND, 0);
+	assert_null(warn_find(&f->p.agent->warnings, "log-format", NULL));
+	assert_false(inproc_logged(&f->p, "valid id"));
+}
+
 /* What an administrator cuts off is no fault of the server, what a check finds dead is. */
 static void who_cuts_an_answer_off_is_to_blame(void **state)
 {
@@ -365,6 +380,7 @@ int main(void)
 		TEST(answers_are_counted_by_class),
 		TEST(what_haproxy_answers_itself_is_by_no_server),
 		TEST(who_cuts_an_answer_off_is_to_blame),
+		TEST(what_was_no_request_is_no_fault_of_the_configuration),
 		TEST(the_first_token_is_told_by_the_first_byte_of_a_stream),
 		TEST(requests_of_a_process_that_has_ended_are_over),
 		TEST(requests_of_a_process_that_ends_are_over_when_the_next_one_is_up),

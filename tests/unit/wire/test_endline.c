@@ -69,6 +69,9 @@ static void a_full_line_gives_every_field(void **state)
 		FULL "\n",
 		FULL "\r\n",
 		"<133>Nov 23 12:00:00 lb haproxy[7]: " FULL "\n",
+		"<6>" FULL "\n",
+		"<134>" FULL "\r\n",
+		"<134>1 2026-11-29T02:40:00.000000+00:00 lb haproxy 7 - - " FULL "\n",
 		"<133>Nov 23 12:00:00 Server haproxy[7]: " FULL "\n",
 		" " FULL,
 		"xslo1 slo1x id=9 " FULL,
@@ -273,6 +276,7 @@ static void server_messages_tell_the_new_state(void **state)
 		{ "Server be/s2 remains in forced drain mode.", SLO_SERVER_DRAIN },
 		{ "Server be/s2 is stopping, reason: x", SLO_SERVER_DRAIN },
 		{ "Backup Server be/s2 is UP, reason: x", SLO_SERVER_UP },
+		{ "<5>Server be/s2 is UP, reason: x", SLO_SERVER_UP },
 		{ "<133>Nov 23 12:00:00 lb haproxy[7]: Server be/s2 is DOWN, reason: x",
 		  SLO_SERVER_DOWN },
 	};
@@ -336,6 +340,12 @@ static void other_lines_are_no_error(void **state)
 		"slo2 id=4",
 		"prefix:slo1 id=4",
 		"1.2.3.4 GET /?slo1",
+		"<>slo1 id=4",
+		"<1234>slo1 id=4",
+		"<6slo1 id=4",
+		"<6",
+		"<6>",
+		"x<6>slo1 id=4",
 	};
 
 	(void)state;
@@ -347,6 +357,35 @@ static void other_lines_are_no_error(void **state)
 		assert_int_equal(r.e.kind, ENDLINE_OTHER);
 		assert_absent(r.e.id);
 		assert_absent(r.e.srv);
+		free(r.line);
+	}
+}
+
+/* Lines of HAProxy 2.6 and 3.2 for a port scan, TLS on a plain port, half a request. */
+static void what_was_no_request_needs_no_id(void **state)
+{
+	static const struct {
+		const char *line;
+		bool good;
+	} lines[] = {
+		{ "slo1 id=- be=llm srv=<NOSRV> st=400 tr=-1 ta=0 bytes=0 ts=PR-- in=-", true },
+		{ "slo1 id=- be=llm srv=<NOSRV> st=408 tr=-1 ta=75001 bytes=212 ts=cR--", true },
+		{ "slo1 id=- be=llm srv=<NOSRV> st=-1 tr=-1 ta=3 bytes=0 ts=CR--", true },
+		{ "slo1 id=- be=llm srv=<NOSRV> st=400 tr=-1 ta=0 bytes=0 ts=P", false }, /* cut */
+		{ "slo1 id=- be=llm srv=s1 st=400 tr=-1 ta=0 bytes=0 ts=PR--", false },
+		{ "slo1 id=- be=llm srv=s1 st=200 tr=1 ta=9 bytes=900 ts=----", false },
+		{ "slo1 id=- be=llm srv=<NOSRV> st=503 tr=-1 ta=9 bytes=900 ts=SC--", false },
+		{ "slo1 id=- be=llm srv=<NOSRV> st=429 tr=-1 ta=9 bytes=900 ts=LR--", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		struct parsed r;
+
+		parse(&r, lines[i].line);
+		assert_int_equal(r.err, lines[i].good ? SLO_OK : SLO_EPROTO);
+		if (lines[i].good)
+			assert_int_equal(r.e.kind, ENDLINE_NO_REQUEST);
 		free(r.line);
 	}
 }
@@ -459,6 +498,7 @@ int main(void)
 		cmocka_unit_test(server_messages_tell_the_new_state),
 		cmocka_unit_test(a_process_that_stops_is_told),
 		cmocka_unit_test(other_lines_are_no_error),
+		cmocka_unit_test(what_was_no_request_needs_no_id),
 		cmocka_unit_test(what_a_server_wrote_closes_no_request),
 		cmocka_unit_test(behind_slo1_there_is_no_other_message),
 		cmocka_unit_test(a_line_may_be_cut_anywhere),
