@@ -502,12 +502,15 @@ static void end_dispatched(struct sched *s, slo_nsec now, struct request *r,
                            const struct sched_outcome *outcome, struct sched_end *out)
 {
 	slo_nsec lasted = now - r->since;
+	struct sched_outcome seen = *outcome;
 
+	/* An event has fifty times the bytes that a token of a whole answer has. */
+	seen.encoded |= seen.streamed && !r->stream;
 	if (SELDOM(s->foreign.news.ended))
-		s->foreign.news.ended(s->foreign.news.arg, r, outcome, lasted);
-	sched_lease_end(s, now, r, outcome, lasted, out);
+		s->foreign.news.ended(s->foreign.news.arg, r, &seen, lasted);
+	sched_lease_end(s, now, r, &seen, lasted, out);
 	if (tapped(s))
-		tap_end(s, now, r, outcome);
+		tap_end(s, now, r, &seen);
 }
 
 void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,

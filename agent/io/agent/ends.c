@@ -78,6 +78,7 @@ static struct sched_outcome outcome_of(const struct endline *e)
 		.backend = e->be,
 		.server = e->srv,
 		.encoded = e->enc.p && !slice_eq(e->enc, "identity"),
+		.streamed = e->tf_ms >= 0,
 	};
 }
 

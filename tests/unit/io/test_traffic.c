@@ -311,6 +311,26 @@ static void compressed_answers_have_no_size(void **state)
 	assert_int_equal(predicted(f), 512);
 }
 
+/* By an Accept header, or since a gateway has its own mind. HAProxy tells by tf= that it was one.
+ */
+static void a_stream_that_nobody_asked_for_has_no_size(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 5; i++) {
+		ask(f, "/v1/chat/completions", CHAT);
+		end(f, "be=b" OK " bytes=120000 tf=50");
+	}
+	assert_int_equal(estimator(f)->json.samples, 0);
+	assert_int_equal(predicted(f), 1); /* nothing was learned */
+	for (int i = 0; i < 5; i++) {
+		ask(f, "/v1/chat/completions", CHAT);
+		end(f, "be=b" OK " bytes=120000 tf=50 in=40 out=500");
+	}
+	assert_int_equal(estimator(f)->json.samples, 0);
+	assert_int_equal(predicted(f), 512);
+}
+
 /* Labels, judgements and probes stand beside chats of the same size of prompt. */
 static void short_answers_do_not_make_long_ones_look_short(void **state)
 {
@@ -373,6 +393,7 @@ int main(void)
 		TEST(a_receipt_teaches_and_meets_nothing),
 		TEST(a_server_that_only_sends_errors_inside_streams_is_named),
 		TEST(compressed_answers_have_no_size),
+		TEST(a_stream_that_nobody_asked_for_has_no_size),
 		TEST(short_answers_do_not_make_long_ones_look_short),
 		TEST(several_answers_are_several_times_as_long),
 	};
