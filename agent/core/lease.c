@@ -1,7 +1,6 @@
 #include "core/lease.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 #include "core/adaptive.h"
 #include "core/sizes.h"
@@ -14,22 +13,14 @@ static bool is_departed(const struct sched *s, const struct request *r)
 	return r->generation != s->generation;
 }
 
-/* The one of the list before r; NULL: r is the first. Where requests of the past are told, the one
- * before it was told just before. */
-static COLD struct request *place_of(const struct request *r, struct request *last,
-                                     struct request *near)
+static struct request *before(const struct request *r)
 {
-	struct request *at = last, *next;
-	int steps = PLACE_STEPS;
+	return TAILQ_PREV(r, leases, lease);
+}
 
-	if (near && last->since - r->since > llabs(near->since - r->since))
-		at = near;
-	while (at && at->since > r->since && steps-- > 0)
-		at = TAILQ_PREV(at, leases, lease);
-	for (; at && (next = TAILQ_NEXT(at, lease)) && next->since <= r->since; at = next)
-		if (steps-- <= 0)
-			return last;
-	return at;
+static struct request *behind(const struct request *r)
+{
+	return TAILQ_NEXT(r, lease);
 }
 
 /* In order of dispatch: ours are the youngest, and foreign ones may be told late. One whose place
@@ -37,15 +28,16 @@ static COLD struct request *place_of(const struct request *r, struct request *la
 static void insert(struct server *server, struct leases *list, struct request *r,
                    struct request **near)
 {
-	struct request *before = TAILQ_LAST(list, leases);
+	static const struct request_walk walk = { before, behind };
+	struct request *older = TAILQ_LAST(list, leases);
 
-	if (SELDOM(before && before->since > r->since)) {
-		before = place_of(r, before, *near);
+	if (SELDOM(older && older->since > r->since)) {
+		older = requests_place(&walk, older, *near, r->since);
 		*near = r;
-		server->disordered |= before && before->since > r->since;
+		server->disordered |= older && older->since > r->since;
 	}
-	if (before)
-		TAILQ_INSERT_AFTER(list, before, r, lease);
+	if (older)
+		TAILQ_INSERT_AFTER(list, older, r, lease);
 	else
 		TAILQ_INSERT_HEAD(list, r, lease);
 }

@@ -110,39 +110,49 @@ static slo_nsec apart(slo_nsec a, slo_nsec b)
 	return a > b ? a - b : b - a;
 }
 
-/* The one behind which stands what is DISPATCHED since then; NULL: it is the first. News comes
- * milliseconds late, so few that are younger stand behind its place. What is told of the past comes
- * in pages, so the one that was told before may be near. Further than PLACE_STEPS nobody looks: it
- * stands too near to the end then, as if it were younger. */
-static struct request *place_of(const struct requests *t, slo_nsec since)
+/* News comes milliseconds late, so few that are younger stand behind its place. What is told of the
+ * past comes in pages, so the one that was told before may be near. */
+struct request *requests_place(const struct request_walk *w, struct request *last,
+                               struct request *near, slo_nsec since)
 {
-	struct request *last = TAILQ_LAST(&t->list[REQUEST_DISPATCHED], request_list);
 	struct request *at = last, *next;
 	int steps = PLACE_STEPS;
 
-	if (at && t->near && apart(t->near->since, since) < apart(at->since, since))
-		at = t->near;
+	if (at && near && apart(near->since, since) < apart(at->since, since))
+		at = near;
 	while (at && at->since > since && steps-- > 0)
-		at = TAILQ_PREV(at, request_list, link);
-	for (; at && (next = TAILQ_NEXT(at, link)) && next->since <= since; at = next)
+		at = w->before(at);
+	for (; at && (next = w->behind(at)) && next->since <= since; at = next)
 		if (steps-- <= 0)
 			return last;
 	return at;
 }
 
+static struct request *before(const struct request *r)
+{
+	return TAILQ_PREV(r, request_list, link);
+}
+
+static struct request *behind(const struct request *r)
+{
+	return TAILQ_NEXT(r, link);
+}
+
 struct request *requests_new_of(struct requests *t, uint64_t hash, const char *id, size_t len,
                                 uint16_t owner, slo_nsec since)
 {
+	static const struct request_walk walk = { before, behind };
 	struct request_list *list = &t->list[REQUEST_DISPATCHED];
-	struct request *r = request_new(t, hash, id, len, owner), *before;
+	struct request *r = request_new(t, hash, id, len, owner), *older;
 
 	if (!r)
 		return NULL;
-	before = place_of(t, since);
+	/* From too far away it stands too near to the end, as if it were younger. */
+	older = requests_place(&walk, TAILQ_LAST(list, request_list), t->near, since);
 	r->state = REQUEST_DISPATCHED;
-	r->since = before && before->since > since ? before->since : since;
-	if (before)
-		TAILQ_INSERT_AFTER(list, before, r, link);
+	r->since = older && older->since > since ? older->since : since;
+	if (older)
+		TAILQ_INSERT_AFTER(list, older, r, link);
 	else
 		TAILQ_INSERT_HEAD(list, r, link);
 	t->near = r;

@@ -121,6 +121,15 @@ struct request *requests_find_of(const struct requests *t, uint64_t hash, const 
 struct request *requests_new(struct requests *t, uint64_t hash, const char *id, size_t len,
                              slo_nsec now);
 #define PLACE_STEPS 4096 /* that are looked at for the place of one in a list in order of time */
+/* How to walk such a list; NULL: there is none before, or behind. */
+struct request_walk {
+	struct request *(*before)(const struct request *r), *(*behind)(const struct request *r);
+};
+/* The one behind which stands what is since then; NULL: it is the first. `last` is the youngest,
+ * `near` was told just before this one, and each may be NULL. Further than PLACE_STEPS nobody
+ * looks: then it is `last`. */
+struct request *requests_place(const struct request_walk *w, struct request *last,
+                               struct request *near, slo_nsec since);
 /* One of another owner, DISPATCHED since then; or since later, if its place is far away. */
 struct request *requests_new_of(struct requests *t, uint64_t hash, const char *id, size_t len,
                                 uint16_t owner, slo_nsec since);

@@ -212,6 +212,8 @@ MUTANTS = [
      "!ledger_fits(l->server->ledger.used - ending, l->load)", "true"),
     ("its process still serves what it left behind", "agent/core/foreign.c",
      "r->generation = generation_at(s, r->since);", "r->generation = s->generation;"),
+    ("a lease from before its profile has no stake", "agent/core/sched_learn.c",
+     "if (!knew && d->planned.step > 0 && !s->follows)", "if (false && !knew)"),
     ("a foreign request takes no turn", "agent/core/foreign.c",
      "\tif (seat)\n\t\tsched_lease_open(", "\tif (seat && !o)\n\t\tsched_lease_open("),
 ]

@@ -143,15 +143,15 @@ void latency_learner_init(struct latency_learner *l, double kv)
 
 void latency_learner_prior(struct latency_learner *l, slo_nsec now, const struct latency_given *g)
 {
-	bool first = l->ends + l->passed == 0;
+	bool first = l->ends + l->passed == 0, tells = g && g->points > 0;
 
-	l->prior = g && g->points > 0;
-	if (!l->prior)
+	if (!tells)
 		latency_room_saw(&l->room, l->prior_kv);
+	l->prior = tells;
 	l->prior_kv = 0;
 	if (first)
 		latency_fit_init(&l->fit);
-	if (l->prior) {
+	if (tells) {
 		l->prior_kv = g->kv;
 		latency_room_saw(&l->room, g->held);
 		if (first) {

@@ -87,8 +87,9 @@ static void command_of(const char *error, const char *otherwise, char out[COMMAN
 		snprintf(out, COMMAND_MAX, "%s", otherwise);
 		return;
 	}
-	for (size_t i = 0; i < len; i++) /* "pubsub|numsub" is a part of PUBSUB */
-		out[i] = from[1 + i] == '|' ? '\0' : (char)toupper((unsigned char)from[1 + i]);
+	len = strcspn(from + 1, "'|"); /* "pubsub|numsub" is a part of PUBSUB */
+	for (size_t i = 0; i < len; i++)
+		out[i] = (char)toupper((unsigned char)from[1 + i]);
 	out[len] = '\0';
 }
 
