@@ -13,7 +13,9 @@
 #include "sched_private.h"
 
 #define ON_TOP_MOST   (2 * SLO_LOAD_ONE)
-#define EXPLORE_EVERY 100 /* requests of the model, for each server of a deployment */
+/* Of the requests of the model, for each server of a deployment: */
+#define EXPLORE_COLD  10
+#define EXPLORE_EVERY 100
 
 static void answer(slo_nsec now, const struct request *r, enum slo_verdict verdict,
                    enum slo_reason reason, struct sched_action *out)
@@ -237,13 +239,16 @@ static bool decide_adaptive(struct sched *s, slo_nsec now, struct request *r,
 }
 
 /* Whether what is learned of d can become better by r, and r does not suffer for it: nothing runs
- * there, nothing was sent there for long, and alone there r is predicted to be in time. */
+ * there, nothing was sent there for long, and alone there r is predicted to be in time. While d is
+ * cold that prediction is no reason to leave it alone: it may only be wrong. */
 static bool may_explore(const struct deployment *d, const struct seat *seat,
                         const struct request *r, slo_nsec now)
 {
+	bool cold = d->force.state == LATENCY_COLD;
+
 	return seat && seat->server->ledger.inflight == 0 &&
-	       d->pool->turns - seat->turn >= EXPLORE_EVERY * d->usable &&
-	       rank_alone_in_time(d, r, now);
+	       d->pool->turns - seat->turn >= (cold ? EXPLORE_COLD : EXPLORE_EVERY) * d->usable &&
+	       (cold || rank_alone_in_time(d, r, now));
 }
 
 /* One of slo-adaptive, placed where nothing runs. */

@@ -30,13 +30,14 @@ from client import Http1
 from run import say
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
-STRATEGIES = ("leastconn", "slo") if ROUNDS == 1 else ("leastconn", "least-request", "slo") * ROUNDS
+STRATEGIES = ("leastconn", "slo") if ROUNDS == 1 else (
+    "leastconn", "least-request", "slo", "slo-adaptive") * ROUNDS
 SECONDS = 20
 SEED = 7
 LEARNING = 100  # requests
 PROBE_S = 4, 1  # of the machine's speed; how much of it does not count, as the engines still fill up
 METRICS = os.environ.get("METRICS", "1") != "0"  # the agent reads the engines' metrics
-LOAD = 0.7  # of what leastconn carries when every slot is busy
+LOAD = float(os.environ.get("LOAD", "0.7"))  # of what leastconn carries when every slot is busy
 SLACK = 5  # the promise, in latencies of a chat that the slow engine serves alone
 LIMIT_S = 30  # for an answer: who waits longer gives up, and has missed
 # Share, prompt tokens, answer tokens

@@ -1,5 +1,6 @@
 #include "core/latency/fit.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "core/bounds.h"
@@ -8,6 +9,10 @@
 static const double guess[LATENCY_RATES] = { 20e-3, 0.1e-3, 0.7e-6 };
 
 #define GUESS_VARIANCE 2.25
+#define UNSURE_MOST    1e4  /* sum of variances, if the guess was far off */
+#define UNSURE_MORE    10   /* times, by an end that contradicts it, */
+#define CONTRADICTS    4    /* which is a square of its error, in variances that were expected */
+#define DOUBTED        10   /* times */
 #define NOISE          0.04 /* variance of actual / predicted */
 #define MEMORY         400  /* ends after which evidence weighs 1/e */
 #define LATE_MOST      0.5  /* what is later still has waited; that is not speed */
@@ -50,17 +55,55 @@ double latency_fit_predict(const struct latency_fit *f, const struct latency_fea
 	return product(f->rate, v);
 }
 
-/* Multiplies the spread, up to what was known at first. */
-static void widen(struct latency_fit *f, double factor)
+static double unsure(const struct latency_fit *f)
 {
-	double trace = f->spread[0][0] + f->spread[1][1] + f->spread[2][2];
+	return at_least(f->spread[0][0] + f->spread[1][1] + f->spread[2][2], SPREAD_LEAST);
+}
 
-	factor = at_most(factor, LATENCY_RATES * GUESS_VARIANCE / trace);
-	if (!(factor > 1))
-		return;
+static void multiply(struct latency_fit *f, double factor)
+{
 	for (int i = 0; i < LATENCY_RATES; i++)
 		for (int j = 0; j < LATENCY_RATES; j++)
 			f->spread[i][j] *= factor;
+}
+
+/* Only of what such a stay tells about. */
+static void multiply_along(struct latency_fit *f, double factor, const double u[LATENCY_RATES])
+{
+	double pu[LATENCY_RATES], upu;
+
+	for (int i = 0; i < LATENCY_RATES; i++)
+		pu[i] = product(f->spread[i], u);
+	upu = product(u, pu);
+	if (!(upu > SPREAD_LEAST * unsure(f)))
+		return;
+	for (int i = 0; i < LATENCY_RATES; i++)
+		for (int j = 0; j < LATENCY_RATES; j++)
+			f->spread[i][j] += (factor - 1) * pu[i] * pu[j] / upu;
+}
+
+/* As unsure as of the first guess, in proportion to the rates; or as it is, if that is more. */
+static double unsure_most(const struct latency_fit *f)
+{
+	double most = 0;
+
+	for (int i = 0; i < LATENCY_RATES; i++)
+		most += GUESS_VARIANCE * at_least(f->rate[i] * f->rate[i], 1);
+	return at_least(at_most(most, UNSURE_MOST), unsure(f));
+}
+
+/* Multiplies the spread. Where stays are all alike, they tell nothing of most of it, which soon is
+ * as large as may be; then only that grows which such a stay, u, does tell about. Else what became
+ * faster or slower would never be learned again. */
+static void widen(struct latency_fit *f, double factor, const double u[LATENCY_RATES])
+{
+	double most = unsure_most(f), all = at_most(factor, most / unsure(f));
+
+	multiply(f, all);
+	if (!(factor > all))
+		return;
+	multiply_along(f, factor / all, u);
+	multiply(f, at_most(most / unsure(f), 1));
 }
 
 /* The rate that is furthest below what a rate can be; -1: none is. */
@@ -103,35 +146,65 @@ static void stay_possible(struct latency_fit *f)
 		f->rate[i] = at_most(f->rate[i], RATE_MOST);
 }
 
+/* What an end says, relative to what it took: its error, and the variance that was expected. */
+struct evidence {
+	double u[LATENCY_RATES], pu[LATENCY_RATES];
+	double error, variance;
+};
+
+/* False: there is nothing in it. */
+static bool weigh(const struct latency_fit *f, const struct latency_features *x, struct evidence *e)
+{
+	double scale;
+
+	scaled(x, e->u);
+	scale = at_least(product(f->rate, e->u), 0.3 * x->seconds);
+	if (!(scale > 0))
+		return false;
+	for (int i = 0; i < LATENCY_RATES; i++)
+		e->u[i] /= scale;
+	for (int i = 0; i < LATENCY_RATES; i++)
+		e->pu[i] = product(f->spread[i], e->u);
+	e->variance = NOISE + product(e->u, e->pu);
+	e->error = at_most(x->seconds / scale - product(f->rate, e->u), LATE_MOST);
+	return true;
+}
+
+void latency_fit_question(struct latency_fit *f, const struct latency_features *x)
+{
+	struct evidence e;
+
+	if (weigh(f, x, &e) && e.error * e.error > CONTRADICTS * e.variance)
+		multiply(f, at_least(at_most(UNSURE_MOST / unsure(f), UNSURE_MORE), 1));
+}
+
 void latency_fit_teach(struct latency_fit *f, const struct latency_features *x)
 {
-	double u[LATENCY_RATES], pu[LATENCY_RATES], scale, variance, error;
+	struct evidence e;
 
-	scaled(x, u);
-	scale = at_least(product(f->rate, u), 0.3 * x->seconds);
-	if (!(scale > 0))
+	if (!weigh(f, x, &e))
 		return;
 	for (int i = 0; i < LATENCY_RATES; i++)
-		u[i] /= scale;
-	for (int i = 0; i < LATENCY_RATES; i++)
-		pu[i] = product(f->spread[i], u);
-	variance = NOISE + product(u, pu);
-	error = at_most(x->seconds / scale - product(f->rate, u), LATE_MOST);
-	for (int i = 0; i < LATENCY_RATES; i++)
-		f->rate[i] += pu[i] / variance * error;
+		f->rate[i] += e.pu[i] / e.variance * e.error;
 	for (int i = 0; i < LATENCY_RATES; i++)
 		for (int j = 0; j < LATENCY_RATES; j++)
-			f->spread[i][j] -= pu[i] * pu[j] / variance;
+			f->spread[i][j] -= e.pu[i] * e.pu[j] / e.variance;
 	stay_possible(f);
-	widen(f, 1 / (1 - 1.0 / MEMORY));
+	widen(f, 1 / (1 - 1.0 / MEMORY), e.u);
 }
 
 void latency_fit_weigh(struct latency_fit *f, double ends, double most)
 {
-	widen(f, ends / most);
+	double factor = at_most(ends / most, unsure_most(f) / unsure(f));
+
+	if (factor > 1)
+		multiply(f, factor);
 }
 
-void latency_fit_doubt(struct latency_fit *f)
+void latency_fit_doubt(struct latency_fit *f, const struct latency_features *x)
 {
-	widen(f, 10);
+	struct evidence e;
+
+	if (weigh(f, x, &e))
+		widen(f, DOUBTED, e.u);
 }

@@ -219,14 +219,14 @@ static void note_speed(struct latency_learner *l, struct latency_speed *speed, d
 }
 
 /* Sums up what is beyond the usual error, until it is too much for chance. */
-static void watch_drift(struct latency_learner *l, double late)
+static void watch_drift(struct latency_learner *l, const struct latency_features *x, double late)
 {
 	late = at_most(at_least(late, -1), 1);
 	l->slow = at_least(l->slow + late - CUSUM_SLACK, 0);
 	l->fast = at_least(l->fast - late - CUSUM_SLACK, 0);
 	if (l->slow < CUSUM_ALARM && l->fast < CUSUM_ALARM)
 		return;
-	latency_fit_doubt(&l->fit);
+	latency_fit_doubt(&l->fit, x);
 	l->slow = l->fast = 0;
 	l->trusted = 0;
 }
@@ -280,9 +280,11 @@ static void teach(struct latency_learner *l, struct latency_features *x, double 
 		double late = log(l->ratio);
 
 		latency_errors_add(&l->errors, late);
-		watch_drift(l, late);
+		watch_drift(l, x, late);
 	}
 	x->seconds *= exp(-own);
+	if (l->ends < LATENCY_COLD_ENDS && !l->prior)
+		latency_fit_question(&l->fit, x);
 	latency_fit_teach(&l->fit, x);
 	l->ends++;
 	if (l->trusted < UINT32_MAX)

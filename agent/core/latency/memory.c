@@ -6,7 +6,8 @@
 
 _Static_assert(LATENCY_NUMBERS == LATENCY_RATES * (1 + LATENCY_RATES) + 8, "all are told");
 
-#define COUNT_MOST 4503599627370496.0 /* 2^52: a double still counts */
+#define SPREAD_MOST 1e5                /* no fit is less sure */
+#define COUNT_MOST  4503599627370496.0 /* 2^52: a double still counts */
 
 void latency_learner_remember(const struct latency_learner *l, struct latency_memory *out)
 {
@@ -28,6 +29,15 @@ void latency_learner_remember(const struct latency_learner *l, struct latency_me
 	memcpy(out->bin, l->errors.bin, sizeof(out->bin));
 }
 
+/* No two rates vary together by more than each does. */
+static bool can_vary_together(const struct latency_fit *f, int i, int j)
+{
+	double both = f->spread[i][j];
+
+	return fabs(both - f->spread[j][i]) <= 1e-6 &&
+	       both * both <= 1.001 * f->spread[i][i] * f->spread[j][j] + 1e-9;
+}
+
 /* Beyond these the fit would leave the range of numbers. */
 static bool fit_sane(const struct latency_fit *f)
 {
@@ -35,8 +45,7 @@ static bool fit_sane(const struct latency_fit *f)
 		if (!(f->rate[i] > 0) || f->rate[i] > 1e9 || !(f->spread[i][i] > 0))
 			return false;
 		for (int j = 0; j < LATENCY_RATES; j++)
-			if (!(fabs(f->spread[i][j]) <= 100) ||
-			    fabs(f->spread[i][j] - f->spread[j][i]) > 1e-6)
+			if (!(fabs(f->spread[i][j]) <= SPREAD_MOST) || !can_vary_together(f, i, j))
 				return false;
 	}
 	return true;

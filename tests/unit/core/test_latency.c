@@ -206,6 +206,95 @@ static void rates_are_found(void **state)
 	}
 }
 
+/* A few chats and documents at once on a CPU, whose steps take as long as each of them has to be
+ * computed: prompts and reads take 20 to 100 times what was guessed, steps less. */
+static struct latency_features on_a_cpu(struct rng *rng, const double rate[3], double noise)
+{
+	bool document = rng_below(rng, 5) == 0;
+	double prompt = document ? uniform(rng, 400, 700) : uniform(rng, 50, 120);
+	double steps = document ? uniform(rng, 12, 24) : uniform(rng, 32, 64);
+	double beside = uniform(rng, 0, 3);
+	struct latency_features x = { .steps = steps,
+		                      .prompts = prompt + beside * 100,
+		                      .reads = steps * (prompt + steps / 2 + beside * 160) };
+
+	x.seconds = (rate[0] * x.steps + rate[1] * x.prompts + rate[2] * x.reads) *
+	            uniform(rng, 1 - noise, 1 + noise);
+	return x;
+}
+
+static void engines_far_from_the_guess_are_known_after_few(void **state)
+{
+	static const double truths[][3] = { { 2e-3, 2e-3, 15e-6 }, { 10e-3, 9e-3, 70e-6 } };
+
+	(void)state;
+	for (size_t t = 0; t < 2; t++) {
+		struct latency_fit f;
+		struct rng rng;
+		double off = 0;
+
+		rng_init(&rng, 7);
+		latency_fit_init(&f);
+		for (int i = 0; i < 30; i++) {
+			struct latency_features x = on_a_cpu(&rng, truths[t], 0.1);
+
+			latency_fit_question(&f, &x);
+			latency_fit_teach(&f, &x);
+		}
+		for (int i = 0; i < 100; i++) {
+			struct latency_features x = on_a_cpu(&rng, truths[t], 0);
+
+			off += fabs(latency_fit_predict(&f, &x) / x.seconds - 1) / 100;
+		}
+		if (off > 0.15)
+			fail_msg("predictions are off by %g", off);
+	}
+}
+
+static void the_guess_is_kept_while_nothing_contradicts_it(void **state)
+{
+	static const double truth[] = { 30e-3, 0.2e-3, 1e-6 };
+	struct latency_fit f, g;
+	struct rng rng;
+
+	(void)state;
+	rng_init(&rng, 7);
+	latency_fit_init(&f);
+	g = f;
+	for (int i = 0; i < 30; i++) {
+		struct latency_features x = drawn(&rng, truth, 0.1);
+
+		latency_fit_question(&f, &x);
+		latency_fit_teach(&f, &x);
+		latency_fit_teach(&g, &x);
+	}
+	assert_memory_equal(&f, &g, sizeof(f));
+}
+
+/* Steps, prompts and reads that always grow together tell one thing only. That they tell again
+ * when it changes, however long it was true. */
+static void what_became_slower_is_learned_from_one_size(void **state)
+{
+	struct latency_fit f;
+	struct latency_features x = { .seconds = 1, .steps = 40, .prompts = 4000, .reads = 1e5 };
+
+	(void)state;
+	latency_fit_init(&f);
+	for (int i = 0; i < 20000; i++)
+		latency_fit_teach(&f, &x);
+	x.seconds = 2;
+	for (int i = 0; i < 50; i++) {
+		if (i % 10 == 0)
+			latency_fit_doubt(&f, &x);
+		latency_fit_teach(&f, &x);
+	}
+	near(latency_fit_predict(&f, &x), 2, 0.1);
+	x.seconds = 1;
+	for (int i = 0; i < 1500; i++)
+		latency_fit_teach(&f, &x);
+	near(latency_fit_predict(&f, &x), 1, 0.1);
+}
+
 static void one_kind_of_request_is_predicted_well_after_few(void **state)
 {
 	static const double truth[] = { 30e-3, 0.2e-3, 1e-6 };
@@ -251,7 +340,7 @@ static void what_was_forgotten_is_never_more_than_was_known(void **state)
 	latency_fit_init(&f);
 	for (int i = 0; i < 20000; i++) {
 		latency_fit_teach(&f, &x);
-		latency_fit_doubt(&f);
+		latency_fit_doubt(&f, &x);
 		assert_true(f.spread[0][0] + f.spread[1][1] + f.spread[2][2] < 6.751);
 	}
 	for (int i = 0; i < 3; i++)
@@ -320,6 +409,9 @@ int main(void)
 		cmocka_unit_test(sums_may_wrap),
 		cmocka_unit_test(absurd_sizes_are_not_believed),
 		cmocka_unit_test(rates_are_found),
+		cmocka_unit_test(engines_far_from_the_guess_are_known_after_few),
+		cmocka_unit_test(the_guess_is_kept_while_nothing_contradicts_it),
+		cmocka_unit_test(what_became_slower_is_learned_from_one_size),
 		cmocka_unit_test(one_kind_of_request_is_predicted_well_after_few),
 		cmocka_unit_test(what_one_size_does_not_tell_is_not_made_up),
 		cmocka_unit_test(what_was_forgotten_is_never_more_than_was_known),

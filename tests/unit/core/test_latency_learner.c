@@ -97,6 +97,48 @@ static void servers_that_became_slower_are_noticed(void **state)
 	near(l.force.rates.step, before, 0.2);
 }
 
+static void outlives(const struct latency_learner *l)
+{
+	struct latency_learner again;
+	struct latency_memory m;
+
+	latency_learner_remember(l, &m);
+	latency_learner_init(&again, 0);
+	assert_int_equal(latency_learner_recall(&again, 0, &m), SLO_OK);
+	assert_memory_equal(&l->fit, &again.fit, sizeof(l->fit));
+}
+
+/* What is far from the first guess is doubted in proportion to what it is. */
+static void slow_servers_that_became_slower_are_noticed_as_soon(void **state)
+{
+	static const double cpu[] = { 10e-3, 9e-3, 70e-6 };
+	struct latency_speed speed = { 0 };
+	struct latency_learner l;
+	struct rng rng;
+	double before = 0;
+
+	(void)state;
+	rng_init(&rng, 3);
+	latency_learner_init(&l, 20000);
+	for (int i = 0; i < 1060; i++) {
+		struct latency_features x = drawn(&rng, cpu, 0.1);
+		struct latency_lesson lesson;
+
+		if (i <= 30) /* whatever it is unsure of */
+			outlives(&l);
+		if (i == 1000) {
+			assert_int_equal(l.force.state, LATENCY_HOT);
+			before = l.force.rates.prompt;
+		}
+		if (i >= 1000)
+			x.seconds *= 2;
+		lesson = lesson_of(&x);
+		(void)latency_learn(&l, i * MSEC(100), &lesson, &speed);
+	}
+	near(before, cpu[1], 0.1);
+	near(l.force.rates.prompt, 2 * before, 0.25);
+}
+
 static void what_waits_inside_the_engine_teaches_nothing(void **state)
 {
 	struct latency_features x = { .seconds = 50, .steps = 40, .prompts = 4000, .reads = 1e5 };
@@ -240,6 +282,9 @@ static void absurd_memories_are_refused(void **state)
 			assert_true(isfinite(l.force.rates.crowd) && l.force.rates.step > 0);
 		}
 	}
+	m = good;
+	m.number[LATENCY_RATES + 1] = m.number[LATENCY_RATES + 3] = 50;
+	assert_int_equal(latency_learner_recall(&l, 0, &m), SLO_EINVAL);
 	m = good;
 	m.bin[3] = 60000;
 	assert_int_equal(latency_learner_recall(&l, 0, &m), SLO_EINVAL);
@@ -430,6 +475,7 @@ int main(void)
 		cmocka_unit_test(it_becomes_warm_then_hot),
 		cmocka_unit_test(rates_in_force_seldom_change),
 		cmocka_unit_test(servers_that_became_slower_are_noticed),
+		cmocka_unit_test(slow_servers_that_became_slower_are_noticed_as_soon),
 		cmocka_unit_test(what_waits_inside_the_engine_teaches_nothing),
 		cmocka_unit_test(absurd_lessons_teach_nothing),
 		cmocka_unit_test(a_slow_server_does_not_poison_the_others),

@@ -443,6 +443,28 @@ static void nobody_is_late_for_it(void **state)
 	assert_int_equal(sent_beside(r, slow, &now, 1000, 9), 0);
 }
 
+/* A first few that were late may only have shown that the first guess was wrong. */
+static void one_that_is_little_known_is_tried_whatever_is_foreseen(void **state)
+{
+	struct rig *r = *state;
+	slo_nsec now = SEC(1);
+	struct deployment *slow = NULL;
+
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &five_seconds);
+	learn(r, FLEET_LEARNED, 8192);
+	now = serve_many(r, now, 200, 0.5);
+	slow = sched_deployment_add(r->m, "slow");
+	(void)rig_server(r, slow, "s2");
+	assert_int_equal(sched_source_set(r->s, slow, FLEET_LEARNED, 8192), SLO_OK);
+	/* One of ten, until it is known. */
+	assert_in_range(sent_beside(r, slow, &now, 100, 9), 9, 12);
+	assert_int_equal(slow->force.state, LATENCY_COLD);
+	assert_in_range(sent_beside(r, slow, &now, 1000, 9), 18, 21);
+	assert_int_equal(slow->force.state, LATENCY_WARM);
+	assert_int_equal(sent_beside(r, slow, &now, 1000, 9), 0);
+}
+
 static void a_slow_server_gets_less(void **state)
 {
 	struct rig *r = *state;
@@ -623,6 +645,7 @@ int main(void)
 		TEST(a_slower_deployment_is_tried_now_and_then),
 		TEST(one_that_tries_a_deployment_has_a_stake_there),
 		TEST(nobody_is_late_for_it),
+		TEST(one_that_is_little_known_is_tried_whatever_is_foreseen),
 		TEST(a_size_that_is_a_guess_replays_as_one),
 		TEST(what_was_learned_replays),
 	};
