@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/bounds.h"
 #include "core/sizes.h"
@@ -153,6 +154,36 @@ const char *goal_name(enum goal_kind k)
 
 	_Static_assert(sizeof(names) / sizeof(names[0]) == GOAL_KINDS, "a name for each");
 	return names[k];
+}
+
+/* Seconds of "50ms", "0.05s" or "0.05"; NAN: it is no time. */
+static double seconds(const char *text)
+{
+	char *end;
+	double v = strtod(text, &end);
+
+	if (end == text || !(v > 0) || !(v < 1e6))
+		return NAN;
+	if (strcmp(end, "ms") == 0)
+		return v / 1e3;
+	return *end == '\0' || strcmp(end, "s") == 0 ? v : NAN;
+}
+
+bool goal_read(const char *text, double target[GOAL_KINDS])
+{
+	const char *equals = strchr(text, '=');
+	double v = equals ? seconds(equals + 1) : NAN;
+
+	for (int k = GOAL_NONE + 1; !isnan(v) && k < GOAL_KINDS; k++) {
+		const char *name = goal_name((enum goal_kind)k);
+
+		if (strlen(name) != (size_t)(equals - text) ||
+		    strncmp(name, text, strlen(name)) != 0)
+			continue;
+		target[k] = v;
+		return true;
+	}
+	return false;
 }
 
 /* A number that goes into a goal. */

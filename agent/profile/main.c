@@ -52,35 +52,15 @@ static bool wrong(const char *option, const char *value, const char *wanted)
 	return false;
 }
 
-/* Seconds of "50ms", "0.05s" or "0.05"; NAN: it is no time. */
-static double seconds(const char *text)
-{
-	char *end;
-	double v = strtod(text, &end);
-
-	if (end == text || !(v > 0) || !(v < 1e6))
-		return NAN;
-	if (strcmp(end, "ms") == 0)
-		return v / 1e3;
-	return *end == '\0' || strcmp(end, "s") == 0 ? v : NAN;
-}
-
 static bool read_slo(const char *text, struct goal *out)
 {
-	const char *equals = strchr(text, '=');
-	double v = equals ? seconds(equals + 1) : NAN;
-	size_t len = equals ? (size_t)(equals - text) : 0;
+	double target[GOAL_KINDS] = { 0 };
 
-	for (int k = GOAL_NONE + 1; !isnan(v) && k < GOAL_KINDS; k++) {
-		const char *name = goal_name((enum goal_kind)k);
-
-		if (strlen(name) != len || strncmp(name, text, len) != 0)
-			continue;
-		*out = goal_make(k == GOAL_TPOT ? v : 0, k == GOAL_TTFT ? v : 0,
-		                 k == GOAL_TPAT ? v : 0, k == GOAL_E2E ? v : 0);
-		return true;
-	}
-	return wrong("slo", text, "tpat, tpot, ttft or e2e, '=' and a time, as in tpat=50ms");
+	if (!goal_read(text, target))
+		return wrong("slo", text,
+		             "tpat, tpot, ttft or e2e, '=' and a time, as in tpat=50ms");
+	*out = goal_make(target[GOAL_TPOT], target[GOAL_TTFT], target[GOAL_TPAT], target[GOAL_E2E]);
+	return true;
 }
 
 static bool read_number(const char *option, const char *text, double least, double *out)

@@ -39,6 +39,9 @@ struct goal {
 /* The first of these targets that is set decides: > 0, in seconds. */
 struct goal goal_make(double tpot, double ttft, double tpat, double e2e);
 const char *goal_name(enum goal_kind k); /* "" for GOAL_NONE */
+/* A target as people write it, KIND=TIME as in "e2e=2s", "tpot=50ms" or "ttft=0.5", in seconds to
+ * target[kind]. False: it is none, and nothing changed. */
+bool goal_read(const char *text, double target[GOAL_KINDS]);
 /* Whether it can be one: of a file, say. */
 bool goal_is_sane(const struct goal *g);
 

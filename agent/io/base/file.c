@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,4 +128,30 @@ bool file_write_all(int fd, struct slice s)
 		s.len -= (size_t)n;
 	}
 	return true;
+}
+
+static bool fill(int fd, struct slice s, mode_t mode, bool synced)
+{
+	return fchmod(fd, mode) == 0 && file_write_all(fd, s) && (!synced || fsync(fd) == 0);
+}
+
+int file_save(const char *path, struct slice s, mode_t mode, bool synced)
+{
+	char new[PATH_MAX];
+	int fd, err = 0;
+
+	if (snprintf(new, sizeof(new), "%s.new", path) >= (int)sizeof(new))
+		return ENAMETOOLONG;
+	fd = file_begin(path, new);
+	if (fd < 0)
+		return errno;
+	if (!fill(fd, s, mode, synced))
+		err = errno;
+	if (close(fd) != 0 && !err)
+		err = errno;
+	if (!err && !(synced ? file_replace(new, path) : rename(new, path) == 0))
+		err = errno;
+	if (err)
+		unlink(new); /* it may be what fills the disk */
+	return err;
 }

@@ -1,5 +1,4 @@
 /* What changes something. A reload puts the configuration's values back, and the answers say so. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
@@ -38,37 +37,6 @@ static void set_strategy(struct ctl_conn *c, char **word, size_t words)
 	ctl_say(c, "New requests of %s are placed by %s. " RESET, word[0], word[1]);
 }
 
-/* "50ms", "2s" or "0.05"; NAN: that is no time. */
-static double seconds_of(const char *text)
-{
-	char *end;
-	double v = strtod(text, &end);
-
-	if (end == text || !(v > 0) || !(v < 1e6))
-		return NAN;
-	if (strcmp(end, "ms") == 0)
-		return v / 1e3;
-	return *end == '\0' || strcmp(end, "s") == 0 ? v : NAN;
-}
-
-/* tpot, ttft, tpat, e2e of goal_make(). */
-static bool read_target(char *text, double target[GOAL_KINDS])
-{
-	char *equals = strchr(text, '=');
-	double v = equals ? seconds_of(equals + 1) : NAN;
-
-	for (int k = GOAL_NONE + 1; !isnan(v) && k < GOAL_KINDS; k++) {
-		const char *name = goal_name((enum goal_kind)k);
-
-		if (strlen(name) != (size_t)(equals - text) ||
-		    strncmp(name, text, strlen(name)) != 0)
-			continue;
-		target[k] = v;
-		return true;
-	}
-	return false;
-}
-
 static void set_slo(struct ctl_conn *c, char **word, size_t words)
 {
 	struct agent_model *m = words >= 2 ? model_of(c, word[0]) : NULL;
@@ -83,7 +51,7 @@ static void set_slo(struct ctl_conn *c, char **word, size_t words)
 	if (!m)
 		return;
 	for (size_t i = 1; i < words && !none; i++) {
-		if (read_target(word[i], target))
+		if (goal_read(word[i], target))
 			continue;
 		ctl_say(c, "error: %.64s must be ttft, tpot, tpat or e2e=TIME, as in e2e=2s\n",
 		        word[i]);

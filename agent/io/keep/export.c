@@ -121,28 +121,7 @@ char *export_text(const struct deployment *d, double percentile, double created)
 	return text;
 }
 
-/* 0, or an errno. Not synced: it is written again soon, and disks are slow. */
-static int save(const char *path, const char *text)
-{
-	char new[PATH_MAX];
-	int fd, err = 0;
-
-	if (snprintf(new, sizeof(new), "%s.new", path) >= (int)sizeof(new))
-		return ENAMETOOLONG;
-	fd = file_begin(path, new);
-	if (fd < 0)
-		return errno;
-	if (fchmod(fd, 0644) != 0 || !file_write_all(fd, slice_of(text)))
-		err = errno;
-	if (close(fd) != 0 && !err)
-		err = errno;
-	if (!err && rename(new, path) != 0)
-		err = errno;
-	if (err)
-		unlink(new);
-	return err;
-}
-
+/* 0, or an errno. */
 static int save_deployment(const struct export *e, const struct agent_model *m,
                            const struct deployment *d)
 {
@@ -159,7 +138,8 @@ static int save_deployment(const struct export *e, const struct agent_model *m,
 		return errno;
 	*slash = '/';
 	text = export_text(d, m->conf->percentile, (double)clock_unix_nsec() / 1e9);
-	err = text ? save(path, text) : ENOMEM;
+	/* Not synced: it is written again soon, and disks are slow. */
+	err = text ? file_save(path, slice_of(text), 0644, false) : ENOMEM;
 	free(text);
 	return err;
 }

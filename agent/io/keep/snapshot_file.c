@@ -18,33 +18,11 @@
 #define SLOW         (30 * SLO_NSEC_PER_SEC) /* for one file */
 #define SNAPSHOT_MAX ((size_t)256 << 20)     /* bytes: a million requests in flight */
 
-/* A whole new file in the place of the old one. 0, or an errno. */
-static int save(const char *path, struct slice data)
-{
-	char new[PATH_MAX];
-	int fd, err = 0;
-
-	if (snprintf(new, sizeof(new), "%s.new", path) >= (int)sizeof(new))
-		return ENAMETOOLONG;
-	fd = file_begin(path, new);
-	if (fd < 0)
-		return errno;
-	if (!file_write_all(fd, data) || fsync(fd) != 0)
-		err = errno;
-	if (close(fd) != 0 && !err)
-		err = errno;
-	if (!err && !file_replace(new, path))
-		err = errno;
-	if (err)
-		unlink(new); /* it may be what fills the disk */
-	return err;
-}
-
 static int save_state(struct agent *a)
 {
 	struct slice data;
 	struct snapshot_writer *w = agent_snapshot_write(a, clock_nsec(), &data);
-	int err = w ? save(a->conf->snapshot.file, data) : ENOMEM;
+	int err = w ? file_save(a->conf->snapshot.file, data, 0600, true) : ENOMEM;
 
 	snapshot_writer_free(w);
 	return err;

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "slo.h"
 
@@ -26,6 +27,11 @@ MUSTCHECK int file_begin(const char *path, const char *new);
 /* Puts the file `new`, whose bytes are on the disk, in the place of path, and waits until the
  * folder tells so too: after a power cut there is one of the two. False: errno says why. */
 MUSTCHECK bool file_replace(const char *new, const char *path);
+
+/* A whole new file with these bytes in the place of path, which `mode` lets others read. synced:
+ * after a power cut there is one of the two; otherwise there may be none. 0, or an errno, and then
+ * nothing of it stays. */
+MUSTCHECK int file_save(const char *path, struct slice s, mode_t mode, bool synced);
 
 /* However many calls it takes; fd waits. False: errno says why, and some of it may be written. */
 MUSTCHECK bool file_write_all(int fd, struct slice s);

@@ -372,9 +372,40 @@ static void log2_rounds_to_the_nearest_power(void **state)
 		assert_int_equal(log2_round(t), lround(log2((double)t)));
 }
 
+static void a_target_is_read_as_people_write_it(void **state)
+{
+	static const struct {
+		const char *text;
+		enum goal_kind kind; /* GOAL_NONE: it is none */
+		double seconds;
+	} cases[] = {
+		{ "e2e=2s", GOAL_E2E, 2 },      { "tpot=50ms", GOAL_TPOT, 0.05 },
+		{ "ttft=0.5", GOAL_TTFT, 0.5 }, { "tpat=1e-2s", GOAL_TPAT, 0.01 },
+		{ "e2e", GOAL_NONE, 0 },        { "e2e=", GOAL_NONE, 0 },
+		{ "e2e=0", GOAL_NONE, 0 },      { "e2e=-1s", GOAL_NONE, 0 },
+		{ "e2e=1e6", GOAL_NONE, 0 },    { "e2e=nan", GOAL_NONE, 0 },
+		{ "e2e=2m", GOAL_NONE, 0 },     { "e2e=2sx", GOAL_NONE, 0 },
+		{ "e2=2s", GOAL_NONE, 0 },      { "e2ee=2s", GOAL_NONE, 0 },
+		{ "=2s", GOAL_NONE, 0 },        { "", GOAL_NONE, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		double target[GOAL_KINDS] = { 0 };
+
+		assert_int_equal(goal_read(cases[i].text, target), cases[i].kind != GOAL_NONE);
+		for (int k = 0; k < GOAL_KINDS; k++) {
+			double want = cases[i].kind == (enum goal_kind)k ? cases[i].seconds : 0;
+
+			assert_true(fabs(target[k] - want) < 1e-12);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_target_is_read_as_people_write_it),
 		cmocka_unit_test(a_document_without_cells_is_no_profile),
 		cmocka_unit_test(one_index_takes_every_size),
 		cmocka_unit_test(sizes_outside_of_the_axis_go_to_its_ends),
