@@ -372,9 +372,14 @@ bool naive_drop_model(struct naive *n, slo_nsec t, unsigned model)
 
 	while (m->queued > 0)
 		becomes_due(n, queue[0], NAIVE_UNKNOWN_MODEL);
-	for (size_t i = 0; i < n->n_dispatched; i++)
-		if (n->request[n->dispatched[i]].ask.model == model)
-			n->request[n->dispatched[i]].foreseen = 0; /* by nobody who is there yet */
+	for (size_t i = 0; i < n->n_dispatched; i++) {
+		struct request *r = &n->request[n->dispatched[i]];
+
+		if (r->ask.model != model)
+			continue;
+		r->foreseen = 0; /* by nobody who is there yet */
+		r->of_none = true;
+	}
 	*m = (struct model){ .queue = queue };
 	naive_settle(n, t);
 	return existed;

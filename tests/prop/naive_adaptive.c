@@ -234,8 +234,9 @@ void naive_adaptive_known(struct naive *n, unsigned model, const struct deployme
 	for (size_t i = 0; i < n->n_dispatched; i++) {
 		const struct request *r = &n->request[n->dispatched[i]];
 
-		if (r->ask.model == model && r->owner != 0 && r->ask.strategy == NAIVE_ADAPTIVE &&
-		    !r->staked && n->model[model].seated[r->server] != 0 &&
+		if (r->ask.model == model && !r->of_none && r->owner != 0 &&
+		    r->ask.strategy == NAIVE_ADAPTIVE && !r->staked &&
+		    n->model[model].seated[r->server] != 0 &&
 		    naive_deployment_of(&n->model[model], r->server) == d)
 			naive_adaptive_alone(n, n->dispatched[i], d);
 	}

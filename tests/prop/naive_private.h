@@ -28,7 +28,8 @@ struct request {
 	uint64_t departed; /* when its process was found gone, in order; 0: it was not */
 	unsigned owner;    /* 0: it is ours */
 	bool hidden, former, stray;
-	bool ending; /* its owner told its end, which waits for a turn */
+	bool ending;  /* its owner told its end, which waits for a turn */
+	bool of_none; /* its model went, whatever came by that name since */
 	/* Of slo-adaptive: */
 	bool staked;
 	unsigned age;   /* of the guard of where it was placed */
