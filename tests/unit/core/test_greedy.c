@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/rng.h"
 #include "sched_build.h"
 
 #define HONEST  8
@@ -17,30 +18,41 @@
 #define ANSWERS 4000 /* of the honest ones, room for them */
 #define LAST    SEC(120)
 
-/* Each sends its next request as soon as its last one is answered. */
+/* Each sends its next request as soon as its last one is answered, or up to 2 x `rest` later. */
 struct client {
 	unsigned sent;
-	slo_nsec since, ends; /* of its request; SLO_NEVER: it waits */
+	bool rests;
+	slo_nsec since, ends; /* of its request, or of its rest; SLO_NEVER: it waits */
+};
+
+struct scene {
+	enum slo_late late;
+	size_t greedy; /* requests that the greedy client has open */
+	int room;      /* on each server */
+	slo_nsec rest; /* on average */
+	uint64_t seed; /* of how long answers and rests take; 0: all are alike */
 };
 
 struct world {
 	struct sched *s;
 	struct sched_model *m;
+	const struct scene *scene;
+	struct rng rng;
 	struct client client[CLIENTS];
 	slo_nsec took[ANSWERS];
 	size_t answers;
 };
 
-/* a10: one server, l20: four, room for four requests on each; both answer within 0.7 s, a10 comes
- * first among equals. */
-static void build(struct world *w, enum slo_late late)
+/* a10: one server, l20: four, with the same room each; both answer within 0.7 s, a10 comes first
+ * among equals. */
+static void build(struct world *w)
 {
-	static const struct one_cell cell = {
-		.tput = 4 / 0.7, .e2e = 0.7, .slo_e2e = 5, .created = 1
+	const struct one_cell cell = {
+		.tput = w->scene->room / 0.7, .e2e = 0.7, .slo_e2e = 5, .created = 1
 	};
 	struct sched_conf conf = sched_conf_default();
 
-	conf.late = late;
+	conf.late = w->scene->late;
 	w->s = sched_new(&conf);
 	assert_non_null(w->s);
 	w->m = sched_model_add(w->s, "m", SLO_STRATEGY_SLO);
@@ -93,6 +105,14 @@ static void ask_next(struct world *w, slo_nsec now, size_t client)
 	assert_int_equal(sched_submit(w->s, now, &req, NULL), SLO_OK);
 }
 
+/* By a fifth more or less. */
+static slo_nsec about(struct world *w, slo_nsec span)
+{
+	if (w->scene->seed == 0)
+		return span;
+	return span * 4 / 5 + (slo_nsec)rng_below(&w->rng, (uint64_t)(span * 2 / 5));
+}
+
 static void decide(struct world *w, slo_nsec now)
 {
 	struct sched_action act;
@@ -101,10 +121,23 @@ static void decide(struct world *w, slo_nsec now)
 		struct client *c = act.user;
 
 		/* The predictor knows nothing of it: a greedy answer takes 15 times as long. */
-		c->ends = now + (is_greedy((size_t)(c - w->client)) ? SEC(10) : MSEC(700));
+		c->ends =
+		    now + (is_greedy((size_t)(c - w->client)) ? SEC(10) : about(w, MSEC(700)));
 		if (act.verdict == SLO_REJECT)
 			c->ends = now + MSEC(100); /* and tries again */
 	}
+}
+
+/* Its next request, now or after a rest. */
+static void go_on(struct world *w, slo_nsec now, size_t client)
+{
+	struct client *c = &w->client[client];
+
+	c->rests = !c->rests && w->scene->rest > 0;
+	if (c->rests)
+		c->ends = now + (slo_nsec)rng_below(&w->rng, 2 * (uint64_t)w->scene->rest);
+	else
+		ask_next(w, now, client);
 }
 
 static void end_one(struct world *w, slo_nsec now, size_t client)
@@ -118,7 +151,7 @@ static void end_one(struct world *w, slo_nsec now, size_t client)
 	sched_end(w->s, now, id, len, &outcome, &end);
 	if (!is_greedy(client) && w->answers < ANSWERS)
 		w->took[w->answers++] = now - c->since;
-	ask_next(w, now, client);
+	go_on(w, now, client);
 	decide(w, now);
 }
 
@@ -129,14 +162,17 @@ static int by_time(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The median time of an honest answer, beside so many greedy requests; `answers` of them. */
-static slo_nsec median(enum slo_late late, size_t greedy, size_t *answers)
+/* The median time of an honest answer; `answers` of them. */
+static slo_nsec median(const struct scene *scene, size_t *answers)
 {
 	struct world *w = calloc(1, sizeof(*w));
+	size_t greedy = scene->greedy;
 	slo_nsec now = 0, m;
 
 	assert_non_null(w);
-	build(w, late);
+	w->scene = scene;
+	rng_init(&w->rng, scene->seed);
+	build(w);
 	for (size_t i = 0; i < HONEST + greedy; i++)
 		ask_next(w, 0, i);
 	decide(w, 0);
@@ -148,10 +184,11 @@ static slo_nsec median(enum slo_late late, size_t greedy, size_t *answers)
 			if (w->client[i].ends < w->client[next].ends)
 				next = i;
 		now = w->client[next].ends < wake ? w->client[next].ends : wake;
-		if (now == w->client[next].ends)
+		if (now == w->client[next].ends && w->client[next].rests)
+			go_on(w, now, next);
+		else if (now == w->client[next].ends)
 			end_one(w, now, next);
-		else
-			decide(w, now);
+		decide(w, now);
 	}
 	qsort(w->took, w->answers, sizeof(w->took[0]), by_time);
 	m = w->took[w->answers / 2];
@@ -164,24 +201,56 @@ static slo_nsec median(enum slo_late late, size_t greedy, size_t *answers)
 
 static void honest_clients_do_not_feel_a_greedy_one(void **state)
 {
+	struct scene scene = { .late = SLO_LATE_SERVE, .room = 4 };
 	size_t alone, beside;
-	slo_nsec before = median(SLO_LATE_SERVE, 0, &alone);
-	slo_nsec after = median(SLO_LATE_SERVE, GREEDY, &beside);
+	slo_nsec before = median(&scene, &alone), after;
 
 	(void)state;
+	scene.greedy = GREEDY;
+	after = median(&scene, &beside);
 	assert_true(before == MSEC(700));
 	assert_true(10 * after <= 13 * before);
 	assert_true(10 * beside >= 9 * alone);
 }
 
+/* Ten places for sixteen requests. The greedy one never goes before an honest one that waits. But
+ * while one rests, a place is free and the greedy one takes it, for ten seconds: no place stays
+ * free while somebody waits. So the longer they rest, the more they feel it. */
+static void where_not_all_have_room_they_feel_it_little(void **state)
+{
+	static const struct {
+		slo_nsec rest;
+		int percent; /* of the time without it, at most */
+	} cases[] = { { 0, 101 }, { MSEC(1), 120 }, { MSEC(10), 135 }, { MSEC(50), 145 } };
+	struct scene scene = { .late = SLO_LATE_SERVE, .room = 2 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		scene.rest = cases[i].rest;
+		for (scene.seed = 1; scene.seed <= 5; scene.seed++) {
+			size_t alone, beside;
+			slo_nsec before, after;
+
+			scene.greedy = 0;
+			before = median(&scene, &alone);
+			scene.greedy = GREEDY;
+			after = median(&scene, &beside);
+			assert_true(100 * after <= cases[i].percent * before);
+			assert_true(10 * beside >= 7 * alone);
+		}
+	}
+}
+
 /* That the test can tell: by AIBrix's rule the greedy one stands before them, at one server. */
 static void held_they_do(void **state)
 {
+	struct scene scene = { .late = SLO_LATE_HOLD, .room = 4 };
 	size_t alone, beside;
-	slo_nsec before = median(SLO_LATE_HOLD, 0, &alone);
-	slo_nsec after = median(SLO_LATE_HOLD, GREEDY, &beside);
+	slo_nsec before = median(&scene, &alone), after;
 
 	(void)state;
+	scene.greedy = GREEDY;
+	after = median(&scene, &beside);
 	assert_true(after > 3 * before);
 	assert_true(beside < alone / 2);
 }
@@ -190,6 +259,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(honest_clients_do_not_feel_a_greedy_one),
+		cmocka_unit_test(where_not_all_have_room_they_feel_it_little),
 		cmocka_unit_test(held_they_do),
 	};
 
