@@ -52,8 +52,13 @@ struct event_server {
 	bool lines_over_tcp;          /* good ones, since datagrams were last looked at */
 };
 
+/* How a ring tells its lines apart. Those of HAProxy end in newline or, with log-proto octet-count,
+ * stand behind their length (RFC 6587). */
+enum framing { FRAMING_UNKNOWN, FRAMING_LINES, FRAMING_COUNTED };
+
 struct event_conn {
 	struct conn conn;
+	enum framing framing;
 	bool skipping; /* the rest of a line that was too long */
 };
 _Static_assert(offsetof(struct event_conn, conn) == 0, "a struct conn is cast to it");
@@ -96,11 +101,78 @@ static struct slice leading_id(const uint8_t *p, const uint8_t *end)
 
 /* TCP */
 
-static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_nsec now)
+#define DIGITS_MAX 6 /* of a length */
+
+/* The length that data begins with, and where its text stands. SLO_ESHORT: more bytes will tell. */
+static slo_err take_length(const uint8_t *data, size_t len, size_t longest, size_t *n, size_t *text)
 {
-	struct event_conn *c = (struct event_conn *)conn;
-	struct event_server *s = conn->owner;
-	struct agent *a = s->agent;
+	uint64_t v;
+	size_t digits = slice_digits((struct slice){ data, len }, &v);
+
+	if (digits == len && digits < DIGITS_MAX)
+		return SLO_ESHORT;
+	if (digits == 0 || digits == len || digits > DIGITS_MAX || data[digits] != ' ' || v == 0 ||
+	    v > longest)
+		return SLO_EPROTO;
+	*n = (size_t)v;
+	*text = digits + 1;
+	return SLO_OK;
+}
+
+/* By the first line. "3 events dropped" begins with a number that is no length. */
+static enum framing framing_of(const uint8_t *data, size_t len, size_t longest)
+{
+	size_t n, text, there;
+	slo_err err = take_length(data, len, longest, &n, &text);
+	const uint8_t *end;
+
+	if (err != SLO_OK)
+		return err == SLO_ESHORT ? FRAMING_UNKNOWN : FRAMING_LINES;
+	there = len - text < n ? len - text : n;
+	end = memchr(data + text, '\n', there);
+	if (there > 0 && memcmp(data + text, "event", there < 5 ? there : 5) == 0)
+		return FRAMING_LINES;
+	if (end && end != data + text + n - 1)
+		return FRAMING_LINES;
+	if (there < n)
+		return FRAMING_UNKNOWN;
+	return len == text + n || (data[text + n] >= '0' && data[text + n] <= '9') ? FRAMING_COUNTED
+	                                                                           : FRAMING_LINES;
+}
+
+static void good_line(struct event_conn *c, slo_nsec now)
+{
+	conn_wait(&c->conn, NULL, now); /* proven */
+	((struct event_server *)c->conn.owner)->lines_over_tcp = true;
+}
+
+static size_t counted_lines(struct event_conn *c, const uint8_t *data, size_t len, slo_nsec now)
+{
+	struct agent *a = ((struct event_server *)c->conn.owner)->agent;
+	size_t used = 0, longest = a->conf->limits.end_line_length, n, text;
+
+	while (used < len) {
+		slo_err err = take_length(data + used, len - used, longest, &n, &text);
+
+		if (err == SLO_EPROTO) { /* or longer than a line may be */
+			too_long(a, now, c->conn.peer, longest);
+			c->framing = FRAMING_LINES;
+			c->skipping = true;
+			return len;
+		}
+		if (err != SLO_OK || len - used - text < n)
+			break;
+		if (one_line(a, now, data + used + text, n, c->conn.local, c->conn.peer))
+			good_line(c, now);
+		used += text + n;
+	}
+	return used;
+}
+
+static size_t lines(struct event_conn *c, const uint8_t *data, size_t len, slo_nsec now)
+{
+	struct conn *conn = &c->conn;
+	struct agent *a = ((struct event_server *)conn->owner)->agent;
 	size_t used = 0, longest = a->conf->limits.end_line_length;
 	const uint8_t *end;
 
@@ -114,8 +186,7 @@ static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_n
 		} else if (line > longest) {
 			too_long(a, now, conn->peer, longest);
 		} else if (one_line(a, now, data + used, line, conn->local, conn->peer)) {
-			conn_wait(conn, NULL, now); /* proven */
-			s->lines_over_tcp = true;
+			good_line(c, now);
 		}
 		used += line + 1;
 	}
@@ -127,6 +198,24 @@ static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_n
 		used = len;
 	}
 	return used;
+}
+
+static size_t received(struct conn *conn, const uint8_t *data, size_t len, slo_nsec now)
+{
+	struct event_conn *c = (struct event_conn *)conn;
+	struct agent *a = ((struct event_server *)conn->owner)->agent;
+
+	if (SELDOM(c->framing == FRAMING_UNKNOWN))
+		c->framing = framing_of(data, len, a->conf->limits.end_line_length);
+	switch (c->framing) {
+	case FRAMING_UNKNOWN:
+		return 0;
+	case FRAMING_COUNTED:
+		return counted_lines(c, data, len, now);
+	case FRAMING_LINES:
+		break;
+	}
+	return lines(c, data, len, now);
 }
 
 static void closed(struct conn *conn, slo_nsec now)

@@ -1,5 +1,6 @@
 /* event_server.h - HAProxy's log lines: end lines and notices, over TCP and UDP at once.
- * TCP (a ring): lines end in newline and may come in pieces. UDP: a datagram is a line. */
+ * TCP (a ring): lines end in newline, or stand behind their length, and may come in pieces. UDP: a
+ * datagram is a line. */
 #ifndef SLO_IO_HAPROXY_EVENT_SERVER_H
 #define SLO_IO_HAPROXY_EVENT_SERVER_H
 

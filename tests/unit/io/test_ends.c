@@ -350,6 +350,62 @@ static void a_ring_is_no_silence_while_requests_may_run(void **state)
 	inproc_turn(&f->p, 3);
 }
 
+static void sends(struct fixture *f, const char *text, size_t piece)
+{
+	size_t len = strlen(text);
+	struct peer ring;
+
+	peer_open(&ring, &f->p, "events");
+	for (size_t at = 0; at < len; at += piece) {
+		peer_send(&ring, text + at, len - at < piece ? len - at : piece);
+		inproc_turn(&f->p, 2);
+	}
+	peer_close(&ring);
+	inproc_turn(&f->p, 3);
+}
+
+/* The ring of HAProxy's own manual has "log-proto octet-count". */
+static void lines_may_stand_behind_their_length(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t unknown, malformed, dropped;
+	} cases[] = {
+		{ "12 slo1 id=%1$s20 <6>slo1 id=%1$s st=518 345 events dropped7 slo1 id", 1, 1,
+		  345 },
+		{ "13 slo1 id=%1$s\n13 slo1 id=%1$s\n", 1, 0, 0 },
+		{ "12 slo1 id=%1$s", 1, 0, 0 },
+		{ "12 slo1 id=%1$sslo1 id=x\n", 0, 0, 0 }, /* one line, of another's */
+		{ "3 events dropped\nslo1 id=%1$s\n", 1, 0, 3 },
+		{ "345 events dropped\nslo1 id=%1$s\n", 1, 0, 345 },
+		{ "1 event dropped\n1 event dropped\nslo1 id=%1$s\n", 1, 0, 2 },
+		{ "12 slo1 id=%1$s99999 slo1 id=y\n\n", 1, 1, 0 },
+		{ "4711 slo1 id=%1$s\n4711 slo1 id=y%1$s\n", 2, 0, 0 }, /* a pid */
+		{ "1764383483 slo1 id=%1$s\n", 1, 0, 0 },
+		{ "2026-11-29T02:51 slo1 id=%1$s\n", 1, 0, 0 },
+	};
+	struct fixture *f = *state;
+	const struct stats *st = &f->p.agent->stats;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (size_t piece = 1; piece < 128; piece *= 2) {
+			uint64_t before[3] = { st->end_lines[END_UNKNOWN],
+				               st->end_lines[END_MALFORMED],
+				               st->end_lines[END_DROPPED] };
+			char text[512], id[48];
+
+			snprintf(id, sizeof(id), "%02zu%02zu", i, piece % 100);
+			snprintf(text, sizeof(text), cases[i].text, id);
+			sends(f, text, piece);
+			if (cases[i].unknown == 0)
+				continue;
+			assert_int_equal(st->end_lines[END_UNKNOWN] - before[0], cases[i].unknown);
+			assert_int_equal(st->end_lines[END_MALFORMED] - before[1],
+			                 cases[i].malformed);
+			assert_int_equal(st->end_lines[END_DROPPED] - before[2], cases[i].dropped);
+		}
+}
+
 static void who_speaks_spop_to_the_event_listener_is_told(void **state)
 {
 	static const char half_a_line[] = "slo1 id=r1", frame[] = "\0\0\0\11\1\0\0";
@@ -387,6 +443,7 @@ int main(void)
 		TEST(a_server_that_is_only_slow_keeps_its_requests),
 		TEST(that_no_end_line_ever_comes_is_told_once),
 		TEST(a_ring_is_no_silence_while_requests_may_run),
+		TEST(lines_may_stand_behind_their_length),
 		TEST(who_speaks_spop_to_the_event_listener_is_told),
 	};
 
