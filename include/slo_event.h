@@ -31,7 +31,7 @@ enum slo_event_kind {
 	SLO_EVENT_PROFILE_GONE,
 	SLO_EVENT_SURPLUS,    /* count and load of what others placed there */
 	SLO_EVENT_SEAT_TURN,  /* order, turn, count: where it stands in usable_seat[] */
-	SLO_EVENT_MODEL_TURN, /* order, turn: how many it gave out */
+	SLO_EVENT_MODEL_TURN, /* order, turn: how many it gave out; count: of on_top */
 	/* Requests */
 	SLO_EVENT_SUBMIT, /* count: its priority, order: 1 if its prompt was only estimated; both 0
 	                   * in older recordings */

@@ -13,8 +13,9 @@
 #include "sched_private.h"
 
 #define ON_TOP_MOST   (2 * SLO_LOAD_ONE)
-/* Of the requests of the model, for each server of a deployment: */
-#define EXPLORE_COLD  10
+/* Of the requests of the model: */
+#define ON_TOP_EVERY  100
+#define EXPLORE_COLD  10 /* for each server of a deployment */
 #define EXPLORE_EVERY 100
 
 static void answer(slo_nsec now, const struct request *r, enum slo_verdict verdict,
@@ -130,16 +131,19 @@ static bool may_be_smaller(const struct deployment *d, const struct server *serv
 /* Whether r may have waited for that server in vain: what is known of it may be wrong, or of r, or
  * r can do without the room and is in time there all the same. One at a time comes on top: how it
  * fares tells whether there was room, and if many did, all would only wait inside the engine.
- * slo-adaptive has weighed what it would do there. */
+ * slo-adaptive has weighed what it would do there, so few come on top in spite of that: where many
+ * wait in vain, the fleet is too small and not what is known of it wrong. */
 static bool is_doubted(const struct deployment *d, const struct server *server,
                        const struct request *r, slo_nsec now)
 {
 	slo_load used = server->ledger.used;
+	bool weighed =
+	    r->strategy == SLO_STRATEGY_ADAPTIVE && d->pool->turns - d->pool->on_top < ON_TOP_EVERY;
 
 	if (!fleet_learned(d) || used > SLO_LOAD_ONE || used + rank_load(d, r) > ON_TOP_MOST)
 		return false;
 	return d->force.state != LATENCY_HOT || may_be_smaller(d, server, r) ||
-	       (r->strategy != SLO_STRATEGY_ADAPTIVE && rank_behind_in_time(d, server, r, now));
+	       (!weighed && rank_behind_in_time(d, server, r, now));
 }
 
 static struct seat *pick_doubted(const struct pool *pool, const struct request *r, slo_nsec now)
@@ -166,6 +170,7 @@ void decide_timeout(struct sched *s, slo_nsec now, struct request *r, struct sch
 		decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_QUEUE_TIMEOUT, out);
 		return;
 	}
+	r->model->pool.on_top = r->model->pool.turns;
 	place_instead(s, now, r, seat, SLO_STRATEGY_LEAST_LOAD, SLO_REASON_QUEUE_TIMEOUT, out);
 }
 

@@ -38,7 +38,8 @@ static struct slo_event model_event(enum slo_event_kind kind, const struct sched
 		                   .model = m->number,
 		                   .text = slice_of(m->pool.name),
 		                   .order = m->pool.orders,
-		                   .turn = m->pool.turns };
+		                   .turn = m->pool.turns,
+		                   .count = (int64_t)m->pool.on_top };
 }
 
 static struct slo_event deployment_event(enum slo_event_kind kind, const struct deployment *d)

@@ -182,6 +182,7 @@ struct pool {
 	size_t usable, seats, seats_cap;
 	bool waiting;           /* requests wait: its seats stay told */
 	uint64_t turns, orders; /* given out so far */
+	uint64_t on_top;        /* of `turns`, when one came on top that had waited in vain */
 	uint64_t frees;         /* how often room appeared for those who wait */
 	/* Since the last look at those who wait: the only server with new room; NULL: none, or
 	 * many. */

@@ -339,10 +339,11 @@ static slo_err turn(struct player *p, const struct slo_event *e)
 	if (p->ready || !m)
 		return SLO_EINVAL;
 	if (e->kind == SLO_EVENT_MODEL_TURN) {
-		if (e->order < m->pool.orders)
+		if (e->order < m->pool.orders || e->count < 0 || (uint64_t)e->count > e->turn)
 			return SLO_EINVAL;
 		m->pool.orders = e->order;
 		m->pool.turns = e->turn;
+		m->pool.on_top = (uint64_t)e->count;
 		return SLO_OK;
 	}
 	if (!at || e->count < 0 || (at->server->usable && (uint64_t)e->count >= m->pool.usable))

@@ -45,7 +45,7 @@ static const struct record_member members[SLO_EVENT_KINDS][RECORD_MEMBERS_MAX] =
 	[SLO_EVENT_PROFILE_GONE] = { MODEL, DEPLOYMENT },
 	[SLO_EVENT_SURPLUS] = { SERVER, COUNT, LOAD },
 	[SLO_EVENT_SEAT_TURN] = { MODEL, SERVER, ORDER, TURN, COUNT },
-	[SLO_EVENT_MODEL_TURN] = { MODEL, ORDER, TURN },
+	[SLO_EVENT_MODEL_TURN] = { MODEL, ORDER, TURN, { RECORD_I64, AT(count), true } },
 	[SLO_EVENT_SUBMIT] = { NOW, TEXT, MODEL, STRATEGY, INPUT, OUTPUT, CREATED, OWN,
 	                       { RECORD_I64, AT(count), true },
 	                       { RECORD_U64, AT(order), true } },

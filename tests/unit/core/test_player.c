@@ -239,6 +239,8 @@ static void nonsense_is_refused(void **state)
 		{ .kind = SLO_EVENT_WITHHELD, .server = 77, .load = 1 },
 		{ .kind = SLO_EVENT_SEAT_TURN, .model = 1, .server = 2 },
 		{ .kind = SLO_EVENT_MODEL_TURN, .model = 1, .order = 9 },
+		{ .kind = SLO_EVENT_MODEL_TURN, .model = 1, .order = UINT64_MAX, .count = 1 },
+		{ .kind = SLO_EVENT_MODEL_TURN, .model = 1, .order = UINT64_MAX, .count = -1 },
 		{ .kind = SLO_EVENT_SUBMIT, .model = 1 },
 		{ .kind = SLO_EVENT_SUBMIT, .model = 77, .text = { (const uint8_t *)"x", 1 } },
 		{ .kind = SLO_EVENT_SUBMIT,

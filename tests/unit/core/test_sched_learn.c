@@ -252,8 +252,9 @@ static void one_that_is_in_time_without_room_is_not_refused(void **state)
 	assert_int_equal(act.reason, SLO_REASON_QUEUE_TIMEOUT);
 }
 
-/* How many requests of slo-adaptive go to the sole server before one waits; none ends. */
-static int adaptive_in_flight(struct rig *r, double kv, int ends)
+/* How many requests of slo-adaptive go to the sole server before one waits, since `since`; none
+ * ends. */
+static int adaptive_until_one_waits(struct rig *r, double kv, int ends, slo_nsec *since)
 {
 	const struct goal hour = { .kind = GOAL_E2E, .fixed = 3600 };
 	struct sched_action act;
@@ -264,7 +265,7 @@ static int adaptive_in_flight(struct rig *r, double kv, int ends)
 	sched_profile_drop(r->s, r->d);
 	sched_promise(r->s, r->m, &hour);
 	learn(r, FLEET_AUTO, kv);
-	now = serve_many(r, SEC(1), ends, 1);
+	now = *since = serve_many(r, SEC(1), ends, 1);
 	for (int n = 0; n < 10000; n++) {
 		struct sched_request req;
 
@@ -278,6 +279,13 @@ static int adaptive_in_flight(struct rig *r, double kv, int ends)
 	}
 	fail();
 	return 0;
+}
+
+static int adaptive_in_flight(struct rig *r, double kv, int ends)
+{
+	slo_nsec since;
+
+	return adaptive_until_one_waits(r, kv, ends, &since);
 }
 
 /* Four caches, doubted or not: when all is late predictions are doubted, and then the room is
@@ -589,6 +597,46 @@ static void a_size_that_is_a_guess_replays_as_one(void **state)
 	stop_playing();
 }
 
+static slo_nsec waits_in_vain(struct rig *r, slo_nsec since, enum slo_verdict verdict)
+{
+	slo_nsec now = since + r->conf.queue_timeout;
+	struct sched_action act;
+
+	assert_true(sched_step(r->s, now, &act));
+	assert_int_equal(act.verdict, verdict);
+	assert_int_equal(act.reason, SLO_REASON_QUEUE_TIMEOUT);
+	return now;
+}
+
+/* It is in time there all the same. If many were let in so, all would be late in an overload. */
+static void one_of_slo_adaptive_in_a_hundred_comes_on_top_and_replays(void **state)
+{
+	struct rig *r = *state;
+	struct sched_request req;
+	struct sched_action act;
+	struct pool *pool;
+	slo_nsec now;
+
+	(void)adaptive_until_one_waits(r, 0, 300, &now);
+	assert_int_equal(r->d->force.state, LATENCY_HOT);
+	pool = r->d->pool;
+	pool->on_top = pool->turns - 99;
+	quiet(r, now);
+	record(r, now);
+	now = waits_in_vain(r, now, SLO_REJECT);
+	req = ask(r, "b", now);
+	req.strategy = SLO_STRATEGY_ADAPTIVE;
+	assert_int_equal(sched_submit(r->s, now, &req, NULL), SLO_OK);
+	assert_false(sched_step(r->s, now, &act));
+	pool->on_top--;
+	quiet(r, now);
+	record(r, now);
+	(void)waits_in_vain(r, now, SLO_FALLBACK);
+	assert_true(pool->turns - pool->on_top == 1);
+	player_free(player);
+	player = NULL;
+}
+
 static void what_was_learned_replays(void **state)
 {
 	struct rig *r = *state;
@@ -647,6 +695,7 @@ int main(void)
 		TEST(nobody_is_late_for_it),
 		TEST(one_that_is_little_known_is_tried_whatever_is_foreseen),
 		TEST(a_size_that_is_a_guess_replays_as_one),
+		TEST(one_of_slo_adaptive_in_a_hundred_comes_on_top_and_replays),
 		TEST(what_was_learned_replays),
 	};
 
