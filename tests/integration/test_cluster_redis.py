@@ -33,6 +33,14 @@ class RedisFails(ClusterCase, unittest.TestCase):
         for n in (a, b):
             n.holds(0, 0)
 
+    def test_by_a_unix_socket(self):
+        redis = self.redis(self.kind)
+        a, b = self.node("a", f"unix://{redis.path}"), self.node("b", redis)
+        a.logged(f"cluster: connected to unix:{redis.path}")
+        b.logged(f"cluster: connected to 127.0.0.1:{redis.port}")
+        self.place(a, "r1")
+        b.holds(1, 1)
+
     def test_redis_loses_its_keys(self):
         redis = self.redis(self.kind)
         a, b = self.node("a", redis), self.node("b", redis)

@@ -445,6 +445,7 @@ class Snapshots(OneServer):
         self.lab.config_file.write_text(json.dumps(self.lab.config))
         self.lab.start()
         self.lab.logged(r"snapshot \S+nowhere/state\.snap cannot be written: No such file")
+        self.lab.logged(r"a restart forgets what runs; its folder must exist")
 
 
 if __name__ == "__main__":

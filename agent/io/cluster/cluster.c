@@ -257,6 +257,18 @@ static void on_before_sleep(struct ev_loop *loop, ev_prepare *w, int revents)
 
 /* Redis */
 
+static void tell_connected(const struct cluster *c)
+{
+	const struct redis_url *url = &c->link.url;
+
+	if (url->kind == REDIS_URL_UNIX)
+		log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_CLUSTER_UP, LOG_NOTICE,
+		            "cluster: connected to unix:%s", url->path);
+	else
+		log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_CLUSTER_UP, LOG_NOTICE,
+		            "cluster: connected to %s:%u", url->host, url->port);
+}
+
 static void on_up(void *user)
 {
 	struct cluster *c = user;
@@ -264,8 +276,7 @@ static void on_up(void *user)
 	const char *members[] = { "SSCAN", agents, "0", "COUNT", "200" };
 	const char *namesakes[] = { "PUBSUB", "NUMSUB", c->link.channel[1] };
 
-	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_CLUSTER_UP, LOG_NOTICE,
-	            "cluster: connected to %s:%u", c->link.url.host, c->link.url.port);
+	tell_connected(c);
 	warn_clear(c->agent, clock_nsec(), "cluster-redis", NULL);
 	(void)hear_peer(c, slice_of(c->name)); /* before the names of others take all places */
 	cluster_key(c, NULL, agents);
@@ -353,7 +364,8 @@ static void note_refusal(struct cluster *c, const redisReply *reply)
 		return;
 	c->tell.anew = true;
 	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_CLUSTER_REFUSED, LOG_WARNING,
-	            "cluster: Redis refuses a command: %s", reply->str);
+	            "cluster: Redis refuses a command: %s; what is open here is told anew",
+	            reply->str);
 }
 
 /* It has reached all that hear us. */

@@ -17,11 +17,13 @@ static void peers_metrics(FILE *f, const struct cluster *c)
 	              "Requests of another agent that are charged here.");
 	for (size_t i = 0; cluster_peer_status(c, i, &p); i++)
 		fprintf(f, "slo_spoa_cluster_peer_leases{peer=\"%s\"} %zu\n", p.name, p.leases);
-	render_family(f, "cluster_peer_gaps_total", "counter", "Times that its news were missing.");
+	render_family(f, "cluster_peer_gaps_total", "counter",
+	              "Times that news of another agent were missing.");
 	for (size_t i = 0; cluster_peer_status(c, i, &p); i++)
 		fprintf(f, "slo_spoa_cluster_peer_gaps_total{peer=\"%s\"} %" PRIu64 "\n", p.name,
 		        p.gaps);
-	render_family(f, "cluster_peer_resyncs_total", "counter", "Times that its key was read.");
+	render_family(f, "cluster_peer_resyncs_total", "counter",
+	              "Times that the key of another agent was read.");
 	for (size_t i = 0; cluster_peer_status(c, i, &p); i++)
 		fprintf(f, "slo_spoa_cluster_peer_resyncs_total{peer=\"%s\"} %" PRIu64 "\n", p.name,
 		        p.resyncs);

@@ -50,7 +50,8 @@ static void of_recorder(FILE *f, const struct recorder *r)
 	counts = recorder_counts(r);
 	render_simple(f, "recorder_records_total", "counter", "Records that were written.",
 	              (double)counts.records);
-	render_simple(f, "recorder_bytes_total", "counter", "Bytes of them.", (double)counts.bytes);
+	render_simple(f, "recorder_bytes_total", "counter", "Bytes of records that were written.",
+	              (double)counts.bytes);
 	render_simple(f, "recorder_lost_records_total", "counter",
 	              "Records that could not be written.", (double)counts.lost);
 	render_simple(f, "recorder_files_total", "counter", "Recordings that were begun.",
@@ -62,9 +63,11 @@ static void of_haproxy(FILE *f, const struct http_sources *sources, slo_nsec now
 	static const char *const names[] = { "haproxy_view_age_seconds", "haproxy_answers",
 		                             "haproxy_failures_total" };
 	static const char *const types[] = { "gauge", "gauge", "counter" };
-	static const char *const help[] = { "Age of what an API said last, or of the agent.",
-		                            "Whether an API answered in the last round.",
-		                            "Questions that were not answered in full." };
+	static const char *const help[] = {
+		"Time since the last question that an API answered, or since the start.",
+		"Whether an API answered in the last round.",
+		"Questions that were not answered in full."
+	};
 
 	for (int n = 0; n < 3 && haproxy_api_count(sources->haproxy) > 0; n++) {
 		render_family(f, names[n], types[n], help[n]);
@@ -89,7 +92,7 @@ static void of_loop(FILE *f, const struct agent *a)
 	render_family(f, "loop_lag_seconds", "histogram",
 	              "Time from a wake-up of the event loop until it polls again.");
 	render_histogram(f, "loop_lag_seconds", "", &a->stats.lag);
-	render_simple(f, "loop_lag_max_seconds", "gauge", "The longest of these since the start.",
+	render_simple(f, "loop_lag_max_seconds", "gauge", "The longest loop lag since the start.",
 	              (double)a->stats.longest_lag / 1e9);
 }
 
@@ -129,7 +132,7 @@ static void of_questions(FILE *f, const struct agent *a)
 	render_simple(f, "unknown_strategy_total", "counter",
 	              "Requests that name an unknown strategy.", (double)a->stats.unknown_strategy);
 	render_simple(f, "bad_arguments_total", "counter",
-	              "Numbers in headers of clients that are none.",
+	              "Headers of clients that must be numbers and are none.",
 	              (double)a->stats.bad_arguments);
 	render_family(f, "bodies_total", "counter", "Request bodies by what they were.");
 	for (int i = 0; i < BODY_FORMS; i++)

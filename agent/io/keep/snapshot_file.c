@@ -28,15 +28,23 @@ static int save_state(struct agent *a)
 	return err;
 }
 
+/* What can be done about it; "": who knows. */
+static const char *remedy(int err)
+{
+	if (err == EACCES || err == EPERM || err == EROFS)
+		return "; the agent's user needs the right to write there";
+	if (err == ENOENT || err == ENOTDIR)
+		return "; its folder must exist";
+	return err == ENOSPC || err == EDQUOT ? "; make room on that disk" : "";
+}
+
 static void complain(struct agent *a, int err)
 {
 	log_limited(a->log, clock_nsec(), LOG_CAUSE_SNAPSHOT, LOG_ERR,
 	            "snapshot %s cannot be written: %s", a->conf->snapshot.file, file_why(err));
-	warn_set(
-	    a, clock_nsec(), "snapshot", NULL,
-	    "snapshot %s cannot be written (%s): a restart forgets what runs; the agent's user "
-	    "needs the right to write there",
-	    a->conf->snapshot.file, file_why(err));
+	warn_set(a, clock_nsec(), "snapshot", NULL,
+	         "snapshot %s cannot be written (%s): a restart forgets what runs%s",
+	         a->conf->snapshot.file, file_why(err), remedy(err));
 }
 
 static void on_written(struct ev_loop *loop, ev_child *w, int revents)

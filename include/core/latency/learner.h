@@ -90,7 +90,8 @@ void latency_learner_init(struct latency_learner *l, double kv);
 void latency_learner_kv(struct latency_learner *l, double kv);
 /* From now on that much of a target is planned with, in (0, 1]; 0: as much as predictions allow. */
 void latency_learner_headroom(struct latency_learner *l, slo_nsec now, double headroom);
-/* A profile tells of its servers, NULL: none any more. It weighs as much as a few ends. */
+/* A profile tells of its servers, NULL: none any more. It weighs as much as a few ends. Without one
+ * the caches hold as much as was found with the one before, at least. */
 void latency_learner_prior(struct latency_learner *l, slo_nsec now, const struct latency_given *g);
 /* Caches were seen to hold so many tokens, which may be more than the profile tells. */
 void latency_learner_grown(struct latency_learner *l, slo_nsec now, double kv);

@@ -40,7 +40,7 @@ struct latency_guest {
 
 /* told: tokens that the cache holds; 0: unknown. */
 void latency_room_init(struct latency_room *r, double told);
-/* So much was there, and went well or not: that counts until a limit was told or found. */
+/* So much was there, well or not: the limit is no less, until one was told or found. */
 void latency_room_saw(struct latency_room *r, double held);
 void latency_room_note(struct latency_room *r, slo_nsec now, const struct latency_guest *g);
 

@@ -1,6 +1,7 @@
 /* agent_snapshot.h - what an agent knows as a snapshot (wire/file/snapshot.h), and back.
  *
- * Kept: the leases of requests in flight, what predictors and estimators learned, and the servers
+ * Kept: the leases of requests in flight, those of other agents too; what was learned of sizes and
+ * times, and what was found out about profiles; how many promises were kept lately; and the servers
  * that patterns found. Not kept: waiting requests, whose connections end with the process. */
 #ifndef SLO_IO_KEEP_AGENT_SNAPSHOT_H
 #define SLO_IO_KEEP_AGENT_SNAPSHOT_H
