@@ -55,8 +55,9 @@ static bool is_failure(const struct endline *e, enum response r)
 
 	if (termination(e, 1) == 'Q' || e->st == 501 || e->st == 505)
 		return false;
-	/* By an administrator, a lack of HAProxy's own, or a better server that came back. */
-	if (r == RESPONSE_BROKEN && (who == 'K' || who == 'R' || who == 'I' || who == 'U'))
+	/* By an administrator, a lack of HAProxy's own, or a better server that came back.
+	 * HAProxy 3.2 calls it status 500, even of a stream that had begun. */
+	if (who == 'K' || who == 'R' || who == 'I' || who == 'U')
 		return false;
 	return r == RESPONSE_5XX || r == RESPONSE_BROKEN ||
 	       (r == RESPONSE_NONE && (who == 'S' || who == 's'));

@@ -191,7 +191,8 @@ static void who_cuts_an_answer_off_is_to_blame(void **state)
 
 	for (int i = 0; i < 6; i++) {
 		goes_to(f, "s2");
-		ends(f, "srv=s2 st=200 ts=KD-- ta=5 bytes=900");
+		ends(f, i % 2 ? "srv=s2 st=200 ts=KD-- ta=5 bytes=900"
+		              : "srv=s2 st=500 ts=KC-- ta=5 bytes=900");
 	}
 	for (int i = 0; i < 3; i++) {
 		goes_to(f, "s2");
