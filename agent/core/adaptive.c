@@ -5,7 +5,6 @@
 
 #include "core/bounds.h"
 
-#define OVERFILL     4
 #define PENALTY      0.1
 #define LARGE        (SLO_LOAD_ONE / 3) /* of a cache, where another type takes it as half of that */
 #define READING_MOST 0.9
@@ -25,12 +24,9 @@ struct plan {
 	double prompt, own, others;
 	double soonest; /* x on the fastest idle server: nowhere is it less */
 	double penalty;
-	uint64_t work;      /* ns */
-	uint64_t work_most; /* that may be there, with its own */
-	uint64_t reading, reading_most;
+	uint64_t work;  /* ns */
 	unsigned class; /* of its target */
-	uint64_t tight; /* classes of requests that are tight beside it */
-	slo_load load;
+	struct adaptive_want want;
 	bool ttft;
 };
 
@@ -44,12 +40,10 @@ unsigned adaptive_class(slo_nsec target)
 	return target > 0 ? 63 - (unsigned)__builtin_clzll((unsigned long long)target) : 0;
 }
 
-slo_load adaptive_need(const struct request *r, slo_load load)
+slo_load adaptive_need(slo_load load)
 {
-	slo_load over = (OVERFILL - 1) * SLO_LOAD_ONE;
+	slo_load over = (ADAPTIVE_OVERFILL - 1) * SLO_LOAD_ONE;
 
-	if (r->strategy != SLO_STRATEGY_ADAPTIVE)
-		return load;
 	return load > over ? load - over : 0;
 }
 
@@ -77,60 +71,63 @@ static double reading_in_time(double target, double prompt, double step)
 	return most > 0 ? at_most(2 * most / (1 + 2 * most), READING_MOST) : 0;
 }
 
-static void plan_make(struct plan *p, const struct latency_rates *q, const struct goal *goal,
+/* From what waits inside an engine nothing is learned, so where times are learned it may wait there
+ * only if the cache's size was told. */
+slo_load adaptive_most(const struct deployment *d)
+{
+	return fleet_rates(d)->kv_told || !fleet_learned(d) ? ADAPTIVE_OVERFILL * SLO_LOAD_ONE
+	                                                    : SLO_LOAD_ONE;
+}
+
+static void want_make(struct plan *p, const struct deployment *d, slo_load load)
+{
+	const struct latency_rates *q = p->rates;
+	double planned = p->target * q->headroom;
+	struct adaptive_want *w = &p->want;
+
+	w->load = load;
+	w->relaxed = adaptive_most(d);
+	w->class = (uint8_t)p->class;
+	w->work = INT64_MAX;
+	w->reading = INT64_MAX;
+	if (!p->ttft) {
+		w->work = (int64_t)nsec(planned - p->own) - (int64_t)p->work;
+		return;
+	}
+	w->reading = (int64_t)fixed(reading_in_time(planned, p->prompt, q->step)) -
+	             (int64_t)fixed(p->prompt / (p->own + p->others));
+}
+
+static void plan_make(struct plan *p, const struct deployment *d, slo_nsec span, bool ttft,
                       const struct request *r, slo_nsec now)
 {
-	slo_nsec span = goal_span(goal, r->input, r->output);
-	double planned;
+	const struct latency_rates *q = fleet_rates(d);
 
 	p->rates = q;
 	p->input = r->input > 0 ? r->input : 1;
 	p->output = r->output > 0 ? r->output : 1;
 	p->age = now > r->created ? (double)(now - r->created) / 1e9 : 0;
 	p->target = at_least((double)span / 1e9, 1e-6);
-	p->ttft = goal->kind == GOAL_TTFT;
+	p->ttft = ttft;
 	p->class = adaptive_class(span);
-	p->tight = tighter_than(p->class);
 	p->prompt = q->prompt * p->input;
 	p->own = q->step * p->output;
 	p->others = p->prompt + q->cached * p->output * (p->input + p->output / 2);
-	p->reading = 0;
-	p->reading_most = UINT64_MAX;
 	p->work = nsec(p->others);
-	planned = p->target * q->headroom;
-	p->work_most = p->ttft ? UINT64_MAX : nsec(planned - p->own);
-	if (!p->ttft)
-		return;
-	p->reading = fixed(p->prompt / (p->own + p->others));
-	p->reading_most = fixed(reading_in_time(planned, p->prompt, q->step));
 }
 
-/* So much relaxed work may be there. From what waits inside an engine nothing is learned, so where
- * times are learned it may wait there only if the cache's size was told. */
-static slo_load most_load(const struct deployment *d)
+bool adaptive_is_open(const struct adaptive_want *w, const struct server *s,
+                      const struct pool *pool)
 {
-	return fleet_rates(d)->kv_told || !fleet_learned(d) ? OVERFILL * SLO_LOAD_ONE
-	                                                    : SLO_LOAD_ONE;
-}
-
-static bool is_overfull(const struct deployment *d, slo_load used, slo_load load)
-{
-	return !ledger_fits(used, load) && used + load > most_load(d);
-}
-
-static bool is_open(const struct plan *p, const struct server *s, const struct deployment *d)
-{
-	const struct pool *pool = d->pool;
 	slo_load used = s->ledger.used;
 
 	if (used == 0)
 		return true;
-	if (is_overfull(d, used, p->load) ||
-	    (!ledger_fits(used, p->load) &&
-	     ((s->sums.targets.classes | pool->targets.classes) & p->tight)))
+	if (!ledger_fits(used, w->load) &&
+	    (used + w->load > w->relaxed ||
+	     ((s->sums.targets.classes | pool->targets.classes) & tighter_than(w->class))))
 		return false;
-	return s->sums.work + p->work <= p->work_most &&
-	       s->sums.reading + p->reading <= p->reading_most;
+	return (int64_t)s->sums.work <= w->work && (int64_t)s->sums.reading <= w->reading;
 }
 
 /* Seconds until it ends, and until its prompt is read. */
@@ -219,7 +216,7 @@ static struct seat *weigh_harmless(const struct plan *p, struct deployment *d, s
 		last = seat;
 		seat = fleet_harmless_after(seat);
 		fetch(seat);
-		if (is_open(p, last->server, d))
+		if (adaptive_is_open(&p->want, last->server, d->pool))
 			weigh(p, last, now, best);
 	}
 	return last;
@@ -235,7 +232,7 @@ static void weigh_emptiest(const struct plan *p, struct deployment *d, uint64_t 
 	for (size_t i = 0; seat && i < ADAPTIVE_CANDIDATES; i++) {
 		if (are_beaten(p, best, least, d->seats->order))
 			return;
-		if (seat->harm >= weighed && is_open(p, seat->server, d) &&
+		if (seat->harm >= weighed && adaptive_is_open(&p->want, seat->server, d->pool) &&
 		    !are_beaten(p, best, seat->harm, seat->order))
 			weigh(p, seat, now, best);
 		seat = fleet_emptiest_after(seat);
@@ -259,34 +256,20 @@ static bool weigh_one(const struct plan *p, const struct deployment *d, const st
 
 	while (seat && seat->deployment != d)
 		seat = seat->next_of_server;
-	if (!seat || !s->usable || !is_open(p, s, d))
+	if (!seat || !s->usable || !adaptive_is_open(&p->want, s, d->pool))
 		return false;
 	weigh(p, seat, now, best);
 	return best->seat == seat;
 }
 
-bool adaptive_has_room(const struct deployment *d, const struct request *r,
-                       const struct server *server)
+void adaptive_wants(const struct deployment *d, const struct request *r,
+                    const struct rank_option *option, struct adaptive_want *out)
 {
-	slo_load load = rank_share(d, r);
-	struct goal goal;
 	struct plan p;
 
-	if (is_overfull(d, server->ledger.used, load))
-		return false;
-	goal = rank_goal(d, r);
-	plan_make(&p, fleet_rates(d), &goal, r, r->created);
-	p.load = load;
-	return is_open(&p, server, d);
-}
-
-uint64_t adaptive_work_most(const struct deployment *d, const struct request *r)
-{
-	const struct goal goal = rank_goal(d, r);
-	struct plan p;
-
-	plan_make(&p, fleet_rates(d), &goal, r, r->created);
-	return p.work_most > p.work ? p.work_most - p.work : 0;
+	plan_make(&p, d, option->span, option->ttft, r, r->created);
+	want_make(&p, d, option->load);
+	*out = p.want;
 }
 
 static slo_load least_load(const struct rank_option *options, size_t n)
@@ -312,36 +295,45 @@ static struct adaptive_stake stake_of(const struct plan *p, double ends, double 
 	};
 }
 
+/* Whether all servers of d are too full, whatever else is on them. */
+static bool are_closed(struct deployment *d, slo_load load)
+{
+	const struct seat *seat = fleet_emptiest_seat(d);
+	slo_load used = seat ? seat->server->ledger.used : SLO_LOAD_MAX;
+
+	return !ledger_fits(used, load) && used + load > adaptive_most(d);
+}
+
 bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
                      const struct rank_option *options, size_t n, const struct server *only,
                      struct adaptive_choice *out)
 {
 	slo_load least = least_load(options, n);
 	struct best best = { 0, NULL };
-	struct plan p = { 0 }, chosen = { 0 };
+	struct plan plans[2], *p = &plans[0], *chosen = NULL; /* one of them is free */
 	double ends, first;
 
 	for (size_t i = 0; i < n; i++) {
 		struct deployment *d = pool->deployment[options[i].deployment];
-		struct goal goal;
+		slo_load load = options[i].load;
 
-		if (options[i].infeasible)
+		if (options[i].infeasible || (!only && are_closed(d, load)))
 			continue;
-		goal = rank_goal(d, r);
-		plan_make(&p, fleet_rates(d), &goal, r, now);
-		p.load = options[i].load;
-		p.penalty = p.load > LARGE && least < p.load / 2 ? PENALTY : 0;
-		p.soonest = soonest(&p);
-		if (!(only ? weigh_one(&p, d, only, now, &best) : weigh_all(&p, d, now, &best)))
+		plan_make(p, d, options[i].span, options[i].ttft, r, now);
+		want_make(p, d, load);
+		p->penalty = load > LARGE && least < load / 2 ? PENALTY : 0;
+		p->soonest = soonest(p);
+		if (!(only ? weigh_one(p, d, only, now, &best) : weigh_all(p, d, now, &best)))
 			continue;
 		chosen = p;
+		p = p == plans ? p + 1 : plans;
 		out->option = i;
 	}
-	if (!best.seat || !chosen.rates)
+	if (!chosen)
 		return false;
-	ends = foresee(&chosen, best.seat, now, &first);
+	ends = foresee(chosen, best.seat, now, &first);
 	out->seat = best.seat;
-	out->stake = stake_of(&chosen, ends, lateness(&chosen, ends, first));
+	out->stake = stake_of(chosen, ends, lateness(chosen, ends, first));
 	out->stake.guard = best.seat->deployment->guard.number;
 	return true;
 }
@@ -356,7 +348,8 @@ bool adaptive_stake_alone(const struct seat *seat, const struct request *r,
 
 	if (goal.kind == GOAL_NONE || !(q->step > 0))
 		return false;
-	plan_make(&p, q, &goal, r, r->since);
+	plan_make(&p, seat->deployment, goal_span(&goal, r->input, r->output),
+	          goal.kind == GOAL_TTFT, r, r->since);
 	ends = p.own + p.others;
 	first = p.prompt + q->step;
 	*out = stake_of(&p, ends, lateness(&p, ends, first));

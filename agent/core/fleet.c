@@ -180,6 +180,8 @@ static void sort(struct seat *seat)
 	LIST_REMOVE(seat, unsorted);
 	seat->load = seat->server->ledger.used;
 	RB_INSERT(seats_by_load, &seat->deployment->by_load, seat);
+	if (!seat->deployment->emptiest || compare_load(seat, seat->deployment->emptiest) < 0)
+		seat->deployment->emptiest = seat;
 	seat->is_sorted = true;
 	tell(seat);
 }
@@ -198,6 +200,8 @@ static void put_by_harm(struct seat *seat)
 	seat->load = seat->server->ledger.used;
 	seat->harm = seat->server->sums.harm;
 	RB_INSERT(seats_by_harm, &seat->deployment->by_harm, seat);
+	if (!seat->deployment->harmless || compare_harm(seat, seat->deployment->harmless) < 0)
+		seat->deployment->harmless = seat;
 	seat->is_weighed = true;
 	tell(seat);
 }
@@ -208,6 +212,8 @@ static void take_out(struct seat *seat)
 	struct deployment *d = seat->deployment;
 
 	if (seat->is_sorted) {
+		if (seat == d->emptiest)
+			d->emptiest = RB_NEXT(seats_by_load, &d->by_load, seat);
 		RB_REMOVE(seats_by_load, &d->by_load, seat);
 		LIST_INSERT_HEAD(&d->unsorted, seat, unsorted);
 		seat->is_sorted = false;
@@ -218,6 +224,8 @@ static void take_out(struct seat *seat)
 		seat->is_counted = false;
 	}
 	if (seat->is_weighed) {
+		if (seat == d->harmless)
+			d->harmless = RB_NEXT(seats_by_harm, &d->by_harm, seat);
 		RB_REMOVE(seats_by_harm, &d->by_harm, seat);
 		LIST_INSERT_HEAD(&d->unweighed, seat, unweighed);
 		seat->is_weighed = false;
@@ -437,7 +445,7 @@ void fleet_seat_restore(struct seat *seat, uint64_t turn, size_t index)
 struct seat *fleet_emptiest_seat(struct deployment *d)
 {
 	sort_all(d);
-	return RB_MIN(seats_by_load, &d->by_load);
+	return d->emptiest;
 }
 
 struct seat *fleet_emptiest_after(struct seat *seat)
@@ -449,7 +457,7 @@ struct seat *fleet_harmless_seat(struct deployment *d)
 {
 	while (!LIST_EMPTY(&d->unweighed))
 		put_by_harm(LIST_FIRST(&d->unweighed));
-	return RB_MIN(seats_by_harm, &d->by_harm);
+	return d->harmless;
 }
 
 struct seat *fleet_harmless_after(struct seat *seat)
@@ -499,6 +507,7 @@ static void check_harm(const struct deployment *d)
 		n++;
 	}
 	assert(n == d->usable);
+	assert(d->harmless == RB_MIN(seats_by_harm, (struct seats_by_harm *)&d->by_harm));
 	(void)before;
 	(void)n;
 }
@@ -521,6 +530,7 @@ static void check_order(const struct deployment *d)
 		n++;
 	}
 	assert(n == d->usable);
+	assert(d->emptiest == RB_MIN(seats_by_load, (struct seats_by_load *)&d->by_load));
 	check_harm(d);
 	for (seat = d->seats; seat; seat = seat->next) {
 		assert(seat->deployment == d && *seat->at == seat);

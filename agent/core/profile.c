@@ -349,15 +349,15 @@ unsigned goal_missed(const struct goal *g, int64_t input, int64_t output, slo_ns
 	return missed;
 }
 
-bool profile_rank(const struct profile *p, size_t cell, const struct goal *g, int64_t input,
-                  int64_t output, slo_nsec *rank)
+bool profile_rank(const struct profile *p, size_t cell, const struct goal *g, slo_nsec span,
+                  slo_nsec *rank)
 {
 	const struct cell *c = &p->cell[cell];
 	slo_nsec expected = g->kind == GOAL_TTFT ? c->ttft : c->e2e;
 
 	if (g->kind == GOAL_NONE || expected == NO_DATA)
 		return false;
-	*rank = expected - goal_span(g, input, output);
+	*rank = expected - span;
 	return true;
 }
 

@@ -7,9 +7,6 @@
 #include "core/adaptive.h"
 #include "core/sizes.h"
 
-#define NEED_NONE UINT64_MAX
-#define ROOM_ANY  (UINT64_MAX - 1) /* an idle server takes anything */
-
 void queue_init(struct queue *q, struct pool *pool, enum slo_late late)
 {
 	memset(q, 0, sizeof(*q));
@@ -39,13 +36,13 @@ void queue_fini(struct queue *q)
 		LIST_REMOVE(z, spare);
 		size_free(z);
 	}
-	for (size_t d = 0; d < SLO_DEPLOYMENTS_MAX; d++) {
-		free(q->need[d]);
-		free(q->work[d]);
-	}
+	for (size_t d = 0; d < SLO_DEPLOYMENTS_MAX; d++)
+		queue_free_wants(q, d);
 	free(q->head);
 	free(q->slot);
 	free(q->untested);
+	free(q->at);
+	free(q->hoped);
 	moments_fini(&q->expiry);
 	grades_fini(&q->grades);
 }
@@ -110,16 +107,18 @@ static void head_enter(struct queue *q, struct bucket *b)
 	b->open = level > 0 ? level : q->late == SLO_LATE_SERVE ? b->options : b->options > 0;
 	if (b->first->strategy == SLO_STRATEGY_ADAPTIVE)
 		b->open = b->options;
-	b->blocked = false;
 	b->priority = b->first->priority;
 	b->start = b->first->start;
 	at = queue_position(q, b);
 	open_gap(q, at);
 	q->head[at] = (struct head){ b->start, b->priority, b };
-	q->slot[at] = (uint16_t)b->slot;
 	q->untested[at] = 1;
-	for (size_t d = 0; d < q->pool->deployments; d++)
-		q->need[d][b->slot] = NEED_NONE;
+	if (b->slot == QUEUE_SLOT_NONE)
+		queue_take_slot(q, b);
+	else if (b->blocked)
+		queue_want_nothing(q, b);
+	b->blocked = false;
+	q->slot[at] = (uint16_t)b->slot;
 }
 
 static void head_leave(struct queue *q, struct bucket *b)
@@ -146,19 +145,15 @@ static bool reserve_heads(struct queue *q, size_t heads)
 	size_t cap = q->cap;
 
 	if (heads > cap)
-		cap = cap ? 2 * cap : 16;
-	if (cap > q->cap && (!grow_array((void **)&q->head, cap, sizeof(q->head[0])) ||
-	                     !grow_array((void **)&q->slot, cap, sizeof(q->slot[0])) ||
-	                     !grow_array((void **)&q->untested, cap, 1)))
+		cap = cap ? 2 * cap : QUEUE_ROW;
+	if (cap > q->cap &&
+	    (!grow_array((void **)&q->head, cap, sizeof(q->head[0])) ||
+	     !grow_array((void **)&q->slot, cap, sizeof(q->slot[0])) ||
+	     !grow_array((void **)&q->untested, cap, 1) || !queue_reserve_slots(q, cap)))
 		return false;
-	for (size_t d = 0; d < q->pool->deployments; d++) {
-		if ((cap > q->cap || !q->need[d]) &&
-		    !grow_array((void **)&q->need[d], cap, sizeof(slo_load)))
+	for (size_t d = 0; d < q->pool->deployments; d++)
+		if ((cap > q->cap || !q->want[d]) && !queue_reserve_wants(q, d, cap))
 			return false;
-		if ((cap > q->cap || !q->work[d]) &&
-		    !grow_array((void **)&q->work[d], cap, sizeof(uint64_t)))
-			return false;
-	}
 	q->cap = cap;
 	return true;
 }
@@ -177,7 +172,8 @@ static bool reserve_levels(struct queue *q, struct size *z)
 		if (!b)
 			return false;
 		b->size = z;
-		b->slot = (uint32_t)q->buckets++;
+		b->slot = QUEUE_SLOT_NONE;
+		q->buckets++;
 		z->level[z->levels++] = b;
 	}
 	for (size_t k = 0; k < z->levels; k++)
@@ -220,7 +216,7 @@ static bool reserve(struct queue *q, size_t at, int32_t priority)
 	if (!z)
 		return false;
 	if (!reserve_levels(q, z)) {
-		q->buckets -= z->levels; /* their slots were the last ones */
+		q->buckets -= z->levels;
 		size_free(z);
 		return false;
 	}
@@ -305,6 +301,8 @@ static void leave(struct queue *q, struct request *r)
 	}
 	RB_REMOVE(waiting, &b->waiting, r);
 	size_left(q, b->size);
+	if (!b->first)
+		queue_give_slot(q, b);
 	if (!head || !b->first)
 		return;
 	b->options = (uint32_t)rank_options(q->pool, b->first, b->option);
@@ -326,6 +324,7 @@ static struct request *take_all(struct queue *q)
 		}
 		b->first = NULL;
 	}
+	queue_give_slots(q);
 	for (r = chain; r; r = RB_LEFT(r, place))
 		size_left(q, r->bucket->size);
 	q->heads = 0;
@@ -408,101 +407,30 @@ void queue_set_hold(struct queue *q, const struct queue_hold *hold, struct momen
 
 void queue_deployment_removed(struct queue *q)
 {
-	/* reserve_heads() grows need[d] only for d < deployments, so the last one goes. */
-	free(q->need[q->pool->deployments]);
-	q->need[q->pool->deployments] = NULL;
-	free(q->work[q->pool->deployments]);
-	q->work[q->pool->deployments] = NULL;
+	/* reserve_heads() grows want[d] only for d < deployments, so the last one goes. */
+	queue_free_wants(q, q->pool->deployments);
 	queue_refresh(q);
-}
-
-static slo_load room_in(struct deployment *d)
-{
-	const struct seat *seat = fleet_emptiest_seat(d);
-	slo_load used;
-
-	if (!seat)
-		return 0;
-	used = seat->server->ledger.used;
-	if (used == 0)
-		return ROOM_ANY;
-	return used <= SLO_LOAD_ONE ? SLO_LOAD_ONE - used : 0;
-}
-
-static bool has_room(struct deployment *d)
-{
-	const struct seat *seat = fleet_emptiest_seat(d);
-
-	return seat && seat->server->ledger.used <= SLO_LOAD_ONE;
-}
-
-/* Whether the head of b, for which d has room, is to be tried once more. */
-static bool may_have_room(const struct bucket *b, struct deployment *d)
-{
-	const struct pool *pool = d->pool;
-
-	if (b->frees == pool->frees)
-		return false;
-	return b->first->strategy != SLO_STRATEGY_ADAPTIVE || !pool->freed_by ||
-	       adaptive_has_room(d, b->first, pool->freed_by);
-}
-
-/* The work on the only server with new room; 0: there are many, or it would take anyone. */
-static uint64_t work_where_freed(const struct pool *pool)
-{
-	const struct server *s = pool->freed_by;
-
-	return s && s->ledger.used > 0 ? s->sums.work : 0;
-}
-
-/* The first blocked head before `end` that fits into the new room of d, or end. */
-static size_t first_fitting(const struct queue *q, struct deployment *d, size_t end)
-{
-	const slo_load *need = q->need[d->index];
-	const uint64_t *most = q->work[d->index];
-	slo_load room = room_in(d);
-	uint64_t work = work_where_freed(q->pool);
-
-	if (!has_room(d) && q->pool->targets.classes == 0)
-		return end;
-	for (size_t i = 0; i < end; i++)
-		if (need[q->slot[i]] <= room && work <= most[q->slot[i]] &&
-		    may_have_room(q->head[i].bucket, d))
-			return i;
-	return end;
 }
 
 struct bucket *queue_candidate(struct queue *q, slo_nsec now)
 {
 	struct pool *pool = q->pool;
 	const uint8_t *untested;
+	struct bucket *first;
 	size_t end;
 
 	queue_look(q, now);
-	end = q->heads;
-	if (end == 0)
+	if (q->heads == 0)
 		return NULL;
-	untested = memchr(q->untested, 1, end);
-	if (untested)
-		end = (size_t)(untested - q->untested);
-	for (size_t i = 0; i < pool->deployments; i++) {
-		if (pool->deployment[i]->freed)
-			end = first_fitting(q, pool->deployment[i], end);
-	}
-	if (end < q->heads)
-		return q->head[end].bucket;
-	fleet_looked(pool);
-	return NULL;
-}
-
-static void block_in(struct queue *q, const struct bucket *b, const struct rank_option *option)
-{
-	const struct deployment *d = q->pool->deployment[option->deployment];
-	const struct request *r = b->first;
-
-	q->need[d->index][b->slot] = adaptive_need(r, option->load);
-	q->work[d->index][b->slot] =
-	    r->strategy == SLO_STRATEGY_ADAPTIVE ? adaptive_work_most(d, r) : UINT64_MAX;
+	untested = memchr(q->untested, 1, q->heads);
+	end = untested ? (size_t)(untested - q->untested) : q->heads;
+	if (fleet_has_freed(pool))
+		first = queue_freed(q, end);
+	else
+		first = untested ? q->head[end].bucket : NULL;
+	if (!first)
+		fleet_looked(pool);
+	return first;
 }
 
 bool queue_was_blocked(const struct request *r)
@@ -519,12 +447,8 @@ void queue_block(struct queue *q, struct bucket *b, slo_nsec now)
 	b->tried = now;
 	b->blocked = true;
 	fleet_watch(q->pool);
-	for (size_t d = 0; d < q->pool->deployments; d++)
-		q->need[d][b->slot] = NEED_NONE;
 	b->frees = q->pool->frees;
-	for (size_t i = 0; i < b->open; i++)
-		if (!b->option[i].infeasible)
-			block_in(q, b, &b->option[i]);
+	queue_want_room(q, b);
 }
 
 void queue_each(const struct queue *q, void (*visit)(void *arg, const struct request *r), void *arg)

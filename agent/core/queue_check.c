@@ -29,6 +29,31 @@ static size_t check_bucket(const struct queue *q, const struct bucket *b, size_t
 	return n;
 }
 
+/* Nothing frees a head that was not tried, nor is anything kept of nobody's. */
+static void check_want(const struct queue *q, size_t d, size_t slot)
+{
+	const struct queue_rough *rough = &q->rough[d][slot / QUEUE_ROW];
+
+	if (slot < q->slots && q->at[slot]->blocked)
+		return;
+	assert(q->want[d][slot].need == QUEUE_NEED_NONE);
+	assert(rough->work[slot % QUEUE_ROW] < 0);
+	(void)rough;
+}
+
+static void check_slots(const struct queue *q)
+{
+	for (size_t i = 0; i < q->heads; i++) {
+		assert(q->head[i].bucket->slot == q->slot[i]);
+		assert(q->at[q->slot[i]] == q->head[i].bucket);
+		assert(q->untested[i] || q->head[i].bucket->blocked);
+	}
+	assert(q->slots == q->heads);
+	for (size_t d = 0; d < q->pool->deployments; d++)
+		for (size_t slot = 0; q->want[d] && slot < q->cap; slot++)
+			check_want(q, d, slot);
+}
+
 void queue_check(const struct queue *q)
 {
 	size_t length = 0, heads = 0;
@@ -48,6 +73,7 @@ void queue_check(const struct queue *q)
 	}
 	for (size_t i = 1; i < q->heads; i++)
 		assert(queue_stands_before(&q->head[i - 1], q->head[i].bucket));
+	check_slots(q);
 	moments_check(&q->expiry);
 	grades_check(&q->grades, q->length);
 	assert(length == q->length && heads == q->heads);

@@ -45,4 +45,22 @@ static inline bool queue_stands_before(const struct head *h, const struct bucket
 /* Where b stands in head[], or would stand. */
 size_t queue_position(const struct queue *q, const struct bucket *b);
 
+/* Room for `cap` slots, a multiple of QUEUE_ROW, in deployment d. */
+bool queue_reserve_wants(struct queue *q, size_t d, size_t cap);
+/* The same in what all deployments share. */
+bool queue_reserve_slots(struct queue *q, size_t cap);
+void queue_free_wants(struct queue *q, size_t d);
+/* b has a head from now on, or has none any more. */
+void queue_take_slot(struct queue *q, struct bucket *b);
+void queue_give_slot(struct queue *q, struct bucket *b);
+/* Nobody has a head. */
+void queue_give_slots(struct queue *q);
+/* The head of b was not tried yet: nothing frees it. */
+void queue_want_nothing(struct queue *q, const struct bucket *b);
+/* The head of b is blocked: new room in its open options frees it. */
+void queue_want_room(struct queue *q, struct bucket *b);
+/* The first of those whom new room may free, or head[end] if none stands before that; NULL: there
+ * is neither. */
+struct bucket *queue_freed(struct queue *q, size_t end);
+
 #endif

@@ -6,13 +6,14 @@
 #define EXPECTED_MOST   1e9 /* seconds */
 #define LOAD_SHARE_MOST 4096.0
 
+/* out has span and ttft already, as in the two below. */
 static bool rank_given(const struct profile *p, const struct request *r, const struct goal *goal,
                        struct rank_option *out)
 {
 	size_t cell = profile_cell(p, r->input, r->output);
 	slo_nsec rank; /* of one that was created just now */
 
-	if (!profile_rank(p, cell, goal, r->input, r->output, &rank))
+	if (!profile_rank(p, cell, goal, out->span, &rank))
 		return false;
 	out->start = r->created - rank;
 	out->load = profile_load(p, cell);
@@ -20,33 +21,42 @@ static bool rank_given(const struct profile *p, const struct request *r, const s
 	return true;
 }
 
-static struct latency_target rank_target(const struct goal *goal, const struct request *r)
+static struct latency_target target_of(slo_nsec span, bool ttft)
 {
-	double seconds = (double)goal_span(goal, r->input, r->output) / 1e9;
+	double seconds = (double)span / 1e9;
 	struct latency_target target = { 0 };
 
-	if (goal->kind == GOAL_TTFT)
+	if (ttft)
 		target.ttft = seconds;
 	else
 		target.e2e = seconds;
 	return target;
 }
 
-/* Nobody is refused by rates that may be wrong, or for a target of his own. */
-static bool rank_learned(const struct latency_force *f, const struct request *r,
-                         const struct goal *goal, struct rank_option *out)
+static struct latency_target rank_target(const struct goal *goal, const struct request *r)
 {
-	struct latency_target target = rank_target(goal, r);
+	return target_of(goal_span(goal, r->input, r->output), goal->kind == GOAL_TTFT);
+}
+
+/* Nobody is refused by rates that may be wrong, or for a target of his own. */
+static bool never_in_time(const struct latency_force *f, const struct request *r,
+                          const struct rank_option *option)
+{
+	return f->state == LATENCY_HOT && !slo_target_is_set(&r->own) &&
+	       latency_alone(&f->rates, r->input, r->output, option->ttft) >
+	           (double)option->span / 1e9;
+}
+
+static void rank_learned(const struct latency_force *f, const struct request *r,
+                         struct rank_option *out)
+{
+	struct latency_target target = target_of(out->span, out->ttft);
 	struct latency_cell c = latency_cell(&f->rates, r->input, r->output, &target);
-	double expected = goal->kind == GOAL_TTFT ? c.ttft : c.e2e;
-	double alone = goal->kind == GOAL_TTFT ? c.first : c.own + c.others;
+	double expected = out->ttft ? c.ttft : c.e2e;
 
 	out->load = latency_load(&c);
-	out->infeasible = f->state == LATENCY_HOT && !slo_target_is_set(&r->own) &&
-	                  alone > target.e2e + target.ttft;
-	out->start = r->created - ((slo_nsec)(at_most(expected, EXPECTED_MOST) * 1e9) -
-	                           goal_span(goal, r->input, r->output));
-	return goal->kind != GOAL_NONE;
+	out->infeasible = never_in_time(f, r, out);
+	out->start = r->created - ((slo_nsec)(at_most(expected, EXPECTED_MOST) * 1e9) - out->span);
 }
 
 /* Its share of the cache; where that is only being found, of what a server does at once without
@@ -65,15 +75,12 @@ slo_load rank_share(const struct deployment *d, const struct request *r)
 /* Of slo-adaptive: it starts in time if the server holds all that it may, and weighs what it takes
  * of the cache. */
 static void rank_adaptive(const struct deployment *d, const struct request *r,
-                          const struct goal *goal, struct rank_option *out)
+                          struct rank_option *out)
 {
-	const struct latency_rates *rates = fleet_rates(d);
-	struct latency_target target = rank_target(goal, r);
-	struct latency_cell c = latency_cell_full(rates, r->input, r->output, &target);
-	double expected = goal->kind == GOAL_TTFT ? c.ttft : c.e2e;
+	struct latency_target target = target_of(out->span, out->ttft);
+	double expected = latency_full(fleet_rates(d), r->input, r->output, &target, out->ttft);
 
-	out->start = r->created - ((slo_nsec)(at_most(expected, EXPECTED_MOST) * 1e9) -
-	                           goal_span(goal, r->input, r->output));
+	out->start = r->created - ((slo_nsec)(at_most(expected, EXPECTED_MOST) * 1e9) - out->span);
 	out->load = rank_share(d, r);
 }
 
@@ -111,23 +118,24 @@ static const struct goal *usual_goal(const struct deployment *d)
 	return d->profile ? profile_target(d->profile) : &none;
 }
 
-/* own: the request's target; NULL: it brings none. */
-static bool rank_in(const struct deployment *d, const struct request *r, const struct goal *own,
+/* By a goal, whose span *out has. */
+static bool rank_in(const struct deployment *d, const struct request *r, const struct goal *goal,
                     bool warm, struct rank_option *out)
 {
-	const struct goal *goal = own ? own : usual_goal(d);
-	bool ranked;
-
 	out->deployment = d->index;
-	if (d->usable == 0)
+	if (!fleet_learned(d)) {
+		if (!d->profile || !rank_given(d->profile, r, goal, out))
+			return false;
+	} else if (!warm) {
 		return false;
-	if (fleet_learned(d))
-		ranked = warm && rank_learned(&d->force, r, goal, out);
-	else
-		ranked = d->profile && rank_given(d->profile, r, goal, out);
-	if (ranked && r->strategy == SLO_STRATEGY_ADAPTIVE)
-		rank_adaptive(d, r, goal, out);
-	return ranked;
+	} else if (r->strategy == SLO_STRATEGY_ADAPTIVE) {
+		out->infeasible = never_in_time(&d->force, r, out);
+	} else {
+		rank_learned(&d->force, r, out);
+	}
+	if (r->strategy == SLO_STRATEGY_ADAPTIVE)
+		rank_adaptive(d, r, out);
+	return true;
 }
 
 /* Whether anything is known of a deployment with a usable server. Where nothing is, a guess would
@@ -148,11 +156,23 @@ size_t rank_options(const struct pool *pool, const struct request *r, struct ran
 {
 	const struct goal target = profile_goal(NULL, &r->own);
 	const struct goal *own = target.kind == GOAL_NONE ? NULL : &target;
+	const struct goal *last = NULL; /* mostly one for all */
 	bool warm = is_warm(pool);
+	slo_nsec span = 0;
 	size_t n = 0;
 
 	for (size_t i = 0; i < pool->deployments; i++) {
-		if (!rank_in(pool->deployment[i], r, own, warm, &options[n]))
+		const struct deployment *d = pool->deployment[i];
+		const struct goal *goal = own ? own : usual_goal(d);
+
+		if (d->usable == 0 || goal->kind == GOAL_NONE)
+			continue;
+		if (goal != last)
+			span = goal_span(goal, r->input, r->output);
+		last = goal;
+		options[n].span = span;
+		options[n].ttft = goal->kind == GOAL_TTFT;
+		if (!rank_in(d, r, goal, warm, &options[n]))
 			continue;
 		/* The latest start is the lowest rank; equal ones stay in order. */
 		for (size_t at = n++; at > 0 && options[at - 1].start < options[at].start; at--) {

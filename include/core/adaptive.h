@@ -17,9 +17,9 @@
  * keeps large requests off servers whose cache they would fill while another type has plenty.
  *
  * Only an open server may take the request. One is open that is idle; or that has
- *   - room for its tokens in the cache, or for OVERFILL caches of tokens if times and cache are
- *     known, nothing tight runs there and no tighter request waits: relaxed work may queue inside
- * an engine, where batches stay full, but never in front of tight work; and
+ *   - room for its tokens in the cache, or for ADAPTIVE_OVERFILL caches of tokens if times and
+ * cache are known, nothing tight runs there and no tighter request waits: relaxed work may queue
+ * inside an engine, where batches stay full, but never in front of tight work; and
  *   - so little work that the request alone behind it keeps its target.
  * Of the open ones that with the least cost is taken, equal ones in the order of the configuration;
  * if none is open, the request waits. Whether a server is open does not depend on the time, so who
@@ -42,14 +42,32 @@ struct adaptive_choice {
 /* The class of a target: floor(log2), 0 for none. */
 unsigned adaptive_class(slo_nsec target);
 
-/* How much of a server has to be free, as the ledger has it, before r may find one open. */
-slo_load adaptive_need(const struct request *r, slo_load load);
+/* What decides whether a server of one deployment is open to a request. */
+struct adaptive_want {
+	slo_load load;    /* of the request */
+	slo_load relaxed; /* that all may weigh together while nobody is tight */
+	/* Of the sums of a server that is not idle, at most; below 0: none is open. */
+	int64_t work, reading;
+	uint8_t class; /* of its target */
+};
 
-/* Whether r may go to that server of d. */
-bool adaptive_has_room(const struct deployment *d, const struct request *r,
-                       const struct server *server);
-/* A server of d that is not idle is closed to r if the work there, sums.work, is more than that. */
-uint64_t adaptive_work_most(const struct deployment *d, const struct request *r);
+/* As many caches of tokens may be on a server, where relaxed work may queue inside its engine. */
+#define ADAPTIVE_OVERFILL 4
+/* So much may be on a server of d while nobody is tight. */
+slo_load adaptive_most(const struct deployment *d);
+
+/* How much of a server has to be free, as the ledger has it, before one may be open. */
+slo_load adaptive_need(slo_load load);
+
+/* What r wants in d, its option, until d's rates or goals change. */
+void adaptive_wants(const struct deployment *d, const struct request *r,
+                    const struct rank_option *option, struct adaptive_want *out);
+/* A class like that is tight beside one of class + 2 or more: it has a quarter of the time or less,
+ * about. */
+#define ADAPTIVE_TIGHTER 2
+/* Whether it may go to that server. pool: in which it may wait. */
+bool adaptive_is_open(const struct adaptive_want *w, const struct server *s,
+                      const struct pool *pool);
 
 /* The best open server of these options of r, those of rank_options(). False: none is open.
  * `only`: all others are known to be closed; NULL: nothing is known. */

@@ -157,8 +157,10 @@ struct deployment {
 	uint64_t refuted;  /* the digest of that profile; 0: it never had one */
 	double grown;      /* tokens that caches were seen to hold beyond that profile; 0: none */
 	struct seats_by_load by_load; /* smallest load first, last configured first among equals */
+	struct seat *emptiest;        /* the first of them; NULL: it is empty */
 	struct unsorted_seats unsorted;
 	struct seats_by_harm by_harm; /* least harm first, then smallest load, first configured */
+	struct seat *harmless;        /* the first of them; NULL: it is empty */
 	struct unweighed_seats unweighed;
 	struct seat *seats, **seats_end;
 	size_t usable;
@@ -272,9 +274,17 @@ static inline void fleet_freed_by(struct deployment *d, const struct server *s)
 	pool->freed_by = pool->freed_many ? NULL : s;
 }
 
+/* Whether any room is new. */
+static inline bool fleet_has_freed(const struct pool *pool)
+{
+	return pool->freed_many || pool->freed_by;
+}
+
 /* All who wait were looked at: no room is new any more. */
 static inline void fleet_looked(struct pool *pool)
 {
+	if (!fleet_has_freed(pool))
+		return;
 	for (size_t i = 0; i < pool->deployments; i++)
 		pool->deployment[i]->freed = false;
 	pool->freed_by = NULL;

@@ -81,10 +81,10 @@ struct goal goal_part(const struct goal *g, enum goal_kind kind);
 unsigned goal_missed(const struct goal *g, int64_t input, int64_t output, slo_nsec e2e,
                      slo_nsec ttft);
 
-/* expected - target: the rank of a request that was created just now. False: the goal is
- * GOAL_NONE or the cell lacks the value, so there is no rank. */
-bool profile_rank(const struct profile *p, size_t cell, const struct goal *g, int64_t input,
-                  int64_t output, slo_nsec *rank);
+/* expected - target: the rank of a request that was created just now and has that span. False: the
+ * goal is GOAL_NONE or the cell lacks the value, so there is no rank. */
+bool profile_rank(const struct profile *p, size_t cell, const struct goal *g, slo_nsec span,
+                  slo_nsec *rank);
 
 /* Whether the profile says that the target cannot be met in this cell (throughput 0). */
 bool profile_infeasible(const struct profile *p, size_t cell);

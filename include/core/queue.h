@@ -26,21 +26,23 @@
  *
  *   head     [ h0 | h1 | h2 | ... ]   the largest priority first, then least slack: earliest
  *                                     `start`, then created, seq
- *   slot     [ 2  | 0  | 1  | ... ]   where the head's bucket stands in need[d]
+ *   slot     [ 2  | 0  | 1  | ... ]   where the head's bucket stands in want[d]
  *   untested [ 0  | 1  | 0  | ... ]   1: never tried, or something changed for it since
- *   need[d]  [ -  | .5 | .2 | ... ]   tested and blocked: the room that would free the head in
- *                                     deployment d; NEED_NONE where d is not open to it
+ *   want[d]  [ .5 | -  | .2 | ... ]   by slot. Tested and blocked: what would free the head in
+ *                                     deployment d; QUEUE_NEED_NONE where d is not open to it
  *
  * A blocked head stays blocked until room appears in a deployment that it waits for, or until its
  * level changes: loads only grow inside a decision round. So a round looks at untested heads and,
- * for deployments with new room, at need[d]: one pass over as many numbers as there are heads,
- * whatever the length of the queue and the number of servers. */
+ * for deployments with new room, at want[d]: one pass over as many numbers as there are heads,
+ * whatever the length of the queue and the number of servers. Most of these say no, so what is
+ * passed over is a rough copy of them that is never stricter, of whole rows side by side: rough[d].
+ * Whom that lets through is `hoped` for until he was looked at closely; see queue_room.c. */
 #ifndef SLO_CORE_QUEUE_H
 #define SLO_CORE_QUEUE_H
 
+#include "core/adaptive.h"
 #include "core/grades.h"
 #include "core/moments.h"
-#include "core/rank.h"
 
 #define QUEUE_SIZES   33                                  /* 0 tokens, then 2^0 .. 2^31 */
 #define QUEUE_BUCKETS ((size_t)QUEUE_SIZES * QUEUE_SIZES) /* without levels */
@@ -51,7 +53,7 @@ struct bucket {
 	struct waiting waiting;
 	struct size *size;     /* that it belongs to */
 	struct request *first; /* of them, the head; NULL: empty */
-	uint32_t slot;         /* in need[d], for good */
+	uint32_t slot;         /* in want[d], while there is a head; else QUEUE_SLOT_NONE */
 	/* Of the head, as of when it became that: */
 	int32_t priority;
 	slo_nsec
@@ -106,6 +108,24 @@ static inline slo_nsec queue_due(const struct request *r, size_t options)
 	return plain || r->start < r->until ? r->start : r->until;
 }
 
+/* What frees a blocked head in one deployment. */
+struct queue_want {
+	slo_load need; /* room on some server; QUEUE_NEED_NONE: nothing does */
+	bool adaptive; /* and if only one got room, what that has to have: */
+	struct adaptive_want on;
+};
+#define QUEUE_NEED_NONE UINT64_MAX
+#define QUEUE_SLOT_NONE UINT32_MAX
+
+/* The same of QUEUE_ROW heads, rounded. */
+#define QUEUE_ROW 16
+struct queue_rough {
+	float load[QUEUE_ROW];    /* that needs room */
+	float class[QUEUE_ROW];   /* of its target; INFINITY: it is not of slo-adaptive */
+	float work[QUEUE_ROW];    /* that may be there; -1: nothing frees it */
+	float reading[QUEUE_ROW]; /* likewise */
+};
+
 struct head {
 	slo_nsec start;   /* the bucket's, here so that a search stays in this array */
 	int32_t priority; /* likewise */
@@ -115,17 +135,21 @@ struct head {
 struct queue {
 	struct pool *pool;
 	enum slo_late late;
-	struct size *size[QUEUE_BUCKETS];    /* NULL: no request has that size */
-	struct sizes spare;                  /* of no size now */
-	size_t buckets;                      /* allocated, spare ones included */
-	size_t length;                       /* requests */
-	struct head *head;                   /* [cap], `heads` used, sorted */
-	uint16_t *slot;                      /* [cap], beside head */
-	uint8_t *untested;                   /* [cap], beside head */
-	slo_load *need[SLO_DEPLOYMENTS_MAX]; /* [cap] each, by slot */
-	/* Likewise, of those with a need: the work, as adaptive_work_most() has it, beyond which a
-	 * server is closed to the head; UINT64_MAX: that is no matter. */
-	uint64_t *work[SLO_DEPLOYMENTS_MAX];
+	struct size *size[QUEUE_BUCKETS]; /* NULL: no request has that size */
+	struct sizes spare;               /* of no size now */
+	size_t buckets;                   /* allocated, spare ones included */
+	size_t length;                    /* requests */
+	struct head *head;                /* [cap], `heads` used, sorted */
+	uint16_t *slot;                   /* [cap], beside head */
+	uint8_t *untested;                /* [cap], beside head */
+	struct bucket **at;               /* [cap], by slot: whose it is; `slots` used */
+	struct queue_want *want[SLO_DEPLOYMENTS_MAX];   /* [cap] each, by slot */
+	struct queue_rough *rough[SLO_DEPLOYMENTS_MAX]; /* [cap / QUEUE_ROW] each */
+	uint16_t *hoped;               /* [cap / QUEUE_ROW]: a bit for each slot of a row */
+	uint64_t hoped_frees;          /* pool.frees when these were found, and */
+	const struct server *hoped_by; /* pool.freed_by */
+	bool hoped_many;               /* too many to look at each again */
+	size_t slots;
 	size_t heads, cap;
 	struct moments expiry; /* after which a request has one option less */
 	struct queue_hold hold;

@@ -10,9 +10,11 @@
 
 struct rank_option {
 	slo_nsec start;      /* latest moment to start here and still meet the target */
+	slo_nsec span;       /* from its creation on, that its target allows */
 	slo_load load;       /* what it would be charged */
 	uint32_t deployment; /* index in the model */
 	bool infeasible;     /* the profile says throughput 0 */
+	bool ttft;           /* its target is a time to the first token */
 };
 
 /* What becomes of a request that is late: its latest start has passed in every deployment. */

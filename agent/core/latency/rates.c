@@ -26,30 +26,56 @@ static double at_once_by_ttft(double own, double others, double prompt, double s
 	return prompt > r * others ? r * own / (prompt - r * others) : INFINITY;
 }
 
-static struct latency_cell cell(const struct latency_rates *r, int64_t input, int64_t output,
-                                const struct latency_target *target, double knee)
+/* What a request takes. */
+struct part {
+	double tokens, own, prompt, others;
+};
+
+static struct part part_of(const struct latency_rates *r, int64_t input, int64_t output)
 {
 	double p = input > 0 ? (double)input : 1, o = output > 0 ? (double)output : 1;
 	double own = r->step * o, prompt = r->prompt * p;
-	double others = prompt + r->cached * o * (p + o / 2);
-	double n = INFINITY, busy;
+
+	return (struct part){ p + o, own, prompt, prompt + r->cached * o * (p + o / 2) };
+}
+
+/* How many of them. knee INFINITY: however little the last ones add. */
+static double at_once(const struct latency_rates *r, const struct part *a,
+                      const struct latency_target *target, double knee)
+{
+	double n = INFINITY;
 
 	if (target->e2e > 0)
-		n = (target->e2e * r->headroom - own) / others;
+		n = (target->e2e * r->headroom - a->own) / a->others;
 	if (target->ttft > 0)
-		n = lesser(
-		    n, at_once_by_ttft(own, others, prompt, r->step, target->ttft * r->headroom));
-	n = lesser(n, r->kv / (p + o));
-	n = lesser(n, 1 + knee * own / others);
-	n = greater(n / r->crowd, 1);
-	busy = lesser(n * prompt / (own + n * others), BUSY_MOST);
+		n = lesser(n, at_once_by_ttft(a->own, a->others, a->prompt, r->step,
+		                              target->ttft * r->headroom));
+	n = lesser(n, r->kv / a->tokens);
+	if (knee < INFINITY)
+		n = lesser(n, 1 + knee * a->own / a->others);
+	return greater(n / r->crowd, 1);
+}
+
+static double ttft_beside(const struct latency_rates *r, const struct part *a, double n)
+{
+	double busy = lesser(n * a->prompt / (a->own + n * a->others), BUSY_MOST);
+
+	return a->prompt * (1 + busy / (2 - 2 * busy)) + r->step;
+}
+
+static struct latency_cell cell(const struct latency_rates *r, int64_t input, int64_t output,
+                                const struct latency_target *target, double knee)
+{
+	const struct part a = part_of(r, input, output);
+	double n = at_once(r, &a, target, knee);
+
 	return (struct latency_cell){
-		.e2e = own + n * others,
-		.ttft = prompt * (1 + busy / (2 - 2 * busy)) + r->step,
+		.e2e = a.own + n * a.others,
+		.ttft = ttft_beside(r, &a, n),
 		.at_once = n,
-		.first = prompt + r->step,
-		.own = own,
-		.others = others,
+		.first = a.prompt + r->step,
+		.own = a.own,
+		.others = a.others,
 	};
 }
 
@@ -63,6 +89,22 @@ struct latency_cell latency_cell_full(const struct latency_rates *r, int64_t inp
                                       const struct latency_target *target)
 {
 	return cell(r, input, output, target, INFINITY);
+}
+
+double latency_alone(const struct latency_rates *r, int64_t input, int64_t output, bool ttft)
+{
+	const struct part a = part_of(r, input, output);
+
+	return ttft ? a.prompt + r->step : a.own + a.others;
+}
+
+double latency_full(const struct latency_rates *r, int64_t input, int64_t output,
+                    const struct latency_target *target, bool ttft)
+{
+	const struct part a = part_of(r, input, output);
+	double n = at_once(r, &a, target, INFINITY);
+
+	return ttft ? ttft_beside(r, &a, n) : a.own + n * a.others;
 }
 
 slo_load latency_load(const struct latency_cell *c)

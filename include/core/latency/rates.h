@@ -44,6 +44,13 @@ struct latency_cell latency_cell(const struct latency_rates *r, int64_t input, i
 struct latency_cell latency_cell_full(const struct latency_rates *r, int64_t input, int64_t output,
                                       const struct latency_target *target);
 
+/* Seconds that it takes alone, to the end or to its first token. */
+double latency_alone(const struct latency_rates *r, int64_t input, int64_t output, bool ttft);
+
+/* Of latency_cell_full() one of ttft and e2e. */
+double latency_full(const struct latency_rates *r, int64_t input, int64_t output,
+                    const struct latency_target *target, bool ttft);
+
 /* The share of a server that one of them occupies. */
 slo_load latency_load(const struct latency_cell *c);
 

@@ -192,8 +192,8 @@ static void a_profile_survives_with_all_its_numbers(void **state)
 		assert_int_equal(profile_cell(same, input, 64), cell);
 		assert_int_equal(profile_load(same, cell), profile_load(p, cell));
 		assert_int_equal(profile_infeasible(same, cell), profile_infeasible(p, cell));
-		assert_true(profile_rank(p, cell, &goal, input, 64, &a));
-		assert_true(profile_rank(same, cell, &goal, input, 64, &b));
+		assert_true(profile_rank(p, cell, &goal, goal_span(&goal, input, 64), &a));
+		assert_true(profile_rank(same, cell, &goal, goal_span(&goal, input, 64), &b));
 		assert_int_equal(a, b);
 	}
 	assert_true(profile_created(same) == profile_created(p));

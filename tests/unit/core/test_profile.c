@@ -193,7 +193,8 @@ static slo_nsec rank_of(const struct one_cell *c, enum goal_kind kind)
 	slo_nsec rank;
 
 	assert_int_equal(goal.kind, kind);
-	assert_true(profile_rank(p, profile_cell(p, 32, 16), &goal, 32, 16, &rank));
+	assert_true(
+	    profile_rank(p, profile_cell(p, 32, 16), &goal, goal_span(&goal, 32, 16), &rank));
 	profile_free(p);
 	return rank;
 }
@@ -229,7 +230,7 @@ static void without_a_target_there_is_no_rank(void **state)
 
 	(void)state;
 	assert_int_equal(goal.kind, GOAL_NONE);
-	assert_false(profile_rank(p, 0, &goal, 1, 1, &rank));
+	assert_false(profile_rank(p, 0, &goal, goal_span(&goal, 1, 1), &rank));
 	assert_true(rank == 42);
 	assert_true(goal_span(&goal, 1, 1) == 0);
 	profile_free(p);
@@ -307,7 +308,7 @@ static bool has_rank(const struct one_cell *c)
 	struct profile *p = profile_of(c);
 	struct goal goal = profile_goal(p, &(struct slo_target){ 0 });
 	slo_nsec rank;
-	bool yes = profile_rank(p, 0, &goal, 1, 1, &rank);
+	bool yes = profile_rank(p, 0, &goal, goal_span(&goal, 1, 1), &rank);
 
 	profile_free(p);
 	return yes;
@@ -334,7 +335,7 @@ static void huge_times_are_cut_and_do_not_overflow(void **state)
 	slo_nsec rank;
 
 	(void)state;
-	assert_true(profile_rank(p, 0, &goal, INT32_MAX, INT32_MAX, &rank));
+	assert_true(profile_rank(p, 0, &goal, goal_span(&goal, INT32_MAX, INT32_MAX), &rank));
 	assert_true(rank == 0); /* both are cut to the same span */
 	assert_true(goal_span(&goal, INT32_MAX, INT32_MAX) == INT64_C(1000000000000000000));
 	profile_free(p);
