@@ -59,8 +59,12 @@ enum slo_event_kind {
 	                    * core/adaptive_types.h are load, count, turn, input */
 	SLO_EVENT_READING, /* count: when the server will have read its prompts */
 	SLO_EVENT_GUARD,   /* real: the share of a deployment's headroom that its guard leaves */
+	/* What other agents hear, see core/foreign.h */
+	SLO_EVENT_OTHERS, /* count: of them; order: 1 if nobody told in time that they hear */
+	SLO_EVENT_FRESH,  /* of a lease: they may not have heard of it */
+	SLO_EVENT_HEARD,  /* arrived: they have heard of what was placed until then */
 };
-#define SLO_EVENT_KINDS 36
+#define SLO_EVENT_KINDS 39
 
 #define SLO_EVENT_OPTIONS     11
 #define SLO_EVENT_OPTIONS_MIN 10 /* of older recordings; what they lack is 0 */

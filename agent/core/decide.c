@@ -57,6 +57,8 @@ static void place(struct sched *s, slo_nsec now, struct request *r, struct seat 
 	requests_move(&s->requests, r, REQUEST_DISPATCHED, now);
 	r->goal = rank_goal(seat->deployment, r);
 	sched_lease_open(s, now, r, seat, load_on(seat, load));
+	if (SELDOM(s->foreign.others > 0))
+		foreign_placed(s, r);
 	if (SELDOM(s->foreign.news.dispatched))
 		s->foreign.news.dispatched(s->foreign.news.arg, r);
 	answer(now, r, verdict, reason, out);
@@ -136,7 +138,7 @@ static bool may_be_smaller(const struct deployment *d, const struct server *serv
 static bool is_doubted(const struct deployment *d, const struct server *server,
                        const struct request *r, slo_nsec now)
 {
-	slo_load used = server->ledger.used;
+	slo_load used = fleet_load(server);
 	bool weighed =
 	    r->strategy == SLO_STRATEGY_ADAPTIVE && d->pool->turns - d->pool->on_top < ON_TOP_EVERY;
 

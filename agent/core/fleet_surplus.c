@@ -1,4 +1,5 @@
-/* What a ledger holds beside leases: requests that nobody told us of, and what is withheld. */
+/* What a ledger holds beside leases: requests that nobody told us of, what is withheld and what is
+ * spared. */
 #include "fleet_private.h"
 
 void fleet_settle_withheld(struct server *s)
@@ -16,6 +17,14 @@ void fleet_withhold(struct server *s, slo_load load)
 	fleet_settle_withheld(s);
 }
 
+void fleet_spare(struct server *s, slo_load load)
+{
+	if (load == s->spared)
+		return;
+	fleet_changes(s);
+	s->spared = ledger_adjust(&s->ledger, s->spared, load, 0, 0);
+}
+
 /* What one request that we know nothing of weighs on s. */
 static slo_load surplus_load(const struct server *s)
 {
@@ -23,7 +32,7 @@ static slo_load surplus_load(const struct server *s)
 	bool known = false;
 
 	if (fleet_leases(s) > 0)
-		return (s->ledger.used - s->surplus_load - s->withheld) / fleet_leases(s);
+		return (fleet_load(s) - s->surplus_load - s->withheld) / fleet_leases(s);
 	for (const struct seat *seat = s->seats; seat; seat = seat->next_of_server) {
 		const struct deployment *d = seat->deployment;
 

@@ -354,7 +354,7 @@ static bool overshoots(const struct sched *s, const struct foreign_owner *o,
 	/* That of slo-adaptive may be more than a whole. */
 	return !o->listing && policy_pulls(l->strategy) && !l->fallback &&
 	       l->strategy != SLO_STRATEGY_ADAPTIVE &&
-	       !ledger_fits(l->server->ledger.used - ending, l->load);
+	       !ledger_fits(fleet_load(l->server) - ending, l->load);
 }
 
 slo_err foreign_dispatch(struct sched *s, slo_nsec now, struct foreign_owner *o,

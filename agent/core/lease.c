@@ -162,8 +162,13 @@ void sched_lease_close(struct sched *s, slo_nsec now, struct request *r)
 {
 	struct server *server = fleet_server_of(&r->charge);
 	struct latency_features unused;
-	slo_err err = fleet_release(server, &r->charge);
+	slo_err err;
 
+	if (SELDOM(r->fresh))
+		foreign_fresh_no_more(s, r);
+	if (SELDOM(s->foreign.others > 0 && r->owner == 0))
+		foreign_left(s, r);
+	err = fleet_release(server, &r->charge);
 	adaptive_leave(server, r);
 	(void)latency_flow_leave(&server->flow, now, r->since, r->output, &r->stay, &unused);
 	assert(err == SLO_OK);

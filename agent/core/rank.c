@@ -101,7 +101,7 @@ bool rank_behind_in_time(const struct deployment *d, const struct server *server
 	struct goal goal = rank_goal(d, r);
 	struct latency_target target = rank_target(&goal, r);
 	struct latency_cell c = latency_cell_full(fleet_rates(d), r->input, r->output, &target);
-	double others = load_to_double(server->ledger.used) * c.at_once;
+	double others = load_to_double(fleet_load(server)) * c.at_once;
 	double ends = goal.kind == GOAL_TTFT ? c.ttft : c.own + (1 + others) * c.others;
 	double left = target.e2e + target.ttft - (double)(now - r->created) / 1e9;
 

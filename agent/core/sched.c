@@ -377,7 +377,7 @@ static void check_at_times(struct sched *s)
 bool sched_step(struct sched *s, slo_nsec now, struct sched_action *out)
 {
 	uint64_t expired = s->leases_expired;
-	bool acted;
+	bool acted, gave_up;
 
 	check_at_times(s);
 	s->stepped = now;
@@ -386,11 +386,14 @@ bool sched_step(struct sched *s, slo_nsec now, struct sched_action *out)
 	expire_leases(s, now);
 	if (SELDOM(foreign_next_turn(s) <= now))
 		foreign_take_turns(s, now);
+	gave_up = foreign_fresh_until(s) <= now;
+	if (SELDOM(gave_up))
+		foreign_fresh_give_up(s);
 	acted = step_timeout(s, now, out) || step_ready(s, now, out) || step_queues(s, now, out);
 	if (tapped(s) && acted)
 		tap_decision(s, SLO_EVENT_DECISION, now, out);
 	else if (tapped(s))
-		tap_step(s, now, s->leases_expired != expired);
+		tap_step(s, now, gave_up || s->leases_expired != expired);
 	return acted;
 }
 
@@ -401,6 +404,8 @@ slo_nsec sched_next_wakeup(const struct sched *s)
 
 	sched_hold_end(s, &wakeup);
 	t = foreign_next_turn(s);
+	wakeup = t < wakeup ? t : wakeup;
+	t = foreign_fresh_until(s);
 	wakeup = t < wakeup ? t : wakeup;
 	if ((r = oldest(s, REQUEST_DISPATCHED))) {
 		t = slo_after(r->since, s->conf.lease_max_age);

@@ -17,7 +17,7 @@ static void check_ledger(const struct sched *s, const struct server *server)
 			sum.inflight++;
 		}
 	}
-	assert(sum.used + server->surplus_load + server->withheld == server->ledger.used);
+	assert(sum.used + server->surplus_load + server->withheld == fleet_load(server));
 	assert(server->withheld == (server->ledger.inflight > 0 ? server->withhold : 0));
 	assert(sum.inflight == fleet_leases(server));
 	assert(server->surplus_count > 0 || server->surplus_load == 0);
@@ -92,6 +92,33 @@ static void check_leases(const struct sched *s, const struct server *server)
 	assert(n == server->departed_count);
 	(void)before;
 	(void)n;
+}
+
+/* What is spared on a server follows from the fresh leases there. */
+static void check_fresh(const struct sched *s)
+{
+	const struct request *first = NULL, *r;
+	const struct server *server;
+
+	LIST_FOREACH (server, &s->servers, link) {
+		slo_load load = 0;
+		uint32_t n = 0;
+
+		TAILQ_FOREACH (r, &s->requests.list[REQUEST_DISPATCHED], link) {
+			bool here = r->fresh && r->charge.ledger == &server->ledger;
+
+			n += here;
+			load += here ? r->charge.load : 0;
+			first = !first && r->fresh ? r : first;
+		}
+		assert(n == server->fresh_count && load == server->fresh_load);
+		assert(server->spared == foreign_to_spare(s, server));
+		(void)load;
+		(void)n;
+	}
+	assert(LIST_EMPTY(&s->servers) || first == s->foreign.fresh);
+	assert(!first || (s->foreign.others > 0 && !s->foreign.deaf && first->owner == 0));
+	(void)first;
 }
 
 /* Every foreign lease is its owner's and its server's, and an owner without any was not forgotten.
@@ -208,6 +235,7 @@ void sched_check(const struct sched *s)
 	requests_check(&s->requests);
 	past_check(&s->past);
 	check_foreign(s);
+	check_fresh(s);
 	check_owners(s);
 	TAILQ_FOREACH (m, &s->models, link) {
 		fleet_check(&m->pool);

@@ -20,6 +20,9 @@ struct foreign {
 	size_t open;                /* leases of all owners */
 	struct foreign_turns turns; /* ends that do not count yet, the first to do so first */
 	size_t turn_count;
+	uint32_t others;       /* agents that hear what we place */
+	bool deaf;             /* as far as they told; they did not in time */
+	struct request *fresh; /* the oldest lease of ours that they may not have heard of */
 	struct foreign_news news;
 };
 
@@ -137,6 +140,17 @@ bool foreign_end_later(struct sched *s, slo_nsec now, const struct foreign_owner
 void foreign_take_turns(struct sched *s, slo_nsec now);
 /* What still is charged to that server and ended. */
 slo_load foreign_turns_load(const struct sched *s, const struct server *server);
+/* r, which is ours, was placed just now while others listen. */
+void foreign_placed(struct sched *s, struct request *r);
+/* r is about to leave its server. */
+void foreign_left(struct sched *s, const struct request *r);
+/* It is fresh; it is not, by whatever. */
+void foreign_fresh(struct sched *s, struct request *r);
+void foreign_fresh_no_more(struct sched *s, struct request *r);
+/* When nobody listens, if nobody says so before; SLO_NEVER: nothing is fresh. */
+slo_nsec foreign_fresh_until(const struct sched *s);
+void foreign_fresh_give_up(struct sched *s);
+slo_load foreign_to_spare(const struct sched *s, const struct server *server);
 /* The owner is gone, and what it had. */
 void foreign_turns_forget(struct foreign *f, const struct foreign_owner *o);
 
@@ -188,8 +202,10 @@ COLD void tap_end(struct sched *s, slo_nsec now, const struct request *r,
                   const struct sched_outcome *outcome);
 COLD void tap_decision(struct sched *s, enum slo_event_kind kind, slo_nsec now,
                        const struct sched_action *act);
-/* Of a step without an answer; expired: leases. */
+/* Of a step without an answer; expired: leases, or the wait for others. */
 COLD void tap_step(struct sched *s, slo_nsec now, bool expired);
+COLD void tap_heard(struct sched *s, slo_nsec now, slo_nsec until);
+COLD void tap_others(struct sched *s);
 
 /* The rest of why_fill(), where the first option is not the chosen one. */
 COLD void why_rest(struct why *w, const struct request *r, const struct rank_option *options,

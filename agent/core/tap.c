@@ -158,6 +158,13 @@ static struct slo_event stake_event(const struct request *r)
 		                   .input = stake->class };
 }
 
+static struct slo_event others_event(const struct sched *s)
+{
+	return (struct slo_event){ .kind = SLO_EVENT_OTHERS,
+		                   .count = s->foreign.others,
+		                   .order = s->foreign.deaf };
+}
+
 /* what happens */
 
 void tap_tell(struct sched *s, const struct slo_event *e)
@@ -318,6 +325,18 @@ void tap_step(struct sched *s, slo_nsec now, bool expired)
 	s->unstepped = false;
 }
 
+void tap_heard(struct sched *s, slo_nsec now, slo_nsec until)
+{
+	tap_tell(s, &(struct slo_event){ .kind = SLO_EVENT_HEARD, .now = now, .arrived = until });
+}
+
+void tap_others(struct sched *s)
+{
+	struct slo_event e = others_event(s);
+
+	tap_tell(s, &e);
+}
+
 void sched_listen(struct sched *s, const struct sched_tap *tap)
 {
 	s->tap = tap ? *tap : (struct sched_tap){ 0 };
@@ -410,8 +429,12 @@ static void tell_charges(const struct sched *s, const struct sched_tap *tap)
 	const struct server *server;
 	const struct request *r;
 
+	if (s->foreign.others > 0)
+		tell(tap, others_event(s));
 	TAILQ_FOREACH (r, &s->requests.list[REQUEST_DISPATCHED], link) {
 		tell(tap, lease_event(r->since, r));
+		if (r->fresh)
+			tell(tap, (struct slo_event){ .kind = SLO_EVENT_FRESH, .text = id_of(r) });
 		if (r->stake.counted)
 			tell(tap, stake_event(r));
 	}

@@ -31,7 +31,7 @@ void sched_withhold(struct sched *s, struct server *server, slo_load load)
 
 void sched_server_waits(struct sched *s, struct server *server, uint32_t running, uint32_t waiting)
 {
-	slo_load charged = server->ledger.used - server->withheld;
+	slo_load charged = fleet_load(server) - server->withheld;
 	slo_load may = SLO_LOAD_ONE - server->withhold;
 
 	if (waiting > 0 && charged < SLO_LOAD_ONE) {

@@ -362,6 +362,12 @@ static bool apply(struct replay *r, const struct scenario_line *line)
 		return end(r, line);
 	case SCENARIO_FOREIGN:
 		return foreign(r, line);
+	case SCENARIO_OTHERS:
+		foreign_others(r->sched, (size_t)line->others);
+		break;
+	case SCENARIO_HEARD:
+		foreign_heard(r->sched, r->now, r->now - line->age);
+		break;
 	case SCENARIO_NOTHING:
 		break;
 	}

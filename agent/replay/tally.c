@@ -45,7 +45,7 @@ static void account(struct tally_server *s, slo_nsec now)
 	if (now > s->since)
 		s->sum += load_to_double(s->load) * (double)(now - s->since) / NSEC;
 	s->since = now;
-	s->load = s->server->ledger.used;
+	s->load = fleet_load(s->server);
 	if (s->load > s->peak)
 		s->peak = s->load;
 }

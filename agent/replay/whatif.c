@@ -227,7 +227,8 @@ static bool is_timed(const struct slo_event *e)
 {
 	return (e->kind >= SLO_EVENT_SUBMIT && e->kind <= SLO_EVENT_PASS &&
 	        e->kind != SLO_EVENT_LEASE) ||
-	       e->kind == SLO_EVENT_FOREIGN || e->kind == SLO_EVENT_FOREIGN_END;
+	       e->kind == SLO_EVENT_FOREIGN || e->kind == SLO_EVENT_FOREIGN_END ||
+	       e->kind == SLO_EVENT_HEARD;
 }
 
 /* Where a request that is about to end runs. */

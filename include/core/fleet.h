@@ -73,7 +73,8 @@ const char *fleet_repair_name(enum fleet_repair r); /* "surplus", "expired", "ma
  *   departed  those of them that a HAProxy process that left may still be serving
  *   hidden    foreign ones of HAProxys that we do not ask
  *   surplus   requests that nobody told us of: a number, and one charge for all
- * and, as long as there is any, what is withheld: room that the engine turned out not to have. */
+ * and, as long as there is any, what is withheld: room that the engine turned out not to have; and
+ * what is spared, for moments: room that other agents may be taking (foreign.h). */
 struct server {
 	struct ledger ledger; /* first: fleet_server_of() */
 	struct leases leases;
@@ -99,8 +100,13 @@ struct server {
 	struct request *near, *near_hidden; /* of leases, hidden: the last that was told late */
 	bool disordered; /* one was told so late that it stands behind younger ones */
 	uint32_t hidden_count;
-	uint32_t foreign;    /* their leases, in whatever list */
-	uint64_t overshoots; /* of these, those that came when it had no room any more */
+	uint32_t foreign;     /* their leases, in whatever list */
+	uint64_t overshoots;  /* of these, those that came when it had no room any more */
+	uint32_t fresh_count; /* ours that the others may not have heard of */
+	slo_load fresh_load;
+	slo_load spared; /* in the ledger */
+	slo_load left;   /* by what ended in this round of decisions, if that is: */
+	uint32_t left_in;
 };
 LIST_HEAD(servers, server);
 
@@ -246,6 +252,13 @@ void fleet_surplus_of(struct server *s, uint32_t count, slo_load load);
 /* So much of the server is not to be used, from now on; at most SLO_LOAD_ONE. Idle, it has room for
  * any one request all the same. */
 void fleet_withhold(struct server *s, slo_load load);
+/* So much of it is left to other agents now. */
+void fleet_spare(struct server *s, slo_load load);
+/* What it is loaded with; its ledger may have more for a moment. */
+static inline slo_load fleet_load(const struct server *s)
+{
+	return s->ledger.used - s->spared;
+}
 /* When the seat was chosen last, and, if it is usable, its place in usable_seat[]. */
 void fleet_seat_restore(struct seat *seat, uint64_t turn, size_t index);
 /* Leases, departed and hidden ones among them. */

@@ -64,6 +64,15 @@ void foreign_owner_visible(struct sched *s, struct foreign_owner *o, bool visibl
 void foreign_deal_turns(struct sched *s, const char *name, slo_nsec apart);
 /* When the next end counts that waits for its turn; SLO_NEVER: none does. */
 slo_nsec foreign_next_turn(const struct sched *s);
+/* What we place is known to others a moment later. Until then a lease of ours is fresh, and each of
+ * the others may take the same room for one of its own; so as much of its server is spared, and
+ * whoever finds no room because of that is looked at again when they have heard. Where a server has
+ * room and no fresh lease, one is always placed. So many others hear us now; 0: nobody does, and
+ * nothing is spared. */
+void foreign_others(struct sched *s, size_t others);
+/* They have heard of all that we placed until then, and we of what they placed before they did. If
+ * that is not told within 10 ms, nothing is spared until it is. */
+void foreign_heard(struct sched *s, slo_nsec now, slo_nsec until);
 /* Its leases stay; with the last of them it is freed. Until then foreign_owner() finds it. */
 void foreign_owner_forget(struct sched *s, struct foreign_owner *o);
 

@@ -89,6 +89,7 @@ struct request {
 	bool ended : 1;    /* its end line came */
 	bool untaught : 1; /* its dispatch was not seen: nothing is learned from its time */
 	bool fallback : 1; /* least-request or random chose in place of its strategy */
+	bool fresh : 1;    /* other agents may not have heard of it, see foreign.h */
 	/* Of foreign leases, see foreign.h: */
 	bool hidden : 1; /* the HAProxys that we ask do not count it */
 	bool former : 1; /* a former life of its owner placed it */

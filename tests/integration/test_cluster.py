@@ -1,4 +1,5 @@
 """Agents that hear of each other's requests through a real Redis: what they say and what they hear."""
+import itertools
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from clusterlab import GROUP, ClusterCase, Forged  # noqa: E402
+from stack import MODEL  # noqa: E402
 
 
 class Agents(ClusterCase, unittest.TestCase):
@@ -42,6 +44,32 @@ class Agents(ClusterCase, unittest.TestCase):
             a.ends("r1")
             self.assertEqual("route", p.answer()["verdict"])
         a.holds(2, 1)
+
+    def test_a_crowd_leaves_half_of_the_room_until_the_other_has_heard(self):
+        redis = self.redis()
+        a, b = self.node("a", redis), self.node("b", redis)
+        a.hears("b")
+        numbers = itertools.count()
+
+        def half():
+            """Redis stands still, so b hears of nothing; half of 8 wait until that is given up."""
+            ids = [f"r{next(numbers)}" for _ in range(8)]
+            redis.stop()
+            try:
+                with a.peer() as p:
+                    for i in ids:
+                        p.ask(i, model=MODEL)
+                    waits = sorted(p.answer()["wait_ms"] for _ in range(8))
+            finally:
+                redis.go()
+            a.ends(*ids)
+            b.holds(0, 0)
+            a.holds(0, 0)
+            return waits[4] >= 5 and waits[7] < 1000
+        a.until(half, "four of eight are held until others have heard, or cannot")
+        # Heard at once, all go out at once, and the other one is left nothing.
+        self.place(a, *(f"s{i}" for i in range(8)))
+        b.holds(8, 8)
 
     def test_who_joins_has_all_that_is_open_before_it_is_ready(self):
         redis = self.redis()

@@ -216,6 +216,16 @@ MUTANTS = [
      "if (!knew && d->planned.step > 0 && !s->follows)", "if (false && !knew)"),
     ("a foreign request takes no turn", "agent/core/foreign.c",
      "\tif (seat)\n\t\tsched_lease_open(", "\tif (seat && !o)\n\t\tsched_lease_open("),
+    ("one for each of the others is spared, and not as many as were taken", "agent/core/foreign_fresh.c",
+     "each = server->fresh_load + server->fresh_load / server->fresh_count;", "each = server->fresh_load;"),
+    ("what others have heard of is spared for ever", "agent/core/foreign_fresh.c",
+     "while (f->fresh && f->fresh->since <= until)", "while (f->fresh && f->fresh->since < until)"),
+    ("what a request of ours left is spared for others", "agent/core/foreign_fresh.c",
+     "server->left -= r->charge.load;\n\treturn true;", "return false;"),
+    ("who waits is not told that others have heard", "agent/core/foreign_fresh.c",
+     "if (server->spared < before)", "if (server->spared > before)"),
+    ("a silent Redis holds for ever", "agent/core/foreign_fresh.c",
+     "s->foreign.deaf = true;", "s->foreign.deaf = false;"),
 ]
 
 

@@ -349,6 +349,9 @@ static bool apply_event(struct world *w, const struct op *op)
 		return drive_owner(w, op);
 	case OP_DEAL:
 		return drive_deal(w, op);
+	case OP_OTHERS:
+	case OP_HEARD:
+		return drive_fresh(w, op);
 	case OP_TIME:
 		break;
 	}

@@ -79,6 +79,24 @@ bool drive_deal(struct world *w, const struct op *op)
 	return true;
 }
 
+bool drive_fresh(struct world *w, const struct op *op)
+{
+	slo_nsec until = op->t - op->count * SLO_NSEC_PER_MSEC;
+
+	if (op->kind == OP_OTHERS)
+		foreign_others(w->sched, op->count);
+	else
+		foreign_heard(w->sched, op->t, until);
+	if (!drive_hear(w, op->t))
+		return false;
+	naive_told(w->naive, w->told, w->n_heard);
+	if (op->kind == OP_OTHERS)
+		naive_others(w->naive, op->t, op->count);
+	else
+		naive_heard(w->naive, op->t, until);
+	return true;
+}
+
 /* Names those that the seed chooses. */
 static size_t list(struct world *w, const struct op *op)
 {

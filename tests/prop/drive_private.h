@@ -71,6 +71,7 @@ void drive_collect(struct world *w);
 bool drive_foreign(struct world *w, const struct op *op);
 bool drive_foreign_over(struct world *w, const struct op *op);
 bool drive_owner(struct world *w, const struct op *op);
+bool drive_fresh(struct world *w, const struct op *op);
 bool drive_deal(struct world *w, const struct op *op);
 
 #endif

@@ -85,6 +85,8 @@ struct naive_action *naive_place(struct naive *n, slo_nsec now, uint32_t id, int
 	m->turn[server] = ++m->turns;
 	a->server = server;
 	a->load = r->load;
+	if (verdict == NAIVE_ROUTE)
+		naive_placed(n, id);
 	return a;
 }
 
@@ -150,6 +152,7 @@ slo_nsec naive_wakeup(const struct naive *n)
 
 	if (first_given_up(n, &id) && naive_held_until(n, id) < first)
 		first = naive_held_until(n, id);
+	first = naive_fresh_until(n) < first ? naive_fresh_until(n) : first;
 	for (size_t i = 0; i < n->n_dispatched; i++)
 		first = earlier(first, n->request[n->dispatched[i]].placed, n->conf.lease);
 	return first;
@@ -159,6 +162,10 @@ void naive_release(struct naive *n, slo_nsec now, uint32_t id)
 {
 	struct request *r = &n->request[id];
 
+	if (r->unheard)
+		naive_fresh_no_more(n, id);
+	if (n->others > 0 && r->owner == 0)
+		n->server[r->server].left += r->load;
 	n->server[r->server].used -= r->load;
 	n->server[r->server].inflight--;
 	take_out(n->dispatched, &n->n_dispatched, id);
@@ -232,6 +239,7 @@ void naive_settle(struct naive *n, slo_nsec now)
 		naive_release(n, now, id);
 	}
 	naive_take_turns(n, now);
+	naive_give_up(n, now);
 	while (overdue(n, now, &id)) {
 		n->concerned[n->request[id].ask.model] = true;
 		naive_refuse(n, now, id, NAIVE_QUEUE_TIMEOUT);
@@ -240,6 +248,8 @@ void naive_settle(struct naive *n, slo_nsec now)
 		answer_due(n, now, n->due[i]);
 	n->n_due = 0;
 	naive_decide(n, now);
+	for (unsigned s = 0; s < NAIVE_SERVERS; s++)
+		n->server[s].left = 0;
 }
 
 void naive_advance(struct naive *n, slo_nsec t)

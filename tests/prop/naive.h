@@ -203,6 +203,9 @@ void naive_forget(struct naive *n, slo_nsec t, unsigned owner);
 /* Those owners are present whose bit is set; our name is the `place`-th in the order of all names.
  * They look at room one after the other, so far apart. */
 void naive_deal(struct naive *n, slo_nsec t, unsigned present, unsigned place, slo_nsec apart);
+/* So many other agents hear us; they have heard of what we placed until then. */
+void naive_others(struct naive *n, slo_nsec t, unsigned others);
+void naive_heard(struct naive *n, slo_nsec t, slo_nsec until);
 /* What is there at t is in the number of strangers that was told last. */
 void naive_counted(struct naive *n, slo_nsec t, unsigned server);
 uint64_t naive_overshoots(const struct naive *n, unsigned server);

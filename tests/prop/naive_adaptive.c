@@ -162,7 +162,7 @@ static bool is_open(const struct naive *n, unsigned server, const struct deploym
                     const struct naive_request *r, uint64_t waiting)
 {
 	const struct naive_rates *q = &d->rates;
-	uint64_t used = n->server[server].used, load = naive_adaptive_load(d, r);
+	uint64_t used = naive_taken(n, server), load = naive_adaptive_load(d, r);
 	struct naive_sums s = naive_sums(n, server);
 	double own = own_of(q, r), others = others_of(q, r), prompt = prompt_of(q, r), planned,
 	       most;

@@ -125,9 +125,8 @@ int naive_pick_least_load(const struct naive *n, const struct deployment *d)
 	int best = -1;
 
 	for (size_t i = 0; i < d->servers; i++) {
-		const struct server *s = &n->server[d->server[i]];
-
-		if (s->usable && (best < 0 || s->used <= n->server[best].used))
+		if (n->server[d->server[i]].usable &&
+		    (best < 0 || naive_taken(n, d->server[i]) <= naive_taken(n, (unsigned)best)))
 			best = (int)d->server[i];
 	}
 	return best;
@@ -138,10 +137,10 @@ int naive_pick_pack(const struct naive *n, const struct deployment *d, uint64_t 
 	int best = -1;
 
 	for (size_t i = 0; i < d->servers; i++) {
-		const struct server *s = &n->server[d->server[i]];
+		uint64_t taken = naive_taken(n, d->server[i]);
 
-		if (s->usable && naive_fits(s->used, load) &&
-		    (best < 0 || s->used > n->server[best].used))
+		if (n->server[d->server[i]].usable && naive_fits(taken, load) &&
+		    (best < 0 || taken > naive_taken(n, (unsigned)best)))
 			best = (int)d->server[i];
 	}
 	return best;
@@ -215,7 +214,7 @@ bool naive_is_usable(const struct naive *n, unsigned server)
 
 uint64_t naive_used(const struct naive *n, unsigned server)
 {
-	return n->server[server].used;
+	return naive_taken(n, server);
 }
 
 uint32_t naive_inflight(const struct naive *n, unsigned server)

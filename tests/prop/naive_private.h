@@ -30,6 +30,7 @@ struct request {
 	bool hidden, former, stray;
 	bool ending;  /* its owner told its end, which waits for a turn */
 	bool of_none; /* its model went, whatever came by that name since */
+	bool unheard; /* ours, and others may not have heard of it */
 	/* Of slo-adaptive: */
 	bool staked;
 	unsigned age;   /* of the guard of where it was placed */
@@ -71,6 +72,7 @@ struct server {
 	slo_nsec counted;
 	slo_nsec drained; /* when it will have read all prompts */
 	uint64_t overshoots;
+	uint64_t left; /* by requests of ours that ended, in the present event */
 };
 
 struct owner {
@@ -112,6 +114,8 @@ struct naive {
 	uint64_t departures;
 	struct turn turn[NAIVE_TURNS]; /* the first to come first */
 	size_t turns;
+	unsigned others; /* agents that hear us; */
+	bool deaf;       /* they did not tell in time that they do */
 };
 
 /* What events are made of: every model of the server is looked at, the request is over, all that
@@ -131,6 +135,15 @@ void naive_foreign_over(struct naive *n, slo_nsec now, uint32_t number);
 /* What has waited until now for its turn; and when the next one has. */
 void naive_take_turns(struct naive *n, slo_nsec now);
 slo_nsec naive_next_turn(const struct naive *n);
+/* What others may be taking of the server; and all that is taken. */
+uint64_t naive_spared(const struct naive *n, unsigned server);
+uint64_t naive_taken(const struct naive *n, unsigned server);
+/* One of ours was placed while others listen; it is not fresh any more. */
+void naive_placed(struct naive *n, uint32_t id);
+void naive_fresh_no_more(struct naive *n, uint32_t id);
+/* When it is too late to hear of others; and that it is, if it is. */
+slo_nsec naive_fresh_until(const struct naive *n);
+void naive_give_up(struct naive *n, slo_nsec now);
 /* A request of the model that weighs so much was placed on the server. */
 void naive_weighed(struct naive *n, unsigned model, unsigned server, uint64_t load);
 

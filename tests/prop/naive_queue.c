@@ -151,7 +151,7 @@ static bool try_head(struct naive *n, slo_nsec now, uint32_t id)
 			server = naive_pick_pack(n, d, load);
 		else
 			server = naive_pick_least_load(n, d);
-		if (server >= 0 && naive_fits(n->server[server].used, load)) {
+		if (server >= 0 && naive_fits(naive_taken(n, (unsigned)server), load)) {
 			naive_place(n, now, id, server, NAIVE_ROUTE, NAIVE_NO_REASON);
 			return true;
 		}

@@ -345,7 +345,7 @@ unsigned deal_place(uint64_t seed)
 
 static void gen_foreign(struct gen *g, struct op *op)
 {
-	static const uint32_t apart[] = { 3, 50, 400, 3000 };
+	static const uint32_t apart[] = { 3, 50, 400, 3000 }, others[] = { 0, 1, 1, 3, 15 };
 	unsigned r = below(&g->rng, 100);
 
 	op->owner = 1 + below(&g->rng, NAIVE_OWNERS);
@@ -361,6 +361,10 @@ static void gen_foreign(struct gen *g, struct op *op)
 		op->kind = OP_FORGET;
 	else if (r >= 34 && r < 42)
 		op->kind = OP_DEAL;
+	else if (r >= 42 && r < 46)
+		op->kind = OP_OTHERS;
+	else if (r >= 46 && r < 60)
+		op->kind = OP_HEARD;
 	else if (r < 26)
 		op->kind = OP_FOREIGN_END;
 	else if (r < 29)
@@ -374,6 +378,10 @@ static void gen_foreign(struct gen *g, struct op *op)
 	op->count = chance(&g->rng, 60) ? below(&g->rng, 3) : below(&g->rng, 4000);
 	if (r >= 29 && r < 34)
 		gen_repair(g, op);
+	if (op->kind == OP_OTHERS)
+		op->count = others[below(&g->rng, 5)];
+	if (op->kind == OP_HEARD)
+		op->count = below(&g->rng, 2);
 	if (op->kind == OP_DEAL) {
 		op->seed = draw(&g->rng);
 		op->count = apart[below(&g->rng, 4)];

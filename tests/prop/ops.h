@@ -41,6 +41,8 @@ enum op_kind {
 	OP_VISIBLE,         /* HAProxy's counts tell of owner's requests */
 	OP_FORGET,          /* owner is forgotten */
 	OP_DEAL,            /* turns are dealt, `count` ms apart */
+	OP_OTHERS,          /* so many others (`count`) hear us */
+	OP_HEARD,           /* they have heard of what was placed until `count` ms ago */
 	OP_TIME,            /* time passes, nothing else */
 };
 

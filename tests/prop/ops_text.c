@@ -195,6 +195,14 @@ static void write_op(FILE *f, const struct op *op)
 		seconds(f, "t", op->t);
 		fprintf(f, ",\"done\":\"r%u\",\"owner\":\"o%u\"", op->id, op->owner);
 		break;
+	case OP_OTHERS:
+		seconds(f, "t", op->t);
+		fprintf(f, ",\"others\":%u", op->count);
+		break;
+	case OP_HEARD:
+		seconds(f, "t", op->t);
+		fprintf(f, ",\"heard_ms\":%u", op->count);
+		break;
 	case OP_ABANDON:
 		seconds(f, "t", op->t);
 		fprintf(f, ",\"cancel\":\"r%u\"", op->id);

@@ -88,6 +88,8 @@ bool sim_join(struct sim *s)
 		}
 		sim_make_id(name, i);
 		foreign_deal_turns(a->sched, name, s->conf->turn);
+		if (!s->conf->apart && !s->conf->greedy)
+			foreign_others(a->sched, s->agent_count - 1);
 		if (s->agent_count > 1 && !s->conf->apart)
 			foreign_listen(a->sched, &(struct foreign_news){ dispatched, ended, a });
 	}
@@ -158,6 +160,8 @@ void sim_deliver(struct sim *s, slo_nsec now)
 		for (size_t i = 0; i < s->agent_count; i++)
 			if (i != m.from)
 				hear(&s->agents[i], now, &m);
+		/* All that was told before it was heard by all before. */
+		foreign_heard(s->agents[m.from].sched, now, m.due - s->conf->delay);
 	}
 }
 

@@ -104,6 +104,7 @@ struct sim_conf {
 	double skew;    /* the first one's part, 0: as large as the others' */
 	slo_nsec delay; /* of what they tell each other */
 	slo_nsec turn;  /* see foreign_deal_turns() */
+	bool greedy;    /* they spare nothing for each other, see foreign_others() */
 	slo_nsec
 	    yield; /* so long room is left to a more urgent request of another; 0: not at all */
 };

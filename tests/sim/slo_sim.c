@@ -44,6 +44,7 @@ enum {
 	OPT_SKEW,
 	OPT_YIELD,
 	OPT_TURN,
+	OPT_GREEDY,
 	OPT_PRIORITY,
 	OPT_PRIOR,
 	OPT_RESTART,
@@ -124,6 +125,8 @@ static const struct argp_option option_list[] = {
 	  "of the requests, that the first one gets (as many as the others)", 2 },
 	{ "turn", OPT_TURN, "MS", 0,
 	  "they look at room that appears one after the other, so much apart (3)", 2 },
+	{ "greedy", OPT_GREEDY, NULL, 0,
+	  "whoever is first takes all room, and spares nothing for who may have come as soon", 2 },
 	{ "yield", OPT_YIELD, "MS", 0,
 	  "one leaves room that it got to a more urgent request of another for so long (0)", 2 },
 	{ NULL, 0, NULL, 0, "Output:", 3 },
@@ -191,6 +194,9 @@ static error_t parse_agents(int key, char *arg, struct argp_state *state, struct
 		return 0;
 	case OPT_TURN:
 		o->sim.turn = llround(option_number(state, arg, 0, 1e6) * 1e6);
+		return 0;
+	case OPT_GREEDY:
+		o->sim.greedy = true;
 		return 0;
 	case OPT_YIELD:
 		o->sim.yield = llround(option_number(state, arg, 0, 1e6) * 1e6);

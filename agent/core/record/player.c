@@ -498,6 +498,10 @@ static slo_err change(struct player *p, const struct slo_event *e)
 		                      player_server(p, e->server), e);
 	case SLO_EVENT_FOREIGN_END:
 		return player_foreign_end(p->sched, e);
+	case SLO_EVENT_OTHERS:
+	case SLO_EVENT_FRESH:
+	case SLO_EVENT_HEARD:
+		return player_fresh(p->sched, e);
 	default:
 		return begin(p, e);
 	}
@@ -508,7 +512,8 @@ static bool has_time(const struct slo_event *e)
 {
 	return e->kind <= SLO_EVENT_QUIET ||
 	       (e->kind >= SLO_EVENT_SUBMIT && e->kind <= SLO_EVENT_PASS) ||
-	       e->kind == SLO_EVENT_FOREIGN || e->kind == SLO_EVENT_FOREIGN_END;
+	       e->kind == SLO_EVENT_FOREIGN || e->kind == SLO_EVENT_FOREIGN_END ||
+	       e->kind == SLO_EVENT_HEARD;
 }
 
 /* Time does not go back, whatever a file says. A lease tells its dispatch, which is past. */

@@ -1,4 +1,5 @@
 #include "../sched_private.h"
+#include "core/lease.h"
 #include "core/sizes.h"
 #include "player_private.h"
 
@@ -41,5 +42,30 @@ slo_err player_foreign_end(struct sched *s, const struct slo_event *e)
 	r = foreign_find(s, e->order, (const char *)e->text.p, e->text.len);
 	if (r)
 		sched_lease_end(s, e->now, (struct request *)r, NULL, 0, &unused);
+	return SLO_OK;
+}
+
+/* What others heard of ours. */
+slo_err player_fresh(struct sched *s, const struct slo_event *e)
+{
+	const struct request *r = NULL;
+
+	if (e->kind == SLO_EVENT_HEARD) {
+		foreign_heard(s, e->now, e->arrived);
+		return SLO_OK;
+	}
+	if (e->kind == SLO_EVENT_OTHERS) {
+		if (e->count < 0 || e->count > FOREIGN_OWNERS_MAX || e->order > 1)
+			return SLO_EINVAL;
+		foreign_others(s, (size_t)e->count);
+		if (e->order)
+			foreign_fresh_give_up(s);
+		return SLO_OK;
+	}
+	if (player_id_sane(e))
+		r = lease_find(s, (const char *)e->text.p, e->text.len);
+	if (!r || r->fresh || s->foreign.others == 0 || s->foreign.deaf)
+		return SLO_EINVAL;
+	foreign_fresh(s, (struct request *)r);
 	return SLO_OK;
 }

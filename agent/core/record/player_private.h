@@ -38,5 +38,6 @@ MUSTCHECK slo_err player_lease(struct sched *s, struct sched_model *m, struct se
 MUSTCHECK slo_err player_foreign(struct sched *s, struct sched_model *m, struct server *server,
                                  const struct slo_event *e);
 MUSTCHECK slo_err player_foreign_end(struct sched *s, const struct slo_event *e);
+MUSTCHECK slo_err player_fresh(struct sched *s, const struct slo_event *e);
 
 #endif

@@ -116,6 +116,7 @@ static void refuse(struct cluster *c)
 	         c->group, c->name);
 	c->refused = true;
 	c->tell.telling = false;
+	foreign_others(c->agent->sched, 0);
 	cluster_progress(c);
 }
 
@@ -200,24 +201,6 @@ static void forget_gone(struct cluster *c, slo_nsec now)
 	}
 }
 
-/* Who looks first at room that somebody's request leaves, and how long after the one before: so
- * that one has heard what that one did, also where messages take long for want of CPU. */
-static void deal_turns(struct cluster *c, slo_nsec now)
-{
-	slo_nsec apart = CLUSTER_TURNS;
-	size_t present = 1;
-
-	for (size_t i = 0; i < c->peer_count; i++) {
-		c->peer[i]->owner->present = !hear_is_silent(c->peer[i], now);
-		present += c->peer[i]->owner->present;
-	}
-	apart /= (slo_nsec)present;
-	apart = 2 * c->slowest < apart ? 2 * c->slowest : apart;
-	apart = apart < CLUSTER_TURN ? CLUSTER_TURN : apart;
-	c->slowest -= c->slowest / 4;
-	foreign_deal_turns(c->agent->sched, c->name, apart);
-}
-
 /* What others place now is not known here before their keys are read, and HAProxy writes its end
  * lines to all agents. */
 static void tell_unheard(struct cluster *c, slo_nsec now)
@@ -243,7 +226,7 @@ static void on_beat(struct ev_loop *loop, ev_timer *w, int revents)
 	tell_unheard(c, now);
 	cluster_warn_watch(c, now);
 	forget_gone(c, now);
-	deal_turns(c, now);
+	others_deal(c, now);
 	take_name_back(c, now);
 }
 
@@ -302,6 +285,7 @@ static void on_down(void *user, const char *why)
 	watch_unheard(c->agent, clock_nsec());
 	ev_timer_stop(c->agent->loop, &c->namesake);
 	c->tell.telling = false;
+	foreign_others(c->agent->sched, 0);
 	tell_reset(c);
 	hear_abandon(c);
 }
@@ -368,16 +352,6 @@ static void note_refusal(struct cluster *c, const redisReply *reply)
 	            reply->str);
 }
 
-/* It has reached all that hear us. */
-static void note_delay(struct cluster *c, uint32_t told)
-{
-	uint32_t took = (uint32_t)cluster_clock(c, clock_nsec()) - told;
-
-	histogram_add(&c->delay, (double)took / 1e6, 1);
-	if (took * INT64_C(1000) > c->slowest)
-		c->slowest = took * INT64_C(1000);
-}
-
 /* Our key was there before, or it was not: then what was in it is lost. */
 static void check_key(struct cluster *c, bool there)
 {
@@ -410,7 +384,12 @@ static const char *take_reply(struct cluster *c, enum ask_kind kind, uint32_t nu
 		break;
 	case ASK_TOLD:
 		note_refusal(c, reply);
-		note_delay(c, number);
+		others_reached(c, clock_nsec(), number);
+		break;
+	case ASK_TOLD_ALL:
+		note_refusal(c, reply);
+		if (reply->type == REDIS_REPLY_INTEGER)
+			others_heard(c, clock_nsec(), number);
 		break;
 	case ASK_STORED:
 		note_refusal(c, reply);
@@ -446,6 +425,7 @@ static const char *on_reply(void *user, struct cluster_ask ask, const redisReply
 	slo_nsec now = clock_nsec();
 	bool denied = false;
 
+	kind = kind == ASK_TOLD_ALL ? ASK_TOLD : kind; /* the same command */
 	if (reply->type == REDIS_REPLY_ERROR)
 		denied = cluster_denied(c, now, kind, reply->str);
 	else
@@ -551,6 +531,7 @@ void cluster_stop(struct cluster *c)
 		free(c->peer[i]);
 	}
 	c->peer_count = c->readings = 0;
+	foreign_others(c->agent->sched, 0);
 	c->conf = NULL;
 }
 

@@ -3,6 +3,7 @@
  *   cluster.c         life, timers, joining, who else has our name
  *   cluster_tell.c    what we place and what ends, to Redis
  *   cluster_hear.c    messages and keys of others, to the scheduler
+ *   cluster_turns.c   how soon others hear us, and who takes room when
  *   cluster_defer.c   HAProxy's lines about the requests of others
  *   cluster_warn.c    what is wrong for as long as it comes again and again
  *   cluster_status.c  what is told of it all */
@@ -32,7 +33,8 @@ enum ask_kind {
 	ASK_MARK, /* of the peer `number` */
 	ASK_LIFE, /* PTTL of its key */
 	ASK_PAGE,
-	ASK_CHANNEL, /* of the connection that hears: no command of cluster_ask() */
+	ASK_CHANNEL,  /* of the connection that hears: no command of cluster_ask() */
+	ASK_TOLD_ALL, /* as ASK_TOLD, and nothing was left to be told then */
 };
 
 /* End lines that wait for news of their requests' owners. */
@@ -170,6 +172,13 @@ void cluster_allowed(struct cluster *c, slo_nsec now, enum ask_kind kind);
 /* What did not come again for a while is over. */
 void cluster_warn_watch(struct cluster *c, slo_nsec now);
 void cluster_warn_stop(struct cluster *c, slo_nsec now);
+
+/* cluster_turns.c */
+void others_deal(struct cluster *c, slo_nsec now);
+/* A message has reached all that hear us, which was told at the microsecond `told` of our clock. */
+void others_reached(struct cluster *c, slo_nsec now, uint32_t told);
+/* The same, and so they know of all that we placed before. */
+void others_heard(struct cluster *c, slo_nsec now, uint32_t told);
 
 /* cluster_defer.c */
 void defer_init(struct cluster *c);

@@ -203,14 +203,14 @@ static struct news_head head_of(const struct cluster *c, slo_nsec now, enum news
 /* n records, `len` bytes in all, as one message. They go where only others listen, so that we do
  * not get all of them back; what all have to know goes where also those listen who do not know us.
  */
-static void publish(struct cluster *c, const struct news_head *h, const struct untold *u, size_t n,
-                    size_t len)
+static void publish(struct cluster *c, enum ask_kind kind, const struct news_head *h,
+                    const struct untold *u, size_t n, size_t len)
 {
 	const char *channel = n > 0 ? c->tell.channel : c->link.channel[0];
 	struct cluster_tell *t = &c->tell;
 	uint8_t head[NEWS_HEAD_MAX], tail[NEWS_TAIL_MAX];
 	size_t head_len = news_pack_head(h, n, head), tail_len = news_pack_tail(h, tail);
-	struct redis_link *to = cluster_link_begin(&c->link, ask_of(ASK_TOLD, (uint32_t)h->now), 3);
+	struct redis_link *to = cluster_link_begin(&c->link, ask_of(kind, (uint32_t)h->now), 3);
 
 	t->told++;
 	if (!to)
@@ -352,9 +352,9 @@ static void tell_some(struct cluster *c, slo_nsec now)
 	store(c, first, n, &m);
 	clear_others(c, first, n);
 	h = head_of(c, now, NEWS_RECORDS);
-	if (records > 0)
-		publish(c, &h, first, records, len);
 	t->done += n;
+	if (records > 0)
+		publish(c, t->done == t->count ? ASK_TOLD_ALL : ASK_TOLD, &h, first, records, len);
 	if (t->done == t->count)
 		t->len = t->done = t->count = 0;
 }
@@ -399,7 +399,7 @@ static void rewrite(struct cluster *c, slo_nsec now)
 	t->len = t->count = 0;
 	cluster_ask(c, ASK_NOTHING, 0, 3, expire, NULL);
 	h = head_of(c, now, NEWS_ANEW);
-	publish(c, &h, NULL, 0, 0);
+	publish(c, ASK_TOLD, &h, NULL, 0, 0);
 }
 
 /* The timer only wakes the loop, which tells before it sleeps again. */
@@ -469,14 +469,14 @@ void tell_beat(struct cluster *c, slo_nsec now)
 	cluster_ask(c, ASK_NOTHING, 0, 3, add_name, NULL);
 	cluster_ask(c, ASK_NOTHING, 0, 3, keep_names, NULL);
 	note_processes(c, &h);
-	publish(c, &h, NULL, 0, 0);
+	publish(c, t->done == t->count ? ASK_TOLD_ALL : ASK_TOLD, &h, NULL, 0, 0);
 }
 
 void tell_hello(struct cluster *c, slo_nsec now)
 {
 	struct news_head h = head_of(c, now, NEWS_HELLO);
 
-	publish(c, &h, NULL, 0, 0);
+	publish(c, ASK_TOLD, &h, NULL, 0, 0);
 }
 
 void tell_reset(struct cluster *c)

@@ -83,7 +83,7 @@ static void server_row(struct page *p, const struct agent_model *m, const struct
 	table_str(t, "server", 20, s->name);
 	table_str(t, "state", 7, roster_state_name(known->state));
 	table_bool(t, "usable", 6, s->usable);
-	table_real(t, "load", 6, load_to_double(s->ledger.used));
+	table_real(t, "load", 6, load_to_double(fleet_load(s)));
 	table_int(t, "inflight", 8, s->ledger.inflight);
 	table_int(t, "foreign", 7, s->foreign);
 	table_real(t, "tokens/s", 8, rate_now(&known->stats.token_rate, clock_nsec()));

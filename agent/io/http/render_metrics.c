@@ -291,7 +291,7 @@ static void of_server(struct page *p, const char *name, const struct agent_model
 
 static void server_load(struct page *p, const struct agent_model *m, const struct seat *seat)
 {
-	of_server(p, "server_load", m, seat, load_to_double(seat->server->ledger.used));
+	of_server(p, "server_load", m, seat, load_to_double(fleet_load(seat->server)));
 }
 
 static void server_slower(struct page *p, const struct agent_model *m, const struct seat *seat)

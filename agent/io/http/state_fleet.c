@@ -21,7 +21,7 @@ static void add_seat(struct sum *sum, slo_nsec now, const struct seat *seat)
 {
 	const struct server *s = seat->server;
 	const struct roster_server *known = roster_server(s);
-	double load = load_to_double(s->ledger.used);
+	double load = load_to_double(fleet_load(s));
 
 	sum->servers++;
 	sum->inflight += s->ledger.inflight;
@@ -130,7 +130,7 @@ static double key_of(const struct agent_model *m, slo_nsec now, const struct sea
 
 	switch (order) {
 	case RENDER_BY_LOAD:
-		return load_to_double(seat->server->ledger.used);
+		return load_to_double(fleet_load(seat->server));
 	case RENDER_BY_INFLIGHT:
 		return seat->server->ledger.inflight;
 	case RENDER_BY_TOKENS:

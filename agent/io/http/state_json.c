@@ -44,7 +44,7 @@ json_t *render_server_state(const struct agent_model *m, const struct seat *seat
 	json_t *state = json_pack(
 	    "{s:s, s:b, s:s, s:b, s:f, s:I, s:I, s:I, s:f, s:I}", "deployment",
 	    seat->deployment->name, "usable", s->usable, "state", roster_state_name(known->state),
-	    "configured", known->configured, "load", load_to_double(s->ledger.used), "inflight",
+	    "configured", known->configured, "load", load_to_double(fleet_load(s)), "inflight",
 	    (json_int_t)s->ledger.inflight, "requests", (json_int_t)stats->requests, "tokens",
 	    (json_int_t)stats->tokens, "peak_load", load_to_double(stats->peak_load),
 	    "peak_inflight", (json_int_t)stats->peak_inflight);
@@ -76,7 +76,7 @@ static json_t *leaving_state(const struct roster *f)
 			json_object_set_new(
 			    servers, s->key,
 			    json_pack("{s:s, s:f, s:I}", "state", roster_state_name(s->state),
-			              "load", load_to_double(s->server->ledger.used), "inflight",
+			              "load", load_to_double(fleet_load(s->server)), "inflight",
 			              (json_int_t)s->server->ledger.inflight));
 	return servers;
 }

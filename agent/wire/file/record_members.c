@@ -68,10 +68,13 @@ static const struct record_member members[SLO_EVENT_KINDS][RECORD_MEMBERS_MAX] =
 	[SLO_EVENT_STAKE] = { TEXT, ORDER, LOAD, COUNT, TURN, INPUT },
 	[SLO_EVENT_READING] = { SERVER, COUNT },
 	[SLO_EVENT_GUARD] = { MODEL, DEPLOYMENT, { RECORD_REAL, AT(real[0]), false } },
+	[SLO_EVENT_OTHERS] = { COUNT, ORDER },
+	[SLO_EVENT_FRESH] = { TEXT },
+	[SLO_EVENT_HEARD] = { NOW, ARRIVED },
 };
 /* clang-format on */
 
-_Static_assert(SLO_EVENT_GUARD + 1 == SLO_EVENT_KINDS, "each kind has its members");
+_Static_assert(SLO_EVENT_HEARD + 1 == SLO_EVENT_KINDS, "each kind has its members");
 
 const struct record_member *record_members(enum slo_event_kind kind)
 {

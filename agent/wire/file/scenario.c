@@ -233,13 +233,18 @@ static void read_server(struct line_reader *r)
 		need_string(r, "deployment", SIZE_MAX, &line->deployment);
 }
 
-static void read_id(struct line_reader *r, const char *name)
+static void need_time(struct line_reader *r)
 {
 	struct node t = member(&r->root, "t");
 
-	need_string(r, name, SCENARIO_ID_MAX, &r->line->id);
 	if (!r->line->timed)
 		reader_fail_type(&r->doc, &t, "a number");
+}
+
+static void read_id(struct line_reader *r, const char *name)
+{
+	need_string(r, name, SCENARIO_ID_MAX, &r->line->id);
+	need_time(r);
 }
 
 /* The empty one is unknown, like any other word. */
@@ -308,6 +313,18 @@ static void read_foreign(struct line_reader *r)
 	read_millis(r, "age_ms", &line->age);
 }
 
+static void read_others(struct line_reader *r)
+{
+	need_time(r);
+	read_count(r, &r->root, "others", &r->line->others);
+}
+
+static void read_heard(struct line_reader *r)
+{
+	need_time(r);
+	read_millis(r, "heard_ms", &r->line->age);
+}
+
 static void read_cancel(struct line_reader *r)
 {
 	read_id(r, "cancel");
@@ -328,6 +345,8 @@ static void read_line(struct line_reader *r)
 		{ "profile_text", SCENARIO_PROFILE, read_profile },
 		{ "config", SCENARIO_CONFIG, read_config },
 		{ "foreign", SCENARIO_FOREIGN, read_foreign },
+		{ "others", SCENARIO_OTHERS, read_others },
+		{ "heard_ms", SCENARIO_HEARD, read_heard },
 	};
 	struct scenario_line *line = r->line;
 	size_t found = 0, verb = 0;
@@ -343,7 +362,7 @@ static void read_line(struct line_reader *r)
 	if (found != 1) {
 		reader_fail(&r->doc, &r->root, JSONPOS_VALUE,
 		            "must have one of arrive, done, cancel, server, profile, profile_text, "
-		            "config, foreign");
+		            "config, foreign, others, heard_ms");
 		return;
 	}
 	line->timed = read_time(r, "t", &line->t);

@@ -12,6 +12,8 @@
  *     {"t": 0.4, "cancel": "r2"}
  *     {"t": 0.5, "foreign": "r3", "owner": "node-b", "on": "a10-1", "load": 0.25}
  *     {"t": 0.6, "done": "r3", "owner": "node-b"}
+ *     {"t": 0.7, "others": 1}
+ *     {"t": 0.8, "heard_ms": 1}
  *
  * Lines with "scenario" or "expect", and empty ones, say nothing to the scheduler. Unknown
  * members are ignored, but not in config. A profile may hold bare NaN and Infinity. */
@@ -41,6 +43,8 @@ enum scenario_kind {
 	SCENARIO_DONE,
 	SCENARIO_CANCEL,
 	SCENARIO_FOREIGN,
+	SCENARIO_OTHERS,
+	SCENARIO_HEARD,
 };
 
 enum scenario_switch { SCENARIO_UNSET, SCENARIO_OFF, SCENARIO_ON };
@@ -67,7 +71,7 @@ struct scenario_config {
 struct scenario_line {
 	enum scenario_kind kind;
 	bool timed;
-	slo_nsec t;         /* if timed, which arrive, done, cancel and foreign are */
+	slo_nsec t;         /* if timed, which all but config, profile and server are */
 	const char *id;     /* of arrive, done, cancel, foreign; 1..SCENARIO_ID_MAX bytes */
 	const char *owner;  /* of foreign, and of done or NULL; 1..SCENARIO_ID_MAX bytes */
 	const char *server; /* of a server and of foreign, never empty; of done or NULL */
@@ -78,7 +82,8 @@ struct scenario_line {
 	const char *strategy;   /* of arrive, foreign, or NULL */
 	int64_t input, output;  /* tokens, >= 0 */
 	double load;            /* of foreign, in servers, 0..SCENARIO_LOAD_MAX */
-	slo_nsec age;           /* of foreign: since its dispatch */
+	slo_nsec age;           /* of foreign: since its dispatch; of heard: see foreign_heard() */
+	int64_t others;         /* agents that hear what is placed */
 	slo_nsec created;       /* t unless told */
 	struct slo_target own;
 	int32_t priority;                /* of arrive; 0 unless told */

@@ -86,6 +86,14 @@ static void what_other_agents_tell_is_read(void **state)
 	read_line("{\"t\":1,\"done\":\"r1\"}", &l);
 	assert_true(!l.owner && !l.server);
 	scenario_line_fini(&l);
+	read_line("{\"t\":1,\"others\":3}", &l);
+	assert_true(l.kind == SCENARIO_OTHERS && l.timed && l.others == 3);
+	scenario_line_fini(&l);
+	read_line("{\"t\":1,\"heard_ms\":1.5}", &l);
+	assert_true(l.kind == SCENARIO_HEARD && l.timed && l.age == 1500000);
+	scenario_line_fini(&l);
+	refused("{\"heard_ms\":1}", "key \"t\": is missing");
+	refused("{\"t\":1,\"others\":1.5}", "must be a whole number");
 	refused("{\"t\":1,\"foreign\":\"r1\",\"on\":\"s1\",\"load\":0}",
 	        "key \"owner\": is missing");
 	refused("{\"t\":1,\"foreign\":\"r1\",\"owner\":\"b\",\"load\":0}",

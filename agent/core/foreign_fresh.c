@@ -1,0 +1,142 @@
+/* Leases of ours that the others may not have heard of.
+ *
+ * A crowd reaches two agents at the same moment, each knows of 8 free places on a server, a message
+ * takes 1 ms:
+ *
+ *   0 ms   both take 4 and spare the other 4: as many as they took, for the other
+ *   1 ms   each hears that the other took 4, and that its own 4 are known: nothing is free
+ *
+ * Room that a request leaves, and another one takes before anybody is told, is nobody else's: the
+ * others hear of both at once. So is room that is looked at in turns (foreign_turn.c).
+ *
+ * With one agent alive nothing is spared. If nobody tells for FRESH_MAX that others have heard us,
+ * nobody listens, and nothing is spared until somebody does again. */
+#include "sched_private.h"
+
+#define FRESH_MAX (10 * SLO_NSEC_PER_MSEC)
+
+/* So much as the others may take there while ours are fresh: as many as we did and one more each,
+ * all of the same weight. Beyond a whole server more makes no difference. */
+slo_load foreign_to_spare(const struct sched *s, const struct server *server)
+{
+	slo_load each;
+
+	if (server->fresh_count == 0 || server->fresh_load >= SLO_LOAD_ONE)
+		return server->fresh_count == 0 ? 0 : SLO_LOAD_ONE;
+	each = server->fresh_load + server->fresh_load / server->fresh_count;
+	return s->foreign.others * each < SLO_LOAD_ONE ? s->foreign.others * each : SLO_LOAD_ONE;
+}
+
+static void settle(struct sched *s, struct server *server)
+{
+	slo_load before = server->spared;
+
+	fleet_spare(server, foreign_to_spare(s, server));
+	if (server->spared < before)
+		sched_room_on(s, server);
+}
+
+static struct request *next_fresh(struct request *r)
+{
+	do
+		r = TAILQ_NEXT(r, link);
+	while (r && !r->fresh);
+	return r;
+}
+
+void foreign_fresh(struct sched *s, struct request *r)
+{
+	struct server *server = fleet_server_of(&r->charge);
+
+	r->fresh = true;
+	if (!s->foreign.fresh)
+		s->foreign.fresh = r;
+	server->fresh_count++;
+	server->fresh_load += r->charge.load;
+	fleet_spare(server, foreign_to_spare(s, server));
+}
+
+void foreign_left(struct sched *s, const struct request *r)
+{
+	struct server *server = fleet_server_of(&r->charge);
+
+	if (server->left_in != s->settled)
+		server->left = 0;
+	server->left_in = s->settled;
+	server->left += r->charge.load;
+}
+
+/* Takes it from what was left there in this round. */
+static bool takes_what_was_left(const struct sched *s, const struct request *r)
+{
+	struct server *server = fleet_server_of(&r->charge);
+
+	if (server->left_in != s->settled)
+		server->left = 0;
+	if (server->left < r->charge.load)
+		return false;
+	server->left -= r->charge.load;
+	return true;
+}
+
+void foreign_placed(struct sched *s, struct request *r)
+{
+	if (!s->foreign.deaf && policy_pulls((enum slo_strategy)r->strategy) && !r->fallback &&
+	    !takes_what_was_left(s, r))
+		foreign_fresh(s, r);
+}
+
+void foreign_fresh_no_more(struct sched *s, struct request *r)
+{
+	struct server *server = fleet_server_of(&r->charge);
+
+	if (s->foreign.fresh == r)
+		s->foreign.fresh = next_fresh(r);
+	r->fresh = false;
+	server->fresh_count--;
+	server->fresh_load -= r->charge.load;
+	settle(s, server);
+}
+
+void foreign_heard(struct sched *s, slo_nsec now, slo_nsec until)
+{
+	struct foreign *f = &s->foreign;
+
+	if (!f->deaf && (!f->fresh || f->fresh->since > until))
+		return;
+	f->deaf = false;
+	while (f->fresh && f->fresh->since <= until)
+		foreign_fresh_no_more(s, f->fresh);
+	if (tapped(s))
+		tap_heard(s, now, until);
+}
+
+void foreign_others(struct sched *s, size_t others)
+{
+	struct foreign *f = &s->foreign;
+
+	if (others > FOREIGN_OWNERS_MAX)
+		others = FOREIGN_OWNERS_MAX;
+	if (f->others == others)
+		return;
+	f->others = (uint32_t)others;
+	f->deaf = false;
+	for (struct request *r = f->fresh; r; r = next_fresh(r))
+		settle(s, fleet_server_of(&r->charge));
+	while (others == 0 && f->fresh)
+		foreign_fresh_no_more(s, f->fresh);
+	if (tapped(s))
+		tap_others(s);
+}
+
+slo_nsec foreign_fresh_until(const struct sched *s)
+{
+	return s->foreign.fresh ? slo_after(s->foreign.fresh->since, FRESH_MAX) : SLO_NEVER;
+}
+
+void foreign_fresh_give_up(struct sched *s)
+{
+	s->foreign.deaf = true;
+	while (s->foreign.fresh)
+		foreign_fresh_no_more(s, s->foreign.fresh);
+}

@@ -1,0 +1,210 @@
+/* Leases of ours that others may not have heard of, and the room that is spared meanwhile. Each of
+ * two servers has room for two requests. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "foreign_build.h"
+
+#define WAIT MSEC(10) /* for others to hear */
+
+static void submit_four(struct rig *r, slo_nsec now)
+{
+	submit(r, now, "r1");
+	submit(r, now, "r2");
+	submit(r, now, "r3");
+	submit(r, now, "r4");
+}
+
+/* Two of four go out, one to each server. */
+static void two_of_four(struct rig *r)
+{
+	foreign_others(r->s, 1);
+	submit_four(r, SEC(1));
+	routed(r, SEC(1), "r1", "s1");
+	routed(r, SEC(1), "r2", "s0");
+	quiet(r, SEC(1));
+}
+
+static void a_crowd_takes_half_until_others_have_heard(void **state)
+{
+	struct rig *r = *state;
+
+	two_of_four(r);
+	assert_int_equal(r->server[0]->spared, SLO_LOAD_ONE);
+	assert_int_equal(fleet_load(r->server[0]), HALF);
+	foreign_heard(r->s, SEC(1) + 1, SEC(1) - 1); /* of what was before */
+	quiet(r, SEC(1) + 1);
+	foreign_heard(r->s, SEC(1) + 2, SEC(1));
+	assert_int_equal(r->server[0]->spared, 0);
+	routed(r, SEC(1) + 2, "r3", "s1");
+	routed(r, SEC(1) + 2, "r4", "s0");
+}
+
+static void what_the_other_took_meanwhile_is_left_to_it(void **state)
+{
+	struct rig *r = *state;
+	struct foreign_owner *b = owner(r, "b");
+
+	two_of_four(r);
+	placed(r, SEC(1) + 1, b, "x", 0);
+	placed(r, SEC(1) + 1, b, "y", 1);
+	assert_int_equal(r->server[0]->overshoots + r->server[1]->overshoots, 0);
+	foreign_heard(r->s, SEC(1) + 2, SEC(1));
+	quiet(r, SEC(1) + 2);
+	assert_int_equal(inflight(r, 0), 2);
+	assert_int_equal(inflight(r, 1), 2);
+}
+
+static void alone_an_agent_takes_all(void **state)
+{
+	struct rig *r = *state;
+
+	foreign_others(r->s, 0);
+	submit_four(r, SEC(1));
+	for (int i = 0; i < 4; i++)
+		assert_true(sched_step(r->s, SEC(1), &(struct sched_action){ 0 }));
+	assert_int_equal(r->server[0]->fresh_count, 0);
+}
+
+static void one_at_a_time_is_placed_however_many_others_there_are(void **state)
+{
+	struct rig *r = *state;
+	struct foreign_owner *b = owner(r, "b");
+
+	foreign_others(r->s, 15);
+	placed(r, SEC(1), b, "x", 0);
+	placed(r, SEC(1), b, "y", 1);
+	submit(r, SEC(1), "r1");
+	submit(r, SEC(1), "r2");
+	submit(r, SEC(1), "r3");
+	routed(r, SEC(1), "r1", "s1");
+	routed(r, SEC(1), "r2", "s0");
+	quiet(r, SEC(1));
+	foreign_heard(r->s, SEC(1) + 1, SEC(1));
+	quiet(r, SEC(1) + 1); /* now they are full */
+}
+
+static void nobody_waits_for_others_for_long(void **state)
+{
+	struct rig *r = *state;
+
+	two_of_four(r);
+	assert_int_equal(sched_next_wakeup(r->s), SEC(1) + WAIT);
+	quiet(r, SEC(1) + WAIT - 1);
+	routed(r, SEC(1) + WAIT, "r3", "s1");
+	routed(r, SEC(1) + WAIT, "r4", "s0");
+	assert_int_equal(end(r, SEC(2), "r1"), SCHED_END_CLOSED);
+	assert_int_equal(end(r, SEC(2), "r2"), SCHED_END_CLOSED);
+	assert_int_equal(end(r, SEC(2), "r3"), SCHED_END_CLOSED);
+	assert_int_equal(end(r, SEC(2), "r4"), SCHED_END_CLOSED);
+	quiet(r, SEC(2));
+	/* Nobody tells that they hear, so nothing is spared, */
+	submit(r, SEC(3), "r5");
+	submit(r, SEC(3), "r6");
+	submit(r, SEC(3), "r7");
+	routed(r, SEC(3), "r5", "s1");
+	routed(r, SEC(3), "r6", "s0");
+	routed(r, SEC(3), "r7", "s1");
+	/* until somebody does. */
+	foreign_heard(r->s, SEC(4), SEC(2));
+	submit(r, SEC(4), "r8");
+	routed(r, SEC(4), "r8", "s0");
+	assert_int_equal(r->server[0]->fresh_count, 1);
+}
+
+static void room_that_ours_left_is_ours_at_once(void **state)
+{
+	struct rig *r = *state;
+
+	two_of_four(r);
+	foreign_heard(r->s, SEC(1) + 1, SEC(1));
+	routed(r, SEC(1) + 1, "r3", "s1");
+	routed(r, SEC(1) + 1, "r4", "s0");
+	foreign_heard(r->s, SEC(1) + 2, SEC(1) + 1);
+	submit(r, SEC(2), "r5");
+	submit(r, SEC(2), "r6");
+	quiet(r, SEC(2));
+	assert_int_equal(end(r, SEC(3), "r1"), SCHED_END_CLOSED);
+	assert_int_equal(end(r, SEC(3), "r3"), SCHED_END_CLOSED);
+	routed(r, SEC(3), "r5", "s1");
+	assert_int_equal(r->server[1]->fresh_count, 0);
+	routed(r, SEC(3), "r6", "s1");
+	assert_int_equal(r->server[1]->fresh_count, 0);
+	/* What is not taken in that moment is anybody's. */
+	assert_int_equal(end(r, SEC(4), "r5"), SCHED_END_CLOSED);
+	quiet(r, SEC(4));
+	submit(r, SEC(4), "r7");
+	routed(r, SEC(4), "r7", "s1");
+	assert_int_equal(r->server[1]->fresh_count, 1);
+}
+
+static void what_ends_before_others_heard_of_it_is_over(void **state)
+{
+	struct rig *r = *state;
+
+	two_of_four(r);
+	assert_int_equal(end(r, SEC(1) + 1, "r1"), SCHED_END_CLOSED);
+	assert_int_equal(r->server[1]->spared, 0);
+	routed(r, SEC(1) + 1, "r3", "s1"); /* in the room of r1 */
+	assert_int_equal(r->server[1]->fresh_count, 0);
+	routed(r, SEC(1) + 1, "r4", "s1"); /* beside it */
+	assert_int_equal(r->server[1]->fresh_count, 1);
+	assert_int_equal(end(r, SEC(1) + 2, "r2"), SCHED_END_CLOSED);
+	assert_int_equal(r->server[0]->spared, 0);
+	quiet(r, SEC(1) + WAIT); /* r2 is not waited for */
+	quiet(r, SEC(1) + 1 + WAIT);
+	assert_int_equal(r->server[1]->spared, 0);
+}
+
+static void when_the_others_go_nothing_is_spared(void **state)
+{
+	struct rig *r = *state;
+
+	two_of_four(r);
+	foreign_others(r->s, 0);
+	sched_check(r->s);
+	routed(r, SEC(1), "r3", "s1");
+	routed(r, SEC(1), "r4", "s0");
+}
+
+static void who_pushes_spares_nothing(void **state)
+{
+	struct rig *r = *state;
+
+	foreign_others(r->s, 1);
+	for (int i = 0; i < 6; i++) {
+		struct sched_request req;
+		char id[16];
+
+		snprintf(id, sizeof(id), "p%d", i);
+		req = ask(r, id, SEC(1));
+		req.strategy = SLO_STRATEGY_LEAST_LOAD;
+		assert_int_equal(sched_submit(r->s, SEC(1), &req, NULL), SLO_OK);
+		assert_true(sched_step(r->s, SEC(1), &(struct sched_action){ 0 }));
+	}
+	assert_int_equal(r->server[0]->fresh_count + r->server[1]->fresh_count, 0);
+	assert_int_equal(r->server[0]->spared, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_crowd_takes_half_until_others_have_heard),
+		TEST(what_the_other_took_meanwhile_is_left_to_it),
+		TEST(alone_an_agent_takes_all),
+		TEST(one_at_a_time_is_placed_however_many_others_there_are),
+		TEST(nobody_waits_for_others_for_long),
+		TEST(room_that_ours_left_is_ours_at_once),
+		TEST(what_ends_before_others_heard_of_it_is_over),
+		TEST(when_the_others_go_nothing_is_spared),
+		TEST(who_pushes_spares_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
