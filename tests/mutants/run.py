@@ -209,7 +209,7 @@ MUTANTS = [
     ("old news stands behind young requests", "agent/core/request.c",
      "while (at && at->since > since && steps-- > 0)", "while (at && at->since < since && steps-- > 0)"),
     ("every foreign request overshoots", "agent/core/foreign.c",
-     "!ledger_fits(l->server->ledger.used - ending, l->load)", "true"),
+     "!ledger_fits(fleet_load(l->server) - ending, l->load)", "true"),
     ("its process still serves what it left behind", "agent/core/foreign.c",
      "r->generation = generation_at(s, r->since);", "r->generation = s->generation;"),
     ("a lease from before its profile has no stake", "agent/core/sched_learn.c",

@@ -20,14 +20,16 @@ published setting (1 A10 + 4 L20) with `slo-sim --agents`: every request goes to
 random; what one agent dispatches and what ends the others hear a message later. Seeds {first} to {last},
 {seconds} s each, profiles of each seed, prefill-first. In each cell: SLO met, the highest P99 of the seeds in
 s/token, and how many placements *overshoot*: HAProxy's server had no room for them any more, as another
-agent had taken it unseen. *bursts*: 3x30/150 at load 0.8.
+agent had taken it unseen. *bursts*: 3x30/150 at load 0.8. *Spared*: who places leaves as much room of that
+server to each other agent until that one has heard of it.
 """
 SETTINGS = (("load 0.9", ("-l", "0.9")), ("load 1", ()), ("load 1.5", ("-l", "1.5")),
             ("bursts", ("-l", "0.8", "--burst", "3x30/150")))
 WAYS = (("apart: they tell each other nothing", ("--apart",)),
-        ("all look at new room at once", ("--turn", "0")),
+        ("all look at new room at once", ("--turn", "0", "--greedy")),
+        ("in turns, nothing spared", ("--greedy",)),
         ("in turns, as the daemon", ()),
-        ("the most urgent first", ("--turn", "0", "--yield", "3")))
+        ("the most urgent first", ("--turn", "0", "--greedy", "--yield", "3")))
 AGENTS = (1, 2, 4, 16)
 
 
@@ -92,10 +94,21 @@ def delays(lab):
     return table(["1 ms", "5 ms", "20 ms", "100 ms"], rows)
 
 
+def crowds(lab):
+    rows = []
+    for load in (0.3, 0.7):
+        for n in (2, 4, 16):
+            for way, more in WAYS[2:4]:
+                rows.append((f"load {load}, {n} agents, {way}",
+                             [lab.start("-l", load, "--burst", "500x0.02/20", *more, "--agents", n,
+                                        "--delay", ms) for ms in (1, 5, 20)]))
+    return table(["1 ms", "5 ms", "20 ms"], rows)
+
+
 def skews(lab):
     rows = []
     for setting, options in SETTINGS[1:]:
-        for way, more in WAYS[2:]:
+        for way, more in WAYS[3:]:
             rows.append((f"{setting}, {way}", [lab.start(*options, *more, "--agents", 2, "--skew", share)
                                                for share in (0.5, 0.75, 0.9)]))
     return table(["50 %", "75 %", "90 %"], rows)
@@ -105,7 +118,7 @@ def many(lab):
     fleet = ("-f", "l20=62", "-w", "sharegpt-pub:1000")
     return table(["one agent", "4 agents", "16 agents"],
                  [(way, [lab.start(*fleet, *more, "--agents", n, headroom=1) for n in (1, 4, 16)])
-                  for way, more in WAYS[1:3]])
+                  for way, more in WAYS[1:4]])
 
 
 def main():
@@ -123,6 +136,8 @@ def main():
     for headroom in (0.9, 1):
         text += f"\n## Headroom {headroom:g}, a message takes 1 ms\n\n" + ways(lab, headroom)
     text += "\n## Slower messages\n\nIn turns 3 ms apart, as the daemon, headroom 0.9.\n\n" + delays(lab)
+    text += ("\n## Crowds\n\nOf every 20 s the requests of a third (load 0.3) come within 20 ms: rates are 500 "
+             "times as high then. Headroom 0.9; how long a message takes.\n\n" + crowds(lab))
     text += ("\n## One agent gets more\n\nTwo agents, 1 ms, headroom 0.9; the share of the requests that "
              "the first one gets.\n\n" + skews(lab))
     lab.seconds = 30 if args.quick else 120

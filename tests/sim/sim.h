@@ -99,12 +99,12 @@ struct sim_conf {
 	bool prior;       /* types have a profile, and times are learned from it on */
 	bool forget_kept; /* what is forgotten comes back from a snapshot */
 	bool apart;       /* agents know nothing of each other */
+	bool greedy;      /* they spare nothing for each other, see foreign_others() */
 	/* Several schedulers over one fleet: */
 	size_t agents;  /* 0 is 1; each gets its part of the requests */
 	double skew;    /* the first one's part, 0: as large as the others' */
 	slo_nsec delay; /* of what they tell each other */
 	slo_nsec turn;  /* see foreign_deal_turns() */
-	bool greedy;    /* they spare nothing for each other, see foreign_others() */
 	slo_nsec
 	    yield; /* so long room is left to a more urgent request of another; 0: not at all */
 };
