@@ -29,7 +29,7 @@ uint64_t naive_taken(const struct naive *n, unsigned server)
 	return n->server[server].used + naive_spared(n, server);
 }
 
-/* What we left and take again at once nobody else knows of. */
+/* Room of what ended, taken in the same moment, nobody else takes: it is our turn. */
 void naive_placed(struct naive *n, uint32_t id)
 {
 	struct request *r = &n->request[id];

@@ -72,7 +72,7 @@ struct server {
 	slo_nsec counted;
 	slo_nsec drained; /* when it will have read all prompts */
 	uint64_t overshoots;
-	uint64_t left; /* by requests of ours that ended, in the present event */
+	uint64_t left; /* by what ended in the present event */
 };
 
 struct owner {
