@@ -80,29 +80,35 @@ static int drop(void **state)
 	return 0;
 }
 
-/* A listener on a port of its own; -1: there is no such family here. */
-static int listener(int family, uint16_t *port)
+/* A socket on that port of the loopback, of any port if it is 0; -1: there is no such family here,
+ * or somebody else has the port. */
+static int bound(int family, uint16_t port)
 {
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	struct sockaddr_in v4 = { .sin_family = AF_INET };
-	struct sockaddr_storage sa = { 0 };
-	socklen_t len = family == AF_INET ? sizeof(v4) : sizeof(v6);
-	int fd = socket(family, SOCK_STREAM, 0);
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
+		                   .sin6_addr = IN6ADDR_LOOPBACK_INIT,
+		                   .sin6_port = htons(port) };
+	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+	bool four = family == AF_INET;
+	int fd = socket(family, SOCK_STREAM, 0), on = 1;
 
 	v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (family == AF_INET)
-		memcpy(&sa, &v4, sizeof(v4));
-	else
-		memcpy(&sa, &v6, sizeof(v6));
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, len) != 0 || listen(fd, 5) != 0) {
-		if (fd >= 0)
-			close(fd);
+	if (fd < 0)
 		return -1;
-	}
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+	if (bind(fd, four ? (void *)&v4 : (void *)&v6, four ? sizeof(v4) : sizeof(v6)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static uint16_t port_of(int fd)
+{
+	struct sockaddr_storage sa = { 0 };
+	socklen_t len = sizeof(sa);
+
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
-	*port = ntohs(family == AF_INET ? ((struct sockaddr_in *)&sa)->sin_port
-	                                : ((struct sockaddr_in6 *)&sa)->sin6_port);
-	return fd;
+	return ntohs(sa.ss_family == AF_INET ? ((struct sockaddr_in *)&sa)->sin_port
+	                                     : ((struct sockaddr_in6 *)&sa)->sin6_port);
 }
 
 static void no_callback_comes_before_the_call_returns(void **state)
@@ -120,26 +126,33 @@ static void no_callback_comes_before_the_call_returns(void **state)
 static void the_next_address_is_tried(void **state)
 {
 	struct rig *r = *state;
-	uint16_t port;
-	int fd = listener(AF_INET6, &port); /* localhost is 127.0.0.1 first */
+	int fd, closed;
 
-	if (fd < 0)
-		skip();
-	r->peer = (struct outbound_peer){ .host = "localhost", .port = port };
+	do { /* localhost is 127.0.0.1 first, where nobody listens on that port */
+		fd = bound(AF_INET6, 0);
+		if (fd < 0)
+			skip();
+		closed = bound(AF_INET, port_of(fd));
+		if (closed < 0)
+			close(fd);
+	} while (closed < 0);
+	assert_int_equal(listen(fd, 5), 0);
+	r->peer = (struct outbound_peer){ .host = "localhost", .port = port_of(fd) };
 	outbound_open(&r->o, &r->peer);
 	ev_run(r->loop, 0);
 	assert_int_equal(r->ups, 1);
 	assert_int_equal(r->o.next_address, 2);
+	close(closed);
 	close(fd);
 }
 
 static void who_never_answers_is_left(void **state)
 {
 	struct rig *r = *state;
-	uint16_t port;
-	int fd = listener(AF_INET, &port);
+	int fd = bound(AF_INET, 0);
 
-	r->peer = (struct outbound_peer){ .host = "127.0.0.1", .port = port };
+	assert_int_equal(listen(fd, 5), 0);
+	r->peer = (struct outbound_peer){ .host = "127.0.0.1", .port = port_of(fd) };
 	outbound_open(&r->o, &r->peer);
 	ev_run(r->loop, 0);
 	assert_int_equal(r->ups, 1);
@@ -154,10 +167,11 @@ static void who_never_answers_is_left(void **state)
 static void addresses_are_kept_until_one_fails(void **state)
 {
 	struct rig *r = *state;
-	uint16_t port;
-	int fd = listener(AF_INET, &port);
+	int closed = bound(AF_INET, 0); /* nobody else gets the port when the listener is gone */
+	int fd = bound(AF_INET, port_of(closed));
 
-	r->peer = (struct outbound_peer){ .host = "127.0.0.1", .port = port };
+	assert_int_equal(listen(fd, 5), 0);
+	r->peer = (struct outbound_peer){ .host = "127.0.0.1", .port = port_of(fd) };
 	for (int i = 1; i <= 2; i++) {
 		outbound_open(&r->o, &r->peer);
 		ev_run(r->loop, 0);
@@ -172,6 +186,7 @@ static void addresses_are_kept_until_one_fails(void **state)
 	ev_run(r->loop, 0);
 	assert_string_equal(r->why, "Connection refused");
 	assert_int_equal(r->o.addresses.count, 0);
+	close(closed);
 }
 
 static void a_user_may_open_while_it_is_told_of_the_end(void **state)
