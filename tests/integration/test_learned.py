@@ -11,6 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from lab import AgentAlone, end_line  # noqa: E402
 from recorder_lab import RecorderLab, Traffic, played, recorded  # noqa: E402
+from redislab import Redis  # noqa: E402
 from stack import MODEL  # noqa: E402
 
 BARE = "org/bare"  # it has no profile
@@ -179,6 +180,52 @@ class LearnedRecording(unittest.TestCase):
         self.assertGreater(taught, 500)
         decisions = [d for path in paths for d in played(lab, path)]
         self.assertGreater(sum(d["verdict"] == "route" for d in decisions), 500)
+
+    def test_so_does_one_of_slo_adaptive_with_a_prior_a_restart_and_others_leases(self):
+        redis = Redis()
+        self.addCleanup(redis.close)
+        redis.start()
+        one, two = (self.of_a_group(redis, name) for name in ("one", "two"))
+        first, others = (Traffic(lab, strategies=["slo-adaptive", "slo"]) for lab in (one, two))
+        self.take_turns(first, others)
+        for lab in (one, two):
+            lab.until(lambda l=lab: sum(s["foreign"] for s in l.ledger().values()) > 0, "others' leases")
+        first.settle()
+        first.close()
+        self.assertGreater(one.counter("learned_ends_total", taught="true"), 100)
+        one.stop_agent()
+        one.start_agent()
+        again = Traffic(one, strategies=["slo-adaptive"], prefix="again")
+        self.take_turns(again, others)
+        again.settle()
+        others.finish()
+        again.close()
+        for lab in (one, two):
+            lab.stop_agent()
+            lab.agent = None
+            decisions = [d for path in lab.recordings() for d in played(lab, path)]
+            self.assertGreater(sum(d["verdict"] == "route" for d in decisions), 300)
+
+    def of_a_group(self, redis, name):
+        def config(conf):
+            recorded(conf)
+            conf["models"]["bare"]["slo"] = {"tpat": "1ms"}
+            for d in conf["models"][MODEL]["deployments"].values():
+                d["profile"] = "prior"
+            conf["cluster"] = {"redis": redis.url, "name": name, "group": "recorded"}
+            conf["snapshot"] = {"file": "state.snap", "every": "200ms"}
+
+        lab = RecorderLab(config=config)
+        self.addCleanup(lambda: lab.__exit__(None))
+        lab.start()
+        return lab
+
+    @staticmethod
+    def take_turns(*traffics):
+        enough = [traffic.sent + 800 for traffic in traffics]
+        while any(traffic.sent < n for traffic, n in zip(traffics, enough)):
+            for traffic in traffics:
+                traffic.turn()
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ class Traffic:
     """Asks and ends requests as fast as the agent answers, in random bursts, with more of them than
     there is room for. `seconds` of load are told to the servers' profiles, not slept."""
 
-    def __init__(self, lab, seed=1):
-        self.lab, self.rng = lab, random.Random(seed)
+    def __init__(self, lab, seed=1, strategies=STRATEGIES, prefix="r"):
+        self.lab, self.rng, self.strategies, self.prefix = lab, random.Random(seed), strategies, prefix
         self.peer = lab.peer()
         self.events = lab.event_connection()
         self.lock = threading.Lock()
@@ -54,7 +54,7 @@ class Traffic:
 
     def arguments(self):
         args = {"model": self.rng.choice([MODEL, MODEL, MODEL, OTHER, OTHER, BARE]),
-                "strategy": self.rng.choice(STRATEGIES),
+                "strategy": self.rng.choice(self.strategies),
                 "prompt_tokens": self.rng.choice([0, 8, 100, 500, 3000]),
                 "max_tokens": self.rng.choice([1, 64, 500])}
         if self.rng.random() < 0.1:
@@ -68,8 +68,8 @@ class Traffic:
             frames = b""
             for _ in range(self.rng.randint(1, 12)):
                 self.sent += 1
-                self.asked[self.sent] = f"r{self.sent}"
-                frames += notify(self.sent, 1, {"id": f"r{self.sent}", "path": "/v1/completions",
+                request_id = self.asked[self.sent] = f"{self.prefix}{self.sent}"
+                frames += notify(self.sent, 1, {"id": request_id, "path": "/v1/completions",
                                                 **self.arguments()})
         self.peer.send(frames)
 
@@ -95,15 +95,23 @@ class Traffic:
         wait_for(lambda: self.sent - self.answered < 150 or self.end(), "answers", 120 * PATIENCE,
                  0.002)
 
-    def finish(self):
+    def settle(self):
+        """All that it asked for is over."""
         def over():
             self.end(1)
             return not self.asked and not self.running
         wait_for(over, "the last answers", 120 * PATIENCE)
         self.peer.socket.shutdown(1)
         self.events.close()
-        self.lab.until(self.lab.idle, "an empty ledger")
+
+    def close(self):
+        self.reader.join(60 * PATIENCE)  # until the agent has closed its side, too
         self.peer.close()
+
+    def finish(self):
+        self.settle()
+        self.lab.until(self.lab.idle, "an empty ledger")
+        self.close()
 
 
 class RecorderLab(AgentAlone):
