@@ -38,6 +38,8 @@ def sections(lab, quick):
     long = 180 if quick else 3600
     best = (1.0, 0.9) if quick else (1.0, 0.9, 0.8, 0.7)
     yield "The published setting", "![](cdf.svg)\n", lambda: tables.published(lab)
+    yield "Chat and code apart", "The same runs: SLO met of each of the two workloads, P99 in s/token.\n", \
+        lambda: tables.kinds(lab)
     yield "One minute at a time", (
         "prefill-first, h 1. Published: slo is above 0.05 in 2 of 10 minutes (0.051, 0.064); without "
         "SLO routing up to 0.18. A minute's P99 is its 7th slowest request; a reject counts as slower "

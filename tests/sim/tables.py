@@ -77,6 +77,22 @@ def published(lab):
     return text
 
 
+def kinds(lab):
+    """Who pays for it: each workload of the published setting by itself."""
+    chat, code = (w.split(":")[0] for w in PUBLISHED.split(","))
+    rows = []
+    for s, h in variants((1.0, 0.9), tuple(s for s in STRATEGIES if s != "slo-least-load")):
+        cells = [label(s, h)]
+        for mode in MODES:
+            c = lab.run([s], mode, h)[s]
+            for kind in (chat, code):
+                cells += [f"{c.met('workloads', kind):.2f}", f"{c.mean('workloads', kind, 'tpat', 'p99'):.3f}",
+                          f"{c.mean('workloads', kind, 'e2e', 'p99'):.1f}"]
+        rows.append(cells)
+    return table(["", *(f"{mode}, {name}" for mode in MODES
+                        for kind in ("chat", "code") for name in (f"{kind}: met %", "P99", "E2E P99 s"))], rows)
+
+
 def minutes(lab):
     """How often the P99 of a minute is above the SLO, as in AIBrix's second figure."""
     rows = []
