@@ -229,6 +229,22 @@ static void the_guard_falls_when_what_was_safe_misses(void **state)
 	sched_check(r->s);
 }
 
+static void what_an_operator_plans_with_it_leaves_alone(void **state)
+{
+	const struct guard brink = { .share = 1, .seen = 50, .missed = 10 };
+	struct rig *r = *state;
+
+	assert_int_equal(sched_source_set(r->s, r->d, FLEET_AUTO, 0), SLO_OK);
+	assert_true(sched_headroom(r->s, SEC(1), r->d, 0.9));
+	assert_int_equal(sched_recall_guard(r->s, r->d, &brink), SLO_OK);
+	one(r, SEC(1), SEC(6));
+	assert_true(near(planned(r), 1));
+	assert_true(sched_headroom(r->s, SEC(8), r->d, 0));
+	assert_int_equal(sched_recall_guard(r->s, r->d, &brink), SLO_OK);
+	one(r, SEC(9), SEC(6));
+	assert_true(near(planned(r), 0.8));
+}
+
 /* Whoever was placed before it fell was planned with more. */
 static void who_was_placed_before_it_fell_does_not_count(void **state)
 {
@@ -371,6 +387,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_large_fleet_is_used_evenly, rig_make, rig_drop),
 		cmocka_unit_test_setup_teardown(the_guard_falls_when_what_was_safe_misses, rig_make,
 		                                rig_drop),
+		cmocka_unit_test_setup_teardown(what_an_operator_plans_with_it_leaves_alone,
+		                                rig_make, rig_drop),
 		cmocka_unit_test_setup_teardown(who_was_placed_before_it_fell_does_not_count,
 		                                rig_make, rig_drop),
 		cmocka_unit_test_setup_teardown(it_rises_by_clean_hundreds, rig_make, rig_drop),

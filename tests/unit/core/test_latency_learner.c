@@ -132,6 +132,8 @@ static void slow_servers_that_became_slower_are_noticed_as_soon(void **state)
 		}
 		if (i >= 1000)
 			x.seconds *= 2;
+		if (i == 40)
+			near(latency_fit_predict(&l.fit, &x), x.seconds, 0.2);
 		lesson = lesson_of(&x);
 		(void)latency_learn(&l, i * MSEC(100), &lesson, &speed);
 	}

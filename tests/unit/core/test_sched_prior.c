@@ -93,7 +93,7 @@ static void a_profile_that_comes_late_does_not_undo_what_was_learned(void **stat
 
 static void a_cache_that_is_larger_than_the_profile_saw_is_found(void **state)
 {
-	const struct latency_lesson lesson = {
+	struct latency_lesson lesson = {
 		.stay = { .seconds = 1, .steps = 64, .prompts = 512, .reads = 64 * 5000 },
 		.held = 5000,
 		.tokens = 576,
@@ -114,6 +114,43 @@ static void a_cache_that_is_larger_than_the_profile_saw_is_found(void **state)
 		(void)latency_learn(&l, SEC(i), &lesson, &speed);
 	assert_true(l.prior_kv >= 5000 && l.prior_kv < 5100);
 	assert_true(l.ends > 50);
+	/* Who is late there may have waited for room. */
+	lesson.held = 9000;
+	lesson.stay.seconds *= 1.5;
+	(void)latency_learn(&l, SEC(200), &lesson, &speed);
+	assert_true(l.prior_kv < 5100);
+}
+
+/* However many cells it has, what ends soon weighs more. */
+static void a_large_profile_weighs_as_a_few_ends(void **state)
+{
+	static const double truth[] = { 30e-3, 0.2e-3, 1e-6 };
+	struct latency_given g;
+	struct latency_learner l;
+	struct latency_speed speed = { 0, 0 };
+	struct rng rng;
+
+	(void)state;
+	rng_init(&rng, 3);
+	latency_given_init(&g);
+	for (int i = 0; i < 300; i++) {
+		struct latency_features x = drawn(&rng, truth, 0);
+
+		latency_fit_teach(&g.fit, &x);
+		g.points++;
+	}
+	latency_learner_init(&l, 20000);
+	latency_learner_prior(&l, 0, &g);
+	for (int i = 0; i < 28; i++) { /* before any drift is noticed */
+		struct latency_lesson lesson = { .stay = drawn(&rng, truth, 0),
+			                         .held = 5000,
+			                         .tokens = 1000,
+			                         .expected = 1000 };
+
+		lesson.stay.seconds *= 1.4;
+		(void)latency_learn(&l, SEC(i), &lesson, &speed);
+	}
+	near(latency_fit_rate(&l.fit, 1), 1.4 * truth[1], 0.15);
 }
 
 static void what_a_profile_tells_is_not_put_in_force_with_every_end(void **state)
@@ -252,6 +289,36 @@ static void a_profile_that_is_wrong_beyond_doubt_is_overruled(void **state)
 	assert_int_equal(r->d->source, FLEET_PRIOR);
 }
 
+static void one_that_was_wrong_for_a_while_is_not_overruled(void **state)
+{
+	struct rig *r = *state;
+	slo_nsec now;
+
+	learn(r, FLEET_PRIOR, 8192);
+	now = serve_many(r, SEC(1), 700, 4);
+	assert_in_range(r->d->refuting, 150, 250);
+	now = serve_many(r, now, 400, 1);
+	assert_int_equal(r->d->refuting, 0);
+	assert_int_equal(r->d->source, FLEET_PRIOR);
+}
+
+/* It says 10 s, and it is 1. That it says so little may be because more at once did not fit: only
+ * where that is known, it is wrong. */
+static void one_that_is_too_slow_is_overruled_where_the_cache_is_known(void **state)
+{
+	const struct one_cell ten = { .tput = 0.1, .e2e = 10, .slo_e2e = 50, .created = 2 };
+	struct rig *r = *state;
+	slo_nsec now;
+
+	rig_profile(r, r->d, &ten);
+	learn(r, FLEET_PRIOR, 0);
+	now = serve_many(r, SEC(1), 1000, 1);
+	assert_int_equal(r->d->source, FLEET_PRIOR);
+	learn(r, FLEET_PRIOR, 8192);
+	(void)serve_many(r, now, 500, 1);
+	assert_int_equal(r->d->source, FLEET_REFUTED);
+}
+
 static void one_that_comes_back_is_still_overruled(void **state)
 {
 	struct rig *r = *state;
@@ -292,6 +359,7 @@ int main(void)
 		TEST(and_what_ends_moves_it),
 		TEST(a_profile_that_comes_late_does_not_undo_what_was_learned),
 		TEST(a_cache_that_is_larger_than_the_profile_saw_is_found),
+		TEST(a_large_profile_weighs_as_a_few_ends),
 		TEST(what_a_profile_tells_is_not_put_in_force_with_every_end),
 		TEST(a_limit_that_was_found_is_not_raised_by_a_profile),
 		TEST(what_was_found_of_a_cache_outlives_another_choice),
@@ -299,6 +367,8 @@ int main(void)
 		TEST(learned_alone_ignores_a_profile),
 		TEST(a_right_profile_is_not_overruled),
 		TEST(a_profile_that_is_wrong_beyond_doubt_is_overruled),
+		TEST(one_that_was_wrong_for_a_while_is_not_overruled),
+		TEST(one_that_is_too_slow_is_overruled_where_the_cache_is_known),
 		TEST(one_that_comes_back_is_still_overruled),
 		TEST(a_given_profile_stays_whatever_happens),
 	};
