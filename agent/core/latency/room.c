@@ -22,6 +22,11 @@
 #define START       4    /* times the tokens of a request */
 #define GROW_SLOW   1.1
 
+/* A limit that is only being found is no larger than this times what was there and went well. */
+#define BEYOND_FIRST 1.5
+#define BEYOND       1.1
+#define BEYOND_LEAST 8 /* times the tokens of a request */
+
 #define USUAL_FIRST 0.15
 #define USUAL_LEAST 0.02
 #define USUAL_MOST  0.7
@@ -44,9 +49,14 @@ void latency_room_saw(struct latency_room *r, double held)
 		r->limit = at_most(at_least(held, r->limit), MOST);
 }
 
-static void change(struct latency_room *r, slo_nsec now, double factor)
+/* seen: what was there and went well, which bounds how far one that nobody told grows. */
+static void change(struct latency_room *r, slo_nsec now, double factor, double seen)
 {
-	r->limit = at_most(at_least(r->limit * factor, LEAST), MOST);
+	double limit = r->limit * factor;
+
+	if (factor > 1 && !(r->told > 0))
+		limit = at_least(at_most(limit, BEYOND * seen), r->limit);
+	r->limit = at_most(at_least(limit, LEAST), MOST);
 	r->changed = now;
 	r->more = r->less = 0;
 	r->found = r->found || factor < 1 || r->told > 0;
@@ -76,9 +86,11 @@ static void weigh(struct latency_room *r, const struct latency_guest *g, double 
 }
 
 /* As fast as requests end, until one limit was too high: nobody waits because of ignorance. */
-static void start(struct latency_room *r, double tokens)
+static void start(struct latency_room *r, double tokens, double seen)
 {
-	r->limit = at_most(r->limit + START * tokens, MOST);
+	double most = at_least(BEYOND_FIRST * seen, BEYOND_LEAST * tokens);
+
+	r->limit = at_most(at_least(at_most(r->limit + START * tokens, most), r->limit), MOST);
 	r->more = ENOUGH;
 }
 
@@ -93,9 +105,9 @@ void latency_room_note(struct latency_room *r, slo_nsec now, const struct latenc
 		return;
 	weigh(r, g, late);
 	if (r->less > enough)
-		change(r, now, CUT);
+		change(r, now, CUT, g->held);
 	else if (r->more > enough && !(r->told > 0) && !r->found)
-		start(r, g->tokens);
+		start(r, g->tokens, g->held);
 	else if (r->more > enough)
-		change(r, now, r->found ? GROW_SLOW : GROW);
+		change(r, now, r->found ? GROW_SLOW : GROW, g->held);
 }

@@ -6,11 +6,12 @@
  *   late, and much was there:   the limit is too high    (`less`)
  *   not late, and much was:     it is too low            (`more`)
  *
- * A limit that nobody told is tried out: it grows while it is used and nobody is late. A told one
- * is overruled only beyond doubt: it is too low if those are not late that came on top of it, and a
- * higher one counts as told; it is too high if those are late that found room, and then it is found
- * like any other. Sums of evidence never fall below 0, so old ends do not outweigh new ones. What
- * the time in prompts hides from this (see KNEE_UNTOLD in rates.c) does no harm. */
+ * A limit that nobody told is tried out: it grows while it is used and nobody is late, and never
+ * far beyond what was there: who ends tells of that and of no more. A told one is overruled only
+ * beyond doubt: it is too low if those are not late that came on top of it, and a higher one counts
+ * as told; it is too high if those are late that found room, and then it is found like any other.
+ * Sums of evidence never fall below 0, so old ends do not outweigh new ones. What the time in
+ * prompts hides from this (see KNEE_UNTOLD in rates.c) does no harm. */
 #ifndef SLO_CORE_LATENCY_ROOM_H
 #define SLO_CORE_LATENCY_ROOM_H
 

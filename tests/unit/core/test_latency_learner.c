@@ -330,9 +330,9 @@ static void a_limit_grows_while_it_is_used(void **state)
 	note(&r, &now, 6, 8000, 1);
 	assert_true(r.limit == LATENCY_ROOM_FIRST);
 	note(&r, &now, 1, 8000, 1);
-	assert_true(r.limit == LATENCY_ROOM_FIRST + 4000); /* the seventh tells */
+	assert_true(r.limit == 12000); /* the seventh tells, of half as much again as there was */
 	note(&r, &now, 1, 12000, 1);
-	assert_true(r.limit == LATENCY_ROOM_FIRST + 8000); /* and each after it */
+	assert_true(r.limit == 16000); /* and each after it */
 	latency_room_saw(&r, 50000);
 	assert_true(r.limit == 50000);
 	latency_room_saw(&r, 40000);
@@ -356,8 +356,10 @@ static void a_limit_shrinks_where_requests_are_late(void **state)
 	before = r.limit;
 	note(&r, &now, 50, 6000, 1.1);
 	near(r.limit, before, 1e-12);
-	note(&r, &now, 7, 6000, 0.9);
-	near(r.limit, before * 1.1, 1e-12);
+	note(&r, &now, 7, 5200, 0.9); /* they tell that it is no less, and no more */
+	near(r.limit, before, 1e-12);
+	note(&r, &now, 7, 6500, 0.9);
+	near(r.limit, 6500 * 1.1, 1e-12);
 }
 
 static void those_that_came_before_a_cut_do_not_speak(void **state)
