@@ -75,6 +75,18 @@ static bool add_file(struct flags *f, char *path)
 	return true;
 }
 
+/* The options are known and make no sense together. extra: a word too many, or NULL. */
+static void say_why(const struct flags *f, const char *extra)
+{
+	if (extra)
+		fprintf(stderr, "slo-spoa: \"%s\" is no option and no file of --haproxy\n\n",
+		        extra);
+	else if (!f->path)
+		fputs("slo-spoa: -f FILE is missing\n\n", stderr);
+	else
+		fputs("slo-spoa: --haproxy needs -c\n\n", stderr);
+}
+
 /* False: the program ends here, with *status. */
 static bool read_flags(int argc, char **argv, struct flags *f, int *status)
 {
@@ -112,6 +124,7 @@ static bool read_flags(int argc, char **argv, struct flags *f, int *status)
 		optind++;
 	if (f->path && optind == argc && (f->check || f->haproxy_files == 0))
 		return true;
+	say_why(f, optind < argc ? argv[optind] : NULL);
 	fputs(usage, stderr);
 	*status = EXIT_FAILURE;
 	return false;

@@ -342,6 +342,30 @@ static void read_haproxy(struct reader *r, const struct node *root, const char *
 	read_list(r, &list, dir, 0, &nobody, &c->runtime_api);
 }
 
+/* One address for two listeners: the second one would not start. */
+static void want_distinct(struct reader *r, const struct node *root, const struct config *c)
+{
+	const struct {
+		const char *key;
+		const struct config_listen *listen;
+	} all[] = { { "spop", &c->spop },
+		    { "events", &c->events },
+		    { "http", &c->http },
+		    { "control", &c->control } };
+
+	for (size_t i = 1; i < COUNT(all); i++) {
+		struct node n = node_member(root, all[i].key), listen = node_member(&n, "listen");
+
+		for (size_t k = 0; k < i; k++)
+			for (size_t j = 0; j < all[i].listen->count; j++)
+				if (is_listed(all[k].listen, &all[i].listen->addr[j]))
+					reader_fail(r, &listen, JSONPOS_VALUE,
+					            "has an address of %s.listen: each listener "
+					            "needs its own",
+					            all[k].key);
+	}
+}
+
 bool config_listen_equal(const struct config_listen *a, const struct config_listen *b)
 {
 	if (a->count != b->count || a->peers != b->peers)
@@ -365,4 +389,6 @@ void config_addresses_read(struct reader *r, const struct node *root, const char
 	read_http(r, root, dir, &c->http);
 	read_control(r, root, dir, &c->control);
 	read_haproxy(r, root, dir, c);
+	if (!r->failed)
+		want_distinct(r, root, c);
 }

@@ -6,7 +6,7 @@
 #define DAY      (86400 * SLO_NSEC_PER_SEC)
 #define KV_MOST  1000000000
 
-/* A number that may have a fraction, above 0 and at most 100. */
+/* In percent, and may have a fraction. 0.99 is meant as a share, and would be kept by all. */
 static void read_percentile(struct reader *r, const struct node *slo, double *out)
 {
 	struct node n = node_member(slo, "percentile");
@@ -14,8 +14,9 @@ static void read_percentile(struct reader *r, const struct node *slo, double *ou
 
 	if (!n.value || r->failed)
 		return;
-	if (!json_is_number(n.value) || !(v > 0) || v > 100)
-		reader_fail(r, &n, JSONPOS_VALUE, "must be a number above 0 and at most 100");
+	if (!json_is_number(n.value) || !(v > 1) || v > 100)
+		reader_fail(r, &n, JSONPOS_VALUE,
+		            "must be a number of percent, above 1 and at most 100, such as 99");
 	else
 		*out = v;
 }

@@ -82,6 +82,12 @@ static const char *parse(const char *s, const char *dir, struct listen_addr *a)
 		a->kind = LISTEN_UNIXGRAM;
 		return parse_unix(s + 9, dir, a);
 	}
+	if (s[0] == '/')
+		return "is a path, which has \"unix:\" before it";
+	if (strncmp(s, "unix@", 5) == 0)
+		return "is written as in HAProxy's files; here it is \"unix:PATH\"";
+	if (strstr(s, "://"))
+		return "is an URL, must be \"host:port\" or \"unix:path\"";
 	a->kind = LISTEN_TCP;
 	if (strncmp(s, "udp:", 4) == 0) {
 		a->kind = LISTEN_UDP;

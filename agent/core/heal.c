@@ -209,9 +209,11 @@ bool sched_expire_oldest(struct sched *s, slo_nsec now, struct server *server)
 {
 	struct request *r = TAILQ_FIRST(&server->leases);
 
-	if (r)
-		sched_lease_expire(s, now, r, FLEET_REPAIR_EXPIRED);
-	return r != NULL;
+	if (!r)
+		return false;
+	s->ends_lost += r->owner == 0;
+	sched_lease_expire(s, now, r, FLEET_REPAIR_EXPIRED);
+	return true;
 }
 
 /* Of all in the list: what waited at a process that left stands behind younger ones. */

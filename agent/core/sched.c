@@ -576,6 +576,7 @@ struct sched_counts sched_counts(const struct sched *s)
 		.dispatched = s->requests.count[REQUEST_DISPATCHED],
 		.remembered = s->past.count,
 		.leases_expired = s->leases_expired,
+		.ends_lost = s->ends_lost,
 		.foreign = s->foreign.open,
 		.forced = s->forced,
 	};

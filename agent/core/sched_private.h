@@ -42,7 +42,7 @@ struct sched {
 	                   * was not refused a place yet */
 	slo_nsec stepped; /* when sched_step() was called last */
 	size_t unchecked; /* steps since sched_check() was called last, with SLO_CHECK */
-	uint64_t leases_expired;
+	uint64_t leases_expired, ends_lost;
 	uint32_t generation;           /* changes of HAProxy's processes */
 	slo_nsec changed[GENERATIONS]; /* when, by generation */
 	uint32_t round;                /* of questions to HAProxy */

@@ -120,6 +120,10 @@ static void warn_of_reload(struct daemon *d)
 	if (d->agent->stats.reload_failed)
 		warn_set(d->agent, clock_nsec(), "reload-failed", NULL,
 		         "the configuration on disk is not in force: %.400s", d->why);
+	else if (d->upgrade.failed)
+		warn_set(d->agent, clock_nsec(), "reload-failed", NULL,
+		         "the new program that SIGUSR2 started did not come to serve, and this one "
+		         "goes on: the log says why; slo-spoa -c checks the configuration");
 }
 
 bool daemon_reload(struct daemon *d)
@@ -141,7 +145,7 @@ bool daemon_reload(struct daemon *d)
 		agent_load_profiles(d->agent); /* they may have changed all the same */
 		return false;
 	}
-	d->agent->stats.reload_failed = false;
+	d->agent->stats.reload_failed = d->upgrade.failed = false;
 	warn_clear(d->agent, clock_nsec(), "reload-failed", NULL);
 	log_write(d->log, LOG_NOTICE, "reload: %s is in force", d->path);
 	return true;
@@ -499,6 +503,7 @@ int daemon_run(struct daemon *d)
 	log_write(d->log, LOG_NOTICE, "slo-spoa %s is ready", SLO_VERSION);
 	service_ready();
 	ev_run(d->loop, 0);
+	d->agent->warnings.stops = true;
 	log_write(d->log, LOG_NOTICE, "slo-spoa stops");
 	return d->status;
 }

@@ -296,6 +296,7 @@ struct sched_counts {
 	size_t queued, dispatched, remembered;
 	size_t foreign;          /* of the dispatched ones: see foreign.h */
 	uint64_t leases_expired; /* since the start */
+	uint64_t ends_lost;      /* of them, this agent's own, given up one by one */
 	uint64_t forced;         /* how often other learned times came into force */
 };
 struct sched_counts sched_counts(const struct sched *s);

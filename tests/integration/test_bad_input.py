@@ -605,8 +605,12 @@ class Files(unittest.TestCase):
             self.assertIn(f"{missing}: cannot read: No such file or directory\n", err)
 
     def test_missing_f(self):
-        for args in ([], ["-c"], ["-f", self.lab.config_file, "more"], ["-x"]):
+        for args, why in (([], "-f FILE is missing"), (["-c"], "-f FILE is missing"), (["-x"], "invalid option"),
+                          (["-f", self.lab.config_file, "more"], '"more" is no option'),
+                          (["-f", self.lab.config_file, "--haproxy", "f"], "--haproxy needs -c")):
             _, err = self.run_agent(*args, code=1)
+            self.assertTrue(err.startswith("slo-spoa: ") or err.startswith(str(self.lab.build)), err)
+            self.assertIn(why, err.splitlines()[0])
             self.assertIn("Usage: slo-spoa -f FILE", err)
 
     def test_long_options(self):

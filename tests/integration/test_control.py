@@ -128,7 +128,7 @@ class Complaints(StackCase):
 
     async def test_strategy_and_promise_change_until_a_reload(self):
         self.ctl("set", "strategy", MODEL, "random")
-        self.ctl("set", "slo", MODEL, "e2e=2s", "ttft=500ms")
+        self.assertIn(" promises ttft=0.5s e2e=2s now. ", self.ctl("set", "slo", MODEL, "e2e=2s", "ttft=500ms"))
         self.ctl("set", "headroom", MODEL, "0.7")
         answer = await self.post()
         self.assertEqual("random", answer.headers["x-slo-strategy"])

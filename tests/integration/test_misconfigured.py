@@ -103,6 +103,11 @@ CASES = [
      r"the end line has %\[req\., which clients or servers write: they can forge", WARNING),
     ("only good requests are not logged", CFG, "    option http-no-delay", "    option dontlog-normal\n    option http-no-delay",
      "no-end-lines", "option dontlog-normal", r"good requests write no end line", ALERT),
+    ("a level in the log lines", CFG, "format raw local0", "format raw local0 notice", "no-end-lines", "log ",
+     r"this target gets no line of level info, or a sample of them", ALERT),
+    ("a sample of the lines", CFG, "format raw local0", "format raw sample 1:10 local0", "no-end-lines", "log ",
+     r"this target gets no line of level info, or a sample of them", ALERT),
+    ("a level that lets all through", CFG, "format raw local0", "format raw local0 debug", None, None, None, None),
     ("no datagrams", CFG, UDP, "    # If others", "no-datagrams", "frontend llm",
      r"sends end lines over a ring only: a process that a reload replaces", WARNING),
     ("lines are cut", CFG, "    maxlen 1024", "    maxlen 100", "lines-cut", "maxlen 100",
@@ -124,6 +129,11 @@ CASES = [
                           r"agent's connection while it holds requests", ALERT),
     ("queue_timeout without a unit", JSON, '"queue_timeout": "auto"', '"queue_timeout": 30', "times", None,
      r"routing\.queue_timeout is 30ms: requests are refused that could have waited; a number without a unit", WARNING),
+    ("a promise without a unit", JSON, '"backend": "llama2-7b",', '"backend": "llama2-7b", "slo": {"e2e": 30},', "times",
+     None, r"models\.llama2-7b\.slo\.e2e is 30ms: hardly a request is so fast, so all are late; a number without", WARNING),
+    ("neither promise nor profiles", JSON, '"profiles": { "dir": "profiles" },', "", "profile-missing", None,
+     r"models\.llama2-7b has no \"slo\", and neither profiles\.dir nor profiles\.redis is set: its requests go by "
+     r"routing\.fallback", WARNING),
     ("a plain queue_timeout", JSON, '"queue_timeout": "auto"', '"queue_timeout": "70s"', "times",
      "timeout processing", r"timeout processing \(65s\) is not longer than routing\.queue_timeout \(70s\)", ALERT),
     # the process
@@ -143,6 +153,10 @@ CASES = [
      r"frontend old sends requests to backend llama2-7b without asking the agent", WARNING),
     ("the page for all", JSON, '"http":     { "listen": "127.0.0.1:9903" }', '"http": { "listen": "0.0.0.0:9903" }',
      "http-open", None, r"http\.listen is on all addresses: whoever reaches this machine", WARNING),
+    ("questions from everywhere", JSON, '"127.0.0.1:9901"', '"0.0.0.0:9901"', "ports-open", None,
+     r"spop\.listen is on all addresses without a secret: whoever reaches this machine can fill the ledger", WARNING),
+    ("end lines from everywhere", JSON, '"127.0.0.1:9902", "udp:127.0.0.1:9902"', '"0.0.0.0:9902", "udp:0.0.0.0:9902"',
+     "ports-open", None, r"events\.listen is on all addresses without a secret: .* can end requests", WARNING),
     ("no http-no-delay", CFG, "    option http-no-delay", "    # option http-no-delay", "stream-delay", "frontend llm",
      r"tokens of streams come in steps of 200 ms", WARNING),
     ("a secret that HAProxy does not tell", JSON, '"spop":     {', '"spop": { "secret": "0123456789abcdef", ', "secret",
@@ -177,6 +191,24 @@ class Checked(unittest.TestCase):
         for cfg in (PAIR, ACTIVE):
             self.assertEqual((0, ""), self.check(cfg, config=PAIR_JSON), cfg)
         self.assertEqual((0, ""), self.check(CFG, SPOE), "a file that is named twice is read once")
+
+    def test_a_relative_socket_is_that_beside_the_configuration(self):
+        self.broken(JSON, "unix:/run/haproxy/admin.sock", "unix:admin.sock")
+        self.broken(CFG, "/run/haproxy/admin.sock", f"{self.dir}/admin.sock")
+        build = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build/release")).resolve()
+        for path in (self.dir / JSON, JSON, f"./{JSON}"):
+            p = subprocess.run([build / "slo-spoa", "-c", "-f", path, "--haproxy", CFG], cwd=self.dir,
+                               capture_output=True, text=True, check=False)
+            self.assertEqual((0, ""), (p.returncode, p.stderr), path)
+        self.broken(JSON, "unix:admin.sock", "unix:dmin.sock")
+        self.assertEqual(1, self.check(CFG)[0])
+
+    def test_sections_that_share_a_line_tell_of_it_once(self):
+        self.broken(JSON, '"models": {', '"models": { "b": { "backend": "b", "deployments": { "d": { "servers": ["s"] } } },')
+        self.broken(CFG, "# The agent. A second", "backend b from slo-model\n    " + USE_SERVER.split("\n")[0]
+                    + "\n    server s 10.0.0.9:8000\n\n# The agent. A second")
+        self.broken(CFG, "timeout server 600s", "timeout server 30s")
+        self.assertEqual(1, self.check(CFG)[1].count("the wait for the body"))
 
     def test_each_fault_has_its_sentence(self):
         for what, name, text, put, code, line, sentence, severity in CASES:

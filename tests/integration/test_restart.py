@@ -221,6 +221,7 @@ class Upgrade(OneServer):
         lab.config_file.write_text("{")
         lab.agent.send(signal.SIGUSR2)
         lab.logged(r"upgrade: the new program (ended with status 1|did not start); this process goes on")
+        lab.logged("reload-failed: the new program that SIGUSR2 started did not come to serve")
         self.route_and_end()
 
     def test_a_successor_may_listen_elsewhere(self):

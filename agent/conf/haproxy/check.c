@@ -9,6 +9,17 @@
 
 #define ASKING_MAX 64 /* frontends that ask the agent; further ones are not looked at */
 
+/* Sections that share a line of their defaults find the same. */
+static bool is_told(const struct hap_findings *f, const struct hap_finding *new)
+{
+	for (size_t i = 0; new->file &&i + 1 < f->count; i++)
+		if (f->list[i].line == new->line &&
+		    f->list[i].file == new->file &&strcmp(f->list[i].code, new->code) == 0 &&
+		    strcmp(f->list[i].text, new->text) == 0)
+			return true;
+	return false;
+}
+
 void tell(const struct checking *c, enum severity severity, const char *code,
           const struct hap_line *at, const char *fmt, ...)
 {
@@ -36,6 +47,8 @@ void tell(const struct checking *c, enum severity severity, const char *code,
 	va_start(ap, fmt);
 	vsnprintf(new->text, sizeof(new->text), fmt, ap);
 	va_end(ap);
+	if (is_told(f, new))
+		f->count--;
 }
 
 void hap_findings_free(struct hap_findings *f)

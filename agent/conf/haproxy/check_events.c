@@ -10,6 +10,7 @@ struct targets {
 	const struct hap_line *stray; /* a target that is another listener of the agent */
 	const struct hap_line *other; /* some target that leads elsewhere */
 	const struct hap_line *cut;   /* a target that cuts lines */
+	const struct hap_line *less;  /* a target that leads here and gets none, or a part */
 };
 
 /* Whether a ring's server is the agent. */
@@ -36,9 +37,27 @@ static bool ring_leads_here(const struct checking *c, const struct hap_section *
 	return here;
 }
 
+/* "log ADDRESS [len N] [format F] [sample R] [profile P] FACILITY [LEVEL [LEVEL]]": end lines are
+ * of level info. */
+static bool keeps_back(const struct hap_line *l)
+{
+	static const char *const options[] = { "len", "format", "sample", "profile" };
+	static const char *const levels[] = { "info", "debug" };
+	size_t i = 2;
+
+	for (size_t k = 0; k < sizeof(options) / sizeof(options[0]); k++)
+		i += hap_index(l, 2, options[k]) < l->words ? 2 : 0;
+	if (hap_index(l, 2, "sample") < l->words)
+		return true;
+	if (i + 1 >= l->words)
+		return false;
+	return strcmp(l->word[i + 1], levels[0]) != 0 && strcmp(l->word[i + 1], levels[1]) != 0;
+}
+
 static void add_target(const struct checking *c, const struct hap_line *l, struct targets *t)
 {
 	const char *target = hap_word(l, 1);
+	size_t here = t->streams + t->datagrams;
 	size_t len = hap_index(l, 2, "len");
 
 	if (strncmp(target, "ring@", 5) == 0) {
@@ -48,9 +67,7 @@ static void add_target(const struct checking *c, const struct hap_line *l, struc
 			t->streams++;
 		else if (!ring)
 			t->other = l;
-		return;
-	}
-	if (hap_listener_has(&c->conf->events, target, true) != MATCH_NO) {
+	} else if (hap_listener_has(&c->conf->events, target, true) != MATCH_NO) {
 		t->datagrams++;
 		if (len + 1 < l->words && hap_number(l->word[len + 1]) < LINE_MIN)
 			t->cut = l;
@@ -60,6 +77,8 @@ static void add_target(const struct checking *c, const struct hap_line *l, struc
 	} else {
 		t->other = l;
 	}
+	if (t->streams + t->datagrams > here && keeps_back(l))
+		t->less = l;
 }
 
 static struct targets targets_of(const struct checking *c, const struct hap_section *s)
@@ -107,6 +126,10 @@ static void check_targets(const struct checking *c, const struct asking *a, cons
 		     "unixgram: "
 		     "address of events.listen too (%s)",
 		     a->frontend->name, listens.text);
+	if (t->less)
+		tell(c, FATAL, "no-end-lines", t->less,
+		     "this target gets no line of level info, or a sample of them: ends that are "
+		     "not told keep their load; take level and sample away");
 	if (t->cut)
 		tell(c, FATAL, "lines-cut", t->cut,
 		     "lines are cut at less than %d bytes: end lines lose their tail; write 1024 "

@@ -281,8 +281,22 @@ static void check_model(const struct checking *c, const struct asking *all, size
 			check_rules(c, &all[k], m->name, b);
 }
 
+/* Where profiles come from nowhere, only a promise lets times be learned. */
+static void check_target(const struct checking *c, const struct config_model *m)
+{
+	if (m->promise.kind == GOAL_NONE && !c->conf->profile_dir &&
+	    c->conf->redis.url.kind == REDIS_URL_NONE)
+		tell(c, WORSE, "profile-missing", NULL,
+		     "models.%s has no \"slo\", and neither profiles.dir nor profiles.redis is "
+		     "set: its requests go by routing.fallback; write \"slo\": {\"e2e\": "
+		     "\"30s\"}, or measure profiles",
+		     m->name);
+}
+
 void check_fleet(const struct checking *c, const struct asking *all, size_t count)
 {
-	for (size_t i = 0; i < c->conf->model_count; i++)
+	for (size_t i = 0; i < c->conf->model_count; i++) {
+		check_target(c, &c->conf->models[i]);
 		check_model(c, all, count, i);
+	}
 }

@@ -135,20 +135,36 @@ static void check_bypass(const struct checking *c, const struct asking *all,
 	}
 }
 
-/* Our own page shows names and figures. */
-static void check_http(const struct checking *c)
+static bool is_open(const struct config_listen *l)
 {
 	static const char *const open[] = { "0.0.0.0", "::", "*" };
 
-	for (size_t i = 0; i < c->conf->http.count; i++)
+	for (size_t i = 0; i < l->count; i++)
 		for (size_t k = 0; k < sizeof(open) / sizeof(open[0]); k++)
-			if (!listen_addr_is_unix(&c->conf->http.addr[i]) &&
-			    strcmp(c->conf->http.addr[i].host, open[k]) == 0)
-				tell(
-				    c, WORSE, "http-open", NULL,
-				    "http.listen is on all addresses: whoever reaches this machine "
-				    "reads names of models and servers, ids and figures; listen on "
-				    "127.0.0.1, or let a firewall keep strangers out");
+			if (!listen_addr_is_unix(&l->addr[i]) &&
+			    strcmp(l->addr[i].host, open[k]) == 0)
+				return true;
+	return false;
+}
+
+/* Our own page shows names and figures; the other ports have power. */
+static void check_open(const struct checking *c)
+{
+	if (is_open(&c->conf->http))
+		tell(c, WORSE, "http-open", NULL,
+		     "http.listen is on all addresses: whoever reaches this machine reads names of "
+		     "models and servers, ids and figures; listen on 127.0.0.1, or let a firewall "
+		     "keep strangers out");
+	if (is_open(&c->conf->spop) && !c->conf->spop.secret)
+		tell(c, WORSE, "ports-open", NULL,
+		     "spop.listen is on all addresses without a secret: whoever reaches this "
+		     "machine can fill the ledger until requests are refused; set spop.secret, or "
+		     "listen where only HAProxy comes");
+	if (is_open(&c->conf->events) && !c->conf->events.secret)
+		tell(c, WORSE, "ports-open", NULL,
+		     "events.listen is on all addresses without a secret: whoever reaches this "
+		     "machine can end requests and take servers out; set events.secret, or listen "
+		     "where only HAProxy comes");
 }
 
 void check_process(const struct checking *c, const struct asking *all, size_t count)
@@ -158,7 +174,7 @@ void check_process(const struct checking *c, const struct asking *all, size_t co
 		check_streams(c, &all[i]);
 	}
 	check_runtime_api(c);
-	check_http(c);
+	check_open(c);
 	for (const struct hap_section *s = c->hap->sections; s && count > 0; s = s->next)
 		if (s->kind == HAP_FRONTEND && !asks(all, count, s))
 			check_bypass(c, all, s);

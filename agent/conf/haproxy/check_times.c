@@ -1,6 +1,10 @@
 /* The order of times: each must be shorter than the next. */
 #include "check_private.h"
 
+/* A promise of less was probably meant in seconds. */
+#define E2E_LEAST  (100 * SLO_NSEC_PER_MSEC)
+#define TTFT_LEAST (5 * SLO_NSEC_PER_MSEC)
+
 /* One of HAProxy's times that must be longer than `than`. */
 struct longer {
 	const struct hap_section *section;
@@ -52,9 +56,26 @@ static slo_nsec check_processing(const struct checking *c, const struct asking *
 	return processing;
 }
 
+/* A promise below what a request to an LLM takes. */
+static void check_promise(const struct checking *c, const struct config_model *m)
+{
+	const struct goal *g = &m->promise;
+	const bool is_fixed = g->kind == GOAL_E2E || g->kind == GOAL_TTFT;
+	const double e2e = g->kind == GOAL_E2E ? g->fixed : g->e2e;
+	const slo_nsec told = (slo_nsec)((e2e > 0 ? e2e : is_fixed ? g->fixed : 0) * 1e9 + .5);
+
+	if (told > 0 && told < (e2e > 0 ? E2E_LEAST : TTFT_LEAST))
+		tell(c, WORSE, "times", NULL,
+		     "models.%s.slo.%s is %s: hardly a request is so fast, so all are late; a "
+		     "number without a unit is milliseconds, write \"30s\"",
+		     m->name, e2e > 0 ? "e2e" : "ttft", time_text(told).text);
+}
+
 /* A bare number is milliseconds, which few mean. */
 static void check_tiny(const struct checking *c)
 {
+	for (size_t i = 0; i < c->conf->model_count; i++)
+		check_promise(c, &c->conf->models[i]);
 	if (c->conf->routing.queue_timeout < SLO_NSEC_PER_SEC)
 		tell(c, WORSE, "times", NULL,
 		     "routing.queue_timeout is %s: requests are refused that could have waited; a "

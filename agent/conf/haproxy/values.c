@@ -128,6 +128,21 @@ static enum match compare_inet(const char *text, const struct listen_addr *a)
 	return compare_hosts(host, a->host);
 }
 
+/* A path of ours that is relative begins at a directory that nobody tells here, so the end of
+ * theirs decides. */
+static bool is_path(const char *theirs, const char *ours)
+{
+	size_t theirs_len = strlen(theirs), len;
+
+	while (strncmp(ours, "./", 2) == 0 || strncmp(ours, "../", 3) == 0)
+		ours = strchr(ours, '/') + 1;
+	len = strlen(ours);
+	if (ours[0] == '/' || theirs_len <= len)
+		return strcmp(theirs, ours) == 0;
+	theirs += theirs_len - len;
+	return theirs[-1] == '/' && strcmp(theirs, ours) == 0;
+}
+
 enum match hap_address_is(const char *text, const struct listen_addr *a)
 {
 	text = behind_family(text);
@@ -135,7 +150,7 @@ enum match hap_address_is(const char *text, const struct listen_addr *a)
 		return compare_inet(text, a);
 	if (strncmp(text, "unix@", 5) == 0)
 		text += 5;
-	return strcmp(text, a->path) == 0 ? MATCH_YES : MATCH_NO;
+	return is_path(text, a->path) ? MATCH_YES : MATCH_NO;
 }
 
 enum match hap_listener_has(const struct config_listen *l, const char *text, bool datagrams)

@@ -85,10 +85,11 @@ static void take_out(struct agent *a, slo_nsec now, size_t i)
 {
 	struct warnings *w = &a->warnings;
 
-	log_limited(a->log, now, LOG_CAUSE_WARNING_OVER, LOG_NOTICE,
-	            "%s: this warning is over%s%s, after %" PRId64 " s", w->warning[i].code,
-	            w->warning[i].subject[0] ? " for " : "", w->warning[i].subject,
-	            (now - w->warning[i].since) / SLO_NSEC_PER_SEC);
+	if (!w->stops)
+		log_limited(a->log, now, LOG_CAUSE_WARNING_OVER, LOG_NOTICE,
+		            "%s: this warning is over%s%s, after %" PRId64 " s", w->warning[i].code,
+		            w->warning[i].subject[0] ? " for " : "", w->warning[i].subject,
+		            (now - w->warning[i].since) / SLO_NSEC_PER_SEC);
 	w->count--;
 	memmove(&w->warning[i], &w->warning[i + 1], (w->count - i) * sizeof(w->warning[0]));
 }

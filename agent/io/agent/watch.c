@@ -23,6 +23,7 @@ enum among {
 	AMONG_QUESTIONS,
 	AMONG_ENDS,
 	AMONG_LINES,
+	AMONG_OVER,    /* requests that were placed, with an end line or without */
 	AMONG_NOTHING, /* a case is a case; over when none came for WATCH_QUIET */
 };
 
@@ -100,6 +101,15 @@ static const struct rule {
 	                 "the agent's backend must name spop.listen; log lines and the ring's "
 	                 "server "
 	                 "events.listen" },
+	[WATCH_UNENDED] = { "lines-lost", AMONG_OVER, 20, 20,
+	                    "requests ended and no end line told it",
+	                    "their load stayed until HAProxy's counts or limits.lease_max_age "
+	                    "took it away, and nothing is learned from them; is there a frontend "
+	                    "without the \"log\" lines, or with a level or a sample in them?" },
+	[WATCH_OTHERS] = { "bypassed", AMONG_LINES, 5, 5,
+	                   "completions ended that another agent was asked about",
+	                   "this one hears nothing of it and does not plan with them; agents of "
+	                   "one fleet need the same cluster.redis and cluster.group" },
 };
 
 /* Notes */
@@ -164,8 +174,9 @@ void watch_end_line(struct agent *a, slo_nsec now, const struct endline *e, bool
 		note_error(a, e);
 	else if (SELDOM(!known && e->out >= 0 && !began_before_us(a, now, e) &&
 	                !is_hearsay(a, now)))
-		watch_note(a, WATCH_BYPASS, "the last one on %.*s/%.*s", (int)e->be.len,
-		           (const char *)e->be.p, (int)e->srv.len, (const char *)e->srv.p);
+		watch_note(a, e->ptime_ms >= 0 ? WATCH_OTHERS : WATCH_BYPASS,
+		           "the last one on %.*s/%.*s", (int)e->be.len, (const char *)e->be.p,
+		           (int)e->srv.len, (const char *)e->srv.p);
 }
 
 /* Judgement */
@@ -182,6 +193,8 @@ static uint64_t all_of(const struct agent *a, enum among among)
 		return ends;
 	case AMONG_LINES:
 		return ends + n[END_UNKNOWN] + n[END_MALFORMED];
+	case AMONG_OVER:
+		return ends + sched_counts(a->sched).ends_lost;
 	case AMONG_NOTHING:
 		break;
 	}
@@ -271,6 +284,7 @@ static void judge(struct agent *a, slo_nsec now, enum watched w)
 
 void watch_judge(struct agent *a, slo_nsec now, int64_t unix_now)
 {
+	a->watch.bad[WATCH_UNENDED] = sched_counts(a->sched).ends_lost;
 	for (int w = 0; w < WATCHED; w++)
 		judge(a, now, (enum watched)w);
 	watch_silence(a, now);

@@ -59,8 +59,15 @@ static void set_slo(struct ctl_conn *c, char **word, size_t words)
 	}
 	goal = goal_make(target[GOAL_TPOT], target[GOAL_TTFT], target[GOAL_TPAT], target[GOAL_E2E]);
 	sched_promise(c->server->agent->sched, m->sched, &goal);
-	ctl_say(c, "%s %s. " RESET, word[0],
-	        none ? "promises nothing; its profiles' targets hold" : "promises that now");
+	if (none) {
+		ctl_say(c, "%s promises nothing; its profiles' targets hold. " RESET, word[0]);
+		return;
+	}
+	ctl_say(c, "%s promises", word[0]);
+	for (int k = GOAL_NONE + 1; k < GOAL_KINDS; k++)
+		if (target[k] > 0)
+			ctl_say(c, " %s=%gs", goal_name((enum goal_kind)k), target[k]);
+	ctl_say(c, " now. " RESET);
 }
 
 static void set_headroom(struct ctl_conn *c, slo_nsec now, char **word, size_t words)

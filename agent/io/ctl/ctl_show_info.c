@@ -162,7 +162,7 @@ static void errors(struct page *p)
 	error_row(t, "end-lines-malformed", s->end_lines[END_MALFORMED],
 	          "lines on events.listen that are no end lines");
 	error_row(t, "end-lines-unknown", s->end_lines[END_UNKNOWN],
-	          "end lines of requests that were never asked");
+	          "ends of requests that HAProxy did not ask about, such as GET");
 	error_row(t, "end-lines-dropped", s->end_lines[END_DROPPED],
 	          "lines that HAProxy's ring had no room for");
 	error_row(t, "unauthorized", s->unauthorized_lines + s->unauthorized_requests,

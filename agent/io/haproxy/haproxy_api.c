@@ -98,6 +98,8 @@ static const char *what_to_do(const char *why)
 		return "; put the agent's user into the group of that socket, with mode 660";
 	if (strncmp(why, HAPROXY_DENIES, strlen(HAPROXY_DENIES)) == 0)
 		return "; give that `stats socket` of HAProxy `level operator`";
+	if (strcmp(why, "No such file or directory") == 0 || strcmp(why, "Connection refused") == 0)
+		return "; does HAProxy run, and does its `stats socket` have this address?";
 	return "";
 }
 

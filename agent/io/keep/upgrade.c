@@ -46,6 +46,7 @@ static void forget_child(struct upgrade *u)
 /* The new program is of no use, and this process goes on. */
 static void give_up(struct upgrade *u, const char *why)
 {
+	u->failed = true;
 	log_write(u->log, LOG_ERR, "upgrade: %s; this process goes on", why);
 	forget_child(u);
 }

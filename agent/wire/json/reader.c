@@ -396,6 +396,9 @@ const char *reader_suggest(const char *key, struct reader_names known)
 
 	if (len > WORD_MAX)
 		return NULL;
+	for (size_t i = 0; i < known.count; i++)
+		if (strcasecmp(key, name_at(known, i)) == 0)
+			return name_at(known, i);
 	for (size_t i = 0; i < known.count; i++) {
 		const char *name = name_at(known, i);
 		size_t name_len = strlen(name);

@@ -36,6 +36,8 @@ struct warnings {
 	size_t count;
 	struct warning warning[WARNINGS_MAX]; /* the oldest first */
 	uint64_t left_out;                    /* set while the list was full */
+	bool
+	    stops; /* the agent does: what is taken out now may go on, and is not said to be over */
 };
 
 /* subject NULL is "". True: it was not in the list. */

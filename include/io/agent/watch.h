@@ -47,7 +47,9 @@ enum watched {
 	WATCH_RING,      /* a ring overflowed */
 	WATCH_SECRET,    /* a secret was not told */
 	WATCH_PORT,      /* a peer that speaks something else */
-	WATCHED,         /* how many there are */
+	WATCH_UNENDED,   /* a request is over, as HAProxy's counts say, and no line told it */
+	WATCH_OTHERS, /* an answer of an LLM that another agent was asked about, unheard of here */
+	WATCHED,      /* how many there are */
 };
 
 struct watch {

@@ -32,6 +32,7 @@ struct upgrade {
 	int channel;   /* the words "ready", "go", "alone" */
 	bool is_ready; /* "ready" was heard */
 	bool serves;   /* "alone" was heard: it must not be ended any more */
+	bool failed;   /* the last one: another program or configuration may do better */
 	ev_io ready;
 	ev_child gone;
 	ev_timer deadline;

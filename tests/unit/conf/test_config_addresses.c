@@ -56,6 +56,10 @@ static void a_bad_address_is_told_at_the_value(void **state)
 		{ "[h]:1", "has no IPv6 address between its brackets" },
 		{ "a b:1", "has a host with a character that no host has" },
 		{ "unix:", "has no path" },
+		{ "/run/x.sock", "is a path, which has \"unix:\" before it" },
+		{ "unix@/run/x.sock",
+		  "is written as in HAProxy's files; here it is \"unix:PATH\"" },
+		{ "tcp://h:9", "is an URL, must be \"host:port\" or \"unix:path\"" },
 	};
 	char text[512], want[512];
 
@@ -70,6 +74,17 @@ static void a_bad_address_is_told_at_the_value(void **state)
 	expect_error("{\"spop\":{\"listen\":[\"udp:h:1\"]}}",
 	             "f:1:20: key \"spop.listen[0]\": address \"udp:h:1\" is UDP, which only "
 	             "events.listen can have");
+}
+
+static void two_listeners_share_no_address(void **state)
+{
+	(void)state;
+	expect_error(PLUS("\"http\":{\"listen\":\"127.0.0.1:9901\"}"),
+	             "f:5:18: key \"http.listen\": has an address of spop.listen: each listener "
+	             "needs its own");
+	/* A port for TCP and one for UDP, and any free port twice, are two. */
+	config_free(parse("{\"spop\":{\"listen\":[\"h:1\",\"h:0\"]},\"events\":{\"listen\":["
+	                  "\"udp:h:1\",\"h:0\"]}," MODELS "}"));
 }
 
 static void a_unix_path_fits_with_its_directory_or_is_refused(void **state)
@@ -118,6 +133,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_of_every_kind_are_read),
 		cmocka_unit_test(a_bad_address_is_told_at_the_value),
+		cmocka_unit_test(two_listeners_share_no_address),
 		cmocka_unit_test(a_unix_path_fits_with_its_directory_or_is_refused),
 		cmocka_unit_test(a_listener_has_16_addresses_at_most),
 	};

@@ -89,8 +89,13 @@ static void a_promise_that_is_none_is_refused(void **state)
 		  "f:4:22: key \"models.m.slo\": promises nothing, must have ttft, tpot, e2e or "
 		  "tpat" },
 		{ SLO("{\"e2e\":\"1s\",\"percentile\":101}"),
-		  "f:4:47: key \"models.m.slo.percentile\": must be a number above 0 and at most "
-		  "100" },
+		  "f:4:47: key \"models.m.slo.percentile\": must be a number of percent, above 1 "
+		  "and at most 100, such as 99" },
+		{ SLO("{\"e2e\":\"1s\",\"percentile\":0.99}"),
+		  "f:4:47: key \"models.m.slo.percentile\": must be a number of percent, above 1 "
+		  "and at most 100, such as 99" },
+		{ SLO("{\"E2E\":\"1s\"}"),
+		  "f:4:23: key \"models.m.slo.E2E\": unknown key (did you mean \"e2e\"?)" },
 		{ DEPLOYMENT("\"profile\":\"auto?\""),
 		  "f:4:46: key \"models.m.deployments.d.profile\": is \"auto?\", must be auto, "
 		  "given, learned or prior" },

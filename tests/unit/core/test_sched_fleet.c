@@ -78,6 +78,7 @@ static void a_lease_on_a_server_that_left_expires(void **state)
 	quiet(r, SEC(10));
 	assert_true(sched_server_free(r->server[0]));
 	assert_int_equal(sched_counts(r->s).leases_expired, 4);
+	assert_int_equal(sched_counts(r->s).ends_lost, 0);
 }
 
 static void a_server_that_comes_back_has_its_load(void **state)

@@ -322,6 +322,46 @@ static void that_no_end_line_ever_comes_is_told_once(void **state)
 	assert_false(inproc_logged(&f->p, "no end line"));
 }
 
+/* A part of the lines is lost: HAProxy samples them, or one of its frontends has none. */
+static void ends_that_no_line_told_are_a_share_worth_a_word(void **state)
+{
+	static const char told[] = "20 of 80 requests ended and no end line told it: ";
+	struct fixture *f = *state;
+	uint64_t *end_lines = f->p.agent->stats.end_lines;
+	const struct warnings *w = &f->p.agent->warnings;
+
+	for (int i = 0; i < 19; i++)
+		ask_in_vain(f, "s2");
+	end_lines[END_CLOSED] += 60;
+	inproc_pass(&f->p, 2 * SECOND);
+	assert_null(warn_find(w, "lines-lost", NULL));
+	ask_in_vain(f, "s2");
+	inproc_pass(&f->p, 2 * SECOND);
+	assert_int_equal(sched_counts(f->p.agent->sched).ends_lost, 20);
+	assert_non_null(warn_find(w, "lines-lost", NULL));
+	assert_memory_equal(warn_find(w, "lines-lost", NULL)->text, told, sizeof(told) - 1);
+	end_lines[END_CLOSED] += 200;
+	inproc_pass(&f->p, 2 * SECOND);
+	end_lines[END_CLOSED] += 200;
+	inproc_pass(&f->p, 2 * SECOND);
+	assert_null(warn_find(w, "lines-lost", NULL));
+}
+
+static void a_warning_that_goes_with_the_agent_is_not_said_to_be_over(void **state)
+{
+	struct fixture *f = *state;
+	struct agent *a = f->p.agent;
+
+	warn_set(a, inproc_clock, "runtime-api", "first", "it gives no answer");
+	warn_set(a, inproc_clock, "runtime-api", "second", "it gives no answer");
+	warn_clear(a, inproc_clock, "runtime-api", "first");
+	assert_true(inproc_logged(&f->p, "this warning is over for first"));
+	a->warnings.stops = true;
+	warn_clear(a, inproc_clock, "runtime-api", "second");
+	assert_int_equal(a->warnings.count, 0);
+	assert_false(inproc_logged(&f->p, "this warning is over"));
+}
+
 /* Long streams are silent, too. That HAProxy has them no more, and told no end, is odd. */
 static void a_ring_is_no_silence_while_requests_may_run(void **state)
 {
@@ -443,6 +483,8 @@ int main(void)
 		TEST(requests_of_a_process_that_ends_are_over_when_the_next_one_is_up),
 		TEST(a_server_that_is_only_slow_keeps_its_requests),
 		TEST(that_no_end_line_ever_comes_is_told_once),
+		TEST(ends_that_no_line_told_are_a_share_worth_a_word),
+		TEST(a_warning_that_goes_with_the_agent_is_not_said_to_be_over),
 		TEST(a_ring_is_no_silence_while_requests_may_run),
 		TEST(lines_may_stand_behind_their_length),
 		TEST(who_speaks_spop_to_the_event_listener_is_told),

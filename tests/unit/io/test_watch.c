@@ -147,9 +147,11 @@ static void errors_of_spoe_are_told_by_their_cause(void **state)
 
 static void answers_that_nobody_asked_about_are_told(void **state)
 {
-	struct endline e = {
-		.err = -1, .out = 7, .be = slice_of("backend"), .srv = slice_of("s1")
-	};
+	struct endline e = { .err = -1,
+		             .ptime_ms = -1,
+		             .out = 7,
+		             .be = slice_of("backend"),
+		             .srv = slice_of("s1") };
 	struct inproc *p = *state;
 
 	e.ta_ms = 2000;
@@ -172,9 +174,11 @@ static void answers_that_nobody_asked_about_are_told(void **state)
 
 static void what_another_agent_may_have_placed_is_no_bypass(void **state)
 {
-	struct endline e = {
-		.err = -1, .out = 7, .be = slice_of("backend"), .srv = slice_of("s1")
-	};
+	struct endline e = { .err = -1,
+		             .ptime_ms = -1,
+		             .out = 7,
+		             .be = slice_of("backend"),
+		             .srv = slice_of("s1") };
 	struct inproc *p = *state;
 
 	later(p, 20 * SECOND);
@@ -190,6 +194,23 @@ static void what_another_agent_may_have_placed_is_no_bypass(void **state)
 	p->agent->stats.end_lines[END_UNKNOWN] += 5;
 	later(p, SECOND);
 	assert_non_null(told(p, "bypassed"));
+}
+
+static void an_agent_that_another_one_does_not_tell_is_told_by_its_lines(void **state)
+{
+	struct endline e = {
+		.err = -1, .ptime_ms = 3, .out = 7, .be = slice_of("backend"), .srv = slice_of("s1")
+	};
+	struct inproc *p = *state;
+
+	later(p, 100 * SECOND);
+	for (int k = 0; k < 5; k++)
+		watch_end_line(p->agent, inproc_clock, &e, false);
+	p->agent->stats.end_lines[END_UNKNOWN] += 5;
+	later(p, SECOND);
+	assert_non_null(told(p, "bypassed"));
+	assert_non_null(strstr(told(p, "bypassed"),
+	                       "5 of 5 completions ended that another agent was asked about"));
 }
 
 static void other_ids_and_foreign_lines_explain_a_silence(void **state)
@@ -548,6 +569,7 @@ int main(void)
 		CASE(errors_of_spoe_are_told_by_their_cause),
 		CASE(answers_that_nobody_asked_about_are_told),
 		CASE(what_another_agent_may_have_placed_is_no_bypass),
+		CASE(an_agent_that_another_one_does_not_tell_is_told_by_its_lines),
 		CASE(other_ids_and_foreign_lines_explain_a_silence),
 		CASE(a_haproxy_that_does_not_connect_is_told),
 		CASE(a_clock_that_jumps_is_told_for_a_while),
