@@ -51,10 +51,9 @@ static void rank_learned(const struct latency_force *f, const struct request *r,
                          struct rank_option *out)
 {
 	struct latency_target target = target_of(out->span, out->ttft);
-	struct latency_cell c = latency_cell(&f->rates, r->input, r->output, &target);
-	double expected = out->ttft ? c.ttft : c.e2e;
+	double expected =
+	    latency_usual(&f->rates, r->input, r->output, &target, out->ttft, &out->load);
 
-	out->load = latency_load(&c);
 	out->infeasible = never_in_time(f, r, out);
 	out->start = r->created - ((slo_nsec)(at_most(expected, EXPECTED_MOST) * 1e9) - out->span);
 }

@@ -79,10 +79,15 @@ static struct latency_cell cell(const struct latency_rates *r, int64_t input, in
 	};
 }
 
+static double knee_of(const struct latency_rates *r)
+{
+	return r->kv_told ? KNEE_TOLD : KNEE_UNTOLD;
+}
+
 struct latency_cell latency_cell(const struct latency_rates *r, int64_t input, int64_t output,
                                  const struct latency_target *target)
 {
-	return cell(r, input, output, target, r->kv_told ? KNEE_TOLD : KNEE_UNTOLD);
+	return cell(r, input, output, target, knee_of(r));
 }
 
 struct latency_cell latency_cell_full(const struct latency_rates *r, int64_t input, int64_t output,
@@ -96,6 +101,16 @@ double latency_alone(const struct latency_rates *r, int64_t input, int64_t outpu
 	const struct part a = part_of(r, input, output);
 
 	return ttft ? a.prompt + r->step : a.own + a.others;
+}
+
+double latency_usual(const struct latency_rates *r, int64_t input, int64_t output,
+                     const struct latency_target *target, bool ttft, slo_load *load)
+{
+	const struct part a = part_of(r, input, output);
+	double n = at_once(r, &a, target, knee_of(r));
+
+	*load = (slo_load)((double)SLO_LOAD_ONE / n);
+	return ttft ? ttft_beside(r, &a, n) : a.own + n * a.others;
 }
 
 double latency_full(const struct latency_rates *r, int64_t input, int64_t output,

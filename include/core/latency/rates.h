@@ -47,6 +47,9 @@ struct latency_cell latency_cell_full(const struct latency_rates *r, int64_t inp
 /* Seconds that it takes alone, to the end or to its first token. */
 double latency_alone(const struct latency_rates *r, int64_t input, int64_t output, bool ttft);
 
+/* Of latency_cell() one of ttft and e2e, and what latency_load() makes of it. */
+double latency_usual(const struct latency_rates *r, int64_t input, int64_t output,
+                     const struct latency_target *target, bool ttft, slo_load *load);
 /* Of latency_cell_full() one of ttft and e2e. */
 double latency_full(const struct latency_rates *r, int64_t input, int64_t output,
                     const struct latency_target *target, bool ttft);
