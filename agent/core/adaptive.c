@@ -5,6 +5,7 @@
 
 #include "core/bounds.h"
 
+#define SHALLOW_PART 4 /* of a deployment's servers: one of so many, but at least one */
 #define PENALTY      0.1
 #define LARGE        (SLO_LOAD_ONE / 3) /* of a cache, where another type takes it as half of that */
 #define READING_MOST 0.9
@@ -71,22 +72,30 @@ static double reading_in_time(double target, double prompt, double step)
 	return most > 0 ? at_most(2 * most / (1 + 2 * most), READING_MOST) : 0;
 }
 
-/* From what waits inside an engine nothing is learned, so where times are learned it may wait there
- * only if the cache's size was told. */
-slo_load adaptive_most(const struct deployment *d)
+/* Whether tight work finds enough other servers of d than one with that load. */
+static bool others_are_shallow(const struct deployment *d, slo_load used)
 {
-	return fleet_rates(d)->kv_told || !fleet_learned(d) ? ADAPTIVE_OVERFILL * SLO_LOAD_ONE
-	                                                    : SLO_LOAD_ONE;
+	size_t part = d->usable / SHALLOW_PART;
+
+	return d->usable - d->deep >= (part > 1 ? part : 1) + (used <= FLEET_SHALLOW);
 }
 
-static void want_make(struct plan *p, const struct deployment *d, slo_load load)
+/* From what waits inside an engine nothing is learned, so where times are learned it may wait there
+ * only if the cache's size was told. */
+slo_load adaptive_most(const struct deployment *d, slo_load used)
+{
+	if (fleet_learned(d) && !fleet_rates(d)->kv_told)
+		return SLO_LOAD_ONE;
+	return others_are_shallow(d, used) ? ADAPTIVE_OVERFILL * SLO_LOAD_ONE : FLEET_SHALLOW;
+}
+
+static void want_make(struct plan *p, slo_load load)
 {
 	const struct latency_rates *q = p->rates;
 	double planned = p->target * q->headroom;
 	struct adaptive_want *w = &p->want;
 
 	w->load = load;
-	w->relaxed = adaptive_most(d);
 	w->class = (uint8_t)p->class;
 	w->work = INT64_MAX;
 	w->reading = INT64_MAX;
@@ -117,15 +126,15 @@ static void plan_make(struct plan *p, const struct deployment *d, slo_nsec span,
 }
 
 bool adaptive_is_open(const struct adaptive_want *w, const struct server *s,
-                      const struct pool *pool)
+                      const struct deployment *d)
 {
 	slo_load used = s->ledger.used;
 
 	if (used == 0)
 		return true;
 	if (!ledger_fits(used, w->load) &&
-	    (used + w->load > w->relaxed ||
-	     ((s->sums.targets.classes | pool->targets.classes) & tighter_than(w->class))))
+	    (used + w->load > adaptive_most(d, used) ||
+	     ((s->sums.targets.classes | d->pool->targets.classes) & tighter_than(w->class))))
 		return false;
 	return (int64_t)s->sums.work <= w->work && (int64_t)s->sums.reading <= w->reading;
 }
@@ -216,7 +225,7 @@ static struct seat *weigh_harmless(const struct plan *p, struct deployment *d, s
 		last = seat;
 		seat = fleet_harmless_after(seat);
 		fetch(seat);
-		if (adaptive_is_open(&p->want, last->server, d->pool))
+		if (adaptive_is_open(&p->want, last->server, d))
 			weigh(p, last, now, best);
 	}
 	return last;
@@ -232,7 +241,7 @@ static void weigh_emptiest(const struct plan *p, struct deployment *d, uint64_t 
 	for (size_t i = 0; seat && i < ADAPTIVE_CANDIDATES; i++) {
 		if (are_beaten(p, best, least, d->seats->order))
 			return;
-		if (seat->harm >= weighed && adaptive_is_open(&p->want, seat->server, d->pool) &&
+		if (seat->harm >= weighed && adaptive_is_open(&p->want, seat->server, d) &&
 		    !are_beaten(p, best, seat->harm, seat->order))
 			weigh(p, seat, now, best);
 		seat = fleet_emptiest_after(seat);
@@ -256,7 +265,7 @@ static bool weigh_one(const struct plan *p, const struct deployment *d, const st
 
 	while (seat && seat->deployment != d)
 		seat = seat->next_of_server;
-	if (!seat || !s->usable || !adaptive_is_open(&p->want, s, d->pool))
+	if (!seat || !s->usable || !adaptive_is_open(&p->want, s, d))
 		return false;
 	weigh(p, seat, now, best);
 	return best->seat == seat;
@@ -268,7 +277,7 @@ void adaptive_wants(const struct deployment *d, const struct request *r,
 	struct plan p;
 
 	plan_make(&p, d, option->span, option->ttft, r, r->created);
-	want_make(&p, d, option->load);
+	want_make(&p, option->load);
 	*out = p.want;
 }
 
@@ -301,7 +310,8 @@ static bool are_closed(struct deployment *d, slo_load load)
 	const struct seat *seat = fleet_emptiest_seat(d);
 	slo_load used = seat ? seat->server->ledger.used : SLO_LOAD_MAX;
 
-	return !ledger_fits(used, load) && used + load > adaptive_most(d);
+	/* No server may hold more than a deep one. */
+	return !ledger_fits(used, load) && used + load > adaptive_most(d, SLO_LOAD_MAX);
 }
 
 bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
@@ -320,7 +330,7 @@ bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
 		if (options[i].infeasible || (!only && are_closed(d, load)))
 			continue;
 		plan_make(p, d, options[i].span, options[i].ttft, r, now);
-		want_make(p, d, load);
+		want_make(p, load);
 		p->penalty = load > LARGE && least < load / 2 ? PENALTY : 0;
 		p->soonest = soonest(p);
 		if (!(only ? weigh_one(p, d, only, now, &best) : weigh_all(p, d, now, &best)))

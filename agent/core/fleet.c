@@ -276,6 +276,7 @@ static void enter(struct seat *seat)
 	seat->index = pool->usable;
 	pool->usable_seat[pool->usable++] = seat;
 	d->usable++;
+	d->deep += seat->server->deep;
 }
 
 static void leave(struct seat *seat)
@@ -291,6 +292,8 @@ static void leave(struct seat *seat)
 	pool->usable_seat[seat->index] = pool->usable_seat[--pool->usable];
 	pool->usable_seat[seat->index]->index = seat->index;
 	d->usable--;
+	d->deep -= seat->server->deep;
+	fleet_freed(d); /* of fewer servers fewer have to be shallow */
 }
 
 /* Room for one more usable seat: enter() must not fail later, when the server comes back. */
@@ -405,7 +408,7 @@ void fleet_charge(struct seat *seat, slo_load load, struct charge *out)
 	note_recent(seat->deployment, load);
 	fleet_changes(seat->server);
 	ledger_charge(&seat->server->ledger, load, out);
-	fleet_settle_withheld(seat->server);
+	fleet_settle(seat->server);
 	seat->turn = ++seat->deployment->pool->turns;
 }
 
@@ -413,7 +416,7 @@ void fleet_charge_unseated(struct server *s, slo_load load, struct charge *out)
 {
 	fleet_changes(s);
 	ledger_charge(&s->ledger, load, out);
-	fleet_settle_withheld(s);
+	fleet_settle(s);
 }
 
 slo_err fleet_release(struct server *s, struct charge *c)
@@ -424,7 +427,7 @@ slo_err fleet_release(struct server *s, struct charge *c)
 		return SLO_ESTALE;
 	fleet_changes(s);
 	err = ledger_release(c);
-	fleet_settle_withheld(s);
+	fleet_settle(s);
 	return err;
 }
 
@@ -515,7 +518,7 @@ static void check_harm(const struct deployment *d)
 static void check_order(const struct deployment *d)
 {
 	struct seat *seat, *before = NULL;
-	size_t n = 0;
+	size_t n = 0, deep = 0;
 
 	RB_FOREACH (seat, seats_by_load, (struct seats_by_load *)&d->by_load) {
 		assert(seat->deployment == d && seat->server->usable);
@@ -536,7 +539,11 @@ static void check_order(const struct deployment *d)
 		assert(seat->deployment == d && *seat->at == seat);
 		assert(!seat->next || seat->order < seat->next->order);
 		assert(seat->server->ledger.inflight > 0 || seat->server->ledger.used == 0);
+		assert(seat->server->deep == (seat->server->ledger.used > FLEET_SHALLOW));
+		deep += seat->server->usable && seat->server->deep;
 	}
+	assert(deep == d->deep);
+	(void)deep;
 }
 
 void fleet_check(const struct pool *pool)

@@ -4,7 +4,8 @@
 
 #include "core/fleet.h"
 
-/* Of a server whose charges changed: what is withheld is in its ledger if anything else is. */
-void fleet_settle_withheld(struct server *s);
+/* Of a server whose charges changed: what is withheld is in its ledger if anything else is, and its
+ * deployments know whether it is deep. */
+void fleet_settle(struct server *s);
 
 #endif

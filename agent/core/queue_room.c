@@ -228,7 +228,7 @@ static struct rough_room rough_on(const struct pool *pool, const struct server *
 
 	if (used == 0 || r->room == ROOM_ANY)
 		return rough_anywhere(ROOM_ANY);
-	relaxed = (int64_t)adaptive_most(r->deployment) - used;
+	relaxed = (int64_t)adaptive_most(r->deployment, s->ledger.used) - used;
 	tight = (int64_t)r->room > tight ? (int64_t)r->room : tight;
 	return (struct rough_room){
 		.relaxed = (float)(relaxed > tight ? relaxed : tight),
@@ -304,10 +304,11 @@ static bool is_freed(struct queue *q, const struct room *rooms, size_t n, size_t
 	const struct server *by = pool->freed_by;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct queue_want *w = &q->want[rooms[i].deployment->index][slot];
+		const struct deployment *d = rooms[i].deployment;
+		const struct queue_want *w = &q->want[d->index][slot];
 
 		if (w->need <= rooms[i].room && q->at[slot]->frees != pool->frees &&
-		    (!w->adaptive || !by || adaptive_is_open(&w->on, by, pool)))
+		    (!w->adaptive || !by || adaptive_is_open(&w->on, by, d)))
 			return true;
 	}
 	hope_no_more(q, slot);

@@ -17,9 +17,12 @@
  * keeps large requests off servers whose cache they would fill while another type has plenty.
  *
  * Only an open server may take the request. One is open that is idle; or that has
- *   - room for its tokens in the cache, or for ADAPTIVE_OVERFILL caches of tokens if times and
- * cache are known, nothing tight runs there and no tighter request waits: relaxed work may queue
- * inside an engine, where batches stay full, but never in front of tight work; and
+ *   - room for its tokens in the cache; or, if times and cache are known, nothing tight runs there
+ *     and no tighter request waits, for FLEET_SHALLOW caches of tokens, and for ADAPTIVE_OVERFILL
+ *     while another server of its deployment, of eight and more a quarter of them, holds no more
+ *     than FLEET_SHALLOW: relaxed work may queue inside an engine, where batches stay full, but
+ *     never in front of tight work, and not inside all of them, or tight work that comes finds
+ *     none; and
  *   - so little work that the request alone behind it keeps its target.
  * Of the open ones that with the least cost is taken, equal ones in the order of the configuration;
  * if none is open, the request waits. Whether a server is open does not depend on the time, so who
@@ -44,17 +47,16 @@ unsigned adaptive_class(slo_nsec target);
 
 /* What decides whether a server of one deployment is open to a request. */
 struct adaptive_want {
-	slo_load load;    /* of the request */
-	slo_load relaxed; /* that all may weigh together while nobody is tight */
+	slo_load load; /* of the request */
 	/* Of the sums of a server that is not idle, at most; below 0: none is open. */
 	int64_t work, reading;
 	uint8_t class; /* of its target */
 };
 
 /* As many caches of tokens may be on a server, where relaxed work may queue inside its engine. */
-#define ADAPTIVE_OVERFILL 4
-/* So much may be on a server of d while nobody is tight. */
-slo_load adaptive_most(const struct deployment *d);
+#define ADAPTIVE_OVERFILL 16
+/* So much may be on a server of d with that load while nobody is tight. */
+slo_load adaptive_most(const struct deployment *d, slo_load used);
 
 /* How much of a server has to be free, as the ledger has it, before one may be open. */
 slo_load adaptive_need(slo_load load);
@@ -65,9 +67,9 @@ void adaptive_wants(const struct deployment *d, const struct request *r,
 /* A class like that is tight beside one of class + 2 or more: it has a quarter of the time or less,
  * about. */
 #define ADAPTIVE_TIGHTER 2
-/* Whether it may go to that server. pool: in which it may wait. */
+/* Whether it may go to that server of d. */
 bool adaptive_is_open(const struct adaptive_want *w, const struct server *s,
-                      const struct pool *pool);
+                      const struct deployment *d);
 
 /* The best open server of these options of r, those of rank_options(). False: none is open.
  * `only`: all others are known to be closed; NULL: nothing is known. */

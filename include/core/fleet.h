@@ -68,6 +68,9 @@ const char *fleet_repair_name(enum fleet_repair r); /* "surplus", "expired", "ma
 #define SURPLUS_MAX  65536               /* requests; more are not believed */
 #define SURPLUS_LOAD (SLO_LOAD_ONE / 16) /* of one, where nothing tells more */
 
+/* With more than that a server is deep: who comes waits inside the engine for long. */
+#define FLEET_SHALLOW (2 * SLO_LOAD_ONE)
+
 /* A server's ledger holds these kinds of requests:
  *   leases    requests that were placed here, in order of dispatch; some of them foreign
  *   departed  those of them that a HAProxy process that left may still be serving
@@ -81,6 +84,7 @@ struct server {
 	/* Beside the ledger: slo-adaptive looks at these of many servers for each request. */
 	struct latency_flow flow;
 	struct adaptive_sums sums;
+	bool deep; /* it holds more than FLEET_SHALLOW */
 	struct leases departed;
 	uint32_t departed_count, surplus_count;
 	slo_load surplus_load;
@@ -170,6 +174,7 @@ struct deployment {
 	struct unweighed_seats unweighed;
 	struct seat *seats, **seats_end;
 	size_t usable;
+	size_t deep;     /* of the usable ones */
 	slo_load recent; /* running mean of what its requests weigh */
 	bool recent_known;
 	uint32_t index; /* in pool.deployment[] */
