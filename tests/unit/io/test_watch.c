@@ -254,6 +254,46 @@ static void a_haproxy_that_does_not_connect_is_told(void **state)
 	assert_int_equal(w->count, 0);
 }
 
+static const char *bypassed(const struct inproc *p)
+{
+	const struct warning *w = warn_find(&p->agent->warnings, "bypassed", "all");
+
+	return w ? w->text : NULL;
+}
+
+static void what_runs_unasked_is_told_after_the_silence(void **state)
+{
+	struct inproc *p = *state;
+	struct server *s = roster_find(p->agent, "b", "s1");
+
+	((struct config *)p->agent->conf)->runtime_api.count = 1; /* nobody polls it here */
+	later(p, SECOND);
+	s->surplus_count = 3;
+	later(p, SECOND);
+	later(p, 29 * SECOND);
+	assert_null(bypassed(p));
+	later(p, SECOND);
+	assert_non_null(
+	    strstr(bypassed(p), "3 requests on our servers and asked about none for 30 s"));
+	p->agent->stats.frames[FRAME_NOTIFY][FRAME_OK]++; /* it asks */
+	later(p, SECOND);
+	assert_null(bypassed(p));
+	later(p, SECOND); /* silence counts from here on */
+	later(p, 29 * SECOND);
+	assert_null(bypassed(p));
+	s->surplus_count = 0;
+	later(p, SECOND);
+	s->surplus_count = 3;
+	later(p, SECOND);
+	later(p, 29 * SECOND);
+	assert_null(bypassed(p));
+	later(p, SECOND);
+	assert_non_null(bypassed(p));
+	s->surplus_count = 0;
+	later(p, SECOND);
+	assert_null(bypassed(p));
+}
+
 static void a_clock_that_jumps_is_told_for_a_while(void **state)
 {
 	struct inproc *p = *state;
@@ -572,6 +612,7 @@ int main(void)
 		CASE(an_agent_that_another_one_does_not_tell_is_told_by_its_lines),
 		CASE(other_ids_and_foreign_lines_explain_a_silence),
 		CASE(a_haproxy_that_does_not_connect_is_told),
+		CASE(what_runs_unasked_is_told_after_the_silence),
 		CASE(a_clock_that_jumps_is_told_for_a_while),
 		CASE(a_profile_that_all_ends_contradict_is_told),
 		CASE(a_cell_that_its_requests_contradict_is_told),
