@@ -60,6 +60,7 @@ struct event_conn {
 	struct conn conn;
 	enum framing framing;
 	bool skipping; /* the rest of a line that was too long */
+	size_t skip;   /* likewise, bytes of one that stands behind its length */
 };
 _Static_assert(offsetof(struct event_conn, conn) == 0, "a struct conn is cast to it");
 
@@ -104,15 +105,14 @@ static struct slice leading_id(const uint8_t *p, const uint8_t *end)
 #define DIGITS_MAX 6 /* of a length */
 
 /* The length that data begins with, and where its text stands. SLO_ESHORT: more bytes will tell. */
-static slo_err take_length(const uint8_t *data, size_t len, size_t longest, size_t *n, size_t *text)
+static slo_err take_length(const uint8_t *data, size_t len, size_t *n, size_t *text)
 {
 	uint64_t v;
 	size_t digits = slice_digits((struct slice){ data, len }, &v);
 
 	if (digits == len && digits < DIGITS_MAX)
 		return SLO_ESHORT;
-	if (digits == 0 || digits == len || digits > DIGITS_MAX || data[digits] != ' ' || v == 0 ||
-	    v > longest)
+	if (digits == 0 || digits == len || digits > DIGITS_MAX || data[digits] != ' ' || v == 0)
 		return SLO_EPROTO;
 	*n = (size_t)v;
 	*text = digits + 1;
@@ -123,7 +123,7 @@ static slo_err take_length(const uint8_t *data, size_t len, size_t longest, size
 static enum framing framing_of(const uint8_t *data, size_t len, size_t longest)
 {
 	size_t n, text, there;
-	slo_err err = take_length(data, len, longest, &n, &text);
+	slo_err err = take_length(data, len, &n, &text);
 	const uint8_t *end;
 
 	if (err != SLO_OK)
@@ -135,7 +135,7 @@ static enum framing framing_of(const uint8_t *data, size_t len, size_t longest)
 	if (end && end != data + text + n - 1)
 		return FRAMING_LINES;
 	if (there < n)
-		return FRAMING_UNKNOWN;
+		return there <= longest ? FRAMING_UNKNOWN : FRAMING_COUNTED;
 	return len == text + n || (data[text + n] >= '0' && data[text + n] <= '9') ? FRAMING_COUNTED
 	                                                                           : FRAMING_LINES;
 }
@@ -146,19 +146,33 @@ static void good_line(struct event_conn *c, slo_nsec now)
 	((struct event_server *)c->conn.owner)->lines_over_tcp = true;
 }
 
+/* Bytes of a line that was too long. */
+static size_t skip(struct event_conn *c, size_t len)
+{
+	size_t n = c->skip < len ? c->skip : len;
+
+	c->skip -= n;
+	return n;
+}
+
 static size_t counted_lines(struct event_conn *c, const uint8_t *data, size_t len, slo_nsec now)
 {
 	struct agent *a = ((struct event_server *)c->conn.owner)->agent;
-	size_t used = 0, longest = a->conf->limits.end_line_length, n, text;
+	size_t used = skip(c, len), longest = a->conf->limits.end_line_length, n, text;
 
 	while (used < len) {
-		slo_err err = take_length(data + used, len - used, longest, &n, &text);
+		slo_err err = take_length(data + used, len - used, &n, &text);
 
-		if (err == SLO_EPROTO) { /* or longer than a line may be */
-			too_long(a, now, c->conn.peer, longest);
-			c->framing = FRAMING_LINES;
-			c->skipping = true;
+		if (err == SLO_EPROTO) { /* where the next line begins nobody knows */
+			a->stats.end_lines[END_MALFORMED]++;
+			conn_close(&c->conn, now, "a line stands there without its length");
 			return len;
+		}
+		if (err == SLO_OK && n > longest) {
+			too_long(a, now, c->conn.peer, longest);
+			c->skip = text + n;
+			used += skip(c, len - used);
+			continue;
 		}
 		if (err != SLO_OK || len - used - text < n)
 			break;

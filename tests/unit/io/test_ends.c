@@ -447,6 +447,46 @@ static void lines_may_stand_behind_their_length(void **state)
 		}
 }
 
+/* The lines behind one that is too long come, as they do where newlines end them. */
+static void no_ring_is_deaf_behind_a_line_that_is_too_long(void **state)
+{
+	static const char *const cases[] = {
+		"12 slo1 id=%1$s9000 %2$s13 slo1 id=x%1$s",
+		"9000 %2$s12 slo1 id=%1$s13 slo1 id=x%1$s",
+		"slo1 id=%1$s\n%2$s\nslo1 id=x%1$s\n",
+	};
+	struct fixture *f = *state;
+	const struct stats *st = &f->p.agent->stats;
+	char long_line[9001], text[9200], id[48];
+
+	memset(long_line, 'y', sizeof(long_line) - 1);
+	long_line[sizeof(long_line) - 1] = '\0';
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (size_t piece = 500; piece < 16000; piece *= 2) {
+			uint64_t unknown = st->end_lines[END_UNKNOWN],
+				 malformed = st->end_lines[END_MALFORMED];
+
+			snprintf(id, sizeof(id), "%02zu%02zu", i, piece / 500);
+			snprintf(text, sizeof(text), cases[i], id, long_line);
+			sends(f, text, piece);
+			assert_int_equal(st->end_lines[END_UNKNOWN] - unknown, 2);
+			assert_int_equal(st->end_lines[END_MALFORMED] - malformed, 1);
+		}
+}
+
+/* Nobody knows where the next one begins, so HAProxy has to connect anew. */
+static void a_ring_that_leaves_lengths_out_is_closed(void **state)
+{
+	struct fixture *f = *state;
+	const struct stats *st = &f->p.agent->stats;
+
+	sends(f, "12 slo1 id=abcd12 slo1 id=efghslo1 id=mnop\n12 slo1 id=ijkl", 512);
+	assert_int_equal(st->end_lines[END_UNKNOWN], 2);
+	assert_int_equal(st->end_lines[END_MALFORMED], 1);
+	assert_true(inproc_logged(&f->p, "a line stands there without its length"));
+	assert_int_equal(st->event_connections, 0);
+}
+
 static void who_speaks_spop_to_the_event_listener_is_told(void **state)
 {
 	static const char half_a_line[] = "slo1 id=r1", frame[] = "\0\0\0\11\1\0\0";
@@ -487,6 +527,8 @@ int main(void)
 		TEST(a_warning_that_goes_with_the_agent_is_not_said_to_be_over),
 		TEST(a_ring_is_no_silence_while_requests_may_run),
 		TEST(lines_may_stand_behind_their_length),
+		TEST(no_ring_is_deaf_behind_a_line_that_is_too_long),
+		TEST(a_ring_that_leaves_lengths_out_is_closed),
 		TEST(who_speaks_spop_to_the_event_listener_is_told),
 	};
 
