@@ -155,7 +155,6 @@ static bool read_foreign(struct agent *a, slo_nsec now, int64_t to_mono,
 		.id_len = in->id.len,
 		.model = in->model.len > 0 ? model_of(a, in->model) : NULL,
 		.load = in->load,
-		.age = now - (in->dispatched + to_mono),
 		.input = in->input,
 		.output = in->output,
 		.estimate = in->estimate,
@@ -173,6 +172,7 @@ static bool read_foreign(struct agent *a, slo_nsec now, int64_t to_mono,
 	if (in->owner.len == 0 || !time_sane(in->dispatched) || !copy_name(in->backend, backend) ||
 	    !copy_name(in->server, server))
 		return false;
+	l.age = now - (in->dispatched + to_mono);
 	o = foreign_owner(a->sched, (const char *)in->owner.p, in->owner.len);
 	l.server = roster_find(a, backend, server);
 	return o && l.server && foreign_dispatch(a->sched, now, o, &l) == SLO_OK;
@@ -350,6 +350,8 @@ void agent_snapshot_restore(struct agent *a, slo_nsec now, struct slice file, sl
 	/* A clock that was set back makes it come from the future. It was written just now then, as
 	 * far as we know, and its times count back from there. */
 	unix_now = clock_unix_nsec();
+	if (!time_sane(written))
+		written = -1;
 	if (written > unix_now)
 		unix_now = written;
 	age = written < 0 ? 0 : unix_now - written;

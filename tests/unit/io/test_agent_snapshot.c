@@ -172,6 +172,52 @@ static void leases_of_a_newer_agent_keep_their_places(void **state)
 	rig_close(&r);
 }
 
+/* Times that no clock tells. */
+static void requests_of_no_time_are_left_out(void **state)
+{
+	static const int64_t times[] = { INT64_MAX, -INT64_MAX, INT64_MAX / 5, -(INT64_MAX / 5) };
+	struct snapshot_foreign foreign = { .owner = SLICE("node-b"),
+		                            .id = SLICE("x"),
+		                            .model = SLICE("m"),
+		                            .backend = SLICE("m"),
+		                            .server = SLICE("s"),
+		                            .load = 7,
+		                            .limit = -1,
+		                            .sequences = 1,
+		                            .strategy = SLICE("slo") };
+	struct snapshot_lease lease = { .id = SLICE("y"),
+		                        .model = SLICE("m"),
+		                        .backend = SLICE("m"),
+		                        .server = SLICE("s"),
+		                        .load = 7,
+		                        .limit = -1,
+		                        .sequences = 1,
+		                        .strategy = SLICE("slo") };
+	struct snapshot_writer *w;
+	struct rig r = { 0 };
+	struct slice file;
+
+	(void)state;
+	wall = INT64_C(1800000000) * SLO_NSEC_PER_SEC;
+	w = snapshot_begin(INT64_MAX);
+	assert_non_null(w);
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+		foreign.dispatched = times[i];
+		snapshot_add_foreign(w, &foreign);
+		lease.created = lease.arrived = lease.dispatched = times[i];
+		snapshot_add_lease(w, &lease);
+	}
+	assert_int_equal(snapshot_end(w, &file), SLO_OK);
+	rig_open(&r);
+	agent_snapshot_restore(r.agent, clock_nsec(), file, 600 * SLO_NSEC_PER_SEC, "test");
+	/* The last lease is old enough to be over soon, but a lease. */
+	assert_int_equal(sched_counts(r.agent->sched).dispatched, 1);
+	assert_int_equal(sched_counts(r.agent->sched).foreign, 0);
+	sched_check(r.agent->sched);
+	snapshot_writer_free(w);
+	rig_close(&r);
+}
+
 static struct server *the_server(struct rig *r)
 {
 	return sched_model_find(r->agent->sched, "m", 1)->pool.deployment[0]->seats->server;
@@ -611,6 +657,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(leases_of_a_newer_agent_keep_their_places),
+		cmocka_unit_test(requests_of_no_time_are_left_out),
 		cmocka_unit_test(leases_outlive_a_clock_that_is_set_back),
 		cmocka_unit_test(but_not_one_that_went_far_ahead),
 		cmocka_unit_test(what_others_placed_outlives_a_restart),
