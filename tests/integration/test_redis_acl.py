@@ -88,6 +88,21 @@ class Denied(ClusterCase, unittest.TestCase):
         self.follow(text)
         self.works(a, b)
 
+    def test_keys_of_others_may_only_be_read(self):
+        """A warning that one command sets is not taken back by another that is allowed."""
+        self.server = self.redis()
+        self.server("ACL", "SETUSER", "agent", "on", ">pw", "resetchannels", f"&slo-spoa:{GROUP}:*",
+                    f"~slo-spoa:{GROUP}:agents", f"~slo-spoa:{GROUP}:leases:b", f"%R~slo-spoa:{GROUP}:*",
+                    *(f"+{c}" for c in NEEDS))
+        a, b = self.pair(f"redis://agent:pw@127.0.0.1:{self.server.port}/0")
+        self.place(a, "r0")
+        b.holds(1, 1, seconds=20)
+        b.ends("r0")
+        self.warned(b, "cluster-denied", "HSET, HDEL, DEL, EXPIRE, SADD or SREM")
+        told = b.cluster()["told"]
+        b.until(lambda: b.cluster()["told"] > told + 3, "signs of life")
+        self.assertNotIn("cluster-denied: this warning is over", b.agent.text())
+
     def test_profiles_may_not_be_read(self):
         url = self.user(without=NEEDS, more=("~aibrix:*", "+select", "+scan"))
         self.server.put("l20", room_for(7, created=1.9e9))

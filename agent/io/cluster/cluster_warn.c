@@ -114,7 +114,8 @@ bool cluster_denied(struct cluster *c, slo_nsec now, enum ask_kind kind, const c
 
 void cluster_allowed(struct cluster *c, slo_nsec now, enum ask_kind kind)
 {
-	if (c->some_denied)
+	/* ASK_NOTHING: it may have been another command, or key, than what was denied. */
+	if (c->some_denied && kind != ASK_NOTHING)
 		warn_clear(c->agent, now, DENIED,
 		           kind == ASK_CHANNEL ? "SUBSCRIBE" : asked[kind].command);
 }
