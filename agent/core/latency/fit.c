@@ -67,6 +67,15 @@ static void multiply(struct latency_fit *f, double factor)
 			f->spread[i][j] *= factor;
 }
 
+/* No end takes away by what the two halves differ, and each that is forgotten makes it more: of a
+ * rounding error there, nothing else would be left after some thousand ends. */
+static void mirror(struct latency_fit *f)
+{
+	for (int i = 1; i < LATENCY_RATES; i++)
+		for (int j = 0; j < i; j++)
+			f->spread[i][j] = f->spread[j][i];
+}
+
 /* Only of what such a stay tells about. */
 static void multiply_along(struct latency_fit *f, double factor, const double u[LATENCY_RATES])
 {
@@ -78,8 +87,9 @@ static void multiply_along(struct latency_fit *f, double factor, const double u[
 	if (!(upu > SPREAD_LEAST * unsure(f)))
 		return;
 	for (int i = 0; i < LATENCY_RATES; i++)
-		for (int j = 0; j < LATENCY_RATES; j++)
+		for (int j = i; j < LATENCY_RATES; j++)
 			f->spread[i][j] += (factor - 1) * pu[i] * pu[j] / upu;
+	mirror(f);
 }
 
 /* As unsure as of the first guess, in proportion to the rates; or as it is, if that is more. */
@@ -189,6 +199,7 @@ void latency_fit_teach(struct latency_fit *f, const struct latency_features *x)
 	for (int i = 0; i < LATENCY_RATES; i++)
 		for (int j = 0; j < LATENCY_RATES; j++)
 			f->spread[i][j] -= e.pu[i] * e.pu[j] / e.variance;
+	mirror(f);
 	stay_possible(f);
 	widen(f, 1 / (1 - 1.0 / MEMORY), e.u);
 }

@@ -347,6 +347,33 @@ static void what_was_forgotten_is_never_more_than_was_known(void **state)
 		assert_true(isfinite(f.rate[i]) && f.rate[i] > 0);
 }
 
+/* What answers keep in the cache is nothing for long, and then it is much. */
+static void what_comes_after_long_the_same_is_learned_and_stays(void **state)
+{
+	static const double truth[] = { 30e-3, 0.2e-3, 1e-6 };
+	struct latency_fit f;
+	struct rng rng;
+
+	(void)state;
+	rng_init(&rng, 21);
+	latency_fit_init(&f);
+	for (int i = 0; i < 60000; i++) {
+		struct latency_features x = drawn(&rng, truth, 0.1);
+
+		if (i < 20000) {
+			x.seconds -= truth[2] * x.reads;
+			x.reads = 0;
+		}
+		latency_fit_teach(&f, &x);
+		for (int j = 0; j < LATENCY_RATES; j++)
+			for (int k = 0; k < j; k++)
+				assert_true(f.spread[j][k] == f.spread[k][j]);
+	}
+	near(latency_fit_rate(&f, 0), truth[0], 0.10);
+	near(latency_fit_rate(&f, 1), truth[1], 0.15);
+	near(latency_fit_rate(&f, 2), truth[2], 0.30);
+}
+
 static void late_ones_move_it_little(void **state)
 {
 	struct latency_fit f, g;
@@ -415,6 +442,7 @@ int main(void)
 		cmocka_unit_test(one_kind_of_request_is_predicted_well_after_few),
 		cmocka_unit_test(what_one_size_does_not_tell_is_not_made_up),
 		cmocka_unit_test(what_was_forgotten_is_never_more_than_was_known),
+		cmocka_unit_test(what_comes_after_long_the_same_is_learned_and_stays),
 		cmocka_unit_test(late_ones_move_it_little),
 		cmocka_unit_test(quantiles_of_errors),
 		cmocka_unit_test(old_errors_fade),
