@@ -115,6 +115,8 @@ static const struct member item_members[] = {
 	{ SLICE("output"), R_OWN_TEXT },
 	{ SLICE("images"), R_OPAQUE },
 	{ SLICE("source"), R_OPAQUE },
+	{ SLICE("stdout"), R_WORDS },
+	{ SLICE("stderr"), R_WORDS },
 	{ SLICE("action"), R_WORDS },
 	{ SLICE("content"), R_OWN_TEXT },
 	{ SLICE("refusal"), R_WORDS },

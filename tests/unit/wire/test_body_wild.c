@@ -206,15 +206,18 @@ static void what_any_tool_said_counts(void **state)
 	    "{'type':'local_shell_call','action':{'command':['ls']}},"
 	    "{'type':'mcp_call','arguments':'{}','output':'c3'},"
 	    "{'role':'user','content':[{'type':'mcp_tool_result','content':["
-	    "{'type':'text','text':'d4'}]},{'type':'server_tool_use','input':{}}]}]}";
-	const char *texts[] = { "a1", "b2", "{\"command\":[\"ls\"]}", "{}", "c3", "d4", "{}" };
+	    "{'type':'text','text':'d4'}]},{'type':'server_tool_use','input':{}}]},"
+	    "{'type':'shell_call_output','output':[{'stdout':'e5','stderr':'f6',"
+	    "'outcome':{'type':'exit','exit_code':0}}]}]}";
+	const char *texts[] = { "a1", "b2", "{\"command\":[\"ls\"]}", "{}", "c3", "d4", "{}",
+		                "e5", "f6" };
 	struct scanned s;
 
 	(void)state;
 	scan_quoted(&s, body);
 	assert_true(s.b.complete);
 	assert_false(s.b.opaque);
-	assert_texts(&s, texts, 7);
+	assert_texts(&s, texts, 9);
 	done(&s);
 }
 
