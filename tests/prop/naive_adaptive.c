@@ -166,7 +166,7 @@ static uint64_t most_load(const struct naive *n, unsigned server, const struct d
 	for (size_t i = 0; i < d->servers; i++) {
 		usable += n->server[d->server[i]].usable;
 		shallow += d->server[i] != server && n->server[d->server[i]].usable &&
-		           n->server[d->server[i]].used <= 2 * ONE;
+		           naive_taken(n, d->server[i]) <= 2 * ONE;
 	}
 	return shallow >= 1 && shallow >= usable / 4 ? 16 * ONE : 2 * ONE;
 }

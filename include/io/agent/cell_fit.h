@@ -1,8 +1,9 @@
 /* cell_fit.h - single cells of profiles against the requests that they tell a time for.
  *
  * A profile that is right on the whole may have a cell that no request meets: a typing error, or a
- * size that was measured while something else ran. Bounded: CELL_FITS cells that ends came for; a new
- * one takes the place of one with few ends, and of one that was found to be wrong last. Pure. */
+ * size that was measured while something else ran. Bounded: CELL_FITS cells that ends came for; a
+ * new one takes the place of one with few ends, and of one that was found to be wrong last. Pure.
+ */
 #ifndef SLO_IO_AGENT_CELL_FIT_H
 #define SLO_IO_AGENT_CELL_FIT_H
 

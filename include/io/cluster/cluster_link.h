@@ -4,8 +4,8 @@
  *   CLOSED -> FINDING (Sentinels) -> OPENING -> UP (both greeted, all channels heard) -> CLOSED
  *
  * When one is lost both are, because what was missed on one has to be asked for on the other. It
- * tries again after 0.1 s, then twice as long each time up to 1 s until one lasted, with jitter, and
- * asks the Sentinels anew each time. Nobody waits for it. */
+ * tries again after 0.1 s, then twice as long each time up to 1 s until one lasted, with jitter,
+ * and asks the Sentinels anew each time. Nobody waits for it. */
 #ifndef SLO_IO_CLUSTER_CLUSTER_LINK_H
 #define SLO_IO_CLUSTER_CLUSTER_LINK_H
 
