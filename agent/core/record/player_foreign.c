@@ -45,6 +45,17 @@ slo_err player_foreign_end(struct sched *s, const struct slo_event *e)
 	return SLO_OK;
 }
 
+/* Whether r was dispatched before all that are fresh: what a recording tells later than them cannot
+ * have been. */
+static bool is_before_fresh(const struct sched *s, const struct request *r)
+{
+	const struct request *first = s->foreign.fresh;
+
+	while (first && r && r != first && r->since <= first->since)
+		r = TAILQ_NEXT(r, link);
+	return first && r == first;
+}
+
 /* What others heard of ours. */
 slo_err player_fresh(struct sched *s, const struct slo_event *e)
 {
@@ -64,7 +75,7 @@ slo_err player_fresh(struct sched *s, const struct slo_event *e)
 	}
 	if (player_id_sane(e))
 		r = lease_find(s, (const char *)e->text.p, e->text.len);
-	if (!r || r->fresh || s->foreign.others == 0 || s->foreign.deaf)
+	if (!r || r->fresh || s->foreign.others == 0 || s->foreign.deaf || is_before_fresh(s, r))
 		return SLO_EINVAL;
 	foreign_fresh(s, (struct request *)r);
 	return SLO_OK;

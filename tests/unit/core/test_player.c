@@ -383,6 +383,31 @@ static void none_is_charged_under_the_id_of_one_that_is_over(void **state)
 	sched_check(player_sched(player));
 }
 
+/* A file may say so; the oldest one has to be known. */
+static void fresh_ones_are_told_in_the_order_of_their_dispatch(void **state)
+{
+	static const struct slo_event others = { .kind = SLO_EVENT_OTHERS, .count = 1 },
+				      fresh_a = { .kind = SLO_EVENT_FRESH,
+		                                  .text = { (const uint8_t *)"a", 1 } };
+	struct rig *r = *state;
+	struct sched_action act;
+	const char *why;
+	bool acted;
+
+	quiet(r, 0);
+	record(r, 0);
+	assert_int_equal(player_apply(player, &others, &act, &acted, &why), SLO_OK);
+	(void)apply(SLO_EVENT_LEASE, SEC(1), "a");
+	(void)apply(SLO_EVENT_LEASE, SEC(1), "b");
+	(void)apply(SLO_EVENT_LEASE, SEC(1), "c");
+	(void)apply(SLO_EVENT_FRESH, SEC(1), "b");
+	sched_check(player_sched(player));
+	assert_int_equal(player_apply(player, &fresh_a, &act, &acted, &why), SLO_EINVAL);
+	sched_check(player_sched(player));
+	(void)apply(SLO_EVENT_FRESH, SEC(1), "c");
+	sched_check(player_sched(player));
+}
+
 #undef TEST
 #define TEST(f) cmocka_unit_test_setup_teardown(f, rig_make, drop_all)
 
@@ -441,6 +466,7 @@ int main(void)
 		TEST(time_does_not_go_back),
 		TEST(no_room_is_new_when_the_state_is_complete),
 		TEST(none_is_charged_under_the_id_of_one_that_is_over),
+		TEST(fresh_ones_are_told_in_the_order_of_their_dispatch),
 		TEST(an_end_at_our_turn_is_played_where_it_counted),
 	};
 
