@@ -59,6 +59,11 @@ static bool is_tiny(const struct request *r, const struct sched_outcome *o,
 	return (double)o->bytes < ESTIMATOR_FIXED + estimator_bytes_per_token(e, true);
 }
 
+bool lesson_is_unsized(const struct request *r, const struct sched_outcome *o)
+{
+	return o->streamed && !r->stream && (o->bytes >= SMALL_WHOLE || told(o->output));
+}
+
 static bool has_limit(const struct request *r)
 {
 	return r->limit >= 0 && !(r->mute & LESSON_NO_LIMIT);

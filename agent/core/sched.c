@@ -509,8 +509,7 @@ static void end_dispatched(struct sched *s, slo_nsec now, struct request *r,
 	slo_nsec lasted = now - r->since;
 	struct sched_outcome seen = *outcome;
 
-	/* An event has fifty times the bytes that a token of a whole answer has. */
-	seen.encoded |= seen.streamed && !r->stream;
+	seen.encoded |= lesson_is_unsized(r, outcome);
 	if (SELDOM(s->foreign.news.ended))
 		s->foreign.news.ended(s->foreign.news.arg, r, &seen, lasted);
 	sched_lease_end(s, now, r, &seen, lasted, out);

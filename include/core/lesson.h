@@ -59,4 +59,9 @@ struct lesson {
 struct lesson lesson_of(const struct request *r, const struct sched_outcome *o,
                         const struct estimator *e);
 
+/* Whether o's bytes are those of a stream that r did not ask for: an event has fifty times the
+ * bytes that a token of a whole answer has. One that is too small even for a whole answer keeps its
+ * size: that tells that there is nothing in it. */
+bool lesson_is_unsized(const struct request *r, const struct sched_outcome *o);
+
 #endif

@@ -331,6 +331,31 @@ static void a_stream_that_nobody_asked_for_has_no_size(void **state)
 	assert_int_equal(predicted(f), 512);
 }
 
+/* Comments that keep the connection open, or the last event alone: some 100 bytes with the headers.
+ */
+static void a_stream_that_nobody_asked_for_may_be_empty(void **state)
+{
+	struct fixture *f = *state;
+	const struct agent_model *m = f->p.agent->models[0];
+
+	for (int i = 0; i < 5; i++) {
+		ask(f, "/v1/chat/completions", CHAT);
+		end(f, "be=b" OK " bytes=220 tf=50");
+	}
+	assert_int_equal(m->stats.ends[LESSON_EMPTY], 5);
+	assert_int_equal(m->stats.ends[LESSON_ANSWERED], 0);
+	assert_int_equal(estimator(f)->json.samples, 0);
+	assert_int_equal(predicted(f), 1); /* nothing was learned */
+	ask(f, "/v1/chat/completions", CHAT);
+	end(f, "be=b" OK " bytes=220 tf=50 in=40 out=2"); /* small, but not empty */
+	assert_int_equal(m->stats.ends[LESSON_ANSWERED], 1);
+	assert_int_equal(estimator(f)->json.samples, 0);
+	ask(f, "/v1/chat/completions", CHAT);
+	end(f, "be=b" OK " bytes=120000 tf=50");
+	assert_int_equal(m->stats.ends[LESSON_ANSWERED], 2);
+	assert_int_equal(m->stats.ends[LESSON_EMPTY], 5);
+}
+
 /* Labels, judgements and probes stand beside chats of the same size of prompt. */
 static void short_answers_do_not_make_long_ones_look_short(void **state)
 {
@@ -394,6 +419,7 @@ int main(void)
 		TEST(a_server_that_only_sends_errors_inside_streams_is_named),
 		TEST(compressed_answers_have_no_size),
 		TEST(a_stream_that_nobody_asked_for_has_no_size),
+		TEST(a_stream_that_nobody_asked_for_may_be_empty),
 		TEST(short_answers_do_not_make_long_ones_look_short),
 		TEST(several_answers_are_several_times_as_long),
 	};
