@@ -27,6 +27,7 @@ slo_load foreign_to_spare(const struct sched *s, const struct server *server)
 	return s->foreign.others * each < SLO_LOAD_ONE ? s->foreign.others * each : SLO_LOAD_ONE;
 }
 
+/* A small request lowers the mean, so less may be spared with it than without. */
 static void settle(struct sched *s, struct server *server)
 {
 	slo_load before = server->spared;
@@ -53,7 +54,7 @@ void foreign_fresh(struct sched *s, struct request *r)
 		s->foreign.fresh = r;
 	server->fresh_count++;
 	server->fresh_load += r->charge.load;
-	fleet_spare(server, foreign_to_spare(s, server));
+	settle(s, server);
 }
 
 void foreign_left(struct sched *s, const struct request *r)

@@ -29,26 +29,29 @@ uint64_t naive_taken(const struct naive *n, unsigned server)
 	return n->server[server].used + naive_spared(n, server);
 }
 
+/* Room that appears is looked at; a small one, placed too, lowers the mean that is spared. */
+static void spare_anew(struct naive *n, unsigned server, uint64_t before)
+{
+	if (naive_spared(n, server) < before)
+		naive_concerns_server(n, server);
+}
+
 /* Room of what ended, taken in the same moment, nobody else takes: it is our turn. */
 void naive_placed(struct naive *n, uint32_t id)
 {
 	struct request *r = &n->request[id];
 	struct server *s = &n->server[r->server];
+	uint64_t before = naive_spared(n, r->server);
 
 	if (n->others == 0 || n->deaf || r->ask.strategy == NAIVE_PUSH ||
 	    r->ask.strategy == NAIVE_LEAST_REQUEST || r->ask.strategy == NAIVE_RANDOM)
 		return;
-	if (s->left >= r->load)
+	if (s->left >= r->load) {
 		s->left -= r->load;
-	else
-		r->unheard = true;
-}
-
-/* Room that appears is looked at. */
-static void spare_anew(struct naive *n, unsigned server, uint64_t before)
-{
-	if (naive_spared(n, server) < before)
-		naive_concerns_server(n, server);
+		return;
+	}
+	r->unheard = true;
+	spare_anew(n, r->server, before);
 }
 
 void naive_fresh_no_more(struct naive *n, uint32_t id)

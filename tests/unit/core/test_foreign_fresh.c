@@ -162,6 +162,40 @@ static void what_ends_before_others_heard_of_it_is_over(void **state)
 	assert_int_equal(r->server[1]->spared, 0);
 }
 
+static void submit_to(struct rig *r, slo_nsec now, struct sched_model *m, const char *id,
+                      int64_t input)
+{
+	struct sched_request req = ask(r, id, now);
+
+	req.model = m;
+	req.input = input;
+	assert_int_equal(sched_submit(r->s, now, &req, NULL), SLO_OK);
+	sched_check(r->s);
+}
+
+/* Of one that takes 0.3 of a server twice as much is spared; with one of 0.01 beside it the mean is
+ * half of that, so 0.465 are. */
+static void room_that_a_small_one_makes_is_taken(void **state)
+{
+	static const double inputs[] = { 64, 512, 4096 }, tputs[] = { 100, 5, 10 / 3. };
+	struct rig *r = *state;
+	struct sched_model *m = sched_model_add(r->s, "sizes", SLO_STRATEGY_SLO);
+	struct deployment *d = m ? sched_deployment_add(m, "l20") : NULL;
+
+	assert_non_null(d);
+	assert_int_equal(sched_profile_set(r->s, d, profile_by_input(3, inputs, tputs, 5)), SLO_OK);
+	rig_server(r, d, "one");
+	foreign_others(r->s, 1);
+	submit_to(r, SEC(1), m, "large", 4096);
+	routed(r, SEC(1), "large", "one");
+	submit_to(r, SEC(1), m, "middle", 512);
+	quiet(r, SEC(1)); /* 0.9 + 0.2 */
+	submit_to(r, SEC(1), m, "small", 64);
+	routed(r, SEC(1), "small", "one");
+	routed(r, SEC(1), "middle", "one"); /* 0.775 + 0.2 */
+	quiet(r, SEC(1));
+}
+
 static void when_the_others_go_nothing_is_spared(void **state)
 {
 	struct rig *r = *state;
@@ -202,6 +236,7 @@ int main(void)
 		TEST(nobody_waits_for_others_for_long),
 		TEST(room_that_ours_left_is_ours_at_once),
 		TEST(what_ends_before_others_heard_of_it_is_over),
+		TEST(room_that_a_small_one_makes_is_taken),
 		TEST(when_the_others_go_nothing_is_spared),
 		TEST(who_pushes_spares_nothing),
 	};
