@@ -86,12 +86,14 @@ static void start(struct rig *r, const char *script)
 	assert_int_equal(poll(&p, 1, PATIENCE), 1);
 }
 
-/* The turn of the loop after SIGCONT: the deadline is over, and goes first. */
+/* The turn of the loop after SIGCONT: the deadline is over, and goes first. The rest of that turn
+ * is left out: in it libev would wait for a child that has ended already, and the test could not.
+ */
 static void wake_up_late(struct rig *r)
 {
 	ev_io_stop(r->loop, &r->upgrade.ready);
 	ev_feed_event(r->loop, &r->upgrade.deadline, EV_TIMER);
-	ev_run(r->loop, EVRUN_NOWAIT);
+	ev_invoke_pending(r->loop);
 }
 
 static bool is_alive(const struct rig *r)
@@ -137,11 +139,8 @@ static void a_new_one_that_hangs_is_ended(void **state)
 	start(r, "printf x >&4; exec sleep 100");
 	wake_up_late(r);
 	assert_int_equal(r->handed_over, 0);
-	/* libev reaps a child that is dead before its turn ends. */
-	if (waitpid(r->child, &status, 0) == r->child)
-		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	else
-		assert_int_equal(errno, ECHILD);
+	assert_int_equal(waitpid(r->child, &status, 0), r->child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	r->child = 0;
 }
 
