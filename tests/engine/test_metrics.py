@@ -66,7 +66,9 @@ class Metrics(EngineCase):
         await self.until(lambda: any(s["engine"]["windows"] for s in self.servers().values()), "a window")
         counted = learned()
         self.assertGreaterEqual(counted["prompt_samples"], 30)
-        self.assertAlmostEqual(told["prompt_factor"], counted["prompt_factor"], delta=0.03)
+        # A window may end while requests run: a twentieth of its tokens (EDGES) in them, and what came
+        # while the page was on its way.
+        self.assertAlmostEqual(told["prompt_factor"], counted["prompt_factor"], delta=0.1 * told["prompt_factor"])
         self.assertNotEqual(told["stream_bytes_per_token"], counted["stream_bytes_per_token"])
 
 
