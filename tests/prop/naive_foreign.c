@@ -213,7 +213,12 @@ slo_err naive_foreign(struct naive *n, slo_nsec t, const struct naive_foreign *f
 
 slo_nsec naive_next_turn(const struct naive *n)
 {
-	return n->turns > 0 ? n->turn[0].due : SLO_NEVER;
+	/* What is over by something else already leaves nothing to its turn. */
+	for (size_t i = 0; i < n->turns; i++)
+		if (n->request[n->turn[i].number].state == DISPATCHED &&
+		    n->request[n->turn[i].number].ending)
+			return n->turn[i].due;
+	return SLO_NEVER;
 }
 
 void naive_take_turns(struct naive *n, slo_nsec now)
