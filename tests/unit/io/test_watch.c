@@ -145,6 +145,15 @@ static void errors_of_spoe_are_told_by_their_cause(void **state)
 	}
 }
 
+/* Five answers end that nobody asked about. */
+static void unasked(struct inproc *p, const struct endline *e)
+{
+	for (int k = 0; k < 5; k++)
+		watch_end_line(p->agent, inproc_clock, e, false);
+	p->agent->stats.end_lines[END_UNKNOWN] += 5;
+	later(p, SECOND);
+}
+
 static void answers_that_nobody_asked_about_are_told(void **state)
 {
 	struct endline e = { .err = -1,
@@ -156,15 +165,9 @@ static void answers_that_nobody_asked_about_are_told(void **state)
 
 	e.ta_ms = 2000;
 	later(p, 6 * SECOND);
-	for (int k = 0; k < 5; k++) /* they began before the agent did */
-		watch_end_line(p->agent, inproc_clock, &e, false);
-	p->agent->stats.end_lines[END_UNKNOWN] += 5;
-	later(p, SECOND);
+	unasked(p, &e); /* they began before the agent did */
 	assert_null(told(p, "bypassed"));
-	for (int k = 0; k < 5; k++)
-		watch_end_line(p->agent, inproc_clock, &e, false);
-	p->agent->stats.end_lines[END_UNKNOWN] += 5;
-	later(p, SECOND);
+	unasked(p, &e);
 	assert_true(
 	    strncmp(told(p, "bypassed"),
 	            "5 of 10 completions ended that the agent was not asked about (the last "
@@ -184,15 +187,9 @@ static void what_another_agent_may_have_placed_is_no_bypass(void **state)
 	later(p, 20 * SECOND);
 	watch_unheard(p->agent, inproc_clock);
 	later(p, 2 * SECOND);
-	for (int k = 0; k < 5; k++)
-		watch_end_line(p->agent, inproc_clock, &e, false);
-	p->agent->stats.end_lines[END_UNKNOWN] += 5;
-	later(p, SECOND);
+	unasked(p, &e);
 	assert_null(told(p, "bypassed"));
-	for (int k = 0; k < 5; k++)
-		watch_end_line(p->agent, inproc_clock, &e, false);
-	p->agent->stats.end_lines[END_UNKNOWN] += 5;
-	later(p, SECOND);
+	unasked(p, &e);
 	assert_non_null(told(p, "bypassed"));
 }
 
@@ -204,10 +201,7 @@ static void an_agent_that_another_one_does_not_tell_is_told_by_its_lines(void **
 	struct inproc *p = *state;
 
 	later(p, 100 * SECOND);
-	for (int k = 0; k < 5; k++)
-		watch_end_line(p->agent, inproc_clock, &e, false);
-	p->agent->stats.end_lines[END_UNKNOWN] += 5;
-	later(p, SECOND);
+	unasked(p, &e);
 	assert_non_null(told(p, "bypassed"));
 	assert_non_null(strstr(told(p, "bypassed"),
 	                       "5 of 5 completions ended that another agent was asked about"));
