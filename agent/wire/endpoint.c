@@ -33,9 +33,14 @@ static const struct row {
 	{ SLICE("key/generate"), I, 0 }, /* LiteLLM */
 	{ SLICE("internal/encode"), I, 0 },
 	{ SLICE("internal/decode"), I, 0 },
+	{ SLICE("token/encode"), I, 0 },            /* TabbyAPI */
+	{ SLICE("v1/encode"), I, 0 },               /* LMDeploy: its tokenizer */
+	{ SLICE("count-tokens:rawPredict"), I, 0 }, /* Anthropic on Vertex */
 	/* Answers. */
 	{ SLICE("chat/completions"), G, CHAT },
 	{ SLICE("chat/completions/batch"), G, CHAT },
+	{ SLICE("agents/completions"), G, CHAT }, /* Mistral */
+	{ SLICE("fim/completions"), G, 0 },
 	{ SLICE("completions"), G, SHORT },
 	{ SLICE("threads/*/messages"), I, 0 },
 	{ SLICE("messages"), G, CHAT },
@@ -52,6 +57,13 @@ static const struct row {
 	{ SLICE("api/chat"), G, CHAT | STREAMS },
 	{ SLICE("v1/chat"), G, CHAT }, /* Cohere */
 	{ SLICE("v2/chat"), G, CHAT },
+	{ SLICE("text/chat"), G, CHAT }, /* watsonx */
+	{ SLICE("text/chat_stream"), G, CHAT | STREAM },
+	{ SLICE("text/generation"), G, 0 },
+	{ SLICE("text/generation_stream"), G, STREAM },
+	{ SLICE("chat/interactive"), G, CHAT },        /* LMDeploy */
+	{ SLICE("interactions"), G, CHAT },            /* Gemini */
+	{ SLICE("conversations/*/restart"), G, CHAT }, /* Mistral */
 	{ SLICE("edits"), G, MEDIA },
 	{ SLICE("threads/runs"), G, MEDIA }, /* what it reads lies on the server */
 	{ SLICE("threads/*/runs"), G, MEDIA },
@@ -65,11 +77,13 @@ static const struct row {
 	{ SLICE("videos/*/remix"), G, MEDIA },
 	{ SLICE("models/*/infer"), G, MEDIA }, /* KServe, Triton: tensors, of an LLM perhaps */
 	{ SLICE("models/*/versions/*/infer"), G, MEDIA },
-	{ SLICE("models/*:generateContent"), G, CHAT }, /* Gemini */
-	{ SLICE("models/*:streamGenerateContent"), G, CHAT | STREAM },
+	{ SLICE("*:generateContent"), G, CHAT }, /* Gemini; of models, tunedModels, endpoints */
+	{ SLICE("*:streamGenerateContent"), G, CHAT | STREAM },
 	{ SLICE("model/*/converse"), G, CHAT }, /* Bedrock */
 	{ SLICE("model/*/converse-stream"), G, CHAT | STREAM },
 	{ SLICE("model/*/invoke-with-response-stream"), G, STREAM },
+	{ SLICE("ocr"), G, MEDIA },         /* Mistral */
+	{ SLICE("predictions"), G, MEDIA }, /* Cog */
 	{ SLICE("txt2img"), G, MEDIA },
 	{ SLICE("img2img"), G, MEDIA },
 	/* Nothing but prompts. */
@@ -89,9 +103,14 @@ static const struct row {
 	{ SLICE("similarity"), R, 0 },
 	{ SLICE("predict"), R, 0 }, /* TEI */
 	{ SLICE("moderations"), R, 0 },
+	{ SLICE("classifications"), R, 0 },      /* Mistral */
+	{ SLICE("ranking"), R, 0 },              /* NVIDIA NIM */
+	{ SLICE("multimodalembeddings"), R, 0 }, /* Voyage */
+	{ SLICE("contextualizedembeddings"), R, 0 },
+	{ SLICE("internal/logits"), R, 0 },
 	{ SLICE("models/*:predict"), R, 0 }, /* KServe's first protocol */
-	{ SLICE("models/*:embedContent"), R, 0 },
-	{ SLICE("models/*:batchEmbedContents"), R, 0 },
+	{ SLICE("*:embedContent"), R, 0 },
+	{ SLICE("*:batchEmbedContents"), R, 0 },
 	/* No work. */
 	{ SLICE("messages/count_tokens"), I, 0 },
 	{ SLICE("count_tokens"), I, 0 },
@@ -102,6 +121,7 @@ static const struct row {
 	{ SLICE("render"), I, 0 },
 	{ SLICE("derender"), I, 0 },
 	{ SLICE("tokenize"), I, 0 },
+	{ SLICE("tokenization"), I, 0 },
 	{ SLICE("detokenize"), I, 0 },
 	{ SLICE("chat_tokenize"), I, 0 },
 	{ SLICE("apply-template"), I, 0 },
@@ -111,9 +131,9 @@ static const struct row {
 	{ SLICE("load_lora_adapter"), I, 0 },
 	{ SLICE("unload_lora_adapter"), I, 0 },
 	{ SLICE("lora-adapters"), I, 0 },
-	{ SLICE("models/*:countTokens"), I, 0 },
-	{ SLICE("models/*:computeTokens"), I, 0 },
-	{ SLICE("models/*:batchGenerateContent"), I, 0 },
+	{ SLICE("*:countTokens"), I, 0 },
+	{ SLICE("*:computeTokens"), I, 0 },
+	{ SLICE("*:batchGenerateContent"), I, 0 },
 	{ SLICE("cachedContents"), I, 0 },
 	{ SLICE("tokenize/count"), I, 0 },
 	{ SLICE("tokenize-text"), I, 0 },
@@ -142,8 +162,6 @@ static const struct row {
 	{ SLICE("assistants"), I, 0 },
 	{ SLICE("threads"), I, 0 },
 	{ SLICE("runs/*/cancel"), I, 0 },
-	{ SLICE("conversations"), I, 0 },
-	{ SLICE("conversations/*"), I, 0 },
 	{ SLICE("conversations/*/items"), I, 0 },
 	{ SLICE("vector_stores"), I, 0 },
 	{ SLICE("vector_stores/*"), I, 0 },
@@ -195,6 +213,9 @@ static const struct row {
 	{ SLICE("responses/*"), U, 0 },
 	{ SLICE("chat/completions/*"), U, 0 },
 	{ SLICE("models/*"), U, 0 },
+	/* Mistral's answer at once; OpenAI's only keep what they are given. */
+	{ SLICE("conversations"), U, CHAT },
+	{ SLICE("conversations/*"), U, CHAT },
 	{ SLICE("invocations"), U, 0 }, /* SageMaker */
 	{ SLICE("vertex"), U, 0 },      /* TGI */
 };

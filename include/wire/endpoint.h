@@ -1,9 +1,9 @@
 /* endpoint.h - what a request's path says about the work behind it.
- * The table knows the paths of OpenAI, Anthropic, vLLM, SGLang, TGI, llama.cpp, Triton, KServe,
- * Ollama, Jina and Cohere by their last segments, so any base path may stand before them. A query,
- * doubled slashes and one at the end change nothing; upper case does, as for the servers. A path
- * with %XX, `;`, a backslash or dot segments is never taken for one without work, because a server
- * may read another one. */
+ * The table knows the paths of OpenAI, Anthropic, Mistral, Gemini, vLLM, SGLang, TGI, llama.cpp,
+ * LMDeploy, Triton, KServe, Ollama, Jina, NIM and Cohere by their last segments, so any base path
+ * may stand before them. A query, doubled slashes and one at the end change nothing; upper case
+ * does, as for the servers. A path with %XX, `;`, a backslash or dot segments is never taken for
+ * one without work, because a server may read another one. */
 #ifndef SLO_WIRE_ENDPOINT_H
 #define SLO_WIRE_ENDPOINT_H
 
