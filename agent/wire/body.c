@@ -13,28 +13,6 @@
 
 enum {
 	DEPTH_MAX = 24,
-	OPAQUE_MIN = 512, /* bytes of a passed-over string that make it a blob */
-};
-
-/* The text of parts of these types is prompt. So is that of a part without a type. */
-static const struct slice text_types[] = {
-	SLICE("text"),          SLICE("input_text"),     SLICE("output_text"),
-	SLICE("message"),       SLICE("tool_result"),    SLICE("reasoning_text"),
-	SLICE("summary_text"),  SLICE("reasoning.text"), SLICE("reasoning.summary"),
-	SLICE("search_result"), SLICE("mcp_call"),
-};
-
-/* So is that of all that ends so: function_call_output, shell_call_output, mcp_tool_result. */
-static const struct slice text_ends[] = { SLICE("_output"), SLICE("_tool_result") };
-
-/* Parts of these types have their text, if any, in other members. A part of any other type is an
- * image or the like. */
-static const struct slice plain_types[] = {
-	SLICE("thinking"),        SLICE("redacted_thinking"),   SLICE("reasoning"),
-	SLICE("tool_use"),        SLICE("reasoning.encrypted"), SLICE("function_call"),
-	SLICE("tool_call"),       SLICE("custom_tool_call"),    SLICE("refusal"),
-	SLICE("server_tool_use"), SLICE("mcp_tool_use"),        SLICE("local_shell_call"),
-	SLICE("shell_call"),      SLICE("web_search_call"),
 };
 
 struct frame {
@@ -98,10 +76,28 @@ static bool in_raw(const struct scan *s)
 	return false;
 }
 
+/* What is counted as it is written may hold an image: it is left out. start is where the string
+ * stands. */
+static void leave_out_base64(struct scan *s, struct json_text t, const uint8_t *start)
+{
+	for (size_t i = 0; i < s->depth; i++) {
+		struct frame *f = &s->stack[i];
+
+		if (!f->raw || !body_is_base64(t.raw))
+			continue;
+		tokens_gap(&s->out->text);
+		tokens_feed(&s->out->text, f->raw, (size_t)(start - f->raw));
+		f->raw = s->at.p;
+		s->out->opaque = true;
+		s->out->opaque_tail = !t.closed;
+		return;
+	}
+}
+
 /* A string that is not prompt by itself. */
 static void pass_over(struct scan *s, struct json_text t)
 {
-	if (!t.closed && t.raw.len >= OPAQUE_MIN)
+	if (!t.closed && t.raw.len >= BODY_BLOB_MIN)
 		s->out->opaque_tail = !in_raw(s);
 }
 
@@ -120,32 +116,10 @@ static void set_model(struct body_info *out, struct json_text t)
 		out->model = (struct slice){ .p = t.raw.p, .len = len };
 }
 
-static bool is_one_of(struct slice s, const struct slice *list, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (slice_same(s, list[i]))
-			return true;
-	}
-	return false;
-}
-
-static bool is_text(struct slice type)
-{
-	for (size_t i = 0; i < sizeof(text_ends) / sizeof(text_ends[0]); i++) {
-		struct slice end = text_ends[i];
-
-		if (type.len >= end.len && memcmp(type.p + type.len - end.len, end.p, end.len) == 0)
-			return true;
-	}
-	return is_one_of(type, text_types, sizeof(text_types) / sizeof(text_types[0]));
-}
-
-#define IS_ONE_OF(s, list) is_one_of(s, list, sizeof(list) / sizeof((list)[0]))
-
 static void set_type(struct scan *s, struct json_text type)
 {
-	top(s)->blob = type.closed && !is_text(type.raw);
-	if (top(s)->blob && !IS_ONE_OF(type.raw, plain_types))
+	top(s)->blob = type.closed && !body_is_text_type(type.raw);
+	if (top(s)->blob && !body_is_plain_type(type.raw))
 		s->out->opaque = true;
 }
 
@@ -343,7 +317,7 @@ static enum role container_role(struct scan *s, enum role role, bool object)
 		break;
 	case R_STORED:
 		out->opaque |= object;
-		return object ? R_SKIP : R_INPUT;
+		return object ? R_PART : R_INPUT;
 	case R_TEXT:
 		return object ? R_TEXT : R_INPUT;
 	case R_PARTS: /* a single part, not in an array */
@@ -394,6 +368,7 @@ static bool push(struct scan *s, enum role role, bool object)
 		.role = role == R_RAW ? R_SKIP : role,
 		.object = object,
 		.raw = role == R_RAW ? start : NULL,
+		.blob = role == R_SOURCE, /* until its type says that it is text */
 	};
 	return true;
 }
@@ -406,9 +381,10 @@ static void pop(struct scan *s)
 	if (f->raw)
 		feed_raw(s, f->raw);
 	if (f->own.raw.p) {
-		if (f->blob)
+		if (f->blob) {
 			pass_over(s, f->own);
-		else
+			s->out->opaque |= f->role == R_SOURCE;
+		} else
 			feed(s, f->own);
 	}
 	s->depth--;
@@ -424,9 +400,12 @@ static bool value(struct scan *s, enum role role)
 	if (b == '{' || b == '[')
 		return push(s, role, b == '{');
 	if (b == '"') {
+		const uint8_t *start = s->at.p;
 		struct json_text t = json_quoted(&s->at);
 
 		on_string(s, role, t);
+		if (t.raw.len >= BODY_BLOB_MIN)
+			leave_out_base64(s, t, start);
 		return t.closed;
 	}
 	return scalar(s, role);

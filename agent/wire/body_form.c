@@ -24,7 +24,7 @@ const char *body_form_name(enum body_form f)
 		[BODY_EMPTY] = "empty",         [BODY_JSON] = "json",
 		[BODY_BROKEN] = "broken",       [BODY_WIDE16] = "utf-16",
 		[BODY_WIDE32] = "utf-32",       [BODY_COMPRESSED] = "compressed",
-		[BODY_MULTIPART] = "multipart",
+		[BODY_MULTIPART] = "multipart", [BODY_BINARY] = "binary",
 	};
 
 	return names[f];
@@ -225,6 +225,20 @@ static bool is_multipart(struct slice s, struct slice ctype)
 	return starts(s, "--", 2) && find_text(head, "content-disposition:") < head.len;
 }
 
+/* Whether the header names a format that is neither JSON nor text: sound, tensors, CBOR. A form as
+ * of curl -d may be JSON all the same. */
+static bool is_binary(struct slice ctype)
+{
+	struct slice type = slice_trim(ctype);
+	const uint8_t *end = type.len > 0 ? memchr(type.p, ';', type.len) : NULL;
+
+	if (end)
+		type.len = (size_t)(end - type.p);
+	return type.len > 0 && memchr(type.p, '/', type.len) &&
+	       find_text(type, "json") == type.len && find_text(type, "text/") != 0 &&
+	       find_text(type, "form-urlencoded") == type.len;
+}
+
 /* A line of *rest without its end; *rest goes on behind it. False: the line is cut. */
 static bool take_line(struct slice *rest, struct slice *line)
 {
@@ -315,6 +329,8 @@ void body_read(struct slice sample, struct slice encoding, struct slice ctype,
 		out->form = BODY_MULTIPART;
 	else
 		out->form = wide_form(sample);
+	if (out->form == BODY_BROKEN && is_binary(ctype))
+		out->form = BODY_BINARY;
 	out->opaque = body_is_foreign(out);
 	if (out->form == BODY_MULTIPART)
 		read_form(sample, ctype, out);

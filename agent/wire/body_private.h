@@ -5,6 +5,7 @@
 #ifndef SLO_WIRE_BODY_PRIVATE_H
 #define SLO_WIRE_BODY_PRIVATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "slo.h"
@@ -53,9 +54,11 @@ enum role {
 	R_FUNCTION,
 	R_FORMAT,
 	R_FORMAT_TYPE,
-	R_SCHEMA, /* the answer has to be of a form; the value is no prompt */
-	R_OPAQUE, /* there is more to the prompt than text */
-	R_BULKY,  /* the answer has more to it than its text */
+	R_SCHEMA,   /* the answer has to be of a form; the value is no prompt */
+	R_SOURCE,   /* where a document comes from: text, or a file */
+	R_DOCUMENT, /* what names such a source, or is text itself */
+	R_OPAQUE,   /* there is more to the prompt than text */
+	R_BULKY,    /* the answer has more to it than its text */
 	ROLES
 };
 
@@ -77,6 +80,14 @@ extern const struct shape body_shapes[ROLES];
 const struct member *body_member(enum role role, struct slice name);
 
 #define BODY_ROOT_MAX 96 /* members of R_ROOT, at most */
+
+#define BODY_BLOB_MIN 512 /* bytes of a string that may be an image or the like */
+
+/* Of the type of a part: its text is prompt; or it has text in other members, if any. A part of
+ * any other type is an image or the like. */
+bool body_is_text_type(struct slice type);
+bool body_is_plain_type(struct slice type);
+bool body_is_base64(struct slice s);
 
 /* Bytes of the UTF-8 byte order mark that the sample starts with: 3 or 0. */
 size_t body_mark(struct slice sample);

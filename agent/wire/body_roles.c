@@ -40,6 +40,8 @@ static const struct member root_members[] = {
 	{ SLICE("preamble"), R_TEXTS },
 	{ SLICE("logprobs"), R_BULKY },
 	{ SLICE("deferred"), R_RECEIPT },
+	{ SLICE("agent_id"), R_OPAQUE },
+	{ SLICE("passages"), R_TEXTS },
 	{ SLICE("n_predict"), R_LIMIT_NEW },
 	{ SLICE("input_ids"), R_INPUT },
 	{ SLICE("documents"), R_TEXTS },
@@ -75,6 +77,7 @@ static const struct member root_members[] = {
 	{ SLICE("tool_results"), R_TEXTS },
 	{ SLICE("guided_choice"), R_SCHEMA },
 	{ SLICE("prompt_embeds"), R_OPAQUE },
+	{ SLICE("from_entry_id"), R_OPAQUE },
 	{ SLICE("max_new_tokens"), R_LIMIT_NEW },
 	{ SLICE("guided_grammar"), R_SCHEMA },
 	{ SLICE("return_logprob"), R_BULKY },
@@ -83,6 +86,7 @@ static const struct member root_members[] = {
 	{ SLICE("response_format"), R_FORMAT },
 	{ SLICE("prompt_logprobs"), R_BULKY },
 	{ SLICE("inferenceConfig"), R_PARAMETERS },
+	{ SLICE("completion_args"), R_PARAMETERS },
 	{ SLICE("generationConfig"), R_PARAMETERS },
 	{ SLICE("return_token_ids"), R_BULKY },
 	{ SLICE("multi_modal_data"), R_OPAQUE },
@@ -107,6 +111,7 @@ static const struct member item_members[] = {
 	{ SLICE("type"), R_TYPE },
 	{ SLICE("text"), R_OWN_TEXT },
 	{ SLICE("file"), R_OPAQUE },
+	{ SLICE("code"), R_WORDS },
 	{ SLICE("input"), R_WORDS },
 	{ SLICE("parts"), R_PARTS },
 	{ SLICE("image"), R_OPAQUE },
@@ -114,7 +119,7 @@ static const struct member item_members[] = {
 	{ SLICE("video"), R_OPAQUE },
 	{ SLICE("output"), R_OWN_TEXT },
 	{ SLICE("images"), R_OPAQUE },
-	{ SLICE("source"), R_OPAQUE },
+	{ SLICE("source"), R_SOURCE },
 	{ SLICE("stdout"), R_WORDS },
 	{ SLICE("stderr"), R_WORDS },
 	{ SLICE("action"), R_WORDS },
@@ -127,6 +132,7 @@ static const struct member item_members[] = {
 	{ SLICE("toolUse"), R_WORDS },
 	{ SLICE("thinking"), R_THOUGHT },
 	{ SLICE("fileData"), R_OPAQUE },
+	{ SLICE("document"), R_DOCUMENT },
 	{ SLICE("arguments"), R_WORDS },
 	{ SLICE("reasoning"), R_THOUGHT },
 	{ SLICE("image_url"), R_OPAQUE },
@@ -134,6 +140,7 @@ static const struct member item_members[] = {
 	{ SLICE("video_url"), R_OPAQUE },
 	{ SLICE("file_data"), R_OPAQUE },
 	{ SLICE("tool_plan"), R_WORDS },
+	{ SLICE("operation"), R_WORDS },
 	{ SLICE("tool_calls"), R_CALLS },
 	{ SLICE("inlineData"), R_OPAQUE },
 	{ SLICE("toolResult"), R_WORDS },
@@ -141,20 +148,40 @@ static const struct member item_members[] = {
 	{ SLICE("inline_data"), R_OPAQUE },
 	{ SLICE("functionCall"), R_WORDS },
 	{ SLICE("function_call"), R_FUNCTION },
+	{ SLICE("prompt_string"), R_WORDS },
+	{ SLICE("reasoningText"), R_PARTS },
 	{ SLICE("executableCode"), R_WORDS },
 	{ SLICE("thinking_blocks"), R_THOUGHT },
+	{ SLICE("multimodal_data"), R_OPAQUE },
 	{ SLICE("functionResponse"), R_WORDS },
+	{ SLICE("reasoningContent"), R_THOUGHT },
 	{ SLICE("reasoning_content"), R_THOUGHT },
 	{ SLICE("reasoning_details"), R_THOUGHT },
 	{ SLICE("function_response"), R_WORDS },
 	{ SLICE("codeExecutionResult"), R_WORDS },
 };
 
-static const struct member call_members[] = { { SLICE("function"), R_FUNCTION } };
+static const struct member call_members[] = {
+	{ SLICE("custom"), R_FUNCTION },
+	{ SLICE("function"), R_FUNCTION },
+};
 static const struct member function_members[] = {
 	{ SLICE("name"), R_WORDS },
 	{ SLICE("args"), R_WORDS },
+	{ SLICE("input"), R_WORDS },
 	{ SLICE("arguments"), R_WORDS },
+};
+static const struct member source_members[] = {
+	{ SLICE("uri"), R_OPAQUE },        { SLICE("url"), R_OPAQUE },
+	{ SLICE("type"), R_TYPE },         { SLICE("text"), R_WORDS },
+	{ SLICE("data"), R_OWN_TEXT },     { SLICE("bytes"), R_OPAQUE },
+	{ SLICE("content"), R_PARTS },     { SLICE("file_id"), R_OPAQUE },
+	{ SLICE("s3Location"), R_OPAQUE },
+};
+static const struct member document_members[] = {
+	{ SLICE("data"), R_WORDS },
+	{ SLICE("text"), R_WORDS },
+	{ SLICE("source"), R_SOURCE },
 };
 static const struct member format_members[] = {
 	{ SLICE("type"), R_FORMAT_TYPE },
@@ -179,6 +206,7 @@ static const struct member parameters_members[] = {
 	{ SLICE("sampling_params"), R_SAMPLING },
 	{ SLICE("candidate_count"), R_N },
 	{ SLICE("response_schema"), R_SCHEMA },
+	{ SLICE("response_format"), R_FORMAT },
 	{ SLICE("max_output_tokens"), R_LIMIT_NESTED },
 	{ SLICE("decoder_input_details"), R_BULKY },
 };
@@ -201,7 +229,9 @@ static const struct member sampling_members[] = {
 const struct shape body_shapes[ROLES] = {
 	[R_ROOT] = { MEMBERS(root_members) },
 	[R_PARAMETERS] = { MEMBERS(parameters_members) },
-	[R_SAMPLING] = { MEMBERS(sampling_members) },
+	[R_SAMPLING] = { MEMBERS(sampling_members), .element = R_SAMPLING },
+	[R_SOURCE] = { MEMBERS(source_members) },
+	[R_DOCUMENT] = { MEMBERS(document_members) },
 	[R_STREAM_OPTIONS] = { MEMBERS(stream_options_members) },
 	[R_TEXTS] = { .element = R_TEXTS },
 	[R_PARTS] = { .element = R_PART },

@@ -3,7 +3,8 @@
  * sample, any bytes are safe. The API is not told by path but by the members that are there.
  *
  * The prompt is the text of
- *   messages[].content,      string or parts; of parts only `text`, never image, audio, file;
+ *   messages[].content,      string or parts; of parts only `text`, and documents given as text,
+ *                            never image, audio, file;
  *   messages[][].content     each array is a chat;
  *   contents[].parts         tool_calls[].function.{name, arguments}, function_call, tool results;
  *                            reasoning that is told again: reasoning_content, reasoning,
@@ -11,11 +12,12 @@
  *   chat_history             as messages
  *   prompt, input, inputs,   string, [string], [id], [[id]]; input also items like messages
  *   text, text_input, input_ids, token_ids, instances
- *   query, queries, documents, text_1, text_2, texts, items, instruction   string, or any array
+ *   query, queries, documents, passages, text_1, text_2, texts, items, instruction
+ *                            string, or any array
  *   system, instructions     string or parts
  *   suffix, tools, functions, response_format.json_schema
  * Objects among the last (tools, schemas, arguments not in a string) count as the JSON text they
- * are written in: templates print them about so.
+ * are written in: templates print them about so. Images in base64 among it are left out.
  *
  * What engines read is read: a byte order mark, NaN and Infinity, numbers and truth in quotes; of
  * members of the body given twice the last one counts. Of those in a message all do, but for texts
@@ -47,8 +49,9 @@ enum body_form {
 	BODY_WIDE32,     /* JSON in UTF-32 */
 	BODY_COMPRESSED, /* gzip, deflate, zstd, lz4, or as the header says */
 	BODY_MULTIPART,  /* a form with files; its fields are read as far as they are there */
+	BODY_BINARY,     /* of a type that is neither JSON nor text, as its header says */
 };
-#define BODY_FORMS 7
+#define BODY_FORMS 8
 
 const char *body_form_name(enum body_form f);
 
@@ -103,7 +106,8 @@ bool body_is_foreign(const struct body_info *b);
  * large n is). size is the length of the whole body: when the sample was cut short of it, what was
  * counted is scaled by size / scanned, except behind an opaque tail, which most likely is the
  * rest of the body; if no prompt was seen yet, it is taken for the rest. Of a body that we cannot
- * read it is a guess from size, and 0 for a form: most of it are files. */
+ * read it is a guess from size, and 0 for a form, of which most are
+ * files, and for other binary ones. */
 int64_t body_prompt_tokens(const struct body_info *b, const struct token_weights *w, int64_t size);
 
 #endif

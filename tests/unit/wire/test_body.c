@@ -244,7 +244,7 @@ static void limits_have_an_order_of_precedence(void **state)
 		{ "{'max_completion_tokens':null,'max_tokens':1}", 1 },
 		{ "{'max_output_tokens':3,'max_tokens':1}", 1 },
 		{ "{'sampling_params':{'max_new_tokens':5},'parameters':{'max_new_tokens':4}}", 4 },
-		{ "{'sampling_params':[{'max_new_tokens':5}]}", -1 },
+		{ "{'sampling_params':[{'max_new_tokens':5}]}", 5 },
 		{ "{'max_new_tokens':5}", 5 },
 		{ "{'n_predict':6,'max_tokens':1}", 1 },
 		{ "{'n_predict':-1}", -1 },

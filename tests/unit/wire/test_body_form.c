@@ -54,6 +54,40 @@ static void a_body_that_cannot_be_read_is_told_by_its_bytes_or_headers(void **st
 	}
 }
 
+static void a_header_tells_binary_from_broken(void **state)
+{
+	static const struct {
+		const char *bytes;
+		const char *ctype;
+		enum body_form form;
+	} cases[] = {
+		{ "RIFF....WAVE", "audio/wav", BODY_BINARY },
+		{ "RIFF....WAVE", " Audio/WAV ; codecs=1", BODY_BINARY },
+		{ "\xa2\x65model", "application/cbor", BODY_BINARY },
+		{ "{\"inputs\":[]}\x01\x02", "application/octet-stream", BODY_BINARY },
+		{ "{\"model\":\"", "application/octet-stream", BODY_JSON },
+		{ "{\"a\":1}", "application/octet-stream", BODY_JSON },
+		{ "{\"a\":1,}", "application/json", BODY_BROKEN },
+		{ "{\"a\":1,}", "application/vnd.api+JSON; charset=x", BODY_BROKEN },
+		{ "{\"a\":1,}", "text/plain", BODY_BROKEN },
+		{ "model=m", "application/x-www-form-urlencoded", BODY_BROKEN },
+		{ "nonsense", "json", BODY_BROKEN },
+		{ "nonsense", "", BODY_BROKEN },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct scanned s;
+
+		read_bytes(&s, cases[i].bytes, strlen(cases[i].bytes), NULL, cases[i].ctype);
+		assert_int_equal(s.b.form, cases[i].form);
+		assert_int_equal(body_is_foreign(&s.b), cases[i].form == BODY_BINARY);
+		if (body_is_foreign(&s.b))
+			assert_int_equal(avg_tokens(&s.b, 3000000), 0);
+		done(&s);
+	}
+}
+
 static void tokens_of_what_cannot_be_read_follow_from_its_size(void **state)
 {
 	struct scanned s;
@@ -183,6 +217,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_body_that_cannot_be_read_is_told_by_its_bytes_or_headers),
+		cmocka_unit_test(a_header_tells_binary_from_broken),
 		cmocka_unit_test(tokens_of_what_cannot_be_read_follow_from_its_size),
 		cmocka_unit_test(a_form_names_its_model),
 		cmocka_unit_test(a_form_has_fields_of_text),

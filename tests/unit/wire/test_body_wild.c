@@ -44,6 +44,33 @@ static void the_fields_of_every_endpoint_are_counted(void **state)
 		{ "{'messages':[{'role':'user','content':[{'text':'hi'},{'toolResult':{'a': 1}}]}],"
 		  "'system':[{'text':'be'}]}",
 		  { "hi", "{\"a\": 1}", "be" } },
+		{ "{'model':'m','query':{'text':'why'},'passages':[{'text':'d'},'e']}",
+		  { "{\"text\":\"why\"}", "{\"text\":\"d\"}", "e" } },
+		{ "{'messages':[{'tool_calls':[{'type':'custom','custom':{'name':'f','input':'ls'}}"
+		  "]}]}",
+		  { "f", "ls" } },
+		{ "{'messages':[{'content':[{'type':'document','title':'t','source':{'type':'text',"
+		  "'media_type':'text/plain','data':'the paper'}}]}]}",
+		  { "the paper" } },
+		{ "{'messages':[{'content':[{'type':'document','source':{'data':'the paper','type':"
+		  "'text'}},{'type':'document','source':{'type':'content','content':[{'type':'text'"
+		  ","
+		  "'text':'a'},{'type':'text','text':'b'}]}}]}]}",
+		  { "the paper", "a", "b" } },
+		{ "{'messages':[{'content':[{'type':'document','document':{'id':'1','data':'d'}}]}]"
+		  "}",
+		  { "d" } },
+		{ "{'messages':[{'content':[{'type':'search_result','source':'https://h/"
+		  "','content':"
+		  "[{'type':'text','text':'found'}]}]}]}",
+		  { "found" } },
+		{ "{'messages':[{'content':[{'reasoningContent':{'reasoningText':{'text':'hm',"
+		  "'signature':'x'}}},{'text':'so'}]}]}",
+		  { "hm", "so" } },
+		{ "{'input':[{'type':'apply_patch_call','operation':{'diff':'+a'}}]}",
+		  { "{\"diff\":\"+a\"}" } },
+		{ "{'prompt':[{'prompt_string':'a b'},'c']}", { "a b", "c" } },
+		{ "{'prompt':{'prompt_string':'a b','multimodal_data':['QUJD']}}", { "a b" } },
 		{ "{'contents':[{'parts':[{'functionCall':{'name':'f'}}]},{'parts':["
 		  "{'functionResponse':{'name':'f','response':{'x': 'long'}}}]}]}",
 		  { "{\"name\":\"f\"}", "{\"name\":\"f\",\"response\":{\"x\": \"long\"}}" } },
@@ -221,6 +248,46 @@ static void what_any_tool_said_counts(void **state)
 	done(&s);
 }
 
+/* What is counted as it is written may hold images: their base64 is no text. */
+static void images_within_what_is_written_are_left_out(void **state)
+{
+	static const char *const bodies[] = {
+		"{\"query\":\"q\",\"documents\":[{\"image\":\"%s\",\"text\":\"d\"}]}",
+		"{\"query\":{\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":"
+		"\"data:image/png;base64,%s\"}}]},\"documents\":\"d\"}",
+		"{\"messages\":[{\"content\":[{\"toolResult\":{\"content\":[{\"image\":{\"source\":"
+		"{"
+		"\"bytes\":\"%s\"}}}]}}]}]}",
+		"{\"input\":[{\"type\":\"local_shell_call\",\"action\":{\"a\":\"%s",
+	};
+	char image[4001], text[1001];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(image) - 1; i++)
+		image[i] = "iVBORw0KGgo+/\\n8_-"[i % 18];
+	image[sizeof(image) - 1] = '\0';
+	for (size_t i = 0; i < sizeof(text) - 1; i++)
+		text[i] = i % 6 == 5 ? ' ' : 'a';
+	text[sizeof(text) - 1] = '\0';
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+		char body[8192];
+		struct scanned s;
+		bool cut = i == 3;
+
+		(void)snprintf(body, sizeof(body), bodies[i], image);
+		scan(&s, body);
+		assert_true(s.b.is_json && s.b.complete == !cut);
+		assert_true(s.b.opaque && s.b.opaque_tail == cut);
+		assert_in_range(avg_tokens(&s.b, 20000), 1, 80);
+		done(&s);
+		(void)snprintf(body, sizeof(body), bodies[i], text);
+		scan(&s, body);
+		assert_false(s.b.opaque || s.b.opaque_tail);
+		assert_in_range(avg_tokens(&s.b, 0), 150, 1200);
+		done(&s);
+	}
+}
+
 /* Each vendor has its own words for the limit of an answer. */
 static void limits_of_all_vendors_are_read(void **state)
 {
@@ -231,6 +298,8 @@ static void limits_of_all_vendors_are_read(void **state)
 		"{'prompt':'x','maxTokens':77}",
 		"{'messages':[{'content':[{'text':'x'}]}],'inferenceConfig':{'maxTokens':77}}",
 		"{'contents':[],'generation_config':{'max_output_tokens':77}}",
+		"{'inputs':'x','completion_args':{'max_tokens':77}}",
+		"{'text':['x'],'sampling_params':[{'max_new_tokens':77}]}",
 	};
 
 	(void)state;
@@ -321,6 +390,24 @@ static void what_is_no_text_makes_the_prompt_opaque(void **state)
 		{ "{'text':'x','image_data':['u']}", true },
 		{ "{'prompt':'x','truncate_prompt_tokens':8}", true },
 		{ "{'contents':[{'parts':[{'inline_data':{'data':'x'}}]}]}", true },
+		{ "{'inputs':'go on','agent_id':'ag_1'}", true },
+		{ "{'inputs':'go on','from_entry_id':'msg_1'}", true },
+		{ "{'prompt':[{'prompt_string':'a','multimodal_data':['QUJD']}]}", true },
+		{ "{'messages':[{'content':[{'type':'document','source':{'type':'base64','data':'x'"
+		  "}"
+		  "}]}]}",
+		  true },
+		{ "{'messages':[{'content':[{'type':'document','source':{'type':'url','url':'h'}}]}"
+		  "]"
+		  "}",
+		  true },
+		{ "{'messages':[{'content':[{'document':{'format':'pdf','source':{'bytes':'x'}}}]}]"
+		  "}",
+		  true },
+		{ "{'messages':[{'content':[{'type':'document','source':{'type':'text','data':'x'}}"
+		  "]"
+		  "}]}",
+		  false },
 		{ "{'input':'x','previous_response_id':null,'conversation':null}", false },
 		{ "{'input':'x','previous_response_id':''}", false },
 		{ "{'messages':[{'content':'x','images':[]}],'image_data':null}", false },
@@ -465,6 +552,10 @@ static void what_kind_of_answer_is_asked_for(void **state)
 	assert_true(s.b.schema && s.b.bulky);
 	assert_int_equal(s.b.min_tokens, 9);
 	done(&s);
+	scan_quoted(&s,
+	            "{'items':[{'type':'message','role':'user','content':'hi'}],'metadata':{}}");
+	assert_false(s.b.asks);
+	done(&s);
 	scan_quoted(&s, "{'metadata':{'prompt':'x'},'temperature':1}");
 	assert_false(s.b.asks);
 	done(&s);
@@ -517,6 +608,7 @@ int main(void)
 		cmocka_unit_test(reasoning_that_is_cut_is_scaled),
 		cmocka_unit_test(what_tools_were_asked_and_said_counts),
 		cmocka_unit_test(what_any_tool_said_counts),
+		cmocka_unit_test(images_within_what_is_written_are_left_out),
 		cmocka_unit_test(limits_of_all_vendors_are_read),
 		cmocka_unit_test(ids_of_a_prompt_count_under_any_name),
 		cmocka_unit_test(an_answer_that_is_a_receipt_or_bulky_is_told),
