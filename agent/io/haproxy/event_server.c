@@ -288,6 +288,37 @@ static bool is_copy(const struct udp *u, const uint8_t *line, size_t len)
 	return id.p && ends_copy(u->server->agent, id);
 }
 
+/* Where the first line ends. A relay may have put several into one datagram; what does not begin
+ * as an end line belongs to the line before it. */
+static size_t first_line(const uint8_t *data, size_t len)
+{
+	static const char start[] = "slo1 ";
+	const size_t n = sizeof(start) - 1;
+
+	for (size_t at = 0; at < len; at++) {
+		const uint8_t *end = memchr(data + at, '\n', len - at);
+
+		if (!end)
+			break;
+		at = (size_t)(end - data);
+		if (len - at - 1 >= n && memcmp(end + 1, start, n) == 0)
+			return at;
+	}
+	return len;
+}
+
+static void read_datagram(struct udp *u, slo_nsec now, struct slice rest, const char *peer)
+{
+	while (rest.len > 0) {
+		size_t len = first_line(rest.p, rest.len);
+		bool blank = len == 0 || (len == 1 && rest.p[0] == '\n');
+
+		if (!blank && !is_copy(u, rest.p, len))
+			(void)one_line(u->server->agent, now, rest.p, len, u->local, peer);
+		rest = slice_behind(rest, len < rest.len ? len + 1 : len);
+	}
+}
+
 static void read_batch(struct udp *u, slo_nsec now, int n)
 {
 	struct agent *a = u->server->agent;
@@ -302,14 +333,14 @@ static void read_batch(struct udp *u, slo_nsec now, int n)
 		bool cut = m->msg_flags & MSG_TRUNC || len > longest;
 		char peer[SOCKET_NAME_MAX] = "udp";
 
-		if (is_copy(u, line, len))
+		if (len > 0 && first_line(line, len) == len && is_copy(u, line, len))
 			continue;
 		if (log_wants(a->log, LOG_WARNING) && (cut || !makes_sense(line, len)))
 			socket_name(&u->from[i], m->msg_namelen, peer, sizeof(peer));
 		if (cut)
 			too_long(a, now, peer, longest);
 		else
-			one_line(a, now, line, len, u->local, peer);
+			read_datagram(u, now, (struct slice){ line, len }, peer);
 	}
 }
 
