@@ -449,5 +449,22 @@ class Snapshots(OneServer):
         self.lab.logged(r"a restart forgets what runs; its folder must exist")
 
 
+class SharedSnapshot(unittest.TestCase):
+    def test_two_agents_with_one_file_are_told(self):
+        labs = [AgentAlone(config=with_snapshot) for _ in range(2)]
+        for lab in labs:
+            self.addCleanup(lab.__exit__, None)
+        config = json.loads(labs[1].config_file.read_text())
+        config["snapshot"]["file"] = str(labs[0].dir / "state.snap")
+        labs[1].config_file.write_text(json.dumps(config))
+        labs[0].start()
+        written(labs[0])
+        self.assertNotIn("snapshot", {w["code"] for w in labs[0].state()["warnings"]})
+        labs[1].start()
+        for lab in labs:
+            lab.until(lambda lab=lab: any("another process writes snapshot" in w["text"]
+                                          for w in lab.state()["warnings"] if w["code"] == "snapshot"), "it is told")
+
+
 if __name__ == "__main__":
     unittest.main()

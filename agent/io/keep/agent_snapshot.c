@@ -90,10 +90,10 @@ static struct goal goal_from(const struct snapshot_lease *in)
 		              .e2e = in->e2e };
 }
 
-/* Times beyond this are nonsense, and would overflow. */
+/* Times beyond this are nonsense, and would overflow: Unix time, up to the year 2116. */
 static bool time_sane(int64_t t)
 {
-	return t > -(INT64_MAX / 4) && t < INT64_MAX / 4;
+	return t > -(INT64_MAX / 4) && t < INT64_MAX / 2;
 }
 
 static bool read_lease(struct agent *a, slo_nsec now, int64_t to_mono,

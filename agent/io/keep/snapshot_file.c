@@ -15,8 +15,9 @@
 #include "io/base/timer.h"
 #include "io/keep/agent_snapshot.h"
 
-#define SLOW         (30 * SLO_NSEC_PER_SEC) /* for one file */
-#define SNAPSHOT_MAX ((size_t)256 << 20)     /* bytes: a million requests in flight */
+#define SLOW         (30 * SLO_NSEC_PER_SEC)  /* for one file */
+#define OTHERS_GONE  (120 * SLO_NSEC_PER_SEC) /* without a file of theirs */
+#define SNAPSHOT_MAX ((size_t)256 << 20)      /* bytes: a million requests in flight */
 
 static int save_state(struct agent *a)
 {
@@ -47,6 +48,36 @@ static void complain(struct agent *a, int err)
 	         a->conf->snapshot.file, file_why(err), remedy(err));
 }
 
+/* The file is ours from here on, as far as we know. */
+static void remember_own(struct snapshot_file *f)
+{
+	if (stat(f->agent->conf->snapshot.file, &f->own) != 0)
+		f->own.st_ino = 0;
+}
+
+/* Two agents with one file put the ledger of the one in the place of the other's, and the one that
+ * restarts takes up requests that are not its own. */
+static void look_for_others(struct snapshot_file *f)
+{
+	struct agent *a = f->agent;
+	const char *file = a->conf->snapshot.file;
+	slo_nsec now = clock_nsec();
+	struct stat st;
+
+	if (f->own.st_ino && stat(file, &st) == 0 &&
+	    (st.st_ino != f->own.st_ino || st.st_mtim.tv_sec != f->own.st_mtim.tv_sec ||
+	     st.st_mtim.tv_nsec != f->own.st_mtim.tv_nsec)) {
+		f->others_seen = now;
+		warn_set(a, now, "snapshot", file,
+		         "another process writes snapshot %s too: a restart takes up what was the "
+		         "other's; give each agent a file of its own",
+		         file);
+	} else if (f->others_seen && now - f->others_seen > OTHERS_GONE) {
+		f->others_seen = 0;
+		warn_clear(a, now, "snapshot", file);
+	}
+}
+
 static void on_written(struct ev_loop *loop, ev_child *w, int revents)
 {
 	struct snapshot_file *f = w->data;
@@ -55,6 +86,8 @@ static void on_written(struct ev_loop *loop, ev_child *w, int revents)
 	f->child = 0;
 	if (WIFEXITED(w->rstatus) && WEXITSTATUS(w->rstatus) == 0) {
 		f->agent->stats.snapshots++;
+		if (f->agent->conf->snapshot.file)
+			remember_own(f);
 		warn_clear(f->agent, clock_nsec(), "snapshot", NULL);
 	} else if (f->agent->conf->snapshot.file) { /* a reload may have turned it off meanwhile */
 		complain(f->agent, WIFEXITED(w->rstatus) ? WEXITSTATUS(w->rstatus) : EIO);
@@ -71,6 +104,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 			complain(f->agent, ETIMEDOUT);
 		return;
 	}
+	look_for_others(f);
 	f->began = clock_nsec();
 	child = fork();
 	if (child == 0) {
@@ -117,6 +151,7 @@ void snapshot_file_configure(struct snapshot_file *f)
 {
 	const struct config_snapshot *conf = &f->agent->conf->snapshot;
 
+	f->own.st_ino = 0; /* it may be another file */
 	timer_every(f->agent->loop, &f->timer, conf->file ? conf->every : 0);
 	if (!conf->file)
 		warn_clear(f->agent, clock_nsec(), "snapshot", NULL);

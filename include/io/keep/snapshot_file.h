@@ -5,6 +5,8 @@
 #ifndef SLO_IO_KEEP_SNAPSHOT_FILE_H
 #define SLO_IO_KEEP_SNAPSHOT_FILE_H
 
+#include <sys/stat.h>
+
 #include "io/agent/agent.h"
 
 struct snapshot_file {
@@ -13,6 +15,8 @@ struct snapshot_file {
 	ev_child writer;
 	pid_t child; /* 0: none writes */
 	slo_nsec began;
+	struct stat own;      /* the file as we wrote it last; st_ino 0: not yet */
+	slo_nsec others_seen; /* when the file was another one; 0: never */
 };
 
 /* Reads snapshot.file of the configuration, where there is one. */

@@ -84,6 +84,8 @@ static void dispatch(struct rig *r, const char *id)
 	assert_non_null(act.seat);
 }
 
+static int64_t start = INT64_C(1800000000) * SLO_NSEC_PER_SEC; /* wall, when the agent writes */
+
 /* How many leases survive a restart that takes `passed` of wall clock. */
 static size_t leases_after(int64_t passed)
 {
@@ -92,7 +94,7 @@ static size_t leases_after(int64_t passed)
 	struct slice file;
 	size_t leases;
 
-	wall = INT64_C(1800000000) * SLO_NSEC_PER_SEC;
+	wall = start;
 	rig_open(&before);
 	for (int i = 0; i < 3; i++)
 		dispatch(&before, (const char *[]){ "a", "b", "c" }[i]);
@@ -116,6 +118,16 @@ static void leases_outlive_a_clock_that_is_set_back(void **state)
 	assert_int_equal(leases_after(0), 3);
 	assert_int_equal(leases_after(-2 * SLO_NSEC_PER_SEC), 3);
 	assert_int_equal(leases_after(-86400 * SLO_NSEC_PER_SEC), 3);
+}
+
+/* 2043 is where a quarter of what 64 bits hold ends. */
+static void leases_are_taken_up_in_every_year_to_come(void **state)
+{
+	(void)state;
+	start = INT64_C(3000000000) * SLO_NSEC_PER_SEC;
+	assert_int_equal(leases_after(SLO_NSEC_PER_SEC), 3);
+	assert_int_equal(leases_after(-2 * SLO_NSEC_PER_SEC), 3);
+	start = INT64_C(1800000000) * SLO_NSEC_PER_SEC;
 }
 
 static void but_not_one_that_went_far_ahead(void **state)
@@ -659,6 +671,7 @@ int main(void)
 		cmocka_unit_test(leases_of_a_newer_agent_keep_their_places),
 		cmocka_unit_test(requests_of_no_time_are_left_out),
 		cmocka_unit_test(leases_outlive_a_clock_that_is_set_back),
+		cmocka_unit_test(leases_are_taken_up_in_every_year_to_come),
 		cmocka_unit_test(but_not_one_that_went_far_ahead),
 		cmocka_unit_test(what_others_placed_outlives_a_restart),
 		cmocka_unit_test(all_that_is_known_of_a_request_outlives_a_restart),
