@@ -9,6 +9,7 @@
 
 #include "conf/haproxy/check.h"
 #include "io/base/config_load.h"
+#include "io/base/config_look.h"
 #include "io/base/haproxy_load.h"
 #include "io/daemon.h"
 
@@ -173,6 +174,7 @@ static int check(struct config *conf, const struct flags *flags)
 	int status = EXIT_SUCCESS;
 
 	printf("%s: configuration is valid\n", flags->path);
+	config_look(conf, stdout);
 	fflush(stdout);
 	if (flags->haproxy_files > 0)
 		status = check_haproxy(conf, flags);

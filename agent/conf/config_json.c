@@ -142,6 +142,53 @@ static void read_field(struct reader *r, const struct node *object, const struct
 		store(f->type, v, (char *)section + f->offset);
 }
 
+/* Keys that are sought in other sections than theirs. */
+static const struct {
+	const char *key, *section;
+} places[] = {
+	{ "slo", "models.M" },
+	{ "aliases", "models.M" },
+	{ "backend", "models.M" },
+	{ "deployments", "models.M" },
+	{ "servers", "models.M.deployments.D" },
+	{ "kv_tokens", "models.M.deployments.D" },
+	{ "percentile", "models.M.slo" },
+	{ "strategy", "routing or models.M" },
+	{ "fallback", "routing" },
+	{ "queue_timeout", "routing" },
+	{ "queue_timeout_max", "routing" },
+	{ "queue_limit", "routing" },
+	{ "drain_timeout", "routing" },
+	{ "default_model", "routing" },
+	{ "late", "routing" },
+	{ "infeasible", "routing" },
+	{ "predict", "routing" },
+	{ "cold", "routing" },
+	{ "runtime_api", "haproxy" },
+	{ "refresh", "profiles.redis" },
+	{ "trace", "profiles.redis" },
+	{ "redis", "profiles or cluster" },
+	{ "export", "profiles" },
+	{ "lease_max_age", "limits" },
+};
+
+/* Tells of a key that belongs elsewhere; that is better than a name which looks like it. */
+static void tell_place(struct reader *r, const struct node *section, struct reader_names names)
+{
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		struct node n = node_member(section, places[i].key);
+		bool known = !n.value;
+
+		for (size_t k = 0; k < names.count && !known; k++)
+			known = strcmp(*(const char *const *)((const char *)names.first +
+			                                      k * names.stride),
+			               places[i].key) == 0;
+		if (!known)
+			reader_fail(r, &n, JSONPOS_KEY, "unknown key here, it belongs to %s",
+			            places[i].section);
+	}
+}
+
 void cfg_section(struct reader *r, const struct node *n, const struct cfg_field *fields,
                  size_t count, void *section)
 {
@@ -149,6 +196,7 @@ void cfg_section(struct reader *r, const struct node *n, const struct cfg_field 
 
 	if (!n->value || !reader_want_object(r, n))
 		return;
+	tell_place(r, n, names);
 	reader_only_keys(r, n, names);
 	for (size_t i = 0; i < count; i++)
 		read_field(r, n, &fields[i], section);

@@ -72,14 +72,29 @@ static void keep_fixed_limits(struct daemon *d, struct config_limits *new)
 static bool is_applicable(struct daemon *d, struct config *conf)
 {
 	const struct config *old = d->conf;
+	const struct {
+		const char *name;
+		bool same;
+	} listeners[] = {
+		{ "spop", config_listen_equal(&old->spop, &conf->spop) },
+		{ "events", config_listen_equal(&old->events, &conf->events) },
+		{ "http", config_listen_equal(&old->http, &conf->http) },
+		{ "control", config_listen_equal(&old->control, &conf->control) },
+	};
+	char which[64] = "";
 
-	if (!config_listen_equal(&old->spop, &conf->spop) ||
-	    !config_listen_equal(&old->events, &conf->events) ||
-	    !config_listen_equal(&old->http, &conf->http) ||
-	    !config_listen_equal(&old->control, &conf->control)) {
+	for (size_t i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++) {
+		size_t len = strlen(which);
+
+		if (!listeners[i].same)
+			snprintf(which + len, sizeof(which) - len, "%s%s.listen", len ? ", " : "",
+			         listeners[i].name);
+	}
+	if (which[0]) {
 		refuse(d, LOG_WARNING,
 		       "listeners differ; that takes SIGUSR2 or a restart, the old "
-		       "configuration stays");
+		       "configuration stays (%s)",
+		       which);
 		return false;
 	}
 	keep_fixed_limits(d, &conf->limits);

@@ -490,6 +490,20 @@ class EndLines(WithAgent):
             self.agent.until(lambda: self.agent.dispatched() == 0, "it counts")
         self.assertEqual(1, self.agent.end_lines("malformed"))
 
+    def test_several_lines_in_a_datagram_are_several(self):
+        """As a relay of syslog may send them. What begins otherwise belongs to the line before it."""
+        for name in ("one", "two", "three"):
+            self.good.route(name)
+        self.agent.udp(end_line("one") + end_line("two") + b"\n" + end_line("three").rstrip())
+        self.agent.until(lambda: self.agent.dispatched() == 0, "all three are closed")
+        self.agent.udp(end_line("one") + end_line("two").rstrip() + b"\r\n")
+        self.agent.until(lambda: self.agent.end_lines("duplicate") == 2, "two duplicates")
+        self.good.route("four")
+        self.agent.udp(b"\n" + end_line("four").rstrip() + b"\nServer llama2-7b/l20-1 is DOWN\n")
+        self.agent.until(lambda: self.agent.dispatched() == 0, "the fourth is closed")
+        self.assertNotIn("down", {s["state"] for s in self.agent.ledger().values()})
+        self.assertEqual(0, self.agent.end_lines("malformed"))
+
     def test_garbage(self):
         garbage = b"\x00\x01\x1b[31mred\x7f \xff\xfe=="
         with self.agent.event_connection() as s:
@@ -580,6 +594,24 @@ class Files(unittest.TestCase):
         text = dumps(dict(self.lab.config, routing={"queu_limit": 5}))
         self.assert_refused(text, self.place(text, '"queu_limit"'),
                             'key "routing.queu_limit": unknown key (did you mean "queue_limit"?)')
+
+    def test_a_key_in_another_section_than_its_own(self):
+        promise = dict(self.lab.config, slo={"e2e": "30s"})
+        text = dumps(promise)
+        self.assert_refused(text, self.place(text, '"slo": {\n    "e2e"'), 'key "slo": unknown key here, it belongs to models.M')
+        text = dumps(dict(self.lab.config, routing={"runtime_api": []}))
+        self.assert_refused(text, 'key "routing.runtime_api": unknown key here, it belongs to haproxy')
+        text = dumps(dict(self.lab.config, strategy="slo"))
+        self.assert_refused(text, 'key "strategy": unknown key here, it belongs to routing or models.M')
+
+    def test_folders_that_are_not_there(self):
+        self.lab.ports.release()
+        gone = {"profiles": {"dir": "none"}, "snapshot": {"file": "no/state"}, "recorder": {"file": "nor/log"}}
+        self.lab.config_file.write_text(dumps(dict(self.lab.config, **gone)))
+        out, err = self.run_agent("-c", "-f", self.lab.config_file, code=0)
+        self.assertEqual("", err)
+        for key, folder in (("profiles.dir", "none"), ("snapshot.file", "no"), ("recorder.file", "nor")):
+            self.assertRegex(out, rf"(?m)^\[NOTICE\] \(\d+\) : {key}: there is no folder \S+/{folder} on this machine: ")
 
     def test_wrong_type(self):
         text = dumps(dict(self.lab.config, routing={"queue_limit": "many"}))

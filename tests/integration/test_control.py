@@ -193,10 +193,13 @@ class Control(unittest.TestCase):
         self.assertEqual([w["code"] for w in lab.state()["warnings"]], [w["code"] for w in wrong])
         for words in (["nothing"], ["show"], ["show", "all"], ["show", "models", "none-such"],
                       ["explain"], ["explain", "never-seen"], ["set", "slo", MODEL, "e2e=soon"],
+                      ["set", "slo", MODEL, "tpot=50ms", "e2e=30"],
                       ["set", "strategy", MODEL, "best"], ["set", "headroom", MODEL, "2"],
                       ["export", "profiles"], ["clear", "counters"], ["show", "decisions", "limit=0"],
                       ["show", "decisions", "reason=bad-luck"]):
             self.assertTrue(slo_ctl(lab, *words, status=1).startswith("error: "), words)
+        self.assertEqual(slo_ctl(lab, "set", "slo", MODEL, "e2e=30", status=1).strip(),
+                         "error: e2e=30 has no unit: write e2e=30s or e2e=30ms")
         slo_ctl(lab, status=2)
         slo_ctl(lab, *[""] * 9000, status=2)
         self.assertEqual(2, subprocess.run([lab.build / "slo-ctl", "-s", lab.dir / "none", "help"],

@@ -34,6 +34,9 @@ CASES = [
     ("a new server in HAProxy only", CFG, "    server l20-4 ", "    server l20-5 10.0.0.25:8000\n    server l20-4 ",
      "server-unlisted", "server l20-5", r"server llama2-7b/l20-5 is in no deployment .* never sends a request "
                                         r"there", WARNING),
+    ("two names of one server", CFG, "SLO_L20_2-10.0.0.22:8000", "SLO_L20_2-10.0.0.21:8000", "server-doubled",
+     "server l20-2", r"server llama2-7b/l20-2 has the address of l20-1, 10\.0\.0\.21:8000: the agent fills one engine "
+                     r"as if it were two", WARNING),
     # ports
     ("SPOP and events ports swapped", CFG, '"${SLO_SPOP-127.0.0.1:9901}"', "127.0.0.1:9902", "ports-swapped",
      "server agent 127.0.0.1:9902", r"127\.0\.0\.1:9902 is events\.listen, which takes end lines: no question is "
@@ -60,6 +63,13 @@ CASES = [
      r"lacks \"option spop-check\": a port that is open but does not answer counts as an agent", WARNING),
     ("two agents that are balanced", CFG, "retries 0 ", "server two \"${SLO_SPOP-127.0.0.1:9901}\" check\n    retries 0 ",
      "agents-balanced", "backend spoa", r"balances between 2 agents: each sees a part of the queue", WARNING),
+    ("an agent in reserve that hears of nothing", CFG, "retries 0 ", "server two 10.0.0.2:9901 check backup\n    retries 0 ",
+     "bypassed", "backend spoa", r"leads to 2 agents, and \"cluster\" is not set: the one in reserve takes over without "
+                                 r"knowing what runs", WARNING),
+    ("a condition that never holds", CFG, SEND, "    http-request send-spoe-group slo slo-route if FALSE\n", "never-asked",
+     "http-request", r"the rule's condition never holds: HAProxy never asks the agent", ALERT),
+    ("turned off the other way", CFG, SEND, "    http-request send-spoe-group slo slo-route unless TRUE\n", "never-asked",
+     "http-request", r"the rule's condition never holds", ALERT),
     # what is asked
     ("no unique-id-format", CFG, "    unique-id-format %{+X}o\\ %ci:%cp_%fi:%fp_%Ts_%rt:%pid\n", "", "id-missing",
      "frontend llm", r"frontend llm has no unique-id-format, so requests have no id and the agent passes all", ALERT),

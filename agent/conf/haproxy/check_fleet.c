@@ -8,7 +8,8 @@
 #include "check_private.h"
 #include "wire/json/reader.h"
 
-#define NAMES_MAX 512 /* that a suggestion is sought among */
+#define NAMES_MAX     512  /* that a suggestion is sought among */
+#define ADDRESSES_MAX 4096 /* of a backend that are compared */
 
 /* "server-template web 1-3 ..." stands for web1, web2, web3. */
 static bool template_has(const struct hap_line *l, const char *name)
@@ -128,6 +129,29 @@ static void check_strangers(const struct checking *c, const struct config_model 
 			     "a "
 			     "request there; add it to the \"servers\" of its deployment",
 			     b->name, hap_word(l, 1), m->name);
+}
+
+/* Two names of one engine. */
+static void check_addresses(const struct checking *c, const struct hap_section *b)
+{
+	size_t n = 0;
+
+	for (const struct hap_line *l = b->lines; l && n < ADDRESSES_MAX; l = l->next, n++) {
+		const struct hap_line *first = b->lines;
+
+		if (strcmp(l->word[0], "server") != 0)
+			continue;
+		while (first != l && (strcmp(first->word[0], "server") != 0 ||
+		                      strcmp(hap_word(first, 2), hap_word(l, 2)) != 0))
+			first = first->next;
+		/* Both lines of an .if and its .else are here. */
+		if (first != l && strcmp(hap_word(first, 1), hap_word(l, 1)) != 0)
+			tell(
+			    c, WORSE, "server-doubled", l,
+			    "server %s/%s has the address of %s, %s: the agent fills one engine as "
+			    "if it were two; give each its own address, or take one away",
+			    b->name, hap_word(l, 1), hap_word(first, 1), hap_word(l, 2));
+	}
 }
 
 /* Rules */
@@ -275,6 +299,7 @@ static void check_model(const struct checking *c, const struct asking *all, size
 	if (!is_first_of_backend(c->conf, i))
 		return;
 	check_strangers(c, m, b);
+	check_addresses(c, b);
 	check_backend(c, b);
 	for (size_t k = 0; k < count; k++)
 		if (leads_to(&all[k], b->name) && all[k].agent)

@@ -299,14 +299,16 @@ static void check_servers(const struct checking *c, const struct asking *a)
 {
 	struct hap_walk w = hap_walk(a->spop);
 	const struct hap_line *l;
-	const char *last = "";
-	size_t active = 0;
+	const char *last = "", *before = "";
+	size_t active = 0, agents = 0;
 	bool checked = hap_any(a->spop, "default-server", "check");
 	bool ours = leads_to_us(c, a->spop);
 
 	while ((l = hap_next(&w, "server", NULL))) {
 		check_address(c, l, ours);
 		/* Both lines of an .if and its .else are here. */
+		agents += strcmp(hap_word(l, 1), before) != 0;
+		before = hap_word(l, 1);
 		if (hap_index(l, 3, "backup") == l->words && strcmp(hap_word(l, 1), last) != 0) {
 			last = hap_word(l, 1);
 			active++;
@@ -318,6 +320,11 @@ static void check_servers(const struct checking *c, const struct asking *a)
 			     "it; copy the line of the sample",
 			     hap_word(l, 1));
 	}
+	if (agents > 1 && active <= 1 && c->conf->cluster.redis.url.kind == REDIS_URL_NONE)
+		tell(c, WORSE, "bypassed", a->spop->head,
+		     "backend %s leads to %zu agents, and \"cluster\" is not set: the one in "
+		     "reserve takes over without knowing what runs; give both the section cluster",
+		     a->spop->name, agents);
 	if (active > 1)
 		tell(c, WORSE, "agents-balanced", a->spop->head,
 		     "backend %s balances between %zu agents: each sees a part of the queue and of "
@@ -354,6 +361,21 @@ static void check_spop(const struct checking *c, const struct asking *a)
 	check_servers(c, a);
 }
 
+/* A condition that was meant for an hour. */
+static void check_condition(const struct checking *c, const struct asking *a)
+{
+	const struct hap_line *rule = sent_group(a);
+	size_t i = rule ? hap_index(rule, 4, "if") : 0;
+
+	if (!rule)
+		return;
+	if (hap_index(rule, 4, "FALSE") == i + 1 || hap_index(rule, 4, "always_false") == i + 2 ||
+	    hap_index(rule, 4, "TRUE") == hap_index(rule, 4, "unless") + 1)
+		tell(c, FATAL, "never-asked", rule,
+		     "the rule's condition never holds: HAProxy never asks the agent and balances "
+		     "by itself; take FALSE away");
+}
+
 static void check_asked_backend(const struct checking *c, const struct asking *a)
 {
 	const struct hap_line *rule = sent_group(a);
@@ -385,4 +407,5 @@ void check_asking(const struct checking *c, struct asking *a)
 	check_options(c, a);
 	check_spop(c, a);
 	check_asked_backend(c, a);
+	check_condition(c, a);
 }

@@ -12,6 +12,8 @@
 #include "wire/profdoc.h"
 #include "wire/profile_name.h"
 
+#define FAR_AHEAD (366 * 86400.) /* seconds; less may be a matter of clocks */
+
 /* What Redis holds can be much, and others write there; a file is the operator's own. */
 static void say(struct agent *a, bool limited, enum log_cause cause, int level, const char *fmt,
                 ...) __attribute__((format(printf, 5, 6)));
@@ -75,6 +77,7 @@ slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *wh
 	struct slo_profile_doc *doc = NULL;
 	char why[1024];
 	struct doc_error e;
+	double ahead;
 	slo_err err = profdoc_parse(text, len, &doc, &e);
 
 	if (err != SLO_OK) {
@@ -88,6 +91,12 @@ slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *wh
 		say(a, limited, LOG_CAUSE_PROFILE_GPU, LOG_WARNING,
 		    "%s: says gpu \"%s\", but its name makes it a profile of \"%s\"", where,
 		    doc->gpu, d->name);
+	ahead = doc->created - clock_unix_seconds();
+	if (ahead > FAR_AHEAD)
+		say(a, limited, LOG_CAUSE_PROFILE_DOUBT, LOG_WARNING,
+		    "%s: its \"created\" is %.0f days ahead of this machine's clock: profiles that "
+		    "are made until then are ignored; correct it, or the clock",
+		    where, ahead / 86400);
 	err = put_in_force(a, d, doc);
 	if (err == SLO_OK) {
 		report_loaded(a, d, where, limited);

@@ -37,6 +37,19 @@ static void set_strategy(struct ctl_conn *c, char **word, size_t words)
 	ctl_say(c, "New requests of %s are placed by %s. " RESET, word[0], word[1]);
 }
 
+/* The configuration counts such a number in milliseconds, a profile in seconds: nobody knows which
+ * is meant here. */
+static bool lacks_unit(const char *word)
+{
+	const char *time = strchr(word, '=');
+	char *end = NULL;
+
+	if (!time || time[1] == '\0')
+		return false;
+	(void)strtod(time + 1, &end);
+	return *end == '\0';
+}
+
 static void set_slo(struct ctl_conn *c, char **word, size_t words)
 {
 	struct agent_model *m = words >= 2 ? model_of(c, word[0]) : NULL;
@@ -51,6 +64,11 @@ static void set_slo(struct ctl_conn *c, char **word, size_t words)
 	if (!m)
 		return;
 	for (size_t i = 1; i < words && !none; i++) {
+		if (lacks_unit(word[i])) {
+			ctl_say(c, "error: %.64s has no unit: write %.64ss or %.64sms\n", word[i],
+			        word[i], word[i]);
+			return;
+		}
 		if (goal_read(word[i], target))
 			continue;
 		ctl_say(c, "error: %.64s must be ttft, tpot, tpat or e2e=TIME, as in e2e=2s\n",
