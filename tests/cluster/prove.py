@@ -64,7 +64,7 @@ def takeover():
     running, held = round(200 * args.scale), round(50 * args.scale)
     redis = a_redis()
     room = running // len(SERVERS)
-    with Hosts("haproxy-pair.cfg", redis.url, speed=2, room=room) as hosts:
+    with Hosts("haproxy-pair.cfg", redis.url, speed=2, room=room, patient=False) as hosts:
         one, two = hosts
         streams = Streams(hosts)
         streams.start(running)
@@ -169,7 +169,7 @@ def told(hosts, totals, watch):
 
 
 def active_run(url):
-    with Hosts("haproxy-active.cfg", url, speed=50) as hosts:
+    with Hosts("haproxy-active.cfg", url, speed=50, patient=False) as hosts:
         hosts.until(lambda: not url or all(p["visible"] for h in hosts
                                            for p in h.state()["cluster"]["peers"]), "they know each other")
         watch = Watch(hosts)
@@ -254,7 +254,7 @@ def trouble(name, hosts, act):
 
 def redis():
     server = a_redis()
-    with Hosts("haproxy-active.cfg", server.url, speed=20) as hosts:
+    with Hosts("haproxy-active.cfg", server.url, speed=20, patient=False) as hosts:
         def killed(seconds):
             server.kill()
             time.sleep(seconds)
@@ -273,7 +273,7 @@ def redis():
     sentinel = Sentinel(one)
     sentinel.start()
     url = f"redis+sentinel://127.0.0.1:{sentinel.port}/llm"
-    with Hosts("haproxy-active.cfg", url, speed=20) as hosts:
+    with Hosts("haproxy-active.cfg", url, speed=20, patient=False) as hosts:
         def promoted():
             one.kill()
             began = time.monotonic()
@@ -349,7 +349,7 @@ class Chaos:
 def chaos():
     server = a_redis()
     seconds = 600 * args.scale
-    with Hosts("haproxy-active.cfg", server.url, count=3, speed=50) as hosts:
+    with Hosts("haproxy-active.cfg", server.url, count=3, speed=50, patient=False) as hosts:
         loads = [Load(h, rate=40, seconds=seconds + 600, aborts=0.02, seed=args.seed + h.number) for h in hosts]
         answered(hosts, loads, 50)
         c = Chaos(hosts, server)
@@ -380,7 +380,7 @@ def chaos():
 def split():
     server = a_redis()
     drop = Drop(server.port)
-    with Hosts("haproxy-active.cfg", server.url, speed=20) as hosts:
+    with Hosts("haproxy-active.cfg", server.url, speed=20, patient=False) as hosts:
         two = hosts[1]
         two.config["cluster"]["redis"] = f"redis://127.0.0.1:{drop.port}/0"
         two.config_file.write_text(json.dumps(two.config))

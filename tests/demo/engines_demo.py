@@ -349,4 +349,4 @@ def promise(conf):
 
 
 if __name__ == "__main__":
-    sys.exit(demo.main(RealStack(config=promise, pin=True, runtime_api=True), prepare, show))
+    sys.exit(demo.main(RealStack(config=promise, pin=True, runtime_api=True, patient=False), prepare, show))

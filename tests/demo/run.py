@@ -451,4 +451,4 @@ def main(stack, prepare, show):
 
 
 if __name__ == "__main__":
-    sys.exit(main(harness.Stack(speed=SPEED, runtime_api=True, strategy=None), prepare, show))
+    sys.exit(main(harness.Stack(speed=SPEED, runtime_api=True, strategy=None, patient=False), prepare, show))

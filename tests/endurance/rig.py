@@ -51,10 +51,7 @@ def telling(text):
     mark = "    http-after-response del-header x-slo- -m beg\n"
     text = replaced(text, mark, mark + TELL)
     mark = "enc=%[var(txn.slo_enc)]"
-    text = replaced(text, mark + '"', mark + MORE_KEYS)
-    # A machine that stands still for half a second is not the agent's fault.
-    mark = "    option spop-check "
-    return replaced(text, mark, "    timeout check 30s\n" + mark)
+    return replaced(text, mark + '"', mark + MORE_KEYS)
 
 
 class Rig(Lab):

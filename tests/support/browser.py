@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 import time
 
+from stack import DEADLINE_LEAST
+
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser")
 
 
@@ -89,7 +91,7 @@ class Browser:
         if self.session:
             message["sessionId"] = self.session
         os.write(self.write_to, json.dumps(message).encode() + b"\0")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + DEADLINE_LEAST
         while True:
             got = self.receive(deadline)
             if got.get("id") != number:
@@ -131,7 +133,7 @@ class Browser:
             raise RuntimeError(got["exceptionDetails"].get("exception", {}).get("description", expression))
         return got["result"].get("value")
 
-    def until(self, expression, what="", seconds=60):
+    def until(self, expression, what="", seconds=DEADLINE_LEAST):
         """Waits until the expression is true."""
         deadline = time.monotonic() + seconds
         while self.run(f"Boolean({expression})") is not True:

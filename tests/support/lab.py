@@ -19,6 +19,18 @@ def failed(case):
                for t, _ in result.failures + result.errors)
 
 
+def in_some(attempt, what, tries=8):
+    """Calls attempt() until it returns something true: for what a machine that stands still for a moment
+    can spoil, but not each time. What it returned in vain is told."""
+    seen = []
+    for _ in range(tries):
+        value = attempt()
+        if value is True:
+            return
+        seen.append(value)
+    raise AssertionError(f"{what}: in none of {tries} tries, but {seen}")
+
+
 def scaled(n, least=1):
     return max(least, round(n * SCALE))
 

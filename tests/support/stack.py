@@ -1,7 +1,8 @@
 """The whole stack on free loopback ports: demo LLM servers, slo-spoa, real HAProxy.
 
 Everything lives in a directory of its own and is ended by pid. The HAProxy files are those of
-haproxy-conf/, unchanged; what differs from site to site is passed in their environment variables.
+haproxy-conf/; what differs from site to site is passed in their environment variables. Only HAProxy's
+patience is longer than shipped, see PATIENT.
 """
 import contextlib
 import json
@@ -23,11 +24,19 @@ FLEET = {"a10-1": "a10", "l20-1": "l20", "l20-2": "l20", "l20-3": "l20", "l20-4"
 MODEL = "llama2-7b"
 # How a program ends that nobody ended: a signal of its own, run_tests.py's sanitizers, valgrind.
 CRASHES = {-signal.SIGILL, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE, -signal.SIGSEGV, 97, 99}
+# A deadline ends a test that hangs. It says nothing of how fast a machine is, so none is shorter.
+DEADLINE_LEAST = 120.0
+# HAProxy takes for down who is late by a second. A busy machine makes anybody late, so in tests only who
+# refuses a connection or says that he is ill is down. (pattern, in its place)
+PATIENT = ((r"^    (?=option (?:spop-check|httpchk)\b)", "    timeout check 30s\n    "),
+           (r"^    (?=option spop-check\b)", "    timeout connect 30s\n    "),  # HAProxy 3: to a HELLO, too
+           (r"^    timeout hello \S+", "    timeout hello 30s"))
 SCALES = {"tputs": 1, "e2e": -1, "ttft": -1, "tpot": -1}  # powers of the compression
 
 
 def wait_for(condition, what, seconds=60.0, step=0.01):
     """Returns the first true value of condition(); a test never sleeps for luck."""
+    seconds = max(seconds, DEADLINE_LEAST)
     deadline = time.monotonic() + seconds
     while True:
         late = time.monotonic() > deadline  # a machine that stood still deserves a last look
@@ -105,14 +114,14 @@ class Process:
     def send(self, number):
         self.child.send_signal(number)
 
-    def stop(self, number=signal.SIGTERM, seconds=10):
+    def stop(self, number=signal.SIGTERM, seconds=60):
         if self.alive():
             self.child.send_signal(number)
             try:
                 self.child.wait(seconds)
             except subprocess.TimeoutExpired:
                 self.child.kill()
-                self.child.wait(5)
+                self.child.wait(DEADLINE_LEAST)
         return self.child.returncode
 
 
@@ -135,13 +144,14 @@ class Stack:
     """Options: build (directory of binaries), haproxy (binary), speed and other arguments of the
     demo servers, config (a function that changes the agent's configuration), wrap (argv in front
     of the agent's, such as valgrind), runtime_api (whether the agent asks HAProxy), profiles (False: none),
-    fleet (server -> gpu), strategy (None: the sample's; a profile of one cell gives a server room for so many by slo alone)."""
+    fleet (server -> gpu), strategy (None: the sample's; a profile of one cell gives a server room for so many by slo alone),
+    patient (False: HAProxy's times are those that are shipped)."""
 
     model = MODEL
 
     def __init__(self, build=None, haproxy=None, speed=50, config=None, wrap=(), profiles=None,
                  server_args=(), fleet=None, conf="haproxy.cfg", maxconn=1000, extra_cfg=None,
-                 runtime_api=False, strategy="slo"):
+                 runtime_api=False, strategy="slo", patient=True):
         self.build = pathlib.Path(build or os.environ.get("BUILD_DIR", ROOT / "build/release"))
         self.haproxy = haproxy or os.environ.get("HAPROXY", "haproxy")
         self.demo = pathlib.Path(os.environ.get("DEMO_DIR", self.build)) / "tests/llm_server"
@@ -151,6 +161,7 @@ class Stack:
         self.wrap = list(wrap) or os.environ.get("SLO_WRAP", "").split()
         self.runtime_api, self.strategy = runtime_api, strategy
         self.conf_name, self.maxconn, self.extra_cfg = conf, maxconn, extra_cfg
+        self.patient = patient
         ports = Ports()
         self.port = ports.take()
         self.spop, self.events, self.http = ports.take(), ports.take(), ports.take()
@@ -245,9 +256,27 @@ class Stack:
             argv += ["-f", path]
         return argv
 
+    def with_patience(self):
+        """HAProxy's argv and environment, with copies of its files that have patience."""
+        argv, env = self.proxy_argv(), self.env()
+        if not self.patient:
+            return argv, env
+        main = next(a for a in argv if isinstance(a, pathlib.Path) and a.name == self.conf_name)
+        spoe = pathlib.Path(env.get("SLO_SPOE_CFG", main.parent / "spoe-slo.cfg"))
+        folder = self.dir / "patient"
+        folder.mkdir(exist_ok=True)
+        for path in (main, spoe):
+            text = path.read_text()
+            for pattern, put in PATIENT:
+                text = re.sub(pattern, put, text, flags=re.M)
+            (folder / path.name).write_text(text)
+        env["SLO_SPOE_CFG"] = str(folder / spoe.name)
+        return [folder / a.name if a == main else a for a in argv], env
+
     def start_proxy(self):
         self.ports.release()
-        self.proxy = Process(self.proxy_argv(), self.dir / "haproxy.log", env=self.env())
+        argv, env = self.with_patience()
+        self.proxy = Process(argv, self.dir / "haproxy.log", env=env)
         wait_for(lambda: self.proxy_ready() or not self.proxy.alive(), "haproxy")
         if not self.proxy.alive():
             raise RuntimeError("haproxy: " + self.proxy.text())
@@ -363,6 +392,7 @@ class Stack:
     def reload_proxy(self):
         """A new process of HAProxy serves. What is told to a master of 2.6 while it starts, by
         SIGUSR2 or by its socket, is lost: one that answers has started."""
+        self.with_patience()  # its files may have changed
         old = wait_for(self.new_worker, "HAProxy's process")
         wait_for(lambda: self.master("show proc", 1), "HAProxy's master")
         self.master("reload")  # 2.6 just closes
