@@ -15,7 +15,7 @@
 #include "io/base/clock.h"
 #include "io/engines/fetch.h"
 
-#define GIVEN_UP 20 /* seconds after which the name server answers all the same */
+#define GIVEN_UP 120 /* seconds after which the name server answers all the same */
 
 static sem_t answer, answered;
 
