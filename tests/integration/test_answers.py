@@ -2,6 +2,7 @@
 server answered and how; servers that fail are set aside; nothing that a client sends makes HAProxy
 leave the agent out."""
 import asyncio
+import itertools
 import json
 import os
 import pathlib
@@ -11,7 +12,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from client import Http1, Http2  # noqa: E402
-from lab import PATIENCE, scaled  # noqa: E402
+from lab import PATIENCE, in_some, scaled  # noqa: E402
 from rawclient import ask  # noqa: E402
 from stack import MODEL, wait_for  # noqa: E402
 from wayward import WaywardLab  # noqa: E402
@@ -61,14 +62,24 @@ class FirstToken(AnswersCase):
         answer = self.ask(slow, model=model)
         self.assertTrue(answer.good, answer)
         self.ended(1)
-        self.assertGreaterEqual(lab.counter("ttft_seconds_sum", model=model), FIRST)
-        self.assertLess(lab.counter("ttft_seconds_sum", model=model), FIRST + 1 * PATIENCE)
+        told = lab.counter("ttft_seconds_sum", model=model)
+        self.assertGreaterEqual(told, FIRST)
+        self.assertLess(told, answer.first - answer.began + 0.01)  # its client saw it after HAProxy did
         self.assertEqual((0, 1, 1), (self.met("true"), self.met("false"), self.missed("ttft")))
-        # The first token at once, the others late: that is no miss of this target.
-        self.assertTrue(self.ask({"x-do": "stream", "x-kind": kind, "x-all-ms": int(FIRST * 1e3),
-                                  "x-slo-ttft-ms": TARGET * PATIENCE}, model=model).good)
-        self.ended(2)
-        self.assertEqual((1, 1), (self.met("true"), self.met("false")))
+        ends = itertools.count(2)
+
+        def in_time():
+            """The first token at once, the others late: that is no miss of this target."""
+            before = self.met("true"), self.met("false")
+            answer = self.ask({"x-do": "stream", "x-kind": kind, "x-all-ms": int(FIRST * 1e3),
+                               "x-slo-ttft-ms": TARGET}, model=model)
+            self.assertTrue(answer.good, answer)
+            self.ended(next(ends))
+            late = answer.first - answer.began > TARGET / 1e3
+            if not late:
+                self.assertEqual((before[0] + 1, before[1]), (self.met("true"), self.met("false")))
+            return not late
+        in_some(in_time, "a first token at once")
 
     def test_a_stream_begins_with_its_first_event_not_with_its_headers(self):
         self.check(MODEL)

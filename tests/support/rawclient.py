@@ -24,6 +24,7 @@ class Answer:
     status: int = 0
     headers: dict = dataclasses.field(default_factory=dict)
     pieces: int = 0  # of the body, as they came
+    first: float = 0.0  # when the first of them came
     body: bytes = b""
     complete: bool = False
     left: bool = False
@@ -78,6 +79,7 @@ async def _piece(reader, n):
 async def _body(reader, answer, leave):
     def add(data):
         answer.body += data
+        answer.first = answer.first or time.monotonic()
         answer.pieces += 1
         if leave and leave.events is not None and answer.body.count(b"\n\n") >= leave.events:
             raise Leaving

@@ -65,7 +65,7 @@ class Wayward(http.server.ThreadingHTTPServer):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    wbufsize = 0
+    wbufsize = 1 << 16  # HAProxy waits for a whole answer's body for two seconds only
     used = False
 
     def log_message(self, *_):
@@ -93,9 +93,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def chunk(self, data):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
 
     def stream(self, half):
         self.head(200, self.headers.get("x-kind", "text/event-stream"))
+        self.wfile.flush()
         self.wait("x-first-ms")
         self.chunk(EVENT)
         if half:
