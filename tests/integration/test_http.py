@@ -10,7 +10,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
-from lab import PATIENCE, AgentAlone, failed, scaled  # noqa: E402
+from lab import PATIENCE, AgentAlone, failed, in_some, scaled  # noqa: E402
 
 CONNECTIONS = 16
 SERVERS = scaled(10000, 500)
@@ -96,6 +96,7 @@ class Http(unittest.TestCase):
         self.assertEqual(405, self.ask(lab, "/metrics", "POST")[0])
 
     def test_metrics_tell_every_state_and_the_process(self):
+        began = time.time()
         lab = self.agent()
         text = self.ask(lab, "/metrics")[2]
         for state, value in (("up", 0), ("untold", 1), ("down", 0)):
@@ -104,7 +105,8 @@ class Http(unittest.TestCase):
         self.assertRegex(text, r'slo_spoa_server_info{model="[^"]+",server="l20-1",'
                                r'backend="[^"]+",deployment="l20"} 1\n')
         values = dict(re.findall(r"^slo_spoa_process_(\w+) (\S+)$", text, re.M))
-        self.assertLess(abs(time.time() - float(values["start_time_seconds"])), 60 * PATIENCE)
+        self.assertLessEqual(began - 2, float(values["start_time_seconds"]))  # it is told in hundredths, and NTP slews
+        self.assertLessEqual(float(values["start_time_seconds"]), time.time() + 2)
         start = re.search(r"^slo_spoa_process_start_time_seconds (\S+)$", self.ask(lab, "/metrics")[2], re.M)
         self.assertEqual(values["start_time_seconds"], start[1])  # else it looks like a restart
         self.assertGreater(float(values["resident_memory_bytes"]), 1 << 20)
@@ -153,14 +155,24 @@ class Http(unittest.TestCase):
         def change(conf):
             model = next(iter(conf["models"].values()))
             model["deployments"] = {"d": {"servers": [f"s{i}" for i in range(SERVERS)]}}
-        lab = self.agent(change)
-        with concurrent.futures.ThreadPoolExecutor(20) as pool:
-            texts = list(pool.map(lambda n: self.models(lab, f"from={n}&limit=1&order=load"), range(20)))
-        self.assertEqual([f"s{n}" for n in range(20)],
-                         [name for text in texts for name in next(iter(text.values()))["servers"]])
-        lag = lab.counter("loop_lag_max_seconds")
-        print(f"{SERVERS} servers, 20 parts of the state, longest turn {lag * 1e3:.1f} ms")
-        self.assertLess(lag, 0.5 * PATIENCE)
+
+        def short_turns():
+            lab = self.agent(change)
+            began = time.monotonic()
+            with concurrent.futures.ThreadPoolExecutor(20) as pool:
+                texts = list(pool.map(lambda n: self.models(lab, f"from={n}&limit=1&order=load"), range(20)))
+            took = time.monotonic() - began
+            self.assertEqual([f"s{n}" for n in range(20)],
+                             [name for text in texts for name in next(iter(text.values()))["servers"]])
+            return self.is_short(lab.counter("loop_lag_max_seconds"), took, "20 parts of the state")
+        in_some(short_turns, "short turns")
+
+    def is_short(self, lag, took, what):
+        """A turn is a few ms of work; the rest is what others on the machine take, and they take as much
+        of the whole. In one turn it took seconds. True, or what it was."""
+        told = f"{SERVERS} servers, {what} in {took:.2f} s, longest turn {lag * 1e3:.1f} ms"
+        print(told)
+        return lag < max(0.5, took / 5) or told
 
     def test_the_page_is_one_file_with_a_policy(self):
         lab = self.agent()
@@ -179,25 +191,23 @@ class Http(unittest.TestCase):
         def change(conf):
             model = next(iter(conf["models"].values()))
             model["deployments"] = {"d": {"servers": [f"s{i}" for i in range(SERVERS)]}}
-        lab = self.agent(change)
-        turns = lab.counter("loop_lag_seconds_count")
-        began = time.monotonic()
-        with concurrent.futures.ThreadPoolExecutor(20) as pool:
-            texts = list(pool.map(lambda n: self.ask(lab, ("/metrics", "/state.json")[n % 2])[2],
-                                  range(20)))
-        took = time.monotonic() - began
-        for text in texts[1::2]:
-            self.assertEqual(SERVERS, len(next(iter(json.loads(text)["models"].values()))["servers"]))
-        for text in texts[::2]:
-            self.assertEqual(SERVERS, text.count("\nslo_spoa_server_load{"))
-            self.assertTrue(text.endswith("\n"))
-        turns = lab.counter("loop_lag_seconds_count") - turns
-        lag = lab.counter("loop_lag_max_seconds")
-        print(f"{SERVERS} servers, 20 scrapes in {took:.2f} s, longest turn {lag * 1e3:.1f} ms")
-        self.assertGreater(turns, SERVERS / 200)
-        # A turn is a few ms of work; the rest is what others on the machine take. In one turn it
-        # took seconds.
-        self.assertLess(lag, 0.5 * PATIENCE)
+
+        def short_turns():
+            lab = self.agent(change)
+            turns = lab.counter("loop_lag_seconds_count")
+            began = time.monotonic()
+            with concurrent.futures.ThreadPoolExecutor(20) as pool:
+                texts = list(pool.map(lambda n: self.ask(lab, ("/metrics", "/state.json")[n % 2])[2],
+                                      range(20)))
+            took = time.monotonic() - began
+            for text in texts[1::2]:
+                self.assertEqual(SERVERS, len(next(iter(json.loads(text)["models"].values()))["servers"]))
+            for text in texts[::2]:
+                self.assertEqual(SERVERS, text.count("\nslo_spoa_server_load{"))
+                self.assertTrue(text.endswith("\n"))
+            self.assertGreater(lab.counter("loop_lag_seconds_count") - turns, SERVERS / 200)
+            return self.is_short(lab.counter("loop_lag_max_seconds"), took, "20 scrapes")
+        in_some(short_turns, "short turns")
 
 
 if __name__ == "__main__":

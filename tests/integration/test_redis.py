@@ -12,7 +12,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
-from lab import PATIENCE, AgentAlone, failed, room_for, scaled  # noqa: E402
+from lab import PATIENCE, AgentAlone, failed, in_some, room_for, scaled  # noqa: E402
 from redislab import Redis  # noqa: E402
 from stack import MODEL  # noqa: E402
 
@@ -235,12 +235,16 @@ class Connections(WithRedis):
     def test_without_redis_it_starts_and_a_name_that_is_none_stops_nobody(self):
         # glibc's resolver does not give back what its threads had, which valgrind minds.
         host = "127.0.0.1" if os.environ.get("SLO_WRAP") else "no-such-host.invalid"
-        self.start(f"redis://{host}:1/0")
-        self.assertEqual("route", self.routes("r"))
-        self.agent.until(lambda: "error" in self.status(), "an error", 60)
-        self.agent.logged(rf"redis://{host}:1/0: .*the profiles in force stay", 60)
-        self.assertEqual(None, self.status()["success_age_seconds"])
-        self.assertLess(self.agent.counter("loop_lag_max_seconds"), 2 * PATIENCE)
+
+        def goes_on():
+            self.start(f"redis://{host}:1/0")
+            self.assertEqual("route", self.routes("r"))
+            self.agent.until(lambda: "error" in self.status(), "an error", 60)
+            self.agent.logged(rf"redis://{host}:1/0: .*the profiles in force stay", 60)
+            self.assertEqual(None, self.status()["success_age_seconds"])
+            lag = self.agent.counter("loop_lag_max_seconds")
+            return lag < 2 * PATIENCE or lag
+        in_some(goes_on, "short turns of the loop")
 
     def test_who_is_no_redis_is_left_and_costs_no_memory(self):
         for replies in (
@@ -292,7 +296,7 @@ class Connections(WithRedis):
             thread.join()
         self.assertEqual({"route"}, set(verdicts))
         self.assertEqual(3, self.agent.counter("redis_connections_total"))
-        self.assertLess(self.agent.counter("redis_success_age_seconds"), 30)
+        self.agent.until(lambda: self.agent.counter("redis_success_age_seconds") < 30, "a late success")
         self.agent.until(self.agent.idle, "idle")
 
     def test_who_is_no_primary_any_more_is_left_and_looked_up_again(self):
@@ -365,6 +369,7 @@ class Many(WithRedis):
         place = server.dir / "later.sock"
         self.start(f"unix://{place}", fleet=fleet, change=change, refresh="1h")
         self.agent.logged("No such file or directory")
+        turns = self.agent.counter("loop_lag_seconds_count")
         place.symlink_to(server.path)
         m = self.agent.logged(r"redis: (\d+) keys of ours, (\d+) in force, 0 refused; (\d+) keys "
                               r"of others; in (\S+) s", 120)
@@ -376,8 +381,8 @@ class Many(WithRedis):
         print(f"\n{len(keys)} profiles of {len(text)} bytes in {m[4]} s; longest slice "
               f"{slice_max * 1e3:.2f} ms, longest turn of the loop {turn_max * 1e3:.2f} ms",
               file=sys.stderr)
-        # A busy machine may take the processor away in any slice; but it was not done in one.
-        self.assertLess(slice_max, float(m[4]) / 2)
+        # A busy machine may take the processor away in any turn; but it was not done in few.
+        self.assertGreater(self.agent.counter("loop_lag_seconds_count") - turns, len(keys) / 100)
 
 
 class Trace(WithRedis):
