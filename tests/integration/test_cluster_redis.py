@@ -66,7 +66,7 @@ class RedisFails(ClusterCase, unittest.TestCase):
         redis.go()
         b.holds(101, 101)
         self.assertEqual(0, b.peers()["a"]["gaps"])
-        c = self.node("c", redis, room=1000)
+        c = self.joined("c", redis, room=1000)
         self.assertEqual((101, 101), c.on())
 
 

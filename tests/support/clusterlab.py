@@ -1,5 +1,6 @@
 """Several agents, each alone, in one group of one Redis; servers of a known size."""
 import contextlib
+import itertools
 import struct
 
 from lab import AgentAlone, PATIENCE, failed
@@ -118,6 +119,14 @@ class ClusterCase:
         if start:
             n.start()
         return n
+
+    def joined(self, name, redis, **kw):
+        """A node that heard all before it was ready. One on a machine that stood still gives Redis up."""
+        for i in itertools.count():
+            n = self.node(f"{name}{i or ''}", redis, **kw)
+            if "Redis does not tell" not in n.agent.text():
+                return n
+            n.stop_agent()
 
     def place(self, node, *ids, **args):
         with node.peer() as p:
