@@ -138,7 +138,8 @@ class Learned(unittest.TestCase):
         path = lab.dir / "learned" / "org%2Fbare" / "gpu.json"
         with lab.peer() as peer:
             self.served(peer, 40)
-        lab.until(path.exists, "the file")
+        # It may have been written while they were served.
+        lab.until(lambda: path.exists() and json.loads(path.read_text())["learned"]["requests"] >= 30, "the file")
         text = path.read_text()
         doc = json.loads(text, parse_constant=lambda c: self.fail(c))
         rows, columns = map(len, doc["indexes"])
@@ -146,7 +147,6 @@ class Learned(unittest.TestCase):
             self.assertEqual([columns] * rows, [len(row) for row in doc[table]], table)
         self.assertEqual({"percentile": 95.0, "e2e": 30.0}, doc["slos"])
         self.assertEqual("gpu", doc["gpu"])
-        self.assertGreaterEqual(doc["learned"]["requests"], 30)
         # It is a profile: given as such it routes.
         given = lab.dir / "profiles" / "org%2Fbare"
         given.mkdir(parents=True, exist_ok=True)
@@ -170,14 +170,17 @@ class LearnedRecording(unittest.TestCase):
         self.addCleanup(lambda: lab.__exit__(None))
         lab.start()
         traffic = Traffic(lab)
-        while traffic.sent < 3000:
+        def taught():
+            return lab.counter("learned_ends_total", taught="true")
+
+        # How many ends come beside how much else, and so teach, is the machine's.
+        while traffic.sent < 3000 or (taught() <= 500 and traffic.sent < 30000):
             traffic.turn()
         traffic.finish()
-        taught = lab.counter("learned_ends_total", taught="true")
+        self.assertGreater(taught(), 500)
         lab.stop_agent()
         lab.agent = None
         paths = sorted(lab.dir.glob("decisions.rec*"))
-        self.assertGreater(taught, 500)
         decisions = [d for path in paths for d in played(lab, path)]
         self.assertGreater(sum(d["verdict"] == "route" for d in decisions), 500)
 
@@ -189,7 +192,7 @@ class LearnedRecording(unittest.TestCase):
         first, others = (Traffic(lab, strategies=["slo-adaptive", "slo"]) for lab in (one, two))
         self.take_turns(first, others)
         # How many ends come beside how much else, and so teach, is the machine's.
-        while one.counter("learned_ends_total", taught="true") <= 100 and first.sent < 8000:
+        while one.counter("learned_ends_total", taught="true") <= 100 and first.sent < 30000:
             self.take_turns(first, others, count=200)
         for lab in (one, two):
             lab.until(lambda l=lab: sum(s["foreign"] for s in l.ledger().values()) > 0, "others' leases")
