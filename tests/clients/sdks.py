@@ -21,7 +21,7 @@ DIR = pathlib.Path(os.environ.get("SDKS_DIR", HERE.parents[1] / "build/clients")
 OLDEST_NODE = 18
 WHY_NOT = (f"no SDKs in {DIR}, or no Node.js {OLDEST_NODE}: sh tests/clients/get-sdks.sh gets the SDKs, "
            "with npm and its registry")
-PATIENCE_S = 60
+PATIENCE_S = 600
 
 
 def available():

@@ -111,7 +111,8 @@ class Refusals(SdkCase):
 
     async def test_refused_clients_come_back_when_they_were_told_to(self):
         streams = await self.fill()
-        calls = [(sdk, self.call(sdk, what, **more)) for sdk, more in ALL for what in ("chat", "stream")]
+        # More tries than usual: all of them are refused once before anybody is served.
+        calls = [(sdk, self.call(sdk, what, retries=30, **more)) for sdk, more in ALL for what in ("chat", "stream")]
         await self.until(lambda: self.lab.counter("requests_total", reason="queue-timeout") >= len(calls),
                          "all are refused once")
         for stream in streams:

@@ -10,7 +10,7 @@ from lab import Lab
 from stack import wait_for
 
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
-PATIENCE_S = 60
+PATIENCE_S = 600  # engines compute on the processors that all share
 SLOTS = 4
 CONTEXT = 2048
 LONG = {"fast": 8192, "slow": CONTEXT}  # contexts whose streams last for many seconds

@@ -31,7 +31,7 @@ KINDS = {"fast": model.FAST, "slow": model.SLOW}
 FLEET = {"fast-1": "fast", "slow-1": "slow"}
 SLOTS = 8  # requests that an engine computes at once; the rest waits inside
 CONTEXT = 4096  # tokens of one slot
-START_LIMIT_S = 60
+START_LIMIT_S = 300
 
 
 def available():
