@@ -131,6 +131,7 @@ class Soak:
 
         try:
             rig.until_idle(60)
+            rig.until(lambda: self.in_force() >= self.hups, "the last SIGHUP is followed")
         except TimeoutError as e:
             faults.append(str(e))
         early, late = memory.median(0.2, 0.4), memory.median(0.8, 1)

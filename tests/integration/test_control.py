@@ -65,7 +65,7 @@ class Complaints(StackCase):
         self.assertIn(f"Request:    {request}\n", why)
         self.assertIn("Target:     e2e, 0.001 s, its own\n", why)
         self.assertIn(f"Trace:      {TRACE}\n", why)
-        self.assertRegex(why, r"chose a10-1\. a10 \((1|0\.9\d+) s too late\)")
+        self.assertRegex(why, r"chose a10-1\. a10 \((0\.9\d+|1|1\.\d+) s too late\)")
         self.assertRegex(why, r"End:        llama2-7b/a10-1, status 200, in all .* target missed")
         typed = self.ctl("explain", request, "typed")
         self.assertIn(f"0.id:str:{request}\n", typed)
@@ -87,7 +87,9 @@ class Complaints(StackCase):
         why = self.ctl("explain", request)
         self.assertIn("No server had room within routing.queue_timeout.", why)
         self.assertIn("has no room for 0.5: its emptiest server is at 1.", why)
-        self.assertRegex(why, r"held for 0\.[3-9]")
+        held = float(re.search(r"held for (\d+(?:\.\d+)?) s", why)[1])
+        self.assertGreaterEqual(held, 0.3)
+        self.assertAlmostEqual(int(answer.headers["x-slo-wait-ms"]) / 1e3, held, delta=0.002 + held / 100)
         self.assertIn(request, self.ctl("show", "decisions", "reason=queue-timeout"))
         self.assertNotIn(request, self.ctl("show", "decisions", "server=a10-1"))
 
@@ -189,8 +191,17 @@ class Control(unittest.TestCase):
 
     def test_exit_codes_say_what_happened(self):
         lab = self.agent()
-        wrong = json.loads(slo_ctl(lab, "doctor", "json", status=3 if lab.state()["warnings"] else 0))
-        self.assertEqual([w["code"] for w in lab.state()["warnings"]], [w["code"] for w in wrong])
+
+        def doctor():
+            """Warnings may come and go in between."""
+            before = [w["code"] for w in lab.state()["warnings"]]
+            done = subprocess.run([lab.build / "slo-ctl", "-s", lab.dir / "ctl.sock", "doctor", "json"],
+                                  capture_output=True, text=True, timeout=PATIENCE, check=False)
+            after = [w["code"] for w in lab.state()["warnings"]]
+            told = [w["code"] for w in json.loads(done.stdout)]
+            return before == after and ((done.returncode, told) == (3 if before else 0, before) or
+                                        self.fail(f"{before}, but {done}"))
+        lab.until(doctor, "the same warnings three times")
         for words in (["nothing"], ["show"], ["show", "all"], ["show", "models", "none-such"],
                       ["explain"], ["explain", "never-seen"], ["set", "slo", MODEL, "e2e=soon"],
                       ["set", "slo", MODEL, "tpot=50ms", "e2e=30"],

@@ -15,22 +15,32 @@ from client import Http1  # noqa: E402
 from lab import AgentAlone, room_for  # noqa: E402
 from stack import FLEET, Stack  # noqa: E402
 
-# Ways to fail, below the sample's own defaults: path -> what a server does, or HAProxy itself.
+# Ways to fail, below the sample's own defaults: path -> what a server does, or HAProxy itself. Short
+# times only where something takes too long: everybody else may be slow.
 PROBES = """
+frontend impatient from slo
+    bind 127.0.0.1:{impatient}
+    timeout http-request 300ms
+    option http-buffer-request
+    default_backend bad
+
 frontend probe from slo
     bind 127.0.0.1:{port}
-    timeout http-request 300ms
     option http-buffer-request
     http-request deny deny_status 400 if {{ path_end /malformed }}
     http-request deny deny_status 413 if {{ path_end /large }}
     http-request deny deny_status 429 if {{ path_end /many }}
     http-request deny deny_status 500 if {{ path_end /broken }}
     use_backend absent if {{ path_end /absent }}
+    use_backend silent if {{ path_end /silent }}
     default_backend bad
 
 backend bad from slo
-    timeout server 300ms
     server bad 127.0.0.1:{server}
+
+backend silent from slo
+    timeout server 300ms
+    server silent 127.0.0.1:{server}
 
 backend absent from slo
     retries 0
@@ -82,12 +92,13 @@ class Proxy(unittest.IsolatedAsyncioTestCase):
         cls.addClassCleanup(stack.stop)
         cls.port = stack.ports.take()
         cls.absent = stack.ports.take()
+        cls.impatient = stack.ports.take()
         stack.start_servers()
         stack.start_proxy()
 
     @classmethod
     def probes(cls, _):
-        return PROBES.format(port=cls.port, server=cls.bad.port, absent=cls.absent)
+        return PROBES.format(port=cls.port, server=cls.bad.port, absent=cls.absent, impatient=cls.impatient)
 
     def assert_error(self, answer, status, kind):
         """What the SDKs of OpenAI and of Anthropic look for."""
@@ -108,7 +119,7 @@ class Proxy(unittest.IsolatedAsyncioTestCase):
                 self.assertEqual(status in (429, 503), "retry-after" in answer.headers)
 
     async def test_a_body_that_does_not_come_is_told_too(self):
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.impatient)
         writer.write(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
         self.assertIn(b" 408 ", head.splitlines()[0])

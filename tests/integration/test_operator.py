@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -130,6 +131,7 @@ class Operator(unittest.TestCase):
         self.agent.wrap = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *self.agent.wrap]
         self.agent.start()
         self.addCleanup(self.agent.__exit__, None)
+        began = time.monotonic()
         with self.agent.peer() as p, self.agent.event_connection() as events, \
                 contextlib.ExitStack() as many:
             events.sendall(end_line("known"))  # silent connections would make room
@@ -146,7 +148,8 @@ class Operator(unittest.TestCase):
             for i in range(50):
                 self.assertEqual("route", p.route(f"poor-{i}")["verdict"])
                 events.sendall(end_line(f"poor-{i}"))
-            self.assertLess(self.agent.agent.text().count("accept: "), 40)
+            # Three ports are tried ten times a second. The log has ten lines in ten seconds.
+            self.assertLess(self.agent.agent.text().count("accept: "), 40 + 3 * (time.monotonic() - began))
         self.agent.until(self.healthy, "http accepts again", 60)
         self.agent.until(self.agent.idle, "an empty ledger")
         with self.agent.peer() as p:
@@ -156,12 +159,14 @@ class Operator(unittest.TestCase):
     def test_an_id_longer_than_its_limit_is_left_to_haproxy(self):
         self.start(id_length=20)
         self.assertEqual("route", self.peer.route("x" * 20)["verdict"])
+        began = time.monotonic()
         for _ in range(30):
             says = self.peer.route("x" * 21)
             self.assertEqual(("pass", "bad-request"), (says["verdict"], says["reason"]))
         self.assertEqual(30, self.agent.counter("requests_total", reason="bad-request"))
-        self.assertEqual(10, self.agent.agent.text().count("[WARNING]"))
-        self.agent.logged(r"a request without a unique-id of 1 to 20 bytes is left to HAProxy\n")
+        said = "a request without a unique-id of 1 to 20 bytes is left to HAProxy\n"
+        # Ten lines in ten seconds.
+        self.assertIn(self.agent.agent.text().count(said), range(10, 11 + int(time.monotonic() - began)))
         self.agent.ends("x" * 21, "x" * 20)
         self.agent.until(lambda: self.agent.end_lines("malformed") == 1, "the longer end line")
         self.agent.until(self.agent.idle, "an empty ledger")

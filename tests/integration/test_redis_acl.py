@@ -31,7 +31,7 @@ class Denied(ClusterCase, unittest.TestCase):
                               text=True, check=False)
         self.assertEqual(3, done.returncode, done.stderr)
         self.assertIn(text, done.stdout)
-        self.assertIn(text, node.agent.text())
+        node.until(lambda: text in node.agent.text(), "a line of the log")
         return text
 
     def follow(self, text):
@@ -66,7 +66,7 @@ class Denied(ClusterCase, unittest.TestCase):
         self.assertNotIn("cluster: no Redis", b.agent.text())
         self.follow(text)
         self.works(a, b)
-        self.assertEqual([], [w for w in b.state()["warnings"] if w["code"] == "cluster-denied"])
+        b.until(lambda: "cluster-denied" not in [w["code"] for w in b.state()["warnings"]], "it is over")
 
     def test_channels_of_others_may_not_be_heard(self):
         """As it was granted for a version that had one channel."""

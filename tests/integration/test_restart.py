@@ -99,7 +99,9 @@ class Restarts(WithStack):
             return all(abs(s["load"] * ROOM - there[name]) <= there[name] / 10
                        for name, s in self.lab.ledger().items())
         await self.lab.until(right, "the ledger is right")
-        return time.monotonic() - began
+        took = time.monotonic() - began
+        await self.lab.until(lambda: sum(self.per_server().values()) == sum(self.truth().values()), "to the last one")
+        return took
 
     def per_server(self):
         return {name: s["inflight"] for name, s in self.lab.ledger().items()}

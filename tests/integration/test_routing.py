@@ -113,7 +113,7 @@ class Order(StackCase):
     options = {"fleet": {"a10-1": "a10"},
                "config": lambda c: c["routing"].update(cold="max", queue_timeout="600s")}
     profiles = {"a10": one_cell("a10", 4.0, 1.0, e2e=600)}
-    TARGET_STEP = 60  # seconds
+    TARGET_STEP = 600  # seconds
 
     def request(self, tag, output, prompt, target):
         return self.post({"x-demo-tag": tag, "x-slo-prompt-tokens": prompt,
