@@ -158,21 +158,23 @@ class Http(unittest.TestCase):
 
         def short_turns():
             lab = self.agent(change)
+            turns = lab.counter("loop_lag_seconds_count")
             began = time.monotonic()
             with concurrent.futures.ThreadPoolExecutor(20) as pool:
                 texts = list(pool.map(lambda n: self.models(lab, f"from={n}&limit=1&order=load"), range(20)))
             took = time.monotonic() - began
             self.assertEqual([f"s{n}" for n in range(20)],
                              [name for text in texts for name in next(iter(text.values()))["servers"]])
+            print(lab.counter("loop_lag_seconds_count") - turns, "turns", end=" ")
             return self.is_short(lab.counter("loop_lag_max_seconds"), took, "20 parts of the state")
-        in_some(short_turns, "short turns")
+        in_some(short_turns, "short turns", 3)
 
     def is_short(self, lag, took, what):
         """A turn is a few ms of work; the rest is what others on the machine take, and they take as much
         of the whole. In one turn it took seconds. True, or what it was."""
         told = f"{SERVERS} servers, {what} in {took:.2f} s, longest turn {lag * 1e3:.1f} ms"
         print(told)
-        return lag < max(0.5, took / 5) or told
+        return lag < max(0.5, took / 10) or told
 
     def test_the_page_is_one_file_with_a_policy(self):
         lab = self.agent()
@@ -205,9 +207,11 @@ class Http(unittest.TestCase):
             for text in texts[::2]:
                 self.assertEqual(SERVERS, text.count("\nslo_spoa_server_load{"))
                 self.assertTrue(text.endswith("\n"))
-            self.assertGreater(lab.counter("loop_lag_seconds_count") - turns, SERVERS / 200)
+            turns = lab.counter("loop_lag_seconds_count") - turns
+            print(turns, "turns", end=" ")
+            self.assertGreater(turns, SERVERS / 40)
             return self.is_short(lab.counter("loop_lag_max_seconds"), took, "20 scrapes")
-        in_some(short_turns, "short turns")
+        in_some(short_turns, "short turns", 3)
 
 
 if __name__ == "__main__":
