@@ -271,7 +271,7 @@ class AgentReload(WithStack):
                   r'"routing\.queue_timeout": .*; the old configuration stays\n')
         lab.config_file.write_text(good.replace(f'"127.0.0.1:{lab.http}"', '"127.0.0.1:1"'))
         await hup("reload: listeners differ; that takes SIGUSR2 or a restart, "
-                  "the old configuration stays (http.listen)")
+                  r"the old configuration stays \(http\.listen\)")
         lab.config_file.write_text(good)
 
         # An older profile is ignored.
