@@ -10,9 +10,10 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from case import CHAT, PATIENCE, StackCase, body_of, text_of  # noqa: E402
+from lab import AgentAlone  # noqa: E402
 from nameserver import NameServer  # noqa: E402
 from rawclient import ask as raw_ask  # noqa: E402
-from stack import MODEL, wait_for  # noqa: E402
+from stack import MODEL, get, wait_for  # noqa: E402
 from wayward import WaywardLab  # noqa: E402
 
 TARGET = {"x-slo-e2e-ms": 60000}
@@ -62,6 +63,14 @@ class Ends(unittest.TestCase):
                 ("Ollama", whole({"message": {}, "prompt_eval_count": 24, "eval_count": 10}), "/api/chat"),
                 ("Gemini", whole({"candidates": [], "usageMetadata": {
                     "promptTokenCount": 24, "candidatesTokenCount": 10}}), "/v1beta/models/x:generateContent"),
+                ("Gemini that thinks", whole({"usageMetadata": {
+                    "promptTokenCount": 24, "candidatesTokenCount": 3, "thoughtsTokenCount": 7}}), CHAT),
+                ("Bedrock", whole({"usage": {"inputTokens": 24, "outputTokens": 10, "totalTokens": 34}}), "/model/x/converse"),
+                ("Cohere", whole({"usage": {"billed_units": {"input_tokens": 5}, "tokens": {
+                    "input_tokens": 24, "output_tokens": 10}}}), "/v2/chat"),
+                ("Cohere's old one", whole({"meta": {"tokens": {"input_tokens": 24, "output_tokens": 10}}}), "/v1/chat"),
+                ("watsonx", whole({"results": [{"generated_text": "x", "generated_token_count": 10,
+                                                "input_token_count": 24}]}), "/ml/v1/text/generation"),
                 ("SGLang", whole({"text": "x", "meta_info": told}), "/generate"),
                 ("TGI", whole({"generated_text": "x"}, **{"x-prompt-tokens": 24, "x-generated-tokens": 10}),
                  "/generate"),
@@ -130,6 +139,27 @@ class Ends(unittest.TestCase):
         ends = self.lab.state()["models"][MODEL]["ends"]
         self.assertIn(got.status, (101, 502))
         self.assertEqual((ends["failed"], ends["answered"]), (got.status == 502, 0), ends)
+
+
+class BareCompletions(unittest.TestCase):
+    """vLLM answers 16 tokens to who sets no limit, llama.cpp as many as there are."""
+
+    def test_the_default_limit_holds_until_an_engine_shows_that_it_has_none(self):
+        with AgentAlone() as lab:
+            lab.start()
+            with lab.peer() as peer:
+                body = json.dumps({"model": MODEL, "prompt": text_of(100)}).encode()
+
+                def asked(name, told):
+                    self.assertEqual("route", peer.route(name, path="/v1/completions", body=body)["verdict"])
+                    got = json.loads(get(f"http://127.0.0.1:{lab.http}/decisions?id={name}"))["decisions"][0]["output_tokens"]
+                    lab.ends(name, out=told)
+                    lab.until(lambda: lab.dispatched() == 0, "its end")
+                    return got
+                self.assertLessEqual([asked(f"short-{i}", 16) for i in range(3)], [16, 16, 16])
+                for i in range(30):
+                    asked(f"long-{i}", 512)
+                self.assertGreater(max(asked(f"then-{i}", 512) for i in range(20)), 16)
 
 
 NAMES = ("default", "BACKEND", "GLOBAL", "FRONTEND", "0", "a.b:c_d-1")

@@ -145,7 +145,9 @@ static int64_t output_limit(const struct ask *ask)
 
 	if (ask->endpoint.kind == ENDPOINT_READ)
 		return 0;
-	return times(max >= 0 ? max : ask->endpoint.default_max, ask->body.sequences);
+	if (max < 0 && !ask->model->no_default_limit)
+		max = ask->endpoint.default_max;
+	return times(max, ask->body.sequences);
 }
 
 /* Whether the answer is a stream, as far as it is said. */

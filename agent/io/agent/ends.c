@@ -345,6 +345,14 @@ _Static_assert((int)END_CLOSED == SCHED_END_CLOSED && (int)END_CANCELLED == SCHE
                    (int)END_UNKNOWN == SCHED_END_UNKNOWN,
                "enum end_kind begins like enum sched_end_result");
 
+/* vLLM and OpenAI end the answer to a bare completion after 16 tokens, llama.cpp and others do not.
+ * Tokens that are estimated from bytes may be some too many. */
+static void note_limit(const struct request *r, const struct sched_end *end)
+{
+	if (r->mute & LESSON_NO_LIMIT && r->limit > 0 && end->output > 3 * (int64_t)r->limit)
+		((struct agent_model *)r->model->owner)->no_default_limit = true;
+}
+
 /* The line of a request that ran on a server. */
 static void end_dispatched(struct agent *a, slo_nsec now, const struct endline *e,
                            const struct sched_end *end)
@@ -359,6 +367,8 @@ static void end_dispatched(struct agent *a, slo_nsec now, const struct endline *
 	if (r->model && completed && a->conf->redis.trace)
 		reqtrace_finished(&((struct agent_model *)r->model->owner)->trace, end->input,
 		                  end->output);
+	if (r->model && completed)
+		note_limit(r, end);
 	if (completed && e->ta_ms >= 0 && e->ta_ms <= LATENCY_MAX_MS && e->tr_ms <= LATENCY_MAX_MS)
 		note_completed(a, now, e, end, &seen);
 	else if (r->model && r->goal.kind != GOAL_NONE && end->outcome == LESSON_FAILED)
