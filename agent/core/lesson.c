@@ -41,6 +41,9 @@ enum lesson_outcome lesson_outcome_of(int64_t status, struct slice ts)
 	/* L: HAProxy itself answered, as told. 101: the server went over to another protocol. */
 	if ((side == '-' || side == 'L') && status >= 100 && status < 500)
 		return LESSON_REFUSED;
+	/* P: a rule of HAProxy's denied it, that of a rate limit, say; no server has failed. */
+	if (side == 'P' && status >= 400 && status < 500)
+		return LESSON_REFUSED;
 	return LESSON_FAILED;
 }
 

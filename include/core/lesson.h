@@ -21,12 +21,12 @@
 #define LESSON_NOTHING   7u
 #define LESSON_RECEIPT   32u /* what comes is no answer, it only says that the work was accepted */
 
-#define LESSON_OUTCOMES(X)                                                 \
-	X(LEFT, "left")           /* by the client */                      \
-	X(ANSWERED, "answered")   /* as the client wanted */               \
-	X(EMPTY, "empty")         /* 200, and nothing in it */             \
-	X(FAILED, "failed")       /* by the server: 5xx, or cut off */     \
-	X(REFUSED, "refused")     /* by the server: 4xx, or none of 200 */ \
+#define LESSON_OUTCOMES(X)                                                   \
+	X(LEFT, "left")           /* by the client */                        \
+	X(ANSWERED, "answered")   /* as the client wanted */                 \
+	X(EMPTY, "empty")         /* 200, and nothing in it */               \
+	X(FAILED, "failed")       /* by the server: 5xx, or cut off */       \
+	X(REFUSED, "refused")     /* by who answered: 4xx, or none of 200 */ \
 	X(ELSEWHERE, "elsewhere") /* not by a server of the choice */
 
 enum lesson_outcome {

@@ -256,7 +256,9 @@ static void status_and_state_tell_how_it_ended(void **state)
 		{ 99, "--", LESSON_FAILED },      { 0, "--", LESSON_FAILED },
 		{ 600, "--", LESSON_FAILED },     { 499, "--", LESSON_REFUSED },
 		{ 206, "SD", LESSON_FAILED },     { INT64_MAX, "--", LESSON_FAILED },
-		{ 503, "LR", LESSON_FAILED },     { 400, "PR", LESSON_FAILED },
+		{ 429, "PR", LESSON_REFUSED },    { 403, "PH--", LESSON_REFUSED },
+		{ 500, "PT", LESSON_FAILED },     { 502, "PH", LESSON_FAILED },
+		{ 503, "LR", LESSON_FAILED },     { 400, "PR", LESSON_REFUSED },
 	};
 
 	(void)state;
