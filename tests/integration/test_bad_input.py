@@ -613,6 +613,18 @@ class Files(unittest.TestCase):
         for key, folder in (("profiles.dir", "none"), ("snapshot.file", "no"), ("recorder.file", "nor")):
             self.assertRegex(out, rf"(?m)^\[NOTICE\] \(\d+\) : {key}: there is no folder \S+/{folder} on this machine: ")
 
+    def test_times_without_a_unit_are_told_with_what_they_are(self):
+        self.lab.ports.release()
+        config = dict(self.lab.config, limits={"lease_max_age": 7200, "remember_limit": 5, "idle_timeout": 0},
+                      snapshot={"file": "state", "every": 2000, "max_age": "10m"})
+        config["models"] = {"m": {"slo": {"e2e": 30}, "deployments": {"d": {"servers": ["s"]}}}}
+        config.pop("routing", None)
+        self.lab.config_file.write_text(dumps(config))
+        out, err = self.run_agent("-c", "-f", self.lab.config_file, code=0)
+        told = re.findall(r"(?m)^\[NOTICE\] \(\d+\) : (.*): a number without a unit counts milliseconds$", out)
+        self.assertEqual((sorted(told), err), (["limits.lease_max_age is 7200 ms", "models.m.slo.e2e is 30 ms",
+                                                "snapshot.every is 2000 ms"], ""))
+
     def test_wrong_type(self):
         text = dumps(dict(self.lab.config, routing={"queue_limit": "many"}))
         self.assert_refused(text, self.place(text, '"many"'), 'key "routing.queue_limit": ',

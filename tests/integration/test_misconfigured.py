@@ -169,6 +169,10 @@ CASES = [
      "ports-open", None, r"events\.listen is on all addresses without a secret: .* can end requests", WARNING),
     ("no http-no-delay", CFG, "    option http-no-delay", "    # option http-no-delay", "stream-delay", "frontend llm",
      r"tokens of streams come in steps of 200 ms", WARNING),
+    ("compressed answers", CFG, "    option http-no-delay", "    compression algo gzip\n    option http-no-delay",
+     "answers-compressed", "compression algo", r"HAProxy compresses answers: their bytes no longer tell how many tokens", WARNING),
+    ("compressed pages", CFG, "    option http-no-delay", "    compression algo gzip\n    compression type text/html\n"
+     "    option http-no-delay", None, None, None, None),
     ("a secret that HAProxy does not tell", JSON, '"spop":     {', '"spop": { "secret": "0123456789abcdef", ', "secret",
      "args", r"secret= is not sent, but spop\.secret is set", ALERT),
 ]

@@ -110,6 +110,25 @@ class Traffic(StackCase):
         after = (await self.metrics()).sum("slo_spoa_bodies_total", form="compressed")
         self.assertEqual(after - before, 5)
 
+    async def test_a_binary_body_goes_by_its_header(self):
+        path = "/v1/audio/transcriptions"
+        for kind, body in (("audio/wav", b"RIFF....WAVEfmt "), ("application/cbor", b"\xa1\x65model"),
+                           ("application/octet-stream", b'{"inputs":[]}\x01\x02')):
+            answer = await self.post({"content-type": kind}, body, path)
+            self.assertEqual(self.decided(answer), ("pass", "bad-request"), kind)
+            answer = await self.post({"content-type": kind, "model": MODEL}, body, path)
+            self.assertEqual(self.decided(answer), ("route", None), kind)
+        self.assertEqual((await self.metrics()).sum("slo_spoa_bodies_total", form="binary"), 6)
+
+    async def test_of_paths_with_two_meanings_the_body_decides(self):
+        """A conversation of Mistral's API answers, one of OpenAI's is only kept."""
+        kept = {"model": MODEL, "items": [{"type": "message", "role": "user", "content": "hello"}]}
+        for path in ("/v1/conversations", "/v1/conversations/conv_1"):
+            answer = await self.post(body=json.dumps({"model": MODEL, "inputs": "hello"}).encode(), path=path)
+            self.assertEqual(self.decided(answer), ("route", None), path)
+            answer = await self.post(body=json.dumps(kept).encode(), path=path)
+            self.assertEqual(self.decided(answer), ("pass", "no-work"), path)
+
     async def test_a_form_goes_by_its_field_or_header(self):
         path = "/v1/audio/transcriptions"
         for headers, body, decided in (

@@ -28,6 +28,27 @@ static void check_maxconn(const struct checking *c, const struct asking *a)
 		     a->frontend->name, most, c->conf->limits.spop_connections);
 }
 
+/* HAProxy's own compression comes behind all rules, so no line tells of it. */
+static void check_compression(const struct checking *c, const struct hap_section *s)
+{
+	static const char *const algorithms[] = { "algo", "algo-res" };
+	const struct hap_line *type = hap_find(s, "compression", "type");
+
+	if (type && !hap_mentions(type, "event-stream") && !hap_mentions(type, "json"))
+		return;
+	for (size_t i = 0; i < sizeof(algorithms) / sizeof(algorithms[0]); i++) {
+		const struct hap_line *l = hap_find(s, "compression", algorithms[i]);
+
+		if (l)
+			tell(
+			    c, WORSE, "answers-compressed", l,
+			    "HAProxy compresses answers: their bytes no longer tell how many "
+			    "tokens they had, so the agent learns wrong lengths of streams; take "
+			    "the line away, or leave text/event-stream and application/json out of "
+			    "\"compression type\"");
+	}
+}
+
 static void check_streams(const struct checking *c, const struct asking *a)
 {
 	bool on;
@@ -172,6 +193,13 @@ void check_process(const struct checking *c, const struct asking *all, size_t co
 	for (size_t i = 0; i < count; i++) {
 		check_maxconn(c, &all[i]);
 		check_streams(c, &all[i]);
+		check_compression(c, all[i].frontend);
+	}
+	for (size_t i = 0; i < c->conf->model_count; i++) {
+		const struct hap_section *b = hap_backend_find(c->hap, c->conf->models[i].backend);
+
+		if (b)
+			check_compression(c, b);
 	}
 	check_runtime_api(c);
 	check_open(c);

@@ -1,4 +1,5 @@
-/* config_look.h - what a configuration names on this machine and is not there. */
+/* config_look.h - what a configuration says that is no error and may be a mistake: folders that
+ * are not there, numbers without a unit. */
 #ifndef SLO_IO_BASE_CONFIG_LOOK_H
 #define SLO_IO_BASE_CONFIG_LOOK_H
 
@@ -6,7 +7,7 @@
 
 #include "conf/config.h"
 
-/* A line for each, to out. The agent starts all the same, and says so then. */
+/* A line for each, to out. The agent starts all the same. */
 void config_look(const struct config *c, FILE *out);
 
 #endif
