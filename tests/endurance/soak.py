@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Soak: load through real HAProxy at about half of the machine's rate, for an hour or as told.
 
-    soak.py [--seconds 3600] [--rate N] [--minute 60] [--out FILE]
+    soak.py [--seconds 3600] [--rate N] [--share 0.5] [--minute 60] [--out FILE]
 
 1 % of the clients leave before their answer's end (while held, waiting or streaming, by FIN or
 RST), the agent gets a SIGHUP with newer profiles every minute, HAProxy reloads every five. A
@@ -83,7 +83,7 @@ class Soak:
                         "closed loop")
         if lost(totals):
             raise RuntimeError(f"lost already: {totals} {load.errors()}")
-        return max(50, round(rate / 2))
+        return max(50, round(rate * self.args.share))
 
     def in_force(self):
         return self.rig.agent.text().count("is in force")
@@ -175,7 +175,8 @@ class Soak:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=3600)
-    parser.add_argument("--rate", type=int, default=0, help="requests/s; 0: half of what it can")
+    parser.add_argument("--rate", type=int, default=0, help="requests/s; 0: a share of what the machine can")
+    parser.add_argument("--share", type=float, default=0.5, help="of that")
     parser.add_argument("--minute", type=float, default=60, help="seconds of a minute")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("build/soak.txt"))
     args = parser.parse_args()

@@ -19,14 +19,15 @@ class Endurance(unittest.TestCase):
             argv += ["--" + option, value]
         p = subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL, text=True,
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                           timeout=600 * PATIENCE)
+                           timeout=3000 * PATIENCE)
         self.assertEqual(0, p.returncode, p.stdout)
         return p.stdout
 
     def test_soak(self):
         with tempfile.TemporaryDirectory(prefix="slo-spoa-") as out:
             path = pathlib.Path(out) / "soak.txt"
-            text = self.run_program("soak.py", seconds=9, minute=1, out=path)
+            # What the machine can it may not be able to a second later.
+            text = self.run_program("soak.py", seconds=9, minute=1, share=0.2, out=path)
             self.assertEqual(text, path.read_text())
         self.assertIn("soak: good", text)
 

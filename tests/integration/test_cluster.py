@@ -210,7 +210,7 @@ class Agents(ClusterCase, unittest.TestCase):
                                                     for w in a.state()["warnings"]]
         a.until(warned, "the warning")
         subprocess.run([a.build / "slo-ctl", "-s", a.dir / "ctl.sock", "clear", "warnings"],
-                       check=True, capture_output=True, timeout=60)
+                       check=True, capture_output=True, timeout=120)
         a.until(warned, "it is still so")
         # The same with names, at the next start.
         b = self.joined("b", redis)

@@ -324,7 +324,7 @@ class Connections(WithRedis):
                 server.start()
                 self.start(f"redis://127.0.0.1:{listener.getsockname()[1]}")
                 for _ in range(4):  # each time a connection of its own
-                    self.assertTrue(seen.acquire(timeout=60))
+                    self.assertTrue(seen.acquire(timeout=120))
                 self.assertIn(word.decode(), self.agent.agent.text())
                 self.has(1.8e9, "file")  # the profile in force stays
                 self.assertEqual("route", self.routes("r"))

@@ -49,7 +49,7 @@ def tell(name, passed, failed, skipped, seconds, output):
         print(output[-12000:], flush=True)
 
 
-def run(argv, env=None, timeout=900):
+def run(argv, env=None, timeout=3600):
     began = time.monotonic()
     full = dict(os.environ, **(env or {}))
     try:
@@ -61,7 +61,7 @@ def run(argv, env=None, timeout=900):
     return code, out, time.monotonic() - began
 
 
-def whole(name, argv, env=None, timeout=900):
+def whole(name, argv, env=None, timeout=3600):
     """One test that is its exit code."""
     code, out, seconds = run(argv, env, timeout)
     report(name, int(code == 0), int(code != 0), 0, seconds, out)
@@ -136,7 +136,7 @@ def experiment(build):
     whole(f"its simulation again ({build.name})", [*real, "--again"])
 
 
-def python_tests(label, build, demo, haproxy, env=None, folder="integration", timeout=1500):
+def python_tests(label, build, demo, haproxy, env=None, folder="integration", timeout=3600):
     """A job for each file."""
     env = dict(sanitizers(), HAPROXY=str(haproxy), BUILD_DIR=str(build), DEMO_DIR=str(demo),
                LLAMA_DIR=str(build.parent / "llama"), VALKEY_DIR=str(build.parent / "valkey"), SDKS_DIR=str(build.parent / "clients"),
