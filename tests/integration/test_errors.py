@@ -76,6 +76,7 @@ class BadServer:
             conn.close()
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         for conn in self.silent:
             conn.close()

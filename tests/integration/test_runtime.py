@@ -325,7 +325,8 @@ class Fake:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.open = []
-        threading.Thread(target=self.run, daemon=True).start()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
 
     def good(self, _command):
         rows = "".join(f"{MODEL},{name},0,{n},UP,1,2\n" for name, n in self.sessions.items())
@@ -349,6 +350,9 @@ class Fake:
             conn.close()
 
     def stop(self):
+        """Ends the thread, too: one that waits for a number that is closed may take it for another's later."""
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.socket.close()
 
 
