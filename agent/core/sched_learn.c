@@ -379,6 +379,14 @@ static void correct_stay(struct latency_features *x, const struct request *r,
 	x->reads = at_least(x->reads + x->steps * more, 0);
 }
 
+/* Whether more room would be of use: r waited for it, or others do. To slo-adaptive it always is,
+ * as that goes past a server without room though it may be the best one. */
+static bool is_wanted(const struct request *r, slo_nsec since)
+{
+	return since > r->arrived || r->model->queue.length > 0 ||
+	       r->strategy == SLO_STRATEGY_ADAPTIVE;
+}
+
 void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct request *r,
                     const struct stay_size *size)
 {
@@ -394,6 +402,7 @@ void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct reques
 	lesson.expected = (double)r->input + (double)r->output;
 	lesson.several = d->usable > 1;
 	lesson.on_top = r->fallback && since > r->arrived;
+	lesson.wanted = is_wanted(r, since);
 	if (!latency_flow_leave(&server->flow, now, since, size->output, &r->stay, &lesson.stay))
 		return;
 	correct_stay(&lesson.stay, r, size);

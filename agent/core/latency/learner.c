@@ -257,6 +257,7 @@ static void note_room(struct latency_learner *l, slo_nsec now, const struct late
 		.ratio = l->ratio,
 		.seconds = lesson->stay.seconds,
 		.on_top = lesson->on_top,
+		.wanted = lesson->wanted,
 	};
 
 	if (kv_of_prior(l))

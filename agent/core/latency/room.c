@@ -18,6 +18,7 @@
 #define ENOUGH      3.0 /* of evidence */
 #define ENOUGH_TOLD 8.0
 #define CUT         0.8
+#define CUT_FIRST   0.5  /* at most so much, the first time */
 #define GROW        1.25 /* of one that was told */
 #define START       4    /* times the tokens of a request */
 #define GROW_SLOW   1.1
@@ -58,7 +59,7 @@ static void change(struct latency_room *r, slo_nsec now, double factor, double s
 		limit = at_least(at_most(limit, BEYOND * seen), r->limit);
 	r->limit = at_most(at_least(limit, LEAST), MOST);
 	r->changed = now;
-	r->more = r->less = 0;
+	r->more = r->less = r->fits = 0;
 	r->found = r->found || factor < 1 || r->told > 0;
 	/* One that is larger than was told is as good as told: only who comes on top tells more. */
 	r->told = factor > 1 && r->told > 0 ? r->limit : 0;
@@ -85,6 +86,23 @@ static void weigh(struct latency_room *r, const struct latency_guest *g, double 
 		r->more = at_least(r->more - evidence(late > r->usual), 0);
 }
 
+/* What is beyond the cache waits inside the engine for about as long again as its share of what the
+ * cache holds. So who is late tells that, too, though each for itself not well. */
+static void note_fits(struct latency_room *r, const struct latency_guest *g)
+{
+	double fits = g->held / g->ratio;
+
+	r->fits += r->fits > 0 ? (fits - r->fits) / 3 : fits;
+}
+
+/* A limit that grew as fast as requests ended may be far too high. */
+static double cut(const struct latency_room *r)
+{
+	if (r->told > 0 || r->found)
+		return CUT;
+	return at_most(at_least(r->fits / r->limit, CUT_FIRST), CUT);
+}
+
 /* As fast as requests end, until one limit was too high: nobody waits because of ignorance. */
 static void start(struct latency_room *r, double tokens, double seen)
 {
@@ -92,6 +110,20 @@ static void start(struct latency_room *r, double tokens, double seen)
 
 	r->limit = at_most(at_least(at_most(r->limit + START * tokens, most), r->limit), MOST);
 	r->more = ENOUGH;
+}
+
+/* A larger one that nobody told is of use only to who waits for room. Else it would be tried out on
+ * requests that another server has room for. */
+static void grow(struct latency_room *r, slo_nsec now, const struct latency_guest *g)
+{
+	if (r->told > 0)
+		change(r, now, r->found ? GROW_SLOW : GROW, g->held);
+	else if (!g->wanted)
+		r->more = ENOUGH;
+	else if (r->found)
+		change(r, now, GROW_SLOW, g->held);
+	else
+		start(r, g->tokens, g->held);
 }
 
 void latency_room_note(struct latency_room *r, slo_nsec now, const struct latency_guest *g)
@@ -104,10 +136,10 @@ void latency_room_note(struct latency_room *r, slo_nsec now, const struct latenc
 	    now - (slo_nsec)(g->seconds * 1e9) < r->changed)
 		return;
 	weigh(r, g, late);
+	if (late > r->usual + MUCH_LATER)
+		note_fits(r, g);
 	if (r->less > enough)
-		change(r, now, CUT, g->held);
-	else if (r->more > enough && !(r->told > 0) && !r->found)
-		start(r, g->tokens, g->held);
+		change(r, now, cut(r), g->held);
 	else if (r->more > enough)
-		change(r, now, r->found ? GROW_SLOW : GROW, g->held);
+		grow(r, now, g);
 }

@@ -83,6 +83,7 @@ struct latency_lesson {
 	double tokens, expected; /* its own, and as predicted at dispatch */
 	bool several;            /* the deployment has several servers */
 	bool on_top;             /* it waited for room in vain, and came on top of what was there */
+	bool wanted;             /* more room would be of use */
 };
 
 /* kv: tokens that the KV cache of a server holds; 0: unknown. */

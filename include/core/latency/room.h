@@ -6,12 +6,13 @@
  *   late, and much was there:   the limit is too high    (`less`)
  *   not late, and much was:     it is too low            (`more`)
  *
- * A limit that nobody told is tried out: it grows while it is used and nobody is late, and never
- * far beyond what was there: who ends tells of that and of no more. A told one is overruled only
- * beyond doubt: it is too low if those are not late that came on top of it, and a higher one counts
- * as told; it is too high if those are late that found room, and then it is found like any other.
- * Sums of evidence never fall below 0, so old ends do not outweigh new ones. What the time in
- * prompts hides from this (see KNEE_UNTOLD in rates.c) does no harm. */
+ * A limit that nobody told is tried out: it grows while requests wait for room and none that had it
+ * is late, and never far beyond what was there: who ends tells of that and of no more. A told one
+ * is overruled only beyond doubt: it is too low if those are not late that came on top of it, and a
+ * higher one counts as told; it is too high if those are late that found room, and then it is found
+ * like any other. Sums of evidence never fall below 0, so old ends do not outweigh new ones. The
+ * time in prompts hides much of a wait (see KNEE_UNTOLD in rates.c): lateness may show only where
+ * twice as much is there as the cache holds, so the first cut goes as deep as it tells. */
 #ifndef SLO_CORE_LATENCY_ROOM_H
 #define SLO_CORE_LATENCY_ROOM_H
 
@@ -26,6 +27,7 @@ struct latency_room {
 	double told;       /* tokens; 0: nobody told, or it was too high */
 	double usual;      /* log of actual / predicted: one of ten is later that finds little */
 	double more, less; /* evidence for another limit, >= 0 */
+	double fits;       /* tokens that the cache holds, as those say that were late since then */
 	slo_nsec changed;  /* the ends of those that came before say nothing of it */
 	bool found;        /* it is not what was told, or was cut once: it grows slowly */
 };
@@ -37,6 +39,7 @@ struct latency_guest {
 	double ratio;   /* actual / predicted time */
 	double seconds; /* that it stayed */
 	bool on_top;    /* it waited for room in vain, and came on top of what was there */
+	bool wanted;    /* more room would be of use */
 };
 
 /* told: tokens that the cache holds; 0: unknown. */

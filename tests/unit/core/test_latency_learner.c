@@ -296,7 +296,9 @@ static void absurd_memories_are_refused(void **state)
 
 static struct latency_guest guest_of(double held, double ratio)
 {
-	return (struct latency_guest){ .held = held, .tokens = 1000, .ratio = ratio, .seconds = 1 };
+	return (struct latency_guest){
+		.held = held, .tokens = 1000, .ratio = ratio, .seconds = 1, .wanted = true
+	};
 }
 
 /* n ends, one in 2 s. */
@@ -339,6 +341,26 @@ static void a_limit_grows_while_it_is_used(void **state)
 	assert_true(r.limit == 50000);
 }
 
+static void a_limit_that_nobody_waits_for_stays(void **state)
+{
+	struct latency_guest g = guest_of(8000, 1);
+	struct latency_room r;
+	slo_nsec now = SEC(10);
+
+	(void)state;
+	g.wanted = false;
+	latency_room_init(&r, 0);
+	for (int i = 0; i < 100; i++, now += SEC(2))
+		latency_room_note(&r, now, &g);
+	assert_true(r.limit == LATENCY_ROOM_FIRST);
+	note(&r, &now, 1, 8000, 1); /* they told what the first who waits needs to know */
+	assert_true(r.limit == 12000);
+	for (int i = 0; i < 7; i++) /* and no more than that */
+		latency_room_note(&r, now, &g);
+	note(&r, &now, 4, 10000, 1.5);
+	near(r.limit, 10000 / 1.5, 1e-12);
+}
+
 /* Late is what takes longer than others do that find little. */
 static void a_limit_shrinks_where_requests_are_late(void **state)
 {
@@ -350,7 +372,7 @@ static void a_limit_shrinks_where_requests_are_late(void **state)
 	latency_room_init(&r, 0);
 	note(&r, &now, 100, 1000, 0.9);
 	note(&r, &now, 4, 8000, 1.3);
-	near(r.limit, LATENCY_ROOM_FIRST * 0.8, 1e-12);
+	near(r.limit, 8000 / 1.3, 1e-12); /* so much fits, as far as they can tell */
 	assert_true(r.found);
 	/* What is a little late neither cuts nor grows; then it grows slowly. */
 	before = r.limit;
@@ -358,8 +380,31 @@ static void a_limit_shrinks_where_requests_are_late(void **state)
 	near(r.limit, before, 1e-12);
 	note(&r, &now, 7, 5200, 0.9); /* they tell that it is no less, and no more */
 	near(r.limit, before, 1e-12);
-	note(&r, &now, 7, 6500, 0.9);
-	near(r.limit, 6500 * 1.1, 1e-12);
+	note(&r, &now, 7, 6100, 0.9);
+	near(r.limit, 6100 * 1.1, 1e-12);
+	before = r.limit;
+	note(&r, &now, 4, 6000, 3); /* the next cut is a step, however late they are */
+	near(r.limit, before * 0.8, 1e-12);
+}
+
+static void the_first_cut_goes_as_deep_as_requests_are_late(void **state)
+{
+	static const struct {
+		double ratio, cut;
+	} cases[] = { { 1.32, 0.75 }, { 1.2, 0.8 }, { 1.65, 0.6 }, { 4, 0.5 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct latency_room r;
+		slo_nsec now = SEC(10);
+
+		latency_room_init(&r, 0);
+		note(&r, &now, 100, 1000, 0.9);
+		note(&r, &now, 3, 8000, cases[i].ratio);
+		assert_true(r.limit == LATENCY_ROOM_FIRST);
+		note(&r, &now, 1, 8000, cases[i].ratio);
+		near(r.limit / LATENCY_ROOM_FIRST, cases[i].cut, 0.02);
+	}
 }
 
 static void those_that_came_before_a_cut_do_not_speak(void **state)
@@ -371,11 +416,11 @@ static void those_that_came_before_a_cut_do_not_speak(void **state)
 	(void)state;
 	latency_room_init(&r, 0);
 	note(&r, &now, 4, 8000, 1.5);
-	near(r.limit, LATENCY_ROOM_FIRST * 0.8, 1e-12);
+	near(r.limit, 8000 / 1.5, 1e-12);
 	old.seconds = 60;
 	for (int i = 0; i < 50; i++)
 		latency_room_note(&r, now, &old);
-	near(r.limit, LATENCY_ROOM_FIRST * 0.8, 1e-12);
+	near(r.limit, 8000 / 1.5, 1e-12);
 }
 
 /* Told half of what it is: nobody finds more than that, so nobody can tell, but those on top. */
@@ -488,7 +533,9 @@ int main(void)
 		cmocka_unit_test(a_headroom_that_an_operator_set_outlives_what_is_recalled),
 		cmocka_unit_test(absurd_memories_are_refused),
 		cmocka_unit_test(a_limit_grows_while_it_is_used),
+		cmocka_unit_test(a_limit_that_nobody_waits_for_stays),
 		cmocka_unit_test(a_limit_shrinks_where_requests_are_late),
+		cmocka_unit_test(the_first_cut_goes_as_deep_as_requests_are_late),
 		cmocka_unit_test(those_that_came_before_a_cut_do_not_speak),
 		cmocka_unit_test(a_told_limit_gives_way_to_those_that_came_on_top),
 		cmocka_unit_test(a_told_limit_stays_if_those_on_top_are_late),

@@ -314,6 +314,27 @@ static void a_cache_that_is_only_found_is_not_relied_on(void **state)
 	assert_true(rank_share(r->d, out) == rank_load(r->d, out));
 }
 
+/* Where nobody waits another server has room, so how much more this one holds is not tried out. */
+static void a_cache_is_found_to_be_larger_only_for_who_waits(void **state)
+{
+	struct rig *r = *state;
+	slo_nsec now;
+
+	sched_server_usable(r->s, r->server[0], false);
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &five_seconds);
+	learn(r, FLEET_AUTO, 0);
+	now = serve_many(r, SEC(1), 40, 1);
+	r->d->learner->room.limit = 600;
+	now = serve_many(r, now, 100, 1);
+	assert_true(r->d->learner->room.limit == 600);
+	now = fill_learned(r, now, true);
+	(void)end_with(r, now + SEC(1), "l0",
+	               (struct sched_outcome){
+			   .outcome = LESSON_ANSWERED, .input = 512, .output = 64, .bytes = -1 });
+	assert_true(r->d->learner->room.limit == 600 + 4 * (512 + 64));
+}
+
 /* Its prompt was only estimated, and the cache has room for what it may have. */
 static void one_whose_size_is_a_guess_is_not_refused(void **state)
 {
@@ -688,6 +709,7 @@ int main(void)
 		TEST(relaxed_ones_may_wait_inside),
 		TEST(they_may_while_few_have_ended),
 		TEST(a_cache_that_is_only_found_is_not_relied_on),
+		TEST(a_cache_is_found_to_be_larger_only_for_who_waits),
 		TEST(one_whose_size_is_a_guess_is_not_refused),
 		TEST(real_sizes_teach),
 		TEST(a_slow_server_gets_less),
