@@ -186,7 +186,7 @@ static bool is_beaten(const struct best *best, uint64_t cost, uint64_t order)
 	       (cost > best->cost || (cost == best->cost && order >= best->seat->order));
 }
 
-/* The same of all servers with that harm or more whose place is not before that one. */
+/* The same of all servers of p with that harm or more, but for those before that place. */
 static bool are_beaten(const struct plan *p, const struct best *best, uint64_t harm, uint64_t order)
 {
 	return is_beaten(best, cost_of(p, p->soonest, harm), order);
@@ -212,7 +212,7 @@ static void fetch(const struct seat *seat)
 	__builtin_prefetch(&seat->server->sums);
 }
 
-/* Those with least harm. Returns the last one that was looked at; NULL: none of d can be the best.
+/* Those with least harm, as long as one of them can be the best. Returns the last one, if more can.
  */
 static struct seat *weigh_harmless(const struct plan *p, struct deployment *d, slo_nsec now,
                                    struct best *best)
@@ -221,7 +221,7 @@ static struct seat *weigh_harmless(const struct plan *p, struct deployment *d, s
 
 	for (size_t i = 0; seat && i < ADAPTIVE_CANDIDATES; i++) {
 		if (are_beaten(p, best, seat->harm, d->seats->order))
-			break;
+			return NULL;
 		last = seat;
 		seat = fleet_harmless_after(seat);
 		fetch(seat);
@@ -235,40 +235,23 @@ static struct seat *weigh_harmless(const struct plan *p, struct deployment *d, s
 static void weigh_emptiest(const struct plan *p, struct deployment *d, uint64_t weighed,
                            slo_nsec now, struct best *best)
 {
-	uint64_t least = fleet_harmless_seat(d)->harm;
 	struct seat *seat = fleet_emptiest_seat(d);
 
 	for (size_t i = 0; seat && i < ADAPTIVE_CANDIDATES; i++) {
-		if (are_beaten(p, best, least, d->seats->order))
-			return;
-		if (seat->harm >= weighed && adaptive_is_open(&p->want, seat->server, d) &&
-		    !are_beaten(p, best, seat->harm, seat->order))
+		if (seat->harm >= weighed && !are_beaten(p, best, seat->harm, seat->order) &&
+		    adaptive_is_open(&p->want, seat->server, d))
 			weigh(p, seat, now, best);
 		seat = fleet_emptiest_after(seat);
 	}
 }
 
-static bool weigh_all(const struct plan *p, struct deployment *d, slo_nsec now, struct best *best)
+static void weigh_all(const struct plan *p, struct deployment *d, slo_nsec now, struct best *best)
 {
-	struct seat *before = best->seat, *last = weigh_harmless(p, d, now, best);
+	struct seat *last = weigh_harmless(p, d, now, best);
 
 	/* Of few servers all were looked at, and that other order need not even be kept. */
 	if (last && d->usable > ADAPTIVE_CANDIDATES)
 		weigh_emptiest(p, d, last->harm, now, best);
-	return best->seat != before;
-}
-
-static bool weigh_one(const struct plan *p, const struct deployment *d, const struct server *s,
-                      slo_nsec now, struct best *best)
-{
-	struct seat *seat = s->seats;
-
-	while (seat && seat->deployment != d)
-		seat = seat->next_of_server;
-	if (!seat || !s->usable || !adaptive_is_open(&p->want, s, d))
-		return false;
-	weigh(p, seat, now, best);
-	return best->seat == seat;
 }
 
 void adaptive_wants(const struct deployment *d, const struct request *r,
@@ -314,37 +297,127 @@ static bool are_closed(struct deployment *d, slo_load load)
 	return !ledger_fits(used, load) && used + load > adaptive_most(d, SLO_LOAD_MAX);
 }
 
+/* What one decision looks at. */
+struct choosing {
+	struct pool *pool;
+	const struct request *r;
+	slo_nsec now;
+	const struct rank_option *options;
+	size_t n;
+	slo_load least; /* of all options */
+	/* What any server of an option costs at least; UINT64_MAX: none can take it. */
+	uint64_t bound[SLO_DEPLOYMENTS_MAX];
+	struct best best;
+	struct plan plan; /* of the best, */
+	size_t option;    /* which this is */
+};
+
+static struct deployment *deployment_of(const struct choosing *c, size_t i)
+{
+	return c->pool->deployment[c->options[i].deployment];
+}
+
+static void plan_option(const struct choosing *c, size_t i, struct plan *p)
+{
+	const struct rank_option *o = &c->options[i];
+
+	plan_make(p, deployment_of(c, i), o->span, o->ttft, c->r, c->now);
+	p->penalty = o->load > LARGE && c->least < o->load / 2 ? PENALTY : 0;
+	p->soonest = soonest(p);
+}
+
+/* Returns the option with the least bound. */
+static size_t find_bounds(struct choosing *c)
+{
+	size_t least = 0;
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct seat *seat =
+		    c->options[i].infeasible ? NULL : fleet_harmless_seat(deployment_of(c, i));
+		struct plan p;
+
+		c->bound[i] = UINT64_MAX;
+		if (!seat)
+			continue;
+		plan_option(c, i, &p);
+		c->bound[i] = cost_of(&p, p.soonest, seat->harm);
+		if (c->bound[i] < c->bound[least])
+			least = i;
+	}
+	return least;
+}
+
+static void weigh_option(struct choosing *c, size_t i, const struct server *only)
+{
+	struct deployment *d = deployment_of(c, i);
+	const struct seat *before = c->best.seat;
+	struct plan p;
+
+	plan_option(c, i, &p);
+	want_make(&p, c->options[i].load);
+	if (!only)
+		weigh_all(&p, d, c->now, &c->best);
+	else if (adaptive_is_open(&p.want, only, d))
+		weigh(&p, fleet_seat_in(c->pool, only), c->now, &c->best);
+	if (c->best.seat == before)
+		return;
+	c->plan = p;
+	c->option = i;
+}
+
+/* In the option that looks best first: then the others mostly are beaten at once. */
+static void weigh_options(struct choosing *c)
+{
+	size_t first = find_bounds(c);
+
+	for (size_t k = 0; k < c->n; k++) {
+		size_t i = k == 0 ? first : k <= first ? k - 1 : k;
+		struct deployment *d = deployment_of(c, i);
+
+		if (c->bound[i] == UINT64_MAX ||
+		    is_beaten(&c->best, c->bound[i], d->seats->order) ||
+		    are_closed(d, c->options[i].load))
+			continue;
+		weigh_option(c, i, NULL);
+	}
+}
+
+/* The others are closed. */
+static void weigh_only(struct choosing *c, const struct server *only)
+{
+	const struct seat *seat = only->usable ? fleet_seat_in(c->pool, only) : NULL;
+
+	for (size_t i = 0; seat && i < c->n; i++)
+		if (deployment_of(c, i) == seat->deployment && !c->options[i].infeasible)
+			weigh_option(c, i, only);
+}
+
 bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
                      const struct rank_option *options, size_t n, const struct server *only,
                      struct adaptive_choice *out)
 {
-	slo_load least = least_load(options, n);
-	struct best best = { 0, NULL };
-	struct plan plans[2], *p = &plans[0], *chosen = NULL; /* one of them is free */
-	double ends, first;
+	struct choosing c;
+	double ends, first, x;
 
-	for (size_t i = 0; i < n; i++) {
-		struct deployment *d = pool->deployment[options[i].deployment];
-		slo_load load = options[i].load;
-
-		if (options[i].infeasible || (!only && are_closed(d, load)))
-			continue;
-		plan_make(p, d, options[i].span, options[i].ttft, r, now);
-		want_make(p, load);
-		p->penalty = load > LARGE && least < load / 2 ? PENALTY : 0;
-		p->soonest = soonest(p);
-		if (!(only ? weigh_one(p, d, only, now, &best) : weigh_all(p, d, now, &best)))
-			continue;
-		chosen = p;
-		p = p == plans ? p + 1 : plans;
-		out->option = i;
-	}
-	if (!chosen)
+	c.pool = pool;
+	c.r = r;
+	c.now = now;
+	c.options = options;
+	c.n = n;
+	c.least = least_load(options, n);
+	c.best = (struct best){ 0, NULL };
+	if (only)
+		weigh_only(&c, only);
+	else
+		weigh_options(&c);
+	if (!c.best.seat)
 		return false;
-	ends = foresee(chosen, best.seat, now, &first);
-	out->seat = best.seat;
-	out->stake = stake_of(chosen, ends, lateness(chosen, ends, first));
-	out->stake.guard = best.seat->deployment->guard.number;
+	ends = foresee(&c.plan, c.best.seat, now, &first);
+	x = lateness(&c.plan, ends, first);
+	out->option = c.option;
+	out->seat = c.best.seat;
+	out->stake = stake_of(&c.plan, ends, x);
+	out->stake.guard = c.best.seat->deployment->guard.number;
 	return true;
 }
 

@@ -251,7 +251,7 @@ void fleet_changes(struct server *s)
 	}
 }
 
-static void sort_all(struct deployment *d)
+void fleet_sort(struct deployment *d)
 {
 	while (!LIST_EMPTY(&d->unsorted))
 		sort(LIST_FIRST(&d->unsorted));
@@ -260,7 +260,7 @@ static void sort_all(struct deployment *d)
 void fleet_watch(struct pool *pool)
 {
 	for (size_t i = 0; i < pool->deployments; i++)
-		sort_all(pool->deployment[i]);
+		fleet_sort(pool->deployment[i]);
 }
 
 static void enter(struct seat *seat)
@@ -445,22 +445,15 @@ void fleet_seat_restore(struct seat *seat, uint64_t turn, size_t index)
 	seat->index = index;
 }
 
-struct seat *fleet_emptiest_seat(struct deployment *d)
-{
-	sort_all(d);
-	return d->emptiest;
-}
-
 struct seat *fleet_emptiest_after(struct seat *seat)
 {
 	return RB_NEXT(seats_by_load, &seat->deployment->by_load, seat);
 }
 
-struct seat *fleet_harmless_seat(struct deployment *d)
+void fleet_weigh(struct deployment *d)
 {
 	while (!LIST_EMPTY(&d->unweighed))
 		put_by_harm(LIST_FIRST(&d->unweighed));
-	return d->harmless;
 }
 
 struct seat *fleet_harmless_after(struct seat *seat)
@@ -472,7 +465,7 @@ struct seat *fleet_fullest_seat(struct deployment *d, slo_load most)
 {
 	struct seat *found = NULL, *at;
 
-	sort_all(d);
+	fleet_sort(d);
 	at = RB_ROOT(&d->by_load);
 	while (at) {
 		if (at->load <= most) {

@@ -173,11 +173,7 @@ slo_err sched_server_seat(struct sched *s, struct deployment *d, struct server *
 
 struct seat *sched_seat_find(const struct sched_model *m, const struct server *server)
 {
-	struct seat *seat = server->seats;
-
-	while (seat && seat->deployment->pool != &m->pool)
-		seat = seat->next_of_server;
-	return seat;
+	return fleet_seat_in(&m->pool, server);
 }
 
 void sched_seat_move(struct sched *s, struct seat *seat, struct deployment *d)

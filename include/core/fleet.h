@@ -236,6 +236,16 @@ void fleet_unseat(struct seat *seat); /* the seat is freed, its server stays */
 /* True if that changed anything. */
 bool fleet_set_usable(struct server *s, bool usable);
 
+/* The seat of s in that pool; NULL: it has none. */
+static inline struct seat *fleet_seat_in(const struct pool *pool, const struct server *s)
+{
+	struct seat *seat = s->seats;
+
+	while (seat && seat->deployment->pool != pool)
+		seat = seat->next_of_server;
+	return seat;
+}
+
 /* The server that an open charge is on. */
 static inline struct server *fleet_server_of(const struct charge *c)
 {
@@ -311,12 +321,28 @@ static inline void fleet_looked(struct pool *pool)
 
 /* What is told of changes from now on: every seat of the pool. */
 void fleet_watch(struct pool *pool);
+/* Puts seats that are in no order back into one. */
+void fleet_sort(struct deployment *d);
+void fleet_weigh(struct deployment *d);
+
 /* The least loaded usable server; NULL: none. */
-struct seat *fleet_emptiest_seat(struct deployment *d);
+static inline struct seat *fleet_emptiest_seat(struct deployment *d)
+{
+	if (!LIST_EMPTY(&d->unsorted))
+		fleet_sort(d);
+	return d->emptiest;
+}
+
 /* The one with the least load after that one, while nothing changes; NULL: it was the last. */
 struct seat *fleet_emptiest_after(struct seat *seat);
 /* The usable one with least harm, and that with the least after another one. */
-struct seat *fleet_harmless_seat(struct deployment *d);
+static inline struct seat *fleet_harmless_seat(struct deployment *d)
+{
+	if (!LIST_EMPTY(&d->unweighed))
+		fleet_weigh(d);
+	return d->harmless;
+}
+
 struct seat *fleet_harmless_after(struct seat *seat);
 /* The most loaded usable one with at most `most`, first configured among equals; or NULL. */
 struct seat *fleet_fullest_seat(struct deployment *d, slo_load most);
