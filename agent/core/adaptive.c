@@ -17,6 +17,8 @@
 #define COST_MOST    1e12
 #define FIX          4294967296.0
 
+_Static_assert(ADAPTIVE_CANDIDATES == SEAT_FEW, "so many of an order are weighed");
+
 /* A request in one deployment. */
 struct plan {
 	const struct latency_rates *rates;
@@ -204,54 +206,53 @@ static void weigh(const struct plan *p, struct seat *seat, slo_nsec now, struct 
 }
 
 /* It is looked at next. */
-static void fetch(const struct seat *seat)
+static void fetch(const struct seat_entry *e)
 {
-	if (!seat)
-		return;
-	__builtin_prefetch(&seat->server->ledger);
-	__builtin_prefetch(&seat->server->sums);
+	__builtin_prefetch(&e->seat->server->ledger);
+	__builtin_prefetch(&e->seat->server->sums);
 }
 
-/* Those with least harm, as long as one of them can be the best. Returns the last one, if more can.
- */
-static struct seat *weigh_harmless(const struct plan *p, struct deployment *d, slo_nsec now,
-                                   struct best *best)
+/* Those with least harm, as long as one of them can be the best. False: none of the others can. */
+static bool weigh_harmless(const struct plan *p, struct deployment *d, slo_nsec now,
+                           struct best *best, uint64_t *weighed)
 {
-	struct seat *seat = fleet_harmless_seat(d), *last = NULL;
+	const struct seat_heap *order = fleet_least(d, SEAT_BY_HARM);
+	const struct seat_entry *few = order->at;
+	size_t n = seat_heap_few(order);
 
-	for (size_t i = 0; seat && i < ADAPTIVE_CANDIDATES; i++) {
-		if (are_beaten(p, best, seat->harm, d->seats->order))
-			return NULL;
-		last = seat;
-		seat = fleet_harmless_after(seat);
-		fetch(seat);
-		if (adaptive_is_open(&p->want, last->server, d))
-			weigh(p, last, now, best);
+	for (size_t i = 0; i < n; i++) {
+		if (are_beaten(p, best, few[i].harm, d->seats->order))
+			return false;
+		if (i + 1 < n)
+			fetch(&few[i + 1]);
+		if (adaptive_is_open(&p->want, few[i].seat->server, d))
+			weigh(p, few[i].seat, now, best);
+		*weighed = few[i].harm;
 	}
-	return last;
+	return n > 0;
 }
 
 /* Those with less harm than `weighed` were looked at already. */
 static void weigh_emptiest(const struct plan *p, struct deployment *d, uint64_t weighed,
                            slo_nsec now, struct best *best)
 {
-	struct seat *seat = fleet_emptiest_seat(d);
+	const struct seat_heap *order = fleet_least(d, SEAT_BY_LOAD);
+	const struct seat_entry *few = order->at;
+	size_t n = seat_heap_few(order);
 
-	for (size_t i = 0; seat && i < ADAPTIVE_CANDIDATES; i++) {
-		if (seat->harm >= weighed && !are_beaten(p, best, seat->harm, seat->order) &&
-		    adaptive_is_open(&p->want, seat->server, d))
-			weigh(p, seat, now, best);
-		seat = fleet_emptiest_after(seat);
-	}
+	for (size_t i = 0; i < n; i++)
+		if (few[i].harm >= weighed && !are_beaten(p, best, few[i].harm, few[i].order) &&
+		    adaptive_is_open(&p->want, few[i].seat->server, d))
+			weigh(p, few[i].seat, now, best);
 }
 
 static void weigh_all(const struct plan *p, struct deployment *d, slo_nsec now, struct best *best)
 {
-	struct seat *last = weigh_harmless(p, d, now, best);
+	uint64_t weighed;
 
 	/* Of few servers all were looked at, and that other order need not even be kept. */
-	if (last && d->usable > ADAPTIVE_CANDIDATES)
-		weigh_emptiest(p, d, last->harm, now, best);
+	if (weigh_harmless(p, d, now, best, &weighed) && d->usable > ADAPTIVE_CANDIDATES)
+		weigh_emptiest(p, d, weighed, now, best);
 }
 
 void adaptive_wants(const struct deployment *d, const struct request *r,
@@ -305,11 +306,8 @@ struct choosing {
 	const struct rank_option *options;
 	size_t n;
 	slo_load least; /* of all options */
-	/* What any server of an option costs at least; UINT64_MAX: none can take it. */
-	uint64_t bound[SLO_DEPLOYMENTS_MAX];
 	struct best best;
-	struct plan plan; /* of the best, */
-	size_t option;    /* which this is */
+	size_t option; /* of the best */
 };
 
 static struct deployment *deployment_of(const struct choosing *c, size_t i)
@@ -326,22 +324,22 @@ static void plan_option(const struct choosing *c, size_t i, struct plan *p)
 	p->soonest = soonest(p);
 }
 
-/* Returns the option with the least bound. */
-static size_t find_bounds(struct choosing *c)
+/* What any server of an option costs at least; UINT64_MAX: none can take it. Returns the option
+ * that costs least at least. */
+static size_t find_bounds(const struct choosing *c, uint64_t *bound)
 {
 	size_t least = 0;
 
 	for (size_t i = 0; i < c->n; i++) {
-		const struct seat *seat =
-		    c->options[i].infeasible ? NULL : fleet_harmless_seat(deployment_of(c, i));
+		const struct seat_heap *order = fleet_least(deployment_of(c, i), SEAT_BY_HARM);
 		struct plan p;
 
-		c->bound[i] = UINT64_MAX;
-		if (!seat)
+		bound[i] = UINT64_MAX;
+		if (c->options[i].infeasible || order->few == 0)
 			continue;
 		plan_option(c, i, &p);
-		c->bound[i] = cost_of(&p, p.soonest, seat->harm);
-		if (c->bound[i] < c->bound[least])
+		bound[i] = cost_of(&p, p.soonest, order->at[0].harm);
+		if (bound[i] < bound[least])
 			least = i;
 	}
 	return least;
@@ -359,23 +357,21 @@ static void weigh_option(struct choosing *c, size_t i, const struct server *only
 		weigh_all(&p, d, c->now, &c->best);
 	else if (adaptive_is_open(&p.want, only, d))
 		weigh(&p, fleet_seat_in(c->pool, only), c->now, &c->best);
-	if (c->best.seat == before)
-		return;
-	c->plan = p;
-	c->option = i;
+	if (c->best.seat != before)
+		c->option = i;
 }
 
 /* In the option that looks best first: then the others mostly are beaten at once. */
 static void weigh_options(struct choosing *c)
 {
-	size_t first = find_bounds(c);
+	uint64_t bound[SLO_DEPLOYMENTS_MAX] = { 0 };
+	size_t first = find_bounds(c, bound);
 
 	for (size_t k = 0; k < c->n; k++) {
 		size_t i = k == 0 ? first : k <= first ? k - 1 : k;
 		struct deployment *d = deployment_of(c, i);
 
-		if (c->bound[i] == UINT64_MAX ||
-		    is_beaten(&c->best, c->bound[i], d->seats->order) ||
+		if (bound[i] == UINT64_MAX || is_beaten(&c->best, bound[i], d->seats->order) ||
 		    are_closed(d, c->options[i].load))
 			continue;
 		weigh_option(c, i, NULL);
@@ -396,27 +392,27 @@ bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
                      const struct rank_option *options, size_t n, const struct server *only,
                      struct adaptive_choice *out)
 {
-	struct choosing c;
+	struct plan plan;
+	struct choosing c = { .pool = pool,
+		              .r = r,
+		              .now = now,
+		              .options = options,
+		              .n = n,
+		              .least = least_load(options, n) };
 	double ends, first, x;
 
-	c.pool = pool;
-	c.r = r;
-	c.now = now;
-	c.options = options;
-	c.n = n;
-	c.least = least_load(options, n);
-	c.best = (struct best){ 0, NULL };
 	if (only)
 		weigh_only(&c, only);
 	else
 		weigh_options(&c);
 	if (!c.best.seat)
 		return false;
-	ends = foresee(&c.plan, c.best.seat, now, &first);
-	x = lateness(&c.plan, ends, first);
+	plan_option(&c, c.option, &plan);
+	ends = foresee(&plan, c.best.seat, now, &first);
+	x = lateness(&plan, ends, first);
 	out->option = c.option;
 	out->seat = c.best.seat;
-	out->stake = stake_of(&c.plan, ends, x);
+	out->stake = stake_of(&plan, ends, x);
 	out->stake.guard = c.best.seat->deployment->guard.number;
 	return true;
 }

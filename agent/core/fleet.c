@@ -45,23 +45,11 @@ static int compare_count(struct seat *a, struct seat *b)
 	return 0;
 }
 
-static int compare_harm(struct seat *a, struct seat *b)
-{
-	if (a->harm != b->harm)
-		return a->harm < b->harm ? -1 : 1;
-	if (a->load != b->load)
-		return a->load < b->load ? -1 : 1;
-	if (a->order != b->order)
-		return a->order < b->order ? -1 : 1;
-	return 0;
-}
-
 /* What RB_GENERATE_STATIC is meant to be; libbsd's needs a macro that glibc's headers clash with.
  */
 #define TREE_FUNCTIONS static __attribute__((unused))
 RB_GENERATE_INTERNAL(seats_by_load, seat, by_load, compare_load, TREE_FUNCTIONS)
 RB_GENERATE_INTERNAL(seats_by_count, seat, by_count, compare_count, TREE_FUNCTIONS)
-RB_GENERATE_INTERNAL(seats_by_harm, seat, by_harm, compare_harm, TREE_FUNCTIONS)
 
 slo_err fleet_pool_init(struct pool *pool, const char *name)
 {
@@ -105,7 +93,6 @@ struct deployment *fleet_deployment_new(struct pool *pool, const char *name)
 	d->pool = pool;
 	guard_init(&d->guard, 0);
 	RB_INIT(&d->by_load);
-	RB_INIT(&d->by_harm);
 	d->seats_end = &d->seats;
 	d->index = (uint32_t)pool->deployments;
 	pool->deployment[pool->deployments++] = d;
@@ -128,6 +115,8 @@ void fleet_deployment_free(struct deployment *d)
 	profile_free(d->profile);
 	free(d->learner);
 	free(d->name);
+	for (int by = 0; by < SEAT_ORDERS; by++)
+		seat_heap_fini(&d->least[by]);
 	free(d);
 }
 
@@ -180,8 +169,6 @@ static void sort(struct seat *seat)
 	LIST_REMOVE(seat, unsorted);
 	seat->load = seat->server->ledger.used;
 	RB_INSERT(seats_by_load, &seat->deployment->by_load, seat);
-	if (!seat->deployment->emptiest || compare_load(seat, seat->deployment->emptiest) < 0)
-		seat->deployment->emptiest = seat;
 	seat->is_sorted = true;
 	tell(seat);
 }
@@ -194,26 +181,30 @@ static void count(struct seat *seat)
 	tell(seat);
 }
 
-static void put_by_harm(struct seat *seat)
+void fleet_place(struct deployment *d, enum seat_order by)
 {
-	LIST_REMOVE(seat, unweighed);
-	seat->load = seat->server->ledger.used;
-	seat->harm = seat->server->sums.harm;
-	RB_INSERT(seats_by_harm, &seat->deployment->by_harm, seat);
-	if (!seat->deployment->harmless || compare_harm(seat, seat->deployment->harmless) < 0)
-		seat->deployment->harmless = seat;
-	seat->is_weighed = true;
-	tell(seat);
+	struct seat *seat;
+
+	while ((seat = LIST_FIRST(&d->misplaced[by]))) {
+		LIST_REMOVE(seat, misplaced[by]);
+		seat_heap_put(&d->least[by], by, seat);
+		seat->is_placed[by] = true;
+		tell(seat);
+	}
 }
 
-/* Out of the orders. */
+/* Out of the orders. In a heap it stays where it was until it is put where it belongs. */
 static void take_out(struct seat *seat)
 {
 	struct deployment *d = seat->deployment;
 
+	for (int by = 0; by < SEAT_ORDERS; by++) {
+		if (!seat->is_placed[by])
+			continue;
+		LIST_INSERT_HEAD(&d->misplaced[by], seat, misplaced[by]);
+		seat->is_placed[by] = false;
+	}
 	if (seat->is_sorted) {
-		if (seat == d->emptiest)
-			d->emptiest = RB_NEXT(seats_by_load, &d->by_load, seat);
 		RB_REMOVE(seats_by_load, &d->by_load, seat);
 		LIST_INSERT_HEAD(&d->unsorted, seat, unsorted);
 		seat->is_sorted = false;
@@ -222,13 +213,6 @@ static void take_out(struct seat *seat)
 		RB_REMOVE(seats_by_count, &d->pool->by_count, seat);
 		LIST_INSERT_HEAD(&d->pool->uncounted, seat, uncounted);
 		seat->is_counted = false;
-	}
-	if (seat->is_weighed) {
-		if (seat == d->harmless)
-			d->harmless = RB_NEXT(seats_by_harm, &d->by_harm, seat);
-		RB_REMOVE(seats_by_harm, &d->by_harm, seat);
-		LIST_INSERT_HEAD(&d->unweighed, seat, unweighed);
-		seat->is_weighed = false;
 	}
 }
 
@@ -251,16 +235,10 @@ void fleet_changes(struct server *s)
 	}
 }
 
-void fleet_sort(struct deployment *d)
-{
-	while (!LIST_EMPTY(&d->unsorted))
-		sort(LIST_FIRST(&d->unsorted));
-}
-
 void fleet_watch(struct pool *pool)
 {
 	for (size_t i = 0; i < pool->deployments; i++)
-		fleet_sort(pool->deployment[i]);
+		(void)fleet_least(pool->deployment[i], SEAT_BY_LOAD);
 }
 
 static void enter(struct seat *seat)
@@ -268,8 +246,9 @@ static void enter(struct seat *seat)
 	struct deployment *d = seat->deployment;
 	struct pool *pool = d->pool;
 
+	for (int by = 0; by < SEAT_ORDERS; by++)
+		LIST_INSERT_HEAD(&d->misplaced[by], seat, misplaced[by]);
 	LIST_INSERT_HEAD(&d->unsorted, seat, unsorted);
-	LIST_INSERT_HEAD(&d->unweighed, seat, unweighed);
 	LIST_INSERT_HEAD(&pool->uncounted, seat, uncounted);
 	if (pool->waiting)
 		tell(seat);
@@ -286,8 +265,11 @@ static void leave(struct seat *seat)
 
 	take_out(seat);
 	tell_no_more(seat);
+	for (int by = 0; by < SEAT_ORDERS; by++) {
+		LIST_REMOVE(seat, misplaced[by]);
+		seat_heap_drop(&d->least[by], (enum seat_order)by, seat);
+	}
 	LIST_REMOVE(seat, unsorted);
-	LIST_REMOVE(seat, unweighed);
 	LIST_REMOVE(seat, uncounted);
 	pool->usable_seat[seat->index] = pool->usable_seat[--pool->usable];
 	pool->usable_seat[seat->index]->index = seat->index;
@@ -296,7 +278,16 @@ static void leave(struct seat *seat)
 	fleet_freed(d); /* of fewer servers fewer have to be shallow */
 }
 
-/* Room for one more usable seat: enter() must not fail later, when the server comes back. */
+/* Room for one more usable seat in d: enter() must not fail later, when the server comes back. */
+static bool reserve_places(struct deployment *d)
+{
+	for (int by = 0; by < SEAT_ORDERS; by++)
+		if (!seat_heap_reserve(&d->least[by], d->held + 1))
+			return false;
+	return true;
+}
+
+/* The same in the pool. */
 static bool reserve_seat(struct pool *pool)
 {
 	size_t cap = pool->seats_cap ? 2 * pool->seats_cap : 8;
@@ -320,6 +311,7 @@ static void append(struct seat *seat, struct deployment *d)
 	seat->at = d->seats_end;
 	*d->seats_end = seat;
 	d->seats_end = &seat->next;
+	d->held++;
 	if (seat->server->usable)
 		enter(seat);
 }
@@ -333,6 +325,7 @@ static void detach(struct seat *seat)
 		pool->freed_by = NULL;
 	if (seat->server->usable)
 		leave(seat);
+	seat->deployment->held--;
 	*seat->at = seat->next;
 	if (seat->next)
 		seat->next->at = seat->at;
@@ -348,13 +341,15 @@ slo_err fleet_seat(struct deployment *d, struct server *s)
 	for (seat = s->seats; seat; seat = seat->next_of_server)
 		if (seat->deployment->pool == pool)
 			return SLO_EINVAL;
-	if (!reserve_seat(pool))
+	if (!reserve_seat(pool) || !reserve_places(d))
 		return SLO_ENOMEM;
 	seat = calloc(1, sizeof(*seat));
 	if (!seat)
 		return SLO_ENOMEM;
 	seat->server = s;
 	seat->slower = 1;
+	for (int by = 0; by < SEAT_ORDERS; by++)
+		seat->place[by] = SEAT_PLACE_NONE;
 	seat->next_of_server = s->seats;
 	s->seats = seat;
 	pool->seats++;
@@ -362,11 +357,14 @@ slo_err fleet_seat(struct deployment *d, struct server *s)
 	return SLO_OK;
 }
 
-void fleet_move(struct seat *seat, struct deployment *d)
+slo_err fleet_move(struct seat *seat, struct deployment *d)
 {
 	assert(seat->deployment->pool == d->pool);
+	if (seat->deployment != d && !reserve_places(d))
+		return SLO_ENOMEM;
 	detach(seat);
 	append(seat, d);
+	return SLO_OK;
 }
 
 void fleet_unseat(struct seat *seat)
@@ -445,27 +443,12 @@ void fleet_seat_restore(struct seat *seat, uint64_t turn, size_t index)
 	seat->index = index;
 }
 
-struct seat *fleet_emptiest_after(struct seat *seat)
-{
-	return RB_NEXT(seats_by_load, &seat->deployment->by_load, seat);
-}
-
-void fleet_weigh(struct deployment *d)
-{
-	while (!LIST_EMPTY(&d->unweighed))
-		put_by_harm(LIST_FIRST(&d->unweighed));
-}
-
-struct seat *fleet_harmless_after(struct seat *seat)
-{
-	return RB_NEXT(seats_by_harm, &seat->deployment->by_harm, seat);
-}
-
 struct seat *fleet_fullest_seat(struct deployment *d, slo_load most)
 {
 	struct seat *found = NULL, *at;
 
-	fleet_sort(d);
+	while (!LIST_EMPTY(&d->unsorted))
+		sort(LIST_FIRST(&d->unsorted));
 	at = RB_ROOT(&d->by_load);
 	while (at) {
 		if (at->load <= most) {
@@ -485,33 +468,40 @@ struct seat *fleet_fewest_requests(struct pool *pool)
 	return RB_MIN(seats_by_count, &pool->by_count);
 }
 
-static void check_harm(const struct deployment *d)
+static bool check_entry(const struct deployment *d, const struct seat_entry *e, enum seat_order by)
 {
-	struct seat *seat, *before = NULL;
+	assert(e->seat->deployment == d && e->seat->server->usable);
+	if (!e->seat->is_placed[by])
+		return false;
+	assert(e->seat->is_told && e->order == e->seat->order);
+	assert(e->load == e->seat->server->ledger.used);
+	assert(e->harm == e->seat->server->sums.harm);
+	return true;
+}
+
+static void check_heap(const struct deployment *d, enum seat_order by)
+{
+	const struct seat_heap *h = &d->least[by];
+	const struct seat *seat;
 	size_t n = 0;
 
-	RB_FOREACH (seat, seats_by_harm, (struct seats_by_harm *)&d->by_harm) {
-		assert(seat->deployment == d && seat->is_weighed && seat->is_told);
-		assert(seat->load == seat->server->ledger.used);
-		assert(seat->harm == seat->server->sums.harm);
-		assert(!before || compare_harm(before, seat) < 0);
-		before = seat;
-		n++;
-	}
-	LIST_FOREACH (seat, &d->unweighed, unweighed) {
-		assert(seat->deployment == d && seat->server->usable && !seat->is_weighed);
+	seat_heap_check(h, by);
+	for (size_t i = 0; i < h->few; i++)
+		n += check_entry(d, &h->at[i], by);
+	for (size_t i = 0; i < h->rest; i++)
+		n += check_entry(d, &h->at[SEAT_MANY + i], by);
+	LIST_FOREACH (seat, &d->misplaced[by], misplaced[by]) {
+		assert(seat->deployment == d && seat->server->usable && !seat->is_placed[by]);
 		n++;
 	}
 	assert(n == d->usable);
-	assert(d->harmless == RB_MIN(seats_by_harm, (struct seats_by_harm *)&d->by_harm));
-	(void)before;
 	(void)n;
 }
 
 static void check_order(const struct deployment *d)
 {
 	struct seat *seat, *before = NULL;
-	size_t n = 0, deep = 0;
+	size_t n = 0, deep = 0, held = 0;
 
 	RB_FOREACH (seat, seats_by_load, (struct seats_by_load *)&d->by_load) {
 		assert(seat->deployment == d && seat->server->usable);
@@ -526,17 +516,19 @@ static void check_order(const struct deployment *d)
 		n++;
 	}
 	assert(n == d->usable);
-	assert(d->emptiest == RB_MIN(seats_by_load, (struct seats_by_load *)&d->by_load));
-	check_harm(d);
+	for (int by = 0; by < SEAT_ORDERS; by++)
+		check_heap(d, (enum seat_order)by);
 	for (seat = d->seats; seat; seat = seat->next) {
 		assert(seat->deployment == d && *seat->at == seat);
 		assert(!seat->next || seat->order < seat->next->order);
 		assert(seat->server->ledger.inflight > 0 || seat->server->ledger.used == 0);
 		assert(seat->server->deep == (seat->server->ledger.used > FLEET_SHALLOW));
 		deep += seat->server->usable && seat->server->deep;
+		held++;
 	}
-	assert(deep == d->deep);
+	assert(deep == d->deep && held == d->held);
 	(void)deep;
+	(void)held;
 }
 
 void fleet_check(const struct pool *pool)

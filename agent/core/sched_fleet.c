@@ -176,11 +176,12 @@ struct seat *sched_seat_find(const struct sched_model *m, const struct server *s
 	return fleet_seat_in(&m->pool, server);
 }
 
-void sched_seat_move(struct sched *s, struct seat *seat, struct deployment *d)
+slo_err sched_seat_move(struct sched *s, struct seat *seat, struct deployment *d)
 {
 	struct deployment *from = seat->deployment;
 
-	fleet_move(seat, d);
+	if (fleet_move(seat, d) != SLO_OK)
+		return SLO_ENOMEM;
 	if (from != d) { /* there it was one of others */
 		seat->speed = (struct latency_speed){ 0 };
 		seat->slower = 1;
@@ -188,9 +189,10 @@ void sched_seat_move(struct sched *s, struct seat *seat, struct deployment *d)
 	if (tapped(s))
 		tap_seat(s, SLO_EVENT_SEAT_MOVED, seat);
 	if (from == d || !seat->server->usable)
-		return;
+		return SLO_OK;
 	seat_went(s, from);
 	seat_came(s, d);
+	return SLO_OK;
 }
 
 void sched_seat_remove(struct sched *s, struct seat *seat)

@@ -13,18 +13,19 @@
  * with every request of any of them. So a change takes the server's seats out of the orders, and
  * each goes back when that order is asked next: an order that nobody asks costs nothing.
  *
- *   ledger changes:  sorted --> unsorted      deployment is asked for loads:  unsorted --> sorted
- *                   counted --> uncounted           pool is asked for counts: uncounted --> counted
- *                   weighed --> unweighed     deployment is asked for harm:   unweighed --> weighed
+ *   ledger changes:  placed --> misplaced   deployment is asked for the least: misplaced --> placed
+ *                    sorted --> unsorted    deployment is asked for the fullest: unsorted -->
+ * sorted counted --> uncounted   pool is asked for counts:          uncounted --> counted
  *
- * `told` of a server are the seats that its next change concerns: the sorted, counted, weighed
- * ones, and those of models in which requests wait, for room may appear that they wait for.
+ * Of the first kind there are two, by load and by harm (seat_heap.h). `told` of a server are the
+ * seats that its next change concerns: the placed, sorted, counted ones, and those of models in
+ * which requests wait, for room may appear that they wait for.
  *
  * Invariants (fleet_check):
- *  - a seat is in usable_seat[] if and only if its server is usable; then it is either in its
- *    deployment's load order or on its `unsorted`, in its harm order or on `unweighed`, and in its
- *    pool's count order or on its `uncounted`;
- *  - a sorted, counted or weighed seat is told;
+ *  - a seat is in usable_seat[] if and only if its server is usable; then it is either where it
+ *    belongs in each heap of its deployment or on its `misplaced`, in its load order or on
+ *    `unsorted`, and in its pool's count order or on its `uncounted`;
+ *  - a placed, sorted or counted seat is told;
  *  - deployment.usable and pool.usable count usable seats, pool.seats all;
  *  - the seats of a deployment are listed in ascending `order`. */
 #ifndef SLO_CORE_FLEET_H
@@ -42,6 +43,7 @@
 #include "core/latency/learner.h"
 #include "core/ledger.h"
 #include "core/profile.h"
+#include "core/seat_heap.h"
 
 #define SLO_DEPLOYMENTS_MAX 32 /* of one model */
 
@@ -52,7 +54,7 @@ struct seat;
 LIST_HEAD(told_seats, seat);
 LIST_HEAD(unsorted_seats, seat);
 LIST_HEAD(uncounted_seats, seat);
-LIST_HEAD(unweighed_seats, seat);
+LIST_HEAD(misplaced_seats, seat);
 TAILQ_HEAD(leases, request);
 
 /* Why the ledger was put right without an end line. */
@@ -115,31 +117,29 @@ struct server {
 LIST_HEAD(servers, server);
 
 struct seat {
-	/* Together, as a way through an order looks at these of each seat: */
-	RB_ENTRY(seat) by_load;
-	slo_load load;  /* of its server, while sorted or weighed */
-	uint64_t harm;  /* likewise, while weighed */
-	uint64_t order; /* in the pool's configuration */
+	/* Together, as those who look for a server look at these of some seats: */
 	struct server *server;
-	RB_ENTRY(seat) by_harm;
-	double slower; /* so many times a request weighs as much here as on the others; >= 1 */
-	RB_ENTRY(seat) by_count;
+	uint64_t order; /* in the pool's configuration */
+	double slower;  /* so many times a request weighs as much here as on the others; >= 1 */
+	struct deployment *deployment;
+	uint32_t place[SEAT_ORDERS]; /* in the deployment's heaps, while usable */
+	bool is_placed[SEAT_ORDERS], is_sorted, is_counted, is_told;
+	LIST_ENTRY(seat) misplaced[SEAT_ORDERS]; /* the deployment's, while usable, not placed */
+	LIST_ENTRY(seat) told;                   /* the server's */
+	struct seat *next_of_server;
+	uint64_t turn; /* when least-request chose it last, in choices */
+	RB_ENTRY(seat) by_load;
+	slo_load load;              /* of its server, while sorted */
 	LIST_ENTRY(seat) unsorted;  /* the deployment's, while usable and not in its load order */
 	LIST_ENTRY(seat) uncounted; /* the pool's, while usable and not in its count order */
-	LIST_ENTRY(seat) unweighed; /* the deployment's, while usable and not in its harm order */
-	LIST_ENTRY(seat) told;      /* the server's */
-	bool is_sorted, is_counted, is_weighed, is_told;
-	struct deployment *deployment;
-	struct seat *next_of_server;
+	RB_ENTRY(seat) by_count;
 	struct seat *next, **at; /* of the deployment, in configuration order */
-	uint64_t turn;           /* when least-request chose it last, in choices */
 	size_t index;            /* in usable_seat[], while usable */
 	struct latency_speed speed;
 };
 
 RB_HEAD(seats_by_load, seat);
 RB_HEAD(seats_by_count, seat);
-RB_HEAD(seats_by_harm, seat);
 
 /* What tells how long the servers of a deployment take. */
 enum fleet_source {
@@ -166,13 +166,12 @@ struct deployment {
 	uint32_t refuting; /* ends that speak against its profile, more than for it */
 	uint64_t refuted;  /* the digest of that profile; 0: it never had one */
 	double grown;      /* tokens that caches were seen to hold beyond that profile; 0: none */
+	struct seat_heap least[SEAT_ORDERS];
+	struct misplaced_seats misplaced[SEAT_ORDERS];
 	struct seats_by_load by_load; /* smallest load first, last configured first among equals */
-	struct seat *emptiest;        /* the first of them; NULL: it is empty */
 	struct unsorted_seats unsorted;
-	struct seats_by_harm by_harm; /* least harm first, then smallest load, first configured */
-	struct seat *harmless;        /* the first of them; NULL: it is empty */
-	struct unweighed_seats unweighed;
 	struct seat *seats, **seats_end;
+	size_t held; /* seats */
 	size_t usable;
 	size_t deep;     /* of the usable ones */
 	slo_load recent; /* running mean of what its requests weigh */
@@ -230,8 +229,8 @@ static inline const struct latency_rates *fleet_rates(const struct deployment *d
 
 /* Seats s in d, behind all others. SLO_EINVAL: it has a seat in this model already; SLO_ENOMEM. */
 MUSTCHECK slo_err fleet_seat(struct deployment *d, struct server *s);
-/* Puts the seat behind all others of its pool, in a deployment d of it. */
-void fleet_move(struct seat *seat, struct deployment *d);
+/* Puts the seat behind all others of its pool, in a deployment d of it. SLO_ENOMEM: it stays. */
+MUSTCHECK slo_err fleet_move(struct seat *seat, struct deployment *d);
 void fleet_unseat(struct seat *seat); /* the seat is freed, its server stays */
 /* True if that changed anything. */
 bool fleet_set_usable(struct server *s, bool usable);
@@ -321,29 +320,25 @@ static inline void fleet_looked(struct pool *pool)
 
 /* What is told of changes from now on: every seat of the pool. */
 void fleet_watch(struct pool *pool);
-/* Puts seats that are in no order back into one. */
-void fleet_sort(struct deployment *d);
-void fleet_weigh(struct deployment *d);
+/* The seats of d that are misplaced are no more. */
+void fleet_place(struct deployment *d, enum seat_order by);
+
+/* The usable seats of d in that order, until something changes. */
+static inline const struct seat_heap *fleet_least(struct deployment *d, enum seat_order by)
+{
+	if (!LIST_EMPTY(&d->misplaced[by]))
+		fleet_place(d, by);
+	return &d->least[by];
+}
 
 /* The least loaded usable server; NULL: none. */
 static inline struct seat *fleet_emptiest_seat(struct deployment *d)
 {
-	if (!LIST_EMPTY(&d->unsorted))
-		fleet_sort(d);
-	return d->emptiest;
+	const struct seat_heap *order = fleet_least(d, SEAT_BY_LOAD);
+
+	return order->few > 0 ? order->at[0].seat : NULL;
 }
 
-/* The one with the least load after that one, while nothing changes; NULL: it was the last. */
-struct seat *fleet_emptiest_after(struct seat *seat);
-/* The usable one with least harm, and that with the least after another one. */
-static inline struct seat *fleet_harmless_seat(struct deployment *d)
-{
-	if (!LIST_EMPTY(&d->unweighed))
-		fleet_weigh(d);
-	return d->harmless;
-}
-
-struct seat *fleet_harmless_after(struct seat *seat);
 /* The most loaded usable one with at most `most`, first configured among equals; or NULL. */
 struct seat *fleet_fullest_seat(struct deployment *d, slo_load most);
 /* The usable one with the fewest requests in flight; NULL: none. */

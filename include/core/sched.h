@@ -124,7 +124,7 @@ bool sched_server_free(struct server *server);
 MUSTCHECK slo_err sched_server_seat(struct sched *s, struct deployment *d, struct server *server);
 struct seat *sched_seat_find(const struct sched_model *m, const struct server *server);
 /* To the end of d, which is of the same model, its own or another one. */
-void sched_seat_move(struct sched *s, struct seat *seat, struct deployment *d);
+MUSTCHECK slo_err sched_seat_move(struct sched *s, struct seat *seat, struct deployment *d);
 /* The server leaves the deployment; its ledger stays. Frees the seat. */
 void sched_seat_remove(struct sched *s, struct seat *seat);
 void sched_server_usable(struct sched *s, struct server *server, bool usable);

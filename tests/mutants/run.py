@@ -174,7 +174,7 @@ MUTANTS = [
     ("adaptive: what the others lose is nothing", "agent/core/adaptive.c",
      "p->others * ((double)(int64_t)harm / FIX)", "0 * ((double)(int64_t)harm / FIX)"),
     ("adaptive: large requests go anywhere", "agent/core/adaptive.c",
-     "least < load / 2 ? PENALTY : 0", "least > load / 2 ? PENALTY : 0"),
+     "least < o->load / 2 ? PENALTY : 0", "least > o->load / 2 ? PENALTY : 0"),
     ("adaptive: prompts of others take no time", "agent/core/adaptive.c",
      "decode / (1 - reading)", "decode"),
     ("adaptive: a cache that is too small is no matter", "agent/core/adaptive.c",

@@ -87,8 +87,8 @@ bool drive_move(struct world *w, const struct op *op)
 	struct seat *at = m != NULL && server != NULL ? sched_seat_find(m, server) : NULL;
 	bool moved = at != NULL && d != NULL;
 
-	if (moved)
-		sched_seat_move(w->sched, at, d);
+	if (moved && sched_seat_move(w->sched, at, d) != SLO_OK)
+		return drive_differ(w, "out of memory");
 	if (!drive_hear(w, op->t))
 		return false;
 	naive_told(w->naive, w->told, w->n_heard);

@@ -325,9 +325,8 @@ static slo_err seat_changed(struct player *p, const struct slo_event *e)
 	if (!at || (e->kind == SLO_EVENT_SEAT_MOVED && !d))
 		return SLO_EINVAL;
 	if (e->kind == SLO_EVENT_SEAT_MOVED)
-		sched_seat_move(p->sched, at, d);
-	else
-		sched_seat_remove(p->sched, at);
+		return sched_seat_move(p->sched, at, d);
+	sched_seat_remove(p->sched, at);
 	return SLO_OK;
 }
 

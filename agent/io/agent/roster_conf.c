@@ -123,8 +123,7 @@ static bool place(struct agent *a, struct agent_model *m, struct deployment *d,
 
 	if (!there)
 		return roster_seat_give(a, m, d, s);
-	sched_seat_move(a->sched, there, d);
-	return true;
+	return sched_seat_move(a->sched, there, d) == SLO_OK;
 }
 
 /* All servers that HAProxy named and the pattern matches, but for those that have a place already.

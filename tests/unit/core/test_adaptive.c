@@ -351,7 +351,7 @@ static void who_foresaw_is_judged_wherever_the_server_went(void **state)
 
 	place(r, SEC(1), "a");
 	rig_profile(r, d, &cell);
-	sched_seat_move(r->s, r->d->seats, d);
+	assert_int_equal(sched_seat_move(r->s, r->d->seats, d), SLO_OK);
 	answered(r, SEC(8), "a");
 	assert_int_equal(r->d->guard.missed, 1);
 	assert_int_equal(d->guard.seen, 0);

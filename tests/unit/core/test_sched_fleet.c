@@ -132,7 +132,7 @@ static void a_server_moves_with_its_load_and_room_appears_where_it_goes(void **s
 	submit(r, 0, "y");
 	quiet(r, 0);
 	assert_int_equal(end(r, 0, "w"), SCHED_END_CLOSED);
-	sched_seat_move(r->s, sched_seat_find(r->m, r->server[0]), fast);
+	assert_int_equal(sched_seat_move(r->s, sched_seat_find(r->m, r->server[0]), fast), SLO_OK);
 	sched_check(r->s);
 	/* Half of it is taken as before; y weighs a quarter there. */
 	answer(r, 0, "y", SLO_ROUTE, SLO_REASON_NONE);
@@ -152,9 +152,10 @@ static void a_server_that_moves_is_as_fast_as_the_others_there(void **state)
 	assert_int_equal(sched_source_set(r->s, r->d, FLEET_LEARNED, 8192), SLO_OK);
 	assert_int_equal(sched_recall_speed(r->s, seat, &late), SLO_OK);
 	assert_true(seat->slower > 2);
-	sched_seat_move(r->s, seat, r->d); /* behind the others of its own */
+	assert_int_equal(sched_seat_move(r->s, seat, r->d),
+	                 SLO_OK); /* behind the others of its own */
 	assert_true(seat->slower > 2 && seat->speed.ends == 50);
-	sched_seat_move(r->s, seat, other);
+	assert_int_equal(sched_seat_move(r->s, seat, other), SLO_OK);
 	assert_true(!(seat->slower > 1) && seat->speed.ends == 0);
 }
 
@@ -207,7 +208,7 @@ static void equal_servers_go_by_the_new_order(void **state)
 	submit(r, 0, "a");
 	routed(r, 0, "a", "s1");
 	assert_int_equal(end(r, 0, "a"), SCHED_END_CLOSED);
-	sched_seat_move(r->s, sched_seat_find(r->m, r->server[0]), r->d);
+	assert_int_equal(sched_seat_move(r->s, sched_seat_find(r->m, r->server[0]), r->d), SLO_OK);
 	submit(r, 0, "b");
 	routed(r, 0, "b", "s0");
 }
@@ -294,8 +295,10 @@ static void deployments_may_come_and_go_more_often_than_there_may_be_at_once(voi
 
 		assert_non_null(d);
 		assert_int_equal(sched_server_seat(r->s, d, r->server[0]), SLO_EINVAL);
-		sched_seat_move(r->s, sched_seat_find(r->m, r->server[0]), d);
-		sched_seat_move(r->s, sched_seat_find(r->m, r->server[0]), r->d);
+		assert_int_equal(sched_seat_move(r->s, sched_seat_find(r->m, r->server[0]), d),
+		                 SLO_OK);
+		assert_int_equal(sched_seat_move(r->s, sched_seat_find(r->m, r->server[0]), r->d),
+		                 SLO_OK);
 		sched_deployment_remove(r->s, d);
 		sched_check(r->s);
 	}
