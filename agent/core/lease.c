@@ -166,7 +166,7 @@ void sched_lease_close(struct sched *s, slo_nsec now, struct request *r)
 
 	if (SELDOM(r->fresh))
 		foreign_fresh_no_more(s, r);
-	if (SELDOM(s->foreign.others > 0))
+	else if (SELDOM(s->foreign.others > 0 && r->owner == 0))
 		foreign_left(s, r);
 	err = fleet_release(server, &r->charge);
 	adaptive_leave(server, r);

@@ -358,6 +358,8 @@ static bool step_queues(struct sched *s, slo_nsec now, struct sched_action *out)
 		queue_block(&m->queue, b, now);
 	}
 	s->settled++;
+	if (SELDOM(!LIST_EMPTY(&s->foreign.left)))
+		foreign_round_over(s);
 	return false;
 }
 
@@ -380,6 +382,8 @@ bool sched_step(struct sched *s, slo_nsec now, struct sched_action *out)
 	bool acted, gave_up;
 
 	check_at_times(s);
+	if (SELDOM(!LIST_EMPTY(&s->foreign.left)))
+		foreign_round(s);
 	s->stepped = now;
 	s->why.options = 0;
 	sched_forget_old(s, now);
@@ -554,6 +558,15 @@ bool sched_ended(const struct sched *s, const char *id, size_t len)
 	enum past_state past = past_of(s, &hash, id, len);
 
 	return past == PAST_ENDED || past == PAST_STRAY;
+}
+
+bool sched_is_known(const struct sched *s, const char *id, size_t len)
+{
+	uint64_t hash = sched_hash(s, id, len);
+
+	return requests_find(&s->requests, hash, id, len) ||
+	       requests_find_of(&s->requests, hash, id, len, ID_OF_ANY) ||
+	       past_of(s, &hash, id, len) != PAST_UNKNOWN;
 }
 
 bool sched_was_known(const struct sched *s, const char *id, size_t len)

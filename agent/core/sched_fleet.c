@@ -134,6 +134,7 @@ bool sched_server_free(struct server *server)
 	if (server->seats || server->ledger.inflight > 0)
 		return false;
 	LIST_REMOVE(server, link);
+	foreign_server_gone(server);
 	fleet_server_free(server);
 	return true;
 }

@@ -23,6 +23,7 @@ struct foreign {
 	uint32_t others;       /* agents that hear what we place */
 	bool deaf;             /* as far as they told; they did not in time */
 	struct request *fresh; /* the oldest lease of ours that they may not have heard of */
+	struct servers left;   /* where ours ended since the last round of decisions */
 	struct foreign_news news;
 };
 
@@ -142,8 +143,13 @@ void foreign_take_turns(struct sched *s, slo_nsec now);
 slo_load foreign_turns_load(const struct sched *s, const struct server *server);
 /* r, which is ours, was placed just now while others listen. */
 void foreign_placed(struct sched *s, struct request *r);
-/* r is about to leave its server. */
+/* r, which is ours and known to others, is about to leave its server. */
 void foreign_left(struct sched *s, const struct request *r);
+/* Decisions come: what is spared leaves room that ours left. */
+void foreign_round(struct sched *s);
+/* All are made: who told of an end without taking its room, has left it to others. */
+void foreign_round_over(struct sched *s);
+void foreign_server_gone(struct server *server);
 /* It is fresh; it is not, by whatever. */
 void foreign_fresh(struct sched *s, struct request *r);
 void foreign_fresh_no_more(struct sched *s, struct request *r);

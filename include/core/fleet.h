@@ -111,8 +111,8 @@ struct server {
 	uint32_t fresh_count; /* ours that the others may not have heard of */
 	slo_load fresh_load;
 	slo_load spared; /* in the ledger */
-	slo_load left;   /* by what ended in this round of decisions, if that is: */
-	uint32_t left_in;
+	slo_load left; /* by what ended of ours since the last round of decisions; see foreign.h */
+	LIST_ENTRY(server) left_link; /* while that is not 0 */
 };
 LIST_HEAD(servers, server);
 

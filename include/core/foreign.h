@@ -71,8 +71,10 @@ slo_nsec foreign_next_turn(const struct sched *s);
  * nothing is spared. */
 void foreign_others(struct sched *s, size_t others);
 /* They have heard of all that we placed until then, and we of what they placed before they did. If
- * that is not told within 10 ms, nothing is spared until it is. */
+ * that is not told within 50 ms, nothing is spared until it is. */
 void foreign_heard(struct sched *s, slo_nsec now, slo_nsec until);
+/* Whether a lease of ours is fresh. */
+bool foreign_unheard(const struct sched *s);
 /* Its leases stay; with the last of them it is freed. Until then foreign_owner() finds it. */
 void foreign_owner_forget(struct sched *s, struct foreign_owner *o);
 

@@ -190,7 +190,9 @@ uint64_t sched_expect(const struct sched *s, const char *id, size_t len);
 /* Whether the end of that request is known already (within remember_ended): another end line of it
  * changes nothing. */
 bool sched_ended(const struct sched *s, const char *id, size_t len);
-/* Likewise, and the request was known before its end came. */
+/* Whether anything was told of that id (within remember_ended), by whomever. */
+bool sched_is_known(const struct sched *s, const char *id, size_t len);
+/* Its end is known already, and the request was known before its end came. */
 bool sched_was_known(const struct sched *s, const char *id, size_t len);
 
 /* The request of that id, in whatever state; NULL: it is over, or never was. Valid until the next

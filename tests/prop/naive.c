@@ -164,7 +164,7 @@ void naive_release(struct naive *n, slo_nsec now, uint32_t id)
 
 	if (r->unheard)
 		naive_fresh_no_more(n, id);
-	if (n->others > 0)
+	else if (n->others > 0 && r->owner == 0)
 		n->server[r->server].left += r->load;
 	n->server[r->server].used -= r->load;
 	n->server[r->server].inflight--;

@@ -2,10 +2,10 @@
 #include "naive_private.h"
 
 #define ONE  (UINT64_C(1) << 32)
-#define WAIT (10 * SLO_NSEC_PER_MSEC)
+#define WAIT (50 * SLO_NSEC_PER_MSEC)
 
 /* Each of the others may take as many as we did, and one more of their mean. */
-uint64_t naive_spared(const struct naive *n, unsigned server)
+static uint64_t may_be_taken(const struct naive *n, unsigned server)
 {
 	uint64_t sum = 0, count = 0;
 
@@ -24,6 +24,17 @@ uint64_t naive_spared(const struct naive *n, unsigned server)
 	           : n->others * (sum + sum / count);
 }
 
+/* No more than the others can know of: they do not know what ended here in this event. */
+uint64_t naive_spared(const struct naive *n, unsigned server)
+{
+	const struct server *s = &n->server[server];
+	uint64_t taken = may_be_taken(n, server), known = 0;
+
+	if (s->used + s->left < ONE)
+		known = ONE - s->used - s->left;
+	return s->left > 0 && known < taken ? known : taken;
+}
+
 uint64_t naive_taken(const struct naive *n, unsigned server)
 {
 	return n->server[server].used + naive_spared(n, server);
@@ -36,7 +47,7 @@ static void spare_anew(struct naive *n, unsigned server, uint64_t before)
 		naive_concerns_server(n, server);
 }
 
-/* Room of what ended, taken in the same moment, nobody else takes: it is our turn. */
+/* Room of what ended here, taken in the same moment, nobody else takes. */
 void naive_placed(struct naive *n, uint32_t id)
 {
 	struct request *r = &n->request[id];
@@ -50,6 +61,7 @@ void naive_placed(struct naive *n, uint32_t id)
 		s->left -= r->load;
 		return;
 	}
+	s->left = 0;
 	r->unheard = true;
 	spare_anew(n, r->server, before);
 }

@@ -218,6 +218,7 @@ void sim_charge(struct sim *s, struct sim_request *r, const struct sched_action 
 	if (act->verdict == SLO_ROUTE && policy_pulls(act->strategy)) {
 		s->out->routed++;
 		s->out->overshoots += !ledger_fits(server->used, r->charged);
+		s->out->twice += server->used > SLO_LOAD_ONE;
 	}
 	server->used += r->charged;
 }

@@ -261,14 +261,14 @@ json_t *report_json(const struct sim_conf *conf, const struct sim_result *run,
 	if (!report_group(run, slo, &everything, &g))
 		return NULL;
 	cost = report_cost(run, g.met, seconds);
-	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:f, s:I, s:I}", "strategy",
-	                 conf->strategy->name, "seed", (json_int_t)seed, "all",
-	                 group_json(&g, seconds), "workloads", workloads_json(conf, run, slo, from),
-	                 "classes", classes_json(conf, run, slo, from), "types", types_json(run),
-	                 "cost_per_1000_met", isfinite(cost) ? json_real(cost) : json_null(),
-	                 "evictions", (json_int_t)run->evictions, "missed_last",
-	                 missed_last(conf, run, slo), "routed", (json_int_t)run->routed,
-	                 "overshoots", (json_int_t)run->overshoots);
+	return json_pack(
+	    "{s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:f, s:I, s:I, s:I}", "strategy",
+	    conf->strategy->name, "seed", (json_int_t)seed, "all", group_json(&g, seconds),
+	    "workloads", workloads_json(conf, run, slo, from), "classes",
+	    classes_json(conf, run, slo, from), "types", types_json(run), "cost_per_1000_met",
+	    isfinite(cost) ? json_real(cost) : json_null(), "evictions", (json_int_t)run->evictions,
+	    "missed_last", missed_last(conf, run, slo), "routed", (json_int_t)run->routed,
+	    "overshoots", (json_int_t)run->overshoots, "twice", (json_int_t)run->twice);
 }
 
 /* The table is made from the JSON, so that both say the same. */

@@ -150,6 +150,7 @@ struct sim_result {
 	uint64_t evictions;
 	uint64_t routed;     /* requests that were placed where there was room for them, */
 	uint64_t overshoots; /* and of these, where another had taken it unseen */
+	uint64_t twice;      /* and of these, where one had been too many already */
 	struct latency_learner learned[SIM_TYPES_MAX]; /* at the end; where times are learned */
 };
 

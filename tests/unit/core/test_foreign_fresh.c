@@ -11,7 +11,7 @@
 
 #include "foreign_build.h"
 
-#define WAIT MSEC(10) /* for others to hear */
+#define WAIT MSEC(50) /* for others to hear */
 
 static void submit_four(struct rig *r, slo_nsec now)
 {
@@ -144,6 +144,48 @@ static void room_that_ours_left_is_ours_at_once(void **state)
 	assert_int_equal(r->server[1]->fresh_count, 1);
 }
 
+static void room_that_ours_left_is_ours_whatever_is_spared(void **state)
+{
+	struct rig *r = *state;
+
+	two_of_four(r);
+	foreign_heard(r->s, SEC(1) + 1, SEC(1));
+	routed(r, SEC(1) + 1, "r3", "s1");
+	routed(r, SEC(1) + 1, "r4", "s0");
+	submit(r, SEC(1) + 2, "r5");
+	submit(r, SEC(1) + 2, "r6");
+	quiet(r, SEC(1) + 2);
+	/* Beside r3, which the others may not have heard of. */
+	assert_int_equal(end(r, SEC(1) + 3, "r1"), SCHED_END_CLOSED);
+	routed(r, SEC(1) + 3, "r5", "s1");
+	quiet(r, SEC(1) + 3);
+	assert_int_equal(r->server[1]->fresh_count, 1);
+	assert_int_equal(r->server[1]->spared, SLO_LOAD_ONE);
+}
+
+/* Its owner may have another one for it by now. */
+static void room_that_another_left_is_taken_like_any(void **state)
+{
+	struct rig *r = *state;
+	struct foreign_owner *b = owner(r, "b");
+
+	foreign_others(r->s, 1);
+	placed(r, SEC(1), b, "w", 0);
+	placed(r, SEC(1), b, "x", 0);
+	placed(r, SEC(1), b, "y", 1);
+	placed(r, SEC(1), b, "z", 1);
+	submit(r, SEC(1), "r1");
+	submit(r, SEC(1), "r2");
+	quiet(r, SEC(1));
+	assert_int_equal(ended(r, SEC(2), b, "w"), SCHED_END_CLOSED);
+	assert_int_equal(ended(r, SEC(2), b, "x"), SCHED_END_CLOSED);
+	routed(r, SEC(2), "r1", "s0");
+	assert_int_equal(r->server[0]->fresh_count, 1);
+	quiet(r, SEC(2));
+	foreign_heard(r->s, SEC(2) + 1, SEC(2));
+	routed(r, SEC(2) + 1, "r2", "s0");
+}
+
 static void what_ends_before_others_heard_of_it_is_over(void **state)
 {
 	struct rig *r = *state;
@@ -151,14 +193,16 @@ static void what_ends_before_others_heard_of_it_is_over(void **state)
 	two_of_four(r);
 	assert_int_equal(end(r, SEC(1) + 1, "r1"), SCHED_END_CLOSED);
 	assert_int_equal(r->server[1]->spared, 0);
-	routed(r, SEC(1) + 1, "r3", "s1"); /* in the room of r1 */
-	assert_int_equal(r->server[1]->fresh_count, 0);
-	routed(r, SEC(1) + 1, "r4", "s1"); /* beside it */
+	/* The others never counted r1, so its room is as free to them as it was. */
+	routed(r, SEC(1) + 1, "r3", "s1");
 	assert_int_equal(r->server[1]->fresh_count, 1);
+	quiet(r, SEC(1) + 1);
 	assert_int_equal(end(r, SEC(1) + 2, "r2"), SCHED_END_CLOSED);
 	assert_int_equal(r->server[0]->spared, 0);
-	quiet(r, SEC(1) + WAIT); /* r2 is not waited for */
-	quiet(r, SEC(1) + 1 + WAIT);
+	routed(r, SEC(1) + 2, "r4", "s0");
+	quiet(r, SEC(1) + WAIT); /* r1 and r2 are not waited for */
+	assert_int_equal(r->server[1]->spared, SLO_LOAD_ONE);
+	quiet(r, SEC(1) + 2 + WAIT);
 	assert_int_equal(r->server[1]->spared, 0);
 }
 
@@ -235,6 +279,8 @@ int main(void)
 		TEST(one_at_a_time_is_placed_however_many_others_there_are),
 		TEST(nobody_waits_for_others_for_long),
 		TEST(room_that_ours_left_is_ours_at_once),
+		TEST(room_that_ours_left_is_ours_whatever_is_spared),
+		TEST(room_that_another_left_is_taken_like_any),
 		TEST(what_ends_before_others_heard_of_it_is_over),
 		TEST(room_that_a_small_one_makes_is_taken),
 		TEST(when_the_others_go_nothing_is_spared),
