@@ -3,7 +3,7 @@ import contextlib
 import itertools
 import struct
 
-from lab import AgentAlone, PATIENCE, failed
+from lab import AgentAlone, PATIENCE, end_line, failed
 from redislab import Redis
 from stack import MODEL, wait_for
 
@@ -48,6 +48,13 @@ class Node(AgentAlone):
             return False
         return wait_for(true, what, seconds * PATIENCE)
 
+    def reads(self, *ids):
+        """HAProxy's end lines, which have been read when this returns."""
+        before = self.end_lines("malformed")
+        with self.event_connection() as s:
+            s.sendall(b"".join(map(end_line, ids)) + b"slo1 no end line\n")
+            self.until(lambda: self.end_lines("malformed") > before, "end lines are read")
+
     def hears(self, *names):
         self.until(lambda: all(n in self.peers() and not self.peers()[n]["silent"] for n in names),
                    f"{self.node} hears {names}")
@@ -90,6 +97,10 @@ class Forged:
 
     def lease(self, server="l20-1", load=1 << 29, age=0):
         return [MODEL, MODEL, server, "slo", load, self.now - age, 16, 8, -1, -1, 1, 0, 0]
+
+    def end(self, request_id):
+        """The record that it is over."""
+        return [1, request_id, [1, 0, 16, 8, -1, 0, -1, MODEL, "l20-1"]]
 
     def placed(self, *ids, **kw):
         self.say(records=[[0, i, self.lease(**kw)] for i in ids])

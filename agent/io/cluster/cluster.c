@@ -227,6 +227,7 @@ static void on_beat(struct ev_loop *loop, ev_timer *w, int revents)
 	cluster_warn_watch(c, now);
 	forget_gone(c, now);
 	others_deal(c, now);
+	c->slowest -= c->slowest / 4;
 	take_name_back(c, now);
 }
 
@@ -464,6 +465,7 @@ struct cluster *cluster_new(struct agent *a, const struct haproxy_api *haproxy)
 	ev_set_priority(&c->before_sleep, -1);
 	histogram_init(&c->delay, &stats_lag_bounds);
 	defer_init(c);
+	others_init(c);
 	tell_init(c);
 	ev_init(&c->beat, on_beat);
 	ev_init(&c->limit, on_limit);
@@ -517,6 +519,7 @@ void cluster_stop(struct cluster *c)
 	cluster_link_close(&c->link);
 	ev_prepare_stop(loop, &c->before_sleep);
 	ev_timer_stop(loop, &c->beat);
+	ev_timer_stop(loop, &c->settles);
 	ev_timer_stop(loop, &c->limit);
 	ev_timer_stop(loop, &c->namesake);
 	tell_listen(c, false);

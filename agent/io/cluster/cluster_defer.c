@@ -3,9 +3,10 @@
  * Where HAProxy logs to several agents, all hear of an end at the same moment, and all that have
  * requests waiting would place one in the room that became free. So the line of a request of
  * another agent waits for DEFER_FOR, in which its owner's news come: of its end, and of what it
- * placed there. The owner goes first; who hears of it by its news sees both together. After that
- * time the line counts like any other. Lines of an agent that is silent, or while Redis is away, do
- * not wait. */
+ * placed there. The owner goes first; who hears of it by its news sees both together. The line of a
+ * short request may even be faster than the news that it was placed: what nobody told us of waits
+ * just as long. After that time the line counts like any other. Lines of an agent that is silent,
+ * or while Redis is away, do not wait. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,25 @@ static const struct cluster_peer *owner_of(const struct cluster *c, struct slice
 	return NULL;
 }
 
+static bool is_anybody_heard(const struct cluster *c, slo_nsec now)
+{
+	for (size_t i = 0; i < c->peer_count; i++)
+		if (!hear_is_silent(c->peer[i], now))
+			return true;
+	return false;
+}
+
+/* Whether news of it are to come. */
+static bool is_told_later(const struct cluster *c, slo_nsec now, struct slice id)
+{
+	const struct cluster_peer *owner = owner_of(c, id);
+
+	if (owner)
+		return !hear_is_silent(owner, now);
+	return is_anybody_heard(c, now) &&
+	       !sched_is_known(c->agent->sched, (const char *)id.p, id.len);
+}
+
 static bool keep(struct cluster *c, struct slice line, slo_nsec now)
 {
 	struct cluster_deferred *l = &c->deferred;
@@ -81,17 +101,13 @@ static bool keep(struct cluster *c, struct slice line, slo_nsec now)
 static bool defer(void *arg, struct slice id, struct slice line)
 {
 	struct cluster *c = arg;
-	const struct cluster_peer *owner;
 	slo_nsec now;
 
 	if (c->deferred.feeding || c->deferred.count == DEFERRED_MAX ||
 	    !cluster_link_is_up(&c->link))
 		return false;
-	owner = owner_of(c, id);
-	if (!owner)
-		return false;
 	now = clock_nsec();
-	return !hear_is_silent(owner, now) && keep(c, line, now);
+	return is_told_later(c, now, id) && keep(c, line, now);
 }
 
 void defer_init(struct cluster *c)

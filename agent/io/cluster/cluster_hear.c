@@ -223,13 +223,18 @@ static void check_number(struct cluster *c, slo_nsec now, struct cluster_peer *p
 
 static void is_heard(struct cluster *c, slo_nsec now, struct cluster_peer *p)
 {
+	bool was_silent;
+
 	if (p->told_silent || p->heard == 0)
 		log_limited(c->agent->log, now, LOG_CAUSE_CLUSTER_PEER, LOG_NOTICE,
 		            "cluster: %s is heard", p->name);
 	if (p->told_silent)
 		warn_clear(c->agent, now, "cluster-silent", p->name);
 	p->told_silent = false;
+	was_silent = hear_is_silent(p, now);
 	p->heard = now;
+	if (was_silent && !p->self)
+		others_deal(c, now); /* from its first word on it takes room, too */
 }
 
 static void hear(struct cluster *c, slo_nsec now, const struct news_head *h, struct news_reader *r)

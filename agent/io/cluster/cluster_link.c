@@ -301,6 +301,10 @@ void cluster_link_init(struct cluster_link *l, struct agent *a,
 	redis_link_init(&l->hear, a->loop, &l->users[1]);
 	redis_link_init(&l->find, a->loop, &l->users[2]);
 	l->hear.listens = true;
+	/* What others told is heard before anything is decided, also where both came while this
+	 * agent had no CPU; and before it is known that they have heard us. */
+	ev_set_priority(&l->hear.to.readable, EV_MAXPRI);
+	ev_set_priority(&l->tell.to.readable, EV_MAXPRI - 1);
 	rng_init(&l->again.rng, a->seed ^ (uint64_t)clock_nsec());
 	l->again.last = RETRY_LAST;
 	ev_init(&l->retry, on_retry);

@@ -134,7 +134,9 @@ struct cluster {
 		bool told;
 	} full[CLUSTER_FULLS]; /* what found no place */
 	struct histogram delay;
-	slo_nsec slowest; /* of the last messages, less as time passes */
+	slo_nsec slowest;     /* of the last messages, less as time passes */
+	slo_nsec known_until; /* others know of all that we placed until then */
+	ev_timer settles;     /* and we of what they placed before they did */
 };
 
 /* Microseconds on our clock. */
@@ -174,6 +176,8 @@ void cluster_warn_watch(struct cluster *c, slo_nsec now);
 void cluster_warn_stop(struct cluster *c, slo_nsec now);
 
 /* cluster_turns.c */
+void others_init(struct cluster *c);
+/* After every change of who is heard, and now and then. */
 void others_deal(struct cluster *c, slo_nsec now);
 /* A message has reached all that hear us, which was told at the microsecond `told` of our clock. */
 void others_reached(struct cluster *c, slo_nsec now, uint32_t told);
