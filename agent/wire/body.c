@@ -178,7 +178,7 @@ static void on_number(struct scan *s, enum role role, int64_t value)
 		on_bool(s, role, value == 1);
 }
 
-/* Engines read "12" as 12 and "true" as true. */
+/* Engines read "12" as 12 and "true" or "yes" as true. */
 static void on_quoted_scalar(struct scan *s, enum role role, struct json_text t)
 {
 	struct slice word = slice_trim(t.raw);
@@ -188,10 +188,8 @@ static void on_quoted_scalar(struct scan *s, enum role role, struct json_text t)
 		return;
 	if (json_number(word, &n))
 		on_number(s, role, n);
-	else if (slice_eq(word, "true") || slice_eq(word, "True"))
-		on_bool(s, role, true);
-	else if (slice_eq(word, "false") || slice_eq(word, "False"))
-		on_bool(s, role, false);
+	else if (body_is_yes(word) || body_is_no(word))
+		on_bool(s, role, body_is_yes(word));
 }
 
 /* A string that is prompt, or else says something of it. false: neither. */

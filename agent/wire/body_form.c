@@ -262,8 +262,7 @@ static void take_field(struct body_info *out, struct slice name, struct slice va
 			out->model = value;
 	} else if (slice_eq(name, "stream")) {
 		out->has_stream = true;
-		out->stream =
-		    slice_eq(value, "true") || slice_eq(value, "True") || slice_eq(value, "1");
+		out->stream = body_is_yes(value) || slice_eq(value, "1");
 	} else if (slice_eq(name, "prompt")) {
 		tokens_gap(&out->text);
 		tokens_feed(&out->text, value.p, value.len);

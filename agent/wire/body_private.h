@@ -88,6 +88,9 @@ const struct member *body_member(enum role role, struct slice name);
 bool body_is_text_type(struct slice type);
 bool body_is_plain_type(struct slice type);
 bool body_is_base64(struct slice s);
+/* Words that Python's engines take for true and false. */
+bool body_is_yes(struct slice word);
+bool body_is_no(struct slice word);
 
 /* Bytes of the UTF-8 byte order mark that the sample starts with: 3 or 0. */
 size_t body_mark(struct slice sample);

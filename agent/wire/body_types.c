@@ -2,6 +2,7 @@
 #include "body_private.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "wire/rd.h"
 
@@ -73,4 +74,29 @@ bool body_is_base64(struct slice s)
 			return false;
 	}
 	return true;
+}
+
+static bool is_word_of(struct slice word, const struct slice *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (word.len == list[i].len &&
+		    strncasecmp((const char *)word.p, (const char *)list[i].p, word.len) == 0)
+			return true;
+	return false;
+}
+
+bool body_is_yes(struct slice word)
+{
+	static const struct slice yes[] = { SLICE("true"), SLICE("t"), SLICE("yes"), SLICE("y"),
+		                            SLICE("on") };
+
+	return is_word_of(word, yes, sizeof(yes) / sizeof(yes[0]));
+}
+
+bool body_is_no(struct slice word)
+{
+	static const struct slice no[] = { SLICE("false"), SLICE("f"), SLICE("no"), SLICE("n"),
+		                           SLICE("off") };
+
+	return is_word_of(word, no, sizeof(no) / sizeof(no[0]));
 }

@@ -293,8 +293,15 @@ static struct slice before_verb(struct slice model)
 /* The last segment that follows one which names a collection of models. */
 struct slice endpoint_model(struct slice path)
 {
-	static const struct slice before[] = { SLICE("models"), SLICE("model"),
-		                               SLICE("deployments"), SLICE("engines") };
+	static const struct slice before[] = {
+		SLICE("models"),
+		SLICE("model"),
+		SLICE("deployments"),
+		SLICE("engines"),
+		SLICE("endpoints"),
+		SLICE("predictions"),
+		SLICE("serving-endpoints"),
+	};
 	struct slice last = { .p = NULL, .len = 0 }, got = last;
 	size_t start = 0;
 

@@ -129,6 +129,14 @@ class Traffic(StackCase):
             answer = await self.post(body=json.dumps(kept).encode(), path=path)
             self.assertEqual(self.decided(answer), ("pass", "no-work"), path)
 
+    async def test_who_has_ollama_load_a_model_waits_for_no_gpu(self):
+        for path, body, decided in (("/api/generate", {}, "pass"), ("/api/generate", {"keep_alive": 0}, "pass"),
+                                    ("/api/chat", {"messages": []}, "pass"), ("/api/generate", {"prompt": "x"}, "route"),
+                                    ("/api/chat", {"messages": [{"role": "user", "content": "x"}]}, "route"),
+                                    ("/v1/completions", {}, "route")):
+            answer = await self.post(body=json.dumps({"model": MODEL, **body}).encode(), path=path)
+            self.assertEqual(self.decided(answer)[0], decided, (path, body))
+
     async def test_a_form_goes_by_its_field_or_header(self):
         path = "/v1/audio/transcriptions"
         for headers, body, decided in (

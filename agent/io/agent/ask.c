@@ -59,6 +59,10 @@ static enum endpoint_kind kind_of(const struct ask *ask)
 	const struct route_msg *msg = ask->msg;
 	bool hinted = msg->prompt_tokens >= 0 || msg->max_tokens >= 0;
 
+	/* Who asks Ollama nothing wants a model to be loaded, or unloaded. */
+	if (ask->endpoint.streams && ask->body.is_json && ask->body.complete && !ask->body.asks &&
+	    !hinted)
+		return ENDPOINT_IDLE;
 	if (ask->endpoint.kind != ENDPOINT_UNKNOWN)
 		return ask->endpoint.kind;
 	if (ask->body.asks || ask->body.form == BODY_BROKEN || hinted)
