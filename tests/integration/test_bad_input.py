@@ -613,16 +613,33 @@ class Files(unittest.TestCase):
         for key, folder in (("profiles.dir", "none"), ("snapshot.file", "no"), ("recorder.file", "nor")):
             self.assertRegex(out, rf"(?m)^\[NOTICE\] \(\d+\) : {key}: there is no folder \S+/{folder} on this machine: ")
 
+    def test_accounts_and_promises_that_cannot_be_meant(self):
+        self.lab.ports.release()
+        config = dict(self.lab.config, control={"listen": "unix:ctl", "mode": "660", "group": "no-such-group"},
+                      models={"m": {"slo": {"ttft": "30s", "e2e": "2s"}, "deployments": {"d": {"servers": ["s"]}}}})
+        config["events"] = dict(config["events"], listen=[*config["events"]["listen"], "unix:ev"], peers=["no-such-user"],
+                                mode="660", group="no-such-group")
+        config.pop("routing", None)
+        self.lab.config_file.write_text(dumps(config))
+        out, err = self.run_agent("-c", "-f", self.lab.config_file, code=0)
+        self.assertEqual("", err)
+        for said in (": events: there is no group no-such-group on this machine: the agent will not start",
+                     ": control: there is no group no-such-group on this machine: the agent will not start",
+                     ": events: there is no user no-such-user on this machine: the agent will not start",
+                     r": models\.m\.slo: ttft \(30 s\) is longer than e2e \(2 s\), which holds for the whole answer"):
+            self.assertRegex(out, r"(?m)^\[NOTICE\] \(\d+\) " + said + "$")
+
     def test_times_without_a_unit_are_told_with_what_they_are(self):
         self.lab.ports.release()
         config = dict(self.lab.config, limits={"lease_max_age": 7200, "remember_limit": 5, "idle_timeout": 0},
                       snapshot={"file": "state", "every": 2000, "max_age": "10m"})
-        config["models"] = {"m": {"slo": {"e2e": 30}, "deployments": {"d": {"servers": ["s"]}}}}
+        config["models"] = {"m": {"slo": {"e2e": 30, "tpot": "50"}, "deployments": {"d": {"servers": ["s"]}}}}
         config.pop("routing", None)
         self.lab.config_file.write_text(dumps(config))
         out, err = self.run_agent("-c", "-f", self.lab.config_file, code=0)
         told = re.findall(r"(?m)^\[NOTICE\] \(\d+\) : (.*): a number without a unit counts milliseconds$", out)
         self.assertEqual((sorted(told), err), (["limits.lease_max_age is 7200 ms", "models.m.slo.e2e is 30 ms",
+                                                "models.m.slo.tpot is 50 ms",
                                                 "snapshot.every is 2000 ms"], ""))
 
     def test_wrong_type(self):

@@ -169,6 +169,9 @@ CASES = [
      "ports-open", None, r"events\.listen is on all addresses without a secret: .* can end requests", WARNING),
     ("no http-no-delay", CFG, "    option http-no-delay", "    # option http-no-delay", "stream-delay", "frontend llm",
      r"tokens of streams come in steps of 200 ms", WARNING),
+    ("connections to servers are kept", CFG, "    option http-server-close\n", "", "lines-lost", "backend llama2-7b from",
+     r"backend llama2-7b lacks \"option http-server-close\": when a server closes a connection that HAProxy uses again, "
+     r"HAProxy writes no end line", WARNING),
     ("compressed answers", CFG, "    option http-no-delay", "    compression algo gzip\n    option http-no-delay",
      "answers-compressed", "compression algo", r"HAProxy compresses answers: their bytes no longer tell how many tokens", WARNING),
     ("compressed pages", CFG, "    option http-no-delay", "    compression algo gzip\n    compression type text/html\n"

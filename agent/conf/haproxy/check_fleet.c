@@ -233,6 +233,22 @@ static void check_way(const struct checking *c, const struct asking *all, size_t
 
 /* The backend */
 
+static void check_reuse(const struct checking *c, const struct hap_section *b)
+{
+	bool on;
+
+	if ((hap_option(b, "http-server-close", &on) && on) ||
+	    (hap_option(b, "httpclose", &on) && on))
+		return;
+	tell(c, WORSE, "lines-lost", b->head,
+	     "backend %s lacks \"option http-server-close\": when a server closes a "
+	     "connection that HAProxy uses again, HAProxy writes no end line, and the load "
+	     "of the request stays%s; add it",
+	     b->name,
+	     c->conf->runtime_api.count ? " until the runtime API tells"
+	                                : " for limits.lease_max_age");
+}
+
 static void check_backend(const struct checking *c, const struct hap_section *b)
 {
 	const struct hap_line *l;
@@ -245,6 +261,7 @@ static void check_backend(const struct checking *c, const struct hap_section *b)
 		     "option persist: HAProxy uses a server that is down or in maintenance if the "
 		     "agent "
 		     "named it a moment before; take it away");
+	check_reuse(c, b);
 	for (l = b->lines; l && !checked; l = l->next) {
 		if (strncmp(l->word[0], "server", 6) == 0 && hap_index(l, 3, "check") == l->words) {
 			tell(c, WORSE, "server-unchecked", l,

@@ -1,6 +1,8 @@
 #include "io/base/config_look.h"
 
+#include <grp.h>
 #include <jansson.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -68,6 +70,16 @@ static bool is_time(const char *key)
 	return false;
 }
 
+/* "30" and 30; -1: the value has a unit, or is none. */
+static long long bare_number(const json_t *value)
+{
+	const char *text = json_is_string(value) ? json_string_value(value) : "";
+
+	if (json_is_integer(value))
+		return json_integer_value(value);
+	return *text && text[strspn(text, "0123456789")] == '\0' ? strtoll(text, NULL, 10) : -1;
+}
+
 static void look_for_bare_times(json_t *object, const char *section, int depth, FILE *out)
 {
 	const char *key;
@@ -80,19 +92,63 @@ static void look_for_bare_times(json_t *object, const char *section, int depth, 
 		if (snprintf(path, sizeof(path), "%s%s%s", section, section[0] ? "." : "", key) >=
 		    (int)sizeof(path))
 			continue;
-		if (json_is_integer(value) && json_integer_value(value) > 0 && is_time(key))
+		if (is_time(key) && bare_number(value) > 0)
 			fprintf(out,
 			        "[NOTICE] (%ld) : %s is %lld ms: a number without a unit counts "
 			        "milliseconds\n",
-			        (long)getpid(), path, (long long)json_integer_value(value));
+			        (long)getpid(), path, bare_number(value));
 		else if (json_is_object(value) && depth < DEPTH_MAX)
 			look_for_bare_times(value, path, depth + 1, out);
 	}
 }
 
+/* Who mixed the two up, or the units of one. */
+static void look_at_promise(const struct config_model *m, FILE *out)
+{
+	const struct goal *g = &m->promise;
+
+	if ((g->kind == GOAL_TTFT || g->kind == GOAL_TPOT) && g->e2e > 0 && g->fixed > g->e2e)
+		fprintf(out,
+		        "[NOTICE] (%ld) : models.%s.slo: ttft (%g s) is longer than e2e (%g s), "
+		        "which holds for the whole answer\n",
+		        (long)getpid(), m->name, g->fixed, g->e2e);
+}
+
+/* Of an account that stands as a name or as digits. */
+static void look_for_account(const char *listener, const char *name, bool group, FILE *out)
+{
+	if (!name[0] || name[strspn(name, "0123456789")] == '\0' ||
+	    (group ? getgrnam(name) != NULL : getpwnam(name) != NULL))
+		return;
+	fprintf(out,
+	        "[NOTICE] (%ld) : %s: there is no %s %s on this machine: the agent will not "
+	        "start\n",
+	        (long)getpid(), listener, group ? "group" : "user", name);
+}
+
+static void look_at_listener(const char *name, const struct config_listen *l, FILE *out)
+{
+	size_t first = 0;
+
+	while (first < l->count && !listen_addr_is_unix(&l->addr[first]))
+		first++;
+	if (first < l->count) { /* all unix sockets of a listener have the same */
+		look_for_account(name, l->addr[first].access.user, false, out);
+		look_for_account(name, l->addr[first].access.group, true, out);
+	}
+	for (size_t i = 0; i < l->peers; i++)
+		look_for_account(name, l->peer[i], false, out);
+}
+
 void config_look(const struct config *c, FILE *out)
 {
 	look_for_bare_times(c->dom, "", 0, out);
+	for (size_t i = 0; i < c->model_count; i++)
+		look_at_promise(&c->models[i], out);
+	look_at_listener("spop", &c->spop, out);
+	look_at_listener("events", &c->events, out);
+	look_at_listener("http", &c->http, out);
+	look_at_listener("control", &c->control, out);
 	if (c->profile_dir && !is_folder(c->profile_dir))
 		fprintf(out,
 		        "[NOTICE] (%ld) : profiles.dir: there is no folder %s on this machine: no "

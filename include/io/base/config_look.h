@@ -1,5 +1,5 @@
-/* config_look.h - what a configuration says that is no error and may be a mistake: folders that
- * are not there, numbers without a unit. */
+/* config_look.h - what a configuration says that is no error and may be a mistake: folders and
+ * accounts that are not there, numbers without a unit, promises that contradict each other. */
 #ifndef SLO_IO_BASE_CONFIG_LOOK_H
 #define SLO_IO_BASE_CONFIG_LOOK_H
 
