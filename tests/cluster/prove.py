@@ -103,34 +103,33 @@ def takeover():
 
 # B
 
-MOMENT = 0.005  # s
-
-
 class Watch(threading.Thread):
     """The largest number of requests on a server, by HAProxy, and how often it was too large. All
-    HAProxys are asked, one after the other: a sample that took longer than MOMENT counts requests
-    that went and those that came in their place, so it is left out. The servers count, too, and
-    miss no moment (Hosts.peaks())."""
+    HAProxys are asked one after the other, and all once more: where nothing began or ended at any of
+    them in between, the sum is what ran at one moment; else a request that went and the one that came
+    in its place may both be counted, so it is left out. The servers count, too, and miss no moment
+    (Hosts.peaks())."""
 
     def __init__(self, hosts):
         super().__init__(daemon=True)
         self.hosts, self.samples, self.over, self.peak, self.on = hosts, 0, 0, 0, True
-        self.long = 0
+        self.moved = 0
         self.start()
 
     def run(self):
         while self.on:
-            began = time.monotonic()
             try:
-                counts = list(self.hosts.there().values())
+                first, second = ([h.begun() for h in self.hosts] for _ in range(2))
             except (OSError, KeyError, IndexError):
                 continue
-            if time.monotonic() - began > MOMENT:
-                self.long += len(counts)
-                continue
-            self.samples += len(counts)
-            self.over += sum(n > SIZE for n in counts)
-            self.peak = max(self.peak, *counts)
+            for name in SERVERS:
+                if any(x[name] != y[name] for x, y in zip(first, second)):
+                    self.moved += 1
+                    continue
+                n = sum(x[name][0] for x in first)
+                self.samples += 1
+                self.over += n > SIZE
+                self.peak = max(self.peak, n)
             time.sleep(0.02)
 
     def stop(self):
@@ -162,8 +161,8 @@ def told(hosts, totals, watch):
         f"{sum(errors(t) for t in totals)} client errors, "
         f"{sum(t['lost']['unrouted'] + t['lost']['misrouted'] for t in totals)} not where an agent chose")
     say(f"  in flight by HAProxy at most {watch.peak}, above {SIZE} in "
-        f"{watch.over} of {watch.samples} samples ({100 * watch.over / max(1, watch.samples):.2f} %; {watch.long} more took too "
-        f"long); by the servers at most {max(peaks.values())}")
+        f"{watch.over} of {watch.samples} samples ({100 * watch.over / max(1, watch.samples):.2f} %; in {watch.moved} more "
+        f"something moved); by the servers at most {max(peaks.values())}")
     say(f"  decisions that overshot: {overshoots} ({100 * overshoots / max(1, sent):.2f} %)")
     return sent, overshoots, max(peaks.values())
 

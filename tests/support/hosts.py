@@ -70,6 +70,11 @@ class Host(Lab):
         return {r["svname"]: int(r["scur"]) + int(r["qcur"]) for r in self.stat()
                 if r["pxname"] == MODEL and r["svname"] in self.fleet}
 
+    def begun(self):
+        """The same, and how many it has had there so far."""
+        return {r["svname"]: (int(r["scur"]) + int(r["qcur"]), int(r["stot"])) for r in self.stat()
+                if r["pxname"] == MODEL and r["svname"] in self.fleet}
+
     def here(self):
         """What this agent has charged."""
         return {name: s["inflight"] for name, s in self.ledger().items()}
