@@ -5,7 +5,6 @@
 
 #include "core/bounds.h"
 
-#define SHALLOW_PART 4 /* of a deployment's servers: one of so many, but at least one */
 #define PENALTY      0.1
 #define LARGE        (SLO_LOAD_ONE / 3) /* of a cache, where another type takes it as half of that */
 #define READING_MOST 0.9
@@ -74,21 +73,18 @@ static double reading_in_time(double target, double prompt, double step)
 	return most > 0 ? at_most(2 * most / (1 + 2 * most), READING_MOST) : 0;
 }
 
-/* Whether tight work finds enough other servers of d than one with that load. */
-static bool others_are_shallow(const struct deployment *d, slo_load used)
-{
-	size_t part = d->usable / SHALLOW_PART;
-
-	return d->usable - d->deep >= (part > 1 ? part : 1) + (used <= FLEET_SHALLOW);
-}
-
 /* From what waits inside an engine nothing is learned, so where times are learned it may wait there
  * only if the cache's size was told. */
-slo_load adaptive_most(const struct deployment *d, slo_load used)
+static slo_load most_in(const struct deployment *d, bool deep)
 {
 	if (fleet_learned(d) && !fleet_rates(d)->kv_told)
 		return SLO_LOAD_ONE;
-	return others_are_shallow(d, used) ? ADAPTIVE_OVERFILL * SLO_LOAD_ONE : FLEET_SHALLOW;
+	return (deep ? ADAPTIVE_OVERFILL : ADAPTIVE_SHALLOW) * SLO_LOAD_ONE;
+}
+
+slo_load adaptive_most(const struct seat *seat)
+{
+	return most_in(seat->deployment, fleet_is_deep(seat));
 }
 
 static void want_make(struct plan *p, slo_load load)
@@ -127,16 +123,17 @@ static void plan_make(struct plan *p, const struct deployment *d, slo_nsec span,
 	p->work = nsec(p->others);
 }
 
-bool adaptive_is_open(const struct adaptive_want *w, const struct server *s,
-                      const struct deployment *d)
+bool adaptive_is_open(const struct adaptive_want *w, const struct seat *seat)
 {
+	const struct server *s = seat->server;
 	slo_load used = s->ledger.used;
 
 	if (used == 0)
 		return true;
 	if (!ledger_fits(used, w->load) &&
-	    (used + w->load > adaptive_most(d, used) ||
-	     ((s->sums.targets.classes | d->pool->targets.classes) & tighter_than(w->class))))
+	    (used + w->load > adaptive_most(seat) ||
+	     ((s->sums.targets.classes | seat->deployment->pool->targets.classes) &
+	      tighter_than(w->class))))
 		return false;
 	return (int64_t)s->sums.work <= w->work && (int64_t)s->sums.reading <= w->reading;
 }
@@ -225,7 +222,7 @@ static bool weigh_harmless(const struct plan *p, struct deployment *d, slo_nsec 
 			return false;
 		if (i + 1 < n)
 			fetch(&few[i + 1]);
-		if (adaptive_is_open(&p->want, few[i].seat->server, d))
+		if (adaptive_is_open(&p->want, few[i].seat))
 			weigh(p, few[i].seat, now, best);
 		*weighed = few[i].harm;
 	}
@@ -242,7 +239,7 @@ static void weigh_emptiest(const struct plan *p, struct deployment *d, uint64_t 
 
 	for (size_t i = 0; i < n; i++)
 		if (few[i].harm >= weighed && !are_beaten(p, best, few[i].harm, few[i].order) &&
-		    adaptive_is_open(&p->want, few[i].seat->server, d))
+		    adaptive_is_open(&p->want, few[i].seat))
 			weigh(p, few[i].seat, now, best);
 }
 
@@ -294,8 +291,7 @@ static bool are_closed(struct deployment *d, slo_load load)
 	const struct seat *seat = fleet_emptiest_seat(d);
 	slo_load used = seat ? seat->server->ledger.used : SLO_LOAD_MAX;
 
-	/* No server may hold more than a deep one. */
-	return !ledger_fits(used, load) && used + load > adaptive_most(d, SLO_LOAD_MAX);
+	return !ledger_fits(used, load) && used + load > most_in(d, d->deep);
 }
 
 /* What one decision looks at. */
@@ -345,7 +341,7 @@ static size_t find_bounds(const struct choosing *c, uint64_t *bound)
 	return least;
 }
 
-static void weigh_option(struct choosing *c, size_t i, const struct server *only)
+static void weigh_option(struct choosing *c, size_t i, struct seat *only)
 {
 	struct deployment *d = deployment_of(c, i);
 	const struct seat *before = c->best.seat;
@@ -355,8 +351,8 @@ static void weigh_option(struct choosing *c, size_t i, const struct server *only
 	want_make(&p, c->options[i].load);
 	if (!only)
 		weigh_all(&p, d, c->now, &c->best);
-	else if (adaptive_is_open(&p.want, only, d))
-		weigh(&p, fleet_seat_in(c->pool, only), c->now, &c->best);
+	else if (adaptive_is_open(&p.want, only))
+		weigh(&p, only, c->now, &c->best);
 	if (c->best.seat != before)
 		c->option = i;
 }
@@ -379,17 +375,15 @@ static void weigh_options(struct choosing *c)
 }
 
 /* The others are closed. */
-static void weigh_only(struct choosing *c, const struct server *only)
+static void weigh_only(struct choosing *c, struct seat *only)
 {
-	const struct seat *seat = only->usable ? fleet_seat_in(c->pool, only) : NULL;
-
-	for (size_t i = 0; seat && i < c->n; i++)
-		if (deployment_of(c, i) == seat->deployment && !c->options[i].infeasible)
+	for (size_t i = 0; only->server->usable && i < c->n; i++)
+		if (deployment_of(c, i) == only->deployment && !c->options[i].infeasible)
 			weigh_option(c, i, only);
 }
 
 bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
-                     const struct rank_option *options, size_t n, const struct server *only,
+                     const struct rank_option *options, size_t n, struct seat *only,
                      struct adaptive_choice *out)
 {
 	struct plan plan;

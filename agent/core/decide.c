@@ -227,7 +227,7 @@ static bool decide_adaptive(struct sched *s, slo_nsec now, struct request *r,
 {
 	struct pool *pool = &r->model->pool;
 	/* Since a blocked one was tried no other server got room. */
-	const struct server *only = queue_was_blocked(r) ? pool->freed_by : NULL;
+	struct seat *only = queue_was_blocked(r) ? pool->freed_by : NULL;
 	struct adaptive_choice c = { 0 };
 	slo_load load;
 

@@ -94,6 +94,7 @@ struct deployment *fleet_deployment_new(struct pool *pool, const char *name)
 	guard_init(&d->guard, 0);
 	RB_INIT(&d->by_load);
 	d->seats_end = &d->seats;
+	d->deep_from = UINT64_MAX;
 	d->index = (uint32_t)pool->deployments;
 	pool->deployment[pool->deployments++] = d;
 	return d;
@@ -255,7 +256,7 @@ static void enter(struct seat *seat)
 	seat->index = pool->usable;
 	pool->usable_seat[pool->usable++] = seat;
 	d->usable++;
-	d->deep += seat->server->deep;
+	fleet_deep_with(seat);
 }
 
 static void leave(struct seat *seat)
@@ -274,8 +275,7 @@ static void leave(struct seat *seat)
 	pool->usable_seat[seat->index] = pool->usable_seat[--pool->usable];
 	pool->usable_seat[seat->index]->index = seat->index;
 	d->usable--;
-	d->deep -= seat->server->deep;
-	fleet_freed(d); /* of fewer servers fewer have to be shallow */
+	fleet_deep_without(seat);
 }
 
 /* Room for one more usable seat in d: enter() must not fail later, when the server comes back. */
@@ -320,17 +320,17 @@ static void detach(struct seat *seat)
 {
 	struct pool *pool = seat->deployment->pool;
 
-	pool->freed_many |= pool->freed_by == seat->server;
+	pool->freed_many |= pool->freed_by == seat;
 	if (pool->freed_many)
 		pool->freed_by = NULL;
-	if (seat->server->usable)
-		leave(seat);
-	seat->deployment->held--;
 	*seat->at = seat->next;
 	if (seat->next)
 		seat->next->at = seat->at;
 	else
 		seat->deployment->seats_end = seat->at;
+	if (seat->server->usable)
+		leave(seat);
+	seat->deployment->held--;
 }
 
 slo_err fleet_seat(struct deployment *d, struct server *s)
@@ -406,7 +406,7 @@ void fleet_charge(struct seat *seat, slo_load load, struct charge *out)
 	note_recent(seat->deployment, load);
 	fleet_changes(seat->server);
 	ledger_charge(&seat->server->ledger, load, out);
-	fleet_settle(seat->server);
+	fleet_settle_withheld(seat->server);
 	seat->turn = ++seat->deployment->pool->turns;
 }
 
@@ -414,7 +414,7 @@ void fleet_charge_unseated(struct server *s, slo_load load, struct charge *out)
 {
 	fleet_changes(s);
 	ledger_charge(&s->ledger, load, out);
-	fleet_settle(s);
+	fleet_settle_withheld(s);
 }
 
 slo_err fleet_release(struct server *s, struct charge *c)
@@ -425,7 +425,7 @@ slo_err fleet_release(struct server *s, struct charge *c)
 		return SLO_ESTALE;
 	fleet_changes(s);
 	err = ledger_release(c);
-	fleet_settle(s);
+	fleet_settle_withheld(s);
 	return err;
 }
 
@@ -501,7 +501,7 @@ static void check_heap(const struct deployment *d, enum seat_order by)
 static void check_order(const struct deployment *d)
 {
 	struct seat *seat, *before = NULL;
-	size_t n = 0, deep = 0, held = 0;
+	size_t n = 0, held = 0;
 
 	RB_FOREACH (seat, seats_by_load, (struct seats_by_load *)&d->by_load) {
 		assert(seat->deployment == d && seat->server->usable);
@@ -522,13 +522,11 @@ static void check_order(const struct deployment *d)
 		assert(seat->deployment == d && *seat->at == seat);
 		assert(!seat->next || seat->order < seat->next->order);
 		assert(seat->server->ledger.inflight > 0 || seat->server->ledger.used == 0);
-		assert(seat->server->deep == (seat->server->ledger.used > FLEET_SHALLOW));
-		deep += seat->server->usable && seat->server->deep;
 		held++;
 	}
-	assert(deep == d->deep && held == d->held);
-	(void)deep;
+	assert(held == d->held);
 	(void)held;
+	fleet_deep_check(d);
 }
 
 void fleet_check(const struct pool *pool)

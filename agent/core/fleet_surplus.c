@@ -2,34 +2,19 @@
  * spared. */
 #include "fleet_private.h"
 
-/* Where one is deep no more, others may become deep. */
-static void depth_changed(struct server *s)
-{
-	s->deep = !s->deep;
-	for (struct seat *seat = s->usable ? s->seats : NULL; seat; seat = seat->next_of_server) {
-		struct deployment *d = seat->deployment;
-
-		d->deep = s->deep ? d->deep + 1 : d->deep - 1;
-		if (!s->deep)
-			fleet_freed(d);
-	}
-}
-
-void fleet_settle(struct server *s)
+void fleet_settle_withheld(struct server *s)
 {
 	slo_load load = s->ledger.inflight > 0 ? s->withhold : 0;
 
 	if (SELDOM(load != s->withheld))
 		s->withheld = ledger_adjust(&s->ledger, s->withheld, load, 0, 0);
-	if (SELDOM(s->deep != (s->ledger.used > FLEET_SHALLOW)))
-		depth_changed(s);
 }
 
 void fleet_withhold(struct server *s, slo_load load)
 {
 	fleet_changes(s);
 	s->withhold = load;
-	fleet_settle(s);
+	fleet_settle_withheld(s);
 }
 
 void fleet_spare(struct server *s, slo_load load)
@@ -38,7 +23,6 @@ void fleet_spare(struct server *s, slo_load load)
 		return;
 	fleet_changes(s);
 	s->spared = ledger_adjust(&s->ledger, s->spared, load, 0, 0);
-	fleet_settle(s);
 }
 
 /* What one request that we know nothing of weighs on s. */
@@ -75,5 +59,5 @@ void fleet_surplus_of(struct server *s, uint32_t n, slo_load load)
 	fleet_changes(s);
 	s->surplus_load = ledger_adjust(&s->ledger, s->surplus_load, load, s->surplus_count, n);
 	s->surplus_count = n;
-	fleet_settle(s);
+	fleet_settle_withheld(s);
 }

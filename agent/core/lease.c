@@ -138,9 +138,9 @@ void sched_lease_hide(struct sched *s, struct request *r, bool hidden)
 	hold(s, r, server);
 }
 
-static void room_in(struct sched *s, const struct seat *seat)
+static void room_in(struct sched *s, struct seat *seat)
 {
-	fleet_freed_by(seat->deployment, seat->server);
+	fleet_freed_by(seat);
 	sched_mark_dirty(s, sched_model_of(seat->deployment));
 }
 
@@ -149,7 +149,7 @@ static void room_in(struct sched *s, const struct seat *seat)
  * an end, after which every model that waits decides anew. */
 void sched_room_on(struct sched *s, const struct server *server)
 {
-	const struct seat *seat;
+	struct seat *seat;
 
 	LIST_FOREACH (seat, &server->told, told)
 		room_in(s, seat);

@@ -218,17 +218,19 @@ static struct rough_room rough_anywhere(slo_load room)
 	return (struct rough_room){ .relaxed = most, .tight = most };
 }
 
-/* Where only s got any. Who is not of slo-adaptive counts as of the highest class. */
-static struct rough_room rough_on(const struct pool *pool, const struct server *s,
-                                  const struct room *r)
+/* Where only that seat's server got any. Who is not of slo-adaptive counts as of the highest class.
+ */
+static struct rough_room rough_on(const struct seat *seat, const struct room *r)
 {
+	const struct pool *pool = seat->deployment->pool;
+	const struct server *s = seat->server;
 	uint64_t classes = s->sums.targets.classes | pool->targets.classes;
 	int64_t used = (int64_t)s->ledger.used;
 	int64_t tight = (int64_t)SLO_LOAD_ONE - used, relaxed;
 
 	if (used == 0 || r->room == ROOM_ANY)
 		return rough_anywhere(ROOM_ANY);
-	relaxed = (int64_t)adaptive_most(r->deployment, s->ledger.used) - used;
+	relaxed = (int64_t)adaptive_most(seat) - used;
 	tight = (int64_t)r->room > tight ? (int64_t)r->room : tight;
 	return (struct rough_room){
 		.relaxed = (float)(relaxed > tight ? relaxed : tight),
@@ -273,8 +275,8 @@ static uint16_t may_free(const struct queue_rough *rough, const struct rough_roo
 
 static void hope_for(struct queue *q, const struct room *r)
 {
-	const struct server *by = q->pool->freed_by;
-	struct rough_room room = by ? rough_on(q->pool, by, r) : rough_anywhere(r->room);
+	const struct seat *by = q->pool->freed_by;
+	struct rough_room room = by ? rough_on(by, r) : rough_anywhere(r->room);
 	const struct queue_rough *rough = q->rough[r->deployment->index];
 
 	for (size_t row = 0; row * QUEUE_ROW < q->slots; row++)
@@ -301,14 +303,13 @@ static bool is_hoped_for(const struct queue *q, size_t slot)
 static bool is_freed(struct queue *q, const struct room *rooms, size_t n, size_t slot)
 {
 	const struct pool *pool = q->pool;
-	const struct server *by = pool->freed_by;
+	const struct seat *by = pool->freed_by;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct deployment *d = rooms[i].deployment;
-		const struct queue_want *w = &q->want[d->index][slot];
+		const struct queue_want *w = &q->want[rooms[i].deployment->index][slot];
 
 		if (w->need <= rooms[i].room && q->at[slot]->frees != pool->frees &&
-		    (!w->adaptive || !by || adaptive_is_open(&w->on, by, d)))
+		    (!w->adaptive || !by || adaptive_is_open(&w->on, by)))
 			return true;
 	}
 	hope_no_more(q, slot);

@@ -18,11 +18,10 @@
  *
  * Only an open server may take the request. One is open that is idle; or that has
  *   - room for its tokens in the cache; or, if times and cache are known, nothing tight runs there
- *     and no tighter request waits, for FLEET_SHALLOW caches of tokens, and for ADAPTIVE_OVERFILL
- *     while another server of its deployment, of eight and more a quarter of them, holds no more
- *     than FLEET_SHALLOW: relaxed work may queue inside an engine, where batches stay full, but
- *     never in front of tight work, and not inside all of them, or tight work that comes finds
- *     none; and
+ *     and no tighter request waits, for ADAPTIVE_OVERFILL caches of tokens, or for ADAPTIVE_SHALLOW
+ *     if it is one of the first of its deployment, which stay shallow (fleet.h): relaxed work may
+ *     queue inside an engine, where batches stay full, but never in front of tight work, and not
+ *     inside all of them, or tight work that comes finds none; and
  *   - so little work that the request alone behind it keeps its target.
  * Of the open ones that with the least cost is taken, equal ones in the order of the configuration;
  * if none is open, the request waits. Whether a server is open does not depend on the time, so who
@@ -55,8 +54,10 @@ struct adaptive_want {
 
 /* As many caches of tokens may be on a server, where relaxed work may queue inside its engine. */
 #define ADAPTIVE_OVERFILL 16
-/* So much may be on a server of d with that load while nobody is tight. */
-slo_load adaptive_most(const struct deployment *d, slo_load used);
+/* The same where much may not queue. */
+#define ADAPTIVE_SHALLOW  2
+/* So much may be on a server while nobody is tight. */
+slo_load adaptive_most(const struct seat *seat);
 
 /* How much of a server has to be free, as the ledger has it, before one may be open. */
 slo_load adaptive_need(slo_load load);
@@ -67,14 +68,13 @@ void adaptive_wants(const struct deployment *d, const struct request *r,
 /* A class like that is tight beside one of class + 2 or more: it has a quarter of the time or less,
  * about. */
 #define ADAPTIVE_TIGHTER 2
-/* Whether it may go to that server of d. */
-bool adaptive_is_open(const struct adaptive_want *w, const struct server *s,
-                      const struct deployment *d);
+/* Whether it may go to that server. */
+bool adaptive_is_open(const struct adaptive_want *w, const struct seat *seat);
 
 /* The best open server of these options of r, those of rank_options(). False: none is open.
  * `only`: all others are known to be closed; NULL: nothing is known. */
 bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
-                     const struct rank_option *options, size_t n, const struct server *only,
+                     const struct rank_option *options, size_t n, struct seat *only,
                      struct adaptive_choice *out);
 
 /* r waits, or does not any more; option: its most relaxed one, NULL: it has none. Who is tight and

@@ -70,8 +70,9 @@ const char *fleet_repair_name(enum fleet_repair r); /* "surplus", "expired", "ma
 #define SURPLUS_MAX  65536               /* requests; more are not believed */
 #define SURPLUS_LOAD (SLO_LOAD_ONE / 16) /* of one, where nothing tells more */
 
-/* With more than that a server is deep: who comes waits inside the engine for long. */
-#define FLEET_SHALLOW (2 * SLO_LOAD_ONE)
+/* One of so many servers of a deployment, the first in the configuration, but at least one, is kept
+ * for work that cannot wait long: nobody queues deep inside it. */
+#define FLEET_SHALLOW_PART 4
 
 /* A server's ledger holds these kinds of requests:
  *   leases    requests that were placed here, in order of dispatch; some of them foreign
@@ -86,7 +87,6 @@ struct server {
 	/* Beside the ledger: slo-adaptive looks at these of many servers for each request. */
 	struct latency_flow flow;
 	struct adaptive_sums sums;
-	bool deep; /* it holds more than FLEET_SHALLOW */
 	struct leases departed;
 	uint32_t departed_count, surplus_count;
 	slo_load surplus_load;
@@ -173,7 +173,10 @@ struct deployment {
 	struct seat *seats, **seats_end;
 	size_t held; /* seats */
 	size_t usable;
-	size_t deep;     /* of the usable ones */
+	/* The first usable seat behind those that stay shallow, and its order; NULL: there is none,
+	 * and UINT64_MAX. */
+	struct seat *deep;
+	uint64_t deep_from;
 	slo_load recent; /* running mean of what its requests weigh */
 	bool recent_known;
 	uint32_t index; /* in pool.deployment[] */
@@ -196,9 +199,9 @@ struct pool {
 	uint64_t turns, orders; /* given out so far */
 	uint64_t on_top;        /* of `turns`, when one came on top that had waited in vain */
 	uint64_t frees;         /* how often room appeared for those who wait */
-	/* Since the last look at those who wait: the only server with new room; NULL: none, or
-	 * many. */
-	const struct server *freed_by;
+	/* Since the last look at those who wait: the seat of the only server with new room; NULL:
+	 * none, or many. */
+	struct seat *freed_by;
 	bool freed_many;
 	struct adaptive_targets targets; /* of its requests that wait */
 	char *name;
@@ -268,6 +271,13 @@ void fleet_surplus_of(struct server *s, uint32_t count, slo_load load);
 void fleet_withhold(struct server *s, slo_load load);
 /* So much of it is left to other agents now. */
 void fleet_spare(struct server *s, slo_load load);
+/* Whether much may queue inside its engine. It does not depend on what runs there: what changes it
+ * is that a server comes or goes. */
+static inline bool fleet_is_deep(const struct seat *seat)
+{
+	return seat->order >= seat->deployment->deep_from;
+}
+
 /* What it is loaded with; its ledger may have more for a moment. */
 static inline slo_load fleet_load(const struct server *s)
 {
@@ -290,15 +300,15 @@ static inline void fleet_freed(struct deployment *d)
 	d->pool->freed_many = true;
 }
 
-/* The same, and only that server of it has room that it had not. */
-static inline void fleet_freed_by(struct deployment *d, const struct server *s)
+/* The same for the seat's, and only its server has room that it had not. */
+static inline void fleet_freed_by(struct seat *seat)
 {
-	struct pool *pool = d->pool;
+	struct pool *pool = seat->deployment->pool;
 
-	d->freed = true;
+	seat->deployment->freed = true;
 	pool->frees++;
-	pool->freed_many |= pool->freed_by && pool->freed_by != s;
-	pool->freed_by = pool->freed_many ? NULL : s;
+	pool->freed_many |= pool->freed_by && pool->freed_by != seat;
+	pool->freed_by = pool->freed_many ? NULL : seat;
 }
 
 /* Whether any room is new. */

@@ -145,10 +145,10 @@ struct queue {
 	struct bucket **at;               /* [cap], by slot: whose it is; `slots` used */
 	struct queue_want *want[SLO_DEPLOYMENTS_MAX];   /* [cap] each, by slot */
 	struct queue_rough *rough[SLO_DEPLOYMENTS_MAX]; /* [cap / QUEUE_ROW] each */
-	uint16_t *hoped;               /* [cap / QUEUE_ROW]: a bit for each slot of a row */
-	uint64_t hoped_frees;          /* pool.frees when these were found, and */
-	const struct server *hoped_by; /* pool.freed_by */
-	bool hoped_many;               /* too many to look at each again */
+	uint16_t *hoped;             /* [cap / QUEUE_ROW]: a bit for each slot of a row */
+	uint64_t hoped_frees;        /* pool.frees when these were found, and */
+	const struct seat *hoped_by; /* pool.freed_by */
+	bool hoped_many;             /* too many to look at each again */
 	size_t slots;
 	size_t heads, cap;
 	struct moments expiry; /* after which a request has one option less */

@@ -158,17 +158,19 @@ static bool has_tight(const struct naive *n, unsigned server, int class, uint64_
 	return false;
 }
 
-/* Sixteen caches while another server has two at most, of eight and more a quarter of them. */
-static uint64_t most_load(const struct naive *n, unsigned server, const struct deployment *d)
+/* Sixteen caches; two on the first usable ones of a deployment, of eight and more a quarter. */
+static uint64_t most_load(const struct naive *n, unsigned server, const struct model *m,
+                          const struct deployment *d)
 {
-	size_t usable = 0, shallow = 0;
+	size_t usable = 0, before = 0;
 
 	for (size_t i = 0; i < d->servers; i++) {
-		usable += n->server[d->server[i]].usable;
-		shallow += d->server[i] != server && n->server[d->server[i]].usable &&
-		           naive_taken(n, d->server[i]) <= 2 * ONE;
+		unsigned other = d->server[i];
+
+		usable += n->server[other].usable;
+		before += n->server[other].usable && m->seated[other] < m->seated[server];
 	}
-	return shallow >= 1 && shallow >= usable / 4 ? 16 * ONE : 2 * ONE;
+	return before >= 1 && before >= usable / 4 ? 16 * ONE : 2 * ONE;
 }
 
 static bool is_open(const struct naive *n, unsigned server, const struct deployment *d,
@@ -184,8 +186,9 @@ static bool is_open(const struct naive *n, unsigned server, const struct deploym
 	planned = fmax(target_of(d, r, &ttft), 1e-6) * headroom_of(d);
 	if (used == 0)
 		return true;
-	if (!naive_fits(used, load) && (used + load > most_load(n, server, d) ||
-	                                has_tight(n, server, naive_adaptive_class(d, r), waiting)))
+	if (!naive_fits(used, load) &&
+	    (used + load > most_load(n, server, &n->model[r->model], d) ||
+	     has_tight(n, server, naive_adaptive_class(d, r), waiting)))
 		return false;
 	if (!ttft)
 		return s.work + ns(others) <= ns(planned - own);
