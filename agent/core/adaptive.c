@@ -6,6 +6,7 @@
 #include "core/bounds.h"
 
 #define PENALTY      0.1
+#define PENALTY_DEEP 0.3
 #define LARGE        (SLO_LOAD_ONE / 3) /* of a cache, where another type takes it as half of that */
 #define READING_MOST 0.9
 #define LATE_MOST    8.0
@@ -53,6 +54,14 @@ slo_load adaptive_need(slo_load load)
 static uint64_t tighter_than(unsigned class)
 {
 	return class >= 2 ? (UINT64_C(1) << (class - 1)) - 1 : 0;
+}
+
+/* Those that one of that class is tight beside. */
+static uint64_t more_relaxed_than(unsigned class)
+{
+	return class + ADAPTIVE_TIGHTER < ADAPTIVE_CLASSES
+	           ? UINT64_MAX << (class + ADAPTIVE_TIGHTER)
+	           : 0;
 }
 
 static uint64_t nsec(double seconds)
@@ -138,6 +147,16 @@ bool adaptive_is_open(const struct adaptive_want *w, const struct seat *seat)
 	return (int64_t)s->sums.work <= w->work && (int64_t)s->sums.reading <= w->reading;
 }
 
+/* Whether it would close a server that may be deep to more relaxed work that is there or waits. */
+static bool is_in_the_way(const struct plan *p, const struct seat *seat)
+{
+	uint64_t classes =
+	    seat->server->sums.targets.classes | seat->deployment->pool->targets.classes;
+
+	return fleet_is_deep(seat) && (classes & more_relaxed_than(p->class)) &&
+	       adaptive_most(seat) > SLO_LOAD_ONE;
+}
+
 /* Seconds until it ends, and until its prompt is read. */
 static double foresee(const struct plan *p, const struct seat *seat, slo_nsec now, double *first)
 {
@@ -171,9 +190,9 @@ static double soonest(const struct plan *p)
 }
 
 /* In units. No less for more lateness or more harm. */
-static uint64_t cost_of(const struct plan *p, double x, uint64_t harm)
+static uint64_t cost_of(const struct plan *p, double x, uint64_t harm, double penalty)
 {
-	double cost = x * x + p->others * ((double)(int64_t)harm / FIX) + p->penalty;
+	double cost = x * x + p->others * ((double)(int64_t)harm / FIX) + penalty;
 
 	return (uint64_t)(int64_t)(at_most(cost, COST_MOST) * COST_UNIT);
 }
@@ -188,13 +207,14 @@ static bool is_beaten(const struct best *best, uint64_t cost, uint64_t order)
 /* The same of all servers of p with that harm or more, but for those before that place. */
 static bool are_beaten(const struct plan *p, const struct best *best, uint64_t harm, uint64_t order)
 {
-	return is_beaten(best, cost_of(p, p->soonest, harm), order);
+	return is_beaten(best, cost_of(p, p->soonest, harm, p->penalty), order);
 }
 
 static void weigh(const struct plan *p, struct seat *seat, slo_nsec now, struct best *best)
 {
 	double first, ends = foresee(p, seat, now, &first);
-	uint64_t c = cost_of(p, lateness(p, ends, first), seat->server->sums.harm);
+	double penalty = p->penalty + (is_in_the_way(p, seat) ? PENALTY_DEEP : 0);
+	uint64_t c = cost_of(p, lateness(p, ends, first), seat->server->sums.harm, penalty);
 
 	if (is_beaten(best, c, seat->order))
 		return;
@@ -334,7 +354,7 @@ static size_t find_bounds(const struct choosing *c, uint64_t *bound)
 		if (c->options[i].infeasible || order->few == 0)
 			continue;
 		plan_option(c, i, &p);
-		bound[i] = cost_of(&p, p.soonest, order->at[0].harm);
+		bound[i] = cost_of(&p, p.soonest, order->at[0].harm, p.penalty);
 		if (bound[i] < bound[least])
 			least = i;
 	}

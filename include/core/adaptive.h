@@ -14,7 +14,8 @@
  * x^2 is its own lateness, W harm what the others' x^2 grow by: harm is the sum of 2x/T over the
  * requests there, each as it was thought to be at its dispatch. `reading` is the sum of
  * prompt P / f, which by Little's law is the share of the time that goes to prompts. The penalty
- * keeps large requests off servers whose cache they would fill while another type has plenty.
+ * keeps large requests off servers whose cache they would fill while another type has plenty, and
+ * tight ones off servers where relaxed work may queue, if there is any.
  *
  * Only an open server may take the request. One is open that is idle; or that has
  *   - room for its tokens in the cache; or, if times and cache are known, nothing tight runs there

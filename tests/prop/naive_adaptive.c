@@ -173,6 +173,25 @@ static uint64_t most_load(const struct naive *n, unsigned server, const struct m
 	return before >= 1 && before >= usable / 4 ? 16 * ONE : 2 * ONE;
 }
 
+/* Tight work keeps away from where sixteen caches may be, if relaxed work is there or waits. */
+static double in_the_way(const struct naive *n, unsigned server, const struct model *m,
+                         const struct deployment *d, const struct naive_request *r,
+                         uint64_t waiting)
+{
+	int class = naive_adaptive_class(d, r);
+	bool relaxed = false;
+
+	for (int k = class + 2; k < 64; k++)
+		relaxed = relaxed || (waiting >> k & 1);
+	for (size_t i = 0; i < n->n_dispatched; i++) {
+		const struct request *other = &n->request[n->dispatched[i]];
+
+		relaxed = relaxed ||
+		          (other->server == server && other->staked && other->class >= class + 2);
+	}
+	return relaxed && most_load(n, server, m, d) == 16 * ONE ? 0.3 : 0;
+}
+
 static bool is_open(const struct naive *n, unsigned server, const struct deployment *d,
                     const struct naive_request *r, uint64_t waiting)
 {
@@ -326,7 +345,8 @@ int naive_adaptive_pick(struct naive *n, slo_nsec now, uint32_t id, const unsign
 			cost = x * x +
 			       others_of(&d->rates, &r->ask) *
 			           ((double)naive_sums(n, server).harm / (double)ONE) +
-			       penalty(m, deployment, deployments, i, &r->ask);
+			       (penalty(m, deployment, deployments, i, &r->ask) +
+			        in_the_way(n, server, m, d, &r->ask, tight_waiting));
 			units = (uint64_t)(fmin(cost, 1e12) * 1048576);
 			if (best >= 0 && (units > least ||
 			                  (units == least && m->seated[server] > m->seated[best])))
