@@ -138,6 +138,7 @@ static void becomes_a_part(struct naive *n, slo_nsec t, const struct naive_forei
 	r->ask = (struct naive_request){ .model = f->model,
 		                         .strategy = f->strategy,
 		                         .created = r->placed };
+	r->of_none = f->model >= NAIVE_MODELS || !n->model[f->model].exists;
 	naive_adaptive_reads(n, t, f->server, d, &r->ask);
 	if (d != NULL && f->strategy == NAIVE_ADAPTIVE)
 		naive_adaptive_alone(n, number, d);

@@ -29,7 +29,7 @@ struct request {
 	unsigned owner;    /* 0: it is ours */
 	bool hidden, former, stray;
 	bool ending;  /* its owner told its end, which waits for a turn */
-	bool of_none; /* its model went, whatever came by that name since */
+	bool of_none; /* its model went, or was not there yet, whatever came by that name since */
 	bool unheard; /* ours, and others may not have heard of it */
 	/* Of slo-adaptive: */
 	bool staked;
