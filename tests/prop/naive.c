@@ -53,7 +53,6 @@ void naive_remember(struct naive *n, slo_nsec now, uint32_t id)
 	n->request[id].state = OVER;
 	n->request[id].over = now;
 	n->over[n->n_over++] = id;
-	naive_forget_old(n, now);
 }
 
 void naive_refuse(struct naive *n, slo_nsec now, uint32_t id, enum naive_reason reason)
