@@ -172,8 +172,10 @@ static slo_err parse_fields(struct slice rest, struct endline *e)
 		p += p < end;
 	}
 	/* HAProxy's words for what is no server: <NOSRV>, <CACHE>, <STATS>, <lua.NAME>, ... */
-	if (e->srv.len > 0 && e->srv.p[0] == '<')
+	if (e->srv.len > 0 && e->srv.p[0] == '<') {
 		e->srv = (struct slice){ 0 };
+		e->no_server = true;
+	}
 	if (is_no_request(e))
 		e->kind = ENDLINE_NO_REQUEST;
 	else if (e->id.len == 0 || e->id.len > ENDLINE_ID_MAX)

@@ -46,6 +46,7 @@ struct endline {
 	int64_t ptime_ms; /* that the agent took, as HAProxy saw it */
 	struct slice rc;  /* retries; "+" before the number: another server was tried */
 	struct slice enc; /* content-encoding of the answer */
+	bool no_server;   /* HAProxy says so; else an absent srv is not told */
 	uint64_t dropped;
 	enum slo_server_state state; /* ENDLINE_SERVER: up, down, maint or drain */
 	/* Down because nobody listens there: its process has ended, or ends. `idle`: and HAProxy

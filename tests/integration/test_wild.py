@@ -327,6 +327,35 @@ class Requests(StackCase):
                 await asyncio.sleep(0.01)
         self.assertEqual(await self.unknown(), before + 1)
 
+    async def test_who_leaves_while_the_agent_is_asked_is_no_server_s_failure(self):
+        """HAProxy 2.6 denies most of these itself (503, PR, no server), later versions a few."""
+        body = body_of(max_tokens=2)
+        data = b"".join((b"POST /v1/completions HTTP/1.1\r\nHost: t\r\nx-slo-e2e-ms: 60000\r\n",
+                         b"Content-Length: %d\r\n\r\n" % len(body), body))
+
+        def leave(half):
+            with socket.create_connection(("127.0.0.1", self.stack.port), PATIENCE) as s:
+                s.sendall(data)
+                if half:
+                    s.shutdown(socket.SHUT_WR)
+                    while s.recv(65536):
+                        pass
+
+        async def counts():
+            metrics, ends = await self.metrics(), (await self.state())["models"][MODEL]["ends"]
+            return ends, {what: metrics.sum(f"slo_spoa_{name}", **labels) for what, name, labels in (
+                ("failures", "missed_total", {"target": "failure"}), ("5xx", "responses_total", {"class": "5xx"}))}
+
+        ends, before = await counts()
+        for i in range(100):
+            await asyncio.to_thread(leave, i % 2)
+        await self.all_idle()
+        await self.until(lambda: sum(self.stack.state()["models"][MODEL]["ends"].values()) > sum(ends.values()),
+                         "an end")
+        after, now = await counts()
+        self.assertEqual((now, after["failed"]), (before, ends["failed"]), after)
+        self.assertGreater(after["left"], ends["left"], after)
+
     async def unknown(self):
         return (await self.metrics()).sum("slo_spoa_end_lines_total", result="unknown")
 

@@ -27,11 +27,18 @@ static int termination(const struct endline *e, size_t i)
 	return e->ts.len > i ? e->ts.p[i] : '-';
 }
 
+/* SPOE's error 5, or 4 since HAProxy 3.2: HAProxy gave up the question because the client left. It
+ * then denies the request by the rule in haproxy.cfg (503, PR), and no server is asked. */
+static bool left_unanswered(const struct endline *e)
+{
+	return (e->err == 4 || e->err == 5) && !e->srv.p;
+}
+
 static enum response response_of(const struct endline *e)
 {
 	int who = termination(e, 0);
 
-	if (who == 'C' || who == 'c')
+	if (who == 'C' || who == 'c' || left_unanswered(e))
 		return RESPONSE_LEFT;
 	if (e->st < 100 || e->st > 599)
 		return RESPONSE_NONE;
@@ -68,7 +75,9 @@ static struct sched_outcome outcome_of(const struct endline *e)
 	enum lesson_outcome outcome = lesson_outcome_of(e->st, e->ts);
 
 	/* HAProxy did not hear the agent and balanced. */
-	if (e->err > 0 && outcome == LESSON_ANSWERED)
+	if (left_unanswered(e))
+		outcome = LESSON_LEFT;
+	else if (e->err > 0 && outcome == LESSON_ANSWERED)
 		outcome = LESSON_ELSEWHERE;
 	return (struct sched_outcome){
 		.outcome = outcome,
@@ -182,6 +191,7 @@ static void note_answer(struct agent *a, slo_nsec now, const struct endline *e,
 
 	if (!e->srv.p) { /* it came to no server, or the line does not tell it */
 		s = end->outcome == LESSON_ANSWERED || end->outcome == LESSON_EMPTY ? s : NULL;
+		served = s || !e->no_server ? served : NULL;
 	} else if (!end->by_server || !is_in_its_backend(e, s)) {
 		s = other_server(a, now, e, s, served);
 		served = s && m ? roster_served(s, m) : NULL;

@@ -169,6 +169,37 @@ static void what_haproxy_answers_itself_is_by_no_server(void **state)
 	assert_memory_equal(none, served(f, "s2")->elsewhere, sizeof(none));
 }
 
+/* The question ends with its client, and the rule in haproxy.cfg denies what is left. That breaks
+ * no promise, and no server saw it. What ended without a server for another reason does break it.
+ */
+static void who_left_while_the_agent_was_asked_has_left(void **state)
+{
+	static const struct {
+		const char *rest;
+		enum lesson_outcome outcome;
+	} cases[] = {
+		{ "be=b srv=<NOSRV> st=503 tr=-1 ta=0 bytes=295 ts=PR-- err=5", LESSON_LEFT },
+		{ "be=b srv=<NOSRV> st=503 tr=-1 ta=0 bytes=295 ts=PR-- err=4", LESSON_LEFT },
+		{ "be=b srv=<NOSRV> st=429 tr=-1 ta=0 bytes=295 ts=PR-- err=5", LESSON_LEFT },
+		{ "be=b st=503 tr=-1 ta=0 bytes=295 ts=PR-- err=5", LESSON_LEFT },
+		{ "be=b srv=<NOSRV> st=503 tr=-1 ta=0 bytes=295 ts=PR-- err=1", LESSON_FAILED },
+		{ "be=b srv=<NOSRV> st=503 tr=-1 ta=0 bytes=295 ts=PR-- err=257", LESSON_FAILED },
+		{ "be=b srv=<NOSRV> st=503 tr=-1 ta=0 bytes=295 ts=PR-- err=-", LESSON_FAILED },
+		{ "be=b srv=<NOSRV> st=503 tr=-1 ta=0 bytes=295 ts=SC-- err=-", LESSON_FAILED },
+	};
+	struct fixture *f = *state;
+	const struct model_stats *m = &f->p.agent->models[0]->stats;
+	uint64_t counted[LESSON_OUTCOME_COUNT] = { 0 };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		goes_to(f, "s2");
+		ends(f, cases[i].rest);
+		counted[cases[i].outcome]++;
+		assert_memory_equal(counted, m->ends, sizeof(counted));
+		assert_int_equal(served(f, "s2")->responses[RESPONSE_5XX], 0);
+	}
+}
+
 /* A port scan says nothing of log-format. */
 static void what_was_no_request_is_no_fault_of_the_configuration(void **state)
 {
@@ -517,6 +548,7 @@ int main(void)
 		TEST(answers_are_counted_by_class),
 		TEST(what_haproxy_answers_itself_is_by_no_server),
 		TEST(who_cuts_an_answer_off_is_to_blame),
+		TEST(who_left_while_the_agent_was_asked_has_left),
 		TEST(what_was_no_request_is_no_fault_of_the_configuration),
 		TEST(the_first_token_is_told_by_the_first_byte_of_a_stream),
 		TEST(requests_of_a_process_that_has_ended_are_over),

@@ -148,7 +148,12 @@ static void no_server_is_an_absent_server(void **state)
 	parse(&r, "slo1 id=a be=models srv=<NOSRV> st=503 tr=-1 ta=0 ts=SC");
 	assert_int_equal(r.err, SLO_OK);
 	assert_absent(r.e.srv);
+	assert_true(r.e.no_server);
 	assert_int_equal(r.e.ta_ms, 0);
+	free(r.line);
+	parse(&r, "slo1 id=a be=models st=503 tr=-1 ta=0 ts=SC");
+	assert_absent(r.e.srv);
+	assert_false(r.e.no_server);
 	free(r.line);
 }
 
