@@ -146,7 +146,6 @@ class BareCompletions(unittest.TestCase):
 
     def test_the_default_limit_holds_until_an_engine_shows_that_it_has_none(self):
         with AgentAlone() as lab:
-            lab.start()
             with lab.peer() as peer:
                 body = json.dumps({"model": MODEL, "prompt": text_of(100)}).encode()
 
