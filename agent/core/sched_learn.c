@@ -400,6 +400,7 @@ void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct reques
 	lesson.held = (double)(r->stay.before + r->stay.own) / 2;
 	lesson.tokens = (double)size->input + (double)size->output;
 	lesson.expected = (double)r->input + (double)r->output;
+	lesson.longest = (double)size->input + (double)size->output / r->sequences;
 	lesson.several = d->usable > 1;
 	lesson.on_top = r->fallback && since > r->arrived;
 	lesson.wanted = is_wanted(r, since);

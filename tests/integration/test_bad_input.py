@@ -616,7 +616,7 @@ class Files(unittest.TestCase):
     def test_accounts_and_promises_that_cannot_be_meant(self):
         self.lab.ports.release()
         config = dict(self.lab.config, control={"listen": "unix:ctl", "mode": "660", "group": "no-such-group"},
-                      models={"m": {"slo": {"ttft": "30s", "e2e": "2s"}, "deployments": {"d": {"servers": ["s"]}}}})
+                      models={"m": {"slo": {"ttft": "30s", "e2e": "2s"}, "deployments": {"d": {"servers": ["s"], "kv_tokens": 1023}}}})
         config["events"] = dict(config["events"], listen=[*config["events"]["listen"], "unix:ev"], peers=["no-such-user"],
                                 mode="660", group="no-such-group")
         config.pop("routing", None)
@@ -626,7 +626,8 @@ class Files(unittest.TestCase):
         for said in (": events: there is no group no-such-group on this machine: the agent will not start",
                      ": control: there is no group no-such-group on this machine: the agent will not start",
                      ": events: there is no user no-such-user on this machine: the agent will not start",
-                     r": models\.m\.slo: ttft \(30 s\) is longer than e2e \(2 s\), which holds for the whole answer"):
+                     r": models\.m\.slo: ttft \(30 s\) is longer than e2e \(2 s\), which holds for the whole answer",
+                     r": models\.m\.deployments\.d\.kv_tokens is 1023: hardly a request fits into so small a cache.*"):
             self.assertRegex(out, r"(?m)^\[NOTICE\] \(\d+\) " + said + "$")
 
     def test_times_without_a_unit_are_told_with_what_they_are(self):

@@ -308,6 +308,7 @@ bool latency_learn(struct latency_learner *l, slo_nsec now, const struct latency
 	held = lesson->held * crowd_now(l);
 	predicted = latency_fit_predict(&l->fit, &x);
 	l->ratio = x.seconds / (predicted * exp(own));
+	latency_room_proves(&l->room, lesson->longest);
 	note_room(l, now, lesson, held);
 	if (may_have_waited(l, held))
 		l->passed++;

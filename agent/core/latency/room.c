@@ -36,6 +36,10 @@
 #define USUAL_MOST  0.7
 #define USUAL_STEP  0.04
 
+/* Sizes may be estimates, so the proof is several requests that are larger by so much. */
+#define LARGER      1.5
+#define LARGER_ENDS 3
+
 #define LEAST 2048.0
 #define MOST  1e9
 
@@ -147,4 +151,18 @@ void latency_room_note(struct latency_room *r, slo_nsec now, const struct latenc
 		change(r, now, cut(r), g->held);
 	else if (r->more > enough)
 		grow(r, now, g);
+}
+
+void latency_room_proves(struct latency_room *r, double tokens)
+{
+	if (!(r->told > 0) || tokens <= LARGER * r->told || ++r->larger < LARGER_ENDS)
+		return;
+	latency_room_init(r, 0);
+	r->larger = LARGER_ENDS;
+	r->limit = at_most(at_least(tokens, r->limit), MOST);
+}
+
+bool latency_room_disproved(const struct latency_room *r)
+{
+	return r->larger >= LARGER_ENDS;
 }

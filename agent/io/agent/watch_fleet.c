@@ -244,13 +244,30 @@ static void check_refuted(struct agent *a, slo_nsec now, const struct deployment
 		         subject);
 }
 
+/* Requests larger than the whole cache were served. */
+static void tell_disproved(struct agent *a, slo_nsec now, const struct agent_model *m,
+                           const struct deployment *d, const char *subject)
+{
+	bool configured = learned_kv_configured(m, d) > 0;
+
+	warn_set(a, now, "kv-differs", subject,
+	         "requests that are larger than the whole cache of %s as %s (%.0f tokens) are "
+	         "served: the number is wrong, and is found from their times instead, so at first "
+	         "requests wait that need not; %s",
+	         subject, configured ? "kv_tokens tells it" : "its engines tell it", d->learner->kv,
+	         configured ? "correct kv_tokens, or leave it out"
+	                    : "set kv_tokens to what one of its servers holds");
+}
+
 /* The configured number counts, so it should be right. */
 static void check_kv(struct agent *a, slo_nsec now, const struct agent_model *m,
                      const struct deployment *d, const char *subject)
 {
 	double told = learned_cache_told(d), kv = learned_kv_configured(m, d);
 
-	if (!(kv > 0) || !(told > 0) || (kv <= KV_DIFFERS * told && told <= KV_DIFFERS * kv))
+	if (d->learner && fleet_learned(d) && latency_room_disproved(&d->learner->room))
+		tell_disproved(a, now, m, d, subject);
+	else if (!(kv > 0) || !(told > 0) || (kv <= KV_DIFFERS * told && told <= KV_DIFFERS * kv))
 		warn_clear(a, now, "kv-differs", subject);
 	else
 		warn_set(

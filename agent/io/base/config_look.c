@@ -1,6 +1,7 @@
 #include "io/base/config_look.h"
 
 #include <grp.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -8,7 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DEPTH_MAX 6 /* models, M, deployments, D, ... */
+#define DEPTH_MAX      6    /* models, M, deployments, D, ... */
+#define KV_USUAL_LEAST 1024 /* tokens: engines of smaller caches serve no chats */
 
 static bool is_folder(const char *path)
 {
@@ -114,6 +116,22 @@ static void look_at_promise(const struct config_model *m, FILE *out)
 		        (long)getpid(), m->name, g->fixed, g->e2e);
 }
 
+/* The number is of a server's whole cache, not of a request, and in tokens. */
+static void look_at_caches(const struct config_model *m, FILE *out)
+{
+	for (size_t i = 0; i < m->deployment_count; i++) {
+		const struct config_deployment *d = &m->deployments[i];
+
+		if (d->kv_tokens > 0 && d->kv_tokens < KV_USUAL_LEAST)
+			fprintf(out,
+			        "[NOTICE] (%ld) : models.%s.deployments.%s.kv_tokens is %" PRIu64
+			        ": hardly a request fits into so small a cache, so requests would "
+			        "wait for each other; it is what the KV cache of one server holds, "
+			        "in tokens, as its engine logs at start, or leave it out\n",
+			        (long)getpid(), m->name, d->name, (uint64_t)d->kv_tokens);
+	}
+}
+
 /* Of an account that stands as a name or as digits. */
 static void look_for_account(const char *listener, const char *name, bool group, FILE *out)
 {
@@ -143,8 +161,10 @@ static void look_at_listener(const char *name, const struct config_listen *l, FI
 void config_look(const struct config *c, FILE *out)
 {
 	look_for_bare_times(c->dom, "", 0, out);
-	for (size_t i = 0; i < c->model_count; i++)
+	for (size_t i = 0; i < c->model_count; i++) {
 		look_at_promise(&c->models[i], out);
+		look_at_caches(&c->models[i], out);
+	}
 	look_at_listener("spop", &c->spop, out);
 	look_at_listener("events", &c->events, out);
 	look_at_listener("http", &c->http, out);

@@ -12,7 +12,10 @@
  * higher one counts as told; it is too high if those are late that found room, and then it is found
  * like any other. Sums of evidence never fall below 0, so old ends do not outweigh new ones. The
  * time in prompts hides much of a wait (see KNEE_UNTOLD in rates.c): lateness may show only where
- * twice as much is there as the cache holds, so the first cut goes as deep as it tells. */
+ * twice as much is there as the cache holds, so the first cut goes as deep as it tells.
+ *
+ * A request needs all of its tokens at once. So one that is larger than the whole cache was told to
+ * be, and ends well, is proof that the telling is wrong, however long it took. */
 #ifndef SLO_CORE_LATENCY_ROOM_H
 #define SLO_CORE_LATENCY_ROOM_H
 
@@ -29,6 +32,7 @@ struct latency_room {
 	double more, less; /* evidence for another limit, >= 0 */
 	double fits;       /* tokens that the cache holds, as those say that were late since then */
 	slo_nsec changed;  /* the ends of those that came before say nothing of it */
+	uint32_t larger;   /* ends of requests that the cache could not hold if it were as told */
 	bool found;        /* it is not what was told, or was cut once: it grows slowly */
 };
 
@@ -47,5 +51,9 @@ void latency_room_init(struct latency_room *r, double told);
 /* So much was there, well or not: the limit is no less, until one was told or found. */
 void latency_room_saw(struct latency_room *r, double held);
 void latency_room_note(struct latency_room *r, slo_nsec now, const struct latency_guest *g);
+/* A request ended well whose longest sequence has so many tokens. */
+void latency_room_proves(struct latency_room *r, double tokens);
+/* Whether such ends have proved that what was told is wrong. */
+bool latency_room_disproved(const struct latency_room *r);
 
 #endif

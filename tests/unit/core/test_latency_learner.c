@@ -500,6 +500,39 @@ static void what_overruled_a_told_size_is_remembered(void **state)
 	assert_true(other.force.rates.kv == 40000 && other.force.rates.kv_told);
 }
 
+/* A request needs all of its tokens at once. In all states: where all are larger nothing is learned
+ * until then, so they stay cold. */
+static void what_one_request_exceeds_was_told_wrong(void **state)
+{
+	const struct latency_features x = {
+		.seconds = 9, .steps = 100, .prompts = 900, .reads = 1e5
+	};
+	struct latency_speed speed = { 0 };
+	struct latency_learner l;
+	struct latency_lesson lesson = lesson_of(&x);
+
+	(void)state;
+	latency_learner_init(&l, 1000);
+	lesson.longest = 1500; /* may be an estimate */
+	for (int i = 0; i < 20; i++)
+		latency_learn(&l, SEC(i), &lesson, &speed);
+	assert_false(latency_room_disproved(&l.room));
+	assert_true(l.force.rates.kv == 1000 && l.force.rates.kv_told && l.ends == 0);
+	lesson.longest = 1501;
+	for (int i = 0; i < 3; i++) {
+		assert_false(latency_room_disproved(&l.room));
+		latency_learn(&l, SEC(20 + i), &lesson, &speed);
+	}
+	assert_true(latency_room_disproved(&l.room));
+	latency_learn(&l, SEC(200), &lesson, &speed);
+	assert_false(l.force.rates.kv_told);
+	assert_true(l.force.rates.kv >= LATENCY_ROOM_FIRST && l.ends > 0);
+	/* Told anew, it is believed again. */
+	latency_learner_kv(&l, 3000);
+	assert_true(l.force.rates.kv == 3000 && l.force.rates.kv_told);
+	assert_false(latency_room_disproved(&l.room));
+}
+
 static void the_same_ends_teach_the_same(void **state)
 {
 	struct latency_learner *l = calloc(2, sizeof(*l));
@@ -543,6 +576,7 @@ int main(void)
 		cmocka_unit_test(a_told_limit_stays_if_those_on_top_are_late),
 		cmocka_unit_test(a_told_limit_gives_way_to_those_that_are_late_below_it),
 		cmocka_unit_test(what_overruled_a_told_size_is_remembered),
+		cmocka_unit_test(what_one_request_exceeds_was_told_wrong),
 		cmocka_unit_test(the_same_ends_teach_the_same),
 	};
 

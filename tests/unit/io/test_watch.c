@@ -518,6 +518,13 @@ static void a_configured_cache_that_engines_contradict_is_told(void **state)
 	cache(p, "t1", 0);
 	later(p, 5 * SECOND);
 	assert_null(warn_find(w, "kv-differs", "m/told"));
+	sched_profile_drop(p->agent->sched, deployment(p, 0));
+	for (int i = 0; i < 3; i++)
+		latency_room_proves(&deployment(p, 0)->learner->room, 80000);
+	later(p, 5 * SECOND);
+	assert_non_null(strstr(warn_find(w, "kv-differs", "m/told")->text,
+	                       "larger than the whole cache of m/told as kv_tokens tells it (50000 "
+	                       "tokens) are served"));
 }
 
 static void a_tiny_cache_is_its_servers_own(void **state)
