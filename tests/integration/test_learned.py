@@ -81,6 +81,17 @@ class Learned(unittest.TestCase):
             lab.until(lambda: lab.end_lines("closed") == len(bad), "the ends")
         self.assertEqual(0, self.bare()["learned"]["gpu"]["ends"])
 
+    def test_a_told_cache_that_single_requests_exceed_is_overruled(self):
+        lab = self.start(lambda conf: promising(conf, kv_tokens=100))
+        with lab.peer() as peer:
+            self.served(peer, ENOUGH)
+            held = [self.ask(peer)["verdict"] for _ in range(6)]  # each has 250 tokens
+        self.assertEqual(["route"] * 6, held)
+        self.assertEqual(ENOUGH - 2, self.bare()["learned"]["gpu"]["ends"])
+        self.assertEqual("overruled", self.bare()["learned"]["gpu"]["rates"]["kv_tokens_from"])
+        lab.until(lambda: any(w["code"] == "kv-differs" and "kv_tokens tells it (100 tokens)" in w["text"]
+                              for w in lab.state()["warnings"]), "the warning")
+
     def test_without_a_target_it_says_so_once(self):
         def bare(conf):
             promising(conf)
