@@ -382,8 +382,6 @@ bool sched_step(struct sched *s, slo_nsec now, struct sched_action *out)
 	bool acted, gave_up;
 
 	check_at_times(s);
-	if (SELDOM(!LIST_EMPTY(&s->foreign.left)))
-		foreign_round(s);
 	s->stepped = now;
 	s->why.options = 0;
 	sched_forget_old(s, now);
@@ -393,6 +391,8 @@ bool sched_step(struct sched *s, slo_nsec now, struct sched_action *out)
 	gave_up = foreign_fresh_until(s) <= now;
 	if (SELDOM(gave_up))
 		foreign_fresh_give_up(s);
+	if (SELDOM(!LIST_EMPTY(&s->foreign.left)))
+		foreign_round(s);
 	acted = step_timeout(s, now, out) || step_ready(s, now, out) || step_queues(s, now, out);
 	if (tapped(s) && acted)
 		tap_decision(s, SLO_EVENT_DECISION, now, out);

@@ -163,6 +163,31 @@ static void room_that_ours_left_is_ours_whatever_is_spared(void **state)
 	assert_int_equal(r->server[1]->spared, SLO_LOAD_ONE);
 }
 
+/* A lease that is too old leaves its room in the step that finds it so. */
+static void room_that_age_leaves_is_ours_whatever_is_spared(void **state)
+{
+	const slo_nsec old = SEC(1) + sched_conf_default().lease_max_age, now = old - MSEC(1);
+	struct rig *r = *state;
+
+	foreign_others(r->s, 1);
+	submit(r, SEC(1), "r1");
+	routed(r, SEC(1), "r1", "s1");
+	foreign_heard(r->s, SEC(2), SEC(1));
+	submit(r, SEC(2), "r2");
+	routed(r, SEC(2), "r2", "s0");
+	foreign_heard(r->s, SEC(3), SEC(2));
+	submit(r, now, "r3");
+	submit(r, now, "r4");
+	submit(r, now, "r5");
+	routed(r, now, "r3", "s1");
+	routed(r, now, "r4", "s0");
+	quiet(r, now);
+	assert_int_equal(sched_next_wakeup(r->s), old);
+	routed(r, old, "r5", "s1");
+	quiet(r, old);
+	assert_int_equal(r->server[1]->fresh_count, 1);
+}
+
 /* Its owner may have another one for it by now. */
 static void room_that_another_left_is_taken_like_any(void **state)
 {
@@ -280,6 +305,7 @@ int main(void)
 		TEST(nobody_waits_for_others_for_long),
 		TEST(room_that_ours_left_is_ours_at_once),
 		TEST(room_that_ours_left_is_ours_whatever_is_spared),
+		TEST(room_that_age_leaves_is_ours_whatever_is_spared),
 		TEST(room_that_another_left_is_taken_like_any),
 		TEST(what_ends_before_others_heard_of_it_is_over),
 		TEST(room_that_a_small_one_makes_is_taken),
