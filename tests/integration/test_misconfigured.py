@@ -16,6 +16,11 @@ PAIR, ACTIVE, PAIR_JSON = "haproxy-pair.cfg", "haproxy-active.cfg", "slo-spoa-pa
 CFG, STATIC, SPOE, JSON = "haproxy.cfg", "haproxy-static.cfg", "spoe-slo.cfg", "slo-spoa.json"
 USE_SERVER = "use-server %[var(txn.slo.server)] if { var(txn.slo.server) -m len gt 0 }\n    server a10-1"
 SEND = re.search(r"    http-request send-spoe-group .*\n", (SAMPLES / CFG).read_text())[0]
+RETURNS = re.findall(r"    http-request return status (?:429|503) .*\n", (SAMPLES / CFG).read_text())
+DENY = re.search(r"    http-request deny deny_status 503 .*\n", (SAMPLES / CFG).read_text())[0]
+BEHIND = (SAMPLES / CFG).read_text().split(SEND)[1].split(RETURNS[1])[0] + RETURNS[1]
+HINTS = re.search(r"(?:    http-request set-var\(txn\.slo_req_.*\n)+", (SAMPLES / CFG).read_text())[0]
+BEFORE = HINTS + (SAMPLES / CFG).read_text().split(HINTS)[1].split(SEND)[0] + SEND
 UDP = '    log "${SLO_EVENTS-127.0.0.1:9902}" format raw local0\n    # If others'
 RING = "    log ring@slo_events format raw local0\n    log \"${SLO_EVENTS-127.0.0.1:9902}\" format raw local0\n    # If others"
 
@@ -79,6 +84,10 @@ CASES = [
      r"lacks \"option http-buffer-request\": HAProxy asks before the body is there", ALERT),
     ("the whole body is sent", SPOE, "body=req.body,bytes(0,14336)", "body=req.body", "frame-too-big", "args",
      r"body= may be longer than a frame .*HAProxy then does not ask", ALERT),
+    ("frames too small for the body", SPOE, "    option var-prefix", "    max-frame-size 8192\n    option var-prefix",
+     "frame-too-big", "max-frame-size", r"max-frame-size \(8192\) is too small for 14336 bytes of body .*make it 16136", ALERT),
+    ("frames that are large enough", SPOE, "    option var-prefix", "    max-frame-size 16380\n    option var-prefix",
+     None, None, None, None),
     ("the body under another name", SPOE, "body=req.body", "bdy=req.body", "args", "args",
      r"the agent knows no argument bdy \(did you mean body\?\): it ignores it", WARNING),
     ("priorities that are set and not sent", CFG, "    # http-request set-var(txn.slo_req_priority)",
@@ -97,7 +106,36 @@ CASES = [
     ("no rule to the model's backend", CFG, "    use_backend %[var(txn.slo.backend)] if { var(txn.slo.backend) -m len "
      "gt 0 }\n    default_backend llama2-7b", "    default_backend spoa", "answer-unused", "frontend llm",
      r"no rule of frontend llm leads to backend llama2-7b", ALERT),
+    ("rejects are not answered", CFG, "".join(RETURNS), "", "answer-unused", "http-request send-spoe-group",
+     r"no rule of frontend llm answers a reject \(txn\.slo\.verdict\): HAProxy sends to servers what the agent refuses", ALERT),
+    ("only some rejects are answered", CFG, RETURNS[1], "", "answer-unused", "http-request send-spoe-group",
+     r"no rule of frontend llm answers a reject of status 503", ALERT),
+    ("the question behind the rules for rejects", CFG, SEND + BEHIND, BEHIND + SEND, "answer-unused",
+     "http-request return", r"this rule is for rejects of the agent and stands above send-spoe-group \(.*haproxy\.cfg:\d+\), "
+                            r"where there is no answer yet.*put it below", ALERT),
+    ("rejects by an acl", CFG, RETURNS[1], "    acl refused var(txn.slo.verdict) -m str reject\n"
+     "    http-request deny deny_status 503 if refused\n", None, None, None, None),
+    ("the question above the hints", CFG, BEFORE, SEND + BEFORE.replace(SEND, ""), "args", "http-request send-spoe-group",
+     r"HAProxy asks here, and only then sets txn\.slo_req_path \(.*haproxy\.cfg:\d+\) and 9 more that the message sends", WARNING),
+    ("no rule for clients that left", CFG, DENY, "", "abort", "http-request send-spoe-group",
+     r"no rule below this one ends a request whose client left while the agent held it \(txn\.slo\.error is 4 or 5\)", WARNING),
+    ("another name of the error", SPOE, "option set-on-error error", "option set-on-error err", "errors-untold", "option",
+     r"HAProxy keeps errors in txn\.slo\.err, and .*haproxy\.cfg:\d+ reads txn\.slo\.error: ", WARNING),
+    ("no set-on-error", SPOE, "    option set-on-error error ", "    # ", "errors-untold", "spoe-agent",
+     r"no \"option set-on-error error\": neither HAProxy's rules nor the agent learn", WARNING),
+    ("the answer is thrown away", CFG, "    use_backend %[var(txn.slo.backend)]", "    http-request unset-var(txn.slo.server)\n"
+     "    use_backend %[var(txn.slo.backend)]", "answer-unused", "http-request",
+     r"this rule throws the agent's answer away before use-server reads it", ALERT),
+    ("an answer from before is thrown away", CFG, SEND, "    http-request unset-var(txn.slo.server)\n" + SEND,
+     None, None, None, None),
     # end lines
+    ("the ring leads elsewhere", CFG, 'server agent "${SLO_EVENTS-127.0.0.1:9902}"', "server agent 127.0.0.1:9912",
+     "lines-lost", "server agent", r"127\.0\.0\.1:9912 is no address of events\.listen: frontend llm sends end lines over UDP "
+                                   r"only", WARNING),
+    ("the datagrams lead elsewhere", CFG, UDP, UDP.replace("${SLO_EVENTS-127.0.0.1:9902}", "127.0.0.1:9912"),
+     "no-datagrams", "log", r"log 127\.0\.0\.1:9912 is no address of events\.listen: frontend llm sends end lines over a ring "
+                            r"only", WARNING),
+    ("a log of one's own", CFG, UDP, '    log 127.0.0.1:514 local0\n' + UDP, None, None, None, None),
     ("option httplog", CFG, "    option http-no-delay", "    option httplog\n    option http-no-delay", None, None, None, None),
     ("option httplog behind log-format", CFG, "    acl slo_path path_dir v1", "    option httplog\n    acl slo_path path_dir v1",
      "no-end-lines", "option httplog", r"option httplog writes other lines than the agent reads", ALERT),
@@ -129,7 +167,8 @@ CASES = [
     ("a time without a unit", SPOE, "timeout processing 65s", "timeout processing 65", "times", "timeout processing",
      r"timeout processing \(65ms\) is not longer", ALERT),
     ("no timeout processing", SPOE, "    timeout processing 65s", "    # timeout processing", "times", "spoe-agent",
-     r"no \"timeout processing\": a request whose answer is lost waits for ever", ALERT),
+     r"no \"timeout processing\": a request whose answer is lost waits for ever; set 65s, a little more than "
+     r"routing\.queue_timeout_max", ALERT),
     ("timeout http-request below it", CFG, "timeout http-request 75s", "timeout http-request 10s", "times",
      "timeout http-request", r"timeout http-request \(10s\) is not longer than timeout processing \(65s\)", ALERT),
     ("timeout client below it", CFG, "timeout client 90s", "timeout client 30s", "times", "timeout client",
@@ -152,6 +191,9 @@ CASES = [
     ("another path of the stats socket", CFG, "/run/haproxy/admin.sock}", "/var/run/haproxy.stat}", "runtime-api",
      "stats socket", r"HAProxy has no stats socket at unix:/run/haproxy/admin\.sock, where haproxy\.runtime_api looks "
                      r"for it; it has /var/run/haproxy\.stat", ALERT),
+    ("two sockets, and another path", CFG, '    stats socket "${SLO_STATS-/run/haproxy/admin.sock}"',
+     '    stats socket /run/hap/admin.sock\n    stats socket ipv4@127.0.0.1:9999\n    stats socket /run/other', "runtime-api",
+     "stats socket /run/hap", r"HAProxy has no stats socket at .*; it has /run/hap/admin\.sock", ALERT),
     ("the stats socket for HAProxy only", CFG, "mode 660 level user", "mode 600 level user", "runtime-api",
      "stats socket", r"only HAProxy's own user may open /run/haproxy/admin\.sock", WARNING),
     ("no runtime API", JSON, '"haproxy":  { "runtime_api": ["unix:/run/haproxy/admin.sock"] },', "", "runtime-api",

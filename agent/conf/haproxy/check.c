@@ -166,6 +166,7 @@ void hap_check(const struct config *conf, const struct hapconf *hap, struct hap_
 		     "frontend, or name the file that has it");
 	for (size_t i = 0; i < count; i++) {
 		check_asking(&c, &all[i]);
+		check_rules(&c, &all[i]);
 		check_times(&c, &all[i]);
 		check_end_lines(&c, &all[i]);
 		check_log_format(&c, &all[i]);

@@ -11,6 +11,8 @@ struct targets {
 	const struct hap_line *other; /* some target that leads elsewhere */
 	const struct hap_line *cut;   /* a target that cuts lines */
 	const struct hap_line *less;  /* a target that leads here and gets none, or a part */
+	/* Raw lines to nobody of ours, perhaps meant for the agent. */
+	const struct hap_line *wrong_ring, *wrong_log;
 };
 
 /* Whether a ring's server is the agent. */
@@ -54,6 +56,16 @@ static bool keeps_back(const struct hap_line *l)
 	return strcmp(l->word[i + 1], levels[0]) != 0 && strcmp(l->word[i + 1], levels[1]) != 0;
 }
 
+/* A line or ring without "format" is in one of syslog's, which end lines are not. */
+static bool is_raw(const struct hap_line *l)
+{
+	size_t i = l ? hap_index(l, 1, "format") : 0;
+
+	return l && (strcmp(l->word[0], "format") == 0
+	                 ? strcmp(hap_word(l, 1), "raw") == 0
+	                 : i + 1 < l->words && strcmp(l->word[i + 1], "raw") == 0);
+}
+
 static void add_target(const struct checking *c, const struct hap_line *l, struct targets *t)
 {
 	const char *target = hap_word(l, 1);
@@ -67,15 +79,20 @@ static void add_target(const struct checking *c, const struct hap_line *l, struc
 			t->streams++;
 		else if (!ring)
 			t->other = l;
+		else if (is_raw(l) || is_raw(hap_find(ring, "format", NULL)))
+			t->wrong_ring = hap_find(ring, "server", NULL);
 	} else if (hap_listener_has(&c->conf->events, target, true) != MATCH_NO) {
 		t->datagrams++;
 		if (len + 1 < l->words && hap_number(l->word[len + 1]) < LINE_MIN)
 			t->cut = l;
-	} else if (hap_listener_has(&c->conf->spop, target, false) == MATCH_YES ||
-	           hap_listener_has(&c->conf->http, target, false) == MATCH_YES) {
-		t->stray = l;
 	} else {
-		t->other = l;
+		if (hap_listener_has(&c->conf->spop, target, false) == MATCH_YES ||
+		    hap_listener_has(&c->conf->http, target, false) == MATCH_YES)
+			t->stray = l;
+		else
+			t->other = l;
+		if (is_raw(l) && strchr(target, ':'))
+			t->wrong_log = l;
 	}
 	if (t->streams + t->datagrams > here && keeps_back(l))
 		t->less = l;
@@ -100,6 +117,27 @@ static struct targets targets_of(const struct checking *c, const struct hap_sect
 	return t;
 }
 
+/* End lines come, but not both ways. */
+static void check_halves(const struct checking *c, const struct asking *a, const struct targets *t,
+                         const char *listens)
+{
+	const struct hap_line *log = t->wrong_log, *ring = t->wrong_ring;
+
+	if (t->datagrams == 0)
+		tell(c, WORSE, "no-datagrams", log ? log : a->frontend->head,
+		     "%s%s%sfrontend %s sends end lines over a ring only: a process that a reload "
+		     "replaces no longer does, so what still runs there is not heard of; log to a "
+		     "udp: or unixgram: address of events.listen too (%s)",
+		     log ? "log " : "", log ? hap_word(log, 1) : "",
+		     log ? " is no address of events.listen: " : "", a->frontend->name, listens);
+	else if (t->streams == 0 && ring)
+		tell(c, WORSE, "lines-lost", ring,
+		     "%s is no address of events.listen: frontend %s sends end lines over UDP "
+		     "only, and what is lost there is never sent again; name an address of "
+		     "events.listen (%s)",
+		     hap_word(ring, 2), a->frontend->name, listens);
+}
+
 static void check_targets(const struct checking *c, const struct asking *a, const struct targets *t)
 {
 	const struct listen_text listens = listen_text(&c->conf->events);
@@ -118,14 +156,8 @@ static void check_targets(const struct checking *c, const struct asking *a, cons
 		     "servers seem "
 		     "full and after some requests all are refused; events.listen is %s",
 		     a->frontend->name, listens.text);
-	else if (t->datagrams == 0)
-		tell(c, WORSE, "no-datagrams", a->frontend->head,
-		     "frontend %s sends end lines over a ring only: a process that a reload "
-		     "replaces no "
-		     "longer does, so what still runs there is not heard of; log to a udp: or "
-		     "unixgram: "
-		     "address of events.listen too (%s)",
-		     a->frontend->name, listens.text);
+	else
+		check_halves(c, a, t, listens.text);
 	if (t->less)
 		tell(c, FATAL, "no-end-lines", t->less,
 		     "this target gets no line of level info, or a sample of them: ends that are "

@@ -171,8 +171,8 @@ static bool is_used(const struct hap_section *b, const char *server, const char 
 	return false;
 }
 
-static void check_rules(const struct checking *c, const struct asking *a, const char *model,
-                        const struct hap_section *b)
+static void check_answers(const struct checking *c, const struct asking *a, const char *model,
+                          const struct hap_section *b)
 {
 	char variable[300];
 
@@ -320,7 +320,7 @@ static void check_model(const struct checking *c, const struct asking *all, size
 	check_backend(c, b);
 	for (size_t k = 0; k < count; k++)
 		if (leads_to(&all[k], b->name) && all[k].agent)
-			check_rules(c, &all[k], m->name, b);
+			check_answers(c, &all[k], m->name, b);
 }
 
 /* Where profiles come from nowhere, only a promise lets times be learned. */

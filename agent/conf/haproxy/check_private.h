@@ -65,8 +65,12 @@ struct listen_text listen_text(const struct config_listen *l);
  */
 bool hap_any(const struct hap_section *s, const char *first, const char *text);
 
+/* The rule that makes HAProxy ask; NULL: there is none. */
+const struct hap_line *asking_rule(const struct asking *a);
+
 /* The rooms */
 void check_asking(const struct checking *c, struct asking *a);
+void check_rules(const struct checking *c, const struct asking *a);
 void check_times(const struct checking *c, const struct asking *a);
 void check_end_lines(const struct checking *c, const struct asking *a);
 void check_log_format(const struct checking *c, const struct asking *a);

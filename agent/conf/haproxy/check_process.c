@@ -86,6 +86,24 @@ static bool is_closed(const struct hap_line *socket)
 	       !strchr("67", mode[strlen(mode) - 1]);
 }
 
+/* The socket that was meant is of the same kind, and named much like it. */
+static size_t nearness(const struct config_listen *wanted, const struct hap_line *socket)
+{
+	const struct listen_addr *a = &wanted->addr[0];
+	const char *name = hap_word(socket, 2), *path = strchr(name, '/');
+	size_t same = 0, n, m;
+
+	if (listen_addr_is_unix(a) != (path != NULL))
+		return 0;
+	if (!path)
+		return 1;
+	n = strlen(path);
+	m = strlen(a->path);
+	while (same < n && same < m && path[n - 1 - same] == a->path[m - 1 - same])
+		same++;
+	return 1 + same;
+}
+
 static void check_runtime_api(const struct checking *c)
 {
 	const struct config_listen *wanted = &c->conf->runtime_api;
@@ -106,7 +124,8 @@ static void check_runtime_api(const struct checking *c)
 	w = hap_walk(c->global);
 	while ((l = hap_next(&w, "stats", "socket"))) {
 		if (!opens(c, l)) {
-			other = l;
+			if (!other || nearness(wanted, l) > nearness(wanted, other))
+				other = l;
 			continue;
 		}
 		if (is_closed(l))

@@ -95,6 +95,26 @@ static long body_bytes(const char *body)
 	return n > INT32_MAX ? INT32_MAX : (long)n;
 }
 
+/* The body, with everything else, must fit into a frame. */
+static void check_frame(const struct checking *c, const struct asking *a,
+                        const struct hap_line *args, long n)
+{
+	const struct hap_line *at = hap_find(a->agent, "max-frame-size", NULL);
+	const long most = at ? hap_number(hap_word(at, 1)) : FRAME;
+
+	if (n < 0 || n > FRAME - BESIDE)
+		tell(c, FATAL, "frame-too-big", args,
+		     "body= may be longer than a frame (%d bytes, with everything else): HAProxy "
+		     "then does not ask and balances by itself; write body=req.body,bytes(0,14336)",
+		     FRAME);
+	else if (most >= 0 && n > most - BESIDE)
+		tell(c, FATAL, "frame-too-big", at,
+		     "max-frame-size (%ld) is too small for %ld bytes of body with everything "
+		     "else: HAProxy then does not ask and balances by itself; take this line "
+		     "away, or make it %ld",
+		     most, n, n + BESIDE);
+}
+
 static void check_body(const struct checking *c, const struct asking *a,
                        const struct hap_line *args)
 {
@@ -109,11 +129,7 @@ static void check_body(const struct checking *c, const struct asking *a,
 		    "headers, so all requests look alike; add body=req.body,bytes(0,14336)");
 		return;
 	}
-	if (n < 0 || n > FRAME - BESIDE)
-		tell(c, FATAL, "frame-too-big", args,
-		     "body= may be longer than a frame (%d bytes, with everything else): HAProxy "
-		     "then does not ask and balances by itself; write body=req.body,bytes(0,14336)",
-		     FRAME);
+	check_frame(c, a, args, n);
 	if (!hap_option(a->frontend, "http-buffer-request", &on) || !on)
 		tell(c, FATAL, "body-empty", a->frontend->head,
 		     "frontend %s lacks \"option http-buffer-request\": HAProxy asks before the "
@@ -196,21 +212,9 @@ static void check_message(const struct checking *c, const struct asking *a)
 
 /* When it is asked */
 
-/* The group whose sending makes HAProxy ask; NULL: none is sent. */
-static const struct hap_line *sent_group(const struct asking *a)
-{
-	struct hap_walk w = hap_walk(a->frontend);
-	const struct hap_line *l;
-
-	while ((l = hap_next(&w, "http-request", "send-spoe-group")))
-		if (strcmp(hap_word(l, 2), a->engine) == 0)
-			return l;
-	return NULL;
-}
-
 static void check_group(const struct checking *c, const struct asking *a)
 {
-	const struct hap_line *rule = sent_group(a);
+	const struct hap_line *rule = asking_rule(a);
 	const struct hap_section *s = c->hap->sections;
 
 	if (!rule) {
@@ -364,7 +368,7 @@ static void check_spop(const struct checking *c, const struct asking *a)
 /* A condition that was meant for an hour. */
 static void check_condition(const struct checking *c, const struct asking *a)
 {
-	const struct hap_line *rule = sent_group(a);
+	const struct hap_line *rule = asking_rule(a);
 	size_t i = rule ? hap_index(rule, 4, "if") : 0;
 
 	if (!rule)
@@ -378,7 +382,7 @@ static void check_condition(const struct checking *c, const struct asking *a)
 
 static void check_asked_backend(const struct checking *c, const struct asking *a)
 {
-	const struct hap_line *rule = sent_group(a);
+	const struct hap_line *rule = asking_rule(a);
 	char wanted[300];
 
 	if (!rule || !a->spop || !hap_mentions(rule, "nbsrv("))

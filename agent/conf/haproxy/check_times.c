@@ -41,10 +41,10 @@ static slo_nsec check_processing(const struct checking *c, const struct asking *
 	slo_nsec processing = hap_timeout(a->agent, "processing", &at);
 
 	if (processing <= 0) {
-		tell(
-		    c, FATAL, "times", at ? at : a->agent->head,
-		    "no \"timeout processing\": a request whose answer is lost waits for ever; set "
-		    "35s, a little more than queue_timeout");
+		tell(c, FATAL, "times", at ? at : a->agent->head,
+		     "no \"timeout processing\": a request whose answer is lost waits for ever; "
+		     "set %s, a little more than routing.queue_timeout%s",
+		     time_text(hold + 5 * SLO_NSEC_PER_SEC).text, is_auto ? "_max" : "");
 		return -1;
 	}
 	if (processing <= hold)

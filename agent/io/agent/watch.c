@@ -66,7 +66,8 @@ static const struct rule {
 	                 "routing.queue_timeout" },
 	[WATCH_SIZE] = { "frame-too-big", AMONG_ENDS, 3, 1,
 	                 "requests were too big for a frame, so HAProxy did not ask",
-	                 "send the head of the body only: body=req.body,bytes(0,14336)" },
+	                 "send the head of the body only: body=req.body,bytes(0,14336); if that is "
+	                 "there, take max-frame-size out of the SPOE file" },
 	[WATCH_LOST] = { "agent-lost", AMONG_ENDS, 3, 5,
 	                 "requests found no agent, or lost it while they were held",
 	                 "HAProxy balanced them; timeout server of the agent's backend and timeout "
