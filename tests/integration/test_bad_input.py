@@ -606,11 +606,13 @@ class Files(unittest.TestCase):
 
     def test_folders_that_are_not_there(self):
         self.lab.ports.release()
-        gone = {"profiles": {"dir": "none"}, "snapshot": {"file": "no/state"}, "recorder": {"file": "nor/log"}}
+        gone = {"profiles": {"dir": "none"}, "snapshot": {"file": "no/state"}, "recorder": {"file": "nor/log"},
+                "control": {"listen": "unix:never/ctl"}}
         self.lab.config_file.write_text(dumps(dict(self.lab.config, **gone)))
         out, err = self.run_agent("-c", "-f", self.lab.config_file, code=0)
         self.assertEqual("", err)
-        for key, folder in (("profiles.dir", "none"), ("snapshot.file", "no"), ("recorder.file", "nor")):
+        for key, folder in (("profiles.dir", "none"), ("snapshot.file", "no"), ("recorder.file", "nor"),
+                            ("control.listen", "never")):
             self.assertRegex(out, rf"(?m)^\[NOTICE\] \(\d+\) : {key}: there is no folder \S+/{folder} on this machine: ")
 
     def test_accounts_and_promises_that_cannot_be_meant(self):

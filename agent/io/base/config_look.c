@@ -147,7 +147,14 @@ static void look_for_account(const char *listener, const char *name, bool group,
 static void look_at_listener(const char *name, const struct config_listen *l, FILE *out)
 {
 	size_t first = 0;
+	char key[32];
 
+	snprintf(key, sizeof(key), "%s.listen", name);
+	for (size_t i = 0; i < l->count; i++)
+		if (listen_addr_is_unix(&l->addr[i]))
+			look_at(l->addr[i].path, key,
+			        "the agent will not start, unless its service makes the folder",
+			        out);
 	while (first < l->count && !listen_addr_is_unix(&l->addr[first]))
 		first++;
 	if (first < l->count) { /* all unix sockets of a listener have the same */

@@ -196,6 +196,16 @@ void reader_no_memory(struct reader *r)
 	snprintf(r->error->message, sizeof(r->error->message), "out of memory");
 }
 
+/* Whether a file that is written by hand begins as JSON cannot: with a comment, or with a word. */
+static bool is_no_json(const char *text, size_t len)
+{
+	size_t i = 0;
+
+	while (i < len && strchr(" \t\r\n", text[i]) && text[i] != '\0')
+		i++;
+	return i < len && text[i] != '{' && text[i] != '[';
+}
+
 /* `text` is what jansson was given: a copy of r->text, if that may hold NaN. */
 static void fail_syntax(struct reader *r, const char *text, size_t len, const json_error_t *why)
 {
@@ -208,7 +218,8 @@ static void fail_syntax(struct reader *r, const char *text, size_t len, const js
 	}
 	r->failed = true;
 	r->code = SLO_EPROTO;
-	snprintf(r->error->message, sizeof(r->error->message), "%s", why->text);
+	snprintf(r->error->message, sizeof(r->error->message), "%s%s", why->text,
+	         !r->nan && is_no_json(text, len) ? ": this is no JSON, is it another file?" : "");
 	reader_printable(r->error->message); /* what jansson quotes may hold any byte */
 	offset = jsonpos_syntax_error(text, len, why);
 	keep_place(r, r->nan ? jsonpos_original(r->text, r->len, offset) : offset);
@@ -389,6 +400,18 @@ static const char *name_at(struct reader_names names, size_t i)
 	return *(const char *const *)(const void *)((const char *)names.first + i * names.stride);
 }
 
+/* Whether the key is that name with a unit, which stands in our values: e2e_ms. */
+static bool is_with_unit(const char *key, const char *name)
+{
+	static const char *const units[] = { "_ms", "_s", "_sec", "_secs", "_seconds", "_us" };
+	const size_t len = strlen(name);
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (strncmp(key, name, len) == 0 && strcmp(key + len, units[i]) == 0)
+			return true;
+	return false;
+}
+
 const char *reader_suggest(const char *key, struct reader_names known)
 {
 	size_t len = strlen(key), best = (len + 2) / 3;
@@ -410,6 +433,9 @@ const char *reader_suggest(const char *key, struct reader_names known)
 			found = name;
 		}
 	}
+	for (size_t i = 0; i < known.count && !found; i++)
+		if (is_with_unit(key, name_at(known, i)))
+			found = name_at(known, i);
 	return found;
 }
 

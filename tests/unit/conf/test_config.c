@@ -198,6 +198,11 @@ static void a_syntax_error_has_its_place(void **state)
 {
 	static const struct bad cases[] = {
 		{ "", "f:1:1: '[' or '{' expected near end of file" },
+		{ "# HAProxy\nglobal\n",
+		  "f:1:1: '[' or '{' expected near '#': this is no JSON, is it another file?" },
+		{ "\nglobal\n",
+		  "f:2:1: '[' or '{' expected near 'global': this is no JSON, is it another "
+		  "file?" },
 		{ "{\n  \"spop\": }", "f:2:11: unexpected token near '}'" },
 		{ "{\"spop\": {}, \"log\": NaN}", "f:1:21: invalid token near 'NaN'" },
 		{ "{\n\"log\":{},\n \"log\":{}}", "f:3:2: duplicate object key near '\"log\"'" },

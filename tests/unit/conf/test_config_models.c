@@ -96,6 +96,8 @@ static void a_promise_that_is_none_is_refused(void **state)
 		  "and at most 100, such as 99" },
 		{ SLO("{\"E2E\":\"1s\"}"),
 		  "f:4:23: key \"models.m.slo.E2E\": unknown key (did you mean \"e2e\"?)" },
+		{ SLO("{\"e2e_ms\":\"1s\"}"),
+		  "f:4:23: key \"models.m.slo.e2e_ms\": unknown key (did you mean \"e2e\"?)" },
 		{ DEPLOYMENT("\"profile\":\"auto?\""),
 		  "f:4:46: key \"models.m.deployments.d.profile\": is \"auto?\", must be auto, "
 		  "given, learned or prior" },

@@ -123,8 +123,9 @@ static void a_bad_time_or_size_is_told(void **state)
 		         times[i]);
 		snprintf(want, sizeof(want),
 		         "f:5:28: key \"routing.queue_timeout\": is \"%s\", must be a time such as "
-		         "\"500ms\", \"30s\", \"5m\" or \"2h\"",
-		         times[i]);
+		         "\"500ms\", \"30s\", \"5m\" or \"2h\"%s",
+		         times[i],
+		         strchr(times[i], '.') ? ", without a fraction (500ms, not 0.5s)" : "");
 		expect_error(text, want);
 	}
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -132,8 +133,9 @@ static void a_bad_time_or_size_is_told(void **state)
 		         sizes[i]);
 		snprintf(want, sizeof(want),
 		         "f:5:27: key \"limits.output_buffer\": is \"%s\", must be a size such as "
-		         "\"16380\", \"64k\" or \"1m\"",
-		         sizes[i]);
+		         "\"16380\", \"64k\" or \"1m\"%s",
+		         sizes[i],
+		         strchr(sizes[i], '.') ? ", without a fraction (512k, not 0.5m)" : "");
 		expect_error(text, want);
 	}
 	expect_error(PLUS("\"limits\":{\"idle_timeout\":9223372036854775807}"),
