@@ -109,9 +109,9 @@ static bool read_amount(struct reader *r, const struct node *n, enum cfg_type ty
 	reader_fail(r, n, JSONPOS_VALUE, "is \"%s\", must be %s%s", reader_quote(s).s,
 	            is_time ? "a time such as \"500ms\", \"30s\", \"5m\" or \"2h\""
 	                    : "a size such as \"16380\", \"64k\" or \"1m\"",
-	            !strpbrk(s, ".,") ? ""
-	            : is_time         ? ", without a fraction (500ms, not 0.5s)"
-	                              : ", without a fraction (512k, not 0.5m)");
+	            s[strcspn(s, ".,")] == '\0' ? ""
+	            : is_time                   ? ", without a fraction (500ms, not 0.5s)"
+	                                        : ", without a fraction (512k, not 0.5m)");
 	return false;
 }
 
