@@ -179,10 +179,11 @@ struct deployment {
 	uint64_t deep_from;
 	slo_load recent; /* running mean of what its requests weigh */
 	bool recent_known;
-	uint32_t index; /* in pool.deployment[] */
-	uint32_t said;  /* the shell's; the core does not look at it */
-	void *label;    /* likewise */
-	bool freed;     /* room appeared since the last decision round of the model */
+	uint32_t index;   /* in pool.deployment[] */
+	uint32_t said;    /* the shell's; the core does not look at it */
+	slo_nsec said_at; /* likewise */
+	void *label;      /* likewise */
+	bool freed;       /* room appeared since the last decision round of the model */
 	char *name;
 };
 

@@ -379,7 +379,7 @@ class Limits(WithAgent):
             with self.agent.peer(greet=False) as p:
                 self.assertIsNone(p.receive())
             self.agent.logged(rf"\[WARNING\] .* 127\.0\.0\.1:{self.agent.spop}: all 3 connections "
-                              r"are in use, a new one from 127\.0\.0\.1:\d+ is refused\n")
+                              r"of limits\.spop_connections are in use, a new one from 127\.0\.0\.1:\d+ is refused\n")
             a.close()
             self.agent.until(lambda: self.agent.state()["spop_connections"] == 2, "a is gone")
             with self.agent.peer() as p:
@@ -397,7 +397,8 @@ class Limits(WithAgent):
             self.agent.until(lambda: self.agent.end_lines("unknown") == 1, "it sent a good line")
             with self.agent.event_connection() as second:
                 self.assertEqual(b"", second.recv(1))
-            self.agent.logged(rf"127\.0\.0\.1:{self.agent.events}: all 1 connections are in use, a "
+            self.agent.logged(rf"127\.0\.0\.1:{self.agent.events}: all 1 connections of "
+                              r"limits\.event_connections are in use, a "
                               r"new one from 127\.0\.0\.1:\d+ is refused\n")
         self.event_connections(0)
 

@@ -366,7 +366,7 @@ def a_server_has_a_small_maxconn():
     with Broken([("haproxy.cfg", "default-server check", "default-server maxconn 1 check")],
                 config=with_runtime_api, speed=20) as lab:
         posts = lab.start_posts(15, headers={"x-demo-output-tokens": LONG})
-        lab.told("maxconn", rf"HAProxy keeps requests waiting for servers of {MODEL} that have room by their profile "
+        lab.told("maxconn", rf"HAProxy keeps requests waiting for servers of {MODEL} that have room as far as the agent knows "
                             r"\(.*\): their maxconn is smaller than that")
         lab.hurry(10000000)
         for p in posts:

@@ -177,6 +177,7 @@ struct goal learned_goal(const struct deployment *d, const char **who)
 	return g;
 }
 
+#define SAY_SELDOM     (60 * SLO_NSEC_PER_SEC)
 #define SAID_REFUTED   32u
 #define SAID_OVERRULED 64u
 
@@ -219,6 +220,11 @@ static void say(struct agent *a, slo_nsec now, const struct deployment *d)
 	else if (d->force.state == LATENCY_WARM && l->prior && l->ends < LATENCY_COLD_ENDS)
 		log_limited(a->log, now, LOG_CAUSE_LEARNED, LOG_INFO,
 		            "%s/%s: learning begins with what its profile says", model, d->name);
+	else if (d->force.state == LATENCY_WARM && l->ends < LATENCY_COLD_ENDS)
+		log_limited(a->log, now, LOG_CAUSE_LEARNED, LOG_INFO,
+		            "%s/%s: only %d requests taught, %d could not, as they may have waited "
+		            "for room in a server; so few have to do to route by",
+		            model, d->name, (int)l->ends, (int)l->passed);
 	else if (d->force.state == LATENCY_WARM)
 		log_limited(a->log, now, LOG_CAUSE_LEARNED, LOG_INFO,
 		            "%s/%s: %d requests taught enough to route by", model, d->name,
@@ -229,6 +235,21 @@ static void say(struct agent *a, slo_nsec now, const struct deployment *d)
 		            "error %.0f %%",
 		            model, d->name, 1e3 * d->force.rates.step, 1e3 * d->force.rates.prompt,
 		            100 * latency_errors_median(&l->errors));
+}
+
+/* That times hold or are doubted changes often while load does; of one deployment it is said once
+ * in a while. What is left out then is said by the next change. */
+static bool is_said_too_often(struct deployment *d, slo_nsec now, uint32_t now_said)
+{
+	bool other = (now_said ^ d->said) & (SAID_REFUTED | SAID_OVERRULED);
+
+	if (!d->learner || other ||
+	    (d->force.state != LATENCY_HOT && d->learner->doubt == LATENCY_DOUBT_NONE))
+		return false;
+	if (d->said_at > 0 && now - d->said_at < SAY_SELDOM)
+		return true;
+	d->said_at = now;
+	return false;
 }
 
 void learned_watch(struct agent *a, slo_nsec now)
@@ -245,7 +266,7 @@ void learned_watch(struct agent *a, slo_nsec now)
 			struct deployment *d = pool->deployment[k];
 			uint32_t now_said = worth_saying(d);
 
-			if (now_said == d->said)
+			if (now_said == d->said || is_said_too_often(d, now, now_said))
 				continue;
 			if (now_said)
 				say(a, now, d);

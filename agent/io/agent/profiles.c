@@ -185,12 +185,16 @@ bool agent_load_profile(struct agent *a, struct agent_model *m, struct deploymen
 	known = file_known(a, d, key);
 	text = file_read(path, PROFDOC_TEXT_MAX, &len);
 	if (!text) {
-		log_write(a->log, errno == ENOENT ? LOG_WARNING : LOG_ERR, "profile %s: %s%s", path,
-		          file_why(errno),
+		bool learns = !d->profile && d->pool->promise.kind != GOAL_NONE && fleet_learned(d);
+
+		log_write(a->log,
+		          errno != ENOENT ? LOG_ERR
+		          : learns        ? LOG_INFO
+		                          : LOG_WARNING,
+		          "profile %s: %s%s", path, file_why(errno),
 		          d->profile ? "; the previous profile stays"
-		          : d->pool->promise.kind != GOAL_NONE && fleet_learned(d)
-		              ? "; its times are learned"
-		              : "; without one its servers get only what falls back");
+		          : learns   ? "; its times are learned"
+		                     : "; without one its servers get only what falls back");
 		return errno == ENOENT;
 	}
 	hash = profile_text_hash(text, len);

@@ -70,8 +70,9 @@ static const struct rule {
 	                 "there, take max-frame-size out of the SPOE file" },
 	[WATCH_LOST] = { "agent-lost", AMONG_ENDS, 3, 5,
 	                 "requests found no agent, or lost it while they were held",
-	                 "HAProxy balanced them; timeout server of the agent's backend and timeout "
-	                 "idle must be longer than timeout processing" },
+	                 "HAProxy balanced them; did an agent stop or restart then? If none did, "
+	                 "timeout server of the agent's backend and timeout idle must be longer "
+	                 "than timeout processing" },
 	[WATCH_SKIPPED] = { "answer-unused", AMONG_ENDS, 5, 5,
 	                    "requests went to another server than the agent chose",
 	                    "HAProxy takes the chosen one for down, its use-server rule is "
@@ -139,10 +140,15 @@ static COLD void note_error(struct agent *a, const struct endline *e)
 		watch_note(a, WATCH_SIZE, "error %" PRId64, e->err);
 		break;
 	case 2:
+		watch_note(a, WATCH_LOST, "error 2, after %" PRId64 " ms: HAProxy had no agent up",
+		           e->ptime_ms);
+		break;
 	case 256:
 	case 257:
-		watch_note(a, WATCH_LOST, "error %" PRId64 ", after %" PRId64 " ms", e->err,
-		           e->ptime_ms);
+		watch_note(a, WATCH_LOST,
+		           "error %" PRId64 ", after %" PRId64
+		           " ms: the connection to the agent ended, or none came about",
+		           e->err, e->ptime_ms);
 		break;
 	default:
 		break;

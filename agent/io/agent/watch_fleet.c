@@ -81,9 +81,9 @@ static void check_queued(struct agent *a, slo_nsec now, const struct roster_back
 	else
 		warn_set(
 		    a, now, "maxconn", b->name,
-		    "HAProxy keeps requests waiting for servers of %s that have room by their "
-		    "profile (%s%s): their maxconn is smaller than that; raise it, or leave it "
-		    "out",
+		    "HAProxy keeps requests waiting for servers of %s that have room as far "
+		    "as the agent knows (%s%s): their maxconn is smaller than that; raise it, or "
+		    "leave it out",
 		    b->name, n.text, more(&n));
 }
 

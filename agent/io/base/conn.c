@@ -438,8 +438,9 @@ static void refuse(struct acceptor *a, int fd, const struct sockaddr_storage *sa
 
 	socket_name(sa, len, name, sizeof(name));
 	log_limited(a->set->log, clock_nsec(), a->protocol->full_cause, LOG_WARNING,
-	            "%s: all %zu connections are in use, a new one from %s is refused", a->name,
-	            a->limit, name);
+	            "%s: all %zu connections%s%s are in use, a new one from %s is refused", a->name,
+	            a->limit, a->protocol->limit ? " of " : "",
+	            a->protocol->limit ? a->protocol->limit : "", name);
 	close(fd);
 }
 

@@ -167,9 +167,15 @@ static void watch_silence(struct cluster *c, slo_nsec now)
 
 		if (p->self || !hear_is_silent(p, now) || now - p->known < CLUSTER_SILENT)
 			continue;
-		warn_set(c->agent, now, "cluster-silent", p->name,
-		         "cluster: %s is silent; its %zu requests stay charged until they end",
-		         p->name, p->owner->open);
+		if (p->owner->open > 0)
+			warn_set(
+			    c->agent, now, "cluster-silent", p->name,
+			    "cluster: %s is silent; its %zu requests stay charged until they end",
+			    p->name, p->owner->open);
+		else
+			warn_set(c->agent, now, "cluster-silent", p->name,
+			         "cluster: %s is silent; none of its requests is under way",
+			         p->name);
 		if (p->told_silent)
 			continue;
 		p->told_silent = true;

@@ -150,6 +150,10 @@ static void deployment_row(struct page *p, const struct agent_model *m, struct d
 	table_real(t, "headroom", 8, d->learner ? d->force.rates.headroom : NAN);
 	table_real(t, "in_force", 8, d->planned.headroom > 0 ? d->planned.headroom : NAN);
 	table_int(t, "doubts", 6, note ? (int64_t)note->count : 0);
+	table_str(t, "doubt", 6,
+	          d->learner && d->learner->doubt != LATENCY_DOUBT_NONE
+	              ? latency_doubt_name(d->learner->doubt)
+	              : "-");
 }
 
 static void profile_rows(struct page *p, const struct agent_model *m)

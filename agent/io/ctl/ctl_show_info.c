@@ -180,7 +180,7 @@ static void errors(struct page *p)
 
 		snprintf(name, sizeof(name), "model %s", a->unknown.model[i].name);
 		error_row(t, name, a->unknown.model[i].requests,
-		          "requests for a model that is not configured");
+		          "requests at most, for a model that is not configured");
 	}
 	ctl_close(p);
 }
@@ -237,6 +237,8 @@ const struct render_part ctl_env[] = { { .once = env }, { .name = NULL } };
 
 /* doctor */
 
+#define PROMISES_TOLD 20 /* in 5 minutes: fewer are no share */
+
 static void warnings(struct page *p)
 {
 	const struct warnings *w = &p->agent->warnings;
@@ -258,6 +260,29 @@ static void warnings(struct page *p)
 
 const struct render_part ctl_warnings[] = { { .once = warnings }, { .name = NULL } };
 
+/* It may be that there is too much load, which is nobody's fault. */
+static void broken_promises(struct page *p)
+{
+	for (size_t i = 0; i < p->agent->model_count; i++) {
+		const struct agent_model *m = p->agent->models[i];
+		const struct attain_sum sum =
+		    attain_sum(&m->stats.promises, clock_nsec(), ATTAIN_5_MINUTES);
+		uint64_t kept = sum.count[PROMISE_KEPT], missed = sum.count[PROMISE_MISSED];
+		uint64_t all = kept + missed + sum.count[PROMISE_REFUSED];
+
+		if (all < PROMISES_TOLD || (double)kept >= m->conf->percentile / 100 * (double)all)
+			continue;
+		fprintf(p->f,
+		        "Promises of %s are not kept: of %" PRIu64
+		        " requests of the last 5 minutes %" PRIu64
+		        " kept theirs (%.1f %%, %g %% are promised), %" PRIu64
+		        " missed it and %" PRIu64
+		        " were refused. Is there more load than servers?\n",
+		        m->conf->name, all, kept, 100 * (double)kept / (double)all,
+		        m->conf->percentile, missed, sum.count[PROMISE_REFUSED]);
+	}
+}
+
 static void warnings_text(struct page *p)
 {
 	const struct warnings *w = &p->agent->warnings;
@@ -266,6 +291,7 @@ static void warnings_text(struct page *p)
 		fputs("Nothing is wrong.\n", p->f);
 	for (size_t i = 0; i < w->count; i++)
 		fprintf(p->f, "%s: %s\n", w->warning[i].code, w->warning[i].text);
+	broken_promises(p);
 }
 
 const struct render_part ctl_warnings_text[] = { { .once = warnings_text }, { .name = NULL } };

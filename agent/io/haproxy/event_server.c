@@ -255,6 +255,7 @@ static const struct conn_protocol event_protocol = {
 	.broken_cause = LOG_CAUSE_EVENT_BROKEN,
 	.full_cause = LOG_CAUSE_EVENT_FULL,
 	.name = "events",
+	.limit = "limits.event_connections",
 };
 
 /* A ring is quiet while nothing ends: no timeout. */

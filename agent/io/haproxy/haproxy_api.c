@@ -22,7 +22,8 @@
 #define WITHOUT_API                                                                    \
 	"the agent does not see which servers are up, nor requests whose end line is " \
 	"lost"
-#define REMIND (60 * SLO_NSEC_PER_SEC) /* between two lines about one that stays silent */
+#define START_GRACE (5 * SLO_NSEC_PER_SEC)  /* after our start */
+#define REMIND      (60 * SLO_NSEC_PER_SEC) /* between two lines about one that stays silent */
 
 /* One address, and the question that it was asked. */
 struct target {
@@ -91,6 +92,13 @@ static void question_is_over(struct haproxy_api *api)
 
 /* The end of a question */
 
+/* Nobody listens there. */
+static bool is_absent(const char *why)
+{
+	return strcmp(why, "No such file or directory") == 0 ||
+	       strcmp(why, "Connection refused") == 0;
+}
+
 /* The kernel lets us not connect, or HAProxy not ask. */
 static const char *what_to_do(const char *why)
 {
@@ -98,15 +106,26 @@ static const char *what_to_do(const char *why)
 		return "; put the agent's user into the group of that socket, with mode 660";
 	if (strncmp(why, HAPROXY_DENIES, strlen(HAPROXY_DENIES)) == 0)
 		return "; give that `stats socket` of HAProxy `level operator`";
-	if (strcmp(why, "No such file or directory") == 0 || strcmp(why, "Connection refused") == 0)
+	if (is_absent(why))
 		return "; does HAProxy run, and does its `stats socket` have this address?";
 	return "";
+}
+
+/* An agent is often started just before its HAProxy. */
+static bool starts_later(const struct target *t, slo_nsec now, const char *why)
+{
+	return is_absent(why) && t->last_process.pid == 0 &&
+	       now - t->api->agent->stats.started < START_GRACE;
 }
 
 static void failed(struct target *t, slo_nsec now, const char *why)
 {
 	struct agent *a = t->api->agent;
 
+	if (starts_later(t, now, why)) {
+		t->failures++;
+		return;
+	}
 	if (warn_set(a, now, "runtime-api", t->name, "HAProxy at %s gives no answer: %s; %s: %s%s",
 	             t->name, why, WITHOUT_API,
 	             t->last_process.pid ? "what it said last stays" : "it has told nothing yet",

@@ -450,6 +450,7 @@ static const struct conn_protocol spop_protocol = {
 	.broken_cause = LOG_CAUSE_SPOP_BROKEN,
 	.full_cause = LOG_CAUSE_SPOP_FULL,
 	.name = "spop",
+	.limit = "limits.spop_connections",
 };
 
 static void hello_over(struct conn *conn, slo_nsec now)

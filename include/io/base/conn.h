@@ -37,6 +37,7 @@ struct conn_protocol {
 	enum log_cause peer_cause, broken_cause;
 	enum log_cause full_cause; /* connections over the limit */
 	const char *name;          /* "spop", for log lines */
+	const char *limit; /* the setting of how many connections there may be; NULL: none */
 };
 
 /* A timeout that many connections share: a list ordered by when each began to wait, with one timer
