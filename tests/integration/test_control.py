@@ -189,6 +189,18 @@ class Control(unittest.TestCase):
             self.assertEqual("route", p.answer()["verdict"])
         lab.ends("waits")
 
+    def test_the_doctor_tells_of_promises_that_are_not_kept(self):
+        lab = self.agent()
+        with lab.peer() as p:
+            for i in range(20):
+                self.assertNotIn("Promises of", ask(lab.dir / "ctl.sock", "doctor\n"))
+                answer = p.route(f"late{i}", model=MODEL, slo_e2e_ms=1000000)
+                self.assertEqual("route", answer["verdict"])
+                lab.ends(f"late{i}", srv=answer["server"], ta=2000000)
+                lab.until(lambda: lab.end_lines("closed") == i + 1, "its end")
+        self.assertIn(f"Promises of {MODEL} are not kept: of 20 requests of the last 5 minutes 0 kept theirs (0.0 %, 99 % "
+                      "are promised), 20 missed it", ask(lab.dir / "ctl.sock", "doctor\n"))
+
     def test_exit_codes_say_what_happened(self):
         lab = self.agent()
 

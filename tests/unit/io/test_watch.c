@@ -599,6 +599,33 @@ static void learning_that_no_profile_began_is_not_said_to_begin_with_one(void **
 	assert_true(inproc_logged(p, "m/told: only 10 requests taught, 60 could not"));
 }
 
+static bool is_said(struct inproc *p, struct deployment *d, slo_nsec now, const char *what)
+{
+	(void)inproc_log(p);
+	assert_true(sched_headroom(p->agent->sched, now, d, 0));
+	learned_watch(p->agent, now);
+	return inproc_logged(p, what);
+}
+
+/* Under load it changes every few seconds. */
+static void that_times_are_doubted_is_said_once_in_a_while(void **state)
+{
+	struct inproc *p = *state;
+	struct deployment *d = deployment(p, 0);
+	slo_nsec now = inproc_clock + 1;
+
+	sched_profile_drop(p->agent->sched, d);
+	d->learner->ends = d->learner->trusted = 200;
+	assert_true(is_said(p, d, now, "m/told: learned times hold"));
+	d->learner->trusted = 0;
+	assert_false(is_said(p, d, now + 30 * SECOND, "m/told: learned times are doubted"));
+	assert_true(is_said(p, d, now + 60 * SECOND, "m/told: learned times are doubted"));
+	d->learner->trusted = 200;
+	assert_false(is_said(p, d, now + 90 * SECOND, "m/told: learned times hold"));
+	d->learner->trusted = 0; /* nothing is new then */
+	assert_false(is_said(p, d, now + 150 * SECOND, "m/told: learned times"));
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, make, drop)
@@ -629,6 +656,8 @@ int main(void)
 		    where_times_are_to_come_from_is_told_as_it_is_configured, make_three, drop),
 		cmocka_unit_test_setup_teardown(
 		    learning_that_no_profile_began_is_not_said_to_begin_with_one, make_three, drop),
+		cmocka_unit_test_setup_teardown(that_times_are_doubted_is_said_once_in_a_while,
+		                                make_three, drop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
