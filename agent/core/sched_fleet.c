@@ -189,8 +189,9 @@ slo_err sched_seat_move(struct sched *s, struct seat *seat, struct deployment *d
 	}
 	if (tapped(s))
 		tap_seat(s, SLO_EVENT_SEAT_MOVED, seat);
-	if (from == d || !seat->server->usable)
+	if (!seat->server->usable)
 		return SLO_OK;
+	/* In its deployment it is the last one now, which may be deep where it was not. */
 	seat_went(s, from);
 	seat_came(s, d);
 	return SLO_OK;

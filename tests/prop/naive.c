@@ -350,7 +350,7 @@ bool naive_move(struct naive *n, slo_nsec t, unsigned model, unsigned deployment
 		take_out(from->server, &from->servers, server);
 		to->server[to->servers++] = server;
 		m->seated[server] = ++m->seats;
-		if (from != to && n->server[server].usable)
+		if (n->server[server].usable)
 			n->concerned[model] = true;
 	}
 	naive_settle(n, t);

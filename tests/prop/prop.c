@@ -14,7 +14,7 @@
 #include "drive.h"
 
 #define SEED_SECONDS   10 /* one sequence takes milliseconds */
-#define TRIAL_SECONDS  2  /* of shrinking */
+#define TRIAL_SECONDS  10 /* of shrinking */
 #define SHRINK_SECONDS 60
 
 struct args {

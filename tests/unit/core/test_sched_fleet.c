@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "sched_build.h"
@@ -139,6 +140,27 @@ static void a_server_moves_with_its_load_and_room_appears_where_it_goes(void **s
 	assert_true(r->server[0]->ledger.used == SLO_LOAD_ONE / 2 + SLO_LOAD_ONE / 4);
 	assert_int_equal(r->d->usable, 1);
 	assert_int_equal(fast->usable, 1);
+}
+
+/* The last one of a deployment may be deep, where the first may not. */
+static void who_waits_is_looked_at_when_a_server_becomes_the_last(void **state)
+{
+	struct rig *r = *state;
+	char id[16];
+
+	rig_server(r, r->d, "s2");
+	for (int i = 0; i < 6; i++) {
+		snprintf(id, sizeof(id), "f%d", i);
+		submit(r, 0, id);
+		assert_true(sched_step(r->s, 0, &(struct sched_action){ 0 }));
+	}
+	submit(r, 0, "w");
+	quiet(r, 0);
+	assert_false(fleet_has_freed(&r->m->pool));
+	assert_int_equal(sched_seat_move(r->s, sched_seat_find(r->m, r->server[0]), r->d), SLO_OK);
+	assert_true(fleet_has_freed(&r->m->pool));
+	quiet(r, 0);
+	assert_false(fleet_has_freed(&r->m->pool));
 }
 
 /* How slow it is was known beside the servers that it leaves. */
@@ -315,6 +337,7 @@ int main(void)
 		TEST(a_server_that_comes_back_has_its_load),
 		TEST(without_its_last_server_a_waiting_request_is_rejected),
 		TEST(a_server_moves_with_its_load_and_room_appears_where_it_goes),
+		TEST(who_waits_is_looked_at_when_a_server_becomes_the_last),
 		TEST(a_server_that_moves_is_as_fast_as_the_others_there),
 		TEST(requests_are_judged_anew_when_a_deployment_goes),
 		TEST(equal_deployments_go_by_the_new_order),
