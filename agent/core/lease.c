@@ -181,9 +181,9 @@ void sched_lease_close(struct sched *s, slo_nsec now, struct request *r)
 	sched_room_on(s, server);
 }
 
-/* Whether its time says something of the server. */
+/* Whether its time says something of the server. told: tokens that its end tells. */
 static bool learn(slo_nsec now, const struct request *r, const struct sched_outcome *outcome,
-                  struct sched_end *out)
+                  struct sched_end *out, int64_t *told)
 {
 	static const struct estimator nothing;
 	struct sched_model *m = r->model;
@@ -192,6 +192,7 @@ static bool learn(slo_nsec now, const struct request *r, const struct sched_outc
 	out->outcome = l.outcome;
 	out->input = l.input;
 	out->output = l.output;
+	*told = l.told;
 	if (!m)
 		return false;
 	if (l.prompt)
@@ -212,17 +213,19 @@ static bool is_by(const struct sched_outcome *outcome, const struct server *serv
 void sched_lease_end(struct sched *s, slo_nsec now, struct request *r,
                      const struct sched_outcome *outcome, slo_nsec lasted, struct sched_end *out)
 {
+	int64_t told = 0;
+
 	out->server = fleet_server_of(&r->charge);
 	out->waited = r->since - r->arrived;
 	out->request = r;
 	out->input = r->input;
 	out->output = r->output;
 	out->by_server = outcome && is_by(outcome, out->server);
-	if (outcome && learn(now, r, outcome, out) && out->by_server)
-		sched_stay_end(
-		    s, now, now - lasted, r,
-		    &(struct stay_size){ out->input, out->output,
-		                         out->input > outcome->cached ? outcome->cached : 0 });
+	if (outcome && learn(now, r, outcome, out, &told) && out->by_server)
+		sched_stay_end(s, now, now - lasted, r,
+		               &(struct stay_size){
+				   out->input, out->output,
+				   out->input > outcome->cached ? outcome->cached : 0, told });
 	if (out->by_server && out->outcome == LESSON_ANSWERED)
 		sched_judge(s, lasted, r, out);
 	sched_lease_close(s, now, r);

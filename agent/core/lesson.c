@@ -157,9 +157,11 @@ struct lesson lesson_of(const struct request *r, const struct sched_outcome *o,
 	if (l.outcome == LESSON_ANSWERED && r->mute & LESSON_RECEIPT)
 		l.outcome = LESSON_REFUSED;
 	if (told(o->input))
-		l.input = o->input;
+		l.input = l.told = o->input;
 	if (told(o->output))
 		l.output = o->output;
+	if (l.told > 0 && told(o->output))
+		l.told += o->output;
 	if (l.outcome == LESSON_ANSWERED && is_empty(r, o, e))
 		l.outcome = LESSON_EMPTY;
 	if (l.outcome != LESSON_ANSWERED)

@@ -379,12 +379,17 @@ static void correct_stay(struct latency_features *x, const struct request *r,
 	x->reads = at_least(x->reads + x->steps * more, 0);
 }
 
+/* When one of another agent arrived is not known. */
+static bool has_waited(const struct request *r)
+{
+	return r->owner == 0 && r->since > r->arrived;
+}
+
 /* Whether more room would be of use: r waited for it, or others do. To slo-adaptive it always is,
  * as that goes past a server without room though it may be the best one. */
-static bool is_wanted(const struct request *r, slo_nsec since)
+static bool is_wanted(const struct request *r)
 {
-	return since > r->arrived || r->model->queue.length > 0 ||
-	       r->strategy == SLO_STRATEGY_ADAPTIVE;
+	return has_waited(r) || r->model->queue.length > 0 || r->strategy == SLO_STRATEGY_ADAPTIVE;
 }
 
 void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct request *r,
@@ -400,10 +405,11 @@ void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct reques
 	lesson.held = (double)(r->stay.before + r->stay.own) / 2;
 	lesson.tokens = (double)size->input + (double)size->output;
 	lesson.expected = (double)r->input + (double)r->output;
-	lesson.longest = (double)size->input + (double)size->output / r->sequences;
+	/* Both are of all its prompts and answers together, so its longest has as many at least. */
+	lesson.longest = (double)size->told / r->sequences;
 	lesson.several = d->usable > 1;
-	lesson.on_top = r->fallback && since > r->arrived;
-	lesson.wanted = is_wanted(r, since);
+	lesson.on_top = r->fallback && has_waited(r);
+	lesson.wanted = is_wanted(r);
 	if (!latency_flow_leave(&server->flow, now, since, size->output, &r->stay, &lesson.stay))
 		return;
 	correct_stay(&lesson.stay, r, size);

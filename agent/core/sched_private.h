@@ -164,6 +164,7 @@ void foreign_turns_forget(struct foreign *f, const struct foreign_owner *o);
 struct stay_size {
 	int64_t input, output;
 	int64_t cached; /* of the input, that were not read */
+	int64_t told;   /* of both, by its end; 0: it does not tell those of the input */
 };
 /* r, which was charged just now, is a part of what goes through its server. */
 void sched_stay_begin(slo_nsec now, struct request *r, const struct deployment *d);

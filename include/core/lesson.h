@@ -47,6 +47,7 @@ struct sched_outcome;
 struct lesson {
 	enum lesson_outcome outcome;
 	int64_t input, output; /* tokens, the best known counts */
+	int64_t told; /* of both, by its end and no estimate; 0: it does not tell the input's */
 	/* Which of these learn from it. */
 	bool latency; /* the time it took: the sizes of prompt and answer are known */
 	bool prompt;  /* estimator_learn_input() */

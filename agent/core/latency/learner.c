@@ -172,9 +172,16 @@ void latency_learner_grown(struct latency_learner *l, slo_nsec now, double kv)
 
 void latency_learner_kv(struct latency_learner *l, double kv)
 {
-	if (kv > 0)
+	bool wrong = kv > 0 && !(fabs(kv - l->wrong) > 0);
+
+	if (kv > 0 && !wrong) {
 		latency_room_init(&l->room, kv);
+		l->wrong = 0;
+	}
 	l->room.told = l->kv = kv;
+	l->room.larger = 0;
+	if (wrong)
+		latency_room_disprove(&l->room);
 	latency_learner_enforce(l, l->forced);
 }
 
@@ -308,7 +315,9 @@ bool latency_learn(struct latency_learner *l, slo_nsec now, const struct latency
 	held = lesson->held * crowd_now(l);
 	predicted = latency_fit_predict(&l->fit, &x);
 	l->ratio = x.seconds / (predicted * exp(own));
-	latency_room_proves(&l->room, lesson->longest);
+	latency_room_proves(&l->room, now, lesson->longest);
+	if (latency_room_disproved(&l->room))
+		l->wrong = l->kv;
 	note_room(l, now, lesson, held);
 	if (may_have_waited(l, held))
 		l->passed++;

@@ -4,7 +4,7 @@
 
 #include "core/latency/learner.h"
 
-_Static_assert(LATENCY_NUMBERS == LATENCY_RATES * (1 + LATENCY_RATES) + 8, "all are told");
+_Static_assert(LATENCY_NUMBERS == LATENCY_RATES * (1 + LATENCY_RATES) + 9, "all are told");
 
 #define SPREAD_MOST 1e5                /* no fit is less sure */
 #define COUNT_MOST  4503599627370496.0 /* 2^52: a double still counts */
@@ -26,6 +26,7 @@ void latency_learner_remember(const struct latency_learner *l, struct latency_me
 	*n++ = (double)l->ends;
 	*n++ = (double)l->passed;
 	*n++ = (double)l->trusted;
+	*n++ = l->wrong;
 	memcpy(out->bin, l->errors.bin, sizeof(out->bin));
 }
 
@@ -56,14 +57,30 @@ static bool count_sane(double v)
 	return v >= 0 && v <= COUNT_MOST;
 }
 
+static void recall_room(struct latency_learner *l, double limit, bool found, double wrong)
+{
+	bool disproved = wrong > 0 && !(fabs(wrong - l->kv) > 0);
+
+	/* It was found because of what was told then, and another size is told now. */
+	if (wrong > 0 && l->kv > 0 && !disproved)
+		return;
+	l->wrong = wrong;
+	/* A told size that nothing spoke against was not remembered as one that was found. */
+	if (!(l->kv > 0) || found || disproved)
+		l->room.limit = limit;
+	l->room.told = !found ? l->kv : l->kv > 0 && limit > l->kv ? limit : 0;
+	l->room.found = found;
+	if (disproved)
+		latency_room_disprove(&l->room);
+}
+
 slo_err latency_learner_recall(struct latency_learner *l, slo_nsec now,
                                const struct latency_memory *m)
 {
-	const double *n = m->number, *counts = n + LATENCY_NUMBERS - 3;
+	const double *n = m->number, *counts = n + LATENCY_NUMBERS - 4;
 	struct latency_learner new;
 	uint32_t total = 0;
-	bool sane = true, found;
-	double limit;
+	bool sane = true;
 
 	latency_learner_init(&new, l->kv);
 	new.headroom = l->headroom; /* an operator's, which nobody learns */
@@ -77,19 +94,13 @@ slo_err latency_learner_recall(struct latency_learner *l, slo_nsec now,
 	new.usual = *n++;
 	new.there = *n++;
 	new.expected = *n++;
-	limit = *n++;
-	found = *n > 0;
-	/* A told size that nothing spoke against was not remembered as one that was found. */
-	if (!(l->kv > 0) || found)
-		new.room.limit = limit;
-	new.room.told = !found ? l->kv : l->kv > 0 && limit > l->kv ? limit : 0;
-	new.room.found = found;
-	sane &= *n >= 0 && *n <= 1;
+	recall_room(&new, n[0], n[1] > 0, counts[3]);
+	sane &= n[0] >= 1 && n[0] <= 1e9 && n[1] >= 0 && n[1] <= 1;
 	for (int i = 0; i < LATENCY_ERROR_BINS; i++)
 		total += m->bin[i];
 	if (!sane || !fit_sane(&new.fit) || !(fabs(new.usual) <= 2) || !(new.there >= 0) ||
-	    !(limit >= 1 && limit <= 1e9) || !(new.expected >= 0) || !isfinite(new.there) ||
-	    !isfinite(new.expected) || !count_sane(counts[0]) || !count_sane(counts[1]) ||
+	    !(new.expected >= 0) || !isfinite(new.there) || !isfinite(new.expected) ||
+	    !count_sane(counts[0]) || !count_sane(counts[1]) || !count_sane(counts[3]) ||
 	    !(counts[2] >= 0 && counts[2] <= UINT32_MAX) || total > 1000)
 		return SLO_EINVAL;
 	memcpy(new.errors.bin, m->bin, sizeof(new.errors.bin));

@@ -36,7 +36,7 @@
 #define USUAL_MOST  0.7
 #define USUAL_STEP  0.04
 
-/* Sizes may be estimates, so the proof is several requests that are larger by so much. */
+/* An engine may count otherwise, so the proof is several requests that are larger by so much. */
 #define LARGER      1.5
 #define LARGER_ENDS 3
 
@@ -153,13 +153,20 @@ void latency_room_note(struct latency_room *r, slo_nsec now, const struct latenc
 		grow(r, now, g);
 }
 
-void latency_room_proves(struct latency_room *r, double tokens)
+void latency_room_proves(struct latency_room *r, slo_nsec now, double tokens)
 {
 	if (!(r->told > 0) || tokens <= LARGER * r->told || ++r->larger < LARGER_ENDS)
 		return;
 	latency_room_init(r, 0);
-	r->larger = LARGER_ENDS;
+	latency_room_disprove(r);
+	r->changed = now;
 	r->limit = at_most(at_least(tokens, r->limit), MOST);
+}
+
+void latency_room_disprove(struct latency_room *r)
+{
+	r->told = 0;
+	r->larger = LARGER_ENDS;
 }
 
 bool latency_room_disproved(const struct latency_room *r)

@@ -125,10 +125,10 @@ static void take_learned(struct rd *f, struct snapshot_learned *l, bool *longer)
 
 	l->model = take_any_text(f);
 	l->deployment = take_any_text(f);
-	n = take_array(f, SNAPSHOT_NUMBERS);
-	for (int i = 0; i < SNAPSHOT_NUMBERS; i++)
-		l->number[i] = take_float(f);
-	if (!f->bad)
+	n = take_array(f, SNAPSHOT_NUMBERS_LEAST);
+	for (uint64_t i = 0; i < SNAPSHOT_NUMBERS; i++)
+		l->number[i] = i < n ? take_float(f) : 0;
+	if (!f->bad && n > SNAPSHOT_NUMBERS)
 		*longer |= pass_over(f, n - SNAPSHOT_NUMBERS);
 	n = take_array(f, SNAPSHOT_BINS);
 	for (int i = 0; i < SNAPSHOT_BINS; i++)

@@ -47,9 +47,10 @@ struct latency_learner {
 	double usual;             /* median of what servers are late, log */
 	double slow, fast;        /* CUSUM of log(actual / predicted), both ways */
 	double kv;                /* tokens; 0: nobody told */
-	bool prior;               /* a profile told of its servers before any end did, */
-	double prior_kv;          /* and of the cache's size; 0: it did not */
-	double headroom;          /* that an operator set; 0: it is found */
+	double wrong;    /* such tokens that ends disproved, until others are told; 0: none */
+	bool prior;      /* a profile told of its servers before any end did, */
+	double prior_kv; /* and of the cache's size; 0: it did not */
+	double headroom; /* that an operator set; 0: it is found */
 	double there,
 	    expected;     /* tokens x seconds of the last ends, by their real and predicted size */
 	double ratio;     /* actual / predicted of the last end, by what was known before */
@@ -64,8 +65,8 @@ struct latency_learner {
 /* All that was learned, as numbers and the bins of the errors, to be taken up by another process.
  * The numbers: three rates and the nine of the spread in units of the first guess, usual lateness,
  * tokens there and expected, the limit of tokens and whether it was found, ends that taught, ends
- * left out, ends since the last drift. */
-#define LATENCY_NUMBERS 20
+ * left out, ends since the last drift, tokens that were told and disproved. */
+#define LATENCY_NUMBERS 21
 
 struct latency_memory {
 	double number[LATENCY_NUMBERS];
@@ -89,6 +90,7 @@ struct latency_lesson {
 
 /* kv: tokens that the KV cache of a server holds; 0: unknown. */
 void latency_learner_init(struct latency_learner *l, double kv);
+/* Told anew, a size is believed, unless ends disproved that very one. */
 void latency_learner_kv(struct latency_learner *l, double kv);
 /* From now on that much of a target is planned with, in (0, 1]; 0: as much as predictions allow. */
 void latency_learner_headroom(struct latency_learner *l, slo_nsec now, double headroom);

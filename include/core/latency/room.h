@@ -51,9 +51,11 @@ void latency_room_init(struct latency_room *r, double told);
 /* So much was there, well or not: the limit is no less, until one was told or found. */
 void latency_room_saw(struct latency_room *r, double held);
 void latency_room_note(struct latency_room *r, slo_nsec now, const struct latency_guest *g);
-/* A request ended well whose longest sequence has so many tokens. */
-void latency_room_proves(struct latency_room *r, double tokens);
-/* Whether such ends have proved that what was told is wrong. */
+/* A request ended well whose longest sequence has so many tokens, as its end told. */
+void latency_room_proves(struct latency_room *r, slo_nsec now, double tokens);
+/* What is told was proved wrong before; what was found since then stays. */
+void latency_room_disprove(struct latency_room *r);
+/* Whether such ends have proved that what is told is wrong. */
 bool latency_room_disproved(const struct latency_room *r);
 
 #endif

@@ -81,8 +81,9 @@ struct snapshot_lease {
 	uint32_t sequences, class;
 };
 
-#define SNAPSHOT_NUMBERS 20
-#define SNAPSHOT_BINS    64
+#define SNAPSHOT_NUMBERS       21
+#define SNAPSHOT_NUMBERS_LEAST 20 /* older agents wrote so many; the others are 0 */
+#define SNAPSHOT_BINS          64
 
 /* See core/latency/learner.h, which says what the numbers are. */
 struct snapshot_learned {

@@ -527,10 +527,63 @@ static void what_one_request_exceeds_was_told_wrong(void **state)
 	latency_learn(&l, SEC(200), &lesson, &speed);
 	assert_false(l.force.rates.kv_told);
 	assert_true(l.force.rates.kv >= LATENCY_ROOM_FIRST && l.ends > 0);
+	/* Nobody tells it for a while. */
+	latency_learner_kv(&l, 0);
+	assert_false(latency_room_disproved(&l.room));
+	latency_learner_kv(&l, 1000);
+	assert_true(latency_room_disproved(&l.room) && !l.force.rates.kv_told);
+	assert_true(l.force.rates.kv >= LATENCY_ROOM_FIRST);
 	/* Told anew, it is believed again. */
 	latency_learner_kv(&l, 3000);
 	assert_true(l.force.rates.kv == 3000 && l.force.rates.kv_told);
 	assert_false(latency_room_disproved(&l.room));
+}
+
+/* Those that were dispatched under the old limit say nothing of the new one. */
+static void a_disproof_begins_a_new_limit(void **state)
+{
+	struct latency_room r;
+	slo_nsec now = SEC(10);
+
+	(void)state;
+	latency_room_init(&r, 10000);
+	for (int i = 0; i < 3; i++)
+		latency_room_proves(&r, now, 20000);
+	assert_true(r.limit == 20000 && r.told == 0 && r.changed == now);
+	for (int i = 0; i < 20; i++)
+		latency_room_note(&r, now + SEC(1),
+		                  &(struct latency_guest){
+				      .held = 20000, .tokens = 500, .ratio = 3, .seconds = 2 });
+	assert_true(r.limit == 20000);
+}
+
+static void a_disproof_is_remembered(void **state)
+{
+	struct latency_learner l, other;
+	struct latency_memory m;
+	const double told[] = { 10000, 0, 40000 };
+
+	(void)state;
+	latency_learner_init(&l, 10000);
+	for (int i = 0; i < 3; i++)
+		latency_room_proves(&l.room, SEC(1), 20000);
+	l.wrong = l.kv;
+	for (int cut = 0; cut < 2; cut++) {
+		l.room.found = cut;
+		latency_learner_remember(&l, &m);
+		for (int i = 0; i < 3; i++) {
+			latency_learner_init(&other, told[i]);
+			assert_int_equal(latency_learner_recall(&other, 0, &m), SLO_OK);
+			assert_true(latency_room_disproved(&other.room) == (i == 0));
+			assert_true(other.force.rates.kv == (i < 2 ? 20000 : 40000));
+			assert_true(other.force.rates.kv_told == (i == 2));
+			assert_true(other.room.found == (i < 2 && cut));
+			if (i == 1) /* as an engine tells it after a restart */
+				latency_learner_kv(&other, 10000);
+			assert_true(latency_room_disproved(&other.room) == (i < 2));
+			assert_true(other.force.rates.kv == (i < 2 ? 20000 : 40000));
+		}
+	}
 }
 
 static void the_same_ends_teach_the_same(void **state)
@@ -577,6 +630,8 @@ int main(void)
 		cmocka_unit_test(a_told_limit_gives_way_to_those_that_are_late_below_it),
 		cmocka_unit_test(what_overruled_a_told_size_is_remembered),
 		cmocka_unit_test(what_one_request_exceeds_was_told_wrong),
+		cmocka_unit_test(a_disproof_begins_a_new_limit),
+		cmocka_unit_test(a_disproof_is_remembered),
 		cmocka_unit_test(the_same_ends_teach_the_same),
 	};
 

@@ -11,6 +11,7 @@
 
 #include "core/lease.h"
 #include "core/rng.h"
+#include "foreign_build.h"
 #include "learn_build.h"
 #include "play_build.h"
 #include "sched_build.h"
@@ -333,6 +334,61 @@ static void a_cache_is_found_to_be_larger_only_for_who_waits(void **state)
 	               (struct sched_outcome){
 			   .outcome = LESSON_ANSWERED, .input = 512, .output = 64, .bytes = -1 });
 	assert_true(r->d->learner->room.limit == 600 + 4 * (512 + 64));
+}
+
+/* When another agent's request arrived is not known, so nothing says that it waited. */
+static void what_another_agent_placed_is_not_taken_for_one_that_waited(void **state)
+{
+	const struct sched_outcome o = {
+		.outcome = LESSON_ANSWERED, .input = 512, .output = 64, .bytes = -1
+	};
+	struct rig *r = *state;
+	struct sched_end out;
+	slo_nsec now;
+
+	sched_server_usable(r->s, r->server[0], false);
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &five_seconds);
+	learn(r, FLEET_AUTO, 0);
+	now = serve_many(r, SEC(1), 40, 1);
+	r->d->learner->room.limit = 600;
+	now = serve_many(r, now, 100, 1);
+	placed(r, now, owner(r, "b"), "x", 1);
+	foreign_end(r->s, now + SEC(1), owner(r, "b"), "x", 1, &o, SEC(1), &out);
+	assert_int_equal(out.result, SCHED_END_CLOSED);
+	assert_true(r->d->learner->room.limit == 600);
+}
+
+/* Three requests of 16 prompts with an answer each. */
+static bool is_disproved_by(struct rig *r, slo_nsec now, const char *id, int64_t input,
+                            int64_t output)
+{
+	learn(r, FLEET_LEARNED, 9000);
+	learn(r, FLEET_LEARNED, 1000);
+	for (int i = 0; i < 3; i++, now += SEC(3)) {
+		const struct sched_outcome o = {
+			.outcome = LESSON_ANSWERED, .input = input, .output = output, .bytes = 8000
+		};
+		struct sched_request req = ask(r, id, now);
+		struct sched_action act;
+
+		req.id_len = (size_t)i + 1;
+		req.input = 40000;
+		req.sequences = 16;
+		assert_int_equal(sched_submit(r->s, now, &req, NULL), SLO_OK);
+		assert_true(sched_step(r->s, now, &act));
+		(void)sched_end(r->s, now + SEC(2), id, req.id_len, &o, &(struct sched_end){ 0 });
+	}
+	return latency_room_disproved(&r->d->learner->room);
+}
+
+/* Tokens are of all prompts and answers together, and an estimate proves nothing. */
+static void a_cache_is_larger_than_told_by_the_longest_sequence_that_was_told(void **state)
+{
+	assert_false(is_disproved_by(*state, SEC(10), "aaa", 20000, 4000));
+	assert_false(is_disproved_by(*state, SEC(20), "bbb", -1, 4000));
+	assert_false(is_disproved_by(*state, SEC(30), "ccc", 23000, -1));
+	assert_true(is_disproved_by(*state, SEC(40), "ddd", 20000, 4016));
 }
 
 /* Its prompt was only estimated, and the cache has room for what it may have. */
@@ -710,6 +766,8 @@ int main(void)
 		TEST(they_may_while_few_have_ended),
 		TEST(a_cache_that_is_only_found_is_not_relied_on),
 		TEST(a_cache_is_found_to_be_larger_only_for_who_waits),
+		TEST(what_another_agent_placed_is_not_taken_for_one_that_waited),
+		TEST(a_cache_is_larger_than_told_by_the_longest_sequence_that_was_told),
 		TEST(one_whose_size_is_a_guess_is_not_refused),
 		TEST(real_sizes_teach),
 		TEST(a_slow_server_gets_less),

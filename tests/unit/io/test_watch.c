@@ -520,7 +520,7 @@ static void a_configured_cache_that_engines_contradict_is_told(void **state)
 	assert_null(warn_find(w, "kv-differs", "m/told"));
 	sched_profile_drop(p->agent->sched, deployment(p, 0));
 	for (int i = 0; i < 3; i++)
-		latency_room_proves(&deployment(p, 0)->learner->room, 80000);
+		latency_room_proves(&deployment(p, 0)->learner->room, 1, 80000);
 	later(p, 5 * SECOND);
 	assert_non_null(strstr(warn_find(w, "kv-differs", "m/told")->text,
 	                       "larger than the whole cache of m/told as kv_tokens tells it (50000 "
