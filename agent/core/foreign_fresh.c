@@ -125,8 +125,9 @@ static bool takes_what_was_left(struct sched *s, const struct request *r)
 
 void foreign_placed(struct sched *s, struct request *r)
 {
-	if (!s->foreign.deaf && policy_pulls((enum slo_strategy)r->strategy) && !r->fallback &&
-	    !takes_what_was_left(s, r))
+	bool pulls = policy_pulls((enum slo_strategy)r->strategy) && !r->fallback;
+
+	if (!s->foreign.deaf && !takes_what_was_left(s, r) && pulls)
 		foreign_fresh(s, r);
 }
 

@@ -54,14 +54,16 @@ void naive_placed(struct naive *n, uint32_t id)
 	struct server *s = &n->server[r->server];
 	uint64_t before = naive_spared(n, r->server);
 
-	if (n->others == 0 || n->deaf || r->ask.strategy == NAIVE_PUSH ||
-	    r->ask.strategy == NAIVE_LEAST_REQUEST || r->ask.strategy == NAIVE_RANDOM)
+	if (n->others == 0 || n->deaf)
 		return;
 	if (s->left >= r->load) {
 		s->left -= r->load;
 		return;
 	}
 	s->left = 0;
+	if (r->ask.strategy == NAIVE_PUSH || r->ask.strategy == NAIVE_LEAST_REQUEST ||
+	    r->ask.strategy == NAIVE_RANDOM)
+		return;
 	r->unheard = true;
 	spare_anew(n, r->server, before);
 }

@@ -295,6 +295,27 @@ static void who_pushes_spares_nothing(void **state)
 	assert_int_equal(r->server[0]->spared, 0);
 }
 
+/* Who pushes may take what ours left, which then is not there for the next one. */
+static void what_ours_left_is_taken_once(void **state)
+{
+	struct rig *r = *state;
+	struct sched_request push = ask(r, "p", SEC(2));
+
+	push.strategy = SLO_STRATEGY_LEAST_LOAD;
+	foreign_others(r->s, 1);
+	submit(r, SEC(1), "r1");
+	submit(r, SEC(1), "r2");
+	routed(r, SEC(1), "r1", "s1");
+	routed(r, SEC(1), "r2", "s0");
+	foreign_heard(r->s, SEC(1) + 1, SEC(1));
+	assert_int_equal(end(r, SEC(2), "r1"), SCHED_END_CLOSED);
+	assert_int_equal(sched_submit(r->s, SEC(2), &push, NULL), SLO_OK);
+	submit(r, SEC(2), "r3");
+	routed(r, SEC(2), "p", "s1");
+	routed(r, SEC(2), "r3", "s1");
+	assert_int_equal(r->server[1]->fresh_count, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +332,7 @@ int main(void)
 		TEST(room_that_a_small_one_makes_is_taken),
 		TEST(when_the_others_go_nothing_is_spared),
 		TEST(who_pushes_spares_nothing),
+		TEST(what_ours_left_is_taken_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
