@@ -21,6 +21,7 @@ DENY = re.search(r"    http-request deny deny_status 503 .*\n", (SAMPLES / CFG).
 BEHIND = (SAMPLES / CFG).read_text().split(SEND)[1].split(RETURNS[1])[0] + RETURNS[1]
 HINTS = re.search(r"(?:    http-request set-var\(txn\.slo_req_.*\n)+", (SAMPLES / CFG).read_text())[0]
 BEFORE = HINTS + (SAMPLES / CFG).read_text().split(HINTS)[1].split(SEND)[0] + SEND
+L20_1, L20_2 = re.findall(r"    server l20-[12] .*\n", (SAMPLES / CFG).read_text())
 UDP = '    log "${SLO_EVENTS-127.0.0.1:9902}" format raw local0\n    # If others'
 RING = "    log ring@slo_events format raw local0\n    log \"${SLO_EVENTS-127.0.0.1:9902}\" format raw local0\n    # If others"
 
@@ -42,6 +43,13 @@ CASES = [
     ("two names of one server", CFG, "SLO_L20_2-10.0.0.22:8000", "SLO_L20_2-10.0.0.21:8000", "server-doubled",
      "server l20-2", r"server llama2-7b/l20-2 has the address of l20-1, 10\.0\.0\.21:8000: the agent fills one engine "
                      r"as if it were two", WARNING),
+    *((f"one address twice, {what}", CFG, '"${SLO_L20_2-10.0.0.22:8000}"', f"10.0.0.21:8000 {what}", None, None, None, None)
+      for what in ("backup", "disabled", "resolvers dns")),
+    ("one address in two branches", CFG, L20_1 + L20_2, "    .if feature(LUA)\n" + L20_1 + L20_2.replace("L20_2", "X") + "    .else\n"
+     "    server l20-1 10.0.0.22:8000\n    server l20-2 10.0.0.21:8000\n    .endif\n", None, None, None, None),
+    ("two names of one server in a branch", CFG, L20_1 + L20_2, "    .if feature(LUA)\n    server l20-1 10.0.0.21:8000\n"
+     "    server l20-2 10.0.0.21:8000\n    .endif\n", "server-doubled", "server l20-2", r"llama2-7b/l20-2 has the address of l20-1",
+     WARNING),
     # ports
     ("SPOP and events ports swapped", CFG, '"${SLO_SPOP-127.0.0.1:9901}"', "127.0.0.1:9902", "ports-swapped",
      "server agent 127.0.0.1:9902", r"127\.0\.0\.1:9902 is events\.listen, which takes end lines: no question is "
@@ -66,7 +74,7 @@ CASES = [
      r"backend spoa is in mode http: SPOP is none, so no question arrives", ALERT),
     ("a plain check", CFG, "    option spop-check", "    option tcp-check", "agent-unchecked", "backend spoa",
      r"lacks \"option spop-check\": a port that is open but does not answer counts as an agent", WARNING),
-    ("two agents that are balanced", CFG, "retries 0 ", "server two \"${SLO_SPOP-127.0.0.1:9901}\" check\n    retries 0 ",
+    ("two agents that are balanced", CFG, "retries 0 ", "server two 10.0.0.2:9901 check\n    retries 0 ",
      "agents-balanced", "backend spoa", r"balances between 2 agents: each sees a part of the queue", WARNING),
     ("an agent in reserve that hears of nothing", CFG, "retries 0 ", "server two 10.0.0.2:9901 check backup\n    retries 0 ",
      "bypassed", "backend spoa", r"leads to 2 agents, and \"cluster\" is not set: the one in reserve takes over without "
@@ -75,6 +83,18 @@ CASES = [
      "http-request", r"the rule's condition never holds: HAProxy never asks the agent", ALERT),
     ("turned off the other way", CFG, SEND, "    http-request send-spoe-group slo slo-route unless TRUE\n", "never-asked",
      "http-request", r"the rule's condition never holds", ALERT),
+    *((f"asking {rule}", CFG, SEND, "".join(f"    http-request send-spoe-group slo slo-route {r}\n" for r in rule.split("|")),
+       None, None, None, None) for rule in ("if METH_POST", "unless METH_GET", "if FALSE or METH_POST", "if FALSE|if METH_POST",
+                                            "if METH_POST|if FALSE", "if { always_false } or METH_POST", "if !TRUE or METH_POST",
+                                            "unless TRUE METH_GET")),
+    ("an acl of one's own", CFG, SEND, "    acl llm_post method POST\n    http-request send-spoe-group slo slo-route if llm_post\n",
+     None, None, None, None),
+    ("no rule of two ever holds", CFG, SEND, "".join(SEND.split(" if ")[0] + f" {c}\n" for c in ("if { always_false }", "unless TRUE")),
+     "never-asked", "http-request", r"the rule's condition never holds", ALERT),
+    ("a second way to one agent", CFG, "retries 0 ", "server two unix@/run/slo/spop.sock check backup\n    retries 0 ",
+     None, None, None, None),
+    ("another agent that is turned off", CFG, "retries 0 ", "server two 10.0.0.2:9901 check disabled\n    retries 0 ",
+     None, None, None, None),
     # what is asked
     ("no unique-id-format", CFG, "    unique-id-format %{+X}o\\ %ci:%cp_%fi:%fp_%Ts_%rt:%pid\n", "", "id-missing",
      "frontend llm", r"frontend llm has no unique-id-format, so requests have no id and the agent passes all", ALERT),
@@ -115,6 +135,24 @@ CASES = [
                             r"where there is no answer yet.*put it below", ALERT),
     ("rejects by an acl", CFG, RETURNS[1], "    acl refused var(txn.slo.verdict) -m str reject\n"
      "    http-request deny deny_status 503 if refused\n", None, None, None, None),
+    ("rejects by a variable", CFG, "".join(RETURNS), "    http-request set-var(txn.no) bool(true) if { var(txn.slo.verdict) -m str "
+     "reject }\n    http-request deny deny_status 429 if { var(txn.no) -m bool }\n", None, None, None, None),
+    ("rejects by an acl of a variable", CFG, "".join(RETURNS), "    http-request set-var(txn.no) var(txn.slo.verdict)\n"
+     "    acl refused var(txn.no) -m str reject\n    http-request deny deny_status 429 if METH_POST refused\n", None, None, None, None),
+    ("rejects by a header", CFG, "".join(RETURNS), "    http-request set-header x-verdict %[var(txn.slo.verdict)]\n"
+     "    http-request deny deny_status 429 if { req.hdr(x-verdict) reject }\n", None, None, None, None),
+    ("rejects by all but a status", CFG, RETURNS[1], "    http-request deny deny_status 503 if { var(txn.slo.verdict) -m str reject } "
+     "!{ var(txn.slo.status) -m int 429 }\n", None, None, None, None),
+    ("rejects by all reasons", CFG, "".join(RETURNS), "    http-request deny deny_status 429 if { var(txn.slo.reason) -m str queue-full "
+     "queue-timeout slo-failure no-server bad-request }\n", None, None, None, None),
+    ("rejects by the lack of a server", CFG, "".join(RETURNS), "    http-request deny deny_status 429 unless { var(txn.slo.server) "
+     "-m found }\n", None, None, None, None),
+    ("a second question that never comes", CFG, RETURNS[1], RETURNS[1] + SEND.split(" if ")[0] + " if FALSE\n", None, None, None, None),
+    ("a hint that is set again", CFG, RETURNS[1], RETURNS[1] + "    http-request set-var(txn.slo_req_e2e) int(0)\n",
+     None, None, None, None),
+    ("a backend that is not needed is thrown away", CFG, "    use_backend %[var(txn.slo.backend)] if { var(txn.slo.backend) -m len "
+     "gt 0 }\n", "    http-request unset-var(txn.slo.backend)\n", None, None, None, None),
+    ("both names of the error are read", CFG, DENY, DENY + DENY.replace("slo.error", "slo.err"), None, None, None, None),
     ("the question above the hints", CFG, BEFORE, SEND + BEFORE.replace(SEND, ""), "args", "http-request send-spoe-group",
      r"HAProxy asks here, and only then sets txn\.slo_req_path \(.*haproxy\.cfg:\d+\) and 9 more that the message sends", WARNING),
     ("no rule for clients that left", CFG, DENY, "", "abort", "http-request send-spoe-group",
@@ -180,6 +218,8 @@ CASES = [
      r"routing\.queue_timeout is 30ms: requests are refused that could have waited; a number without a unit", WARNING),
     ("a promise without a unit", JSON, '"backend": "llama2-7b",', '"backend": "llama2-7b", "slo": {"e2e": 30},', "times",
      None, r"models\.llama2-7b\.slo\.e2e is 30ms: hardly a request is so fast, so all are late; a number without", WARNING),
+    ("a strategy that foretells nothing", JSON, '"profiles": { "dir": "profiles" },\n  "routing":  { "strategy": "slo-adaptive"',
+     '"routing": { "strategy": "least-request"', None, None, None, None),
     ("neither promise nor profiles", JSON, '"profiles": { "dir": "profiles" },', "", "profile-missing", None,
      r"models\.llama2-7b has no \"slo\", and neither profiles\.dir nor profiles\.redis is set: its requests go by "
      r"routing\.fallback", WARNING),
@@ -214,6 +254,12 @@ CASES = [
     ("connections to servers are kept", CFG, "    option http-server-close\n", "", "lines-lost", "backend llama2-7b from",
      r"backend llama2-7b lacks \"option http-server-close\": when a server closes a connection that HAProxy uses again, "
      r"HAProxy writes no end line", WARNING),
+    ("no idle connections are kept", CFG, "    option http-server-close\n    balance", "    default-server pool-max-conn 0\n    balance",
+     None, None, None, None),
+    ("compressed requests", CFG, "    option http-no-delay", "    compression direction request\n    compression algo-req gzip\n"
+     "    compression algo gzip\n    option http-no-delay", None, None, None, None),
+    ("compressed text of all kinds", CFG, "    option http-no-delay", "    compression algo gzip\n    compression type text/\n"
+     "    compression type text/html\n    option http-no-delay", "answers-compressed", "compression algo", r"HAProxy compresses", WARNING),
     ("compressed answers", CFG, "    option http-no-delay", "    compression algo gzip\n    option http-no-delay",
      "answers-compressed", "compression algo", r"HAProxy compresses answers: their bytes no longer tell how many tokens", WARNING),
     ("compressed pages", CFG, "    option http-no-delay", "    compression algo gzip\n    compression type text/html\n"
@@ -298,6 +344,11 @@ class Checked(unittest.TestCase):
         status, said = self.check(CFG, "more.cfg")
         self.assertEqual(1, status)
         self.assertRegex(said, r"\A\[ALERT\] more\.cfg:1: backend mistral-7b has no use-server rule .*\n\Z")
+
+    def test_the_asking_frontend_may_close_connections(self):
+        self.broken(CFG, "    option http-server-close\n", "")
+        self.broken(CFG, "    option http-no-delay", "    option httpclose\n    option http-no-delay")
+        self.assertEqual((0, ""), self.check(CFG))
 
     def test_another_agents_filter_is_none_of_ours(self):
         (self.dir / "waf.cfg").write_text(

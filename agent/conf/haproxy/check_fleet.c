@@ -131,20 +131,38 @@ static void check_strangers(const struct checking *c, const struct config_model 
 			     b->name, hap_word(l, 1), m->name);
 }
 
+/* Whether requests go to the server, and its address is that of one engine. */
+static bool has_an_address(const struct checking *c, const struct hap_section *b,
+                           const struct hap_line *l)
+{
+	static const char *const others[] = { "disabled", "backup", "resolvers", "namespace",
+		                              "socks4" };
+
+	if (strcmp(l->word[0], "server") != 0 || !some_model_has(c->conf, b, l))
+		return false;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (hap_index(l, 3, others[i]) < l->words)
+			return false;
+	return true;
+}
+
 /* Two names of one engine. */
 static void check_addresses(const struct checking *c, const struct hap_section *b)
 {
+	static const char *const others[] = { "resolvers", "disabled", "backup" };
 	size_t n = 0;
 
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (hap_any(b, "default-server", others[i]))
+			return;
 	for (const struct hap_line *l = b->lines; l && n < ADDRESSES_MAX; l = l->next, n++) {
 		const struct hap_line *first = b->lines;
 
-		if (strcmp(l->word[0], "server") != 0)
+		if (!has_an_address(c, b, l))
 			continue;
-		while (first != l && (strcmp(first->word[0], "server") != 0 ||
-		                      strcmp(hap_word(first, 2), hap_word(l, 2)) != 0))
+		while (first != l && (strcmp(hap_word(first, 2), hap_word(l, 2)) != 0 ||
+		                      first->branch != l->branch || !has_an_address(c, b, first)))
 			first = first->next;
-		/* Both lines of an .if and its .else are here. */
 		if (first != l && strcmp(hap_word(first, 1), hap_word(l, 1)) != 0)
 			tell(
 			    c, WORSE, "server-doubled", l,
@@ -233,12 +251,53 @@ static void check_way(const struct checking *c, const struct asking *all, size_t
 
 /* The backend */
 
-static void check_reuse(const struct checking *c, const struct hap_section *b)
+/* Whether the section lets no connection to a server live for a second request. */
+static bool closes(const struct hap_section *s)
 {
 	bool on;
 
-	if ((hap_option(b, "http-server-close", &on) && on) ||
-	    (hap_option(b, "httpclose", &on) && on))
+	return (hap_option(s, "http-server-close", &on) && on) ||
+	       (hap_option(s, "httpclose", &on) && on);
+}
+
+/* Whether that line of a server keeps no idle connections. */
+static bool keeps_none(const struct hap_line *l)
+{
+	return strcmp(hap_word(l, hap_index(l, 1, "pool-max-conn") + 1), "0") == 0;
+}
+
+static bool all_keep_none(const struct hap_section *b)
+{
+	struct hap_walk w = hap_walk(b);
+	const struct hap_line *l;
+	size_t servers = 0;
+
+	while ((l = hap_next(&w, "default-server", NULL)))
+		if (keeps_none(l))
+			return true;
+	for (l = b->lines; l; l = l->next) {
+		if (strcmp(l->word[0], "server") != 0 && strcmp(l->word[0], "server-template") != 0)
+			continue;
+		if (!keeps_none(l))
+			return false;
+		servers++;
+	}
+	return servers > 0;
+}
+
+/* The option works in the frontend as well as in the backend. */
+static void check_reuse(const struct checking *c, const struct asking *all, size_t count,
+                        const struct hap_section *b)
+{
+	size_t leading = 0, closing = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const bool leads = leads_to(&all[i], b->name);
+
+		leading += leads;
+		closing += leads && closes(all[i].frontend);
+	}
+	if (closes(b) || all_keep_none(b) || (leading > 0 && closing == leading))
 		return;
 	tell(c, WORSE, "lines-lost", b->head,
 	     "backend %s lacks \"option http-server-close\": when a server closes a "
@@ -249,7 +308,8 @@ static void check_reuse(const struct checking *c, const struct hap_section *b)
 	                                : " for limits.lease_max_age");
 }
 
-static void check_backend(const struct checking *c, const struct hap_section *b)
+static void check_backend(const struct checking *c, const struct asking *all, size_t count,
+                          const struct hap_section *b)
 {
 	const struct hap_line *l;
 	bool on, checked = hap_any(b, "default-server", "check");
@@ -261,7 +321,7 @@ static void check_backend(const struct checking *c, const struct hap_section *b)
 		     "option persist: HAProxy uses a server that is down or in maintenance if the "
 		     "agent "
 		     "named it a moment before; take it away");
-	check_reuse(c, b);
+	check_reuse(c, all, count, b);
 	for (l = b->lines; l && !checked; l = l->next) {
 		if (strncmp(l->word[0], "server", 6) == 0 && hap_index(l, 3, "check") == l->words) {
 			tell(c, WORSE, "server-unchecked", l,
@@ -317,7 +377,7 @@ static void check_model(const struct checking *c, const struct asking *all, size
 		return;
 	check_strangers(c, m, b);
 	check_addresses(c, b);
-	check_backend(c, b);
+	check_backend(c, all, count, b);
 	for (size_t k = 0; k < count; k++)
 		if (leads_to(&all[k], b->name) && all[k].agent)
 			check_answers(c, &all[k], m->name, b);
@@ -326,7 +386,8 @@ static void check_model(const struct checking *c, const struct asking *all, size
 /* Where profiles come from nowhere, only a promise lets times be learned. */
 static void check_target(const struct checking *c, const struct config_model *m)
 {
-	if (m->promise.kind == GOAL_NONE && !c->conf->profile_dir &&
+	if (m->strategy != SLO_STRATEGY_LEAST_REQUEST && m->strategy != SLO_STRATEGY_RANDOM &&
+	    m->promise.kind == GOAL_NONE && !c->conf->profile_dir &&
 	    c->conf->redis.url.kind == REDIS_URL_NONE)
 		tell(c, WORSE, "profile-missing", NULL,
 		     "models.%s has no \"slo\", and neither profiles.dir nor profiles.redis is "

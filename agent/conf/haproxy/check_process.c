@@ -1,5 +1,6 @@
 /* The process as a whole: its limits, its runtime API, and frontends past the agent. */
 #include <string.h>
+#include <strings.h>
 
 #include "check_private.h"
 
@@ -28,18 +29,51 @@ static void check_maxconn(const struct checking *c, const struct asking *a)
 		     a->frontend->name, most, c->conf->limits.spop_connections);
 }
 
+/* Whether HAProxy compresses answers of a type that "compression type" names so. It compares
+ * beginnings; a longer one, "application/json; charset=utf-8", may be meant for answers too. */
+static bool is_of_answers(const char *type)
+{
+	static const char *const answers[] = { "text/event-stream", "application/json" };
+
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		const size_t a = strlen(answers[i]), n = strlen(type);
+
+		if (strncasecmp(type, answers[i], n < a ? n : a) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Without types it compresses all. */
+static bool compresses_answers(const struct hap_section *s)
+{
+	const struct hap_line *direction = hap_find(s, "compression", "direction"), *l;
+	struct hap_walk w = hap_walk(s);
+	size_t types = 0;
+
+	if (direction && strcmp(hap_word(direction, 2), "request") == 0)
+		return false;
+	while ((l = hap_next(&w, "compression", NULL))) {
+		if (strcmp(hap_word(l, 1), "type") != 0 && strcmp(hap_word(l, 1), "type-res") != 0)
+			continue;
+		for (size_t i = 2; i < l->words; i++, types++)
+			if (is_of_answers(l->word[i]))
+				return true;
+	}
+	return types == 0;
+}
+
 /* HAProxy's own compression comes behind all rules, so no line tells of it. */
 static void check_compression(const struct checking *c, const struct hap_section *s)
 {
 	static const char *const algorithms[] = { "algo", "algo-res" };
-	const struct hap_line *type = hap_find(s, "compression", "type");
 
-	if (type && !hap_mentions(type, "event-stream") && !hap_mentions(type, "json"))
-		return;
 	for (size_t i = 0; i < sizeof(algorithms) / sizeof(algorithms[0]); i++) {
 		const struct hap_line *l = hap_find(s, "compression", algorithms[i]);
 
-		if (l)
+		/* "identity" leaves them as they are. */
+		if (l && !(l->words == 3 && strcmp(l->word[2], "identity") == 0) &&
+		    compresses_answers(s))
 			tell(
 			    c, WORSE, "answers-compressed", l,
 			    "HAProxy compresses answers: their bytes no longer tell how many "

@@ -6,8 +6,8 @@
 #include "wire/json/reader.h"
 #include "wire/route_msg.h"
 
-/* A frame that HAProxy offers with its default buffers holds so much, and beside the body there are
- * names, ids and hints. */
+/* A frame that HAProxy offers with its default buffers (16384) holds so much, and beside the body
+ * there are names, ids and hints. */
 #define FRAME  16380
 #define BESIDE 1800
 
@@ -101,12 +101,17 @@ static void check_frame(const struct checking *c, const struct asking *a,
 {
 	const struct hap_line *at = hap_find(a->agent, "max-frame-size", NULL);
 	const long most = at ? hap_number(hap_word(at, 1)) : FRAME;
+	const struct hap_line *buffer =
+	    c->global ? hap_find(c->global, "tune.bufsize", NULL) : NULL;
+	const long larger = buffer ? hap_number(hap_word(buffer, 1)) - 4 : FRAME;
+	const long ours = (long)c->conf->limits.spop_frame_size;
+	const long frame = larger > FRAME && ours > FRAME ? (larger < ours ? larger : ours) : FRAME;
 
-	if (n < 0 || n > FRAME - BESIDE)
+	if (n < 0 || n > frame - BESIDE)
 		tell(c, FATAL, "frame-too-big", args,
 		     "body= may be longer than a frame (%d bytes, with everything else): HAProxy "
 		     "then does not ask and balances by itself; write body=req.body,bytes(0,14336)",
-		     FRAME);
+		     (int)frame);
 	else if (most >= 0 && n > most - BESIDE)
 		tell(c, FATAL, "frame-too-big", at,
 		     "max-frame-size (%ld) is too small for %ld bytes of body with everything "
@@ -299,24 +304,58 @@ static bool leads_to_us(const struct checking *c, const struct hap_section *back
 	return false;
 }
 
+/* A socket whose path is not ours may still lead to us: a link, another root. */
+static bool is_socket(const char *address)
+{
+	return strchr(address, '/') || strncmp(address, "abns", 4) == 0;
+}
+
+/* How many agents the servers are. One that can be reached in several ways is one. */
+struct agents {
+	size_t all, active;
+};
+
+static struct agents count_agents(const struct checking *c, const struct hap_section *backend)
+{
+	struct hap_walk w = hap_walk(backend);
+	const struct hap_line *l;
+	const char *before = "", *last = "";
+	size_t others = 0, active = 0;
+	bool ours = false, ours_active = false;
+
+	while ((l = hap_next(&w, "server", NULL))) {
+		const char *name = hap_word(l, 1);
+		const enum match m = hap_listener_has(&c->conf->spop, hap_word(l, 2), false);
+		const bool in_use = hap_index(l, 3, "backup") == l->words;
+
+		if (hap_index(l, 3, "disabled") < l->words)
+			continue;
+		/* Both lines of an .if and its .else are here, so names are compared. */
+		ours = ours || m != MATCH_NO;
+		if (m == MATCH_NO && !is_socket(hap_word(l, 2)) && strcmp(name, before) != 0) {
+			others++;
+			before = name;
+		}
+		if (in_use && m == MATCH_YES) {
+			ours_active = true;
+		} else if (in_use && !is_socket(hap_word(l, 2)) && strcmp(name, last) != 0) {
+			active++;
+			last = name;
+		}
+	}
+	return (struct agents){ .all = ours + others, .active = ours_active + active };
+}
+
 static void check_servers(const struct checking *c, const struct asking *a)
 {
+	const struct agents agents = count_agents(c, a->spop);
 	struct hap_walk w = hap_walk(a->spop);
 	const struct hap_line *l;
-	const char *last = "", *before = "";
-	size_t active = 0, agents = 0;
 	bool checked = hap_any(a->spop, "default-server", "check");
 	bool ours = leads_to_us(c, a->spop);
 
 	while ((l = hap_next(&w, "server", NULL))) {
 		check_address(c, l, ours);
-		/* Both lines of an .if and its .else are here. */
-		agents += strcmp(hap_word(l, 1), before) != 0;
-		before = hap_word(l, 1);
-		if (hap_index(l, 3, "backup") == l->words && strcmp(hap_word(l, 1), last) != 0) {
-			last = hap_word(l, 1);
-			active++;
-		}
 		if (!checked && hap_index(l, 3, "check") == l->words)
 			tell(c, WORSE, "agent-unchecked", l,
 			     "server %s has no \"check\": while the agent is away each request "
@@ -324,17 +363,18 @@ static void check_servers(const struct checking *c, const struct asking *a)
 			     "it; copy the line of the sample",
 			     hap_word(l, 1));
 	}
-	if (agents > 1 && active <= 1 && c->conf->cluster.redis.url.kind == REDIS_URL_NONE)
+	if (agents.all > 1 && agents.active <= 1 &&
+	    c->conf->cluster.redis.url.kind == REDIS_URL_NONE)
 		tell(c, WORSE, "bypassed", a->spop->head,
 		     "backend %s leads to %zu agents, and \"cluster\" is not set: the one in "
 		     "reserve takes over without knowing what runs; give both the section cluster",
-		     a->spop->name, agents);
-	if (active > 1)
+		     a->spop->name, agents.all);
+	if (agents.active > 1)
 		tell(c, WORSE, "agents-balanced", a->spop->head,
 		     "backend %s balances between %zu agents: each sees a part of the queue and of "
 		     "the "
 		     "load; make all but one \"backup\"",
-		     a->spop->name, active);
+		     a->spop->name, agents.active);
 }
 
 static void check_spop(const struct checking *c, const struct asking *a)
@@ -365,16 +405,34 @@ static void check_spop(const struct checking *c, const struct asking *a)
 	check_servers(c, a);
 }
 
+/* Whether the rule's condition is FALSE, or { always_false }, and nothing else. */
+static bool never_holds(const struct hap_line *rule)
+{
+	const bool negated = strcmp(hap_word(rule, 4), "unless") == 0;
+	const char *name = negated ? "TRUE" : "FALSE";
+	const char *fetch = negated ? "always_true" : "always_false";
+
+	if (!negated && strcmp(hap_word(rule, 4), "if") != 0)
+		return false;
+	return (rule->words == 6 && strcmp(hap_word(rule, 5), name) == 0) ||
+	       (rule->words == 8 && strcmp(hap_word(rule, 5), "{") == 0 &&
+	        strcmp(hap_word(rule, 6), fetch) == 0);
+}
+
 /* A condition that was meant for an hour. */
 static void check_condition(const struct checking *c, const struct asking *a)
 {
-	const struct hap_line *rule = asking_rule(a);
-	size_t i = rule ? hap_index(rule, 4, "if") : 0;
+	struct hap_walk w = hap_walk(a->frontend);
+	const struct hap_line *l, *rule = NULL;
 
-	if (!rule)
-		return;
-	if (hap_index(rule, 4, "FALSE") == i + 1 || hap_index(rule, 4, "always_false") == i + 2 ||
-	    hap_index(rule, 4, "TRUE") == hap_index(rule, 4, "unless") + 1)
+	while ((l = hap_next(&w, "http-request", "send-spoe-group"))) {
+		if (strcmp(hap_word(l, 2), a->engine) != 0)
+			continue;
+		if (!never_holds(l) || hap_find(a->frontend, "acl", hap_word(l, 5)))
+			return;
+		rule = rule ? rule : l;
+	}
+	if (rule && (!a->message || !hap_find(a->message, "event", NULL)))
 		tell(c, FATAL, "never-asked", rule,
 		     "the rule's condition never holds: HAProxy never asks the agent and balances "
 		     "by itself; take FALSE away");

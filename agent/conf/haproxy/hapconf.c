@@ -5,7 +5,8 @@
 
 #include "words.h"
 
-#define CHUNK 65536 /* bytes */
+#define CHUNK        65536 /* bytes */
+#define BRANCHES_MAX 16    /* .if within .if */
 
 /* Memory that goes at once. */
 struct hap_chunk {
@@ -166,7 +167,28 @@ struct reading {
 	const struct hap_line *
 	    *tail; /* where the next line of the section goes; NULL: no section */
 	struct hap_words words;
+	/* The branches that are open. Of deeper ones only the depth is known. */
+	size_t branch[BRANCHES_MAX], depth, branches;
 };
+
+static void read_condition(struct reading *r, const char *word)
+{
+	if (strcmp(word, ".if") == 0)
+		r->depth++;
+	else if (strcmp(word, ".endif") == 0 && r->depth > 0)
+		r->depth--;
+	else if (strcmp(word, ".elif") != 0 && strcmp(word, ".else") != 0)
+		return;
+	if (strcmp(word, ".endif") != 0 && r->depth > 0 && r->depth <= BRANCHES_MAX)
+		r->branch[r->depth - 1] = ++r->branches;
+}
+
+static size_t branch_of(const struct reading *r)
+{
+	const size_t depth = r->depth < BRANCHES_MAX ? r->depth : BRANCHES_MAX;
+
+	return depth > 0 ? r->branch[depth - 1] : 0;
+}
 
 static slo_err read_line(struct reading *r, const char *text, size_t len, size_t number)
 {
@@ -174,13 +196,18 @@ static slo_err read_line(struct reading *r, const char *text, size_t len, size_t
 	enum hap_kind kind;
 
 	hap_words_split(&r->words, text, len, r->h->env, r->h->user);
-	if (r->words.count == 0 || r->words.word[0][0] == '.')
+	if (r->words.count == 0)
 		return SLO_OK;
+	if (r->words.word[0][0] == '.') {
+		read_condition(r, r->words.word[0]);
+		return SLO_OK;
+	}
 	if (++r->h->lines > HAPCONF_LINES_MAX)
 		return SLO_EPROTO;
 	line = keep_line(r->h, &r->words, r->file, number);
 	if (!line)
 		return SLO_ENOMEM;
+	line->branch = branch_of(r);
 	if (line->word[0][0] == '[') {
 		r->engine = engine_of(r->h, line->word[0]);
 		r->tail = NULL;

@@ -1,5 +1,6 @@
 #include "io/base/config_look.h"
 
+#include <errno.h>
 #include <grp.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -12,11 +13,14 @@
 #define DEPTH_MAX      6    /* models, M, deployments, D, ... */
 #define KV_USUAL_LEAST 1024 /* tokens: engines of smaller caches serve no chats */
 
+/* What may not be looked at may well be there: the agent runs as another user than who asks. */
 static bool is_folder(const char *path)
 {
 	struct stat st;
 
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+	if (stat(path, &st) != 0)
+		return errno != ENOENT && errno != ENOTDIR;
+	return S_ISDIR(st.st_mode);
 }
 
 /* The folder of a file, for free(). */
@@ -39,37 +43,41 @@ static void look_at(const char *file, const char *key, const char *effect, FILE 
 	free(folder);
 }
 
-/* Keys of times. HAProxy counts a number without a unit in milliseconds, and so do we; most people
- * mean seconds. */
-static bool is_time(const char *key)
+/* A number without a unit counts milliseconds, with us as with HAProxy. Some people mean seconds:
+ * the number is then less than what such a time usually is in milliseconds. 0: no time has that
+ * name. */
+static long long usual_least(const char *key)
 {
-	static const char *const times[] = {
-		"queue_timeout",
-		"queue_timeout_max",
-		"drain_timeout",
-		"hello_timeout",
-		"idle_timeout",
-		"lease_max_age",
-		"remember_ended",
-		"silence",
-		"e2e",
-		"ttft",
-		"tpot",
-		"tpat",
-		"e2e_min",
-		"ttft_min",
-		"tpot_min",
-		"refresh",
-		"every",
-		"max_age",
-		"poll",
-		"grace",
+	static const struct {
+		const char *key;
+		long long least; /* ms */
+	} times[] = {
+		{ "queue_timeout", 1000 },
+		{ "queue_timeout_max", 1000 },
+		{ "drain_timeout", 1000 },
+		{ "hello_timeout", 100 },
+		{ "idle_timeout", 1000 },
+		{ "lease_max_age", 10000 },
+		{ "remember_ended", 1000 },
+		{ "silence", 100 },
+		{ "e2e", 1000 },
+		{ "ttft", 100 },
+		{ "tpot", 5 },
+		{ "tpat", 5 },
+		{ "e2e_min", 100 },
+		{ "ttft_min", 100 },
+		{ "tpot_min", 5 },
+		{ "refresh", 100 },
+		{ "every", 100 },
+		{ "max_age", 1000 },
+		{ "poll", 100 },
+		{ "grace", 100 },
 	};
 
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
-		if (strcmp(key, times[i]) == 0)
-			return true;
-	return false;
+		if (strcmp(key, times[i].key) == 0)
+			return times[i].least;
+	return 0;
 }
 
 /* "30" and 30; -1: the value has a unit, or is none. */
@@ -94,7 +102,7 @@ static void look_for_bare_times(json_t *object, const char *section, int depth, 
 		if (snprintf(path, sizeof(path), "%s%s%s", section, section[0] ? "." : "", key) >=
 		    (int)sizeof(path))
 			continue;
-		if (is_time(key) && bare_number(value) > 0)
+		if (bare_number(value) > 0 && bare_number(value) < usual_least(key))
 			fprintf(out,
 			        "[NOTICE] (%ld) : %s is %lld ms: a number without a unit counts "
 			        "milliseconds\n",

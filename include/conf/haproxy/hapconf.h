@@ -22,6 +22,7 @@ struct hap_line {
 	const struct hap_line *next; /* in its section */
 	const char *file;
 	size_t number; /* from 1 */
+	size_t branch; /* of the .if or .else that it stands in; 0: none */
 	size_t words;  /* >= 1 */
 	const char *word[];
 };

@@ -70,6 +70,21 @@ static void words_are_cut_as_haproxy_does(void **state)
 	expect_words("# only", "");
 }
 
+static void lines_know_the_branch_that_they_stand_in(void **state)
+{
+	struct hapconf h = read_text("global\n a\n.if x\n b\n.if y\n c\n.endif\n d\n.else\n e\n"
+	                             ".endif\n.endif\n f\n",
+	                             SLO_OK);
+	static const size_t branches[] = { 0, 1, 2, 1, 3, 0 };
+	const struct hap_line *l = h.sections->lines;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(branches) / sizeof(branches[0]); i++, l = l->next)
+		assert_int_equal(l->branch, branches[i]);
+	assert_null(l);
+	hapconf_free(&h);
+}
+
 static void lines_belong_to_sections_and_know_their_place(void **state)
 {
 	struct hapconf h = read_text("stray\n\nglobal\n  a 1\n.if x\n  b 2\n.endif\n\nbackend b1\n"
@@ -182,6 +197,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(words_are_cut_as_haproxy_does),
 		cmocka_unit_test(lines_belong_to_sections_and_know_their_place),
+		cmocka_unit_test(lines_know_the_branch_that_they_stand_in),
 		cmocka_unit_test(a_section_inherits_from_its_defaults_and_may_say_otherwise),
 		cmocka_unit_test(defaults_that_name_themselves_end),
 		cmocka_unit_test(what_is_no_text_is_refused),
