@@ -21,6 +21,7 @@ struct frame {
 	bool after_one;       /* member or element */
 	bool blob;            /* its type is none of text_types */
 	bool thought;         /* this message has told its reasoning already */
+	bool literal;         /* R_RAW without images */
 	const uint8_t *raw;   /* where the container starts, if it is R_RAW, else NULL */
 	size_t own_member;    /* the index of the member that `own` is the value of */
 	struct json_text own; /* a text whose part may still tell its type; raw.p NULL = none */
@@ -33,6 +34,8 @@ struct scan {
 	int64_t best_of;
 	size_t depth;
 	bool bad;
+	bool agent;                    /* it names one */
+	bool bytes;                    /* the name of the member that comes says so */
 	bool twice;                    /* a member of the root came again */
 	bool last;                     /* this is the second pass */
 	size_t member;                 /* the index of the latest member */
@@ -78,12 +81,12 @@ static bool in_raw(const struct scan *s)
 
 /* What is counted as it is written may hold an image: it is left out. start is where the string
  * stands. */
-static void leave_out_base64(struct scan *s, struct json_text t, const uint8_t *start)
+static void leave_out_base64(struct scan *s, struct json_text t, const uint8_t *start, bool bytes)
 {
 	for (size_t i = 0; i < s->depth; i++) {
 		struct frame *f = &s->stack[i];
 
-		if (!f->raw || !body_is_base64(t.raw))
+		if (!f->raw || f->literal || !body_is_base64(t.raw, bytes))
 			continue;
 		tokens_gap(&s->out->text);
 		tokens_feed(&s->out->text, f->raw, (size_t)(start - f->raw));
@@ -206,6 +209,7 @@ static bool on_text(struct scan *s, enum role role, struct json_text t)
 		s->out->asks = true;
 		break;
 	case R_WORDS:
+	case R_ARGUMENTS:
 	case R_PARTS:
 	case R_PART:
 	case R_RAW:
@@ -242,6 +246,9 @@ static void on_string(struct scan *s, enum role role, struct json_text t)
 		break;
 	case R_SCHEMA:
 		s->out->schema |= t.raw.len > 0;
+		break;
+	case R_AGENT:
+		s->agent = t.raw.len > 0;
 		break;
 	case R_OPAQUE:
 		s->out->opaque |= t.raw.len > 0;
@@ -341,6 +348,7 @@ static enum role container_role(struct scan *s, enum role role, bool object)
 	case R_TEXTS:
 		return object ? R_RAW : role;
 	case R_WORDS:
+	case R_ARGUMENTS:
 		return R_RAW;
 	default:
 		break;
@@ -352,6 +360,7 @@ static enum role container_role(struct scan *s, enum role role, bool object)
 static bool push(struct scan *s, enum role role, bool object)
 {
 	const uint8_t *start = s->at.p;
+	bool literal = role == R_TOOLS || role == R_ARGUMENTS;
 
 	json_take(&s->at);
 	role = container_role(s, role, object);
@@ -365,6 +374,7 @@ static bool push(struct scan *s, enum role role, bool object)
 	s->stack[s->depth++] = (struct frame){
 		.role = role == R_RAW ? R_SKIP : role,
 		.object = object,
+		.literal = literal,
 		.raw = role == R_RAW ? start : NULL,
 		.blob = role == R_SOURCE, /* until its type says that it is text */
 	};
@@ -392,7 +402,9 @@ static void pop(struct scan *s)
 static bool value(struct scan *s, enum role role)
 {
 	int b = json_peek(&s->at);
+	bool bytes = s->bytes;
 
+	s->bytes = false;
 	if (b == JSON_CUT)
 		return false;
 	if (b == '{' || b == '[')
@@ -403,7 +415,7 @@ static bool value(struct scan *s, enum role role)
 
 		on_string(s, role, t);
 		if (t.raw.len >= BODY_BLOB_MIN)
-			leave_out_base64(s, t, start);
+			leave_out_base64(s, t, start, bytes);
 		return t.closed;
 	}
 	return scalar(s, role);
@@ -469,6 +481,7 @@ static bool member(struct scan *s, struct frame *f)
 	}
 	json_take(&s->at);
 	role = member_role(s, f, key);
+	s->bytes = body_names_bytes(key.raw);
 	i = s->member;
 	ok = value(s, role);
 	if (!ok)
@@ -508,6 +521,7 @@ static void conclude(struct scan *s)
 		out->max_tokens = s->limits[i];
 	if (s->best_of > out->n)
 		out->n = s->best_of;
+	out->opaque |= s->agent && !out->model.p;
 	out->asks |= out->prompts > 0 || out->messages > 0 || out->ids > 0 || out->opaque;
 	if (out->prompts < 1)
 		out->prompts = 1;
@@ -533,6 +547,7 @@ static void pass(struct scan *s, struct body_info *out)
 	s->out = out;
 	s->depth = 0;
 	s->best_of = 0;
+	s->agent = s->bytes = false;
 	s->bad = false;
 	for (size_t i = 0; i < sizeof(s->limits) / sizeof(s->limits[0]); i++)
 		s->limits[i] = -1;

@@ -32,11 +32,12 @@ enum role {
 	R_PARAMETERS, /* objects around limits */
 	R_SAMPLING,
 	R_STREAM_OPTIONS,
-	R_RAW,   /* prompt as it is written, JSON and all */
-	R_TOOLS, /* the same */
-	R_WORDS, /* a string is prompt, a container is R_RAW */
-	R_TEXTS, /* a string is prompt, an array has R_TEXTS, an object is R_RAW */
-	R_PARTS, /* a string is prompt, an array has R_PARTs */
+	R_RAW,       /* prompt as it is written, JSON and all */
+	R_TOOLS,     /* the same, and no image can be in it */
+	R_WORDS,     /* a string is prompt, a container is R_RAW */
+	R_ARGUMENTS, /* as R_WORDS; what a model wrote is text all through */
+	R_TEXTS,     /* a string is prompt, an array has R_TEXTS, an object is R_RAW */
+	R_PARTS,     /* a string is prompt, an array has R_PARTs */
 	R_PART,
 	R_MESSAGES,
 	R_MESSAGE, /* an array is R_CHAT, one of several chats */
@@ -58,6 +59,7 @@ enum role {
 	R_SOURCE,   /* where a document comes from: text, or a file */
 	R_DOCUMENT, /* what names such a source, or is text itself */
 	R_OPAQUE,   /* there is more to the prompt than text */
+	R_AGENT,    /* R_OPAQUE where it stands for the model: instructions are kept with it */
 	R_BULKY,    /* the answer has more to it than its text */
 	ROLES
 };
@@ -87,7 +89,9 @@ const struct member *body_member(enum role role, struct slice name);
  * any other type is an image or the like. */
 bool body_is_text_type(struct slice type);
 bool body_is_plain_type(struct slice type);
-bool body_is_base64(struct slice s);
+/* Of a string as it is written in JSON. bytes: so its name says. */
+bool body_is_base64(struct slice s, bool bytes);
+bool body_names_bytes(struct slice name);
 /* Words that Python's engines take for true and false. */
 bool body_is_yes(struct slice word);
 bool body_is_no(struct slice word);

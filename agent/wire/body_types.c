@@ -28,9 +28,12 @@ static const struct slice plain_types[] = {
 	SLICE("apply_patch_call"),
 };
 
-/* Of both alphabets, and what separates its lines in JSON. */
-static const char base64[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=\\";
+/* Of both alphabets. */
+static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=";
+
+/* How files begin in base64: PNG, JPEG, GIF, RIFF (WebP, WAV), PDF. */
+static const struct slice magics[] = { SLICE("iVBORw0KGgo"), SLICE("/9j/"),  SLICE("\\/9j\\/"),
+	                               SLICE("R0lGOD"),      SLICE("UklGR"), SLICE("JVBERi") };
 
 static bool is_one_of(struct slice s, const struct slice *list, size_t n)
 {
@@ -59,21 +62,50 @@ bool body_is_plain_type(struct slice type)
 	return IS_ONE_OF(type, plain_types);
 }
 
-/* Whether it is an image or the like in base64, with or without "data:image/png;base64,". */
-bool body_is_base64(struct slice s)
+bool body_names_bytes(struct slice name)
 {
-	static const char mark[] = ";base64,";
-	const uint8_t *p = memmem(s.p, s.len < 128 ? s.len : 128, mark, sizeof(mark) - 1);
-	const uint8_t *end = s.p + s.len;
-	size_t n = 0;
+	return slice_eq(name, "bytes") || slice_eq(name, "data");
+}
 
-	if (s.len < BODY_BLOB_MIN)
-		return false;
-	for (p = p ? p + sizeof(mark) - 1 : s.p; p < end && n < BODY_BLOB_MIN / 2; p++, n++) {
-		if (!memchr(base64, *p, sizeof(base64) - 1))
+static bool starts_as_file(struct slice s)
+{
+	for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++)
+		if (s.len >= magics[i].len && memcmp(s.p, magics[i].p, magics[i].len) == 0)
+			return true;
+	return false;
+}
+
+/* Lines of base64 are parted by \n or \r, and a slash may be written as \/. Any other escape is of
+ * text: \u4e2d. */
+static bool is_of_base64(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.p[i] == '\\' && i + 1 < s.len && memchr("nr/", s.p[i + 1], 3))
+			i++;
+		else if (!memchr(base64, s.p[i], sizeof(base64) - 1))
 			return false;
 	}
 	return true;
+}
+
+/* Whether it is an image or the like in base64. The alphabet does not tell it from paths, long
+ * names or hex: "data:image/png;base64," must stand before it, or it begins as a file does, or
+ * `bytes`. */
+bool body_is_base64(struct slice s, bool bytes)
+{
+	static const char mark[] = ";base64,";
+	const uint8_t *p;
+
+	if (s.len < BODY_BLOB_MIN)
+		return false;
+	p = memmem(s.p, 128, mark, sizeof(mark) - 1);
+	if (p)
+		s = slice_behind(s, (size_t)(p - s.p) + sizeof(mark) - 1);
+	else if (!bytes && !starts_as_file(s))
+		return false;
+	/* It is long enough: the start tells. Not between a backslash and what it is for. */
+	s.len = s.p[BODY_BLOB_MIN / 2 - 1] == '\\' ? BODY_BLOB_MIN / 2 + 1 : BODY_BLOB_MIN / 2;
+	return is_of_base64(s);
 }
 
 static bool is_word_of(struct slice word, const struct slice *list, size_t n)

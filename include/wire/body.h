@@ -17,7 +17,8 @@
  *   system, instructions     string or parts
  *   suffix, tools, functions, response_format.json_schema
  * Objects among the last (tools, schemas, arguments not in a string) count as the JSON text they
- * are written in: templates print them about so. Images in base64 among it are left out.
+ * are written in: templates print them about so. Images in base64 among it are left out, but not
+ * of tools and arguments.
  *
  * What engines read is read: a byte order mark, NaN and Infinity, numbers and truth in quotes; of
  * members of the body given twice the last one counts. Of those in a message all do, but for texts

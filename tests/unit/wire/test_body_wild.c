@@ -248,46 +248,6 @@ static void what_any_tool_said_counts(void **state)
 	done(&s);
 }
 
-/* What is counted as it is written may hold images: their base64 is no text. */
-static void images_within_what_is_written_are_left_out(void **state)
-{
-	static const char *const bodies[] = {
-		"{\"query\":\"q\",\"documents\":[{\"image\":\"%s\",\"text\":\"d\"}]}",
-		"{\"query\":{\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":"
-		"\"data:image/png;base64,%s\"}}]},\"documents\":\"d\"}",
-		"{\"messages\":[{\"content\":[{\"toolResult\":{\"content\":[{\"image\":{\"source\":"
-		"{"
-		"\"bytes\":\"%s\"}}}]}}]}]}",
-		"{\"input\":[{\"type\":\"local_shell_call\",\"action\":{\"a\":\"%s",
-	};
-	char image[4001], text[1001];
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(image) - 1; i++)
-		image[i] = "iVBORw0KGgo+/\\n8_-"[i % 18];
-	image[sizeof(image) - 1] = '\0';
-	for (size_t i = 0; i < sizeof(text) - 1; i++)
-		text[i] = i % 6 == 5 ? ' ' : 'a';
-	text[sizeof(text) - 1] = '\0';
-	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
-		char body[8192];
-		struct scanned s;
-		bool cut = i == 3;
-
-		(void)snprintf(body, sizeof(body), bodies[i], image);
-		scan(&s, body);
-		assert_true(s.b.is_json && s.b.complete == !cut);
-		assert_true(s.b.opaque && s.b.opaque_tail == cut);
-		assert_in_range(avg_tokens(&s.b, 20000), 1, 80);
-		done(&s);
-		(void)snprintf(body, sizeof(body), bodies[i], text);
-		scan(&s, body);
-		assert_false(s.b.opaque || s.b.opaque_tail);
-		assert_in_range(avg_tokens(&s.b, 0), 150, 1200);
-		done(&s);
-	}
-}
-
 /* Each vendor has its own words for the limit of an answer. */
 static void limits_of_all_vendors_are_read(void **state)
 {
@@ -391,6 +351,10 @@ static void what_is_no_text_makes_the_prompt_opaque(void **state)
 		{ "{'prompt':'x','truncate_prompt_tokens':8}", true },
 		{ "{'contents':[{'parts':[{'inline_data':{'data':'x'}}]}]}", true },
 		{ "{'inputs':'go on','agent_id':'ag_1'}", true },
+		{ "{'inputs':'go on','agent_id':'ag_1','model':null}", true },
+		{ "{'messages':[{'content':'x'}],'agent_id':'ag_1','model':'m'}", false },
+		{ "{'model':'m','agent_id':'ag_1','input':'x'}", false },
+		{ "{'input':'x','agent_id':null}", false },
 		{ "{'inputs':'go on','from_entry_id':'msg_1'}", true },
 		{ "{'prompt':[{'prompt_string':'a','multimodal_data':['QUJD']}]}", true },
 		{ "{'messages':[{'content':[{'type':'document','source':{'type':'base64','data':'x'"
@@ -608,7 +572,6 @@ int main(void)
 		cmocka_unit_test(reasoning_that_is_cut_is_scaled),
 		cmocka_unit_test(what_tools_were_asked_and_said_counts),
 		cmocka_unit_test(what_any_tool_said_counts),
-		cmocka_unit_test(images_within_what_is_written_are_left_out),
 		cmocka_unit_test(limits_of_all_vendors_are_read),
 		cmocka_unit_test(ids_of_a_prompt_count_under_any_name),
 		cmocka_unit_test(an_answer_that_is_a_receipt_or_bulky_is_told),
