@@ -34,7 +34,6 @@ static const struct row {
 	{ SLICE("internal/encode"), I, 0 },
 	{ SLICE("internal/decode"), I, 0 },
 	{ SLICE("token/encode"), I, 0 },            /* TabbyAPI */
-	{ SLICE("v1/encode"), I, 0 },               /* LMDeploy: its tokenizer */
 	{ SLICE("count-tokens:rawPredict"), I, 0 }, /* Anthropic on Vertex */
 	/* Answers. */
 	{ SLICE("chat/completions"), G, CHAT },

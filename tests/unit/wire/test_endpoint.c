@@ -123,7 +123,7 @@ static void a_path_tells_what_work_it_is(void **state)
 		{ "/v1/ranking", ENDPOINT_READ },
 		{ "/v1/multimodalembeddings", ENDPOINT_READ },
 		{ "/v1/chat/interactive", ENDPOINT_GENERATE },
-		{ "/v1/encode", ENDPOINT_IDLE },
+		{ "/v1/encode", ENDPOINT_READ },
 		{ "/encode", ENDPOINT_READ },
 		{ "/v1/token/encode", ENDPOINT_IDLE },
 		{ "/ml/v1/text/chat_stream", ENDPOINT_GENERATE },
