@@ -16,7 +16,8 @@
 #include "io/keep/agent_snapshot.h"
 
 #define SLOW         (30 * SLO_NSEC_PER_SEC)  /* for one file */
-#define OTHERS_GONE  (120 * SLO_NSEC_PER_SEC) /* without a file of theirs */
+#define OTHERS_GONE  (120 * SLO_NSEC_PER_SEC) /* without a file of theirs, at least */
+#define OTHERS_MISS  3                        /* of their files in a row may be overlooked */
 #define SNAPSHOT_MAX ((size_t)256 << 20)      /* bytes: a million requests in flight */
 
 static int save_state(struct agent *a)
@@ -55,6 +56,20 @@ static void remember_own(struct snapshot_file *f)
 		f->own.st_ino = 0;
 }
 
+/* The other's snapshots may be farther apart than OTHERS_GONE, an hour at most. */
+static void see_others(struct snapshot_file *f, slo_nsec now)
+{
+	const slo_nsec hour = 3600 * SLO_NSEC_PER_SEC;
+	slo_nsec apart = f->others_seen ? now - f->others_seen : 0;
+
+	if (apart <= hour + OTHERS_GONE) {
+		f->others_gone = (OTHERS_MISS + 1) * apart;
+		if (f->others_gone < OTHERS_GONE)
+			f->others_gone = OTHERS_GONE;
+	}
+	f->others_seen = now;
+}
+
 /* Two agents with one file put the ledger of the one in the place of the other's, and the one that
  * restarts takes up requests that are not its own. */
 static void look_for_others(struct snapshot_file *f)
@@ -67,13 +82,12 @@ static void look_for_others(struct snapshot_file *f)
 	if (f->own.st_ino && stat(file, &st) == 0 &&
 	    (st.st_ino != f->own.st_ino || st.st_mtim.tv_sec != f->own.st_mtim.tv_sec ||
 	     st.st_mtim.tv_nsec != f->own.st_mtim.tv_nsec)) {
-		f->others_seen = now;
+		see_others(f, now);
 		warn_set(a, now, "snapshot", file,
 		         "another process writes snapshot %s too: a restart takes up what was the "
 		         "other's; give each agent a file of its own",
 		         file);
-	} else if (f->others_seen && now - f->others_seen > OTHERS_GONE) {
-		f->others_seen = 0;
+	} else if (f->others_seen && now - f->others_seen > f->others_gone) {
 		warn_clear(a, now, "snapshot", file);
 	}
 }
@@ -151,10 +165,16 @@ void snapshot_file_configure(struct snapshot_file *f)
 {
 	const struct config_snapshot *conf = &f->agent->conf->snapshot;
 
-	f->own.st_ino = 0; /* it may be another file */
+	const char *file = conf->file ? conf->file : "";
+
 	timer_every(f->agent->loop, &f->timer, conf->file ? conf->every : 0);
-	if (!conf->file)
-		warn_clear(f->agent, clock_nsec(), "snapshot", NULL);
+	if (strcmp(file, f->file) == 0)
+		return;
+	snprintf(f->file, sizeof(f->file), "%s", file);
+	f->own.st_ino = 0;
+	f->others_seen = 0;
+	f->others_gone = OTHERS_GONE;
+	warn_clear_all(f->agent, clock_nsec(), "snapshot");
 }
 
 void snapshot_file_init(struct snapshot_file *f, struct agent *a)

@@ -5,6 +5,7 @@
 #ifndef SLO_IO_KEEP_SNAPSHOT_FILE_H
 #define SLO_IO_KEEP_SNAPSHOT_FILE_H
 
+#include <limits.h>
 #include <sys/stat.h>
 
 #include "io/agent/agent.h"
@@ -17,6 +18,8 @@ struct snapshot_file {
 	slo_nsec began;
 	struct stat own;      /* the file as we wrote it last; st_ino 0: not yet */
 	slo_nsec others_seen; /* when the file was another one; 0: never */
+	slo_nsec others_gone; /* how long after that it is over */
+	char file[PATH_MAX];  /* as it is configured; "": none */
 };
 
 /* Reads snapshot.file of the configuration, where there is one. */

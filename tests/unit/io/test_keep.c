@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <poll.h>
+
 #include "inproc.h"
 
 #define SECOND SLO_NSEC_PER_SEC
@@ -75,6 +77,99 @@ static void files_that_are_not_wanted_any_more_are_no_trouble(void **state)
 	assert_null(warning(&p, "snapshot"));
 	assert_null(warning(&p, "export"));
 	end(&p);
+}
+
+static void two_agents_of_former_files_are_no_trouble(void **state)
+{
+	static const char *const next[] = { ",\"snapshot\":{\"file\":\"other\",\"every\":\"1h\"}",
+		                            "" };
+	static const char first[] = ",\"snapshot\":{\"file\":\"state\",\"every\":\"1h\"}";
+	const char *file;
+	struct inproc p;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		begin(&p, first);
+		file = p.agent->conf->snapshot.file;
+		warn_set(p.agent, clock_nsec(), "snapshot", file, "another writes it");
+		warn_set(p.agent, clock_nsec(), "snapshot", NULL, "no room");
+		p.daemon->snapshot.others_seen = clock_nsec();
+		reload(&p, first);
+		file = p.agent->conf->snapshot.file;
+		assert_non_null(warn_find(&p.agent->warnings, "snapshot", file));
+		assert_non_null(warning(&p, "snapshot"));
+		assert_int_not_equal(p.daemon->snapshot.others_seen, 0);
+		reload(&p, next[i]);
+		assert_int_equal(p.agent->warnings.count, 0);
+		assert_int_equal(p.daemon->snapshot.others_seen, 0);
+		inproc_stop(&p);
+		inproc_remove(&p, "other");
+		inproc_close(&p);
+	}
+}
+
+/* The time for it comes, and the child that writes ends. */
+static void next_is_written(struct inproc *p)
+{
+	uint64_t before = p->agent->stats.snapshots;
+
+	inproc_pass(p, 101 * SECOND);
+	for (int i = 0; p->daemon->snapshot.child && i < 10000; i++) {
+		(void)poll(NULL, 0, 1);
+		inproc_turn(p, 1);
+	}
+	assert_int_equal(p->agent->stats.snapshots, before + 1);
+}
+
+static void another_agent_writes(const struct inproc *p)
+{
+	char from[160], to[160];
+	FILE *f;
+
+	snprintf(from, sizeof(from), "%s/theirs", p->dir);
+	snprintf(to, sizeof(to), "%s/state", p->dir);
+	f = fopen(from, "w");
+	assert_non_null(f);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(rename(from, to), 0);
+}
+
+static bool shares(const struct inproc *p)
+{
+	return warn_find(&p->agent->warnings, "snapshot", p->agent->conf->snapshot.file);
+}
+
+static void another_agent_may_write_seldom(void **state)
+{
+	struct inproc p;
+
+	(void)state;
+	inproc_open(&p);
+	ev_loop_destroy(p.loop);
+	p.loop = ev_default_loop(0); /* the one that hears of children */
+	inproc_write_conf(&p, "", "", ",\"snapshot\":{\"file\":\"state\",\"every\":\"100s\"}");
+	inproc_start(&p);
+	next_is_written(&p);
+	assert_false(shares(&p));
+	another_agent_writes(&p);
+	next_is_written(&p);
+	assert_true(shares(&p));
+	/* How often it writes is not known yet: 120 s are a long time. */
+	next_is_written(&p);
+	assert_true(shares(&p));
+	next_is_written(&p);
+	assert_false(shares(&p));
+	/* Each 303 s. It is over when four of them have passed without. */
+	another_agent_writes(&p);
+	for (int i = 0; i < 13; i++) {
+		next_is_written(&p);
+		assert_true(shares(&p));
+	}
+	next_is_written(&p);
+	assert_false(shares(&p));
+	inproc_stop(&p);
+	inproc_remove(&p, "state");
+	inproc_close(&p);
 }
 
 /* So that it has something to write. */
@@ -220,6 +315,8 @@ int main(void)
 		cmocka_unit_test(a_recording_that_is_not_wanted_any_more_is_no_trouble),
 		cmocka_unit_test(a_redis_that_is_not_wanted_any_more_is_no_trouble),
 		cmocka_unit_test(files_that_are_not_wanted_any_more_are_no_trouble),
+		cmocka_unit_test(two_agents_of_former_files_are_no_trouble),
+		cmocka_unit_test(another_agent_may_write_seldom),
 		cmocka_unit_test(a_profile_that_can_be_written_does_not_hide_one_that_cannot),
 		cmocka_unit_test(a_command_to_write_profiles_is_done_in_slices),
 		cmocka_unit_test(a_configuration_that_is_not_in_force_is_told_until_it_is),
