@@ -60,6 +60,7 @@ static void set_options(struct agent *a)
 
 		m->sched->strategy = m->conf->strategy;
 		m->sched->backend = m->conf->backend;
+		m->no_default_limit = false; /* its engines may be others now */
 		if (a->conf->routing.default_model == m->conf)
 			a->default_model = m;
 	}

@@ -356,10 +356,10 @@ _Static_assert((int)END_CLOSED == SCHED_END_CLOSED && (int)END_CANCELLED == SCHE
                "enum end_kind begins like enum sched_end_result");
 
 /* vLLM and OpenAI end the answer to a bare completion after 16 tokens, llama.cpp and others do not.
- * Tokens that are estimated from bytes may be some too many. */
-static void note_limit(const struct request *r, const struct sched_end *end)
+ * It holds until the configuration is loaded again, so an estimate from bytes is no proof. */
+static void note_limit(const struct endline *e, const struct request *r)
 {
-	if (r->mute & LESSON_NO_LIMIT && r->limit > 0 && end->output > 3 * (int64_t)r->limit)
+	if (r->mute & LESSON_NO_LIMIT && r->limit > 0 && e->out > 3 * (int64_t)r->limit)
 		((struct agent_model *)r->model->owner)->no_default_limit = true;
 }
 
@@ -378,7 +378,7 @@ static void end_dispatched(struct agent *a, slo_nsec now, const struct endline *
 		reqtrace_finished(&((struct agent_model *)r->model->owner)->trace, end->input,
 		                  end->output);
 	if (r->model && completed)
-		note_limit(r, end);
+		note_limit(e, r);
 	if (completed && e->ta_ms >= 0 && e->ta_ms <= LATENCY_MAX_MS && e->tr_ms <= LATENCY_MAX_MS)
 		note_completed(a, now, e, end, &seen);
 	else if (r->model && r->goal.kind != GOAL_NONE && end->outcome == LESSON_FAILED)

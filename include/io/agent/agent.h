@@ -65,8 +65,8 @@ struct agent_model {
 	struct pace pace;      /* of its queue */
 	void *label;           /* labels.h */
 	bool said_no_target;   /* the log did */
-	bool no_default_limit; /* its engines answer longer than OpenAI's default to who sets no
-	                          limit */
+	bool no_default_limit; /* since the last reload its engines answered longer than OpenAI's
+	                          default to who set no limit */
 	struct reqtrace trace; /* counted if the configuration wants it */
 };
 

@@ -102,6 +102,25 @@ static void bare_completions_are_short_and_streams_are_by_their_path(void **stat
 	end(f, "");
 }
 
+/* One answer shows it, if its tokens were told; and the engines may be others after a reload. */
+static void a_bare_completion_that_was_long_lifts_the_limit_until_a_reload(void **state)
+{
+	static const char path[] = "/v1/completions", body[] = "{\"prompt\":\"x\"}";
+	struct fixture *f = *state;
+
+	assert_int_equal(ask(f, path, body)->limit, 16);
+	end(f, "be=b" OK " bytes=90000");
+	assert_int_equal(ask(f, path, body)->limit, 16);
+	end(f, "be=b" OK " bytes=1700 out=48");
+	assert_int_equal(ask(f, path, body)->limit, 16);
+	end(f, "be=b" OK " bytes=1700 out=49");
+	assert_int_equal(ask(f, path, body)->limit, -1);
+	end(f, "");
+	assert_true(daemon_reload(f->p.daemon));
+	assert_int_equal(ask(f, path, body)->limit, 16);
+	end(f, "");
+}
+
 /* Ollama streams unless it is told not to. What llama.cpp answers to /completion repeats the
  * prompt. */
 static void how_an_engine_answers_follows_from_its_path(void **state)
@@ -181,6 +200,7 @@ int main(void)
 		TEST(paths_that_only_read_have_no_output_and_teach_none),
 		TEST(a_path_that_is_not_known_is_told_by_the_body),
 		TEST(bare_completions_are_short_and_streams_are_by_their_path),
+		TEST(a_bare_completion_that_was_long_lifts_the_limit_until_a_reload),
 		TEST(how_an_engine_answers_follows_from_its_path),
 		TEST(what_follows_a_known_name_is_told_by_the_body),
 	};
