@@ -6,7 +6,10 @@
  * placed there. The owner goes first; who hears of it by its news sees both together. The line of a
  * short request may even be faster than the news that it was placed: what nobody told us of waits
  * just as long. After that time the line counts like any other. Lines of an agent that is silent,
- * or while Redis is away, do not wait. */
+ * or while Redis is away, do not wait.
+ *
+ * Where no secret guards events.listen, strangers can send lines of any id. So those of ids that
+ * nobody told us of have half of the room at most, and the others wait as ever. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +27,11 @@ static void feed_first(struct cluster *c, slo_nsec now)
 
 	l->first = (l->first + 1) % DEFERRED_MAX;
 	l->count--;
+	l->bytes -= line.len;
+	if (line.unknown) {
+		l->unknowns--;
+		l->unknown_bytes -= line.len;
+	}
 	l->feeding = true;
 	(void)ends_line(c->agent, now, line.bytes, line.len, true, "cluster");
 	l->feeding = false;
@@ -72,17 +80,26 @@ static bool is_anybody_heard(const struct cluster *c, slo_nsec now)
 }
 
 /* Whether news of it are to come. */
-static bool is_told_later(const struct cluster *c, slo_nsec now, struct slice id)
+static bool is_told_later(const struct cluster *c, slo_nsec now, struct slice id, bool *unknown)
 {
 	const struct cluster_peer *owner = owner_of(c, id);
 
+	*unknown = !owner;
 	if (owner)
 		return !hear_is_silent(owner, now);
 	return is_anybody_heard(c, now) &&
 	       !sched_is_known(c->agent->sched, (const char *)id.p, id.len);
 }
 
-static bool keep(struct cluster *c, struct slice line, slo_nsec now)
+static bool has_room(const struct cluster_deferred *l, size_t len, bool unknown)
+{
+	if (unknown &&
+	    (l->unknowns >= DEFERRED_MAX / 2 || l->unknown_bytes + len > DEFERRED_BYTES / 2))
+		return false;
+	return l->count < DEFERRED_MAX && l->bytes + len <= DEFERRED_BYTES;
+}
+
+static bool keep(struct cluster *c, struct slice line, bool unknown, slo_nsec now)
 {
 	struct cluster_deferred *l = &c->deferred;
 	struct deferred_line *last = &l->line[(l->first + l->count) % DEFERRED_MAX];
@@ -92,8 +109,14 @@ static bool keep(struct cluster *c, struct slice line, slo_nsec now)
 		return false;
 	memcpy(last->bytes, line.p, line.len);
 	last->len = line.len;
+	last->unknown = unknown;
 	last->due = now + DEFER_FOR;
 	l->count++;
+	l->bytes += line.len;
+	if (unknown) {
+		l->unknowns++;
+		l->unknown_bytes += line.len;
+	}
 	ring(c, now);
 	return true;
 }
@@ -102,12 +125,14 @@ static bool defer(void *arg, struct slice id, struct slice line)
 {
 	struct cluster *c = arg;
 	slo_nsec now;
+	bool unknown;
 
-	if (c->deferred.feeding || c->deferred.count == DEFERRED_MAX ||
-	    !cluster_link_is_up(&c->link))
+	if (c->deferred.feeding || !cluster_link_is_up(&c->link) ||
+	    !has_room(&c->deferred, line.len, false))
 		return false;
 	now = clock_nsec();
-	return is_told_later(c, now, id) && keep(c, line, now);
+	return is_told_later(c, now, id, &unknown) && has_room(&c->deferred, line.len, unknown) &&
+	       keep(c, line, unknown, now);
 }
 
 void defer_init(struct cluster *c)

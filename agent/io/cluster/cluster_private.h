@@ -16,11 +16,12 @@
 #include "io/cluster/cluster_link.h"
 #include "wire/cluster/news.h"
 
-#define CLUSTER_KEY_SIZE 192   /* bytes */
-#define TOGETHER_MAX     1024  /* records in one message */
-#define PEERS_MAX        256   /* agents of a group that are heard */
-#define DEFERRED_MAX     16384 /* end lines that wait */
-#define KEEP_SECONDS     "600" /* CLUSTER_KEEP */
+#define CLUSTER_KEY_SIZE 192               /* bytes */
+#define TOGETHER_MAX     1024              /* records in one message */
+#define PEERS_MAX        256               /* agents of a group that are heard */
+#define DEFERRED_MAX     16384             /* end lines that wait */
+#define DEFERRED_BYTES   ((size_t)8 << 20) /* of them together */
+#define KEEP_SECONDS     "600"             /* CLUSTER_KEEP */
 
 /* What our questions to Redis are for. */
 enum ask_kind {
@@ -42,13 +43,16 @@ struct deferred_line {
 	slo_nsec due;
 	size_t len;
 	uint8_t *bytes;
+	bool unknown; /* nobody told us of its request */
 };
 
 struct cluster_deferred {
 	struct deferred_line
 	    line[DEFERRED_MAX]; /* [first, first + count), a ring, in order of due */
 	size_t first, count;
-	bool feeding; /* they come again now */
+	size_t bytes;                   /* of all */
+	size_t unknowns, unknown_bytes; /* of those whose request nobody told us of */
+	bool feeding;                   /* they come again now */
 	ev_timer timer;
 };
 

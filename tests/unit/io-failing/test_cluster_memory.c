@@ -6,6 +6,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "cluster_private.h"
 #include "failing_malloc.h"
 #include "inproc.h"
@@ -94,10 +97,68 @@ static void too_many_agents_are_told_so(void **state)
 	inproc_close(&p);
 }
 
+/* How many lines of len bytes about requests that nobody told us of are kept; `most` are sent. */
+static size_t unknown_kept(struct inproc *p, size_t len, size_t most)
+{
+	const struct agent_deferral *to = &p->agent->deferral;
+	char *text = malloc(len), id[32];
+	size_t kept = 0;
+
+	assert_non_null(text);
+	memset(text, ' ', len);
+	memcpy(text, "slo1 id=u", 9);
+	for (size_t i = 0; i < most; i++) {
+		snprintf(id, sizeof(id), "u%zu", i);
+		kept += to->defer(to->arg, slice_of(id), (struct slice){ (uint8_t *)text, len });
+	}
+	free(text);
+	return kept;
+}
+
+static void strangers_lines_have_half_of_the_room(void **state)
+{
+	uint8_t bytes[NEWS_HEAD_MAX + NEWS_TAIL_MAX];
+	struct inproc p;
+	struct cluster *c;
+
+	(void)state;
+	inproc_open(&p);
+	inproc_write_conf(&p, "", "", "");
+	inproc_start(&p);
+	c = cluster_new(p.agent, NULL);
+	assert_non_null(c);
+	hear_message(c, inproc_clock, (struct slice){ bytes, message_of("b", bytes) });
+	defer_lines(c, true);
+	c->link.state = CLUSTER_UP;
+
+	assert_int_equal(unknown_kept(&p, 8192, 2000), DEFERRED_BYTES / 2 / 8192);
+	assert_int_equal(c->deferred.bytes, DEFERRED_BYTES / 2);
+	inproc_pass(&p, SLO_NSEC_PER_SEC);
+	assert_int_equal(c->deferred.count, 0);
+	assert_int_equal(c->deferred.bytes, 0);
+	assert_int_equal(unknown_kept(&p, 100, 20000), DEFERRED_MAX / 2);
+	/* The rest is for those of which we were told. */
+	c->deferred.bytes = DEFERRED_BYTES - 50;
+	c->deferred.unknowns = 0;
+	assert_int_equal(unknown_kept(&p, 100, 1), 0);
+	c->deferred.bytes = DEFERRED_MAX / 2 * 100;
+	assert_int_equal(unknown_kept(&p, 100, 1), 1);
+	c->deferred.unknowns = c->deferred.count;
+
+	defer_lines(c, false);
+	assert_int_equal(c->deferred.bytes, 0);
+	assert_int_equal(c->deferred.unknowns, 0);
+	assert_int_equal(c->deferred.unknown_bytes, 0);
+	cluster_free(c);
+	inproc_stop(&p);
+	inproc_close(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_agent_that_no_memory_is_left_for_is_not_one_too_many),
+		cmocka_unit_test(strangers_lines_have_half_of_the_room),
 		cmocka_unit_test(too_many_agents_are_told_so),
 	};
 
