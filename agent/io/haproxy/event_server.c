@@ -289,20 +289,38 @@ static bool is_copy(const struct udp *u, const uint8_t *line, size_t len)
 	return id.p && ends_copy(u->server->agent, id);
 }
 
+/* Whether a line of HAProxy's stands there, with the priority of syslog before it or not. */
+static bool begins_line(struct slice s)
+{
+	static const char start[] = "slo1 ";
+	const size_t n = sizeof(start) - 1;
+	const uint8_t *end;
+	size_t digits;
+	uint64_t v;
+
+	if (s.len >= n && memcmp(s.p, start, n) == 0)
+		return true;
+	if (s.len == 0 || s.p[0] != '<')
+		return false;
+	s = slice_behind(s, 1);
+	digits = slice_digits(s, &v);
+	if (digits < 1 || digits > 3 || digits == s.len || s.p[digits] != '>')
+		return false;
+	end = memchr(s.p, '\n', s.len);
+	return memmem(s.p, end ? (size_t)(end - s.p) : s.len, line_start, LINE_START);
+}
+
 /* Where the first line ends. A relay may have put several into one datagram; what does not begin
  * as an end line belongs to the line before it. */
 static size_t first_line(const uint8_t *data, size_t len)
 {
-	static const char start[] = "slo1 ";
-	const size_t n = sizeof(start) - 1;
-
 	for (size_t at = 0; at < len; at++) {
 		const uint8_t *end = memchr(data + at, '\n', len - at);
 
 		if (!end)
 			break;
 		at = (size_t)(end - data);
-		if (len - at - 1 >= n && memcmp(end + 1, start, n) == 0)
+		if (begins_line((struct slice){ end + 1, len - at - 1 }))
 			return at;
 	}
 	return len;

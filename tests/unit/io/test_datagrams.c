@@ -90,9 +90,56 @@ static void more_datagrams_are_read_without_a_pause(void **state)
 	inproc_close(&p);
 }
 
+/* A relay may join lines, and each has its prefix of syslog then. */
+static void lines_that_a_relay_joined_all_count(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned int lines;
+	} cases[] = {
+		{ "slo1 id=a st=200\nslo1 id=b st=200\n", 2 },
+		{ "<134>Nov 29 07:00:00 h haproxy[1]: slo1 id=c st=200\n"
+		  "<134>Nov 29 07:00:00 h haproxy[1]: slo1 id=d st=200\n<6>1 - - slo1 id=e st=200",
+		  3 },
+		{ "<134>h slo1 id=f st=200\nslo1 id=g st=200\n<134>h slo1 id=h st=200", 3 },
+		{ "slo1 id=i st=200\n<134>what else it says", 1 },
+		{ "slo1 id=j st=200\n<1345>h slo1 id=k st=200", 1 },
+		{ "slo1 id=l st=200\n<>h slo1 id=m st=200", 1 },
+		{ "slo1 id=n st=200\n<134", 1 },
+		{ "slo1 id=o st=200\n<134>\nslo1 id=p st=200", 2 },
+		{ "slo1 id=q st=200\n<", 1 },
+	};
+	struct inproc p;
+	uint64_t counted = 0;
+	struct sockaddr_in at;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	(void)state;
+	inproc_open(&p);
+	inproc_write_text(&p, "{\"spop\":{\"listen\":[\"unix:spop\"]},\"events\":{\"listen\":["
+	                      "\"udp:127.0.0.1:0\"]},\"models\":{\"m\":{\"deployments\":{\"d\":{"
+	                      "\"servers\":[\"s1\"]}}}}}");
+	inproc_start(&p);
+	at = port_of(&p);
+	assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t len = strlen(cases[i].text);
+
+		assert_int_equal(send(fd, cases[i].text, len, 0), len);
+		inproc_turn(&p, 2);
+		counted += cases[i].lines;
+		assert_int_equal(p.agent->stats.end_lines[END_UNKNOWN], counted);
+	}
+	assert_int_equal(p.agent->stats.end_lines[END_MALFORMED], 0);
+	close(fd);
+	inproc_stop(&p);
+	inproc_close(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lines_that_a_relay_joined_all_count),
 		cmocka_unit_test(more_datagrams_are_read_without_a_pause),
 	};
 
