@@ -263,13 +263,30 @@ static void weigh_emptiest(const struct plan *p, struct deployment *d, uint64_t 
 			weigh(p, few[i].seat, now, best);
 }
 
+/* Tight work that would be in the way there may find a shallow one that is neither among the
+ * emptiest nor among those with least harm: it costs less by PENALTY_DEEP. */
+static void weigh_shallow(const struct plan *p, struct deployment *d, slo_nsec now,
+                          struct best *best)
+{
+	struct seat *seat = d->seats;
+
+	for (size_t i = 0; i < ADAPTIVE_FIRST && seat != d->deep; i++, seat = seat->next)
+		if (seat->server->usable &&
+		    !are_beaten(p, best, seat->server->sums.harm, seat->order) &&
+		    adaptive_is_open(&p->want, seat))
+			weigh(p, seat, now, best);
+}
+
 static void weigh_all(const struct plan *p, struct deployment *d, slo_nsec now, struct best *best)
 {
 	uint64_t weighed;
 
-	/* Of few servers all were looked at, and that other order need not even be kept. */
-	if (weigh_harmless(p, d, now, best, &weighed) && d->usable > ADAPTIVE_CANDIDATES)
-		weigh_emptiest(p, d, weighed, now, best);
+	/* Of few servers all were looked at. */
+	if (!weigh_harmless(p, d, now, best, &weighed) || d->usable <= ADAPTIVE_CANDIDATES)
+		return;
+	weigh_emptiest(p, d, weighed, now, best);
+	if (best->seat && (best->seat->deployment != d || is_in_the_way(p, best->seat)))
+		weigh_shallow(p, d, now, best);
 }
 
 void adaptive_wants(const struct deployment *d, const struct request *r,

@@ -26,7 +26,13 @@
  *   - so little work that the request alone behind it keeps its target.
  * Of the open ones that with the least cost is taken, equal ones in the order of the configuration;
  * if none is open, the request waits. Whether a server is open does not depend on the time, so who
- * waits need not be looked at before something ends. */
+ * waits need not be looked at before something ends.
+ *
+ * Of more than ADAPTIVE_CANDIDATES servers of a deployment not all are weighed: so many with least
+ * harm; so many of the emptiest; and the shallow ones among its first ADAPTIVE_FIRST, if the best
+ * so far is one that a tight request should keep off, or one of another deployment. So one that
+ * costs less may be missed: it has no less harm than the first kind, no less load than the second.
+ */
 #ifndef SLO_CORE_ADAPTIVE_H
 #define SLO_CORE_ADAPTIVE_H
 
@@ -35,6 +41,8 @@
 /* So many servers of a deployment are weighed in each of two orders: the emptiest, and those with
  * least harm. */
 #define ADAPTIVE_CANDIDATES 6
+/* So many of the first seats of a deployment are looked at for a shallow one, usable or not. */
+#define ADAPTIVE_FIRST      8
 
 struct adaptive_choice {
 	struct seat *seat;

@@ -1,4 +1,7 @@
-/* naive_adaptive.c - slo-adaptive, computed anew from all requests in flight. */
+/* naive_adaptive.c - slo-adaptive, computed anew from all requests in flight.
+ *
+ * It weighs all servers, so a setup has no more of them than the core weighs in any case
+ * (ADAPTIVE_CANDIDATES). */
 #include <math.h>
 
 #include "naive_private.h"

@@ -185,6 +185,59 @@ static void a_large_fleet_is_used_evenly(void **state)
 		assert_in_range(server[i]->ledger.inflight, 2, 4);
 }
 
+/* Of n servers only the i-th is usable; below 0: all are. */
+static void use_only(struct rig *r, struct server *const *server, int n, int i)
+{
+	for (int k = 0; k < n; k++)
+		sched_server_usable(r->s, server[k], i < 0 || i == k);
+}
+
+static struct server *placed_within(struct rig *r, const char *id, slo_nsec target, int64_t input)
+{
+	struct sched_request req = ask(r, id, SEC(1));
+	struct sched_action act;
+
+	req.strategy = SLO_STRATEGY_ADAPTIVE;
+	req.input = input;
+	req.own.e2e = target;
+	assert_int_equal(sched_submit(r->s, SEC(1), &req, NULL), SLO_OK);
+	assert_true(sched_step(r->s, SEC(1), &act));
+	assert_int_equal(act.verdict, SLO_ROUTE);
+	assert_false(sched_step(r->s, SEC(1), &(struct sched_action){ 0 }));
+	return act.seat->server;
+}
+
+/* The two shallow ones have more harm and more load than the six others, where relaxed work is. */
+static void tight_work_finds_a_shallow_server_behind_all_others(void **state)
+{
+	struct rig *r = *state;
+	struct server *server[8] = { r->server[0], r->server[1] };
+	char name[16];
+
+	for (int i = 2; i < 8; i++) {
+		snprintf(name, sizeof(name), "s%d", i);
+		server[i] = rig_server(r, r->d, name);
+	}
+	r->d->planned.kv = 2000;
+	for (int i = 0; i < 8; i++) {
+		slo_nsec target = i < 2 ? SEC(20) : SEC(200);
+		int64_t input = i < 2 ? 700 : 400;
+
+		snprintf(name, sizeof(name), "a%d", i);
+		use_only(r, server, 8, i);
+		assert_ptr_equal(placed_within(r, name, target, input), server[i]);
+	}
+	use_only(r, server, 8, -1);
+	quiet(r, SEC(1));
+	assert_int_equal(r->d->deep->order, 2);
+	for (int i = 2; i < 8; i++) {
+		assert_true(server[i]->ledger.used < server[0]->ledger.used);
+		assert_true(server[i]->sums.harm < server[0]->sums.harm);
+	}
+	assert_ptr_equal(placed_within(r, "tight", SEC(20), 512), server[0]);
+	assert_ptr_equal(placed_within(r, "relaxed", SEC(200), 512), server[2]);
+}
+
 static void answered(struct rig *r, slo_nsec now, const char *id)
 {
 	(void)end_with(r, now, id,
@@ -385,6 +438,7 @@ int main(void)
 		                                rig_drop),
 		cmocka_unit_test_setup_teardown(others_have_no_stake, rig_make, rig_drop),
 		cmocka_unit_test_setup_teardown(a_large_fleet_is_used_evenly, rig_make, rig_drop),
+		TEST(tight_work_finds_a_shallow_server_behind_all_others),
 		cmocka_unit_test_setup_teardown(the_guard_falls_when_what_was_safe_misses, rig_make,
 		                                rig_drop),
 		cmocka_unit_test_setup_teardown(what_an_operator_plans_with_it_leaves_alone,
