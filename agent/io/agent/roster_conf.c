@@ -11,8 +11,9 @@
  *                 ties; those that then still stand in front were not named and lose their seat
  *   use           whether a server is used follows from who is configured and what HAProxy said
  *
- * Memory may run out on the way. Then what there is stays sound, and the next reload arranges all
- * of it again (roster.incomplete), however little the configurations differ. */
+ * Memory may run out on the way. Then what there is stays sound, no server loses its seat for not
+ * having been moved, and the next reload arranges all of it again (roster.incomplete), however
+ * little the configurations differ. */
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,7 +147,8 @@ static bool place_matching(struct agent *a, struct agent_model *m, struct deploy
 	return ok;
 }
 
-/* Every server that the model is to have is put behind those that it had; these then leave. */
+/* Every server that the model is to have is put behind those that it had; these then leave, unless
+ * one of them may be there only because memory ran out. */
 static bool arrange_servers(struct agent *a, struct agent_model *m)
 {
 	struct pool *pool = &m->sched->pool;
@@ -169,7 +171,7 @@ static bool arrange_servers(struct agent *a, struct agent_model *m)
 			ok &= s && place(a, m, d, s);
 		}
 	}
-	for (size_t i = 0; i < pool->deployments; i++) {
+	for (size_t i = 0; ok && i < pool->deployments; i++) {
 		struct deployment *d = pool->deployment[i];
 
 		while (d->seats && d->seats->order < from)

@@ -519,6 +519,45 @@ static void whole_at_the_next_try(struct fixture *f)
 	inproc_remove_profile(&f->p);
 }
 
+/* s2 moves to a deployment that is new. */
+static void fill_and_divide_the_fleet(struct fixture *f)
+{
+	fill_servers(f);
+	inproc_write_text(
+	    &f->p,
+	    "{\"spop\":{\"listen\":[\"unix:spop\"]},\"events\":{\"listen\":[\"unix:events\"]},"
+	    "\"models\":{\"m\":{\"backend\":\"b\",\"deployments\":{\"d\":{\"servers\":[\"s1\"]},"
+	    "\"e\":{\"servers\":[\"s2\"]}}}},\"profiles\":{\"dir\":\"profiles\"}}");
+}
+
+/* The deployment in which s has its seat, "" without one. */
+static const char *seat_of(const struct fixture *f, const char *s)
+{
+	const struct server *server = roster_find(f->p.agent, "b", s);
+	const struct seat *seat =
+	    server ? sched_seat_find(f->p.agent->models[0]->sched, server) : NULL;
+
+	return seat ? seat->deployment->name : "";
+}
+
+static void each_has_a_seat(struct fixture *f)
+{
+	assert_string_equal(seat_of(f, "s1"), "d");
+	if (!f->struck || strcmp(seat_of(f, "s2"), "d") != 0)
+		assert_string_equal(seat_of(f, "s2"), "e");
+	assert_true(daemon_reload(f->p.daemon));
+	assert_string_equal(seat_of(f, "s1"), "d");
+	assert_string_equal(seat_of(f, "s2"), "e");
+}
+
+static void reloading_a_divided_fleet(void **state)
+{
+	static const struct deed whole = { fill_and_divide_the_fleet, hangup, each_has_a_seat, 20 };
+
+	(void)state;
+	without_memory(&whole);
+}
+
 static void reloading_another_fleet(void **state)
 {
 	static const struct deed whole = { hold_one_and_change_the_fleet, hangup,
@@ -547,6 +586,7 @@ int main(void)
 		cmocka_unit_test(ring),
 		cmocka_unit_test(reloading),
 		cmocka_unit_test(reloading_another_fleet),
+		cmocka_unit_test(reloading_a_divided_fleet),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
