@@ -135,8 +135,9 @@ void seat_heap_put(struct seat_heap *h, enum seat_order by, struct seat *seat)
 	const struct seat_entry e = { seat->server->ledger.used, seat->server->sums.harm,
 		                      seat->order, seat };
 
+	/* A new one may go behind the rest, if there is any. */
 	assert(seat->place[by] != SEAT_PLACE_NONE ||
-	       (h->few < SEAT_MANY ? h->few : SEAT_MANY + h->rest) < h->cap);
+	       (h->rest == 0 && h->few < SEAT_MANY ? h->few : SEAT_MANY + h->rest) < h->cap);
 	if (by == SEAT_BY_HARM)
 		put(h, SEAT_BY_HARM, &e);
 	else

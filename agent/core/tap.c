@@ -348,7 +348,7 @@ void sched_listen(struct sched *s, const struct sched_tap *tap)
 bool sched_is_quiet(const struct sched *s)
 {
 	return TAILQ_EMPTY(&s->dirty) && TAILQ_EMPTY(&s->requests.list[REQUEST_READY]) &&
-	       !s->unstepped;
+	       LIST_EMPTY(&s->foreign.left) && !s->unstepped;
 }
 
 static void tell(const struct sched_tap *tap, struct slo_event e)

@@ -13,9 +13,10 @@
  * with every request of any of them. So a change takes the server's seats out of the orders, and
  * each goes back when that order is asked next: an order that nobody asks costs nothing.
  *
- *   ledger changes:  placed --> misplaced   deployment is asked for the least: misplaced --> placed
- *                    sorted --> unsorted    deployment is asked for the fullest: unsorted -->
- * sorted counted --> uncounted   pool is asked for counts:          uncounted --> counted
+ *     ledger changes      asked again
+ *     placed  ------> misplaced  ---> placed     the deployment, for the least
+ *     sorted  ------> unsorted   ---> sorted     the deployment, for the fullest
+ *     counted ------> uncounted  ---> counted    the pool, for the fewest requests
  *
  * Of the first kind there are two, by load and by harm (seat_heap.h). `told` of a server are the
  * seats that its next change concerns: the placed, sorted, counted ones, and those of models in
@@ -111,7 +112,8 @@ struct server {
 	uint32_t fresh_count; /* ours that the others may not have heard of */
 	slo_load fresh_load;
 	slo_load spared; /* in the ledger */
-	slo_load left; /* by what ended of ours since the last round of decisions; see foreign.h */
+	/* By what ended of ours since the last round of decisions; see foreign_fresh.c. */
+	slo_load left;
 	LIST_ENTRY(server) left_link; /* while that is not 0 */
 };
 LIST_HEAD(servers, server);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/tap.h"
 #include "foreign_build.h"
 
 #define WAIT MSEC(50) /* for others to hear */
@@ -276,6 +277,24 @@ static void when_the_others_go_nothing_is_spared(void **state)
 	routed(r, SEC(1), "r4", "s0");
 }
 
+/* A step tells the others of room that ours left: until then something is to be decided. */
+static void room_that_ours_left_is_not_quiet(void **state)
+{
+	struct rig *r = *state;
+
+	foreign_others(r->s, 1);
+	submit(r, SEC(1), "a");
+	routed(r, SEC(1), "a", "s1");
+	quiet(r, SEC(1));
+	foreign_heard(r->s, SEC(1) + 1, SEC(1));
+	quiet(r, SEC(1) + 1);
+	assert_true(sched_is_quiet(r->s));
+	assert_int_equal(line(r, SEC(2), "a"), SCHED_END_CLOSED);
+	assert_false(sched_is_quiet(r->s));
+	quiet(r, SEC(2));
+	assert_true(sched_is_quiet(r->s));
+}
+
 static void who_pushes_spares_nothing(void **state)
 {
 	struct rig *r = *state;
@@ -331,6 +350,7 @@ int main(void)
 		TEST(what_ends_before_others_heard_of_it_is_over),
 		TEST(room_that_a_small_one_makes_is_taken),
 		TEST(when_the_others_go_nothing_is_spared),
+		TEST(room_that_ours_left_is_not_quiet),
 		TEST(who_pushes_spares_nothing),
 		TEST(what_ours_left_is_taken_once),
 	};
