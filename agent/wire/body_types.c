@@ -79,8 +79,11 @@ static bool starts_as_file(struct slice s)
  * text: \u4e2d. */
 static bool is_of_base64(struct slice s)
 {
+	static const char escaped[] = "nr/";
+
 	for (size_t i = 0; i < s.len; i++) {
-		if (s.p[i] == '\\' && i + 1 < s.len && memchr("nr/", s.p[i + 1], 3))
+		if (s.p[i] == '\\' && i + 1 < s.len &&
+		    memchr(escaped, s.p[i + 1], sizeof(escaped) - 1))
 			i++;
 		else if (!memchr(base64, s.p[i], sizeof(base64) - 1))
 			return false;
