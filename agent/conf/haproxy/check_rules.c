@@ -344,7 +344,7 @@ static void check_rejects(const struct checking *c, const struct asking *a,
 
 	if (busy && absent)
 		return;
-	if (early)
+	if (early && question)
 		tell(c, FATAL, "answer-unused", early,
 		     "this rule is for rejects of the agent and stands above send-spoe-group "
 		     "(%s:%zu), where there is no answer yet: HAProxy sends to servers what the "
