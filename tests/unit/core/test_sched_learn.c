@@ -315,10 +315,9 @@ static void a_cache_that_is_only_found_is_not_relied_on(void **state)
 	assert_true(rank_share(r->d, out) == rank_load(r->d, out));
 }
 
-/* Where nobody waits another server has room, so how much more this one holds is not tried out. */
-static void a_cache_is_found_to_be_larger_only_for_who_waits(void **state)
+/* One server of a learned deployment that is thought to hold 600 tokens, and nobody waited. */
+static slo_nsec found_to_hold_600(struct rig *r)
 {
-	struct rig *r = *state;
 	slo_nsec now;
 
 	sched_server_usable(r->s, r->server[0], false);
@@ -327,7 +326,16 @@ static void a_cache_is_found_to_be_larger_only_for_who_waits(void **state)
 	learn(r, FLEET_AUTO, 0);
 	now = serve_many(r, SEC(1), 40, 1);
 	r->d->learner->room.limit = 600;
-	now = serve_many(r, now, 100, 1);
+	return serve_many(r, now, 100, 1);
+}
+
+/* Where nobody waits another server has room, so how much more this one holds is not tried out. */
+static void a_cache_is_found_to_be_larger_only_for_who_waits(void **state)
+{
+	struct rig *r = *state;
+	slo_nsec now;
+
+	now = found_to_hold_600(r);
 	assert_true(r->d->learner->room.limit == 600);
 	now = fill_learned(r, now, true);
 	(void)end_with(r, now + SEC(1), "l0",
@@ -346,13 +354,7 @@ static void what_another_agent_placed_is_not_taken_for_one_that_waited(void **st
 	struct sched_end out;
 	slo_nsec now;
 
-	sched_server_usable(r->s, r->server[0], false);
-	sched_profile_drop(r->s, r->d);
-	sched_promise(r->s, r->m, &five_seconds);
-	learn(r, FLEET_AUTO, 0);
-	now = serve_many(r, SEC(1), 40, 1);
-	r->d->learner->room.limit = 600;
-	now = serve_many(r, now, 100, 1);
+	now = found_to_hold_600(r);
 	placed(r, now, owner(r, "b"), "x", 1);
 	foreign_end(r->s, now + SEC(1), owner(r, "b"), "x", 1, &o, SEC(1), &out);
 	assert_int_equal(out.result, SCHED_END_CLOSED);

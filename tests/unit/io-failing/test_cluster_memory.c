@@ -69,6 +69,18 @@ static void an_agent_that_no_memory_is_left_for_is_not_one_too_many(void **state
 	assert_true(n >= 3);
 }
 
+static struct cluster *start(struct inproc *p)
+{
+	struct cluster *c;
+
+	inproc_open(p);
+	inproc_write_conf(p, "", "", "");
+	inproc_start(p);
+	c = cluster_new(p->agent, NULL);
+	assert_non_null(c);
+	return c;
+}
+
 static void too_many_agents_are_told_so(void **state)
 {
 	uint8_t bytes[NEWS_HEAD_MAX + NEWS_TAIL_MAX];
@@ -77,11 +89,7 @@ static void too_many_agents_are_told_so(void **state)
 	char name[16];
 
 	(void)state;
-	inproc_open(&p);
-	inproc_write_conf(&p, "", "", "");
-	inproc_start(&p);
-	c = cluster_new(p.agent, NULL);
-	assert_non_null(c);
+	c = start(&p);
 	for (int i = 0; i <= PEERS_MAX; i++) {
 		size_t len;
 
@@ -122,11 +130,7 @@ static void strangers_lines_have_half_of_the_room(void **state)
 	struct cluster *c;
 
 	(void)state;
-	inproc_open(&p);
-	inproc_write_conf(&p, "", "", "");
-	inproc_start(&p);
-	c = cluster_new(p.agent, NULL);
-	assert_non_null(c);
+	c = start(&p);
 	hear_message(c, inproc_clock, (struct slice){ bytes, message_of("b", bytes) });
 	defer_lines(c, true);
 	c->link.state = CLUSTER_UP;
