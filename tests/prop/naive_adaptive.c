@@ -286,6 +286,7 @@ void naive_adaptive_ended(struct naive *n, slo_nsec now, const struct request *r
 {
 	struct model *m = &n->model[r->ask.model];
 	struct deployment *d = NULL;
+	double before;
 
 	for (unsigned k = 0; k < m->deployments; k++)
 		if (m->deployment[k].age == r->age)
@@ -293,6 +294,7 @@ void naive_adaptive_ended(struct naive *n, slo_nsec now, const struct request *r
 	if (d == NULL || !r->staked || !(r->foreseen > 0) ||
 	    (double)r->foreseen >= 0.7 * ((double)r->span / 1e9))
 		return;
+	before = d->share;
 	d->seen++;
 	if (now - r->ask.created > r->span)
 		d->missed++;
@@ -305,6 +307,8 @@ void naive_adaptive_ended(struct naive *n, slo_nsec now, const struct request *r
 		return;
 	}
 	d->seen = d->missed = 0;
+	/* Other rates: all are ranked anew, also those whom the end itself says nothing. */
+	n->concerned[r->ask.model] |= d->share < before || d->share > before;
 }
 
 /* A share of a cache that another type takes as less than half of that. */

@@ -33,6 +33,7 @@ struct shared {
 	struct op op[];
 };
 
+/* --verbose shows what is left after shrinking. */
 static int usage(const char *name)
 {
 	fprintf(stderr,
@@ -81,7 +82,7 @@ static bool parse_args(int argc, char **argv, struct args *a)
 
 /* ---- running ---- */
 
-static bool run_seed(struct shared *sh, uint64_t seed, size_t ops, bool verbose)
+static bool run_seed(struct shared *sh, uint64_t seed, size_t ops)
 {
 	struct setup setup;
 	struct world *w;
@@ -93,7 +94,7 @@ static bool run_seed(struct shared *sh, uint64_t seed, size_t ops, bool verbose)
 	sh->seed = seed;
 	sh->count = 0;
 	alarm((unsigned)(SEED_SECONDS + ops / 5000));
-	w = world_new(&setup, (uint32_t)ops + 1, verbose);
+	w = world_new(&setup, (uint32_t)ops + 1, false);
 	if (w == NULL) {
 		snprintf(sh->message, sizeof(sh->message), "out of memory");
 		return false;
@@ -102,12 +103,6 @@ static bool run_seed(struct shared *sh, uint64_t seed, size_t ops, bool verbose)
 		struct op *op = &sh->op[sh->count++];
 
 		*op = gen_next(&gen, world_naive(w));
-		if (verbose) {
-			char line[4096];
-
-			op_describe(op, line, sizeof(line));
-			printf("%zu %s\n", sh->count, line);
-		}
 		same = world_apply(w, op, sh->message, &sh->tally);
 		sh->done++;
 	}
@@ -118,9 +113,18 @@ static bool run_seed(struct shared *sh, uint64_t seed, size_t ops, bool verbose)
 static bool run_all(const struct args *a, struct shared *sh, size_t per_seed)
 {
 	for (uint64_t i = 0; i < a->seeds; i++)
-		if (!run_seed(sh, a->seed + i, per_seed, a->verbose))
+		if (!run_seed(sh, a->seed + i, per_seed))
 			return false;
 	return true;
+}
+
+static void print_op(size_t number, const struct op *op)
+{
+	char line[4096];
+
+	op_describe(op, line, sizeof(line));
+	printf("%zu %s\n", number, line);
+	fflush(stdout);
 }
 
 /* Runs the first sh->count operations once more; false at the first difference. */
@@ -130,6 +134,8 @@ static bool run_again(const struct setup *setup, struct shared *sh, uint32_t ids
 	bool same = w != NULL;
 
 	for (size_t i = 0; same && i < sh->count; i++) {
+		if (verbose)
+			print_op(i + 1, &sh->op[i]);
 		same = world_apply(w, &sh->op[i], sh->message, &sh->tally);
 		if (!same)
 			sh->count = i + 1;
@@ -163,6 +169,19 @@ struct shrink {
 	uint32_t ids;
 	time_t until;
 };
+
+/* What is left, operation by operation, and what was answered. */
+static void show(struct shrink *s)
+{
+	pid_t pid;
+
+	memcpy(s->sh->op, s->op, s->count * sizeof(*s->op));
+	s->sh->count = s->count;
+	pid = fork();
+	if (pid == 0)
+		exit(run_again(&s->setup, s->sh, s->ids, true) ? 0 : 1);
+	(void)child_succeeded(pid, s->sh);
+}
 
 /* Whether it still fails without the operations [from, to). If so they are gone. */
 static bool fails_without(struct shrink *s, size_t from, size_t to)
@@ -229,6 +248,8 @@ static void report_failure(const struct args *a, struct shared *sh)
 	shrink(&s);
 	fails_without(&s, s.count, s.count);
 	fprintf(stderr, "prop: shrunk to %zu operations: %s\n", s.count, sh->message);
+	if (a->verbose)
+		show(&s);
 	f = fopen(a->out, "w");
 	if (f != NULL) {
 		ops_write(f, &s.setup, s.op, s.count, sh->message);

@@ -74,15 +74,21 @@ static inline struct sched_request ask(struct rig *r, const char *id, slo_nsec n
 		                       .created = now };
 }
 
-static inline struct request *submit(struct rig *r, slo_nsec now, const char *id)
+static inline struct request *submit_created(struct rig *r, slo_nsec now, const char *id,
+                                             slo_nsec created)
 {
-	struct sched_request req = ask(r, id, now);
+	struct sched_request req = ask(r, id, created);
 	struct request *out = NULL;
 
 	assert_int_equal(sched_submit(r->s, now, &req, &out), SLO_OK);
 	assert_non_null(out);
 	sched_check(r->s);
 	return out;
+}
+
+static inline struct request *submit(struct rig *r, slo_nsec now, const char *id)
+{
+	return submit_created(r, now, id, now);
 }
 
 /* The next answer is for this id, with that reason. */

@@ -298,6 +298,35 @@ static void what_an_operator_plans_with_it_leaves_alone(void **state)
 	assert_true(near(planned(r), 0.8));
 }
 
+/* The fast server is full and for the other it is too late, until it is too late for both: then it
+ * may go anywhere. Nobody waits for the server that left the model. */
+static void who_waits_is_looked_at_when_the_guard_moves(void **state)
+{
+	const struct guard brink = { .share = 1, .seen = 50, .missed = 10 };
+	const struct one_cell fast = { .tput = 2, .e2e = 0.5, .slo_e2e = 5, .created = 1 };
+	struct rig *r = *state;
+	struct deployment *l20 = sched_deployment_add(r->m, "l20");
+
+	assert_int_equal(sched_recall_guard(r->s, r->d, &brink), SLO_OK);
+	sched_server_usable(r->s, r->server[1], false);
+	place(r, SEC(1), "a");
+	place(r, SEC(1), "b");
+	sched_server_usable(r->s, r->server[1], true);
+	sched_seat_remove(r->s, sched_seat_find(r->m, r->server[0]));
+	rig_profile(r, l20, &fast);
+	rig_server(r, l20, "l0");
+	submit(r, SEC(10), "full");
+	routed(r, SEC(10), "full", "l0");
+	submit_created(r, SEC(10), "w", SEC(5.8));
+	quiet(r, SEC(10));
+	quiet(r, SEC(11));
+	(void)end(r, SEC(11), "b");
+	quiet(r, SEC(11));
+	answered(r, SEC(11), "a");
+	assert_true(near(planned(r), 0.8));
+	routed(r, SEC(11), "w", "s1");
+}
+
 /* Whoever was placed before it fell was planned with more. */
 static void who_was_placed_before_it_fell_does_not_count(void **state)
 {
@@ -448,6 +477,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(it_rises_by_clean_hundreds, rig_make, rig_drop),
 		cmocka_unit_test_setup_teardown(who_had_less_time_than_was_thought_is_not_judged,
 		                                rig_make, rig_drop),
+		TEST(who_waits_is_looked_at_when_the_guard_moves),
 		cmocka_unit_test_setup_teardown(another_profile_has_another_guard, rig_make,
 		                                rig_drop),
 		TEST(a_newer_copy_of_a_profile_keeps_its_guard),
