@@ -36,7 +36,8 @@ enum slo_event_kind {
 	SLO_EVENT_SUBMIT, /* count: its priority, order: 1 if its prompt was only estimated; both 0
 	                   * in older recordings */
 	SLO_EVENT_LEASE,  /* it runs there since `now` */
-	SLO_EVENT_TRIED,  /* a head that had to wait at `now` */
+	SLO_EVENT_TRIED,  /* a head that had to wait at `now`; waited: so much later its queue was
+	                   * looked  at last, 0 in older recordings */
 	SLO_EVENT_ABANDON,
 	SLO_EVENT_END,      /* count: SLO_END_... */
 	SLO_EVENT_STEP,     /* without an answer */

@@ -158,6 +158,14 @@ static struct slo_event stake_event(const struct request *r)
 		                   .input = stake->class };
 }
 
+static struct slo_event tried_event(const struct queue *q, const struct bucket *b)
+{
+	struct slo_event e = request_event(SLO_EVENT_TRIED, b->tried, b->first);
+
+	e.waited = q->looked - b->tried;
+	return e;
+}
+
 static struct slo_event others_event(const struct sched *s)
 {
 	return (struct slo_event){ .kind = SLO_EVENT_OTHERS,
@@ -458,13 +466,9 @@ static void tell_waiting(const struct sched *s, const struct sched_tap *tap)
 
 	TAILQ_FOREACH (r, &s->requests.list[REQUEST_QUEUED], link)
 		tell(tap, request_event(SLO_EVENT_SUBMIT, r->arrived, r));
-	TAILQ_FOREACH (m, &s->models, link) {
-		for (size_t i = 0; i < m->queue.heads; i++) {
-			const struct bucket *b = m->queue.head[i].bucket;
-
-			tell(tap, request_event(SLO_EVENT_TRIED, b->tried, b->first));
-		}
-	}
+	TAILQ_FOREACH (m, &s->models, link)
+		for (size_t i = 0; i < m->queue.heads; i++)
+			tell(tap, tried_event(&m->queue, m->queue.head[i].bucket));
 }
 
 void sched_tell_state(const struct sched *s, const struct sched_tap *tap, slo_nsec now,

@@ -82,6 +82,8 @@ MUTANTS = [
      "if (sched_hold_varies(s))\n\t\tlook_at_changed(s, now);", ""),
     ("equal slack: the later arrival first", "agent/core/queue_private.h",
      "return x->seq < y->seq ? -1 : x->seq > y->seq;", "return x->seq > y->seq ? -1 : x->seq < y->seq;"),
+    ("a player knows levels of the last try only", "agent/core/record/player.c",
+     "queue_look(&r->model->queue, e->now + e->waited);", "queue_look(&r->model->queue, e->now);"),
     ("0 tokens and 1 token are one size", "agent/core/queue.c",
      "return tokens <= 0 ? 0 : 1 + log2_round(tokens);", "return 1 + log2_round(tokens);"),
     ("a release wakes nobody", "agent/core/lease.c",

@@ -173,15 +173,18 @@ static slo_err config(struct player *p, const struct slo_event *e)
 	return SLO_OK;
 }
 
-/* A request that waits was tried as a head before the recording began, and found no room. */
+/* A request that waits was tried as a head before the recording began, and found no room. Those
+ * that lost a level at a later look stand elsewhere since. */
 static slo_err tried(struct player *p, const struct slo_event *e)
 {
 	struct request *r = request_find(p, e);
 
 	if (p->ready || !r || r->state != REQUEST_QUEUED)
 		return SLO_EINVAL;
+	if (e->waited < 0 || e->waited > p->now - e->now)
+		return SLO_EINVAL;
 	/* It was tried as a head, and has been one since. */
-	queue_look(&r->model->queue, e->now);
+	queue_look(&r->model->queue, e->now + e->waited);
 	if (!queue_is_head(r))
 		return SLO_EINVAL;
 	queue_block(&r->model->queue, r->bucket, e->now);

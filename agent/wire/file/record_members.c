@@ -51,7 +51,7 @@ static const struct record_member members[SLO_EVENT_KINDS][RECORD_MEMBERS_MAX] =
 	                       { RECORD_U64, AT(order), true } },
 	[SLO_EVENT_LEASE] = { NOW, TEXT, MODEL, SERVER, LOAD, STRATEGY, INPUT, OUTPUT, CREATED,
 	                      ARRIVED },
-	[SLO_EVENT_TRIED] = { NOW, TEXT },
+	[SLO_EVENT_TRIED] = { NOW, TEXT, { RECORD_I64, AT(waited), true } },
 	[SLO_EVENT_ABANDON] = { NOW, TEXT },
 	[SLO_EVENT_END] = { NOW, TEXT, COUNT, INPUT, OUTPUT },
 	[SLO_EVENT_STEP] = { NOW },

@@ -129,6 +129,33 @@ static void more_wait_than_the_limit_allows(void **state)
 	assert_int_equal(sched_counts(player_sched(player)).queued, sched_counts(r->s).queued);
 }
 
+/* When "late" still was in time it had a place of its own; nobody came since that waits still. */
+static void who_lost_a_level_at_the_last_look_lost_it(void **state)
+{
+	struct rig *r = *state;
+	const struct queue *played;
+
+	fill_up(r, 0);
+	submit_created(r, 0, "late", SEC(-10));
+	submit(r, 0, "in time");
+	quiet(r, 0);
+	assert_int_equal(r->m->queue.heads, 2);
+	submit(r, SEC(5), "passer-by");
+	quiet(r, SEC(5));
+	end(r, SEC(5), "passer-by");
+	answer(r, SEC(5), "passer-by", SLO_PASS, SLO_REASON_ENDED);
+	quiet(r, SEC(6));
+	assert_int_equal(r->m->queue.heads, 1);
+	record(r, SEC(7));
+	played = &sched_model_find(player_sched(player), "m", 1)->queue;
+	assert_int_equal(played->heads, 1);
+	assert_true(played->looked == r->m->queue.looked);
+	end(r, SEC(7), "f0");
+	routed(r, SEC(7), "late", "s1");
+	quiet(r, SEC(7));
+	assert_int_equal(decisions, 1);
+}
+
 static void what_runs_on_a_server_that_left_its_model_stays_charged(void **state)
 {
 	struct rig *r = *state;
@@ -459,6 +486,7 @@ int main(void)
 		TEST(several_requests_before_a_step),
 		TEST(guesses_are_told_and_random_servers_stay_the_same),
 		TEST(more_wait_than_the_limit_allows),
+		TEST(who_lost_a_level_at_the_last_look_lost_it),
 		TEST(what_runs_on_a_server_that_left_its_model_stays_charged),
 		TEST(requests_that_are_let_go),
 		TEST(a_profile_survives_with_all_its_numbers),
