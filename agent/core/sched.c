@@ -218,6 +218,14 @@ static void fill(struct sched *s, slo_nsec now, struct request *r, const struct 
 	r->generation = s->generation;
 }
 
+/* One goes for a newcomer, however many more than the limit wait since that was lowered: itself, if
+ * all are equal. */
+static struct request *full_for(const struct sched *s, struct request *newcomer)
+{
+	newcomer->round = s->settled - 1;
+	return queue_least(&newcomer->model->queue);
+}
+
 static slo_err enqueue(struct sched *s, slo_nsec now, struct request *r)
 {
 	struct sched_model *m = r->model;
@@ -232,7 +240,7 @@ static slo_err enqueue(struct sched *s, slo_nsec now, struct request *r)
 	r->round = s->settled;
 	/* A head may find a server at once. */
 	if (!queue_is_head(r) && m->queue.length > s->conf.queue_limit) {
-		r = queue_least(&m->queue); /* the newcomer, if all are equal */
+		r = full_for(s, r);
 		queue_remove(&m->queue, r);
 		requests_move(&s->requests, r, REQUEST_READY, now);
 		r->reason = SLO_REASON_QUEUE_FULL;
@@ -349,7 +357,7 @@ static bool step_queues(struct sched *s, slo_nsec now, struct sched_action *out)
 		if (decide_ranked(s, now, r, b->option, b->options, out))
 			return true;
 		if (r->round == s->settled && m->queue.length > s->conf.queue_limit) {
-			r = queue_least(&m->queue);
+			r = full_for(s, r);
 			if (s->explains)
 				why_waited(s, r);
 			decide_refuse(s, now, r, SLO_REJECT, SLO_REASON_QUEUE_FULL, out);

@@ -158,6 +158,7 @@ static bool try_head(struct naive *n, slo_nsec now, uint32_t id)
 		full = true;
 	}
 	if (full && r->fresh && m->queued > n->conf.queue_limit) {
+		n->request[id].fresh = false; /* one goes for it, however many wait */
 		naive_refuse(n, now, naive_least_important(n, m), NAIVE_QUEUE_FULL);
 		return true;
 	}

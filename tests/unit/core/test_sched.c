@@ -119,6 +119,60 @@ static void a_full_queue_refuses_the_next(void **state)
 	assert_int_equal(sched_counts(r->s).queued, 2);
 }
 
+static void waits(struct rig *r, const char *id, int32_t priority, int64_t input)
+{
+	struct sched_request req = ask(r, id, 0);
+
+	req.priority = priority;
+	req.input = input;
+	assert_int_equal(sched_submit(r->s, 0, &req, NULL), SLO_OK);
+	sched_check(r->s);
+}
+
+/* Three wait and one may since the limit was lowered. */
+static void one_goes_for_a_newcomer_however_many_wait(void **state)
+{
+	struct rig *r = *state;
+
+	fill_up(r, 0);
+	for (int i = 0; i < 3; i++) {
+		waits(r, i == 0 ? "w0" : i == 1 ? "w1" : "w2", 0, 512);
+		quiet(r, 0);
+	}
+	r->conf.queue_limit = 1;
+	sched_configure(r->s, &r->conf);
+	quiet(r, 0);
+	waits(r, "head", 1, 512);
+	answer(r, 0, "w2", SLO_REJECT, SLO_REASON_QUEUE_FULL);
+	quiet(r, 0);
+	waits(r, "behind", 1, 512);
+	answer(r, 0, "w1", SLO_REJECT, SLO_REASON_QUEUE_FULL);
+	quiet(r, 0);
+	waits(r, "equal", 0, 512);
+	answer(r, 0, "equal", SLO_REJECT, SLO_REASON_QUEUE_FULL);
+	quiet(r, 0);
+	assert_int_equal(sched_counts(r->s).queued, 3);
+}
+
+/* It came behind another of its size, which leaves in the same round. */
+static void one_goes_for_a_newcomer_that_becomes_a_head_at_once(void **state)
+{
+	struct rig *r = *state;
+
+	fill_up(r, 0);
+	waits(r, "small", 2, 1);
+	waits(r, "first", 1, 512);
+	waits(r, "least", 0, 512);
+	quiet(r, 0);
+	r->conf.queue_limit = 1;
+	sched_configure(r->s, &r->conf);
+	waits(r, "second", 1, 512);
+	sched_abandon(r->s, 0, (struct request *)sched_find(r->s, "first", 5));
+	answer(r, 0, "least", SLO_REJECT, SLO_REASON_QUEUE_FULL);
+	quiet(r, 0);
+	assert_int_equal(sched_counts(r->s).queued, 2);
+}
+
 /* A head of its own bucket is tried before it is refused. */
 static void a_full_queue_does_not_refuse_what_fits_now(void **state)
 {
@@ -508,6 +562,8 @@ int main(void)
 		TEST(room_at_the_last_nanosecond_is_used),
 		TEST(without_a_timeout_there_is_nothing_to_wake_for),
 		TEST(a_full_queue_refuses_the_next),
+		TEST(one_goes_for_a_newcomer_however_many_wait),
+		TEST(one_goes_for_a_newcomer_that_becomes_a_head_at_once),
 		TEST(a_full_queue_does_not_refuse_what_fits_now),
 		TEST(late_requests_are_served_by_default),
 		TEST(what_becomes_of_late_ones_may_change_while_they_wait),
