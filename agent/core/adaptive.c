@@ -27,9 +27,9 @@ struct plan {
 	double prompt, own, others;
 	double soonest; /* x on the fastest idle server: nowhere is it less */
 	double penalty;
-	uint64_t work;  /* ns */
-	unsigned class; /* of its target */
+	uint64_t work; /* ns */
 	struct adaptive_want want;
+	unsigned class; /* of its target */
 	bool ttft;
 };
 
@@ -323,12 +323,22 @@ static struct adaptive_stake stake_of(const struct plan *p, double ends, double 
 }
 
 /* Whether all servers of d are too full, whatever else is on them. */
-static bool are_closed(struct deployment *d, slo_load load)
+static bool are_full(struct deployment *d, const struct rank_option *option)
 {
-	const struct seat *seat = fleet_emptiest_seat(d);
-	slo_load used = seat ? seat->server->ledger.used : SLO_LOAD_MAX;
+	const struct seat_heap *order = fleet_least(d, SEAT_BY_LOAD);
+	slo_load load = option->load, used = order->few > 0 ? order->at[0].load : SLO_LOAD_MAX;
 
-	return !ledger_fits(used, load) && used + load > most_in(d, d->deep);
+	if (ledger_fits(used, load))
+		return false;
+	return used + load > most_in(d, d->deep) || (d->room.known && load > d->room.load) ||
+	       (d->pool->targets.classes & tighter_than(adaptive_class(option->span)));
+}
+
+/* Whether too much is on all of those that would be weighed. */
+static bool are_closed(const struct adaptive_room *room, const struct adaptive_want *w)
+{
+	return room->known &&
+	       (w->load > room->load || w->work < room->work || w->reading < room->reading);
 }
 
 /* What one decision looks at. */
@@ -338,7 +348,8 @@ struct choosing {
 	slo_nsec now;
 	const struct rank_option *options;
 	size_t n;
-	slo_load least; /* of all options */
+	slo_load least;    /* of all options */
+	struct plan *plan; /* [n] */
 	struct best best;
 	size_t option; /* of the best */
 };
@@ -348,9 +359,10 @@ static struct deployment *deployment_of(const struct choosing *c, size_t i)
 	return c->pool->deployment[c->options[i].deployment];
 }
 
-static void plan_option(const struct choosing *c, size_t i, struct plan *p)
+static void plan_option(const struct choosing *c, size_t i)
 {
 	const struct rank_option *o = &c->options[i];
+	struct plan *p = &c->plan[i];
 
 	plan_make(p, deployment_of(c, i), o->span, o->ttft, c->r, c->now);
 	p->penalty = o->load > LARGE && c->least < o->load / 2 ? PENALTY : 0;
@@ -365,13 +377,13 @@ static size_t find_bounds(const struct choosing *c, uint64_t *bound)
 
 	for (size_t i = 0; i < c->n; i++) {
 		const struct seat_heap *order = fleet_least(deployment_of(c, i), SEAT_BY_HARM);
-		struct plan p;
+		const struct plan *p = &c->plan[i];
 
 		bound[i] = UINT64_MAX;
 		if (c->options[i].infeasible || order->few == 0)
 			continue;
-		plan_option(c, i, &p);
-		bound[i] = cost_of(&p, p.soonest, order->at[0].harm, p.penalty);
+		plan_option(c, i);
+		bound[i] = cost_of(p, p->soonest, order->at[0].harm, p->penalty);
 		if (bound[i] < bound[least])
 			least = i;
 	}
@@ -382,30 +394,51 @@ static void weigh_option(struct choosing *c, size_t i, struct seat *only)
 {
 	struct deployment *d = deployment_of(c, i);
 	const struct seat *before = c->best.seat;
-	struct plan p;
+	struct plan *p = &c->plan[i];
 
-	plan_option(c, i, &p);
-	want_make(&p, c->options[i].load);
-	if (!only)
-		weigh_all(&p, d, c->now, &c->best);
-	else if (adaptive_is_open(&p.want, only))
-		weigh(&p, only, c->now, &c->best);
+	want_make(p, c->options[i].load);
+	if (only) {
+		if (adaptive_is_open(&p->want, only))
+			weigh(p, only, c->now, &c->best);
+	} else if (!are_closed(&d->room, &p->want)) {
+		weigh_all(p, d, c->now, &c->best);
+		/* Whoever comes next mostly finds them closed as well. */
+		if (!c->best.seat && !d->room.known)
+			adaptive_find_room(d);
+	}
 	if (c->best.seat != before)
 		c->option = i;
+}
+
+static bool is_full(const struct choosing *c, size_t i)
+{
+	return c->options[i].infeasible || are_full(deployment_of(c, i), &c->options[i]);
+}
+
+static bool all_are_full(const struct choosing *c)
+{
+	size_t i = 0;
+
+	while (i < c->n && is_full(c, i))
+		i++;
+	return i == c->n;
 }
 
 /* In the option that looks best first: then the others mostly are beaten at once. */
 static void weigh_options(struct choosing *c)
 {
 	uint64_t bound[SLO_DEPLOYMENTS_MAX] = { 0 };
-	size_t first = find_bounds(c, bound);
+	size_t first;
 
+	if (all_are_full(c))
+		return;
+	first = find_bounds(c, bound);
 	for (size_t k = 0; k < c->n; k++) {
 		size_t i = k == 0 ? first : k <= first ? k - 1 : k;
-		struct deployment *d = deployment_of(c, i);
 
-		if (bound[i] == UINT64_MAX || is_beaten(&c->best, bound[i], d->seats->order) ||
-		    are_closed(d, c->options[i].load))
+		if (bound[i] == UINT64_MAX ||
+		    is_beaten(&c->best, bound[i], deployment_of(c, i)->seats->order) ||
+		    is_full(c, i))
 			continue;
 		weigh_option(c, i, NULL);
 	}
@@ -414,22 +447,26 @@ static void weigh_options(struct choosing *c)
 /* The others are closed. */
 static void weigh_only(struct choosing *c, struct seat *only)
 {
-	for (size_t i = 0; only->server->usable && i < c->n; i++)
-		if (deployment_of(c, i) == only->deployment && !c->options[i].infeasible)
-			weigh_option(c, i, only);
+	for (size_t i = 0; only->server->usable && i < c->n; i++) {
+		if (deployment_of(c, i) != only->deployment || c->options[i].infeasible)
+			continue;
+		plan_option(c, i);
+		weigh_option(c, i, only);
+	}
 }
 
 bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
                      const struct rank_option *options, size_t n, struct seat *only,
                      struct adaptive_choice *out)
 {
-	struct plan plan;
+	struct plan plan[SLO_DEPLOYMENTS_MAX];
 	struct choosing c = { .pool = pool,
 		              .r = r,
 		              .now = now,
 		              .options = options,
 		              .n = n,
-		              .least = least_load(options, n) };
+		              .least = least_load(options, n),
+		              .plan = plan };
 	double ends, first, x;
 
 	if (only)
@@ -438,12 +475,11 @@ bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,
 		weigh_options(&c);
 	if (!c.best.seat)
 		return false;
-	plan_option(&c, c.option, &plan);
-	ends = foresee(&plan, c.best.seat, now, &first);
-	x = lateness(&plan, ends, first);
+	ends = foresee(&plan[c.option], c.best.seat, now, &first);
+	x = lateness(&plan[c.option], ends, first);
 	out->option = c.option;
 	out->seat = c.best.seat;
-	out->stake = stake_of(&plan, ends, x);
+	out->stake = stake_of(&plan[c.option], ends, x);
 	out->stake.guard = c.best.seat->deployment->guard.number;
 	return true;
 }

@@ -186,6 +186,7 @@ void fleet_place(struct deployment *d, enum seat_order by)
 {
 	struct seat *seat;
 
+	d->room.known = false;
 	while ((seat = LIST_FIRST(&d->misplaced[by]))) {
 		LIST_REMOVE(seat, misplaced[by]);
 		seat_heap_put(&d->least[by], by, seat);
@@ -264,6 +265,7 @@ static void leave(struct seat *seat)
 	struct deployment *d = seat->deployment;
 	struct pool *pool = d->pool;
 
+	d->room.known = false;
 	take_out(seat);
 	tell_no_more(seat);
 	for (int by = 0; by < SEAT_ORDERS; by++) {
@@ -331,6 +333,7 @@ static void detach(struct seat *seat)
 	if (seat->server->usable)
 		leave(seat);
 	seat->deployment->held--;
+	seat->deployment->room.known = false;
 }
 
 slo_err fleet_seat(struct deployment *d, struct server *s)

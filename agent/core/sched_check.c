@@ -48,12 +48,13 @@ static void check_sums(const struct sched *s, const struct server *server)
 	(void)sum;
 }
 
-static void check_guards(const struct pool *pool)
+static void check_deployments(const struct pool *pool)
 {
 	for (size_t i = 0; i < pool->deployments; i++) {
 		const struct deployment *d = pool->deployment[i];
 		double planned = (fleet_learned(d) ? &d->force.rates : &d->given)->headroom;
 
+		adaptive_room_check(d);
 		assert(guard_sane(d->guard.share, d->guard.seen, d->guard.missed));
 		planned -= d->planned.headroom / d->guard.share;
 		assert(planned < 1e-9 && planned > -1e-9);
@@ -240,7 +241,7 @@ void sched_check(const struct sched *s)
 	TAILQ_FOREACH (m, &s->models, link) {
 		fleet_check(&m->pool);
 		queue_check(&m->queue);
-		check_guards(&m->pool);
+		check_deployments(&m->pool);
 		queued += m->queue.length;
 		dispatched += m->dispatched;
 		assert(m->pool.waiting == (m->queue.length > 0));

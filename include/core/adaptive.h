@@ -80,6 +80,11 @@ void adaptive_wants(const struct deployment *d, const struct request *r,
 /* Whether it may go to that server. */
 bool adaptive_is_open(const struct adaptive_want *w, const struct seat *seat);
 
+/* Finds d->room, of all servers that may be weighed. */
+void adaptive_find_room(struct deployment *d);
+/* Aborts if that is not what it says. */
+void adaptive_room_check(const struct deployment *d);
+
 /* The best open server of these options of r, those of rank_options(). False: none is open.
  * `only`: all others are known to be closed; NULL: nothing is known. */
 bool adaptive_choose(struct pool *pool, const struct request *r, slo_nsec now,

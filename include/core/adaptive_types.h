@@ -23,7 +23,15 @@ struct adaptive_sums {
 	uint32_t count;
 };
 
-/* A request's part of them. */
+/* Of the servers of a deployment that may be weighed, if known: the most room that one has, and the
+ * least that is on one. They are all closed to who needs more room, or less work or reading. */
+struct adaptive_room {
+	bool known;
+	uint64_t load;
+	int64_t work, reading;
+};
+
+/* A request's part of the sums. */
 struct adaptive_stake {
 	uint64_t harm, work;
 	float foreseen; /* seconds from its creation to its end, as was thought; 0: nobody did */

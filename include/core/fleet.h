@@ -179,7 +179,8 @@ struct deployment {
 	 * and UINT64_MAX. */
 	struct seat *deep;
 	uint64_t deep_from;
-	slo_load recent; /* running mean of what its requests weigh */
+	struct adaptive_room room; /* adaptive.c's, until something of a usable seat changes */
+	slo_load recent;           /* running mean of what its requests weigh */
 	bool recent_known;
 	uint32_t index;   /* in pool.deployment[] */
 	uint32_t said;    /* the shell's; the core does not look at it */
