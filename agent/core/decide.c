@@ -60,7 +60,7 @@ static void place(struct sched *s, slo_nsec now, struct request *r, struct seat 
 	if (SELDOM(s->foreign.others > 0))
 		foreign_placed(s, r);
 	if (SELDOM(s->foreign.news.dispatched))
-		s->foreign.news.dispatched(s->foreign.news.arg, r);
+		foreign_tell(s, r);
 	answer(now, r, verdict, reason, out);
 	out->seat = seat;
 }

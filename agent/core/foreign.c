@@ -291,6 +291,7 @@ static void fill(struct sched *s, struct request *r, const struct foreign_owner 
 	r->untaught = o->listing || l->age > NEWS_FRESH;
 	r->hidden = !o->visible;
 	r->listed = true;
+	r->news = l->news;
 	r->seq = ++s->seq;
 	r->generation = generation_at(s, r->since);
 }
@@ -369,6 +370,8 @@ slo_err foreign_dispatch(struct sched *s, slo_nsec now, struct foreign_owner *o,
 	r = requests_find_of(&s->requests, sched_hash(s, l->id, l->id_len), l->id, l->id_len,
 	                     o->number);
 	if (r) {
+		if (r->former)
+			r->news = l->news;
 		r->former = false;
 		r->listed = true;
 		return SLO_ESTALE;
@@ -449,7 +452,16 @@ void foreign_list_begin(struct sched *s, struct foreign_owner *o)
 	o->listing = true;
 }
 
-size_t foreign_list_end(struct sched *s, slo_nsec now, struct foreign_owner *o, bool whole)
+/* Whether the list may lack r for no other reason than that it is over. */
+static bool is_missing(const struct request *r, uint64_t news, bool whole)
+{
+	if (r->listed || r->ending)
+		return false;
+	return r->former ? whole : (int32_t)(r->news - (uint32_t)news) <= 0;
+}
+
+size_t foreign_list_end(struct sched *s, slo_nsec now, struct foreign_owner *o, uint64_t news,
+                        bool whole)
 {
 	struct request *r, *next;
 	struct sched_end unused;
@@ -458,7 +470,7 @@ size_t foreign_list_end(struct sched *s, slo_nsec now, struct foreign_owner *o, 
 	o->listing = false;
 	for (r = first_of(s, o); r; r = next) {
 		next = of_owner(TAILQ_NEXT(r, link), o);
-		if (r->listed || r->ending || (r->former && !whole))
+		if (!is_missing(r, news, whole))
 			continue;
 		unused = (struct sched_end){ .result = SCHED_END_CLOSED };
 		foreign_end_now(s, now, r, NULL, -1, &unused);

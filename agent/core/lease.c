@@ -168,6 +168,8 @@ void sched_lease_close(struct sched *s, slo_nsec now, struct request *r)
 		foreign_fresh_no_more(s, r);
 	else if (SELDOM(s->foreign.others > 0 && r->owner == 0))
 		foreign_left(s, r);
+	if (SELDOM(r->unkept))
+		foreign_keep(s, r);
 	err = fleet_release(server, &r->charge);
 	adaptive_leave(server, r);
 	(void)latency_flow_leave(&server->flow, now, r->since, r->output, &r->stay, &unused);

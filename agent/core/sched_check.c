@@ -130,6 +130,7 @@ static void check_foreign(const struct sched *s)
 	const struct server *server;
 	const struct request *r;
 	size_t open = 0, of_servers = 0;
+	const struct request *unkept = NULL;
 
 	while ((o = foreign_owner_next(s, o))) {
 		size_t n = 0;
@@ -145,8 +146,11 @@ static void check_foreign(const struct sched *s)
 		assert(r->owner == 0 || foreign_owner_of(s, r)->visible == !r->hidden);
 		assert(r->owner != 0 || (!r->hidden && !r->ending));
 		open -= r->owner != 0;
+		unkept = !unkept && r->unkept ? r : unkept;
 	}
 	assert(open == 0 && of_servers == s->foreign.open);
+	assert(unkept == s->foreign.unkept && (!unkept || unkept->owner == 0));
+	(void)unkept;
 	(void)open;
 	(void)of_servers;
 }

@@ -25,6 +25,7 @@ struct foreign {
 	struct request *fresh; /* the oldest lease of ours that they may not have heard of */
 	struct servers left;   /* where ours ended since the last round of decisions */
 	struct foreign_news news;
+	struct request *unkept; /* the oldest lease of ours that whoever tells of it did not keep */
 };
 
 struct sched {
@@ -156,6 +157,10 @@ void foreign_fresh_no_more(struct sched *s, struct request *r);
 /* When nobody listens, if nobody says so before; SLO_NEVER: nothing is fresh. */
 slo_nsec foreign_fresh_until(const struct sched *s);
 void foreign_fresh_give_up(struct sched *s);
+/* r, one of ours, was dispatched, and somebody listens. */
+void foreign_tell(struct sched *s, struct request *r);
+/* r is not unkept any more. */
+void foreign_keep(struct sched *s, struct request *r);
 slo_load foreign_to_spare(const struct sched *s, const struct server *server);
 /* The owner is gone, and what it had. */
 void foreign_turns_forget(struct foreign *f, const struct foreign_owner *o);

@@ -85,6 +85,7 @@ struct foreign_lease {
 	struct sched_model *model; /* NULL: not one of ours */
 	struct server *server;
 	slo_load load;              /* as its owner charged it, 0..SLO_LOAD_MAX */
+	uint32_t news;              /* the owner's message that told it, its number's low bits */
 	slo_nsec age;               /* since its dispatch; at least 0 */
 	int64_t input, output;      /* tokens, as its owner knew or predicted them */
 	enum slo_strategy strategy; /* that decided */
@@ -117,11 +118,13 @@ void foreign_end(struct sched *s, slo_nsec now, struct foreign_owner *o, const c
  *     foreign_dispatch()     for each of the list, the oldest first, and for news between
  *     foreign_list_end()     what was not named since the begin is over
  *
- * A dispatch that was told before the begin must be in the list if it is still open. Of former
- * lives only what is named changes, unless `whole`: then the owner knows of those, too, and what it
- * did not name is over. Returns how many were closed. */
+ * The list is up to a message of the owner, `news`: a dispatch that it or one before it told, and
+ * that was told before the begin, must be in the list if it is still open. What a later one told
+ * stays. Of former lives only what is named changes, unless `whole`: then the owner knows of those,
+ * too, and what it did not name is over. Returns how many were closed. */
 void foreign_list_begin(struct sched *s, struct foreign_owner *o);
-size_t foreign_list_end(struct sched *s, slo_nsec now, struct foreign_owner *o, bool whole);
+size_t foreign_list_end(struct sched *s, slo_nsec now, struct foreign_owner *o, uint64_t news,
+                        bool whole);
 
 /* The one of that id that another agent placed, of several any; NULL: there is none, or we placed
  * one of that id. */
@@ -148,5 +151,14 @@ struct foreign_news {
 };
 /* From now on news is told; it is copied. NULL: nobody. */
 void foreign_listen(struct sched *s, const struct foreign_news *news);
+
+/* Who tells others also keeps a list of what is open, for those who come later, and brings it up to
+ * date now and then. What it was told of and did not keep yet: the oldest one; NULL: it kept all.
+ * What ended before it was kept is not among them any more. */
+const struct request *foreign_unkept(const struct sched *s);
+/* That one is kept now. */
+void foreign_kept(struct sched *s);
+/* Whether r, which may just be ending, was kept, or was never told. */
+bool foreign_is_kept(const struct request *r);
 
 #endif

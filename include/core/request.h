@@ -76,6 +76,7 @@ struct request {
 	int32_t priority;      /* the larger, the sooner it goes */
 	int32_t limit;         /* of its output tokens, all sequences together; -1: none */
 	uint32_t generation;   /* of HAProxy's processes, when it arrived */
+	uint32_t news;         /* that told of a foreign lease, see foreign.h */
 	uint16_t sequences;    /* at least 1: what is decoded for it in parallel */
 	uint16_t owner;        /* the agent that placed it, see foreign.h; 0: this one */
 	uint8_t mute;          /* LESSON_NO_... */
@@ -90,6 +91,7 @@ struct request {
 	bool untaught : 1; /* its dispatch was not seen: nothing is learned from its time */
 	bool fallback : 1; /* least-request or random chose in place of its strategy */
 	bool fresh : 1;    /* other agents may not have heard of it, see foreign.h */
+	bool unkept : 1;   /* who tells others did not keep it yet, see foreign.h */
 	/* Of foreign leases, see foreign.h: */
 	bool hidden : 1; /* the HAProxys that we ask do not count it */
 	bool former : 1; /* a former life of its owner placed it */

@@ -6,13 +6,14 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from clusterlab import GROUP, ClusterCase, Forged  # noqa: E402
-from lab import in_some  # noqa: E402
-from stack import DEADLINE_LEAST, MODEL  # noqa: E402
+from lab import PATIENCE, in_some  # noqa: E402
+from stack import DEADLINE_LEAST, MODEL, wait_for  # noqa: E402
 
 HALF = 1 << 31  # of a server
 
@@ -100,6 +101,7 @@ class Agents(ClusterCase, unittest.TestCase):
         a, b = self.node("a", redis), self.node("b", redis)
         self.place(a, "r1", "r2", "r3")
         b.holds(3, 3)
+        self.kept(redis, "a", 3)
         a.agent.stop(signal.SIGKILL)
         b.ends("r1")
         b.holds(2, 2)
@@ -153,6 +155,52 @@ class Agents(ClusterCase, unittest.TestCase):
         x.key("r4")
         x.say(kind=2)
         a.holds(1, 1)
+
+    def test_a_key_that_is_behind_the_news_closes_nothing_of_them(self):
+        redis = self.redis()
+        a, x = self.node("a", redis), Forged(redis, "x")
+        x.key()
+        x.say(kind=2)
+        a.hears("x")
+        a.until(lambda: a.peers()["x"]["resyncs"] == 1, "the key of x is read")
+        x.placed("r1")
+        x.placed("r2")
+        a.holds(2, 2)
+        x.number += 1  # a message that nobody heard: r3 came
+        x.key("r3", number=1)  # and r1 ended before
+        x.say(kind=2)
+        a.until(lambda: a.peers()["x"]["resyncs"] == 2, "the key of x is read again")
+        self.assertEqual((2, 2), a.on())
+        self.assertEqual(2, a.peers()["x"]["leases"])
+        x.key("r3")  # r2 ended, too
+        x.say(kind=2)
+        a.holds(1, 1)
+
+    def test_who_joins_reads_a_key_when_it_is_up_to_what_was_told(self):
+        redis = self.redis()
+        x = Forged(redis, "x")
+        x.number = 5
+        x.key(number=4)
+        a = self.node("a", redis, start=False)
+
+        def follow():
+            wait_for(lambda: redis("PUBSUB", "NUMSUB", f"slo-spoa:{GROUP}:news:x")[1] > 0, "a listens", 10 * PATIENCE)
+            x.key("r1")
+        t = threading.Thread(target=follow)
+        t.start()
+        a.start()
+        t.join()
+        x.say(kind=2)  # where this machine was too slow
+        a.holds(1, 1)
+        a.until(lambda: a.cluster()["joined"], "a has joined")
+
+    def test_an_agent_that_stops_leaves_a_key_that_is_up_to_date(self):
+        redis = self.redis()
+        a = self.node("a", redis)
+        self.place(a, "r1", "r2", "r3", "r4")
+        a.ends("r2")
+        a.stop_agent()
+        self.assertEqual(4, redis("HLEN", f"slo-spoa:{GROUP}:leases:a"))  # three, and the mark
 
     def test_two_lives_that_take_turns_do_not_fill_the_log(self):
         redis = self.redis()

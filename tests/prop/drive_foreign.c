@@ -112,7 +112,7 @@ static size_t list(struct world *w, const struct op *op)
 		    foreign_dispatch(w->sched, op->t, o, &l) != SLO_ESTALE)
 			abort();
 	}
-	return foreign_list_end(w->sched, op->t, o, op->up);
+	return foreign_list_end(w->sched, op->t, o, 0, op->up);
 }
 
 /* Something about an owner. */

@@ -105,13 +105,14 @@ class Forged:
     def placed(self, *ids, **kw):
         self.say(records=[[0, i, self.lease(**kw)] for i in ids])
 
-    def key(self, *ids, whole=0, **kw):
-        """What it would have written."""
+    def key(self, *ids, whole=0, number=None, **kw):
+        """What it would have written when it was at that number, at the last one if None."""
         key = f"slo-spoa:{GROUP}:leases:{self.name}"
         self.redis("DEL", key)
         for i in ids:
             self.redis("HSET", key, i, packed(self.lease(**kw)))
-        self.redis("HSET", key, "", packed([1, self.life, self.number, self.now, whole]))
+        self.redis("HSET", key, "", packed([1, self.life, self.number if number is None else number, self.now, whole,
+                                               self.number]))
         self.redis("EXPIRE", key, 600)
         self.redis("SADD", f"slo-spoa:{GROUP}:agents", self.name)
 
@@ -138,6 +139,11 @@ class ClusterCase:
             if "Redis does not tell" not in n.agent.text():
                 return n
             n.stop_agent()
+
+    def kept(self, redis, name, n):
+        """The key of that agent has n requests."""
+        wait_for(lambda: redis("HLEN", f"slo-spoa:{GROUP}:leases:{name}") == n + 1, f"{name} keeps {n}",
+                 10 * PATIENCE)
 
     def place(self, node, *ids, **args):
         with node.peer() as p:

@@ -195,7 +195,7 @@ static void forget_gone(struct cluster *c, slo_nsec now)
 		struct cluster_peer *p = c->peer[i];
 		slo_nsec last = p->heard > p->known ? p->heard : p->known;
 
-		if (c->readings > 0 || c->tell.done < c->tell.count)
+		if (c->readings > 0 || records_wait(&c->tell.news))
 			return;
 		if (p->self || p->owner->open > 0 || now - last < kept)
 			continue;
@@ -241,7 +241,7 @@ static void on_before_sleep(struct ev_loop *loop, ev_prepare *w, int revents)
 {
 	struct cluster *c = w->data;
 
-	if (c->tell.done < c->tell.count || c->tell.anew)
+	if (tell_is_due(c))
 		tell_flush(c, clock_nsec());
 }
 
@@ -366,7 +366,7 @@ static void check_key(struct cluster *c, bool there)
 		return;
 	c->tell.anew = true;
 	log_limited(c->agent->log, clock_nsec(), LOG_CAUSE_CLUSTER_KEY, LOG_NOTICE,
-	            "cluster: our key %s is gone from Redis; it is written anew", c->tell.key);
+	            "cluster: our key %s is gone from Redis; it is written anew", c->kept.key);
 }
 
 static const char *take_page(struct cluster *c, struct cluster_peer *p, const redisReply *reply)
@@ -375,7 +375,8 @@ static const char *take_page(struct cluster *c, struct cluster_peer *p, const re
 
 	if (!why && p->self && !p->reading && !c->own_read) {
 		c->own_read = true;
-		c->own_found = p->mark.incarnation != 0;
+		/* If not all is in it, others may know more of our former lives. */
+		c->own_found = p->mark.incarnation != 0 && !p->behind;
 		cluster_progress(c);
 	}
 	return why;
@@ -476,7 +477,9 @@ struct cluster *cluster_new(struct agent *a, const struct haproxy_api *haproxy)
 	ev_init(&c->beat, on_beat);
 	ev_init(&c->limit, on_limit);
 	ev_init(&c->namesake, on_namesake);
+	ev_init(&c->look, hear_look);
 	c->before_sleep.data = c->beat.data = c->limit.data = c->namesake.data = c;
+	c->look.data = c;
 	return c;
 }
 
@@ -502,7 +505,7 @@ static void start(struct cluster *c)
 	snprintf(c->link.channel[0], CLUSTER_CHANNEL_SIZE, PREFIX ":%s:news", c->group);
 	snprintf(c->link.channel[1], CLUSTER_CHANNEL_SIZE, PREFIX ":%s:agent:%s", c->group,
 	         c->name);
-	cluster_key(c, c->name, c->tell.key);
+	cluster_key(c, c->name, c->kept.key);
 	cluster_channel(c, c->name, c->tell.channel);
 	c->own_read = c->own_found = c->members_read = c->joined = c->refused = false;
 	c->tell.telling = false;
@@ -522,12 +525,14 @@ void cluster_stop(struct cluster *c)
 {
 	struct ev_loop *loop = c->agent->loop;
 
+	tell_last(c, clock_nsec());
 	cluster_link_close(&c->link);
 	ev_prepare_stop(loop, &c->before_sleep);
 	ev_timer_stop(loop, &c->beat);
 	ev_timer_stop(loop, &c->settles);
 	ev_timer_stop(loop, &c->limit);
 	ev_timer_stop(loop, &c->namesake);
+	ev_timer_stop(loop, &c->look);
 	tell_listen(c, false);
 	defer_lines(c, false);
 	warn_clear(c->agent, clock_nsec(), "cluster-redis", NULL);

@@ -16,6 +16,10 @@
 
 #define PAGE             "200" /* leases of one answer, about */
 #define PAGES_MAX        10000 /* of one key */
+/* A key is up to date a tenth of a second after the news; that of an agent that died never will be.
+ */
+#define LOOK_GAP         0.025 /* seconds between two looks at its mark */
+#define LOOKS_MAX        12
 /* For polls and beats to come; shorter than the default of haproxy.grace. */
 #define DIFFERS_PATIENCE (2 * SLO_NSEC_PER_SEC)
 
@@ -74,7 +78,7 @@ static struct server *server_of(struct cluster *c, const struct news_lease *l)
 }
 
 static void take_lease(struct cluster *c, slo_nsec now, struct cluster_peer *p, struct slice id,
-                       const struct news_lease *in, slo_nsec age)
+                       const struct news_lease *in, slo_nsec age, uint64_t number)
 {
 	struct foreign_lease l = {
 		.id = (const char *)id.p,
@@ -82,6 +86,7 @@ static void take_lease(struct cluster *c, slo_nsec now, struct cluster_peer *p, 
 		.server = server_of(c, in),
 		.load = in->load,
 		.age = age > 0 ? age : 0,
+		.news = (uint32_t)number,
 		.input = in->input,
 		.output = in->output,
 		.fallback = in->flags & NEWS_FALLBACK,
@@ -161,7 +166,7 @@ static void take_records(struct cluster *c, slo_nsec now, struct cluster_peer *p
 			take_end(c, now, p, &record);
 		else
 			take_lease(c, now, p, record.id, &record.lease,
-			           (h->now - record.lease.placed) * 1000);
+			           (h->now - record.lease.placed) * 1000, h->number);
 	}
 }
 
@@ -197,9 +202,12 @@ static void new_life(struct cluster *c, slo_nsec now, struct cluster_peer *p,
 		            "it ends",
 		            p->name);
 	p->incarnation = h->incarnation;
-	p->number = h->number;
+	p->number = h->number - (h->kind == NEWS_RECORDS && h->number > 0); /* it comes next */
+	p->due = 0; /* what is being read tells nothing of this life yet */
+	p->behind = false;
 	foreign_owner_life(c->agent->sched, p->owner, h->incarnation);
 	hear_read(c, p);
+	p->number = h->number;
 }
 
 /* Numbers tell whether a message was missed. One that comes late was on its way while the key was
@@ -216,6 +224,8 @@ static void check_number(struct cluster *c, slo_nsec now, struct cluster_peer *p
 		log_limited(c->agent->log, now, LOG_CAUSE_CLUSTER_GAP, LOG_INFO,
 		            "cluster: news of %s are missing; its key is read again", p->name);
 		hear_read(c, p);
+	} else if (h->kind == NEWS_BEAT && p->behind) {
+		hear_read(c, p); /* so it is alive, and its key will be up to date */
 	}
 	if (h->number > p->number)
 		p->number = h->number;
@@ -296,20 +306,25 @@ static void ask_page(struct cluster *c, struct cluster_peer *p, const char *curs
 	cluster_ask(c, ASK_PAGE, index_of(c, p), 5, argv, NULL);
 }
 
-/* Its channel is heard, or it is ours. */
-static void read_key(struct cluster *c, struct cluster_peer *p)
+static void ask_mark(struct cluster *c, struct cluster_peer *p)
 {
 	char key[CLUSTER_KEY_SIZE];
 	const char *mark[] = { "HGET", key, "" }, *life[] = { "PTTL", key };
 
-	p->again = false;
-	p->pages = 0;
-	p->mark = (struct news_mark){ 0 };
-	foreign_list_begin(c->agent->sched, p->owner);
 	cluster_key(c, p->name, key);
 	cluster_ask(c, ASK_MARK, index_of(c, p), 3, mark, NULL);
 	cluster_ask(c, ASK_LIFE, index_of(c, p), 2, life, NULL);
-	ask_page(c, p, "0");
+}
+
+/* Its channel is heard, or it is ours. */
+static void read_key(struct cluster *c, struct cluster_peer *p)
+{
+	p->again = p->waits = p->behind = false;
+	p->pages = 0;
+	p->looks = 0;
+	p->due = p->number;
+	foreign_list_begin(c->agent->sched, p->owner);
+	ask_mark(c, p);
 }
 
 static void listen_to(struct cluster *c, struct cluster_peer *p)
@@ -395,6 +410,7 @@ const char *hear_mark(struct cluster *c, struct cluster_peer *p, const redisRepl
 	const struct slice value = { (const uint8_t *)reply->str, (size_t)reply->len };
 
 	p->unsure = false;
+	p->mark = (struct news_mark){ 0 };
 	if (reply->type == REDIS_REPLY_NIL) {
 		forget_name(c, p);
 		return NULL;
@@ -409,9 +425,49 @@ const char *hear_mark(struct cluster *c, struct cluster_peer *p, const redisRepl
 		p->incarnation = p->mark.incarnation;
 		foreign_owner_life(c->agent->sched, p->owner, p->incarnation);
 	}
-	if (p->incarnation == p->mark.incarnation && p->number < p->mark.number)
-		p->number = p->mark.number;
+	if (p->incarnation != p->mark.incarnation)
+		return NULL;
+	if (p->number < p->mark.told)
+		p->number = p->mark.told;
+	if (p->looks == 0 && p->due < p->mark.told)
+		p->due = p->mark.told;
 	return NULL;
+}
+
+/* Whether the key is not up to what its agent had told when we first looked. */
+static bool is_behind(const struct cluster_peer *p)
+{
+	return p->mark.incarnation == p->incarnation && p->mark.number < p->due;
+}
+
+/* Who does not speak does not bring its key up to date; who was never heard may be about to. */
+static bool may_follow(const struct cluster *c, const struct cluster_peer *p)
+{
+	if (p->looks >= LOOKS_MAX || (p->self && !c->refused))
+		return false;
+	return p->heard == 0 || !hear_is_silent(p, clock_nsec());
+}
+
+static void look_later(struct cluster *c, struct cluster_peer *p)
+{
+	p->looks++;
+	p->waits = true;
+	if (ev_is_active(&c->look))
+		return;
+	ev_now_update(c->agent->loop);
+	ev_timer_set(&c->look, LOOK_GAP, 0.);
+	ev_timer_start(c->agent->loop, &c->look);
+}
+
+void hear_look(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct cluster *c = w->data;
+
+	for (size_t i = 0; i < c->peer_count; i++)
+		if (c->peer[i]->waits) {
+			c->peer[i]->waits = false;
+			ask_mark(c, c->peer[i]);
+		}
 }
 
 const char *hear_life(struct cluster *c, struct cluster_peer *p, const redisReply *reply)
@@ -423,6 +479,11 @@ const char *hear_life(struct cluster *c, struct cluster_peer *p, const redisRepl
 	p->mark_age = 0;
 	if (left >= 0 && left < CLUSTER_KEEP / SLO_NSEC_PER_MSEC)
 		p->mark_age = CLUSTER_KEEP - left * SLO_NSEC_PER_MSEC;
+	p->behind = is_behind(p);
+	if (p->behind && may_follow(c, p))
+		look_later(c, p);
+	else
+		ask_page(c, p, "0");
 	return NULL;
 }
 
@@ -435,7 +496,8 @@ static void is_read(struct cluster *c, slo_nsec now, struct cluster_peer *p)
 	p->reading = false;
 	c->readings--;
 	p->resyncs++;
-	if (all && foreign_list_end(c->agent->sched, now, p->owner, p->mark.whole) > 0)
+	if (all &&
+	    foreign_list_end(c->agent->sched, now, p->owner, p->mark.number, p->mark.whole) > 0)
 		roster_collect(c->agent);
 	if (p->again)
 		hear_read(c, p);
@@ -493,7 +555,8 @@ static const char *take_leases(struct cluster *c, slo_nsec now, struct cluster_p
 		qsort(paged, n, sizeof(*paged), compare_placed);
 	for (size_t i = 0; !why && i < n; i++)
 		take_lease(c, now, p, paged[i].id, &paged[i].lease,
-		           (p->mark.now - paged[i].lease.placed) * 1000 + p->mark_age);
+		           (p->mark.now - paged[i].lease.placed) * 1000 + p->mark_age,
+		           p->mark.number);
 	free(paged);
 	return why;
 }
@@ -524,7 +587,7 @@ const char *hear_page(struct cluster *c, slo_nsec now, struct cluster_peer *p,
 void hear_abandon(struct cluster *c)
 {
 	for (size_t i = 0; i < c->peer_count; i++) {
-		c->peer[i]->reading = c->peer[i]->again = false;
+		c->peer[i]->reading = c->peer[i]->again = c->peer[i]->waits = false;
 		c->peer[i]->listening = LISTEN_NOT;
 	}
 	c->readings = 0;

@@ -276,6 +276,11 @@ void cluster_link_hear(struct cluster_link *l, const char *channel, bool on)
 	redis_link_command(&l->hear, 2, argv, NULL);
 }
 
+void cluster_link_push(struct cluster_link *l)
+{
+	redis_link_push(&l->tell);
+}
+
 void cluster_link_ping(struct cluster_link *l)
 {
 	const char *ping[] = { "PING" };

@@ -1,7 +1,9 @@
 /* cluster_private.h - what the files of the cluster share.
  *
  *   cluster.c         life, timers, joining, who else has our name
- *   cluster_tell.c    what we place and what ends, to Redis
+ *   cluster_tell.c    what we place and what ends, to those who hear us
+ *   cluster_key.c     what is open here, to our key in Redis
+ *   cluster_records.c records that gather
  *   cluster_hear.c    messages and keys of others, to the scheduler
  *   cluster_turns.c   how soon others hear us, and who takes room when
  *   cluster_defer.c   HAProxy's lines about the requests of others
@@ -75,6 +77,10 @@ struct cluster_peer {
 	/* Its key is being read: */
 	bool reading;           /* or will be, as soon as its channel is heard */
 	bool again;             /* and has to be once more */
+	uint64_t due;           /* the message that the key should be up to */
+	unsigned looks;         /* at its mark */
+	bool waits;             /* for the key to be up to that */
+	bool behind;            /* it was read before that */
 	struct news_mark mark;  /* incarnation 0: there is no key */
 	slo_nsec mark_age;      /* since it was written */
 	slo_nsec differs_since; /* its HAProxys are not among ours; 0: they are */
@@ -82,28 +88,43 @@ struct cluster_peer {
 	uint64_t gaps, resyncs;
 };
 
-/* A record that was not told yet. */
-struct untold {
+/* A record that is to be sent. */
+struct record {
 	uint32_t at;         /* in the bytes */
-	uint16_t len;        /* of the record */
+	uint16_t len;        /* of the record; 0: a text of it is too long */
 	uint16_t value;      /* where the lease begins in it */
 	uint16_t id, id_len; /* where the id is in it */
-	bool ended, publish; /* publish: not only the key changes */
-	uint16_t peer;       /* whose it is; UINT16_MAX: ours */
+	uint16_t peer;       /* whose it is, or PEER_OURS */
+	bool publish;        /* it is news; else only that peer's key changes */
+};
+#define PEER_OURS UINT16_MAX
+
+struct records {
+	uint8_t *bytes;
+	size_t len, cap;
+	struct record *record; /* [done, count) are to be sent */
+	size_t done, count, record_cap;
 };
 
 struct cluster_tell {
-	uint8_t *bytes;
-	size_t len, cap;
-	struct untold *record; /* [done, count) are to be told */
-	size_t done, count, record_cap;
+	struct records news;
 	bool anew;       /* the key has to be written anew */
 	bool telling;    /* our own key is known, and our name is ours */
 	uint64_t number; /* of the last message */
 	slo_nsec last;   /* when some were told last */
 	ev_timer soon;   /* when the next ones may be */
 	uint64_t told, lost, rewrites;
-	char key[CLUSTER_KEY_SIZE], channel[CLUSTER_KEY_SIZE]; /* ours */
+	char channel[CLUSTER_KEY_SIZE]; /* ours */
+};
+
+/* Our key. */
+struct cluster_kept {
+	struct records gone;   /* ids of what is in it and ended */
+	struct records fields; /* on their way into it */
+	uint64_t number;       /* the message that it is up to */
+	slo_nsec last;         /* when it was brought up to date */
+	ev_timer later;        /* when it will be again */
+	char key[CLUSTER_KEY_SIZE];
 };
 
 /* What there is a limit to. */
@@ -117,11 +138,13 @@ struct cluster {
 	struct cluster_link_user link_user;
 	struct cluster_link link;
 	struct cluster_tell tell;
+	struct cluster_kept kept;
 	struct cluster_deferred deferred;
 	uint64_t incarnation;
 	slo_nsec started;
 	ev_prepare before_sleep; /* tells */
 	ev_timer beat, limit, namesake;
+	ev_timer look;  /* at marks of keys that are behind */
 	bool own_read;  /* our own key was, in this life */
 	bool own_found; /* and was there: we know of our former lives */
 	bool members_read;
@@ -159,14 +182,47 @@ void cluster_progress(struct cluster *c);
 /* A message of another process with our name. True: we hear it like any other's. */
 bool cluster_namesake(struct cluster *c, slo_nsec now, const struct news_head *head);
 
+/* cluster_records.c */
+/* False: there is no room for more, or no memory. */
+bool records_add(struct records *l, const uint8_t *bytes, const struct record *record);
+static inline bool records_wait(const struct records *l)
+{
+	return l->done < l->count;
+}
+static inline const uint8_t *record_bytes(const struct records *l, const struct record *r)
+{
+	return l->bytes + r->at;
+}
+void records_clear(struct records *l);
+void records_fini(struct records *l);
+
 /* cluster_tell.c */
 void tell_init(struct cluster *c);
 void tell_listen(struct cluster *c, bool on);
 void tell_reset(struct cluster *c); /* forgets what is not told; the key is written anew */
 void tell_fini(struct cluster *c);
+/* What is due, if Redis takes it. */
 void tell_flush(struct cluster *c, slo_nsec now);
+bool tell_is_due(const struct cluster *c);       /* something will be */
+void tell_last(struct cluster *c, slo_nsec now); /* all, before the connections are closed */
+/* r as a record. */
+struct record tell_lease(const struct cluster *c, slo_nsec now, const struct request *r,
+                         uint8_t out[NEWS_RECORD_MAX]);
 void tell_beat(struct cluster *c, slo_nsec now);
 void tell_hello(struct cluster *c, slo_nsec now);
+
+/* cluster_key.c */
+void key_fini(struct cluster *c);
+/* r, which was in it, ended. */
+void key_gone(struct cluster *c, const struct request *r);
+/* Something is to be brought up to date; when; whether that is now. */
+bool key_is_behind(const struct cluster *c);
+slo_nsec key_due(const struct cluster *c);
+bool key_is_due(const struct cluster *c, slo_nsec now);
+/* Brings it up to date, as far as Redis takes it. False: not even its mark was written. */
+bool key_keep(struct cluster *c, slo_nsec now);
+void key_mark(struct cluster *c, slo_nsec now);
+void key_rewrite(struct cluster *c, slo_nsec now);
 
 /* cluster_warn.c */
 /* One of them found no place. */
@@ -195,6 +251,8 @@ void defer_lines(struct cluster *c, bool on); /* off: what waits comes now */
 /* cluster_hear.c */
 /* NULL: there are too many, or out of memory; the log says so. */
 struct cluster_peer *hear_peer(struct cluster *c, struct slice name);
+/* A timer: at keys that were behind. */
+void hear_look(struct ev_loop *loop, ev_timer *w, int revents);
 /* Its key is to be read (again). */
 void hear_read(struct cluster *c, struct cluster_peer *p);
 /* All that is said on the channel comes from now on. */

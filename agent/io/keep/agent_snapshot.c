@@ -315,7 +315,7 @@ static slo_err read_all(struct agent *a, struct snapshot_reader *r, struct resto
 		if (is_request(&rec))
 			read_request(a, &rec, sum);
 	for (struct foreign_owner *o = NULL; (o = foreign_owner_next(a->sched, o));)
-		(void)foreign_list_end(a->sched, sum->now, o, false);
+		(void)foreign_list_end(a->sched, sum->now, o, 0, false);
 	if (err == SLO_ENOENT)
 		err = again;
 	return err == SLO_ENOENT ? SLO_OK : err;

@@ -249,6 +249,15 @@ void redis_link_command(struct redis_link *l, int argc, const char **argv, const
 		redis_link_arg(l, argv[i], len ? len[i] : strlen(argv[i]));
 }
 
+void redis_link_push(struct redis_link *l)
+{
+	char why[WHY_MAX] = "";
+	size_t n = 0;
+
+	while (!l->starved && l->out_at < l->out_len && transmit(l, &n, why) == MOVED_SOME)
+		l->out_at += n;
+}
+
 size_t redis_link_unsent(const struct redis_link *l)
 {
 	return l->out_len - l->out_at;

@@ -174,7 +174,7 @@ slo_err news_read_mark(struct slice value, struct news_mark *out)
 {
 	struct news_mark m = { 0 };
 	struct rd r;
-	uint64_t parts;
+	uint64_t parts, known = NEWS_MARK_PARTS;
 
 	rd_init(&r, value);
 	parts = take_array(&r, NEWS_MARK_PARTS);
@@ -184,9 +184,14 @@ slo_err news_read_mark(struct slice value, struct news_mark *out)
 	m.number = take_uint(&r, UINT64_MAX - 1);
 	m.now = take_int(&r, TIME_MAX);
 	m.whole = take_uint(&r, 1) == 1;
+	m.told = m.number;
+	if (!r.bad && parts > known) {
+		m.told = take_uint(&r, UINT64_MAX - 1);
+		known++;
+	}
 	if (!r.bad)
-		take_any(&r, parts - NEWS_MARK_PARTS);
-	if (r.bad || rd_left(&r) > 0 || m.now < 0)
+		take_any(&r, parts - known);
+	if (r.bad || rd_left(&r) > 0 || m.now < 0 || m.told < m.number)
 		return SLO_EPROTO;
 	*out = m;
 	return SLO_OK;

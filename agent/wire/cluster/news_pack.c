@@ -151,11 +151,12 @@ size_t news_pack_mark(const struct news_mark *m, uint8_t out[NEWS_HEAD_MAX])
 	struct wr w;
 
 	wr_init(&w, out, NEWS_HEAD_MAX);
-	put_array(&w, NEWS_MARK_PARTS);
+	put_array(&w, NEWS_MARK_PARTS + 1);
 	put_uint(&w, NEWS_VERSION);
 	put_uint(&w, m->incarnation);
 	put_uint(&w, m->number);
 	put_int(&w, m->now);
 	put_uint(&w, m->whole);
+	put_uint(&w, m->told);
 	return finish(&w);
 }

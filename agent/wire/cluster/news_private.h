@@ -8,7 +8,7 @@
 #define NEWS_HEAD_PARTS  8 /* with the records and the processes */
 #define NEWS_LEASE_PARTS 13
 #define NEWS_END_PARTS   9
-#define NEWS_MARK_PARTS  5
+#define NEWS_MARK_PARTS  5 /* `told` may follow */
 
 enum news_record_kind { NEWS_PLACED, NEWS_ENDED, NEWS_OTHERS_END };
 

@@ -86,5 +86,7 @@ void redis_link_arg_part(struct redis_link *l, const void *p, size_t len);
 void redis_link_arg_end(struct redis_link *l);
 /* Bytes of commands that the socket has not taken yet. */
 size_t redis_link_unsent(const struct redis_link *l);
+/* What the socket takes of them goes at once. A failure is seen later. */
+void redis_link_push(struct redis_link *l);
 
 #endif

@@ -7,10 +7,11 @@
  *     lease    [model, backend, server, strategy, load, placed, input, output, estimate, limit,
  *               sequences, class, flags]
  *     end      [flags, outcome, input, output, bytes, cached, lasted, backend, server]
- *     mark     [1, incarnation, number, now, whole]       the field "" of an agent's key
+ *     mark     [1, incarnation, number, now, whole, told] the field "" of an agent's key
  *
  * An agent's key is a hash with a lease for each of its open requests, by their ids. Its mark says
- * which message it is up to, and whether it has the open requests of former incarnations too.
+ * which message it is up to, which one was told last or is about to be, and whether it has the open
+ * requests of former incarnations too.
  * `number` counts the messages of an incarnation that have records or replace them; `now` and
  * `placed` count in microseconds of the sender's own clock, so that nobody compares the clocks of
  * two hosts: what they tell is their difference, an age. A process is a HAProxy that the sender
@@ -53,6 +54,7 @@ struct news_head {
 
 struct news_mark {
 	uint64_t incarnation, number;
+	uint64_t told; /* at least number; that is what older versions, who do not tell it, mean */
 	int64_t now;
 	bool whole;
 };

@@ -186,12 +186,38 @@ static void a_list_closes_what_it_does_not_name(void **state)
 	foreign_list_begin(r->s, b);
 	assert_int_equal(placed_again(r, SEC(2), b, "y"), SLO_ESTALE);
 	placed(r, SEC(2), b, "new", 1);
-	assert_int_equal(foreign_list_end(r->s, SEC(2), b, false), 1);
+	assert_int_equal(foreign_list_end(r->s, SEC(2), b, 0, false), 1);
 	sched_check(r->s);
 	assert_int_equal(inflight(r, 0), 1);
 	assert_int_equal(inflight(r, 1), 2);
 	assert_int_equal(ended(r, SEC(3), b, "x"), SCHED_END_DUPLICATE);
 	assert_int_equal(learned(r, SEC(3)), 0);
+}
+
+/* Of b's requests, told by its messages up_to and the next one, a list up to the first closes one.
+ */
+static void one_is_told_later(struct rig *r, const char *name, uint32_t up_to)
+{
+	struct foreign_owner *b = owner(r, name);
+	struct foreign_lease l = lease(r, "told", 0);
+
+	l.news = up_to;
+	assert_int_equal(dispatch(r, SEC(1), b, &l), SLO_OK);
+	l = lease(r, "later", 0);
+	l.news = up_to + 1;
+	assert_int_equal(dispatch(r, SEC(1), b, &l), SLO_OK);
+	foreign_list_begin(r->s, b);
+	assert_int_equal(foreign_list_end(r->s, SEC(1), b, up_to, false), 1);
+	assert_int_equal(ended(r, SEC(1), b, "told"), SCHED_END_DUPLICATE);
+	foreign_list_begin(r->s, b);
+	assert_int_equal(foreign_list_end(r->s, SEC(1), b, (uint64_t)up_to + 1, false), 1);
+	assert_int_equal(inflight(r, 0), 0);
+}
+
+static void a_list_says_nothing_of_later_news(void **state)
+{
+	one_is_told_later(*state, "b", 7);
+	one_is_told_later(*state, "c", UINT32_MAX);
 }
 
 static void a_former_life_stays_until_the_present_one_knows(void **state)
@@ -205,12 +231,12 @@ static void a_former_life_stays_until_the_present_one_knows(void **state)
 	foreign_owner_life(r->s, b, 2);
 	foreign_list_begin(r->s, b);
 	assert_int_equal(placed_again(r, SEC(2), b, "y"), SLO_ESTALE); /* it took that one up */
-	assert_int_equal(foreign_list_end(r->s, SEC(2), b, false), 0);
+	assert_int_equal(foreign_list_end(r->s, SEC(2), b, 0, false), 0);
 	foreign_list_begin(r->s, b);
-	assert_int_equal(foreign_list_end(r->s, SEC(2), b, false), 1);
+	assert_int_equal(foreign_list_end(r->s, SEC(2), b, 0, false), 1);
 	assert_true(foreign_is_former(foreign_first(r->s)));
 	foreign_list_begin(r->s, b);
-	assert_int_equal(foreign_list_end(r->s, SEC(2), b, true), 1);
+	assert_int_equal(foreign_list_end(r->s, SEC(2), b, 0, true), 1);
 	assert_int_equal(inflight(r, 0), 0);
 }
 
@@ -373,6 +399,33 @@ static void ours_are_told_and_what_we_closed_of_others(void **state)
 	assert_string_equal(t.text, "+r1@s1+r2@s0-r1 b-y?r2");
 }
 
+/* Whoever tells of ours keeps them in its own time. */
+static void what_ended_before_it_was_kept_is_never_kept(void **state)
+{
+	struct rig *r = *state;
+	struct told t = { .r = r };
+
+	foreign_listen(r->s, &(struct foreign_news){ hear_dispatch, hear_end, &t });
+	submit(r, SEC(1), "r1");
+	routed(r, SEC(1), "r1", "s1");
+	submit(r, SEC(1), "r2");
+	routed(r, SEC(1), "r2", "s0");
+	placed(r, SEC(1), owner(r, "b"), "x", 0);
+	submit(r, SEC(1), "r3");
+	routed(r, SEC(1), "r3", "s1");
+	assert_true(foreign_is_kept(foreign_first(r->s)));
+	sched_check(r->s);
+	assert_string_equal(foreign_unkept(r->s)->id, "r1");
+	foreign_kept(r->s);
+	assert_string_equal(foreign_unkept(r->s)->id, "r2");
+	line(r, SEC(2), "r2");
+	assert_string_equal(foreign_unkept(r->s)->id, "r3");
+	foreign_kept(r->s);
+	assert_null(foreign_unkept(r->s));
+	line(r, SEC(2), "r3");
+	sched_check(r->s);
+}
+
 static void hear_strategy(void *arg, const struct request *r)
 {
 	*(enum slo_strategy *)arg = foreign_lease_of(r, r->since).strategy;
@@ -526,6 +579,7 @@ int main(void)
 		TEST(an_old_one_is_given_up_at_its_age),
 		TEST(a_forgotten_owner_keeps_its_leases),
 		TEST(a_list_closes_what_it_does_not_name),
+		TEST(a_list_says_nothing_of_later_news),
 		TEST(a_former_life_stays_until_the_present_one_knows),
 		TEST(what_we_took_up_ourselves_is_not_foreign),
 		TEST(news_of_what_haproxy_counted_is_not_counted_twice),
@@ -533,6 +587,7 @@ int main(void)
 		TEST(one_whose_process_left_before_it_was_told_is_departed),
 		TEST(a_lease_without_room_is_an_overshoot),
 		TEST(ours_are_told_and_what_we_closed_of_others),
+		TEST(what_ended_before_it_was_kept_is_never_kept),
 		TEST(they_are_told_which_strategy_decided),
 		TEST(nonsense_is_refused_and_changes_nothing),
 		TEST(a_model_or_a_seat_that_is_not_ours_is_charged_all_the_same),

@@ -117,7 +117,7 @@ static void what_is_written_is_read_again(void **state)
 
 static void the_values_of_a_key_are_read_again(void **state)
 {
-	const struct news_mark mark = { 1, 2, 3, true };
+	const struct news_mark mark = { 1, 2, 5, 3, true };
 	const struct news_lease lease = a_lease();
 	uint8_t out[NEWS_RECORD_MAX];
 	struct news_lease l;
@@ -129,7 +129,24 @@ static void the_values_of_a_key_are_read_again(void **state)
 	check_lease(&l);
 	len = news_pack_mark(&mark, out);
 	assert_int_equal(news_read_mark((struct slice){ out, len }, &m), SLO_OK);
-	assert_true(m.incarnation == 1 && m.number == 2 && m.now == 3 && m.whole);
+	assert_true(m.incarnation == 1 && m.number == 2 && m.told == 5 && m.now == 3 && m.whole);
+}
+
+static void a_mark_may_tell_what_was_told(void **state)
+{
+	/* incarnation 1, number 7, now 9, whole 0 */
+	uint8_t older[] = { 0x95, 1, 1, 7, 9, 0 }, newer[] = { 0x96, 1, 1, 7, 9, 0, 8 };
+	struct news_mark m;
+
+	(void)state;
+	assert_int_equal(news_read_mark((struct slice){ older, sizeof(older) }, &m), SLO_OK);
+	assert_true(m.number == 7 && m.told == 7);
+	assert_int_equal(news_read_mark((struct slice){ newer, sizeof(newer) }, &m), SLO_OK);
+	assert_true(m.number == 7 && m.told == 8);
+	newer[6] = 6; /* less than the key is up to */
+	assert_int_equal(news_read_mark((struct slice){ newer, sizeof(newer) }, &m), SLO_EPROTO);
+	newer[6] = 0xc0; /* no number */
+	assert_int_equal(news_read_mark((struct slice){ newer, sizeof(newer) }, &m), SLO_EPROTO);
 }
 
 /* Where the id of a record is: whoever writes a key relies on it. */
@@ -337,6 +354,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_written_is_read_again),
 		cmocka_unit_test(the_values_of_a_key_are_read_again),
+		cmocka_unit_test(a_mark_may_tell_what_was_told),
 		cmocka_unit_test(an_id_stands_where_it_is_looked_for),
 		cmocka_unit_test(a_text_that_is_too_long_is_not_written),
 		cmocka_unit_test(every_prefix_is_refused),
