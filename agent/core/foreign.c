@@ -17,21 +17,37 @@
 #include "core/sizes.h"
 #include "sched_private.h"
 
-#define LINE_SALT                                                                       \
-	UINT64_C(0x6c696e65206f6620) /* any number that no owner's salt is likely to be \
-	                              */
+/* Any number that no owner's salt is likely to be. */
+#define LINE_SALT UINT64_C(0x6c696e65206f6620)
 
 /* News that is older says nothing of the time that its request takes. */
 #define NEWS_FRESH (250 * SLO_NSEC_PER_MSEC)
 
-static uint64_t news_hash(const struct foreign_owner *o, const char *id, size_t len)
+/* Of an id's hash and a salt. No two hashes become the same by one salt. */
+static uint64_t salted(uint64_t hash, uint64_t salt)
 {
-	return id_hash(o->salt, id, len);
+	hash = (hash ^ salt) * UINT64_C(0x9e3779b97f4a7c15);
+	return hash ^ hash >> 32;
 }
 
-uint64_t foreign_line_hash(const struct sched *s, const char *id, size_t len)
+static uint64_t news_hash(const struct foreign_owner *o, uint64_t hash)
 {
-	return id_hash(s->conf.hash_key ^ LINE_SALT, id, len);
+	return salted(hash, o->salt);
+}
+
+uint64_t foreign_line_hash(uint64_t hash)
+{
+	return salted(hash, LINE_SALT);
+}
+
+void foreign_expect(const struct sched *s, const struct foreign_owner *o, const char *id,
+                    size_t len, bool ended)
+{
+	uint64_t hash = sched_hash(s, id, len);
+
+	id_table_prefetch(&s->requests.by_id, hash);
+	past_expect(&s->past, news_hash(o, hash));
+	past_expect(&s->past, ended ? foreign_line_hash(hash) : hash);
 }
 
 /* owners */
@@ -216,8 +232,8 @@ void foreign_over(struct sched *s, slo_nsec now, struct request *r)
 	struct foreign_owner *o = foreign_owner_of(s, r);
 	enum past_state state = r->ended ? PAST_ENDED : PAST_OVER;
 
-	note(s, now, news_hash(o, r->id, r->id_len), state);
-	note(s, now, foreign_line_hash(s, r->id, r->id_len), state);
+	note(s, now, news_hash(o, r->hash), state);
+	note(s, now, foreign_line_hash(r->hash), state);
 	s->foreign.open--;
 	o->open--;
 	if (!o->known && o->open == 0)
@@ -320,7 +336,7 @@ struct request *foreign_open(struct sched *s, slo_nsec now, struct foreign_owner
 static bool is_past(struct sched *s, slo_nsec now, const struct foreign_owner *o,
                     const struct foreign_lease *l)
 {
-	uint64_t hash = sched_hash(s, l->id, l->id_len), news = news_hash(o, l->id, l->id_len);
+	uint64_t hash = sched_hash(s, l->id, l->id_len), news = news_hash(o, hash);
 	enum past_state line = past_find(&s->past, hash);
 
 	if (past_find(&s->past, news) != PAST_UNKNOWN || l->age >= s->conf.lease_max_age)
@@ -406,10 +422,11 @@ void foreign_end_now(struct sched *s, slo_nsec now, struct request *r,
 static enum sched_end_result end_past(struct sched *s, slo_nsec now, const struct foreign_owner *o,
                                       const char *id, size_t len)
 {
-	enum sched_end_result result = sched_end_past(s, now, news_hash(o, id, len), PAST_ENDED);
+	uint64_t hash = sched_hash(s, id, len);
+	enum sched_end_result result = sched_end_past(s, now, news_hash(o, hash), PAST_ENDED);
 
 	if (result == SCHED_END_UNKNOWN)
-		note(s, now, foreign_line_hash(s, id, len), PAST_ENDED);
+		note(s, now, foreign_line_hash(hash), PAST_ENDED);
 	return result;
 }
 

@@ -5,6 +5,7 @@
 
 #define IDS_MIN   256
 #define HASH_BITS (UINT64_MAX >> 2)
+#define AHEAD     4 /* that are fetched before they are forgotten */
 
 static uint32_t tag_of(uint64_t hash)
 {
@@ -155,7 +156,7 @@ static void close_gap(struct past *p, size_t gap)
 	p->slot[gap] = (struct past_slot){ .tag = 0 };
 }
 
-/* They go one after the other: the next one's slot is fetched while there is other work. */
+/* They go one after the other: the slots of the next ones are fetched while there is other work. */
 void past_forget_oldest(struct past *p)
 {
 	size_t i = home(p, tag_of(id_of(p, p->first)->hash)), ids = p->mask + 1;
@@ -169,8 +170,8 @@ void past_forget_oldest(struct past *p)
 	do
 		p->first++;
 	while (p->first != p->next && id_of(p, p->first)->state == PAST_UNKNOWN);
-	if (p->count > 0)
-		past_expect(p, id_of(p, p->first)->hash);
+	if (used(p) > AHEAD)
+		past_expect(p, id_of(p, p->first + AHEAD)->hash);
 	/* Far too large after a rush; without memory for a smaller one it stays. */
 	if (ids > IDS_MIN && p->count < ids / 16)
 		(void)!resize(p, ids / 4);

@@ -476,14 +476,14 @@ static void cancel(struct sched *s, slo_nsec now, struct request *r)
 }
 
 /* What is known of an id in no table; *hash is the one by which it is known. */
-static enum past_state past_of(const struct sched *s, uint64_t *hash, const char *id, size_t len)
+static enum past_state past_of(const struct sched *s, uint64_t *hash)
 {
 	enum past_state past = past_find(&s->past, *hash);
 	uint64_t line;
 
 	if (past != PAST_UNKNOWN || s->foreign.owners == 0)
 		return past;
-	line = foreign_line_hash(s, id, len);
+	line = foreign_line_hash(*hash);
 	past = past_find(&s->past, line);
 	if (past != PAST_UNKNOWN)
 		*hash = line;
@@ -508,10 +508,9 @@ enum sched_end_result sched_end_past(struct sched *s, slo_nsec now, uint64_t has
 }
 
 /* The end of a request that is over, or never was. */
-static enum sched_end_result end_past(struct sched *s, slo_nsec now, uint64_t hash, const char *id,
-                                      size_t len)
+static enum sched_end_result end_past(struct sched *s, slo_nsec now, uint64_t hash)
 {
-	(void)past_of(s, &hash, id, len);
+	(void)past_of(s, &hash);
 	return sched_end_past(s, now, hash, PAST_STRAY);
 }
 
@@ -541,7 +540,7 @@ void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
 	if (!r && SELDOM(s->foreign.open > 0))
 		r = foreign_of_line(s, hash, id, len, outcome);
 	if (!r) {
-		out->result = end_past(s, now, hash, id, len);
+		out->result = end_past(s, now, hash);
 		return;
 	}
 	switch ((enum request_state)r->state) {
@@ -563,7 +562,7 @@ void sched_end(struct sched *s, slo_nsec now, const char *id, size_t len,
 bool sched_ended(const struct sched *s, const char *id, size_t len)
 {
 	uint64_t hash = sched_hash(s, id, len);
-	enum past_state past = past_of(s, &hash, id, len);
+	enum past_state past = past_of(s, &hash);
 
 	return past == PAST_ENDED || past == PAST_STRAY;
 }
@@ -574,14 +573,14 @@ bool sched_is_known(const struct sched *s, const char *id, size_t len)
 
 	return requests_find(&s->requests, hash, id, len) ||
 	       requests_find_of(&s->requests, hash, id, len, ID_OF_ANY) ||
-	       past_of(s, &hash, id, len) != PAST_UNKNOWN;
+	       past_of(s, &hash) != PAST_UNKNOWN;
 }
 
 bool sched_was_known(const struct sched *s, const char *id, size_t len)
 {
 	uint64_t hash = sched_hash(s, id, len);
 
-	return past_of(s, &hash, id, len) == PAST_ENDED;
+	return past_of(s, &hash) == PAST_ENDED;
 }
 
 void sched_give_back(struct sched *s)

@@ -117,7 +117,7 @@ void sched_lease_hide(struct sched *s, struct request *r, bool hidden);
 struct request *foreign_of_line(const struct sched *s, uint64_t hash, const char *id, size_t len,
                                 const struct sched_outcome *outcome);
 /* By which the past knows end lines about foreign leases that are over. */
-uint64_t foreign_line_hash(const struct sched *s, const char *id, size_t len);
+uint64_t foreign_line_hash(uint64_t hash);
 /* r, a foreign lease, is not on a server any more. */
 void foreign_over(struct sched *s, slo_nsec now, struct request *r);
 /* The owner of that number; NULL: out of memory, or there is no such number. */

@@ -16,6 +16,7 @@
 
 #define PAGE             "200" /* leases of one answer, about */
 #define PAGES_MAX        10000 /* of one key */
+#define AHEAD            8     /* records that are read before the first of them counts */
 /* A key is up to date a tenth of a second after the news; that of an agent that died never will be.
  */
 #define LOOK_GAP         0.025 /* seconds between two looks at its mark */
@@ -153,21 +154,40 @@ static void take_end(struct cluster *c, slo_nsec now, struct cluster_peer *p,
 
 /* Messages */
 
+/* The next ones; less than AHEAD of them are the last. */
+static size_t read_ahead(struct cluster *c, const struct cluster_peer *p, struct news_reader *r,
+                         struct news_record out[AHEAD])
+{
+	slo_err err;
+	size_t n = 0;
+
+	while (n < AHEAD && (err = news_next(r, &out[n])) != SLO_ENOENT) {
+		if (err != SLO_OK) {
+			c->malformed++;
+			continue;
+		}
+		foreign_expect(c->agent->sched, p->owner, (const char *)out[n].id.p, out[n].id.len,
+		               out[n].ended);
+		n++;
+	}
+	return n;
+}
+
 static void take_records(struct cluster *c, slo_nsec now, struct cluster_peer *p,
                          const struct news_head *h, struct news_reader *r)
 {
-	struct news_record record;
-	slo_err err;
+	struct news_record record[AHEAD];
+	size_t n;
 
-	while ((err = news_next(r, &record)) != SLO_ENOENT) {
-		if (err != SLO_OK)
-			c->malformed++;
-		else if (record.ended)
-			take_end(c, now, p, &record);
-		else
-			take_lease(c, now, p, record.id, &record.lease,
-			           (h->now - record.lease.placed) * 1000, h->number);
-	}
+	do {
+		n = read_ahead(c, p, r, record);
+		for (size_t i = 0; i < n; i++)
+			if (record[i].ended)
+				take_end(c, now, p, &record[i]);
+			else
+				take_lease(c, now, p, record[i].id, &record[i].lease,
+				           (h->now - record[i].lease.placed) * 1000, h->number);
+	} while (n == AHEAD);
 }
 
 /* Whether all HAProxys that it asks are among those that we ask, so that their counts tell of its
@@ -217,15 +237,14 @@ static void check_number(struct cluster *c, slo_nsec now, struct cluster_peer *p
 {
 	uint64_t due = p->number + (h->kind != NEWS_BEAT);
 
-	if (h->kind == NEWS_ANEW) {
+	/* If its key was behind, a beat says that it is alive, and will bring it up to date. */
+	if (h->kind == NEWS_ANEW || (h->kind == NEWS_BEAT && p->behind)) {
 		hear_read(c, p);
 	} else if (h->number > due && !p->unsure) {
 		p->gaps++;
 		log_limited(c->agent->log, now, LOG_CAUSE_CLUSTER_GAP, LOG_INFO,
 		            "cluster: news of %s are missing; its key is read again", p->name);
 		hear_read(c, p);
-	} else if (h->kind == NEWS_BEAT && p->behind) {
-		hear_read(c, p); /* so it is alive, and its key will be up to date */
 	}
 	if (h->number > p->number)
 		p->number = h->number;

@@ -123,6 +123,7 @@ static void take_record(struct rd *r, struct news_record *out)
 {
 	uint64_t parts = take_array(r, 3), kind = take_uint(r, NEWS_OTHERS_END), known = 3;
 
+	out->owner = (struct slice){ 0 };
 	out->ended = kind != NEWS_PLACED;
 	out->id = take_name(r, 1);
 	if (out->ended)
@@ -141,19 +142,17 @@ static void take_record(struct rd *r, struct news_record *out)
 
 slo_err news_next(struct news_reader *reader, struct news_record *out)
 {
-	struct news_record record = { 0 };
 	struct rd r = reader->rest;
 
 	if (reader->left == 0)
 		return SLO_ENOENT;
 	reader->left--;
-	take_record(&r, &record);
+	take_record(&r, out);
 	if (r.bad) {
 		take_any(&reader->rest, 1);
 		return SLO_EPROTO;
 	}
 	reader->rest = r;
-	*out = record;
 	return SLO_OK;
 }
 

@@ -118,7 +118,8 @@ struct news_reader {
 
 /* SLO_EPROTO: it is no message. */
 MUSTCHECK slo_err news_open(struct news_reader *r, struct slice message, struct news_head *out);
-/* SLO_ENOENT: that was all. SLO_EPROTO: this one is malformed, and is passed over. */
+/* SLO_ENOENT: that was all. SLO_EPROTO: this one is malformed, and is passed over. Only after
+ * SLO_OK *out says something. */
 MUSTCHECK slo_err news_next(struct news_reader *r, struct news_record *out);
 
 /* The values of an agent's key. */
