@@ -101,7 +101,6 @@ class Agents(ClusterCase, unittest.TestCase):
         a, b = self.node("a", redis), self.node("b", redis)
         self.place(a, "r1", "r2", "r3")
         b.holds(3, 3)
-        self.kept(redis, "a", 3)
         a.agent.stop(signal.SIGKILL)
         b.ends("r1")
         b.holds(2, 2)

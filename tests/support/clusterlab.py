@@ -140,11 +140,6 @@ class ClusterCase:
                 return n
             n.stop_agent()
 
-    def kept(self, redis, name, n):
-        """The key of that agent has n requests."""
-        wait_for(lambda: redis("HLEN", f"slo-spoa:{GROUP}:leases:{name}") == n + 1, f"{name} keeps {n}",
-                 10 * PATIENCE)
-
     def place(self, node, *ids, **args):
         with node.peer() as p:
             for i in ids:

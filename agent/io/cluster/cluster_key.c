@@ -1,8 +1,9 @@
 /* What is open here, to our key in Redis, for those who come later.
  *
- * Who is there already lives on the news, so the key may be behind them: it is brought up to date
- * KEEP_GAP after the last time. A request that began and ended between two times never touches it,
- * and of the others many go into one command.
+ * Who is there already lives on the news, so the key may be behind them. As long as few requests
+ * come and go it changes before each message. Beyond one field in KEEP_EACH it waits, up to
+ * KEEP_GAP: a request that began and ended meanwhile never touches it, and of the others many go
+ * into one command.
  *
  * Its mark has two numbers: the message that the key is up to, and the last one that was told. The
  * second is written before that message is. So whoever hears our channel, reads the mark, and reads
@@ -14,6 +15,7 @@
 #include "cluster_private.h"
 #include "core/lease.h"
 
+#define KEEP_EACH     (SLO_NSEC_PER_MSEC / 20)
 #define KEEP_GAP      (100 * SLO_NSEC_PER_MSEC)
 #define KEEP_TOGETHER 256 /* fields in one command, so that messages need not wait for it */
 
@@ -101,6 +103,7 @@ static void remove_some(struct cluster *c)
 	struct redis_link *to;
 
 	n = n < KEEP_TOGETHER ? n : KEEP_TOGETHER;
+	c->kept.changes += n;
 	to = cluster_link_begin(&c->link, ask_of(ASK_NOTHING, 0), 2 + n);
 	if (!to)
 		return;
@@ -115,6 +118,17 @@ static void remove_some(struct cluster *c)
 		records_clear(gone);
 }
 
+/* All that was told so far. */
+static void is_kept(struct cluster *c, slo_nsec now)
+{
+	struct cluster_kept *k = &c->kept;
+	slo_nsec gap = (slo_nsec)k->changes * KEEP_EACH;
+
+	k->number = c->tell.number;
+	k->due = now + (gap < KEEP_GAP ? gap : KEEP_GAP);
+	k->changes = 0;
+}
+
 static void add_some(struct cluster *c, slo_nsec now)
 {
 	struct sched *s = c->agent->sched;
@@ -125,10 +139,9 @@ static void add_some(struct cluster *c, slo_nsec now)
 		add_field(c, now, r);
 		foreign_kept(s);
 	}
-	if (!foreign_unkept(s) && !c->tell.anew) {
-		c->kept.number = c->tell.number;
-		c->kept.last = now;
-	}
+	c->kept.changes += c->kept.fields.count;
+	if (!foreign_unkept(s) && !c->tell.anew)
+		is_kept(c, now);
 	m = mark_of(c, now);
 	set_fields(c, ASK_STORED, &m);
 }
@@ -148,12 +161,7 @@ bool key_keep(struct cluster *c, slo_nsec now)
 
 bool key_is_due(const struct cluster *c, slo_nsec now)
 {
-	return key_is_behind(c) && now - c->kept.last >= KEEP_GAP;
-}
-
-slo_nsec key_due(const struct cluster *c)
-{
-	return c->kept.last + KEEP_GAP;
+	return key_is_behind(c) && now >= c->kept.due;
 }
 
 /* All that is open, into a key of nothing. */
@@ -182,8 +190,7 @@ void key_rewrite(struct cluster *c, slo_nsec now)
 			rewrite_add(c, now, r);
 	while (foreign_unkept(s))
 		foreign_kept(s);
-	c->kept.number = c->tell.number;
-	c->kept.last = now;
+	is_kept(c, now);
 	m = mark_of(c, now);
 	/* Out of memory: once more, later. */
 	set_fields(c, ASK_NOTHING, c->tell.anew ? NULL : &m);

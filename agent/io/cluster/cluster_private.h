@@ -122,8 +122,9 @@ struct cluster_kept {
 	struct records gone;   /* ids of what is in it and ended */
 	struct records fields; /* on their way into it */
 	uint64_t number;       /* the message that it is up to */
-	slo_nsec last;         /* when it was brought up to date */
-	ev_timer later;        /* when it will be again */
+	size_t changes;        /* fields, since it was */
+	slo_nsec due;          /* when it is brought up to date again */
+	ev_timer later;        /* then */
 	char key[CLUSTER_KEY_SIZE];
 };
 
@@ -215,9 +216,8 @@ void tell_hello(struct cluster *c, slo_nsec now);
 void key_fini(struct cluster *c);
 /* r, which was in it, ended. */
 void key_gone(struct cluster *c, const struct request *r);
-/* Something is to be brought up to date; when; whether that is now. */
+/* Something is to be brought up to date; whether that is due. */
 bool key_is_behind(const struct cluster *c);
-slo_nsec key_due(const struct cluster *c);
 bool key_is_due(const struct cluster *c, slo_nsec now);
 /* Brings it up to date, as far as Redis takes it. False: not even its mark was written. */
 bool key_keep(struct cluster *c, slo_nsec now);

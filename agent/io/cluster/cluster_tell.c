@@ -310,7 +310,7 @@ void tell_flush(struct cluster *c, slo_nsec now)
 		return;
 	if ((records_wait(&t->news) || t->anew) && !waits(c, &t->soon, t->last + TELL_GAP, now))
 		tell_news(c, now);
-	if (key_is_behind(c) && !t->anew && !waits(c, &c->kept.later, key_due(c), now))
+	if (key_is_behind(c) && !t->anew && !waits(c, &c->kept.later, c->kept.due, now))
 		(void)key_keep(c, now);
 }
 
