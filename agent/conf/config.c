@@ -84,6 +84,31 @@ static void read_recorder(struct loading *r, const struct node *root)
 	want_file(r, &n, &r->c->recorder.file);
 }
 
+/* Behind what says nothing: a "/" too many, "./". */
+static const char *skip_nothing(const char *path)
+{
+	while (path[0] == '/' || (path[0] == '.' && (path[1] == '/' || path[1] == '\0')))
+		path++;
+	return path;
+}
+
+/* Whether they name the same file, as far as the names tell it: links and ".." are not followed. */
+static bool same_file(const char *a, const char *b)
+{
+	if ((*a == '/') != (*b == '/'))
+		return false;
+	for (a = skip_nothing(a), b = skip_nothing(b); *a && *b;
+	     a = skip_nothing(a), b = skip_nothing(b)) {
+		size_t len = strcspn(a, "/");
+
+		if (len != strcspn(b, "/") || memcmp(a, b, len) != 0)
+			return false;
+		a += len;
+		b += len;
+	}
+	return *a == *b;
+}
+
 /* Each is replaced by a new file again and again. */
 static void check_files(struct loading *r, const struct node *root)
 {
@@ -96,9 +121,9 @@ static void check_files(struct loading *r, const struct node *root)
 
 		if (r->doc.failed || !files[i])
 			continue;
-		if (strcmp(files[i], r->doc.error->file) == 0)
+		if (same_file(files[i], r->doc.error->file))
 			reader_fail(&r->doc, &n, JSONPOS_VALUE, "is the configuration");
-		else if (i > 0 && files[0] && strcmp(files[i], files[0]) == 0)
+		else if (i > 0 && files[0] && same_file(files[i], files[0]))
 			reader_fail(&r->doc, &n, JSONPOS_VALUE, "is \"snapshot.file\" too");
 	}
 }

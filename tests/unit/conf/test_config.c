@@ -247,11 +247,31 @@ static void an_unknown_key_is_told_with_what_may_have_been_meant(void **state)
 	EXPECT_ERRORS(cases);
 }
 
+static void files_of_similar_names_are_different_ones(void **state)
+{
+	static const char *const other[] = { "/x", ".x", "x.", "xx", "d/x", "x/x", "../x" };
+	char text[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+		snprintf(text, sizeof(text),
+		         PLUS("\"snapshot\":{\"file\":\"x\"},\"recorder\":{\"file\":\"%s\"}"),
+		         other[i]);
+		config_free(parse(text));
+	}
+}
+
 static void a_file_that_is_replaced_is_none_that_is_in_use(void **state)
 {
 	static const struct bad cases[] = {
 		{ PLUS("\"snapshot\":{\"file\":\"x\"},\"recorder\":{\"file\":\"x\"}"),
 		  "f:5:44: key \"recorder.file\": is \"snapshot.file\" too" },
+		{ PLUS("\"snapshot\":{\"file\":\"x\"},\"recorder\":{\"file\":\"./x\"}"),
+		  "f:5:44: key \"recorder.file\": is \"snapshot.file\" too" },
+		{ PLUS("\"snapshot\":{\"file\":\"/d/./x\"},\"recorder\":{\"file\":\"//d/x\"}"),
+		  "f:5:49: key \"recorder.file\": is \"snapshot.file\" too" },
+		{ PLUS("\"snapshot\":{\"file\":\"././f\"}"),
+		  "f:5:20: key \"snapshot.file\": is the configuration" },
 		{ PLUS("\"snapshot\":{\"file\":\"f\"}"),
 		  "f:5:20: key \"snapshot.file\": is the configuration" },
 		{ PLUS("\"recorder\":{\"file\":\"f\"}"),
@@ -372,6 +392,7 @@ int main(void)
 		cmocka_unit_test(a_syntax_error_has_its_place),
 		cmocka_unit_test(an_unknown_key_is_told_with_what_may_have_been_meant),
 		cmocka_unit_test(a_file_that_is_replaced_is_none_that_is_in_use),
+		cmocka_unit_test(files_of_similar_names_are_different_ones),
 		cmocka_unit_test(a_missing_key_is_told_where_its_object_begins),
 		cmocka_unit_test(a_wrong_type_is_told_at_the_value),
 		cmocka_unit_test(escaped_and_long_keys_are_placed_and_cut),
