@@ -56,12 +56,15 @@ static void remember_own(struct snapshot_file *f)
 		f->own.st_ino = 0;
 }
 
-/* The other's snapshots may be farther apart than OTHERS_GONE, an hour at most. */
+/* The other's snapshots may be farther apart than OTHERS_GONE, an hour at most; as far as ours,
+ * until a second one is seen. We do not look in between. */
 static void see_others(struct snapshot_file *f, slo_nsec now)
 {
-	const slo_nsec hour = 3600 * SLO_NSEC_PER_SEC;
+	const slo_nsec hour = 3600 * SLO_NSEC_PER_SEC, every = f->agent->conf->snapshot.every;
 	slo_nsec apart = f->others_seen ? now - f->others_seen : 0;
 
+	if (apart < every)
+		apart = every;
 	if (apart <= hour + OTHERS_GONE) {
 		f->others_gone = (OTHERS_MISS + 1) * apart;
 		if (f->others_gone < OTHERS_GONE)
