@@ -13,6 +13,7 @@
 #include "wire/profile_name.h"
 
 #define FAR_AHEAD (366 * 86400.) /* seconds; less may be a matter of clocks */
+#define AHEAD     60.            /* seconds; it keeps those out that are made now */
 
 /* What Redis holds can be much, and others write there; a file is the operator's own. */
 static void say(struct agent *a, bool limited, enum log_cause cause, int level, const char *fmt,
@@ -71,6 +72,24 @@ static slo_err put_in_force(struct agent *a, struct deployment *d,
 	return err;
 }
 
+/* What is made now is not newer than one that was made by a clock that went ahead. */
+static void report_stale(struct agent *a, const struct deployment *d, const char *where,
+                         bool limited)
+{
+	double ahead = profile_created(d->profile) - clock_unix_seconds();
+
+	if (ahead > AHEAD)
+		say(a, limited, LOG_CAUSE_PROFILE_STALE, LOG_WARNING,
+		    "%s: its \"created\" is not newer than that in force, which is %.1f hours "
+		    "ahead "
+		    "of this machine's clock, so it is ignored, as are all that are made until "
+		    "then; give it a \"created\" beyond that (%.0f), or correct the clock",
+		    where, ahead / 3600, profile_created(d->profile));
+	else
+		say(a, limited, LOG_CAUSE_PROFILE_STALE, LOG_NOTICE,
+		    "%s: its \"created\" is not newer than that in force, so it is ignored", where);
+}
+
 slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *where,
                            const char *text, size_t len, bool limited)
 {
@@ -106,8 +125,7 @@ slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *wh
 	if (err == SLO_OK)
 		return SLO_OK;
 	if (err == SLO_ESTALE)
-		say(a, limited, LOG_CAUSE_PROFILE_STALE, LOG_NOTICE,
-		    "%s: its \"created\" is not newer than that in force, so it is ignored", where);
+		report_stale(a, d, where, limited);
 	else
 		say(a, limited, LOG_CAUSE_PROFILE_REFUSED, LOG_ERR, "%s: out of memory", where);
 	return err;

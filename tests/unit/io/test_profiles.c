@@ -101,6 +101,20 @@ static void a_change_without_a_newer_created_is_told_as_long_as_it_lasts(void **
 	assert_true(says(p, ""));
 }
 
+/* 2033 and 2036: of a clock that went ahead, or of milliseconds. */
+static void one_that_keeps_out_what_is_made_now_is_told(void **state)
+{
+	struct inproc *p = *state;
+
+	inproc_write_profile(p, 2000000000);
+	assert_true(says(p, ": 1 cells"));
+	inproc_write_profile(p, 6);
+	assert_true(says(p, "hours ahead of this machine's clock, so it is ignored"));
+	inproc_write_profile(p, 2100000000);
+	assert_true(says(p, ": 1 cells"));
+	is_in_force(p, 2100000000);
+}
+
 static void a_broken_file_is_told_each_time(void **state)
 {
 	struct inproc *p = *state;
@@ -201,6 +215,7 @@ int main(void)
 		WITH_AGENT(an_unchanged_file_is_not_told_again),
 		WITH_AGENT(a_newer_one_is_told_once),
 		WITH_AGENT(a_change_without_a_newer_created_is_told_as_long_as_it_lasts),
+		WITH_AGENT(one_that_keeps_out_what_is_made_now_is_told),
 		WITH_AGENT(a_broken_file_is_told_each_time),
 		WITH_AGENT(a_file_that_was_away_is_told_only_while_it_is),
 		WITH_AGENT(an_unchanged_file_gives_way_to_a_newer_profile_from_elsewhere),
