@@ -7,6 +7,9 @@
  * makes a server finish more requests per second, only more tokens. And throughput above 0 says
  * that the target was met, so no mean is beyond it; nor is every mean a thousandth of it.
  *
+ * Of the axes nothing but numbers is told. Those of tokens hardly are 4, 5, 6, and what a token of
+ * an answer costs shows which axis is which.
+ *
  * Throughput per minute shows only where it exceeds these bounds: sixty times ten requests is
  * nothing that no server could hold. */
 #include "wire/profile_check.h"
@@ -26,6 +29,11 @@
 #define SLACK_MAX     1000.0 /* times the mean, in the tightest cell */
 #define RISE          1.2    /* of throughput, while outputs grow OUTPUT_GROWTH times */
 #define OUTPUT_GROWTH 8
+#define LOG2_MAX      24.0 /* 16 million tokens */
+#define LOG2_STEP_MAX 2.0
+#define SWAPPED       3.0 /* times */
+
+#define NEIGHBOURS_MIN 4 /* cells that have one */
 
 struct check {
 	const struct slo_profile_doc *doc;
@@ -256,6 +264,77 @@ static bool check_units(struct check *c)
 	return true;
 }
 
+/* Axes */
+
+/* Sizes that are told apart double from one to the next, or nearly so; their logarithms go on in
+ * equal small steps. */
+static bool is_log2(const double *axis, size_t n)
+{
+	double step = n >= 3 ? axis[1] - axis[0] : LOG2_STEP_MAX + 1;
+
+	for (size_t i = 2; i < n; i++)
+		if (fabs(axis[i] - axis[i - 1] - step) > 1e-6)
+			return false;
+	return step <= LOG2_STEP_MAX && axis[n - 1] <= LOG2_MAX;
+}
+
+/* False: it is in no tokens. */
+static bool check_axis(struct check *c, const char *which, const double *axis, size_t n)
+{
+	if (!is_log2(axis, n))
+		return true;
+	find(c, "profile-indexes-unit",
+	     "indexes of %s go from %g to %g in equal steps of %g; they probably are log2 of "
+	     "tokens, and must be tokens",
+	     which, axis[0], axis[n - 1], axis[1] - axis[0]);
+	return false;
+}
+
+/* Seconds of a server for one more token, the median of all neighbours; NAN: too few tell. */
+static double token_cost(const struct slo_profile_doc *doc, bool output)
+{
+	size_t next = output ? doc->cols : 1, last = (output ? doc->rows : doc->cols) - 1, n = 0;
+	const double *axis = output ? doc->output_axis : doc->input_axis;
+	double *cost = malloc(cells(doc) * sizeof(*cost)), median = NAN;
+
+	for (size_t i = 0; cost && i < cells(doc); i++) {
+		size_t at = output ? i / doc->cols : i % doc->cols;
+
+		if (at == last || !(doc->tputs[i] > 0) || !(doc->tputs[i + next] > 0))
+			continue;
+		cost[n] =
+		    (1 / doc->tputs[i + next] - 1 / doc->tputs[i]) / (axis[at + 1] - axis[at]);
+		n += isfinite(cost[n]) != 0;
+	}
+	if (n >= NEIGHBOURS_MIN) {
+		qsort(cost, n, sizeof(*cost), by_value);
+		median = cost[n / 2];
+	}
+	free(cost);
+	return median;
+}
+
+/* A token of an answer costs some ten times what one of a prompt does: of a profile whose axes are
+ * swapped it is the other way round. */
+static void check_axes(struct check *c)
+{
+	const struct slo_profile_doc *doc = c->doc;
+	bool good = check_axis(c, "outputs", doc->output_axis, doc->rows);
+	double output, input;
+
+	good &= check_axis(c, "inputs", doc->input_axis, doc->cols);
+	if (!good)
+		return;
+	output = token_cost(doc, true);
+	input = token_cost(doc, false);
+	if (output > 0 && input > SWAPPED * output)
+		find(c, "profile-axes-swapped",
+		     "by tputs a token of a prompt costs %.3g times what one of an answer does; "
+		     "rows "
+		     "are probably by input and columns by output, and must be the other way round",
+		     input / output);
+}
+
 /* The mean that a target is for, in seconds per what the target is per; NAN: unknown. */
 static double mean_e2e(const struct slo_profile_doc *doc, size_t i)
 {
@@ -378,5 +457,6 @@ size_t profile_check(const struct slo_profile_doc *doc, bool promised,
 		check_target(&c, "tpat", doc->slo_tpat, mean_tpat);
 	}
 	check_ttft(&c);
+	check_axes(&c);
 	return c.count;
 }

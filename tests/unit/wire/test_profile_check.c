@@ -288,6 +288,58 @@ static void a_first_token_behind_the_last_is_told(void **state)
 	expect("profile-ttft-unit", "400 s and 1 s at output 16, input 128");
 }
 
+static void indexes_that_are_logarithms_are_told(void **state)
+{
+	(void)state;
+	check_text("{\"tputs\":[[4,4],[2,2],[1,1]],\"indexes\":[[4,5,6],[128,256]],"
+	           "\"e2e\":[[1,1],[2,2],[4,4]],\"slos\":{\"e2e\":5}}");
+	expect("profile-indexes-unit", "outputs go from 4 to 6 in equal steps of 1");
+	check_text("{\"tputs\":[[4,3,2]],\"indexes\":[[16],[7,8.5,10]],\"e2e\":[[1,1,1]],"
+	           "\"slos\":{\"e2e\":5}}");
+	expect("profile-indexes-unit", "inputs go from 7 to 10");
+	check_text("{\"tputs\":[[4,3,2]],\"indexes\":[[16],[8,16,24]],\"e2e\":[[1,1,1]],"
+	           "\"slos\":{\"e2e\":5}}");
+	expect_nothing("tokens in steps of 8");
+	check_text("{\"tputs\":[[4,3]],\"indexes\":[[16],[8,9]],\"e2e\":[[1,1]],"
+	           "\"slos\":{\"e2e\":5}}");
+	expect_nothing("two indexes");
+}
+
+static void swap_axes(struct slo_profile_doc *doc)
+{
+	size_t rows = doc->rows, cols = doc->cols;
+	double *axis = doc->output_axis, *table[] = { doc->tputs, doc->e2e, doc->ttft }, old[128];
+
+	assert_true(rows * cols <= COUNT(old));
+	for (size_t t = 0; t < COUNT(table); t++) {
+		if (!table[t])
+			continue;
+		memcpy(old, table[t], rows * cols * sizeof(*old));
+		for (size_t i = 0; i < rows * cols; i++)
+			table[t][i % cols * rows + i / cols] = old[i];
+	}
+	doc->output_axis = doc->input_axis;
+	doc->input_axis = axis;
+	doc->rows = cols;
+	doc->cols = rows;
+}
+
+static void axes_that_are_swapped_are_told(void **state)
+{
+	(void)state;
+	for (size_t g = 0; g < COUNT(gpus); g++) {
+		char path[128];
+		struct slo_profile_doc *doc;
+
+		snprintf(path, sizeof(path), SAMPLES "%s.json", gpus[g]);
+		doc = read_sample(path);
+		swap_axes(doc);
+		check(doc);
+		expect("profile-axes-swapped", "the other way round");
+		profdoc_free(doc);
+	}
+}
+
 /* Any numbers that a profile may have: nothing overflows, no finding is empty. */
 static void extreme_numbers_are_survived(void **state)
 {
@@ -312,6 +364,8 @@ int main(void)
 		cmocka_unit_test(throughput_in_tokens_is_told),
 		cmocka_unit_test(a_mean_beyond_the_target_is_told_for_each_target),
 		cmocka_unit_test(a_first_token_behind_the_last_is_told),
+		cmocka_unit_test(indexes_that_are_logarithms_are_told),
+		cmocka_unit_test(axes_that_are_swapped_are_told),
 		cmocka_unit_test(extreme_numbers_are_survived),
 	};
 
