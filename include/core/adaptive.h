@@ -32,7 +32,7 @@
  * harm; so many of the emptiest; and the shallow ones among its first ADAPTIVE_FIRST, if the best
  * so far is one that a tight request should keep off, or one of another deployment. So one that
  * costs less may be missed: it has no less harm than the first kind, no less load than the second.
- */
+ * If all that are open are missed, the request waits for new room. */
 #ifndef SLO_CORE_ADAPTIVE_H
 #define SLO_CORE_ADAPTIVE_H
 

@@ -114,7 +114,7 @@ bool drive_hear(struct world *w, slo_nsec now)
 		if (act.seat != NULL && act.request->charge.ledger != &act.seat->server->ledger)
 			return drive_differ(w, "r%u is not charged to its server", h->id);
 		w->waiting[h->id] = NULL;
-		w->told[w->n_heard++] = h->server;
+		w->told[w->n_heard++] = (struct naive_told){ h->id, h->server };
 	}
 	return true;
 }

@@ -30,7 +30,7 @@ struct world {
 	struct server *server[NAIVE_SERVERS];
 	struct request **waiting; /* by id */
 	struct heard *heard;
-	int *told; /* servers of heard[] */
+	struct naive_told *told; /* of heard[] */
 	size_t n_heard;
 	uint32_t ids;
 	slo_nsec now;

@@ -16,7 +16,7 @@
 
 #define NAIVE_MODELS      4
 #define NAIVE_DEPLOYMENTS 4 /* of one model */
-#define NAIVE_SERVERS     8
+#define NAIVE_SERVERS     12
 #define NAIVE_AXIS        6 /* indexes of one axis of a profile, at most */
 #define NAIVE_OWNERS      2 /* other agents, from 1 */
 
@@ -104,9 +104,13 @@ struct naive;
 struct naive *naive_new(const struct naive_conf *conf, uint32_t ids);
 void naive_free(struct naive *n);
 
-/* Where the scheduler under test sent its k-th answer to the present event: a random pick has
- * to follow it, if it is one that could be made. */
-void naive_told(struct naive *n, const int *server, size_t count);
+/* The k-th answer of the scheduler under test to the present event: what is left to it has to
+ * follow that, if it could be. That is a random pick, and slo-adaptive among many servers. */
+struct naive_told {
+	uint32_t id;
+	int server;
+};
+void naive_told(struct naive *n, const struct naive_told *told, size_t count);
 
 /* Wake-ups up to and at t. An event that comes without this call finds what was due before it
  * still undone, as when the caller was too busy to wake up. */

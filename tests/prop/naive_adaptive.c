@@ -1,12 +1,14 @@
 /* naive_adaptive.c - slo-adaptive, computed anew from all requests in flight.
  *
- * It weighs all servers, so a setup has no more of them than the core weighs in any case
- * (ADAPTIVE_CANDIDATES). */
+ * Of a deployment with more than six usable servers the core does not weigh all, so what it missed
+ * is left to it: see choose(). */
 #include <math.h>
 
 #include "naive_private.h"
 
-#define ONE (UINT64_C(1) << 32)
+#define ONE     (UINT64_C(1) << 32)
+#define WEIGHED 6
+#define FIRST   8
 
 static double tokens(int64_t t)
 {
@@ -324,44 +326,182 @@ static double penalty(const struct model *m, const unsigned *deployment, size_t 
 	return 0;
 }
 
-int naive_adaptive_pick(struct naive *n, slo_nsec now, uint32_t id, const unsigned *deployment,
-                        size_t deployments, uint64_t tight_waiting)
+/* A server that is open to a request. */
+struct offer {
+	const struct deployment *d;
+	unsigned server;
+	uint64_t cost; /* in units */
+	double ends, first;
+	bool usual;   /* it is always weighed */
+	bool shallow; /* weighed if the best is one that tight work keeps away from */
+	bool in_the_way;
+};
+
+static bool is_better(const struct model *m, const struct offer *a, const struct offer *b)
 {
-	struct request *r = &n->request[id];
+	return b == NULL || a->cost < b->cost ||
+	       (a->cost == b->cost && m->seated[a->server] < m->seated[b->server]);
+}
+
+/* Whether one of them has less harm; of equals less is taken, then it stands first. */
+static bool has_less_harm(const struct naive *n, const struct model *m, unsigned a, unsigned b)
+{
+	uint64_t x = naive_sums(n, a).harm, y = naive_sums(n, b).harm;
+
+	if (x != y)
+		return x < y;
+	x = naive_taken(n, a);
+	y = naive_taken(n, b);
+	return x != y ? x < y : m->seated[a] < m->seated[b];
+}
+
+static bool is_emptier(const struct naive *n, const struct model *m, unsigned a, unsigned b)
+{
+	uint64_t x = naive_taken(n, a), y = naive_taken(n, b);
+
+	return x != y ? x < y : m->seated[a] > m->seated[b];
+}
+
+/* Of its deployment six with least harm and the six emptiest are weighed; and if the best is one
+ * that tight work keeps away from, the shallow ones of the first eight. */
+static void set_kind(const struct naive *n, const struct model *m, struct offer *o)
+{
+	size_t usable = 0, harmless = 0, emptier = 0, before = 0;
+
+	for (size_t i = 0; i < o->d->servers; i++) {
+		unsigned other = o->d->server[i];
+
+		before += m->seated[other] < m->seated[o->server];
+		if (!n->server[other].usable)
+			continue;
+		usable++;
+		harmless += has_less_harm(n, m, other, o->server);
+		emptier += is_emptier(n, m, other, o->server);
+	}
+	o->usual = usable <= WEIGHED || harmless < WEIGHED || emptier < WEIGHED;
+	o->shallow = before < FIRST && most_load(n, o->server, m, o->d) < 16 * ONE;
+}
+
+static uint64_t cost_of(const struct offer *o, const struct naive *n, slo_nsec now,
+                        const struct request *r, double penalty)
+{
+	double age = now > r->ask.created ? (double)(now - r->ask.created) / 1e9 : 0, x;
+	bool ttft;
+
+	x = fmax(target_of(o->d, &r->ask, &ttft), 1e-6);
+	x = (age + (ttft ? o->first : o->ends)) / x;
+	return (uint64_t)(fmin(x * x +
+	                           others_of(&o->d->rates, &r->ask) *
+	                               ((double)naive_sums(n, o->server).harm / (double)ONE) +
+	                           penalty,
+	                       1e12) *
+	                  1048576);
+}
+
+/* Of all servers of these deployments, those that are open. */
+static size_t offers_to(const struct naive *n, slo_nsec now, const struct request *r,
+                        const unsigned *deployment, size_t deployments, uint64_t waiting,
+                        struct offer *out)
+{
 	const struct model *m = &n->model[r->ask.model];
-	uint64_t least = 0;
-	int best = -1;
+	size_t count = 0;
 
 	for (size_t i = 0; i < deployments; i++) {
 		const struct deployment *d = &m->deployment[deployment[i]];
 
 		for (size_t k = 0; k < d->servers; k++) {
-			double age =
-			    now > r->ask.created ? (double)(now - r->ask.created) / 1e9 : 0;
+			struct offer *o = &out[count];
 			unsigned server = d->server[k];
-			double ends, first, x, cost;
-			uint64_t units;
-			bool ttft;
+			double way;
 
-			if (!n->server[server].usable ||
-			    !is_open(n, server, d, &r->ask, tight_waiting))
+			if (!n->server[server].usable || !is_open(n, server, d, &r->ask, waiting))
 				continue;
-			ends = foresee(n, now, server, d, &r->ask, &first);
-			x = fmax(target_of(d, &r->ask, &ttft), 1e-6);
-			x = (age + (ttft ? first : ends)) / x;
-			cost = x * x +
-			       others_of(&d->rates, &r->ask) *
-			           ((double)naive_sums(n, server).harm / (double)ONE) +
-			       (penalty(m, deployment, deployments, i, &r->ask) +
-			        in_the_way(n, server, m, d, &r->ask, tight_waiting));
-			units = (uint64_t)(fmin(cost, 1e12) * 1048576);
-			if (best >= 0 && (units > least ||
-			                  (units == least && m->seated[server] > m->seated[best])))
-				continue;
-			best = (int)server;
-			least = units;
-			set_stake(r, d, ends, first, now);
+			*o = (struct offer){ .d = d, .server = server };
+			way = in_the_way(n, server, m, d, &r->ask, waiting);
+			o->in_the_way = way > 0;
+			o->ends = foresee(n, now, server, d, &r->ask, &o->first);
+			o->cost = cost_of(o, n, now, r,
+			                  penalty(m, deployment, deployments, i, &r->ask) + way);
+			set_kind(n, m, o);
+			count++;
 		}
 	}
+	return count;
+}
+
+/* Of those that are always weighed, or of the shallow ones of d that are better than `best`. */
+static const struct offer *best_of(const struct model *m, const struct offer *offer, size_t count,
+                                   const struct deployment *d, const struct offer *best)
+{
+	for (size_t i = 0; i < count; i++)
+		if ((d == NULL ? offer[i].usual : offer[i].shallow && offer[i].d == d) &&
+		    is_better(m, &offer[i], best))
+			best = &offer[i];
 	return best;
+}
+
+/* The answer of the scheduler under test is about it, and the k-th offer was taken. */
+static bool was_taken(const struct naive *n, uint32_t id, const struct offer *offer)
+{
+	return (int)offer->server == n->told[n->actions].server && n->told[n->actions].id == id;
+}
+
+/* What the scheduler under test may choose beside `usual`: among several deployments a better
+ * shallow one may be found before `usual` is; and one that waits is looked at where room is new, if
+ * not all that is open was weighed before. */
+static bool may_take(const struct naive *n, const struct request *r, size_t deployments,
+                     const struct offer *offer, const struct offer *usual)
+{
+	const struct model *m = &n->model[r->ask.model];
+
+	if (r->waits && (r->open != 0 || usual == NULL))
+		return true;
+	return usual != NULL && deployments > 1 && offer->shallow && is_better(m, offer, usual);
+}
+
+/* So it may wait, too, while nothing opens that was not open when it was tried. */
+static bool may_wait(const struct naive *n, uint32_t id, const struct offer *offer, size_t count)
+{
+	const struct request *r = &n->request[id];
+	unsigned found = 0;
+
+	if (!r->waits || (n->actions < n->n_told && n->told[n->actions].id == id))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		found |= (unsigned)offer[i].usual << offer[i].server;
+	return (found & ~r->open) == 0;
+}
+
+static const struct offer *choose(const struct naive *n, uint32_t id, size_t deployments,
+                                  const struct offer *offer, size_t count)
+{
+	const struct request *r = &n->request[id];
+	const struct model *m = &n->model[r->ask.model];
+	const struct offer *usual = best_of(m, offer, count, NULL, NULL), *best = usual;
+
+	if (usual != NULL && usual->in_the_way)
+		best = best_of(m, offer, count, usual->d, usual);
+	for (size_t i = 0; n->actions < n->n_told && i < count; i++)
+		if (was_taken(n, id, &offer[i]) && may_take(n, r, deployments, &offer[i], best))
+			return &offer[i];
+	return may_wait(n, id, offer, count) ? NULL : best;
+}
+
+int naive_adaptive_pick(struct naive *n, slo_nsec now, uint32_t id, const unsigned *deployment,
+                        size_t deployments, uint64_t tight_waiting)
+{
+	struct request *r = &n->request[id];
+	struct offer offer[NAIVE_SERVERS] = { 0 };
+	size_t count = offers_to(n, now, r, deployment, deployments, tight_waiting, offer);
+	const struct offer *best = choose(n, id, deployments, offer, count);
+
+	if (best != NULL) {
+		set_stake(r, best->d, best->ends, best->first, now);
+		return (int)best->server;
+	}
+	r->waits = true;
+	r->open = 0;
+	for (size_t i = 0; i < count; i++)
+		r->open |= 1u << offer[i].server;
+	return -1;
 }

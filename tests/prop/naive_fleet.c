@@ -61,9 +61,9 @@ void naive_free(struct naive *n)
 	free(n);
 }
 
-void naive_told(struct naive *n, const int *server, size_t count)
+void naive_told(struct naive *n, const struct naive_told *told, size_t count)
 {
-	n->told = server;
+	n->told = told;
 	n->n_told = count;
 	n->actions = 0;
 }
@@ -173,7 +173,7 @@ int naive_pick_least_request(const struct naive *n, const struct model *m)
 int naive_pick_random(const struct naive *n, const struct model *m, unsigned *choice,
                       unsigned *choices)
 {
-	int told = n->actions < n->n_told ? n->told[n->actions] : -1;
+	int told = n->actions < n->n_told ? n->told[n->actions].server : -1;
 	int best = -1;
 
 	*choices = 0;

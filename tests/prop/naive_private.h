@@ -32,6 +32,8 @@ struct request {
 	bool of_none; /* its model went, or was not there yet, whatever came by that name since */
 	bool unheard; /* ours, and others may not have heard of it */
 	/* Of slo-adaptive: */
+	bool waits;    /* it was tried, and no server was found; */
+	unsigned open; /* a bit for each that was open all the same */
 	bool staked;
 	unsigned age;   /* of the guard of where it was placed */
 	float foreseen; /* seconds from its creation to its end; 0: not foreseen */
@@ -107,7 +109,7 @@ struct naive {
 	size_t n_due;
 	struct naive_action *action;
 	size_t actions;
-	const int *told;
+	const struct naive_told *told;
 	size_t n_told;
 	slo_nsec *changed; /* when a process took the place of another, from 1 */
 	size_t changes;

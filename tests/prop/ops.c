@@ -192,6 +192,20 @@ void order_build(unsigned name[NAIVE_DEPLOYMENTS], uint64_t seed)
 	}
 }
 
+/* A deployment that has several shallow servers, and more than slo-adaptive weighs in any case. */
+static void setup_large(struct setup *setup, uint64_t *rng)
+{
+	setup->servers = 8 + below(rng, NAIVE_SERVERS - 8 + 1);
+	setup->models = 1 + below(rng, 2);
+	for (unsigned m = 0; m < setup->models; m++)
+		setup->deployments[m] = 1 + chance(rng, 30);
+	setup->crowd *= 4;
+	setup->large = setup->tidy = setup->adaptive = true;
+	setup->pull_percent = 90;
+	for (unsigned i = 0; i < SETUP_SIZES; i++)
+		setup->size[i] = 1 + below(rng, 24);
+}
+
 void setup_init(struct setup *setup, uint64_t seed)
 {
 	static const size_t crowd[] = { 10, 20, 40, 40, 80 };
@@ -214,6 +228,8 @@ void setup_init(struct setup *setup, uint64_t seed)
 	setup->crowd = crowd[below(&rng, 5)];
 	setup->cluster = chance(&rng, 50);
 	setup->graded = chance(&rng, 50);
+	if (seed % 8 == 4 || seed % 16 == 7)
+		setup_large(setup, &rng);
 }
 
 /* ---- operations ---- */
@@ -255,6 +271,10 @@ static void set_own_target(struct gen *g, struct op *op)
 	static const slo_nsec ttft[] = { 50, 125, 250, 500 };
 	static const slo_nsec tpot[] = { 1, 4, 8, 16, 37 };
 
+	if (g->setup->large && chance(&g->rng, 85)) {
+		op->own.e2e = SLO_NSEC_PER_SEC << below(&g->rng, 9);
+		return;
+	}
 	if (chance(&g->rng, 60))
 		op->own.e2e = e2e[below(&g->rng, 8)] * MS;
 	if (chance(&g->rng, 30))
@@ -301,7 +321,7 @@ static void gen_arrive(struct gen *g, struct op *op)
 	op->created = op->t;
 	if (chance(&g->rng, 20))
 		op->created += chance(&g->rng, 60) ? -shift : shift;
-	if (chance(&g->rng, 15))
+	if (chance(&g->rng, g->setup->large ? 80 : 15))
 		set_own_target(g, op);
 	if (g->setup->graded && chance(&g->rng, 40))
 		op->priority = priority[below(&g->rng, 6)];
@@ -454,7 +474,9 @@ static void gen_change(struct gen *g, struct op *op)
 		op->seed = draw(&g->rng);
 	/* What went comes again, soon. */
 	if (op->kind == OP_DROP_MODEL || op->kind == OP_DROP)
-		g->preamble -= 6;
+		g->preamble -= g->setup->large ? 40 : 6;
+	else if (g->setup->large && op->kind != OP_MOVE && op->kind != OP_ORDER)
+		g->preamble -= 4;
 }
 
 static void gen_ready(struct gen *g, const struct naive *n, struct op *op)

@@ -89,6 +89,7 @@ struct setup {
 	bool tidy;                 /* profiles without holes, servers that are mostly up */
 	size_t crowd;              /* how many requests are about */
 	bool cluster;              /* other agents place requests, too */
+	bool large;                /* many servers, work with many targets */
 	unsigned pull_percent;     /* of the strategies */
 };
 

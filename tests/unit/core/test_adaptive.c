@@ -207,17 +207,19 @@ static struct server *placed_within(struct rig *r, const char *id, slo_nsec targ
 	return act.seat->server;
 }
 
-/* The two shallow ones have more harm and more load than the six others, where relaxed work is. */
-static void tight_work_finds_a_shallow_server_behind_all_others(void **state)
+/* Eight usable servers, the first of them is `first`. The two shallow ones have more harm and more
+ * load than the six others, where relaxed work is. */
+static void finds_a_shallow_server(struct rig *r, int first)
 {
-	struct rig *r = *state;
-	struct server *server[8] = { r->server[0], r->server[1] };
+	struct server *all[10] = { r->server[0], r->server[1] }, **server = all + first;
 	char name[16];
 
-	for (int i = 2; i < 8; i++) {
+	for (int i = 2; i < first + 8; i++) {
 		snprintf(name, sizeof(name), "s%d", i);
-		server[i] = rig_server(r, r->d, name);
+		all[i] = rig_server(r, r->d, name);
 	}
+	for (int i = 0; i < first; i++)
+		sched_server_usable(r->s, all[i], false);
 	r->d->planned.kv = 2000;
 	for (int i = 0; i < 8; i++) {
 		slo_nsec target = i < 2 ? SEC(20) : SEC(200);
@@ -229,13 +231,23 @@ static void tight_work_finds_a_shallow_server_behind_all_others(void **state)
 	}
 	use_only(r, server, 8, -1);
 	quiet(r, SEC(1));
-	assert_int_equal(r->d->deep->order, 2);
+	assert_int_equal(r->d->deep->order, first + 2);
 	for (int i = 2; i < 8; i++) {
 		assert_true(server[i]->ledger.used < server[0]->ledger.used);
 		assert_true(server[i]->sums.harm < server[0]->sums.harm);
 	}
 	assert_ptr_equal(placed_within(r, "tight", SEC(20), 512), server[0]);
 	assert_ptr_equal(placed_within(r, "relaxed", SEC(200), 512), server[2]);
+}
+
+static void tight_work_finds_a_shallow_server_behind_all_others(void **state)
+{
+	finds_a_shallow_server(*state, 0);
+}
+
+static void it_looks_behind_some_that_cannot_be_used(void **state)
+{
+	finds_a_shallow_server(*state, 2);
 }
 
 static void answered(struct rig *r, slo_nsec now, const char *id)
@@ -468,6 +480,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(others_have_no_stake, rig_make, rig_drop),
 		cmocka_unit_test_setup_teardown(a_large_fleet_is_used_evenly, rig_make, rig_drop),
 		TEST(tight_work_finds_a_shallow_server_behind_all_others),
+		TEST(it_looks_behind_some_that_cannot_be_used),
 		cmocka_unit_test_setup_teardown(the_guard_falls_when_what_was_safe_misses, rig_make,
 		                                rig_drop),
 		cmocka_unit_test_setup_teardown(what_an_operator_plans_with_it_leaves_alone,
