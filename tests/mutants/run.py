@@ -272,6 +272,8 @@ MUTANTS = [
      "enough = r->told > 0 ? ENOUGH_TOLD : ENOUGH;", "enough = ENOUGH;"),
     ("caches: a told size is taken for too large by a little lateness", "agent/core/latency/room.c",
      "r->told > 0 ? MUCH_LATER_TOLD : MUCH_LATER", "MUCH_LATER"),
+    ("caches: one is cut where all predictions are off", "agent/core/latency/room.c",
+     "if (!g->errors || r->told > 0)", "if (true)"),
     ("caches: a larger one than was told is not told", "agent/core/latency/room.c",
      "r->told = factor > 1 && r->told > 0 ? r->limit : 0;", "r->told = 0;"),
     ("learning: waiting inside an engine is speed", "agent/core/latency/learner.c",

@@ -262,6 +262,7 @@ static void note_room(struct latency_learner *l, slo_nsec now, const struct late
 		.held = held,
 		.tokens = lesson->tokens,
 		.ratio = l->ratio,
+		.errors = &l->errors,
 		.seconds = lesson->stay.seconds,
 		.on_top = lesson->on_top,
 		.wanted = lesson->wanted,

@@ -80,19 +80,28 @@ static void note_usual(struct latency_room *r, double late)
 	r->usual = at_most(at_least(r->usual, USUAL_LEAST), USUAL_MOST);
 }
 
+/* Where sizes are misestimated predictions are off wherever requests are. */
+static double usual(const struct latency_room *r, const struct latency_guest *g)
+{
+	if (!g->errors || r->told > 0)
+		return r->usual;
+	return at_least(log(latency_errors_quantile(g->errors, 0.9)), r->usual);
+}
+
 static double evidence(bool late)
 {
 	return late ? LATE : -ONTIME;
 }
 
+/* late: beyond what is usual */
 static void weigh(struct latency_room *r, const struct latency_guest *g, double late)
 {
 	double much = r->told > 0 ? MUCH_LATER_TOLD : MUCH_LATER;
 
 	if (g->held <= r->limit)
-		r->less = at_least(r->less + evidence(late > r->usual + much), 0);
+		r->less = at_least(r->less + evidence(late > much), 0);
 	if (g->on_top || !(r->told > 0))
-		r->more = at_least(r->more - evidence(late > r->usual), 0);
+		r->more = at_least(r->more - evidence(late > 0), 0);
 }
 
 /* What is beyond the cache waits inside the engine for about as long again as its share of what the
@@ -144,8 +153,9 @@ void latency_room_note(struct latency_room *r, slo_nsec now, const struct latenc
 	if (g->held < FULL * r->limit || g->held > OVER * r->limit ||
 	    now - (slo_nsec)(g->seconds * 1e9) < r->changed)
 		return;
+	late -= usual(r, g);
 	weigh(r, g, late);
-	if (late > r->usual + MUCH_LATER)
+	if (late > MUCH_LATER)
 		note_fits(r, g);
 	if (r->less > enough)
 		change(r, now, cut(r), g->held);

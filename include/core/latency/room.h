@@ -1,7 +1,8 @@
 /* room.h - how many tokens a server is to hold: as many as its KV cache, told or found.
  *
  * A request that finds the cache full waits inside the engine, and takes longer than its rates
- * explain. So what takes longer than nine of ten do that find little was late, and each end speaks:
+ * explain. So what takes longer than nine of ten do that find little, and than nine of ten of all
+ * that teach, was late, and each end speaks:
  *
  *   late, and much was there:   the limit is too high    (`less`)
  *   not late, and much was:     it is too low            (`more`)
@@ -21,6 +22,7 @@
 
 #include <stdbool.h>
 
+#include "core/latency/errors.h"
 #include "slo.h"
 
 #define LATENCY_ROOM_FIRST 8192.0 /* tokens */
@@ -38,12 +40,13 @@ struct latency_room {
 
 /* The end of a request. */
 struct latency_guest {
-	double held;    /* tokens on its server at dispatch, its own too */
-	double tokens;  /* its own */
-	double ratio;   /* actual / predicted time */
-	double seconds; /* that it stayed */
-	bool on_top;    /* it waited for room in vain, and came on top of what was there */
-	bool wanted;    /* more room would be of use */
+	double held;                         /* tokens on its server at dispatch, its own too */
+	double tokens;                       /* its own */
+	double ratio;                        /* actual / predicted time */
+	double seconds;                      /* that it stayed */
+	const struct latency_errors *errors; /* of all such predictions; NULL: not known */
+	bool on_top; /* it waited for room in vain, and came on top of what was there */
+	bool wanted; /* more room would be of use */
 };
 
 /* told: tokens that the cache holds; 0: unknown. */

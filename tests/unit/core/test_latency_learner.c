@@ -387,6 +387,35 @@ static void a_limit_shrinks_where_requests_are_late(void **state)
 	near(r.limit, before * 0.8, 1e-12);
 }
 
+/* Half of all predictions are a half too short, wherever requests are, as where prompts are
+ * misestimated: then one that is so says nothing of the cache. */
+static void a_limit_stays_where_all_predictions_are_off(void **state)
+{
+	struct latency_guest g = guest_of(8000, 1.5);
+	struct latency_errors errors = { .total = 0 };
+	struct latency_room r;
+	slo_nsec now = SEC(10);
+
+	(void)state;
+	for (int i = 0; i < 200; i++)
+		latency_errors_add(&errors, i % 2 ? log(1.5) : 0);
+	g.errors = &errors;
+	latency_room_init(&r, 0);
+	for (int i = 0; i < 100; i++, now += SEC(2))
+		latency_room_note(&r, now, &g);
+	assert_true(r.limit >= LATENCY_ROOM_FIRST);
+	latency_room_init(&r, 0);
+	g.ratio = 2;
+	for (int i = 0; i < 4; i++, now += SEC(2))
+		latency_room_note(&r, now, &g);
+	assert_true(r.limit < LATENCY_ROOM_FIRST); /* this is beyond what they are off by */
+	latency_room_init(&r, 8192);
+	g.ratio = 1.6;
+	for (int i = 0; i < 10; i++, now += SEC(2))
+		latency_room_note(&r, now, &g);
+	assert_true(r.limit < 8192); /* for a told one there is another bound */
+}
+
 static void the_first_cut_goes_as_deep_as_requests_are_late(void **state)
 {
 	static const struct {
@@ -623,6 +652,7 @@ int main(void)
 		cmocka_unit_test(a_limit_grows_while_it_is_used),
 		cmocka_unit_test(a_limit_that_nobody_waits_for_stays),
 		cmocka_unit_test(a_limit_shrinks_where_requests_are_late),
+		cmocka_unit_test(a_limit_stays_where_all_predictions_are_off),
 		cmocka_unit_test(the_first_cut_goes_as_deep_as_requests_are_late),
 		cmocka_unit_test(those_that_came_before_a_cut_do_not_speak),
 		cmocka_unit_test(a_told_limit_gives_way_to_those_that_came_on_top),
