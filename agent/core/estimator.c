@@ -17,6 +17,8 @@
 #define MEMORY        64.0    /* the mean forgets samples that are older than so many others */
 #define PER_TOKEN_MAX 65536.0 /* bytes */
 #define PER_TOKEN_MIN 0.5     /* bytes; with fewer the answer hides tokens, as of reasoning */
+#define SPREAD_ENDS   30      /* before, nobody knows how far estimates are off */
+#define SPREAD_LEAST  0.01    /* a tenth of the tokens: less does no harm */
 
 static void learn(struct running_mean *m, double x)
 {
@@ -44,7 +46,8 @@ slo_err estimator_restore(struct estimator *e, const struct estimator *from)
 
 	if (!mean_sane(&from->input, -limit, limit) ||
 	    !mean_sane(&from->json, 1.0, PER_TOKEN_MAX) ||
-	    !mean_sane(&from->stream, 1.0, PER_TOKEN_MAX))
+	    !mean_sane(&from->stream, 1.0, PER_TOKEN_MAX) ||
+	    !mean_sane(&from->spread, 0, 4 * limit * limit))
 		return SLO_EINVAL;
 	*e = *from;
 	return SLO_OK;
@@ -53,6 +56,13 @@ slo_err estimator_restore(struct estimator *e, const struct estimator *from)
 double estimator_factor(const struct estimator *e)
 {
 	return exp(e->input.value);
+}
+
+double estimator_variance(const struct estimator *e)
+{
+	const struct running_mean *m = &e->spread;
+
+	return m->samples >= SPREAD_ENDS && m->value > SPREAD_LEAST ? m->value : 0;
 }
 
 int64_t estimator_input(const struct estimator *e, int64_t estimate)
@@ -66,8 +76,10 @@ void estimator_learn_input(struct estimator *e, int64_t estimate, int64_t real)
 
 	if (estimate < MIN_ESTIMATE || real <= 0)
 		return;
-	x = log((double)real / (double)estimate);
-	learn(&e->input, at_least(at_most(x, limit), -limit));
+	x = at_least(at_most(log((double)real / (double)estimate), limit), -limit);
+	learn(&e->input, x);
+	x -= e->input.value;
+	learn(&e->spread, x * x);
 }
 
 double estimator_bytes_per_token(const struct estimator *e, bool stream)

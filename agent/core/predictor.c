@@ -1,9 +1,13 @@
 #include "core/predictor.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/sizes.h"
+
+#define LOG_2  0.6931471805599453
+#define OCTAVE (LOG_2 * LOG_2 / 12) /* variance of what lies anywhere in a bucket */
 
 /* How often a prompt of that length got an answer of that length. */
 struct lengths {
@@ -145,10 +149,23 @@ static const struct window *window_for(const struct predictor *p, unsigned class
 	return own > 0 && own + unknown < all ? p->of[class] : p->all;
 }
 
+/* The size next to `in` that was seen, of two the smaller one; `in` if none was. */
+static unsigned nearest_seen(const struct predictor *p, unsigned in)
+{
+	for (unsigned off = 0; off < PREDICTOR_BUCKETS; off++) {
+		if (off <= in && row_of(p->all, in - off) > 0)
+			return in - off;
+		if (in + off < PREDICTOR_BUCKETS && row_of(p->all, in + off) > 0)
+			return in + off;
+	}
+	return in;
+}
+
 static int64_t cold_guess(int64_t input, int64_t max_output, enum slo_cold cold)
 {
 	switch (cold) {
 	case SLO_COLD_OPTIMISTIC:
+	case SLO_COLD_NEAREST:
 		break;
 	case SLO_COLD_INPUT:
 		return input;
@@ -168,6 +185,8 @@ int64_t predictor_guess(struct predictor *p, slo_nsec now, unsigned class, int64
 	int64_t guess;
 
 	advance(p, now);
+	if (cold == SLO_COLD_NEAREST)
+		in = nearest_seen(p, in);
 	w = window_for(p, class, in);
 	n = row_of(w, in);
 	if (n == 0) {
@@ -190,6 +209,31 @@ int64_t predictor_guess(struct predictor *p, slo_nsec now, unsigned class, int64
 		guess = INT64_C(1) << out;
 	}
 	return max_output >= 0 && guess > max_output ? max_output : guess;
+}
+
+/* The mean over what it may be: of each bucket, as often as it was seen and as likely as that is
+ * estimated so, and of its own as if it had been seen once more. */
+int64_t predictor_prompt(struct predictor *p, slo_nsec now, int64_t estimate, double variance)
+{
+	int64_t tokens = tokens_clamp(estimate);
+	unsigned own = bucket(tokens);
+	double at, kept = OCTAVE / (OCTAVE + variance), sum = 0, all = 0;
+
+	if (tokens == 0)
+		return 0;
+	at = log((double)tokens);
+	advance(p, now);
+	for (unsigned in = 0; in < PREDICTOR_BUCKETS; in++) {
+		double seen = (double)row_of(p->all, in) + (in == own);
+		double off = at - in * LOG_2, likely;
+
+		if (!(seen > 0))
+			continue;
+		likely = seen * exp(-off * off / (2 * (OCTAVE + variance)));
+		sum += likely * exp(in * LOG_2 + kept * off);
+		all += likely;
+	}
+	return tokens_clamp(llround(sum / all));
 }
 
 uint64_t predictor_samples(struct predictor *p, slo_nsec now)

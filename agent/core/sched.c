@@ -167,22 +167,6 @@ static void expire_leases(struct sched *s, slo_nsec now)
 
 /* submit */
 
-/* Output tokens of all its sequences: each is predicted by itself. */
-static int64_t predict_output(struct sched *s, slo_nsec now, const struct request *r,
-                              const struct sched_request *req)
-{
-	int64_t limit = r->limit, output;
-
-	if (limit > 0)
-		limit = (limit + r->sequences - 1) / r->sequences;
-	output = predictor_guess(req->model->predictor, now, r->class, r->input, limit,
-	                         s->conf.predict, s->conf.cold, &s->guesses) *
-	         r->sequences;
-	if (output < req->min_output)
-		output = req->min_output;
-	return r->limit >= 0 && output > r->limit ? r->limit : output;
-}
-
 static uint16_t sequences_of(const struct sched_request *req)
 {
 	if (req->sequences < 1)
@@ -198,14 +182,14 @@ static void fill(struct sched *s, slo_nsec now, struct request *r, const struct 
 	r->model = m;
 	r->estimate = req->input_told ? -1 : (int32_t)input;
 	if (!req->input_told)
-		input = estimator_input(&m->estimator, input);
+		input = sched_expect_input(m, now, input);
 	r->input = (int32_t)input;
 	r->sequences = sequences_of(req);
 	r->limit = req->max_output < 0 ? -1 : (int32_t)tokens_clamp(req->max_output);
 	r->mute = (uint8_t)req->mute;
 	r->class = req->class < PREDICTOR_CLASSES ? (uint8_t)req->class : PREDICTOR_UNKNOWN;
-	r->output =
-	    (int32_t)tokens_clamp(req->output < 0 ? predict_output(s, now, r, req) : req->output);
+	r->output = (int32_t)tokens_clamp(req->output < 0 ? sched_expect_output(s, now, r, req)
+	                                                  : req->output);
 	r->priority = req->priority;
 	r->strategy = (uint8_t)req->strategy;
 	r->stream = req->stream;

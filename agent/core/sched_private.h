@@ -70,6 +70,10 @@ static inline uint64_t sched_hash(const struct sched *s, const char *id, size_t 
 }
 
 void sched_model_free(struct sched_model *m);
+/* Prompt tokens where so many are estimated; output tokens of all sequences, by r's prompt. */
+int64_t sched_expect_input(const struct sched_model *m, slo_nsec now, int64_t estimate);
+int64_t sched_expect_output(struct sched *s, slo_nsec now, const struct request *r,
+                            const struct sched_request *req);
 /* How long its requests are held, and what becomes of late ones. */
 void sched_configure_queue(struct sched *s, struct sched_model *m);
 /* Whoever is to be given up first, of equals the one that came first, and when. NULL, SLO_NEVER:

@@ -25,6 +25,7 @@ struct estimator {
 	struct running_mean input;  /* log(real / estimated prompt tokens) */
 	struct running_mean json;   /* bytes per token of an answer in one piece */
 	struct running_mean stream; /* bytes per token of an event stream */
+	struct running_mean spread; /* squares of what `input` was off by */
 };
 
 void estimator_init(struct estimator *e);
@@ -34,6 +35,8 @@ MUSTCHECK slo_err estimator_restore(struct estimator *e, const struct estimator 
 double estimator_factor(const struct estimator *e); /* 1 until something was learned */
 double estimator_bytes_per_token(const struct estimator *e, bool stream);
 
+/* Variance of log(real / corrected estimate) of prompts; 0: hardly any, or not known yet. */
+double estimator_variance(const struct estimator *e);
 int64_t estimator_input(const struct estimator *e, int64_t estimate);
 void estimator_learn_input(struct estimator *e, int64_t estimate, int64_t real);
 

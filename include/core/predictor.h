@@ -32,6 +32,7 @@ enum slo_cold {
 	SLO_COLD_OPTIMISTIC, /* 1 token */
 	SLO_COLD_INPUT,      /* as many as the prompt has */
 	SLO_COLD_MAX,        /* the request's own limit, or as SLO_COLD_INPUT without one */
+	SLO_COLD_NEAREST,    /* as to prompts of the nearest size that was seen; else 1 token */
 };
 
 struct predictor;
@@ -48,6 +49,10 @@ void predictor_learn(struct predictor *p, slo_nsec now, unsigned class, int64_t 
 int64_t predictor_guess(struct predictor *p, slo_nsec now, unsigned class, int64_t input,
                         int64_t max_output, enum slo_predict how, enum slo_cold cold,
                         struct rng *rng);
+
+/* Prompt tokens to expect where so many are estimated, and the logarithm of such estimates is off
+ * by that variance: prompts are rather as large as others were than twice as large as any. */
+int64_t predictor_prompt(struct predictor *p, slo_nsec now, int64_t estimate, double variance);
 
 /* Finished requests in the window, all sizes. */
 uint64_t predictor_samples(struct predictor *p, slo_nsec now);

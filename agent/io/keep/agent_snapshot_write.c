@@ -33,6 +33,7 @@ static void write_model(struct snapshot_writer *w, slo_nsec now, const struct sc
 		.input = mean_of(&m->estimator.input),
 		.json = mean_of(&m->estimator.json),
 		.stream = mean_of(&m->estimator.stream),
+		.spread = mean_of(&m->estimator.spread),
 		.counts = learned->count,
 	};
 

@@ -66,11 +66,18 @@ static slo_err take_counts(struct snapshot_reader *r, struct rd *f, struct snaps
 
 static slo_err take_model(struct snapshot_reader *r, struct rd *f, struct snapshot_model *m)
 {
+	slo_err err;
+
 	m->name = take_any_text(f);
 	m->input = take_mean(f);
 	m->json = take_mean(f);
 	m->stream = take_mean(f);
-	return f->bad ? SLO_EPROTO : take_counts(r, f, m);
+	if (f->bad)
+		return SLO_EPROTO;
+	err = take_counts(r, f, m);
+	if (err == SLO_OK && rd_left(f) > 0) /* else it is of an older agent */
+		m->spread = take_mean(f);
+	return err;
 }
 
 static void take_server(struct rd *f, struct snapshot_server *s)

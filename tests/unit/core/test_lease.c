@@ -237,7 +237,7 @@ static void counts_outside_of_the_table_are_left_out(void **state)
 static void learned_factors_are_taken_up_unless_they_are_nonsense(void **state)
 {
 	struct estimator e, heir;
-	struct estimator bad[4];
+	struct estimator bad[6];
 
 	(void)state;
 	estimator_init(&e);
@@ -248,13 +248,15 @@ static void learned_factors_are_taken_up_unless_they_are_nonsense(void **state)
 	assert_int_equal(estimator_restore(&heir, &e), SLO_OK);
 	assert_int_equal(estimator_input(&heir, 100), 150);
 	assert_int_equal(estimator_output(&heir, true, 10000), 40);
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < 6; i++)
 		bad[i] = e;
 	bad[0].input.value = NAN;
 	bad[1].input.value = 5;
 	bad[2].stream.value = 0;
 	bad[3].json.value = 1; /* without a sample */
-	for (size_t i = 0; i < 4; i++)
+	bad[4].spread.value = -1e-9;
+	bad[5].spread.value = 8;
+	for (size_t i = 0; i < 6; i++)
 		assert_int_equal(estimator_restore(&heir, &bad[i]), SLO_EINVAL);
 	assert_int_equal(estimator_input(&heir, 100), 150);
 }

@@ -8,6 +8,7 @@
 
 #include "core/estimator.h"
 #include "core/predictor.h"
+#include "core/sizes.h"
 #include "core_build.h"
 
 static int make(void **state)
@@ -170,6 +171,49 @@ static void time_may_start_below_zero(void **state)
 	assert_int_equal(predictor_samples(*state, 23 * PREDICTOR_INTERVAL), 0);
 }
 
+static int64_t median_nearest(struct predictor *p, int64_t input, int64_t max_output)
+{
+	return predictor_guess(p, 0, 0, input, max_output, SLO_PREDICT_P50, SLO_COLD_NEAREST, NULL);
+}
+
+static void a_size_that_was_never_seen_counts_as_the_nearest_one(void **state)
+{
+	struct predictor *p = *state;
+
+	assert_int_equal(median_nearest(p, 8192, -1), 1); /* no size was seen */
+	learn_n(p, 0, 3, 256, 32);
+	assert_int_equal(median_nearest(p, 1, -1), 32);
+	assert_int_equal(median_nearest(p, INT64_MAX, -1), 32);
+	assert_int_equal(median_nearest(p, 8192, 20), 20);
+	learn_n(p, 0, 3, 4096, 64);
+	assert_int_equal(median_nearest(p, 8192, -1), 64);
+	assert_int_equal(median_nearest(p, 512, -1), 32);
+	assert_int_equal(median_nearest(p, 1024, -1), 32); /* it is as far from both */
+	assert_int_equal(median_nearest(p, 4096, -1), 64);
+}
+
+/* Prompts of 360 and 5,000 tokens, and estimates that are off by a half. */
+static void a_vague_estimate_is_drawn_to_what_prompts_were(void **state)
+{
+	const double vague = 0.25, exact = 1e-4;
+	struct predictor *p = *state;
+
+	assert_int_equal(predictor_prompt(p, 0, 0, vague), 0);
+	assert_in_range(predictor_prompt(p, 0, 1 << 13, vague), 8190, 8194); /* none was seen */
+	learn_n(p, 0, 600, 360, 32);
+	learn_n(p, 0, 400, 5000, 64);
+	assert_in_range(predictor_prompt(p, 0, 15000, vague), 4000, 8000);
+	assert_in_range(predictor_prompt(p, 0, 1800, vague), 1000, 4500);
+	assert_in_range(predictor_prompt(p, 0, 100, vague), 150, 400);
+	assert_true(predictor_prompt(p, 0, 5000, vague) < predictor_prompt(p, 0, 7000, vague));
+	assert_in_range(predictor_prompt(p, 0, 15000, exact), 14900, 15100);
+	assert_in_range(predictor_prompt(p, 0, 300, exact), 299, 301);
+	/* Larger ones come: then one that looks like them is. */
+	learn_n(p, 0, 400, 15000, 64);
+	assert_true(predictor_prompt(p, 0, 15000, vague) > 10000);
+	assert_in_range(predictor_prompt(p, 0, INT64_MAX / 2, vague), 1 << 20, SLO_TOKENS_MAX);
+}
+
 /* The estimator stands beside the predictor: both learn from what ended. */
 
 static void an_estimator_that_learned_nothing_changes_nothing(void **state)
@@ -195,6 +239,24 @@ static void estimates_of_prompts_learn_the_models_factor(void **state)
 		estimator_learn_input(&e, 1000, 1500);
 	assert_float_equal(estimator_factor(&e), 1.5, 1e-9);
 	assert_int_equal(estimator_input(&e, 2000), 3000);
+}
+
+static void it_is_known_how_far_estimates_are_off(void **state)
+{
+	struct estimator e, exact;
+
+	(void)state;
+	estimator_init(&e);
+	estimator_init(&exact);
+	for (int i = 0; i < 29; i++)
+		estimator_learn_input(&e, 1000, i % 2 ? 1500 : 3000);
+	assert_true(estimator_variance(&e) == 0); /* too few to tell */
+	for (int i = 0; i < 100; i++) {
+		estimator_learn_input(&e, 1000, i % 2 ? 1500 : 3000);
+		estimator_learn_input(&exact, 1000, i % 2 ? 1050 : 950);
+	}
+	assert_float_equal(estimator_variance(&e), 0.12, 0.01); /* of what is left: (ln 2 / 2)^2 */
+	assert_true(estimator_variance(&exact) == 0);
 }
 
 static void one_absurd_count_moves_the_factor_little(void **state)
@@ -301,6 +363,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_interval_is_dropped_in_its_turn, make, drop),
 		cmocka_unit_test_setup_teardown(a_long_silence_drops_everything, make, drop),
 		cmocka_unit_test_setup_teardown(time_may_start_below_zero, make, drop),
+		cmocka_unit_test_setup_teardown(
+		    a_size_that_was_never_seen_counts_as_the_nearest_one, make, drop),
+		cmocka_unit_test_setup_teardown(a_vague_estimate_is_drawn_to_what_prompts_were,
+		                                make, drop),
+		cmocka_unit_test(it_is_known_how_far_estimates_are_off),
 		cmocka_unit_test(an_estimator_that_learned_nothing_changes_nothing),
 		cmocka_unit_test(estimates_of_prompts_learn_the_models_factor),
 		cmocka_unit_test(one_absurd_count_moves_the_factor_little),

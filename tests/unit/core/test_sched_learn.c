@@ -119,6 +119,61 @@ static void after_few_ends_it_routes(void **state)
 	assert_true(r->d->learner->ends == 30);
 }
 
+/* Where times are learned, a prompt with an answer of one token takes nearly a whole server. */
+static void a_size_that_was_never_seen_is_answered_as_the_nearest_one(void **state)
+{
+	struct rig *r = *state;
+	struct sched_request large;
+	struct request *a;
+	slo_nsec now = serve_many(r, SEC(1), 1, 1);
+
+	large = ask(r, "a", now);
+	large.input = 4096;
+	large.output = -1;
+	assert_int_equal(sched_submit(r->s, now, &large, &a), SLO_OK);
+	assert_int_equal(a->output, 1); /* by a profile it is as it was given */
+	learn(r, FLEET_LEARNED, 0);
+	large.id = "b";
+	assert_int_equal(sched_submit(r->s, now, &large, &a), SLO_OK);
+	assert_int_equal(a->output, 64);
+}
+
+/* All prompts have 512 tokens, and are estimated as 256 or 1,024. */
+static void estimates_that_are_off_are_drawn_to_what_prompts_were(void **state)
+{
+	struct rig *r = *state;
+	struct sched_request guess;
+	struct request *a;
+	slo_nsec now = SEC(1);
+	char id[16];
+
+	for (int i = 0; i < 60; i++, now += SEC(1)) {
+		snprintf(id, sizeof(id), "g%d", i);
+		guess = ask(r, id, now);
+		guess.input = i % 2 ? 256 : 1024;
+		guess.input_told = false;
+		assert_int_equal(sched_submit(r->s, now, &guess, &a), SLO_OK);
+		routed(r, now, id, "s1");
+		(void)end_with(
+		    r, now + 1, id,
+		    (struct sched_outcome){
+			.outcome = LESSON_ANSWERED, .input = 512, .output = 64, .bytes = -1 });
+	}
+	guess.id = "given";
+	guess.input = 1024;
+	assert_int_equal(sched_submit(r->s, now, &guess, &a), SLO_OK);
+	assert_in_range(a->input, 1000, 1050);
+	learn(r, FLEET_LEARNED, 0);
+	guess.id = "learned";
+	assert_int_equal(sched_submit(r->s, now, &guess, &a), SLO_OK);
+	assert_in_range(a->input, 500, 650);
+	assert_int_equal(a->estimate, 1024);
+	guess.id = "told";
+	guess.input_told = true;
+	assert_int_equal(sched_submit(r->s, now, &guess, &a), SLO_OK);
+	assert_int_equal(a->input, 1024);
+}
+
 static void only_ends_that_completed_with_known_size_teach(void **state)
 {
 	static const struct sched_outcome useless[] = {
@@ -759,6 +814,8 @@ int main(void)
 		TEST(without_a_promise_a_cold_model_is_left_alone),
 		TEST(a_cold_model_spreads_tokens),
 		TEST(after_few_ends_it_routes),
+		TEST(a_size_that_was_never_seen_is_answered_as_the_nearest_one),
+		TEST(estimates_that_are_off_are_drawn_to_what_prompts_were),
 		TEST(only_ends_that_completed_with_known_size_teach),
 		TEST(leases_of_another_process_teach_nothing),
 		TEST(one_that_waited_for_a_doubted_server_is_not_refused),

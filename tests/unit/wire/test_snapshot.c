@@ -27,6 +27,7 @@ static struct snapshot_model a_model(void)
 		                        .input = { -0.25, 64 },
 		                        .json = { 4.5, 1 },
 		                        .stream = { 0, 0 },
+		                        .spread = { 0.25, 63 },
 		                        .counts = counts,
 		                        .count_n = 2 };
 }
@@ -161,6 +162,7 @@ static void what_was_written_is_read(void **state)
 	assert_true(is(rec.model.name, "org/model"));
 	assert_true(rec.model.input.value == -0.25 && rec.model.input.samples == 64);
 	assert_true(rec.model.json.value == 4.5 && rec.model.json.samples == 1);
+	assert_true(rec.model.spread.value == 0.25 && rec.model.spread.samples == 63);
 	assert_int_equal(rec.model.count_n, 2);
 	assert_memory_equal(rec.model.counts, counts, sizeof(counts));
 	assert_int_equal(snapshot_next(r, &rec), SLO_OK);
@@ -431,11 +433,31 @@ static void a_lease_of_an_older_agent_is_read(void **state)
 	free((void *)file.p);
 }
 
+/* Nine parts, without how far estimates are off. */
+static void a_model_of_an_older_agent_is_read(void **state)
+{
+	static const char model[] = "\x99\x01\xa1m\xcb\xbf\xd0\0\0\0\0\0\0\x40"
+				    "\xcb\0\0\0\0\0\0\0\0\0\xcb\0\0\0\0\0\0\0\0\0\x90";
+	struct slice file = forge(WRITTEN, model, sizeof(model) - 1);
+	struct snapshot_reader *r = opened(file);
+	struct snapshot_record rec;
+
+	(void)state;
+	assert_int_equal(snapshot_next(r, &rec), SLO_OK);
+	assert_int_equal(rec.kind, SNAPSHOT_MODEL);
+	assert_true(rec.model.input.value == -0.25 && rec.model.input.samples == 64);
+	assert_true(rec.model.spread.value == 0 && rec.model.spread.samples == 0);
+	assert_int_equal(snapshot_next(r, &rec), SLO_ENOENT);
+	snapshot_reader_free(r);
+	free((void *)file.p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_written_is_read),
 		cmocka_unit_test(a_lease_of_an_older_agent_is_read),
+		cmocka_unit_test(a_model_of_an_older_agent_is_read),
 		cmocka_unit_test(every_prefix_is_refused),
 		cmocka_unit_test(every_flipped_bit_is_noticed),
 		cmocka_unit_test(malformed_records_are_refused),
