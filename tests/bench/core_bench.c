@@ -37,6 +37,7 @@ struct rig {
 	uint64_t *running; /* ids of dispatched requests, in any order */
 	size_t count, cap;
 	bool teaches; /* ends tell their tokens */
+	bool alike;   /* all requests have 256 and 64 tokens */
 };
 
 struct figures {
@@ -172,9 +173,9 @@ static void submit(struct rig *r, enum slo_strategy strategy)
 		.id_len = ID_LEN,
 		.model = r->m,
 		.strategy = strategy,
-		.input = INT64_C(1) << in,
+		.input = INT64_C(1) << (r->alike ? 8 : in),
 		.input_told = true,
-		.output = INT64_C(1) << out,
+		.output = INT64_C(1) << (r->alike ? 6 : out),
 		.max_output = -1,
 		.created = r->now,
 		.user = (void *)(uintptr_t)r->submitted,
@@ -184,11 +185,18 @@ static void submit(struct rig *r, enum slo_strategy strategy)
 		die("submit");
 }
 
+static int64_t told(const struct rig *r, int64_t alike, int64_t usual)
+{
+	if (!r->teaches)
+		return -1;
+	return r->alike ? alike : usual;
+}
+
 static void end(struct rig *r, size_t i)
 {
 	const struct sched_outcome outcome = { .outcome = LESSON_ANSWERED,
-		                               .input = r->teaches ? 300 : -1,
-		                               .output = r->teaches ? 100 : -1,
+		                               .input = told(r, 256, 300),
+		                               .output = told(r, 64, 100),
 		                               .bytes = -1 };
 	struct sched_end e;
 	const char *id = id_of(r->running[i]);
@@ -381,15 +389,52 @@ static struct figures in_vain(size_t servers)
 	return figures_of(samples, SAMPLES);
 }
 
+/* Thirty in flight, where by a profile and by what is learned all have room: what differs between
+ * sources is learning alone. */
+static struct figures unhindered(enum fleet_source source)
+{
+	static int64_t samples[SAMPLES];
+	struct rig r;
+
+	rig_init(&r, DEPLOYMENTS, SLO_STRATEGY_SLO);
+	r.alike = true;
+	r.teaches = source != FLEET_GIVEN;
+	for (size_t d = 0; d < DEPLOYMENTS; d++)
+		if (sched_source_set(r.s, r.m->pool.deployment[d], source, 1e6) != SLO_OK)
+			die("out of memory");
+	for (size_t i = 0; i < 2 * SAMPLES; i++) {
+		int64_t t;
+
+		r.now += SLO_NSEC_PER_SEC / 30;
+		t = clock_ns();
+		submit(&r, SLO_STRATEGY_SLO);
+		drain(&r);
+		if (r.count > 30)
+			end(&r, i % 30); /* who stays longer would see more prompts: they would seem
+			                    slow */
+		drain(&r);
+		if (i >= SAMPLES) /* by then all is learned */
+			samples[i - SAMPLES] = clock_ns() - t;
+		if (r.m->queue.length > 0)
+			die("one waits where nobody is to");
+	}
+	rig_fini(&r);
+	return figures_of(samples, SAMPLES);
+}
+
 /* What learning adds to a request and its end. */
 static int learning(void)
 {
+	struct figures alone = unhindered(FLEET_GIVEN), beside = unhindered(FLEET_AUTO);
+	struct figures instead = unhindered(FLEET_LEARNED);
 	struct figures given = shared(1, FLEET_GIVEN), told = shared(1, FLEET_AUTO);
 	struct figures learned = shared(1, FLEET_LEARNED);
 
 	printf("a request and its end, 8 servers: %.0f ns without learning, %.0f beside a "
 	       "profile, %.0f in its place\n",
 	       given.median, told.median, learned.median);
+	printf("the same where nobody waits in any of them: %.0f, %.0f, %.0f\n", alone.median,
+	       beside.median, instead.median);
 	return EXIT_SUCCESS;
 }
 
