@@ -86,6 +86,8 @@ MUTANTS = [
      "\tnewcomer->round = s->settled - 1;\n", ""),
     ("a player knows levels of the last try only", "agent/core/record/player.c",
      "queue_look(&r->model->queue, e->now + e->waited);", "queue_look(&r->model->queue, e->now);"),
+    ("a player believes a look that is still to come", "agent/core/record/player.c",
+     "if (e->waited < 0 || e->waited > p->now - e->now)", "if (e->waited < 0)"),
     ("0 tokens and 1 token are one size", "agent/core/queue.c",
      "return tokens <= 0 ? 0 : 1 + log2_round(tokens);", "return 1 + log2_round(tokens);"),
     ("a release wakes nobody", "agent/core/lease.c",

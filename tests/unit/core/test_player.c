@@ -156,6 +156,48 @@ static void who_lost_a_level_at_the_last_look_lost_it(void **state)
 	assert_int_equal(decisions, 1);
 }
 
+struct forged {
+	slo_nsec later; /* than it was the queue was looked at */
+	bool refused;
+};
+
+static void play_forged(void *arg, const struct slo_event *e)
+{
+	struct forged *f = arg;
+	struct slo_event forged = *e;
+	struct sched_action act;
+	const char *why;
+	bool acted;
+
+	if (e->kind == SLO_EVENT_TRIED)
+		forged.waited = f->later;
+	if (!f->refused)
+		f->refused = player_apply(player, &forged, &act, &acted, &why) == SLO_EINVAL;
+	assert_false(e->kind == SLO_EVENT_TRIED && !f->refused);
+	assert_false(e->kind == SLO_EVENT_SUBMIT && f->refused);
+}
+
+/* The state is of SEC(2), and the only one that waits was tried at 0. */
+static void a_look_before_the_try_or_behind_the_state_is_refused(void **state)
+{
+	static const slo_nsec wrong[] = { -1, SEC(2) + 1, INT64_MAX, INT64_MIN };
+	struct rig *r = *state;
+
+	fill_up(r, 0);
+	submit(r, 0, "w");
+	quiet(r, 0);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct forged f = { .later = wrong[i] };
+		const struct sched_tap tap = { play_forged, &f };
+
+		player_free(player);
+		player = player_new();
+		sched_tell_state(r->s, &tap, SEC(2), 0);
+		assert_true(f.refused);
+		sched_check(player_sched(player));
+	}
+}
+
 static void what_runs_on_a_server_that_left_its_model_stays_charged(void **state)
 {
 	struct rig *r = *state;
@@ -487,6 +529,7 @@ int main(void)
 		TEST(guesses_are_told_and_random_servers_stay_the_same),
 		TEST(more_wait_than_the_limit_allows),
 		TEST(who_lost_a_level_at_the_last_look_lost_it),
+		TEST(a_look_before_the_try_or_behind_the_state_is_refused),
 		TEST(what_runs_on_a_server_that_left_its_model_stays_charged),
 		TEST(requests_that_are_let_go),
 		TEST(a_profile_survives_with_all_its_numbers),
