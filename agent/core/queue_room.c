@@ -7,7 +7,6 @@
  *
  * While no further room appears loads only grow, so nobody else is freed: then only those who are
  * still hoped for are looked at. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,13 +24,17 @@ struct room {
 
 /* The same, rounded as in struct queue_rough. */
 struct rough_room {
-	float relaxed, tight; /* if nobody is tight beside it, or somebody */
-	float tight_class;    /* of this class and above somebody is */
-	float work, reading;  /* that are there */
+	int16_t relaxed, tight; /* if nobody is tight beside it, or somebody; -1: none */
+	int16_t tight_class;    /* of this class and above somebody is */
+	int16_t work, reading;  /* that are there */
 };
 
-typedef float four __attribute__((vector_size(16)));
-typedef int32_t four_bits __attribute__((vector_size(16)));
+#define LANES 8
+typedef int16_t lanes __attribute__((vector_size(2 * LANES)));
+
+#define SLOTS 8 /* that are passed over together */
+_Static_assert(QUEUE_ROW % LANES == 0 && QUEUE_ROW % SLOTS == 0, "whole rows");
+_Static_assert(SLOTS * sizeof(int16_t) == 2 * sizeof(uint64_t), "two words, for is_any()");
 
 static bool grow_array(void **array, size_t cap, size_t size)
 {
@@ -70,9 +73,9 @@ bool queue_reserve_wants(struct queue *q, size_t d, size_t cap)
 bool queue_reserve_slots(struct queue *q, size_t cap)
 {
 	if (!grow_array((void **)&q->at, cap, sizeof(struct bucket *)) ||
-	    !grow_array((void **)&q->hoped, cap / QUEUE_ROW, sizeof(q->hoped[0])))
+	    !grow_array((void **)&q->hoped, cap, sizeof(q->hoped[0])))
 		return false;
-	memset(q->hoped, 0, cap / QUEUE_ROW * sizeof(q->hoped[0]));
+	memset(q->hoped, 0, cap * sizeof(q->hoped[0]));
 	q->hoped_frees = UINT64_MAX;
 	return true;
 }
@@ -85,16 +88,11 @@ void queue_free_wants(struct queue *q, size_t d)
 	q->rough[d] = NULL;
 }
 
-static void hope_no_more(struct queue *q, size_t slot)
-{
-	q->hoped[slot / QUEUE_ROW] &= (uint16_t) ~(1u << slot % QUEUE_ROW);
-}
-
 void queue_want_nothing(struct queue *q, const struct bucket *b)
 {
 	for (size_t d = 0; d < q->pool->deployments; d++)
 		want_none(q, d, b->slot);
-	hope_no_more(q, b->slot);
+	q->hoped[b->slot] = 0;
 }
 
 void queue_take_slot(struct queue *q, struct bucket *b)
@@ -119,9 +117,7 @@ void queue_give_slot(struct queue *q, struct bucket *b)
 		z->work[i] = a->work[row];
 		z->reading[i] = a->reading[row];
 	}
-	hope_no_more(q, to);
-	if (q->hoped[from / QUEUE_ROW] >> row & 1)
-		q->hoped[to / QUEUE_ROW] |= (uint16_t)(1u << i);
+	q->hoped[to] = q->hoped[from];
 	if (from != to) {
 		q->at[to] = last;
 		last->slot = (uint32_t)to;
@@ -143,15 +139,26 @@ void queue_give_slots(struct queue *q)
 	}
 }
 
-/* Keeps the order of numbers, but for what is so close that it becomes the same one. */
-static float rounded(uint64_t x)
+/* Keeps the order of numbers, but for what is so close that it becomes the same one: where its
+ * highest bit is, and the nine behind that. */
+static int16_t rounded(uint64_t x)
 {
-	return (float)(int64_t)(x < INT64_MAX ? x : INT64_MAX);
+	unsigned top = 63 - (unsigned)__builtin_clzll(x | 1);
+
+	return (int16_t)(top << 9 | ((x << (63 - top)) >> 54 & 0x1ff));
 }
 
-static float rounded_most(int64_t x)
+/* Below 0 it is -1. */
+static int16_t rounded_signed(int64_t x)
 {
-	return x > 0 ? (float)x : 0;
+	if (x < 0)
+		return -1;
+	return rounded((uint64_t)x);
+}
+
+static int16_t rounded_most(int64_t x)
+{
+	return rounded_signed(x > 0 ? x : 0);
 }
 
 static void want_in(struct queue *q, const struct bucket *b, const struct rank_option *option)
@@ -164,9 +171,9 @@ static void want_in(struct queue *q, const struct bucket *b, const struct rank_o
 	w->adaptive = b->first->strategy == SLO_STRATEGY_ADAPTIVE;
 	w->need = option->load;
 	rough->load[i] = rounded(option->load);
-	rough->class[i] = INFINITY;
-	rough->work[i] = INFINITY;
-	rough->reading[i] = INFINITY;
+	rough->class[i] = INT16_MAX;
+	rough->work[i] = INT16_MAX;
+	rough->reading[i] = INT16_MAX;
 	if (!w->adaptive)
 		return;
 	w->need = adaptive_need(option->load);
@@ -213,8 +220,10 @@ static size_t new_rooms(const struct pool *pool, struct room *rooms)
 static struct rough_room rough_anywhere(slo_load room)
 {
 	slo_load adaptive = room + (ADAPTIVE_OVERFILL - 1) * SLO_LOAD_ONE;
-	float most = room == ROOM_ANY ? INFINITY : rounded(adaptive);
+	int16_t most = INT16_MAX;
 
+	if (room != ROOM_ANY)
+		most = rounded(adaptive);
 	return (struct rough_room){ .relaxed = most, .tight = most };
 }
 
@@ -232,45 +241,51 @@ static struct rough_room rough_on(const struct seat *seat, const struct room *r)
 		return rough_anywhere(ROOM_ANY);
 	relaxed = (int64_t)adaptive_most(seat) - used;
 	tight = (int64_t)r->room > tight ? (int64_t)r->room : tight;
+	relaxed = relaxed > tight ? relaxed : tight;
 	return (struct rough_room){
-		.relaxed = (float)(relaxed > tight ? relaxed : tight),
-		.tight = (float)tight,
-		.tight_class = (float)(classes ? __builtin_ctzll(classes) + ADAPTIVE_TIGHTER : 64),
+		.relaxed = rounded_signed(relaxed),
+		.tight = rounded_signed(tight),
+		.tight_class =
+		    (int16_t)(classes ? __builtin_ctzll(classes) + ADAPTIVE_TIGHTER : 64),
 		.work = rounded(s->sums.work),
 		.reading = rounded(s->sums.reading),
 	};
 }
 
-static four get(const float *of)
+static lanes get(const int16_t *of)
 {
-	four v;
+	lanes v;
 
 	memcpy(&v, of, sizeof(v));
 	return v;
 }
 
-static four all(float x)
+static lanes all(int16_t x)
 {
-	return (four){ x, x, x, x };
+	return (lanes){ x, x, x, x, x, x, x, x };
 }
 
-/* A bit for each of them, four at once. */
-static uint16_t may_free(const struct queue_rough *rough, const struct rough_room *room)
+/* Adds to *hoped those of a row whom that room may free, some at once. */
+static void may_free(const struct queue_rough *rough, const struct rough_room *room, int16_t *hoped)
 {
-	four relaxed = all(room->relaxed), tight = all(room->tight), class = all(room->tight_class);
-	four work = all(room->work), reading = all(room->reading);
-	four_bits slots = { 0 }, bit = { 0x1, 0x2, 0x4, 0x8 };
+	lanes relaxed = all(room->relaxed), tight = all(room->tight);
+	lanes tight_class = all(room->tight_class);
+	lanes work = all(room->work), reading = all(room->reading);
 
-	for (size_t i = 0; i < QUEUE_ROW; i += 4) {
-		four load = get(&rough->load[i]);
-		four_bits may = (load <= tight) | (get(&rough->class[i]) < class);
+	for (size_t i = 0; i < QUEUE_ROW; i += LANES) {
+		lanes load = get(&rough->load[i]);
+		lanes not = (load > tight) & ~(tight_class > get(&rough->class[i]));
 
-		may &= (load <= relaxed) & (get(&rough->work[i]) >= work) &
-		       (get(&rough->reading[i]) >= reading);
-		slots |= may & bit;
-		bit <<= 4;
+		not |= (load > relaxed) | (work > get(&rough->work[i])) |
+		       (reading > get(&rough->reading[i]));
+		not = ~not | get(&hoped[i]);
+		memcpy(&hoped[i], &not, sizeof(not ));
 	}
-	return (uint16_t)(slots[0] | slots[1] | slots[2] | slots[3]);
+}
+
+static size_t rows_of(const struct queue *q)
+{
+	return (q->slots + QUEUE_ROW - 1) / QUEUE_ROW;
 }
 
 static void hope_for(struct queue *q, const struct room *r)
@@ -279,8 +294,8 @@ static void hope_for(struct queue *q, const struct room *r)
 	struct rough_room room = by ? rough_on(by, r) : rough_anywhere(r->room);
 	const struct queue_rough *rough = q->rough[r->deployment->index];
 
-	for (size_t row = 0; row * QUEUE_ROW < q->slots; row++)
-		q->hoped[row] |= may_free(&rough[row], &room);
+	for (size_t row = 0; row < rows_of(q); row++)
+		may_free(&rough[row], &room, &q->hoped[row * QUEUE_ROW]);
 }
 
 static void hope(struct queue *q, const struct room *rooms, size_t n)
@@ -289,14 +304,9 @@ static void hope(struct queue *q, const struct room *rooms, size_t n)
 
 	q->hoped_frees = pool->frees;
 	q->hoped_by = pool->freed_by;
-	memset(q->hoped, 0, q->cap / QUEUE_ROW * sizeof(q->hoped[0]));
+	memset(q->hoped, 0, rows_of(q) * QUEUE_ROW * sizeof(q->hoped[0]));
 	for (size_t i = 0; i < n; i++)
 		hope_for(q, &rooms[i]);
-}
-
-static bool is_hoped_for(const struct queue *q, size_t slot)
-{
-	return q->hoped[slot / QUEUE_ROW] >> slot % QUEUE_ROW & 1;
 }
 
 /* Whether the head of that slot is to be tried once more; else nobody hopes for it any more. */
@@ -312,7 +322,7 @@ static bool is_freed(struct queue *q, const struct room *rooms, size_t n, size_t
 		    (!w->adaptive || !by || adaptive_is_open(&w->on, by)))
 			return true;
 	}
-	hope_no_more(q, slot);
+	q->hoped[slot] = 0;
 	return false;
 }
 
@@ -320,16 +330,48 @@ static struct bucket *first_in_order(struct queue *q, const struct room *rooms, 
                                      size_t end)
 {
 	for (size_t i = 0; i < end; i++)
-		if (is_hoped_for(q, q->slot[i]) && is_freed(q, rooms, n, q->slot[i]))
+		if (q->hoped[q->slot[i]] && is_freed(q, rooms, n, q->slot[i]))
 			return q->head[i].bucket;
 	return end < q->heads ? q->head[end].bucket : NULL;
+}
+
+static bool is_any(const int16_t *hoped)
+{
+	uint64_t words[2];
+
+	memcpy(words, hoped, sizeof(words));
+	return (words[0] | words[1]) != 0;
+}
+
+/* Of those who are hoped for, if they are a few, the first one whom the rooms free, or `first` if
+ * that stands before it. *many: they are more than a few. */
+static struct bucket *first_of_few(struct queue *q, const struct room *rooms, size_t n,
+                                   struct bucket *first, bool *many)
+{
+	size_t seen = 0;
+
+	for (size_t at = 0; at < q->slots; at += SLOTS) {
+		if (!is_any(&q->hoped[at]))
+			continue;
+		for (size_t slot = at; slot < at + SLOTS && slot < q->slots; slot++) {
+			if (!q->hoped[slot])
+				continue;
+			*many = ++seen > FEW;
+			if (*many)
+				return NULL;
+			if ((!first || queue_compare(q->at[slot], first) < 0) &&
+			    is_freed(q, rooms, n, slot))
+				first = q->at[slot];
+		}
+	}
+	return first;
 }
 
 struct bucket *queue_freed(struct queue *q, size_t end)
 {
 	struct bucket *first = end < q->heads ? q->head[end].bucket : NULL;
 	struct room rooms[SLO_DEPLOYMENTS_MAX];
-	size_t n, seen = 0;
+	size_t n;
 
 	if (end == 0)
 		return first;
@@ -337,18 +379,6 @@ struct bucket *queue_freed(struct queue *q, size_t end)
 	if (q->hoped_many || q->hoped_frees != q->pool->frees || q->hoped_by != q->pool->freed_by)
 		hope(q, rooms, n);
 	q->hoped_many = false;
-	for (size_t row = 0; row * QUEUE_ROW < q->slots; row++) {
-		for (unsigned left = q->hoped[row]; left; left &= left - 1) {
-			size_t slot = row * QUEUE_ROW + (size_t)__builtin_ctz(left);
-
-			if (++seen > FEW) {
-				q->hoped_many = true;
-				return first_in_order(q, rooms, n, end);
-			}
-			if ((!first || queue_compare(q->at[slot], first) < 0) &&
-			    is_freed(q, rooms, n, slot))
-				first = q->at[slot];
-		}
-	}
-	return first;
+	first = first_of_few(q, rooms, n, first, &q->hoped_many);
+	return q->hoped_many ? first_in_order(q, rooms, n, end) : first;
 }

@@ -120,10 +120,10 @@ struct queue_want {
 /* The same of QUEUE_ROW heads, rounded. */
 #define QUEUE_ROW 16
 struct queue_rough {
-	float load[QUEUE_ROW];    /* that needs room */
-	float class[QUEUE_ROW];   /* of its target; INFINITY: it is not of slo-adaptive */
-	float work[QUEUE_ROW];    /* that may be there; -1: nothing frees it */
-	float reading[QUEUE_ROW]; /* likewise */
+	int16_t load[QUEUE_ROW];    /* that needs room */
+	int16_t class[QUEUE_ROW];   /* of its target; INT16_MAX: it is not of slo-adaptive */
+	int16_t work[QUEUE_ROW];    /* that may be there; -1: nothing frees it */
+	int16_t reading[QUEUE_ROW]; /* likewise */
 };
 
 struct head {
@@ -145,7 +145,7 @@ struct queue {
 	struct bucket **at;               /* [cap], by slot: whose it is; `slots` used */
 	struct queue_want *want[SLO_DEPLOYMENTS_MAX];   /* [cap] each, by slot */
 	struct queue_rough *rough[SLO_DEPLOYMENTS_MAX]; /* [cap / QUEUE_ROW] each */
-	uint16_t *hoped;             /* [cap / QUEUE_ROW]: a bit for each slot of a row */
+	int16_t *hoped;              /* [cap], by slot: not 0: new room may free it */
 	uint64_t hoped_frees;        /* pool.frees when these were found, and */
 	const struct seat *hoped_by; /* pool.freed_by */
 	bool hoped_many;             /* too many to look at each again */
