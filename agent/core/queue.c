@@ -256,6 +256,20 @@ static void set_hold(struct queue *q, struct request *r, slo_nsec until)
 		moments_add(q->holds, r, until);
 }
 
+/* Who comes last is found its place without a look at the others. */
+static void line_up(struct bucket *b, struct request *r)
+{
+	if (!b->last || queue_compare_waiting(r, b->last) < 0) {
+		RB_INSERT(waiting, &b->waiting, r);
+		b->last = b->last ? b->last : r;
+		return;
+	}
+	RB_SET(r, b->last, place);
+	RB_RIGHT(b->last, place) = r;
+	waiting_RB_INSERT_COLOR(&b->waiting, r);
+	b->last = r;
+}
+
 /* Gives r, whose size is size[at], its place by what is known at q->looked. */
 static void enter(struct queue *q, struct request *r, size_t at)
 {
@@ -279,7 +293,7 @@ static void enter(struct queue *q, struct request *r, size_t at)
 	leads = !b->first || queue_compare_waiting(r, b->first) < 0;
 	if (leads && b->first)
 		head_leave(q, b);
-	RB_INSERT(waiting, &b->waiting, r);
+	line_up(b, r);
 	if (!leads)
 		return;
 	b->first = r;
@@ -299,6 +313,8 @@ static void leave(struct queue *q, struct request *r)
 		head_leave(q, b);
 		b->first = RB_NEXT(waiting, &b->waiting, r);
 	}
+	if (b->last == r)
+		b->last = RB_PREV(waiting, &b->waiting, r);
 	RB_REMOVE(waiting, &b->waiting, r);
 	size_left(q, b->size);
 	if (!b->first)
@@ -322,7 +338,7 @@ static struct request *take_all(struct queue *q)
 			RB_LEFT(r, place) = chain;
 			chain = r;
 		}
-		b->first = NULL;
+		b->first = b->last = NULL;
 	}
 	queue_give_slots(q);
 	for (r = chain; r; r = RB_LEFT(r, place))

@@ -23,6 +23,7 @@ static size_t check_bucket(const struct queue *q, const struct bucket *b, size_t
 		n++;
 	}
 	assert((n == 0) == (b->first == NULL));
+	assert(b->last == before);
 	assert(n == 0 || b->priority == b->first->priority);
 	assert(n == 0 ||
 	       (b->start == b->first->start && q->head[queue_position(q, b)].bucket == b));

@@ -53,6 +53,7 @@ struct bucket {
 	struct waiting waiting;
 	struct size *size;     /* that it belongs to */
 	struct request *first; /* of them, the head; NULL: empty */
+	struct request *last;  /* of them: who comes mostly stands behind it */
 	uint32_t slot;         /* in want[d], while there is a head; else QUEUE_SLOT_NONE */
 	/* Of the head, as of when it became that: */
 	int32_t priority;
