@@ -446,6 +446,8 @@ $(sim_bin): $(sim_lib) $(wire_lib) $(core_lib)
 	$(call say,LINK)
 	$(Q)$(HERE)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) -o $@ $(WIRE_LIBS)
 
+# As the daemon is.
+$(OUT)/bench/core_bench: LTO = $(WHOLE)
 $(OUT)/bench/core_bench: $(OUT)/tests/bench/core_bench.o $(core_lib)
 	$(call say,LINK)
 	@mkdir -p $(@D)

@@ -42,6 +42,9 @@ struct rig {
 
 struct figures {
 	double median, p99;
+	/* Of an exchange: how many decisions it is in the mean, and the median of its whole time.
+	 */
+	double decisions, whole;
 };
 
 static int64_t clock_ns(void)
@@ -62,7 +65,8 @@ static int compare(const void *a, const void *b)
 static struct figures figures_of(int64_t *samples, size_t n)
 {
 	qsort(samples, n, sizeof(*samples), compare);
-	return (struct figures){ (double)samples[n / 2], (double)samples[n - n / 100 - 1] };
+	return (struct figures){ .median = (double)samples[n / 2],
+		                 .p99 = (double)samples[n - n / 100 - 1] };
 }
 
 /* Every cell: the same product of throughput and latency, so PER_SERVER requests fill a server;
@@ -154,15 +158,16 @@ static const char *id_of(uint64_t n)
 	return ids[n % IDS];
 }
 
-/* Takes all decisions; dispatched requests become endable. */
-static void drain(struct rig *r)
+/* Takes all decisions; dispatched requests become endable. Returns how many were answered. */
+static size_t drain(struct rig *r)
 {
 	struct sched_action a;
+	size_t n = 0;
 
-	while (sched_step(r->s, r->now, &a)) {
+	for (; sched_step(r->s, r->now, &a); n++)
 		if (a.seat && r->count < r->cap)
 			r->running[r->count++] = (uint64_t)(uintptr_t)a.user;
-	}
+	return n;
 }
 
 static void submit(struct rig *r, enum slo_strategy strategy)
@@ -212,13 +217,17 @@ static __attribute__((noinline)) void arrive(struct rig *r, enum slo_strategy st
 	drain(r);
 }
 
-/* Two decisions: who goes, who comes. */
-static __attribute__((noinline)) void exchange(struct rig *r, enum slo_strategy strategy)
+/* Returns how many decisions that were: who comes, and who goes. That may be more than one, where
+ * the one that ended took as much room as several that wait. That nobody goes is one, too. */
+static __attribute__((noinline)) size_t exchange(struct rig *r, enum slo_strategy strategy)
 {
+	size_t gone;
+
 	end(r, rng_below(&r->rng, r->count));
-	drain(r);
+	gone = drain(r);
 	submit(r, strategy);
-	drain(r);
+	gone += drain(r);
+	return 1 + (gone > 0 ? gone : 1);
 }
 
 /* Arrival to decision with an empty queue, the fleet half full. */
@@ -310,9 +319,11 @@ static void fill(struct rig *r, enum slo_strategy strategy)
 /* An end lets one of 100,000 waiting requests go; another one comes behind them. */
 static struct figures full_queue(size_t servers, enum slo_strategy strategy, double *per_request)
 {
-	static int64_t samples[SAMPLES];
+	static int64_t samples[SAMPLES], whole[SAMPLES];
 	enum slo_strategy waits = strategy == SLO_STRATEGY_ADAPTIVE ? strategy : SLO_STRATEGY_SLO;
 	struct mallinfo2 before, after;
+	struct figures f;
+	size_t decisions = 0;
 	struct rig r;
 
 	rig_init(&r, servers, strategy);
@@ -326,19 +337,25 @@ static struct figures full_queue(size_t servers, enum slo_strategy strategy, dou
 	*per_request = (double)(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) /
 	               (double)r.m->queue.length;
 	for (size_t i = 0; i < SAMPLES; i++) {
+		size_t n;
 		int64_t t;
 
 		r.now += 1000;
 		t = clock_ns();
-		exchange(&r, strategy);
-		samples[i] = (clock_ns() - t) / 2;
+		n = exchange(&r, strategy);
+		whole[i] = clock_ns() - t;
+		samples[i] = whole[i] / (int64_t)n;
+		decisions += n;
 		while (r.m->queue.length < QUEUED) {
 			submit(&r, waits);
 			drain(&r);
 		}
 	}
 	rig_fini(&r);
-	return figures_of(samples, SAMPLES);
+	f = figures_of(samples, SAMPLES);
+	f.decisions = (double)decisions / SAMPLES;
+	f.whole = figures_of(whole, SAMPLES).median;
+	return f;
 }
 
 /* Swaps the profiles behind the scheduler's back: what waits keeps its rank and load. */
@@ -449,9 +466,21 @@ static int one(const char *strategy, const char *servers, bool full)
 		die("usage: core_bench [learning | STRATEGY SERVERS [full]]");
 	f = full ? full_queue(strtoul(servers, NULL, 10), which, &unused)
 	         : empty_queue(strtoul(servers, NULL, 10), which, &unused);
-	printf("%s, %s servers, %s: %.0f / %.0f ns\n", strategy, servers,
+	printf("%s, %s servers, %s: %.0f / %.0f ns", strategy, servers,
 	       full ? "100,000 waiting" : "queue empty", f.median, f.p99);
+	if (full)
+		printf("; an exchange: %.2f decisions, %.0f ns", f.decisions, f.whole);
+	printf("\n");
 	return EXIT_SUCCESS;
+}
+
+/* The room of one that ends may be enough for several of slo-adaptive. */
+static void print_exchanges(const struct figures *slo, const struct figures *adaptive)
+{
+	printf("\nan end and an arrival, 100,000 waiting: decisions in the mean, ns\n");
+	for (size_t n = 0; n < FLEETS; n++)
+		printf("%zu servers: slo %.2f, %.0f; slo-adaptive %.2f, %.0f\n", fleets[n],
+		       slo[n].decisions, slo[n].whole, adaptive[n].decisions, adaptive[n].whole);
 }
 
 int main(int argc, char **argv)
@@ -489,6 +518,7 @@ int main(int argc, char **argv)
 			printf("%9.2f\n", f[q][s][FLEETS - 1].median / f[q][s][0].median);
 		}
 	}
+	print_exchanges(f[1][0], f[1][1]);
 	printf("\n10,000 servers with 100,000 waiting against 10 with none, slo: %.2f\n",
 	       f[1][0][FLEETS - 1].median / f[0][0][0].median);
 	printf("a request and an end that teaches beside a profile: %.0f / %.0f ns, in its place: "
