@@ -385,6 +385,30 @@ def the_new_configuration_is_bad():
         lab.gone("reload-failed")
 
 
+def profiles_are_spoilt():
+    name = f"profiles/{MODEL}/l20.json"
+    with Broken(config=lambda conf: conf.__setitem__("profiles", {"dir": "own"})) as lab:
+        own = lab.dir / "own" / MODEL
+        own.mkdir(parents=True)
+        good = json.loads((CONF / name).read_text())
+
+        def put(text, file="l20.json"):
+            (own / file).write_text(text)
+            lab.agent.send(signal.SIGHUP)
+        put(json.dumps(good), "L20.json")
+        lab.told("profile-misplaced", rf"{MODEL}/L20\.json is read by no deployment.*rename it to {MODEL}/l20\.json")
+        (own / "L20.json").rename(own / "l20.json")
+        lab.agent.send(signal.SIGHUP)
+        lab.gone("profile-misplaced")
+        put(json.dumps(good)[:-1])
+        lab.told("profile-refused", r"l20\.json:1:.*this profile is refused and the previous one stays")
+        put(json.dumps(good, indent=1))
+        lab.gone("profile-refused")
+        lab.told("profile-stale", r"l20\.json has changed, but its \"created\" is not newer than that in force")
+        put(json.dumps(good | {"created": good["created"] + 1}))
+        lab.gone("profile-stale")
+
+
 def all_is_well():
     with Broken(config=with_runtime_api) as lab:
         for i in range(16):  # too few to judge a profile or a cell by: a busy machine is no GPU
@@ -400,7 +424,7 @@ CASES = [use_server_is_missing, var_prefix_is_another, nobody_is_asked, the_mess
          end_lines_go_to_the_spop_port, end_lines_never_come, haproxy_never_connects,
          nobody_is_asked_while_servers_work, an_id_is_too_long, haproxy_cuts_the_id, the_runtime_api_may_not_be_opened, the_secret_is_not_told, a_model_is_not_configured, headers_have_units,
          names_differ, haproxy_gets_the_backend_later, the_runtime_api_is_elsewhere, a_server_has_a_small_maxconn, the_new_configuration_is_bad,
-         all_is_well]
+         profiles_are_spoilt, all_is_well]
 
 
 class Misconfigured(unittest.TestCase):

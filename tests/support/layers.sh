@@ -32,7 +32,7 @@ wire/file:    wire wire/json
 wire/cluster: wire/file
 conf:         core wire wire/json
 conf/haproxy: conf wire wire/json
-io/base:      conf conf/haproxy
+io/base:      conf conf/haproxy wire wire/json
 io/agent:     core core/latency conf wire wire/json wire/file io/base
 io/haproxy:   core wire conf io/agent io/base
 io/engines:   core wire io/agent io/base

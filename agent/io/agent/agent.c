@@ -138,6 +138,7 @@ void agent_free(struct agent *a)
 	roster_fini(&a->roster);
 	agent_forget_profiles(a);
 	profile_notes_fini(&a->profile_notes);
+	profile_troubles_fini(&a->profile_troubles);
 	sched_free(a->sched);
 	for (size_t i = 0; i < a->model_count; i++) {
 		reqtrace_fini(&a->models[i]->trace);

@@ -9,11 +9,11 @@
 #include "io/agent/agent.h"
 #include "io/base/clock.h"
 #include "io/base/file.h"
+#include "io/base/profile_files.h"
 #include "wire/profdoc.h"
 #include "wire/profile_name.h"
 
-#define FAR_AHEAD (366 * 86400.) /* seconds; less may be a matter of clocks */
-#define AHEAD     60.            /* seconds; it keeps those out that are made now */
+#define AHEAD 60. /* seconds; it keeps those out that are made now */
 
 /* What Redis holds can be much, and others write there; a file is the operator's own. */
 static void say(struct agent *a, bool limited, enum log_cause cause, int level, const char *fmt,
@@ -90,6 +90,13 @@ static void report_stale(struct agent *a, const struct deployment *d, const char
 		    "%s: its \"created\" is not newer than that in force, so it is ignored", where);
 }
 
+/* For the warning, which watch_fleet.c ends with what follows of it. */
+static void note_refused(struct agent *a, const struct deployment *d, enum profile_trouble kind,
+                         const char *why)
+{
+	profile_trouble_set(&a->profile_troubles, d, kind, "%s", why);
+}
+
 slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *where,
                            const char *text, size_t len, bool limited)
 {
@@ -104,6 +111,7 @@ slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *wh
 		doc_error_format(&e, why, sizeof(why));
 		say(a, limited, LOG_CAUSE_PROFILE_REFUSED, LOG_ERR, "%s%s", why,
 		    d->profile ? "; the previous profile stays" : "");
+		note_refused(a, d, limited ? TROUBLE_REDIS_REFUSED : TROUBLE_FILE_REFUSED, why);
 		return err;
 	}
 	if (doc->gpu[0] && strcmp(doc->gpu, d->name) != 0)
@@ -111,7 +119,7 @@ slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *wh
 		    "%s: says gpu \"%s\", but its name makes it a profile of \"%s\"", where,
 		    doc->gpu, d->name);
 	ahead = doc->created - clock_unix_seconds();
-	if (ahead > FAR_AHEAD)
+	if (ahead > PROFILE_FAR_AHEAD)
 		say(a, limited, LOG_CAUSE_PROFILE_DOUBT, LOG_WARNING,
 		    "%s: its \"created\" is %.0f days ahead of this machine's clock: profiles that "
 		    "are made until then are ignored; correct it, or the clock",
@@ -122,8 +130,14 @@ slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *wh
 		report_doubts(a, d, doc, where, limited);
 	}
 	profdoc_free(doc);
-	if (err == SLO_OK)
+	if (err == SLO_OK || err == SLO_ESTALE)
+		profile_trouble_clear(&a->profile_troubles, d,
+		                      limited ? TROUBLE_REDIS_REFUSED : TROUBLE_FILE_REFUSED);
+	if (err == SLO_OK) {
+		profile_trouble_clear(&a->profile_troubles, d,
+		                      limited ? TROUBLE_REDIS_STALE : TROUBLE_FILE_STALE);
 		return SLO_OK;
+	}
 	if (err == SLO_ESTALE)
 		report_stale(a, d, where, limited);
 	else
@@ -137,6 +151,7 @@ slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *wh
 struct profile_file {
 	UT_hash_handle hh;
 	uint64_t hash;
+	double created;
 	bool wanted; /* its deployment is still there */
 	char key[];  /* of profile_name(), terminated */
 };
@@ -163,7 +178,8 @@ static struct profile_file *file_known(struct agent *a, const struct deployment 
 }
 
 /* Without memory it is not known: the next reload then says a word more. */
-static void file_remember(struct agent *a, struct profile_file *f, const char *key, uint64_t hash)
+static void file_remember(struct agent *a, struct profile_file *f, const char *key, uint64_t hash,
+                          double created)
 {
 	size_t len = strlen(key);
 
@@ -179,10 +195,47 @@ static void file_remember(struct agent *a, struct profile_file *f, const char *k
 		}
 	}
 	f->hash = hash;
+	f->created = created;
 	f->wanted = true;
 }
 
-/* A file that is not there is only worth a word. */
+/* No text: errno says why. One that is not there is only worth a word. */
+static bool file_unread(struct agent *a, const struct deployment *d, const char *path)
+{
+	bool learns = !d->profile && d->pool->promise.kind != GOAL_NONE && fleet_learned(d);
+	bool absent = errno == ENOENT;
+	char why[PROFILE_TROUBLE_TEXT];
+
+	snprintf(why, sizeof(why), "%.250s: %s", path, file_why(errno));
+	log_write(a->log,
+	          !absent  ? LOG_ERR
+	          : learns ? LOG_INFO
+	                   : LOG_WARNING,
+	          "profile %s: %s%s", path, file_why(errno),
+	          d->profile ? "; the previous profile stays"
+	          : learns   ? "; its times are learned"
+	                     : "; without one its servers get only what falls back");
+	profile_trouble_clear(&a->profile_troubles, d, TROUBLE_FILE_STALE);
+	if (absent)
+		profile_trouble_clear(&a->profile_troubles, d, TROUBLE_FILE_REFUSED);
+	else
+		note_refused(a, d, TROUBLE_FILE_REFUSED, why);
+	return absent;
+}
+
+/* What the file's text means; what is in force may be the file's, or newer from elsewhere. */
+static slo_err file_taken(struct agent *a, struct deployment *d, const struct profile_file *known,
+                          const char *path, struct slice text)
+{
+	slo_err err = agent_take_profile(a, d, path, (const char *)text.p, text.len, false);
+
+	if (err == SLO_ESTALE && known && d->profile &&
+	    !(profile_created(d->profile) > known->created))
+		profile_trouble_set(&a->profile_troubles, d, TROUBLE_FILE_STALE,
+		                    "%.250s has changed, but its \"created\"", path);
+	return err;
+}
+
 bool agent_load_profile(struct agent *a, struct agent_model *m, struct deployment *d)
 {
 	char key[CONFIG_PROFILE_NAME_SIZE], path[PATH_MAX];
@@ -198,31 +251,51 @@ bool agent_load_profile(struct agent *a, struct agent_model *m, struct deploymen
 	    snprintf(path, sizeof(path), "%s/%s", a->conf->profile_dir, key) >= (int)sizeof(path)) {
 		log_write(a->log, LOG_ERR, "profile of %s/%s: its path is too long", m->conf->name,
 		          d->name);
+		note_refused(a, d, TROUBLE_FILE_REFUSED, "its path is too long");
 		return false;
 	}
 	known = file_known(a, d, key);
 	text = file_read(path, PROFDOC_TEXT_MAX, &len);
-	if (!text) {
-		bool learns = !d->profile && d->pool->promise.kind != GOAL_NONE && fleet_learned(d);
-
-		log_write(a->log,
-		          errno != ENOENT ? LOG_ERR
-		          : learns        ? LOG_INFO
-		                          : LOG_WARNING,
-		          "profile %s: %s%s", path, file_why(errno),
-		          d->profile ? "; the previous profile stays"
-		          : learns   ? "; its times are learned"
-		                     : "; without one its servers get only what falls back");
-		return errno == ENOENT;
-	}
+	if (!text)
+		return file_unread(a, d, path);
 	hash = profile_text_hash(text, len);
 	/* As it was, it is what is in force, or older than that. */
-	if (!known || known->hash != hash)
-		err = agent_take_profile(a, d, path, text, len, false);
+	if (!known || known->hash != hash) {
+		err = file_taken(a, d, known, path, (struct slice){ (uint8_t *)text, len });
+	} else {
+		profile_trouble_clear(&a->profile_troubles, d, TROUBLE_FILE_REFUSED);
+		profile_trouble_clear(&a->profile_troubles, d, TROUBLE_FILE_STALE);
+	}
 	free(text);
 	if (err == SLO_OK)
-		file_remember(a, known, key, hash);
+		file_remember(a, known, key, hash, profile_created(d->profile));
 	return err == SLO_OK || err == SLO_ESTALE;
+}
+
+/* Where a deployment has no file there may be one that nobody reads. */
+static void note_misplaced(struct agent *a)
+{
+	struct profile_files files;
+
+	profile_files_look(&files, a->conf);
+	for (size_t i = 0; i < a->model_count && files.count > 0; i++) {
+		const struct pool *pool = &a->models[i]->sched->pool;
+
+		for (size_t k = 0; k < pool->deployments; k++) {
+			const struct deployment *d = pool->deployment[k];
+			const char *meant =
+			    profile_files_meant(&files, a->conf, pool->name, d->name);
+			char key[CONFIG_PROFILE_NAME_SIZE];
+
+			if (meant && profile_name(pool->name, d->name, key, sizeof(key)) == SLO_OK)
+				profile_trouble_set(&a->profile_troubles, d, TROUBLE_MISPLACED,
+				                    "%.150s is read by no deployment, and the "
+				                    "profile of %.40s/%.40s is not there: if it is "
+				                    "the file for it, rename it to %.150s",
+				                    meant, pool->name, d->name, key);
+		}
+	}
+	profile_files_free(&files);
 }
 
 size_t agent_load_profiles(struct agent *a)
@@ -230,6 +303,11 @@ size_t agent_load_profiles(struct agent *a)
 	struct profile_file *f, *next;
 	size_t refused = 0;
 
+	profile_trouble_clear_all(&a->profile_troubles, TROUBLE_MISPLACED);
+	if (!a->conf->profile_dir) {
+		profile_trouble_clear_all(&a->profile_troubles, TROUBLE_FILE_REFUSED);
+		profile_trouble_clear_all(&a->profile_troubles, TROUBLE_FILE_STALE);
+	}
 	for (f = a->files; f; f = f->hh.next)
 		f->wanted = false;
 	for (size_t i = 0; i < a->model_count; i++) {
@@ -243,6 +321,8 @@ size_t agent_load_profiles(struct agent *a)
 		if (!f->wanted)
 			file_forget(a, f);
 	}
+	note_misplaced(a);
+	watch_profiles(a, clock_nsec());
 	return refused;
 }
 

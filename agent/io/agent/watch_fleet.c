@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "io/agent/learned.h"
+#include "io/base/clock.h"
 #include "roster_private.h"
 #include "watch_private.h"
 
@@ -14,6 +15,11 @@
 #define QUEUED_VIEWS 5 /* in a row, in which HAProxy holds requests for a server */
 #define KV_DIFFERS   1.1
 #define FIT_LEAST    50 /* ends until a profile is judged by them */
+
+/* Deployments of which a code was told in this look. */
+struct told {
+	size_t missing, doubted, empty, refused, stale, misplaced;
+};
 
 /* Names for a sentence. */
 struct names {
@@ -131,6 +137,59 @@ static void check_notes(struct agent *a, slo_nsec now, const struct deployment *
 	else
 		warn_set(a, now, "profile-doubt", subject, "profile of %s: %.300s", subject,
 		         n->findings[0].text);
+}
+
+/* Of two sources the file's is told first. what: what is wrong in all of them. */
+static void tell_trouble(struct agent *a, slo_nsec now, const struct deployment *d,
+                         const char *subject, const char *code, const enum profile_trouble kind[2],
+                         const char *what, size_t *told)
+{
+	const char *text = profile_trouble_of(&a->profile_troubles, d, kind[0]);
+
+	if (!text)
+		text = profile_trouble_of(&a->profile_troubles, d, kind[1]);
+	if (!text || (*told)++ >= SUBJECTS_MAX)
+		warn_clear(a, now, code, subject);
+	else
+		warn_set(a, now, code, subject, "%s%s", text, what);
+}
+
+static const char *refusal_follows(const struct deployment *d)
+{
+	if (d->profile)
+		return ": this profile is refused and the previous one stays; correct it and "
+		       "reload";
+	if (fleet_learned(d))
+		return ": this profile is refused and times are learned; correct it and reload";
+	return ": this profile is refused and requests fall back; correct it and reload";
+}
+
+/* Profiles that somebody wrote and that are not in force. */
+static void check_troubles(struct agent *a, slo_nsec now, const struct deployment *d,
+                           const char *subject, struct told *told)
+{
+	static const enum profile_trouble refused[] = { TROUBLE_FILE_REFUSED,
+		                                        TROUBLE_REDIS_REFUSED };
+	static const enum profile_trouble stale[] = { TROUBLE_FILE_STALE, TROUBLE_REDIS_STALE };
+	static const enum profile_trouble misplaced[] = { TROUBLE_MISPLACED, TROUBLE_MISPLACED };
+	double ahead = d->profile ? profile_created(d->profile) - clock_unix_seconds() : 0;
+
+	tell_trouble(a, now, d, subject, "profile-refused", refused, refusal_follows(d),
+	             &told->refused);
+	tell_trouble(a, now, d, subject, "profile-misplaced", misplaced, "", &told->misplaced);
+	if (ahead > PROFILE_FAR_AHEAD && told->stale < SUBJECTS_MAX) {
+		told->stale++;
+		warn_set(a, now, "profile-stale", subject,
+		         "\"created\" of the profile of %s is %.0f days ahead of this machine's "
+		         "clock: profiles that are made until then are ignored; it counts seconds "
+		         "since 1970",
+		         subject, ahead / 86400);
+		return;
+	}
+	tell_trouble(a, now, d, subject, "profile-stale", stale,
+	             " is not newer than that in force: it is ignored; give it a newer one and "
+	             "reload",
+	             &told->stale);
 }
 
 /* What ended on the servers of d, against its profile. */
@@ -314,43 +373,70 @@ static void check_usable(struct agent *a, slo_nsec now, const struct pool *pool,
 		    pool->name);
 }
 
+/* What the texts of profiles tell. */
+static const char *const about_files[] = { "profile-doubt", "profile-refused", "profile-stale",
+	                                   "profile-misplaced" };
+
+/* What was not said again is of a model, deployment or backend that is gone. */
+static void drop_older(struct agent *a, slo_nsec now, const char *const codes[], size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		warn_clear_older(a, now, codes[i], now);
+}
+
+static void check_deployment(struct agent *a, slo_nsec now, const struct agent_model *m,
+                             const struct deployment *d, struct told *told)
+{
+	struct subject s = subject_of(d);
+
+	check_missing(a, now, d, s.text, &told->missing);
+	check_notes(a, now, d, s.text, &told->doubted);
+	check_troubles(a, now, d, s.text, told);
+	check_fit(a, now, d, m, s.text);
+	check_cells(a, now, d, s.text);
+	check_refuted(a, now, d, s.text);
+	check_kv(a, now, m, d, s.text);
+	check_odd_cache(a, now, d, s.text);
+}
+
 static void check_models(struct agent *a, slo_nsec now)
 {
-	size_t missing = 0, doubted = 0, empty = 0;
+	struct told told = { 0 };
 
 	for (size_t i = 0; i < a->model_count; i++) {
 		const struct agent_model *m = a->models[i];
 
-		check_usable(a, now, &m->sched->pool, &empty);
-		for (size_t k = 0; k < m->sched->pool.deployments; k++) {
-			const struct deployment *d = m->sched->pool.deployment[k];
-			struct subject s = subject_of(d);
-
-			check_missing(a, now, d, s.text, &missing);
-			check_notes(a, now, d, s.text, &doubted);
-			check_fit(a, now, d, m, s.text);
-			check_cells(a, now, d, s.text);
-			check_refuted(a, now, d, s.text);
-			check_kv(a, now, m, d, s.text);
-			check_odd_cache(a, now, d, s.text);
-		}
+		check_usable(a, now, &m->sched->pool, &told.empty);
+		for (size_t k = 0; k < m->sched->pool.deployments; k++)
+			check_deployment(a, now, m, m->sched->pool.deployment[k], &told);
 	}
 }
 
-/* What was not said again is of a model, deployment or backend that is gone. */
-static void drop_stale(struct agent *a, slo_nsec now)
+void watch_profiles(struct agent *a, slo_nsec now)
 {
-	static const char *const codes[] = { "server-absent",   "server-unlisted", "maxconn",
-		                             "profile-missing", "profile-doubt",   "no-server",
-		                             "profile-refuted", "profile-cell",    "kv-differs",
-		                             "cache-odd" };
+	struct told told = { 0 };
 
-	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
-		warn_clear_older(a, now, codes[i], now);
+	for (size_t i = 0; i < a->model_count; i++) {
+		const struct pool *pool = &a->models[i]->sched->pool;
+
+		for (size_t k = 0; k < pool->deployments; k++) {
+			const struct deployment *d = pool->deployment[k];
+			struct subject s = subject_of(d);
+
+			check_notes(a, now, d, s.text, &told.doubted);
+			check_troubles(a, now, d, s.text, &told);
+		}
+	}
+	drop_older(a, now, about_files, sizeof(about_files) / sizeof(about_files[0]));
 }
 
 void watch_fleet(struct agent *a, slo_nsec now)
 {
+	static const char *const codes[] = {
+		"server-absent",   "server-unlisted", "maxconn",    "profile-missing", "no-server",
+		"profile-refuted", "profile-cell",    "kv-differs", "cache-odd"
+	};
+
 	if (now - a->watch.looked < LOOK_EVERY && a->watch.looked != 0)
 		return;
 	a->watch.looked = now;
@@ -360,5 +446,6 @@ void watch_fleet(struct agent *a, slo_nsec now)
 		check_queued(a, now, b);
 	}
 	check_models(a, now);
-	drop_stale(a, now);
+	drop_older(a, now, codes, sizeof(codes) / sizeof(codes[0]));
+	drop_older(a, now, about_files, sizeof(about_files) / sizeof(about_files[0]));
 }

@@ -4,11 +4,17 @@
 #include <grp.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "io/base/file.h"
+#include "io/base/profile_files.h"
+#include "wire/profdoc.h"
+#include "wire/profile_name.h"
 
 #define DEPTH_MAX      6    /* models, M, deployments, D, ... */
 #define KV_USUAL_LEAST 1024 /* tokens: engines of smaller caches serve no chats */
@@ -173,6 +179,90 @@ static void look_at_listener(const char *name, const struct config_listen *l, FI
 		look_for_account(name, l->peer[i], false, out);
 }
 
+/* Profiles */
+
+/* What the agent would say of it when it starts. */
+static void look_at_profile(const struct config *c, const char *key, FILE *out)
+{
+	struct slo_profile_doc *doc = NULL;
+	char path[PATH_MAX], why[1024];
+	struct doc_error e;
+	size_t len;
+	char *text;
+
+	if (snprintf(path, sizeof(path), "%s/%s", c->profile_dir, key) >= (int)sizeof(path))
+		return;
+	text = file_read(path, PROFDOC_TEXT_MAX, &len);
+	if (!text && (errno == ENOENT || errno == EACCES))
+		return;
+	if (!text) {
+		fprintf(out, "[WARNING] (%ld) : profile %s: %s: it is refused\n", (long)getpid(),
+		        path, file_why(errno));
+		return;
+	}
+	if (profdoc_parse(text, len, &doc, &e) != SLO_OK) {
+		e.file = path;
+		doc_error_format(&e, why, sizeof(why));
+		fprintf(out, "[WARNING] (%ld) : profile %s: it is refused\n", (long)getpid(), why);
+	}
+	profdoc_free(doc);
+	free(text);
+}
+
+/* told[i]: that file was. */
+static void look_at_deployment(const struct config *c, const char *model, const char *deployment,
+                               const struct profile_files *unread, bool *told, FILE *out)
+{
+	char key[CONFIG_PROFILE_NAME_SIZE];
+	const char *meant;
+
+	if (profile_name(model, deployment, key, sizeof(key)) != SLO_OK)
+		return;
+	look_at_profile(c, key, out);
+	meant = profile_files_meant(unread, c, model, deployment);
+	if (!meant)
+		return;
+	fprintf(out,
+	        "[WARNING] (%ld) : profiles.dir: %s is read by no deployment; the profile of %s of "
+	        "model %s must be %s/%s\n",
+	        (long)getpid(), meant, deployment, model, c->profile_dir, key);
+	for (size_t i = 0; i < unread->count; i++)
+		told[i] |= unread->path[i] == meant;
+}
+
+static bool is_profile(const char *path)
+{
+	size_t len = strlen(path);
+
+	return len > 5 && strcmp(path + len - 5, ".json") == 0;
+}
+
+static void look_at_profiles(const struct config *c, FILE *out)
+{
+	bool told[PROFILE_FILES_MAX] = { false };
+	struct profile_files unread;
+	const char *first = NULL;
+	size_t count = 0;
+
+	profile_files_look(&unread, c);
+	for (size_t i = 0; i < c->model_count; i++)
+		for (size_t k = 0; k < c->models[i].deployment_count; k++)
+			look_at_deployment(c, c->models[i].name, c->models[i].deployments[k].name,
+			                   &unread, told, out);
+	for (size_t i = 0; i < unread.count; i++) {
+		if (told[i] || !is_profile(unread.path[i]))
+			continue;
+		first = count++ == 0 ? unread.path[i] : first;
+	}
+	if (first)
+		fprintf(out,
+		        "[NOTICE] (%ld) : profiles.dir: %s%s %s read by no deployment: a profile "
+		        "is MODEL/DEPLOYMENT.json, with %%2F for each \"/\" in a name\n",
+		        (long)getpid(), first, count > 1 ? " and others" : "",
+		        count > 1 ? "are" : "is");
+	profile_files_free(&unread);
+}
+
 void config_look(const struct config *c, FILE *out)
 {
 	look_for_bare_times(c->dom, "", 0, out);
@@ -184,7 +274,9 @@ void config_look(const struct config *c, FILE *out)
 	look_at_listener("events", &c->events, out);
 	look_at_listener("http", &c->http, out);
 	look_at_listener("control", &c->control, out);
-	if (c->profile_dir && !is_folder(c->profile_dir))
+	if (c->profile_dir && is_folder(c->profile_dir))
+		look_at_profiles(c, out);
+	else if (c->profile_dir)
 		fprintf(out,
 		        "[NOTICE] (%ld) : profiles.dir: there is no folder %s on this machine: no "
 		        "profile is read from it\n",

@@ -129,6 +129,9 @@ void redis_profiles_value(struct agent *a, struct redis_entry *e, const char *te
 	e->judged = err != SLO_ENOMEM;
 	e->hash = hash;
 	e->refused = err != SLO_OK && err != SLO_ESTALE;
+	if (err == SLO_ESTALE && redis_profiles_in_force(e))
+		profile_trouble_set(&a->profile_troubles, e->deployment, TROUBLE_REDIS_STALE,
+		                    "redis %.250s has changed, but its \"created\"", e->key);
 	if (err != SLO_OK)
 		return;
 	e->loaded = true;
@@ -141,6 +144,8 @@ void redis_profiles_refuse(struct agent *a, struct redis_entry *e, const char *w
 		log_limited(a->log, clock_nsec(), LOG_CAUSE_PROFILE_REFUSED, LOG_ERR,
 		            "redis %s: %s%s", e->key, why,
 		            e->deployment->profile ? "; the previous profile stays" : "");
+	profile_trouble_set(&a->profile_troubles, e->deployment, TROUBLE_REDIS_REFUSED,
+	                    "redis %.250s: %s", e->key, why);
 	e->refused = true;
 	e->judged = false;
 }
@@ -159,6 +164,8 @@ void redis_profiles_drop(struct agent *a, struct redis_entry *e)
 
 void redis_profiles_missed(struct agent *a, struct redis_entry *e)
 {
+	profile_trouble_clear(&a->profile_troubles, e->deployment, TROUBLE_REDIS_REFUSED);
+	profile_trouble_clear(&a->profile_troubles, e->deployment, TROUBLE_REDIS_STALE);
 	e->refused = e->judged = false;
 	if (e->missed < REDIS_GONE_SCANS && ++e->missed == REDIS_GONE_SCANS)
 		redis_profiles_drop(a, e);

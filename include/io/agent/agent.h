@@ -24,6 +24,7 @@
 #include "io/agent/decisions.h"
 #include "io/agent/failing.h"
 #include "io/agent/profile_notes.h"
+#include "io/agent/profile_trouble.h"
 #include "io/agent/roster.h"
 #include "io/base/listeners.h"
 #include "io/base/log.h"
@@ -80,6 +81,7 @@ struct agent {
 	size_t model_count;
 	struct profile_file *files; /* those that were put in force, see agent_load_profiles() */
 	struct profile_notes profile_notes;
+	struct profile_troubles profile_troubles;
 	struct agent_model *default_model; /* NULL: none */
 	struct unknown_models unknown;     /* models that were asked for in vain */
 	struct roster roster;              /* servers by backend and name */
@@ -151,6 +153,8 @@ size_t agent_load_profiles(struct agent *a);
 void agent_forget_profiles(struct agent *a);
 /* The file of one deployment. False: it was refused. */
 bool agent_load_profile(struct agent *a, struct agent_model *m, struct deployment *d);
+/* A `created` that is so many seconds ahead is no matter of clocks. */
+#define PROFILE_FAR_AHEAD (366 * 86400.)
 /* Puts a profile's text in force, if it is one and newer; `where` it is from is for the log, which
  * may be limited. SLO_ESTALE: it is not newer. Others: it is refused. */
 MUSTCHECK slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *where,

@@ -93,6 +93,9 @@ void watch_unheard(struct agent *a, slo_nsec now);
 /* HAProxy answers on its runtime API for the first time, or another process does. */
 void watch_haproxy_changed(struct agent *a, slo_nsec now);
 
+/* Profiles were read again: what their texts tell is told at once. */
+void watch_profiles(struct agent *a, slo_nsec now);
+
 /* Another configuration is in force. */
 void watch_configured(struct agent *a, slo_nsec now);
 

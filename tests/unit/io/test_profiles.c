@@ -3,6 +3,8 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "inproc.h"
@@ -98,6 +100,7 @@ static void a_change_without_a_newer_created_is_told_as_long_as_it_lasts(void **
 	assert_true(says(p, STALE));
 	is_in_force(p, 5);
 	inproc_write_profile(p, 5);
+	assert_true(says(p, "profile-stale: this warning is over"));
 	assert_true(says(p, ""));
 }
 
@@ -125,6 +128,7 @@ static void a_broken_file_is_told_each_time(void **state)
 		assert_true(inproc_logged(p, "; the previous profile stays"));
 	}
 	inproc_write_profile(p, 5);
+	assert_true(says(p, "profile-refused: this warning is over"));
 	assert_true(says(p, ""));
 }
 
@@ -208,6 +212,113 @@ static void what_is_probably_wrong_is_told_once(void **state)
 	assert_null(profile_notes_find(&p->agent->profile_notes, "m", "d"));
 }
 
+/* As the next look of the watch would find them. */
+static const char *warned(const struct inproc *p, const char *code)
+{
+	const struct warning *w = warn_find(&p->agent->warnings, code, "m/d");
+
+	return w ? w->text : "";
+}
+
+static void a_refused_file_is_a_warning_until_it_is_good(void **state)
+{
+	struct inproc *p = *state;
+
+	append(p, "}");
+	assert_int_equal(agent_load_profiles(p->agent), 1);
+	assert_non_null(strstr(warned(p, "profile-refused"), "profiles/m/d.json:"));
+	assert_non_null(strstr(warned(p, "profile-refused"), "the previous one stays"));
+	warn_clear_all(p->agent, inproc_clock, "profile-refused");
+	p->agent->watch.looked = 0;
+	watch_judge(p->agent, clock_nsec(), 0);
+	assert_string_not_equal(warned(p, "profile-refused"), ""); /* it lasts */
+	inproc_write_profile(p, 5);
+	assert_int_equal(agent_load_profiles(p->agent), 0);
+	assert_string_equal(warned(p, "profile-refused"), "");
+}
+
+static void a_folder_in_the_place_of_a_file_is_refused(void **state)
+{
+	struct inproc *p = *state;
+	char path[160];
+
+	inproc_remove_profile(p);
+	sched_profile_drop(p->agent->sched, deployment(p));
+	snprintf(path, sizeof(path), "%s/profiles", p->dir);
+	(void)mkdir(path, 0700);
+	snprintf(path, sizeof(path), "%s/profiles/m", p->dir);
+	(void)mkdir(path, 0700);
+	snprintf(path, sizeof(path), "%s/profiles/m/d.json", p->dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(agent_load_profiles(p->agent), 1);
+	assert_non_null(strstr(warned(p, "profile-refused"), "Is a directory"));
+	assert_null(strstr(warned(p, "profile-refused"), "previous"));
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(agent_load_profiles(p->agent), 0);
+	assert_string_equal(warned(p, "profile-refused"), "");
+}
+
+static void a_change_without_a_newer_created_is_a_warning(void **state)
+{
+	struct inproc *p = *state;
+
+	append(p, "\n");
+	assert_true(says(p, STALE));
+	assert_non_null(strstr(warned(p, "profile-stale"), "is not newer than that in force"));
+	inproc_write_profile(p, 6);
+	assert_true(says(p, ": 1 cells"));
+	assert_string_equal(warned(p, "profile-stale"), "");
+}
+
+/* Two sources, of which the newer counts, are no mistake. */
+static void what_is_older_than_another_sources_is_no_warning(void **state)
+{
+	struct inproc *p = *state;
+
+	take(p, "7");
+	inproc_write_profile(p, 6);
+	assert_true(says(p, STALE));
+	assert_string_equal(warned(p, "profile-stale"), "");
+}
+
+static void a_created_far_ahead_is_a_warning(void **state)
+{
+	struct inproc *p = *state;
+
+	take(p, "40000000000");
+	assert_true(says(p, "profile-stale: "));
+	assert_non_null(strstr(warned(p, "profile-stale"), "days ahead of this machine's clock"));
+}
+
+static void a_doubt_goes_with_the_text_that_it_is_about(void **state)
+{
+	struct inproc *p = *state;
+
+	(void)said_of(p, ONE_CELL(7) ",\"slos\":{\"e2e\":5000}}");
+	(void)agent_load_profiles(p->agent);
+	assert_non_null(strstr(warned(p, "profile-doubt"), "slos.e2e is 5000 s"));
+	(void)said_of(p, ONE_CELL(8) ",\"slos\":{\"e2e\":5}}");
+	(void)agent_load_profiles(p->agent);
+	assert_string_equal(warned(p, "profile-doubt"), "");
+}
+
+static void a_file_in_the_wrong_place_is_a_warning(void **state)
+{
+	struct inproc *p = *state;
+	char from[160], to[160];
+
+	snprintf(from, sizeof(from), "%s/profiles/m/d.json", p->dir);
+	snprintf(to, sizeof(to), "%s/profiles/m/D.json", p->dir);
+	assert_int_equal(rename(from, to), 0);
+	assert_int_equal(agent_load_profiles(p->agent), 0);
+	assert_non_null(
+	    strstr(warned(p, "profile-misplaced"), "m/D.json is read by no deployment"));
+	assert_non_null(strstr(warned(p, "profile-misplaced"), "rename it to m/d.json"));
+	assert_int_equal(rename(to, from), 0);
+	assert_int_equal(agent_load_profiles(p->agent), 0);
+	assert_string_equal(warned(p, "profile-misplaced"), "");
+}
+
 int main(void)
 {
 #define WITH_AGENT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -221,6 +332,13 @@ int main(void)
 		WITH_AGENT(an_unchanged_file_gives_way_to_a_newer_profile_from_elsewhere),
 		WITH_AGENT(after_a_drop_an_unchanged_file_may_be_newer),
 		WITH_AGENT(what_is_probably_wrong_is_told_once),
+		WITH_AGENT(a_refused_file_is_a_warning_until_it_is_good),
+		WITH_AGENT(a_folder_in_the_place_of_a_file_is_refused),
+		WITH_AGENT(a_change_without_a_newer_created_is_a_warning),
+		WITH_AGENT(what_is_older_than_another_sources_is_no_warning),
+		WITH_AGENT(a_created_far_ahead_is_a_warning),
+		WITH_AGENT(a_doubt_goes_with_the_text_that_it_is_about),
+		WITH_AGENT(a_file_in_the_wrong_place_is_a_warning),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
