@@ -128,7 +128,8 @@ static bool defer(void *arg, struct slice id, struct slice line)
 	bool unknown;
 
 	if (c->deferred.feeding || !cluster_link_is_up(&c->link) ||
-	    !has_room(&c->deferred, line.len, false))
+	    !has_room(&c->deferred, line.len, false) ||
+	    sched_find(c->agent->sched, (const char *)id.p, id.len)) /* it is ours, as most are */
 		return false;
 	now = clock_nsec();
 	return is_told_later(c, now, id, &unknown) && has_room(&c->deferred, line.len, unknown) &&

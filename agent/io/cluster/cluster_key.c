@@ -76,19 +76,29 @@ void key_mark(struct cluster *c, slo_nsec now)
 
 static void add_field(struct cluster *c, slo_nsec now, const struct request *r)
 {
-	uint8_t bytes[NEWS_RECORD_MAX];
-	struct record record = tell_lease(c, now, r, bytes);
+	uint8_t *at = records_room(&c->kept.fields);
+	struct record record;
 
-	if (record.len > 0 && !records_add(&c->kept.fields, bytes, &record))
+	if (!at) {
 		c->tell.anew = true;
+		return;
+	}
+	record = tell_lease(c, now, r, at);
+	if (record.len > 0)
+		records_add(&c->kept.fields, &record);
 }
 
 void key_gone(struct cluster *c, const struct request *r)
 {
-	struct record record = { .len = r->id_len, .id_len = r->id_len, .peer = PEER_OURS };
+	const struct record record = { .len = r->id_len, .id_len = r->id_len, .peer = PEER_OURS };
+	uint8_t *at = records_room(&c->kept.gone);
 
-	if (!records_add(&c->kept.gone, (const uint8_t *)r->id, &record))
+	if (!at) {
 		c->tell.anew = true;
+		return;
+	}
+	memcpy(at, r->id, r->id_len);
+	records_add(&c->kept.gone, &record);
 }
 
 bool key_is_behind(const struct cluster *c)

@@ -184,8 +184,10 @@ void cluster_progress(struct cluster *c);
 bool cluster_namesake(struct cluster *c, slo_nsec now, const struct news_head *head);
 
 /* cluster_records.c */
-/* False: there is no room for more, or no memory. */
-bool records_add(struct records *l, const uint8_t *bytes, const struct record *record);
+/* For the NEWS_RECORD_MAX bytes of one more; NULL: there is no room for more, or no memory. */
+uint8_t *records_room(struct records *l);
+/* What was written there. */
+void records_add(struct records *l, const struct record *record);
 static inline bool records_wait(const struct records *l)
 {
 	return l->done < l->count;

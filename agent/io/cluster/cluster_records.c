@@ -1,5 +1,4 @@
 #include <stdlib.h>
-#include <string.h>
 
 #include "cluster_private.h"
 
@@ -28,15 +27,16 @@ static bool make_room(struct records *l, size_t len)
 	return true;
 }
 
-bool records_add(struct records *l, const uint8_t *bytes, const struct record *record)
+uint8_t *records_room(struct records *l)
 {
-	if (!make_room(l, record->len))
-		return false;
-	memcpy(l->bytes + l->len, bytes, record->len);
+	return make_room(l, NEWS_RECORD_MAX) ? l->bytes + l->len : NULL;
+}
+
+void records_add(struct records *l, const struct record *record)
+{
 	l->record[l->count] = *record;
 	l->record[l->count++].at = (uint32_t)l->len;
 	l->len += record->len;
-	return true;
 }
 
 void records_clear(struct records *l)

@@ -33,11 +33,21 @@ static bool wanted(const struct cluster *c)
 	return cluster_link_is_up(&c->link) && c->tell.telling && !c->tell.anew;
 }
 
-static void add(struct cluster *c, const uint8_t *bytes, const struct record *record)
+/* For one more; NULL: all are dropped. */
+static uint8_t *room(struct cluster *c)
+{
+	uint8_t *at = records_room(&c->tell.news);
+
+	if (!at)
+		overflow(c);
+	return at;
+}
+
+static void add(struct cluster *c, const struct record *record)
 {
 	/* If a text of it is too long, nobody else knows such a server either. */
-	if (record->len > 0 && !records_add(&c->tell.news, bytes, record))
-		overflow(c);
+	if (record->len > 0)
+		records_add(&c->tell.news, record);
 }
 
 static struct slice id_of(const struct request *r)
@@ -86,13 +96,13 @@ struct record tell_lease(const struct cluster *c, slo_nsec now, const struct req
 static void on_dispatched(void *arg, const struct request *r)
 {
 	struct cluster *c = arg;
-	uint8_t bytes[NEWS_RECORD_MAX];
 	struct record record;
+	uint8_t *at;
 
-	if (!wanted(c))
+	if (!wanted(c) || !(at = room(c)))
 		return;
-	record = tell_lease(c, r->since, r, bytes);
-	add(c, bytes, &record);
+	record = tell_lease(c, r->since, r, at);
+	add(c, &record);
 }
 
 static struct news_end end_news(const struct sched_outcome *o, slo_nsec lasted)
@@ -121,8 +131,8 @@ static void on_ended(void *arg, const struct request *r, const struct sched_outc
 	const struct foreign_owner *owner = foreign_owner_of(c->agent->sched, r);
 	const struct news_end end = end_news(outcome, lasted);
 	struct record record = { .peer = PEER_OURS, .publish = true };
-	uint8_t bytes[NEWS_RECORD_MAX];
 	struct slice whose = { 0 };
+	uint8_t *at;
 
 	if (!wanted(c))
 		return;
@@ -134,10 +144,13 @@ static void on_ended(void *arg, const struct request *r, const struct sched_outc
 		}
 	if (owner && record.peer == PEER_OURS && !owner->self)
 		return;
-	record.len = (uint16_t)news_pack_end(id_of(r), whose, &end, bytes);
+	at = room(c);
+	if (!at)
+		return;
+	record.len = (uint16_t)news_pack_end(id_of(r), whose, &end, at);
 	record.id = (uint16_t)news_id_at(r->id_len);
 	record.id_len = r->id_len;
-	add(c, bytes, &record);
+	add(c, &record);
 	if (record.peer == PEER_OURS && foreign_is_kept(r))
 		key_gone(c, r);
 }
