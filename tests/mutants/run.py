@@ -282,6 +282,8 @@ MUTANTS = [
      "r->told > 0 ? MUCH_LATER_TOLD : MUCH_LATER", "MUCH_LATER"),
     ("caches: one is cut where all predictions are off", "agent/core/latency/room.c",
      "if (!g->errors || r->told > 0)", "if (true)"),
+    ("caches: errors of a guess excuse who is late", "agent/core/latency/learner.c",
+     "return l->ends >= SURE_ENDS && l->doubt == LATENCY_DOUBT_NONE ? &l->errors : NULL;", "return &l->errors;"),
     ("sizes: one that was never seen is answered with one token", "agent/core/sched_expect.c",
      "s->conf.cold == SLO_COLD_OPTIMISTIC && learns(m)", "false"),
     ("sizes: a vague estimate is believed", "agent/core/sched_expect.c",

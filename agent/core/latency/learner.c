@@ -255,6 +255,12 @@ static void note_prior_room(struct latency_learner *l, const struct latency_less
 		l->prior_kv += PRIOR_GROWS * lesson->tokens;
 }
 
+/* The errors, if they are those of rates that hold: the first ones are of a guess. */
+static const struct latency_errors *usual_errors(const struct latency_learner *l)
+{
+	return l->ends >= SURE_ENDS && l->doubt == LATENCY_DOUBT_NONE ? &l->errors : NULL;
+}
+
 static void note_room(struct latency_learner *l, slo_nsec now, const struct latency_lesson *lesson,
                       double held)
 {
@@ -262,7 +268,7 @@ static void note_room(struct latency_learner *l, slo_nsec now, const struct late
 		.held = held,
 		.tokens = lesson->tokens,
 		.ratio = l->ratio,
-		.errors = &l->errors,
+		.errors = usual_errors(l),
 		.seconds = lesson->stay.seconds,
 		.on_top = lesson->on_top,
 		.wanted = lesson->wanted,

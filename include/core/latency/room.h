@@ -44,7 +44,7 @@ struct latency_guest {
 	double tokens;                       /* its own */
 	double ratio;                        /* actual / predicted time */
 	double seconds;                      /* that it stayed */
-	const struct latency_errors *errors; /* of all such predictions; NULL: not known */
+	const struct latency_errors *errors; /* of all such predictions; NULL: not known yet */
 	bool on_top; /* it waited for room in vain, and came on top of what was there */
 	bool wanted; /* more room would be of use */
 };
