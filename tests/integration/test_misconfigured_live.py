@@ -62,9 +62,9 @@ class Broken(Lab):
 
     # requests
 
-    def post(self, model=MODEL, headers=(), prompt="Say it.", late=False):
+    def post(self, model=MODEL, headers=(), prompt="Say it.", late=False, **more):
         """One completion; late: its body comes in a later packet than its headers."""
-        body = json.dumps({"model": model, "prompt": prompt}).encode()
+        body = json.dumps({"model": model, "prompt": prompt} | more).encode()
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         c.putrequest("POST", "/v1/completions")
         for k, v in {"content-type": "application/json", "content-length": len(body), **dict(headers)}.items():
@@ -161,6 +161,12 @@ def nobody_is_asked():
     with Broken([("haproxy.cfg", SEND, "")]) as lab:
         lab.told("bypassed", r"completions ended that the agent was not asked about \(the last one on "
                              rf"{MODEL}/[al0-9-]+\): .*a frontend without the filter", lab.post)
+
+
+def streams_are_not_asked_about():
+    with Broken([("haproxy.cfg", SEND, "")]) as lab:
+        lab.told("bypassed", r"completions ended that the agent was not asked about \(the last one on ",
+                 lambda: lab.post(stream=True))
 
 
 def the_message_has_another_name():
@@ -418,7 +424,7 @@ def all_is_well():
         assert lab.state()["warnings"] == [], lab.state()["warnings"]
 
 
-CASES = [use_server_is_missing, var_prefix_is_another, nobody_is_asked, the_message_has_another_name,
+CASES = [use_server_is_missing, var_prefix_is_another, nobody_is_asked, streams_are_not_asked_about, the_message_has_another_name,
          there_is_no_unique_id, ids_repeat, the_body_comes_too_late, the_body_is_larger_than_a_frame,
          haproxy_does_not_wait_long_enough, the_log_is_for_people, the_ports_are_swapped,
          end_lines_go_to_the_spop_port, end_lines_never_come, haproxy_never_connects,

@@ -175,11 +175,17 @@ static bool is_hearsay(const struct agent *a, slo_nsec now)
 	return a->watch.unheard != 0 && now - a->watch.unheard < HEARD_LATE;
 }
 
+/* What an LLM made: its answer tells tokens, or is a stream. */
+static bool is_completion(const struct endline *e)
+{
+	return e->out >= 0 || e->tf_ms >= 0;
+}
+
 void watch_end_line(struct agent *a, slo_nsec now, const struct endline *e, bool known)
 {
 	if (SELDOM(e->err > 0))
 		note_error(a, e);
-	else if (SELDOM(!known && e->out >= 0 && !began_before_us(a, now, e) &&
+	else if (SELDOM(!known && is_completion(e) && !began_before_us(a, now, e) &&
 	                !is_hearsay(a, now)))
 		watch_note(a, e->ptime_ms >= 0 ? WATCH_OTHERS : WATCH_BYPASS,
 		           "the last one on %.*s/%.*s", (int)e->be.len, (const char *)e->be.p,

@@ -159,6 +159,7 @@ static void answers_that_nobody_asked_about_are_told(void **state)
 	struct endline e = { .err = -1,
 		             .ptime_ms = -1,
 		             .out = 7,
+		             .tf_ms = -1,
 		             .be = slice_of("backend"),
 		             .srv = slice_of("s1") };
 	struct inproc *p = *state;
@@ -205,6 +206,30 @@ static void an_agent_that_another_one_does_not_tell_is_told_by_its_lines(void **
 	assert_non_null(told(p, "bypassed"));
 	assert_non_null(strstr(told(p, "bypassed"),
 	                       "5 of 5 completions ended that another agent was asked about"));
+}
+
+/* A stream tells no tokens; when its body began it does. */
+static void streams_are_completions_too(void **state)
+{
+	struct endline e = { .err = -1,
+		             .ptime_ms = 3,
+		             .out = -1,
+		             .tf_ms = -1,
+		             .be = slice_of("backend"),
+		             .srv = slice_of("s1") };
+	struct inproc *p = *state;
+
+	later(p, 100 * SECOND);
+	unasked(p, &e); /* a list of models, say */
+	assert_null(told(p, "bypassed"));
+	e.tf_ms = 12;
+	unasked(p, &e);
+	assert_non_null(strstr(told(p, "bypassed"),
+	                       "5 of 10 completions ended that another agent was asked about"));
+	e.ptime_ms = -1;
+	e.tf_ms = 0;
+	unasked(p, &e);
+	assert_non_null(strstr(told(p, "bypassed"), "that the agent was not asked about"));
 }
 
 static void other_ids_and_foreign_lines_explain_a_silence(void **state)
@@ -638,6 +663,7 @@ int main(void)
 		CASE(answers_that_nobody_asked_about_are_told),
 		CASE(what_another_agent_may_have_placed_is_no_bypass),
 		CASE(an_agent_that_another_one_does_not_tell_is_told_by_its_lines),
+		CASE(streams_are_completions_too),
 		CASE(other_ids_and_foreign_lines_explain_a_silence),
 		CASE(a_haproxy_that_does_not_connect_is_told),
 		CASE(what_runs_unasked_is_told_after_the_silence),
