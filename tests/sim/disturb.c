@@ -28,6 +28,14 @@ bool sim_parse_priority(const char *text, int32_t *priority, double *share)
 	       text[used] == '\0' && *priority != 0 && *share > 0 && *share < 1;
 }
 
+bool sim_parse_streams(const char *text, double *share, double *event)
+{
+	int used = 0;
+
+	return sscanf(text, "%lf:%lf%n", share, event, &used) == 2 && text[used] == '\0' &&
+	       *share > 0 && *share <= 1 && *event >= 1 && *event <= 65536;
+}
+
 static bool is_slow(const struct sim *s, const struct sim_slow *slow,
                     const struct sim_server *server)
 {

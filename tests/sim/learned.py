@@ -58,6 +58,12 @@ FLEETS = (
     ("ends tell bytes only", ("--bytes",)),
     ("prompts misestimated, sd 0.5", ("--input-error", "0.5")),
     ("all is forgotten at 200 s", ("--forget", "200")),
+    ("tpot 0.05, load 0.2", ("-g", "tpot=0.05", "-l", "0.2")),
+    ("the same, streams, 153 bytes a token", ("-g", "tpot=0.05", "-l", "0.2", "--streams", "1:153")),
+    ("the same, half streams, 153 bytes a token", ("-g", "tpot=0.05", "-l", "0.2", "--streams", "0.5:153")),
+    ("the same, streams, 400 bytes a token", ("-g", "tpot=0.05", "-l", "0.2", "--streams", "1:400")),
+    ("ttft 1, load 0.5", ("-g", "ttft=1", "-l", "0.5")),
+    ("ttft 2, load 1", ("-g", "ttft=2")),
 )
 TELLING = (
     ("published", "told", ()),

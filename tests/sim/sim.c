@@ -55,6 +55,11 @@ static int64_t answer_bytes(struct sim *s, uint32_t output)
 	return 700 + llround(output * 4.5 * draw_lognormal(&s->errors, 0, 0.15));
 }
 
+static int64_t stream_bytes(struct sim *s, uint32_t output)
+{
+	return 700 + llround(output * s->conf->event * draw_lognormal(&s->errors, 0, 0.01));
+}
+
 static void tell_end(struct sim *s, slo_nsec now, size_t i)
 {
 	struct sim_request *r = &s->out->requests[i];
@@ -72,9 +77,10 @@ static void tell_end(struct sim *s, slo_nsec now, size_t i)
 
 	if (s->conf->strategy->chooser == SIM_ROUND_ROBIN)
 		return;
-	if (s->conf->bytes) {
+	if (r->stream || s->conf->bytes) {
 		outcome.input = outcome.output = -1;
-		outcome.bytes = answer_bytes(s, r->arrival.output);
+		outcome.bytes = r->stream ? stream_bytes(s, r->arrival.output)
+		                          : answer_bytes(s, r->arrival.output);
 	}
 	/* Under an overload without end it may have been given up before (lease_max_age). */
 	sched_end(a->sched, now, id, len, &outcome, &ended);
@@ -169,6 +175,7 @@ static bool arrive(struct sim *s, slo_nsec now)
 		.max_output = conf->max_output,
 		.created = now,
 		.priority = r->priority,
+		.stream = r->stream,
 		.user = r,
 	};
 
@@ -377,7 +384,7 @@ static bool draw_requests(const struct sim_conf *conf, uint64_t seed, struct sim
 		                            .burst = conf->burst,
 		                            .seconds = conf->seconds,
 		                            .seed = seed };
-	struct rng classes = draw_stream(seed, 1002);
+	struct rng classes = draw_stream(seed, 1002), streams = draw_stream(seed, 1003);
 	struct arrival *arrivals;
 
 	if (!workload_draw(&plan, &arrivals, &out->count, error))
@@ -387,6 +394,7 @@ static bool draw_requests(const struct sim_conf *conf, uint64_t seed, struct sim
 		out->requests[i].arrival = arrivals[i];
 		if (draw_unit(&classes) < conf->prioritized)
 			out->requests[i].priority = conf->priority;
+		out->requests[i].stream = draw_unit(&streams) < conf->streamed;
 	}
 	free(arrivals);
 	return out->requests || sim_complain(error, "out of memory", "requests");

@@ -68,6 +68,9 @@ bool sim_parse_slow(const char *text, struct sim_slow *out);
 /* PRIORITY:SHARE, a priority other than 0 and a share between 0 and 1. */
 bool sim_parse_priority(const char *text, int32_t *priority, double *share);
 
+/* SHARE:BYTES, of the requests and of a token. */
+bool sim_parse_streams(const char *text, double *share, double *event);
+
 struct sim_conf {
 	struct sim_type types[SIM_TYPES_MAX];
 	size_t type_count;
@@ -95,7 +98,11 @@ struct sim_conf {
 	/* A share of the requests, at random, has that priority; the rest has 0. */
 	int32_t priority;
 	double prioritized;
-	bool bytes;       /* ends tell the bytes of an answer, and no tokens */
+	bool bytes; /* ends tell the bytes of an answer, and no tokens */
+	/* A share of the requests, at random, asks for an event stream: its end tells bytes only.
+	 */
+	double streamed;
+	double event;     /* bytes of a token in a stream */
 	bool prior;       /* types have a profile, and times are learned from it on */
 	bool forget_kept; /* what is forgotten comes back from a snapshot */
 	bool apart;       /* agents know nothing of each other */
@@ -119,6 +126,7 @@ struct sim_request {
 	struct arrival arrival;
 	enum sim_end end;
 	enum slo_reason reason; /* of a reject */
+	bool stream;
 	int32_t priority;
 	int32_t input, output; /* tokens as the core thought */
 	uint32_t type;         /* index in conf.types; of a served or refused one */

@@ -36,6 +36,7 @@ enum {
 	OPT_SLOW,
 	OPT_CACHED,
 	OPT_BYTES,
+	OPT_STREAMS,
 	OPT_FORGET,
 	OPT_ENGINES,
 	OPT_AGENTS,
@@ -87,6 +88,9 @@ static const struct argp_option option_list[] = {
 	{ "cached", OPT_CACHED, "SHARE", 0, "of each prompt, that engines find in a cache (0)", 1 },
 	{ NULL, 0, NULL, 0, "The router:", 2 },
 	{ "bytes", OPT_BYTES, NULL, 0, "ends tell the bytes of an answer and no tokens", 2 },
+	{ "streams", OPT_STREAMS, "SHARE:BYTES", 0,
+	  "of the requests, whose answers are event streams, of so many bytes for a token (none)",
+	  2 },
 	{ "forget", OPT_FORGET, "S", 0, "what was learned is forgotten then (never)", 2 },
 	{ "restart", OPT_RESTART, "S", 0, "the same but for what a snapshot keeps", 2 },
 	{ "strategy", 'S', "LIST", 0,
@@ -234,6 +238,10 @@ static error_t parse_router(int key, char *arg, struct argp_state *state, struct
 		return 0;
 	case OPT_BYTES:
 		o->sim.bytes = true;
+		return 0;
+	case OPT_STREAMS:
+		if (!sim_parse_streams(arg, &o->sim.streamed, &o->sim.event))
+			argp_error(state, "%s: must be like 0.5:150", arg);
 		return 0;
 	case OPT_RESTART:
 		o->sim.forget_kept = true;
