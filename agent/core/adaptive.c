@@ -9,6 +9,7 @@
 #define PENALTY_DEEP 0.3
 #define LARGE        (SLO_LOAD_ONE / 3) /* of a cache, where another type takes it as half of that */
 #define READING_MOST 0.9
+#define READING_LATE 0.5 /* beside it what is late anyway reads in 1.5 times its time */
 #define LATE_MOST    8.0
 /* Thousands of these fit into a sum: */
 #define HARM_MOST    1e4
@@ -96,6 +97,8 @@ slo_load adaptive_most(const struct seat *seat)
 	return most_in(seat->deployment, fleet_is_deep(seat));
 }
 
+/* What is not foreseen in time even alone takes twice as long as alone at most, as in
+ * latency_cell(): it does not wait for an idle server. */
 static void want_make(struct plan *p, slo_load load)
 {
 	const struct latency_rates *q = p->rates;
@@ -108,10 +111,14 @@ static void want_make(struct plan *p, slo_load load)
 	w->reading = INT64_MAX;
 	if (!p->ttft) {
 		w->work = (int64_t)nsec(planned - p->own) - (int64_t)p->work;
+		if (w->work < 0)
+			w->work = (int64_t)nsec(p->own + p->others);
 		return;
 	}
 	w->reading = (int64_t)fixed(reading_in_time(planned, p->prompt, q->step)) -
 	             (int64_t)fixed(p->prompt / (p->own + p->others));
+	if (w->reading < 0)
+		w->reading = (int64_t)fixed(READING_LATE);
 }
 
 static void plan_make(struct plan *p, const struct deployment *d, slo_nsec span, bool ttft,

@@ -5,6 +5,7 @@
 #define KV_COMPARED     8192.0
 #define EXPECTED_MOST   1e9 /* seconds */
 #define LOAD_SHARE_MOST 4096.0
+#define GUESS_OFF       4.0 /* times: a token of a stream has 60 to 1,000 bytes */
 
 /* out has span and ttft already, as in the two below. */
 static bool rank_given(const struct profile *p, const struct request *r, const struct goal *goal,
@@ -38,23 +39,27 @@ static struct latency_target rank_target(const struct goal *goal, const struct r
 	return target_of(goal_span(goal, r->input, r->output), goal->kind == GOAL_TTFT);
 }
 
-/* Nobody is refused by rates that may be wrong, or for a target of his own. */
+/* Nobody is refused by rates that may be wrong, or for a target of his own. A target per token is
+ * missed beyond doubt only by far: where the tokens of streams are guessed by their bytes, all
+ * times per token are off by the same factor. */
 static bool never_in_time(const struct latency_force *f, const struct request *r,
-                          const struct rank_option *option)
+                          const struct goal *goal, const struct rank_option *option)
 {
+	double off = goal->per_token > 0 ? GUESS_OFF : 1;
+
 	return f->state == LATENCY_HOT && !slo_target_is_set(&r->own) &&
 	       latency_alone(&f->rates, r->input, r->output, option->ttft) >
-	           (double)option->span / 1e9;
+	           off * (double)option->span / 1e9;
 }
 
 static void rank_learned(const struct latency_force *f, const struct request *r,
-                         struct rank_option *out)
+                         const struct goal *goal, struct rank_option *out)
 {
 	struct latency_target target = target_of(out->span, out->ttft);
 	double expected =
 	    latency_usual(&f->rates, r->input, r->output, &target, out->ttft, &out->load);
 
-	out->infeasible = never_in_time(f, r, out);
+	out->infeasible = never_in_time(f, r, goal, out);
 	out->start = r->created - ((slo_nsec)(at_most(expected, EXPECTED_MOST) * 1e9) - out->span);
 }
 
@@ -128,9 +133,9 @@ static bool rank_in(const struct deployment *d, const struct request *r, const s
 	} else if (!warm) {
 		return false;
 	} else if (r->strategy == SLO_STRATEGY_ADAPTIVE) {
-		out->infeasible = never_in_time(&d->force, r, out);
+		out->infeasible = never_in_time(&d->force, r, goal, out);
 	} else {
-		rank_learned(&d->force, r, out);
+		rank_learned(&d->force, r, goal, out);
 	}
 	if (r->strategy == SLO_STRATEGY_ADAPTIVE)
 		rank_adaptive(d, r, out);

@@ -75,13 +75,16 @@ slo_nsec naive_adaptive_start(const struct deployment *d, const struct naive_req
 	if (ttft) {
 		double most = (target * headroom_of(d) - q->step) / prompt - 1, share;
 
-		n = 1;
+		n = 0;
 		if (most > 0) {
 			share = fmin(2 * most / (1 + 2 * most), 0.95);
 			n = prompt > share * others ? share * own / (prompt - share * others)
 			                            : (double)INFINITY;
 		}
 	}
+	/* Not even alone: as many that each takes twice as long. */
+	if (n < 1)
+		n = 2 + own / others;
 	n = fmax(fmin(n, q->kv / (tokens(r->input) + tokens(r->output))), 1);
 	busy = fmin(n * prompt / (own + n * others), 0.95);
 	expected = ttft ? prompt * (1 + busy / (2 - 2 * busy)) + q->step : own + n * others;
@@ -205,6 +208,7 @@ static bool is_open(const struct naive *n, unsigned server, const struct deploym
 	struct naive_sums s = naive_sums(n, server);
 	double own = own_of(q, r), others = others_of(q, r), prompt = prompt_of(q, r), planned,
 	       most;
+	int64_t spare;
 	bool ttft;
 
 	planned = fmax(target_of(d, r, &ttft), 1e-6) * headroom_of(d);
@@ -214,11 +218,14 @@ static bool is_open(const struct naive *n, unsigned server, const struct deploym
 	    (used + load > most_load(n, server, &n->model[r->model], d) ||
 	     has_tight(n, server, naive_adaptive_class(d, r), waiting)))
 		return false;
-	if (!ttft)
-		return s.work + ns(others) <= ns(planned - own);
+	if (!ttft) {
+		spare = (int64_t)ns(planned - own) - (int64_t)ns(others);
+		return (int64_t)s.work <= (spare < 0 ? (int64_t)ns(own + others) : spare);
+	}
 	most = (planned - q->step) / prompt - 1;
 	most = most > 0 ? fmin(2 * most / (1 + 2 * most), 0.9) : 0;
-	return s.reading + fixed(prompt / (own + others)) <= fixed(most);
+	spare = (int64_t)fixed(most) - (int64_t)fixed(prompt / (own + others));
+	return (int64_t)s.reading <= (spare < 0 ? (int64_t)fixed(0.5) : spare);
 }
 
 /* Until its end, and until its first token. */

@@ -14,13 +14,14 @@
 
 /* How many may run so that the first token comes within `target` in the mean. With a share r of the
  * time in prompts a prompt waits for others so long that it takes 1 + r / (2 - 2r) times its own.
+ * 0: not even alone.
  */
 static double at_once_by_ttft(double own, double others, double prompt, double step, double target)
 {
 	double most = (target - step) / prompt - 1, r;
 
 	if (!(most > 0))
-		return 1;
+		return 0;
 	r = lesser(2 * most / (1 + 2 * most), BUSY_MOST);
 	/* r = n * prompt / (own + n * others) */
 	return prompt > r * others ? r * own / (prompt - r * others) : INFINITY;
@@ -39,9 +40,9 @@ static struct part part_of(const struct latency_rates *r, int64_t input, int64_t
 	return (struct part){ p + o, own, prompt, prompt + r->cached * o * (p + o / 2) };
 }
 
-/* How many of them. knee INFINITY: however little the last ones add. */
-static double at_once(const struct latency_rates *r, const struct part *a,
-                      const struct latency_target *target, double knee)
+/* How many of them may run so that all are in time. */
+static double at_once_in_time(const struct latency_rates *r, const struct part *a,
+                              const struct latency_target *target)
 {
 	double n = INFINITY;
 
@@ -50,6 +51,25 @@ static double at_once(const struct latency_rates *r, const struct part *a,
 	if (target->ttft > 0)
 		n = lesser(n, at_once_by_ttft(a->own, a->others, a->prompt, r->step,
 		                              target->ttft * r->headroom));
+	return n;
+}
+
+/* Of those that are not foreseen in time even alone so many that each takes twice as long as alone.
+ * One after the other would keep no promise either, and those that come after them wait for it.
+ */
+static double at_once_late(const struct part *a)
+{
+	return 2 + a->own / a->others;
+}
+
+/* How many of them. knee INFINITY: however little the last ones add. */
+static double at_once(const struct latency_rates *r, const struct part *a,
+                      const struct latency_target *target, double knee)
+{
+	double n = at_once_in_time(r, a, target);
+
+	if (n < 1)
+		n = at_once_late(a);
 	n = lesser(n, r->kv / a->tokens);
 	if (knee < INFINITY)
 		n = lesser(n, 1 + knee * a->own / a->others);

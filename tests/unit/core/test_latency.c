@@ -40,11 +40,24 @@ static void a_cell_is_what_the_formula_says(void **state)
 
 static void as_many_as_the_target_allows(void **state)
 {
-	struct latency_target e2e = { .e2e = 4 }, tight = { .e2e = 0.5 };
+	struct latency_target e2e = { .e2e = 4 }, alone = { .e2e = 2 * 1.2051 };
 
 	(void)state;
 	near(latency_cell(&rates, 1000, 100, &e2e).at_once, (2.0 - 1) / 0.205, 1e-9);
-	assert_true(latency_cell(&rates, 1000, 100, &tight).at_once == 1);
+	near(latency_cell(&rates, 1000, 100, &alone).at_once, 1, 0.001);
+}
+
+/* One after the other would keep no promise either, and all others would wait. */
+static void what_is_late_even_alone_is_served_at_twice_its_time(void **state)
+{
+	struct latency_target e2e = { .e2e = 2 * 1.2049 }, ttft = { .ttft = 0.1 };
+	struct latency_cell c = latency_cell(&rates, 1000, 100, &e2e);
+
+	(void)state;
+	near(c.e2e, 2 * 1.205, 1e-9);
+	near(c.at_once, 2 + 1 / 0.205, 1e-9);
+	c = latency_cell(&rates, 1000, 10, &ttft);
+	near(c.e2e, 2 * (c.own + c.others), 1e-9);
 }
 
 static void first_tokens_limit_the_time_in_prompts(void **state)
@@ -58,8 +71,6 @@ static void first_tokens_limit_the_time_in_prompts(void **state)
 	/* 1 + r / (2 - 2r) = 1.5 for r = 1/2 */
 	near(c.at_once * 0.1 / (c.own + c.at_once * c.others), 0.5, 1e-9);
 	near(c.ttft, 0.16, 1e-9);
-	ttft.ttft = 0.1;
-	assert_true(latency_cell(&rates, 1000, 10, &ttft).at_once == 1);
 }
 
 static void beyond_the_knee_requests_wait_for_each_other(void **state)
@@ -427,6 +438,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_cell_is_what_the_formula_says),
 		cmocka_unit_test(as_many_as_the_target_allows),
+		cmocka_unit_test(what_is_late_even_alone_is_served_at_twice_its_time),
 		cmocka_unit_test(first_tokens_limit_the_time_in_prompts),
 		cmocka_unit_test(beyond_the_knee_requests_wait_for_each_other),
 		cmocka_unit_test(any_size_has_a_cell),

@@ -279,6 +279,31 @@ static void one_that_waited_for_a_known_server_is_refused(void **state)
 	assert_int_equal(act.reason, SLO_REASON_QUEUE_TIMEOUT);
 }
 
+/* Where bytes stand in for tokens all times per token may be off by the same factor. */
+static void a_target_per_token_is_missed_for_sure_only_by_far(void **state)
+{
+	struct rig *r = *state;
+	struct goal goal = { .kind = GOAL_TPAT };
+	double alone;
+	slo_nsec now;
+
+	sched_server_usable(r->s, r->server[0], false);
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &five_seconds);
+	learn(r, FLEET_AUTO, 1e6);
+	now = serve_many(r, SEC(1), 300, 1);
+	assert_int_equal(r->d->force.state, LATENCY_HOT);
+	alone = latency_alone(&r->d->force.rates, 512, 64, false) / (512 + 64);
+	goal.per_token = alone / 3.5;
+	sched_promise(r->s, r->m, &goal);
+	submit(r, now, "a");
+	(void)answer(r, now, "a", SLO_ROUTE, SLO_REASON_NONE);
+	goal.per_token = alone / 4.5;
+	sched_promise(r->s, r->m, &goal);
+	submit(r, now, "b");
+	(void)answer(r, now, "b", SLO_REJECT, SLO_REASON_SLO_FAILURE);
+}
+
 /* Its cache is told too small, and it could wait longer than it may. One comes on top, and before
  * that one has shown how it fares no other does. */
 static void one_that_is_in_time_without_room_is_not_refused(void **state)
@@ -667,7 +692,7 @@ static void toy_obey(struct toy *t, struct rig *r, slo_nsec now)
 			continue;
 		}
 		each = 0.02 + 0.002 * act.seat->server->ledger.inflight +
-		       (act.seat->server == r->server[0] ? 0.02 : 0);
+		       (act.seat->server == r->server[0] ? 0.08 : 0);
 		t->ends[i] = now + SEC(0.05 + each * t->output[i]);
 	}
 }
@@ -820,6 +845,7 @@ int main(void)
 		TEST(leases_of_another_process_teach_nothing),
 		TEST(one_that_waited_for_a_doubted_server_is_not_refused),
 		TEST(one_that_waited_for_a_known_server_is_refused),
+		TEST(a_target_per_token_is_missed_for_sure_only_by_far),
 		TEST(one_that_is_in_time_without_room_is_not_refused),
 		TEST(relaxed_ones_may_wait_inside),
 		TEST(they_may_while_few_have_ended),
