@@ -204,8 +204,16 @@ class Frames(WithAgent):
         with self.agent.peer() as p:
             p.send(whole[:-50])
             p.reset()
-            self.agent.logged(rf"spop: read from {re.escape(p.name)}: Connection reset by peer\n")
+            self.agent.logged(rf"\[INFO\] .* spop: read from {re.escape(p.name)}: Connection reset by peer\n")
         self.agent.until(lambda: self.agent.state()["spop_connections"] == 1, "both are gone")
+
+    def test_a_reset_with_nothing_under_way_is_worth_no_line(self):
+        with self.agent.peer() as p:
+            p.send(spop.notify(1, 1, {"id": "answered", "prompt_tokens": 1}))
+            self.agent.ends("answered", srv=p.answer()["server"])
+            p.reset()
+            self.agent.until(lambda: self.agent.state()["spop_connections"] == 1, "it is gone")
+            self.assertNotRegex(self.agent.agent.text(), rf"\[INFO\] .*{re.escape(p.name)}")
 
     def test_larger_than_agreed(self):
         self.broken(struct.pack(">I", 1025), TOO_BIG, "frame too big", max_frame_size=1024)

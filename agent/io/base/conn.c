@@ -307,6 +307,21 @@ static void on_end(struct conn *c, slo_nsec now)
 		conn_close(c, now, NULL);
 }
 
+/* HAProxy resets connections that it needs no longer. */
+static bool is_idle_reset(const struct conn *c, int why)
+{
+	return why == ECONNRESET && c->left_len == 0 && c->out_sent == c->out_len &&
+	       c->protocol->idle && c->protocol->idle(c);
+}
+
+static void on_error(struct conn *c, slo_nsec now, int why)
+{
+	log_limited(c->set->log, now, c->protocol->peer_cause,
+	            is_idle_reset(c, why) ? LOG_DEBUG : LOG_INFO, "%s: read from %s: %s",
+	            c->protocol->name, c->peer, strerror(why));
+	conn_close(c, now, NULL);
+}
+
 /* One recv(), so that a busy peer cannot keep the others waiting. */
 static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 {
@@ -330,9 +345,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int revents)
 	} else if (n == 0) {
 		on_end(c, now);
 	} else if (!socket_would_block(errno)) {
-		log_limited(set->log, now, c->protocol->peer_cause, LOG_INFO,
-		            "%s: read from %s: %s", c->protocol->name, c->peer, strerror(errno));
-		conn_close(c, now, NULL);
+		on_error(c, now, errno);
 	}
 }
 

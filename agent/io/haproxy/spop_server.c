@@ -443,9 +443,17 @@ static void closed(struct conn *conn, slo_nsec now)
 	           now); /* output leaves already: it is too late for the agent's own */
 }
 
+static bool idle(const struct conn *conn)
+{
+	const struct spop_conn *c = (const struct spop_conn *)conn;
+
+	return c->max_frame > 0 && c->held_count == 0;
+}
+
 static const struct conn_protocol spop_protocol = {
 	.received = received,
 	.closed = closed,
+	.idle = idle,
 	.peer_cause = LOG_CAUSE_SPOP_PEER,
 	.broken_cause = LOG_CAUSE_SPOP_BROKEN,
 	.full_cause = LOG_CAUSE_SPOP_FULL,

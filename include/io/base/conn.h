@@ -32,6 +32,9 @@ struct conn_protocol {
 	void (*drained)(struct conn *c, slo_nsec now);
 	/* The connection is gone; last call, before it is freed. */
 	void (*closed)(struct conn *c, slo_nsec now);
+	/* Nothing is lost if the peer goes now, so its reset is worth no line; NULL: it always is.
+	 */
+	bool (*idle)(const struct conn *c);
 	bool half_closes; /* a peer that sends no more still waits for its answers */
 	/* What log lines are limited by: ends that the peer made, ends that we made. */
 	enum log_cause peer_cause, broken_cause;
