@@ -281,13 +281,19 @@ static void on_up(void *user)
 static void on_down(void *user, const char *why)
 {
 	struct cluster *c = user;
+	char url[REDIS_URL_TEXT_MAX];
 
+	/* Without a host it is a Sentinel that did not tell one. */
+	redis_url_print(c->link.url.kind == REDIS_URL_UNIX || c->link.url.host[0]
+	                    ? &c->link.url
+	                    : &c->link.sentinel,
+	                url);
 	/* What was denied has its warning, which tells what to do. */
 	if (!c->denied && !cluster_denied(c, clock_nsec(), ASK_CHANNEL, why))
 		warn_set(c->agent, clock_nsec(), "cluster-redis", NULL,
-		         "cluster: no Redis: %s; what is known of others stays, and they hear "
-		         "nothing of this agent",
-		         why);
+		         "cluster: no Redis at %s: %s; what is known of others stays, and they "
+		         "hear nothing of this agent",
+		         url, why);
 	c->denied = false;
 	watch_unheard(c->agent, clock_nsec());
 	ev_timer_stop(c->agent->loop, &c->namesake);
