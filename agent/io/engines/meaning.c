@@ -94,9 +94,11 @@ void engine_missed(struct agent *a, slo_nsec now, struct roster_server *s, const
 	seen->silent = true;
 	clean_copy(seen->why, sizeof(seen->why), slice_of(why));
 	(void)warn_set(a, now, ENGINE_SILENT, s->key,
-	               "the engine of %s tells no metrics: %s; requests go there without them, and "
-	               "the section engines says where they are expected",
-	               s->key, why);
+	               "the engine of %s tells no metrics: %s; %s, and the section engines says "
+	               "where they are expected",
+	               s->key, why,
+	               s->server->usable ? "requests go there without them"
+	                                 : "no request goes there, as the server is not up");
 	if (now - seen->told <= OLD + 3 * a->conf->engines.poll)
 		return;
 	forget_waiting(a, s);

@@ -9,6 +9,7 @@
 
 #include "inproc.h"
 #include "io/agent/learned.h"
+#include "io/engines/meaning.h"
 #include "wire/endline.h"
 
 #define SECOND SLO_NSEC_PER_SEC
@@ -552,6 +553,22 @@ static void a_configured_cache_that_engines_contradict_is_told(void **state)
 	                       "tokens) are served"));
 }
 
+static void no_request_is_said_to_go_to_a_server_that_is_down(void **state)
+{
+	struct inproc *p = *state;
+	const struct warnings *w = &p->agent->warnings;
+	struct roster_server *s = roster_server(roster_find(p->agent, "b", "t1"));
+
+	assert_non_null(roster_engine(s));
+	engine_missed(p->agent, inproc_clock, s, "no answer");
+	assert_non_null(strstr(warn_find(w, ENGINE_SILENT, s->key)->text,
+	                       "no answer; requests go there without them, and "));
+	(void)fleet_set_usable(s->server, false);
+	engine_missed(p->agent, inproc_clock, s, "no answer");
+	assert_non_null(strstr(warn_find(w, ENGINE_SILENT, s->key)->text,
+	                       "no answer; no request goes there, as the server is not up, and "));
+}
+
 static void a_tiny_cache_is_its_servers_own(void **state)
 {
 	static const char *const orders[][3] = { { "s1", "s2", "s3" },
@@ -676,6 +693,8 @@ int main(void)
 		CASE(servers_that_haproxy_lacks_has_more_or_holds_back_are_told),
 		CASE(three_models_are_named_that_are_asked_for_most),
 		cmocka_unit_test_setup_teardown(a_configured_cache_that_engines_contradict_is_told,
+		                                make_three, drop),
+		cmocka_unit_test_setup_teardown(no_request_is_said_to_go_to_a_server_that_is_down,
 		                                make_three, drop),
 		cmocka_unit_test_setup_teardown(a_tiny_cache_is_its_servers_own, make_three, drop),
 		cmocka_unit_test_setup_teardown(
