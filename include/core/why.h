@@ -29,7 +29,7 @@ struct why {
 enum why_mark {
 	WHY_CHOSEN,
 	WHY_FULL,       /* none of its servers had room for the request */
-	WHY_INFEASIBLE, /* its profile says that the target cannot be met */
+	WHY_INFEASIBLE, /* by its profile or learned times the target cannot be met */
 	WHY_NOT_ASKED,  /* the chosen one has more slack */
 	WHY_LATE,       /* the request would be late there, so it is not asked */
 	WHY_WORSE,      /* of slo-adaptive: it would add more lateness to all */

@@ -216,7 +216,7 @@ static void copy_options(struct decision *d, const struct request *r, const stru
 	d->options = (uint8_t)w->options;
 	d->ranked = (uint8_t)w->ranked;
 	d->chosen = (uint8_t)w->chosen;
-	d->infeasible = 0;
+	d->infeasible = d->learned = 0;
 	for (size_t i = 0; i < w->options; i++) {
 		const struct rank_option *from = &w->option[i];
 		struct deployment *of = r->model->pool.deployment[from->deployment];
@@ -226,6 +226,7 @@ static void copy_options(struct decision *d, const struct request *r, const stru
 		to->start = from->start;
 		to->load = share(from->load);
 		d->infeasible |= (uint8_t)(from->infeasible << i);
+		d->learned |= (uint8_t)(fleet_learned(of) << i);
 	}
 	for (size_t i = 0; i < w->options && i < w->chosen; i++)
 		d->option[i].used = share(w->used[i]);

@@ -152,7 +152,8 @@ static void say_option(struct text *t, const struct decision *d, size_t i)
 		    part(o->used));
 		break;
 	case WHY_INFEASIBLE:
-		say(t, " cannot meet the target by its profile.");
+		say(t, " cannot meet the target by its %s.",
+		    d->learned >> i & 1 ? "learned times" : "profile");
 		break;
 	case WHY_LATE:
 		say(t, " is not asked, as it would be late there.");
@@ -222,10 +223,18 @@ static const char *refusal(enum slo_reason reason)
 	}
 }
 
+bool explain_client_left(const struct decision *d)
+{
+	return d->ended && (d->ts[0] == 'C' || d->ts[0] == 'c' ||
+	                    (d->state == DECISION_ENDED && d->outcome == LESSON_LEFT));
+}
+
 static void say_end(struct text *t, const struct decision *d)
 {
 	if (!d->ended)
 		return;
+	if (explain_client_left(d))
+		say(t, " Its client left before the answer was whole.");
 	if (d->by != d->server && d->by)
 		say(t, " %s answered in its place.", explain_server(d->by));
 	if (d->judged)

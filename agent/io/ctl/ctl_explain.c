@@ -81,6 +81,8 @@ static void print_end(FILE *f, const struct decision *d)
 	fprintf(f, "End:        %s", d->by ? d->by->name : "no server that is known");
 	if (d->status >= 0)
 		fprintf(f, ", status %d", d->status);
+	if (explain_client_left(d))
+		fputs(", the client left", f);
 	print_ms(f, "first token after", d->ttft_ms);
 	print_ms(f, "in all", d->e2e_ms);
 	if (d->real_input >= 0 && d->real_output >= 0)

@@ -89,6 +89,7 @@ struct decision {
 	uint8_t own_target, stream, long_id; /* bool; long_id: only its first bytes are kept */
 	uint8_t options, ranked, chosen;     /* see struct why */
 	uint8_t infeasible;                  /* of the options, a bit each */
+	uint8_t learned;                     /* likewise: its times were learned */
 	uint8_t id_len, asked_len;
 	int16_t status;  /* HTTP, if ended; -1: none */
 	uint8_t judged;  /* bool: `missed` says whether its targets were met */

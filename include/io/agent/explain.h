@@ -19,6 +19,8 @@ double explain_expected(const struct decision *d, size_t i);
 /* How much later it could have begun in its i-th option, had that been full, and keep its target,
  * in seconds. NAN: it was not chosen by that. */
 double explain_slack(const struct decision *d, size_t i);
+/* Its client did not wait for the whole answer. */
+bool explain_client_left(const struct decision *d);
 /* The part of a server's label behind its backend; "" for none. */
 const char *explain_server(const struct label *server);
 /* "" for none. */

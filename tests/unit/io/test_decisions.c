@@ -155,6 +155,48 @@ static void a_placed_request_is_kept_with_all_that_decided_it(void **state)
 	assert_false(decision_is_lost(f->p.agent, d));
 }
 
+static void a_client_that_left_is_told(void **state)
+{
+	static const char *const seen[] = { "CD", "cD", "--", "SD" };
+	static const char *const id[] = { "r1", "r2", "r3", "r4" };
+	struct fixture *f = *state;
+	char line[64], why[EXPLAIN_MAX];
+
+	for (size_t i = 0; i < sizeof(seen) / sizeof(seen[0]); i++) {
+		ask(f, id[i]);
+		snprintf(line, sizeof(line), "srv=s2 st=200 tr=5 ta=900 ts=%s in=21 out=2 tf=100",
+		         seen[i]);
+		end(f, id[i], line);
+		explain_why(f->p.agent, found(f, id[i]), why);
+		if ((strstr(why, "Its client left before the answer was whole.") != NULL) !=
+		    (i < 2))
+			fail_msg("of %s: \"%s\"", seen[i], why);
+	}
+}
+
+static void what_foresaw_that_a_target_cannot_be_met_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct agent_model *m = f->p.agent->models[0];
+
+	for (int given = 0; given < 2; given++) {
+		const char *id = given ? "r2" : "r1";
+		struct decision d;
+
+		assert_int_equal(sched_source_set(f->p.agent->sched, m->sched->pool.deployment[0],
+		                                  given ? FLEET_GIVEN : FLEET_PRIOR, 0),
+		                 SLO_OK);
+		ask(f, id);
+		d = *found(f, id);
+		d.chosen = WHY_NONE;
+		d.infeasible = 1;
+		assert_why(f, &d,
+		           given ? "cannot meet the target by its profile."
+		                 : "cannot meet the target by its learned times.");
+		end(f, id, "srv=s2 st=200 tr=5 ta=900 ts=--");
+	}
+}
+
 static void of_what_slo_adaptive_chose_no_slack_is_told(void **state)
 {
 	struct fixture *f = *state;
@@ -399,6 +441,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
 	const struct CMUnitTest tests[] = {
+		TEST(a_client_that_left_is_told),
+		TEST(what_foresaw_that_a_target_cannot_be_met_is_told),
 		TEST(a_placed_request_is_kept_with_all_that_decided_it),
 		TEST(of_what_slo_adaptive_chose_no_slack_is_told),
 		TEST(whoever_waits_is_explained_and_is_one_record_in_the_end),
