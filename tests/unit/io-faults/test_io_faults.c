@@ -170,7 +170,8 @@ static void strike_everywhere(struct fixture *f, enum fault_kind kind, bool out)
 	assert_true(want.ended && want.ack > want.hello && want.bye > want.ack);
 	assert_clean(f);
 	bytes = out ? want.bye : want.sent;
-	f->p.log.level = LOG_DEBUG; /* of a reset between two questions */
+	if (kind == FAULT_RESET)
+		f->p.log.level = LOG_DEBUG; /* between two questions it is no more than that */
 	for (size_t at = 0; at < bytes; at += stride()) {
 		const char *log;
 
