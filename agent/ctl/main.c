@@ -13,6 +13,7 @@
 #define SOCKET       "/run/slo-spoa/ctl.sock"
 #define LINE_MAX     4096  /* bytes that the agent takes */
 #define SILENCE_MAX  30000 /* ms without a byte */
+#define HEAD_LEN     40    /* bytes that tell whose answer it is, and what it says */
 #define EXIT_REFUSED 1     /* the agent says why */
 #define EXIT_USAGE   2     /* wrong options, or nobody there */
 #define EXIT_WRONG   3     /* doctor has something to say */
@@ -99,17 +100,27 @@ static bool send_all(int fd, const char *p)
 
 /* What the beginning of an answer tells. */
 struct answer {
-	char head[32];
+	char head[HEAD_LEN + 1];
 	size_t len;      /* of head */
 	size_t newlines; /* held back: the last one only ends the answer */
 	bool any;
+	bool foreign; /* another program answers; it is not printed */
 };
+
+static bool begins(const struct answer *a, const char *text)
+{
+	return strncmp(a->head, text, strlen(text)) == 0;
+}
+
+/* HAProxy's stats socket takes lines as ours does, and says this to a command of ours. */
+static bool is_haproxys(const struct answer *a)
+{
+	return begins(a, "Unknown command") || begins(a, "The following commands are valid");
+}
 
 static void print(struct answer *a, const char *p, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		if (a->len < sizeof(a->head) - 1)
-			a->head[a->len++] = p[i];
 		if (p[i] == '\n') {
 			a->newlines++;
 			continue;
@@ -119,6 +130,27 @@ static void print(struct answer *a, const char *p, size_t len)
 		putchar(p[i]);
 		a->any = true;
 	}
+}
+
+/* The head is whole: it is printed if it is ours. */
+static void print_head(struct answer *a)
+{
+	a->foreign = is_haproxys(a);
+	if (!a->foreign)
+		print(a, a->head, a->len);
+}
+
+/* The next bytes of an answer: first they fill the head, which is printed when it is whole. */
+static void take(struct answer *a, const char *p, size_t len)
+{
+	size_t room = HEAD_LEN - a->len, n = len < room ? len : room;
+
+	memcpy(a->head + a->len, p, n);
+	a->len += n;
+	if (n > 0 && a->len == HEAD_LEN)
+		print_head(a);
+	if (!a->foreign)
+		print(a, p + n, len - n);
 }
 
 /* Until the agent closes. False: errno says what went wrong. */
@@ -141,8 +173,10 @@ static bool print_answer(int fd, struct answer *a)
 		if (n < 0 && errno != EINTR)
 			return false;
 		if (n > 0)
-			print(a, data, (size_t)n);
+			take(a, data, (size_t)n);
 	}
+	if (a->len < HEAD_LEN)
+		print_head(a);
 	if (a->any)
 		putchar('\n');
 	return fflush(stdout) == 0;
@@ -150,14 +184,11 @@ static bool print_answer(int fd, struct answer *a)
 
 static int status_of(const struct answer *a, const char *command)
 {
-	static const char good[] = "Nothing is wrong.";
-
-	if (strncmp(a->head, "error: ", 7) == 0)
+	if (begins(a, "error: "))
 		return EXIT_REFUSED;
 	if (strcmp(command, "doctor") != 0)
 		return EXIT_SUCCESS;
-	return strncmp(a->head, good, strlen(good)) == 0 || strncmp(a->head, "[]", 2) == 0 ||
-	               a->head[0] == '\n'
+	return begins(a, "Nothing is wrong.") || begins(a, "[]") || a->head[0] == '\n'
 	           ? EXIT_SUCCESS
 	           : EXIT_WRONG;
 }
@@ -166,7 +197,7 @@ static int no_answer(const char *path, int why)
 {
 	char text[256];
 
-	if (why != ENOENT)
+	if (why != ENOENT && why != ECONNREFUSED && why != ENOTDIR)
 		return complain(path, strerror(why));
 	snprintf(text, sizeof(text),
 	         "%s; does the agent run, and does its control.listen name this path? Another one: "
@@ -194,6 +225,10 @@ static int run(const char *path, char *const *word, int words)
 		return complain(path, strerror(errno));
 	if (answer.len == 0)
 		return complain(path, "the agent closed the connection");
+	if (answer.foreign)
+		return complain(path, "this socket is no slo-spoa's: HAProxy answers here, and "
+		                      "does not know the command; control.listen in the "
+		                      "agent's configuration names the right one: -s PATH");
 	return status_of(&answer, word[0]);
 }
 
@@ -220,7 +255,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind == argc) {
-		fputs(usage, stderr);
+		fprintf(stderr, "slo-ctl: no command was given, such as: doctor\n%s", usage);
 		return EXIT_USAGE;
 	}
 	return run(path, argv + optind, argc - optind);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clean.h"
 #include "commands.h"
 #include "core/profile.h"
 #include "io/base/file.h"
@@ -10,6 +11,7 @@
 #include "wire/profdoc.h"
 
 #define RECORDING_MAX ((size_t)1 << 32)
+#define NAMES_MAX     16 /* models that are listed */
 
 struct cover {
 	const struct profile_options *opt;
@@ -17,7 +19,9 @@ struct cover {
 	struct profile *profile;
 	uint64_t *cell;
 	uint64_t requests, outside, untold, others;
-	uint64_t model; /* the number of the model that is counted; 0: not seen yet */
+	uint64_t model;           /* the number of the model that is counted; 0: not seen yet */
+	char name[NAMES_MAX][64]; /* models of the recording, cut to fit */
+	size_t names;
 };
 
 static bool outside(const double *axis, size_t n, double v)
@@ -25,8 +29,23 @@ static bool outside(const double *axis, size_t n, double v)
 	return v < axis[0] / 2 || v > axis[n - 1] * 2;
 }
 
+/* The recording may come from anywhere, so a name has printable bytes only. */
+static void keep_name(struct cover *c, struct slice name)
+{
+	char text[sizeof(c->name[0])];
+
+	clean_copy(text, sizeof(text), name);
+	for (size_t i = 0; i < c->names; i++)
+		if (strcmp(c->name[i], text) == 0)
+			return;
+	if (c->names < NAMES_MAX)
+		memcpy(c->name[c->names++], text, sizeof(text));
+}
+
 static void count(struct cover *c, const struct slo_event *e)
 {
+	if (e->kind == SLO_EVENT_MODEL)
+		keep_name(c, e->text);
 	if (e->kind == SLO_EVENT_MODEL && c->opt->model && e->text.len == strlen(c->opt->model) &&
 	    memcmp(e->text.p, c->opt->model, e->text.len) == 0)
 		c->model = e->model;
@@ -114,6 +133,21 @@ static void put_gaps(const struct cover *c)
 		printf("%llu requests more are of other models.\n", (unsigned long long)c->others);
 }
 
+static int no_request(const struct cover *c, const char *path)
+{
+	char text[NAMES_MAX * (sizeof(c->name[0]) + 2) + 160];
+	size_t n;
+
+	if (!c->opt->model || c->model > 0)
+		return complain(path, "it has no request to count");
+	n = (size_t)snprintf(text, sizeof(text), "it has no model '%.64s'; %s", c->opt->model,
+	                     c->names > 0 ? "the models in it are " : "no model is in it");
+	for (size_t i = 0; i < c->names && n < sizeof(text); i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", i > 0 ? ", " : "",
+		                      c->name[i]);
+	return complain(path, text);
+}
+
 static int cover_file(struct cover *c, const char *path, struct slice file)
 {
 	bool known = false;
@@ -127,7 +161,7 @@ static int cover_file(struct cover *c, const char *path, struct slice file)
 	if (!read_records(c, path, file))
 		return EXIT_FAILURE;
 	if (c->requests == 0)
-		return complain(path, "it has no request to count");
+		return no_request(c, path);
 	put_shares(c);
 	put_gaps(c);
 	return fflush(stdout) == 0 ? EXIT_SUCCESS : complain("stdout", strerror(errno));

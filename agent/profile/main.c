@@ -141,6 +141,29 @@ static bool read_flags(int argc, char **argv, struct profile_options *opt, int *
 	return true;
 }
 
+/* What a command needs and has not. */
+static const char *missing(const struct profile_options *opt, const char *command, int count)
+{
+	static const struct {
+		const char *command, *files;
+	} list[] = {
+		{ "import", "one FILE or more is needed: results of benchmarks" },
+		{ "show", "exactly one FILE is needed: a profile" },
+		{ "lint", "exactly one FILE is needed: a profile" },
+		{ "cover", "FILE and RECORDING are needed: a profile, and what slo-spoa recorded" },
+	};
+
+	if (strcmp(command, "measure") == 0)
+		return count > 0     ? "it takes no FILE; -o names the file that it writes"
+		       : !opt->url   ? "--url is missing: where the server is, http://HOST:PORT"
+		       : !opt->model ? "--model is missing: the server's name for its model"
+		                     : "-o is missing: where to write the profile";
+	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++)
+		if (strcmp(command, list[i].command) == 0)
+			return list[i].files;
+	return "there is no such command";
+}
+
 static int run(const struct profile_options *opt, const char *command, char **files, int count)
 {
 	if (strcmp(command, "measure") == 0 && count == 0 && opt->url && opt->model && opt->output)
@@ -153,7 +176,7 @@ static int run(const struct profile_options *opt, const char *command, char **fi
 		return command_lint(opt, files[0]);
 	if (strcmp(command, "cover") == 0 && count == 2)
 		return command_cover(opt, files[0], files[1]);
-	fputs(usage, stderr);
+	fprintf(stderr, "slo-profile: %s: %s\n%s", command, missing(opt, command, count), usage);
 	return EXIT_USAGE;
 }
 
@@ -167,7 +190,7 @@ int main(int argc, char **argv)
 	if (!read_flags(argc, argv, &opt, &status))
 		return status;
 	if (optind == argc) {
-		fputs(usage, stderr);
+		fprintf(stderr, "slo-profile: no command was given\n%s", usage);
 		return EXIT_USAGE;
 	}
 	return run(&opt, argv[optind], argv + optind + 1, argc - optind - 1);

@@ -67,6 +67,32 @@ static bool exists(const char *file)
 	return access(file, F_OK) == 0;
 }
 
+/* Standard error (2) or output (1) goes into a file until heard(). */
+static int listen_to(int fd, const char *file)
+{
+	FILE *out = fopen(file, "w");
+	int old = dup(fd);
+
+	fflush(stdout);
+	assert_non_null(out);
+	assert_true(old >= 0 && dup2(fileno(out), fd) == fd);
+	assert_int_equal(fclose(out), 0);
+	return old;
+}
+
+static void heard(int fd, int old, const char *file, char *text, size_t cap)
+{
+	FILE *in;
+
+	fflush(stdout);
+	assert_int_equal(dup2(old, fd), fd);
+	assert_int_equal(close(old), 0);
+	in = fopen(file, "r");
+	assert_non_null(in);
+	text[fread(text, 1, cap - 1, in)] = '\0';
+	assert_int_equal(fclose(in), 0);
+}
+
 static const struct profile_options plain = { .cost = NAN, .now = 1767225600 };
 
 static void import_writes_a_profile(void **state)
@@ -166,7 +192,8 @@ static void put_recording(const char *name, bool with_requests)
 static void cover_counts_recorded_requests(void **state)
 {
 	struct profile_options opt = plain;
-	char *profile = put_text("p.json", PROFILE_NAN);
+	char *profile = put_text("p.json", PROFILE_NAN), *said = path("said"), text[512];
+	int status, old;
 
 	(void)state;
 	put_recording("r.rec", true);
@@ -177,7 +204,11 @@ static void cover_counts_recorded_requests(void **state)
 	opt.model = "m";
 	assert_int_equal(command_cover(&opt, profile, path("r.rec")), EXIT_SUCCESS);
 	opt.model = "other";
-	assert_int_equal(command_cover(&opt, profile, path("r.rec")), EXIT_FAILURE);
+	old = listen_to(STDERR_FILENO, said);
+	status = command_cover(&opt, profile, path("r.rec"));
+	heard(STDERR_FILENO, old, said, text, sizeof(text));
+	assert_int_equal(status, EXIT_FAILURE);
+	assert_non_null(strstr(text, "it has no model 'other'; the models in it are m\n"));
 }
 
 int main(void)
