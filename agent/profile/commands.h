@@ -39,6 +39,8 @@ int complain(const char *file, const char *why);
 struct slo_profile_doc *load_profile(const char *file, double *kv);
 /* A whole new file in the place of the old one; path NULL: to stdout. False: that was said. */
 bool save_text(const char *path, const char *text, size_t len);
+/* Whether save_text() can write there now. False: that was said. */
+bool can_save(const char *path);
 /* Prints the findings as "FILE: CODE: TEXT"; returns how many. kv 0: unknown. */
 size_t print_findings(const char *file, const struct slo_profile_doc *doc, double kv);
 

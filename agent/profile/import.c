@@ -121,7 +121,13 @@ static bool write_out(const struct profile_options *opt, const struct slo_profil
 	ok = fclose(out) == 0;
 	if (!ok)
 		complain("profile", "out of memory");
-	ok = ok && check_text(text, len, opt->output) && save_text(opt->output, text, len);
+	if (ok && check_text(text, len, opt->output)) {
+		ok = save_text(opt->output, text, len);
+		/* What was measured took minutes of a server. */
+		if (!ok && opt->url && save_text(NULL, text, len))
+			complain(opt->output, "not written; the profile is on standard output");
+	} else
+		ok = false;
 	free(text);
 	return ok;
 }

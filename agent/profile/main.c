@@ -46,10 +46,33 @@ static const struct option options[] = {
 	{ 0 },
 };
 
+/* Seconds: what is outside is probably meant in another unit. */
+#define PER_TOKEN_MIN 0.0001
+#define PER_TOKEN_MAX 5
+#define ANSWER_MIN    0.001
+#define ANSWER_MAX    3600
+
 static bool wrong(const char *option, const char *value, const char *wanted)
 {
 	fprintf(stderr, "slo-profile: --%s: '%s' must be %s\n", option, value, wanted);
 	return false;
+}
+
+/* A number without its unit is the usual mistake: 50 for 50 ms. */
+static void doubt_slo(const char *text, enum goal_kind kind, double seconds)
+{
+	bool per_token = kind == GOAL_TPOT || kind == GOAL_TPAT;
+
+	if (seconds > (per_token ? PER_TOKEN_MAX : ANSWER_MAX))
+		fprintf(stderr,
+		        "slo-profile: --slo: '%s' is %g seconds%s, which is probably too long; a "
+		        "time in milliseconds ends with ms, as in %s=50ms\n",
+		        text, seconds, per_token ? " for each token" : "", goal_name(kind));
+	if (seconds < (per_token ? PER_TOKEN_MIN : ANSWER_MIN))
+		fprintf(stderr,
+		        "slo-profile: --slo: '%s' is %g seconds%s, which is probably too short; a "
+		        "time without ms is in seconds, as in %s=0.05\n",
+		        text, seconds, per_token ? " for each token" : "", goal_name(kind));
 }
 
 static bool read_slo(const char *text, struct goal *out)
@@ -59,6 +82,9 @@ static bool read_slo(const char *text, struct goal *out)
 	if (!goal_read(text, target))
 		return wrong("slo", text,
 		             "tpat, tpot, ttft or e2e, '=' and a time, as in tpat=50ms");
+	for (int k = GOAL_NONE + 1; k < GOAL_KINDS; k++)
+		if (target[k] > 0)
+			doubt_slo(text, (enum goal_kind)k, target[k]);
 	*out = goal_make(target[GOAL_TPOT], target[GOAL_TTFT], target[GOAL_TPAT], target[GOAL_E2E]);
 	return true;
 }

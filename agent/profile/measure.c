@@ -366,7 +366,7 @@ int command_measure(const struct profile_options *opt)
 {
 	static struct measure m;
 	struct bench_fit fit;
-	bool ok = prepare(&m, opt) && probe(&m) && run_all(&m);
+	bool ok = can_save(opt->output) && prepare(&m, opt) && probe(&m) && run_all(&m);
 
 	if (ok && !bench_fit(&m.series, opt->kv, &fit))
 		ok = complain("fit", "out of memory") == EXIT_SUCCESS;

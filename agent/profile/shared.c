@@ -62,6 +62,33 @@ struct slo_profile_doc *load_profile(const char *file, double *kv)
 	return doc;
 }
 
+/* Opens an empty file whose name goes to `new`; -1: it could not, and that was said. */
+static int begin_save(const char *path, char new[PATH_MAX])
+{
+	int fd;
+
+	if (snprintf(new, PATH_MAX, "%s.new", path) >= PATH_MAX) {
+		complain(path, strerror(ENAMETOOLONG));
+		return -1;
+	}
+	fd = file_begin(path, new);
+	if (fd < 0)
+		complain(path, file_why(errno));
+	return fd;
+}
+
+bool can_save(const char *path)
+{
+	char new[PATH_MAX];
+	int fd = begin_save(path, new);
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	unlink(new);
+	return true;
+}
+
 bool save_text(const char *path, const char *text, size_t len)
 {
 	char new[PATH_MAX];
@@ -74,15 +101,9 @@ bool save_text(const char *path, const char *text, size_t len)
 		complain("stdout", strerror(errno));
 		return false;
 	}
-	if (snprintf(new, sizeof(new), "%s.new", path) >= (int)sizeof(new)) {
-		complain(path, strerror(ENAMETOOLONG));
+	fd = begin_save(path, new);
+	if (fd < 0)
 		return false;
-	}
-	fd = file_begin(path, new);
-	if (fd < 0) {
-		complain(path, file_why(errno));
-		return false;
-	}
 	if (fchmod(fd, 0644) == 0 &&
 	    file_write_all(fd, (struct slice){ (const uint8_t *)text, len }) && fsync(fd) == 0 &&
 	    file_replace(new, path)) {

@@ -1,10 +1,14 @@
 """The command line tools say what is missing or wrong, and what to do, before anything is lost."""
+import http.server
+import json
 import os
 import pathlib
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -13,6 +17,42 @@ from case import PATIENCE  # noqa: E402
 from stack import Process, ROOT, wait_for  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build/release"))
+
+
+class Engine(http.server.ThreadingHTTPServer):
+    """Streams answers with their usage; calls at_first() when the first request comes."""
+
+    def __init__(self, at_first=lambda: None):
+        super().__init__(("127.0.0.1", 0), Completion)
+        self.asked, self.at_first, self.lock = 0, at_first, threading.Lock()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self):
+        self.shutdown()
+        self.server_close()
+
+
+class Completion(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        words, output = len(asked["prompt"].split()), asked["max_tokens"]
+        with self.server.lock:
+            self.server.asked += 1
+            if self.server.asked == 1:
+                self.server.at_first()
+        time.sleep(1e-5 * words)  # this engine is so fast
+        first = {"choices": [{"text": "x"}]}
+        last = {"choices": [], "usage": {"prompt_tokens": words, "completion_tokens": output}}
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        self.wfile.write(f"data: {json.dumps(first)}\n\n".encode())
+        self.wfile.flush()
+        time.sleep(1e-4 * output)
+        self.wfile.write(f"data: {json.dumps(last)}\n\ndata: [DONE]\n\n".encode())
 
 
 def listens(path):
@@ -69,6 +109,37 @@ class Tools(unittest.TestCase):
                 ("slo-profile", ["measure", "-u", "http://h:1", "-m", "m"], "measure: -o is missing")):
             with self.subTest(name=name, words=words):
                 self.assert_said(self.run_tool(name, *words), 2, f"{name}: {reason}", "Usage: ")
+
+    def engine(self, **kw):
+        engine = Engine(**kw)
+        self.addCleanup(engine.stop)
+        return engine
+
+    def measure(self, engine, out, *words):
+        return self.run_tool("slo-profile", "measure", "--url", f"http://127.0.0.1:{engine.server_port}",
+                             "--model", "m", "--concurrency", "2", "--seconds", "1", "-o", out, *words)
+
+    def test_measure_asks_nothing_of_the_server_if_it_cannot_write(self):
+        engine = self.engine()
+        for out, why in ((self.dir / "none/p.json", "No such file or directory"), (self.dir, "Is a directory")):
+            self.assert_said(self.measure(engine, out), 1, f"{out}: {why}")
+        self.assertEqual(0, engine.asked)
+
+    def test_what_was_measured_is_printed_if_its_folder_went_away(self):
+        folder = self.dir / "out"
+        folder.mkdir()
+        done = self.measure(self.engine(at_first=folder.rmdir), folder / "p.json")
+        self.assert_said(done, 1, "No such file or directory", "the profile is on standard output")
+        self.assertTrue(json.loads(done.stdout)["tputs"])
+
+    def test_measure_warns_of_a_time_in_another_unit_before_the_first_run(self):
+        nowhere = self.dir / "none/p.json"
+        for slo, warned in (("tpot=50", "too long"), ("e2e=50000", "too long"), ("ttft=0.05ms", "too short"),
+                            ("tpot=50ms", None), ("tpat=5s", None), ("ttft=60", None)):
+            with self.subTest(slo=slo):
+                done = self.measure(self.engine(), nowhere, "--slo", slo)
+                self.assertEqual(warned is not None, "probably" in done.stderr, done)
+                self.assertIn(warned or "", done.stderr)
 
 
 if __name__ == "__main__":
