@@ -297,6 +297,12 @@ class Checked(unittest.TestCase):
             self.assertEqual((0, ""), self.check(cfg, config=PAIR_JSON), cfg)
         self.assertEqual((0, ""), self.check(CFG, SPOE), "a file that is named twice is read once")
 
+    def test_the_samples_keep_what_they_learn(self):
+        """Where the package's configuration keeps it, below the folder that its unit makes."""
+        packaged = json.loads((ROOT / "agent/debian/slo-spoa.json").read_text())["snapshot"]
+        for name in (JSON, PAIR_JSON):
+            self.assertEqual(packaged, json.loads((SAMPLES / name).read_text()).get("snapshot"), name)
+
     def test_a_relative_socket_is_that_beside_the_configuration(self):
         self.broken(JSON, "unix:/run/haproxy/admin.sock", "unix:admin.sock")
         self.broken(CFG, "/run/haproxy/admin.sock", f"{self.dir}/admin.sock")

@@ -27,6 +27,7 @@ class Host(Lab):
         self.hosts = hosts
         conf = json.loads((CONF / "slo-spoa-pair.json").read_text())
         conf.update({k: self.config[k] for k in ("spop", "events", "http")})
+        del conf["snapshot"]  # the file of the machine's own agent
         conf["routing"]["strategy"] = self.strategy
         others = [h for h in hosts if h is not self]
         conf["haproxy"]["runtime_api"] = [f"unix:{self.dir}/stats.sock",

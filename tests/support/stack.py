@@ -180,6 +180,7 @@ class Stack:
         conf["http"]["listen"] = f"127.0.0.1:{self.http}"
         # Most tests say themselves what the agent hears of HAProxy.
         del conf["haproxy"]
+        del conf["snapshot"]  # the file of the machine's own agent
         if self.strategy:
             conf["routing"]["strategy"] = self.strategy
         if self.runtime_api:
