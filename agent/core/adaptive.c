@@ -5,18 +5,18 @@
 
 #include "core/bounds.h"
 
-#define PENALTY      0.1
-#define PENALTY_DEEP 0.3
-#define LARGE        (SLO_LOAD_ONE / 3) /* of a cache, where another type takes it as half of that */
-#define READING_MOST 0.9
-#define READING_LATE 0.5 /* beside it what is late anyway reads in 1.5 times its time */
-#define LATE_MOST    8.0
+#define PENALTY       0.1
+#define PENALTY_DEEP  0.3
+#define LARGE         (SLO_LOAD_ONE / 3) /* of a cache, where another type takes it as half of that */
+#define READING_MOST  0.9
+#define READING_LEAST 0.5 /* a prompt beside it takes 1.5 times its time */
+#define LATE_MOST     8.0
 /* Thousands of these fit into a sum: */
-#define HARM_MOST    1e4
-#define WORK_MOST    1e5 /* seconds */
-#define COST_UNIT    1048576.0
-#define COST_MOST    1e12
-#define FIX          4294967296.0
+#define HARM_MOST     1e4
+#define WORK_MOST     1e5 /* seconds */
+#define COST_UNIT     1048576.0
+#define COST_MOST     1e12
+#define FIX           4294967296.0
 
 _Static_assert(ADAPTIVE_CANDIDATES == SEAT_FEW, "so many of an order are weighed");
 
@@ -98,7 +98,8 @@ slo_load adaptive_most(const struct seat *seat)
 }
 
 /* What is not foreseen in time even alone takes twice as long as alone at most, as in
- * latency_cell(): it does not wait for an idle server. */
+ * latency_cell(): it does not wait for an idle server. Nor does a first token, for the share of
+ * time that others read says little of how soon a server can begin. */
 static void want_make(struct plan *p, slo_load load)
 {
 	const struct latency_rates *q = p->rates;
@@ -117,8 +118,8 @@ static void want_make(struct plan *p, slo_load load)
 	}
 	w->reading = (int64_t)fixed(reading_in_time(planned, p->prompt, q->step)) -
 	             (int64_t)fixed(p->prompt / (p->own + p->others));
-	if (w->reading < 0)
-		w->reading = (int64_t)fixed(READING_LATE);
+	if (w->reading < (int64_t)fixed(READING_LEAST))
+		w->reading = (int64_t)fixed(READING_LEAST);
 }
 
 static void plan_make(struct plan *p, const struct deployment *d, slo_nsec span, bool ttft,

@@ -181,6 +181,8 @@ MUTANTS = [
      "(int64_t)nsec(planned - p->own) - (int64_t)p->work", "(int64_t)nsec(planned - p->own)"),
     ("adaptive: what is late even alone waits for an idle server", "agent/core/adaptive.c",
      "if (w->work < 0)", "if (false)"),
+    ("adaptive: a first token waits for servers that hardly read", "agent/core/adaptive.c",
+     "if (w->reading < (int64_t)fixed(READING_LEAST))", "if (w->reading < 0)"),
     ("learned: what is late even alone is served one by one", "agent/core/latency/rates.c",
      "n = at_once_late(a);", "n = 1;"),
     ("learned: who may have other tokens is refused", "agent/core/rank.c",

@@ -225,7 +225,7 @@ static bool is_open(const struct naive *n, unsigned server, const struct deploym
 	most = (planned - q->step) / prompt - 1;
 	most = most > 0 ? fmin(2 * most / (1 + 2 * most), 0.9) : 0;
 	spare = (int64_t)fixed(most) - (int64_t)fixed(prompt / (own + others));
-	return (int64_t)s.reading <= (spare < 0 ? (int64_t)fixed(0.5) : spare);
+	return (int64_t)s.reading <= (spare < (int64_t)fixed(0.5) ? (int64_t)fixed(0.5) : spare);
 }
 
 /* Until its end, and until its first token. */
