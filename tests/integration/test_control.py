@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -190,7 +191,7 @@ class Control(unittest.TestCase):
         lab.ends("waits")
 
     def test_the_doctor_tells_of_promises_that_are_not_kept(self):
-        lab = self.agent()
+        lab = self.agent(room=1, fleet={"a10-1": "a10"})
         with lab.peer() as p:
             for i in range(20):
                 self.assertNotIn("Promises of", ask(lab.dir / "ctl.sock", "doctor\n"))
@@ -200,6 +201,22 @@ class Control(unittest.TestCase):
                 lab.until(lambda: lab.end_lines("closed") == i + 1, "its end")
         self.assertIn(f"Promises of {MODEL} are not kept: of 20 requests of the last 5 minutes 0 kept theirs (0.0 %, 99 % "
                       "are promised), 20 missed it", ask(lab.dir / "ctl.sock", "doctor\n"))
+        self.assertIn(" Its servers are nearly empty now (0 % in use): look at kv_tokens and at the section engines; ",
+                      ask(lab.dir / "ctl.sock", "doctor\n"))
+        with lab.peer() as p:
+            self.assertEqual("route", p.route("fills", model=MODEL)["verdict"])
+            told = ask(lab.dir / "ctl.sock", "doctor\n")
+            self.assertIn(" were refused. Is there more load than servers?", told)
+            self.assertNotIn("nearly empty", told)
+        lab.ends("fills")
+
+    def test_the_doctor_tells_that_no_runtime_api_is_set(self):
+        lab = self.agent()
+        self.assertIn("haproxy.runtime_api is not set: ", ask(lab.dir / "ctl.sock", "doctor\n"))
+        lab.config["haproxy"] = {"runtime_api": ["unix:stats.sock"]}
+        lab.config_file.write_text(json.dumps(lab.config))
+        lab.agent.send(signal.SIGHUP)
+        lab.until(lambda: "is not set" not in ask(lab.dir / "ctl.sock", "doctor\n"), "the doctor knows of it")
 
     def test_exit_codes_say_what_happened(self):
         lab = self.agent()

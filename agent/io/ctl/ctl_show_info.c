@@ -260,6 +260,33 @@ static void warnings(struct page *p)
 
 const struct render_part ctl_warnings[] = { { .once = warnings }, { .name = NULL } };
 
+#define NEARLY_EMPTY 0.25 /* of the room of all servers; then load does not explain lateness */
+
+/* The part of the room of its servers that is in use; NAN: none is usable. */
+static double used_of(const struct pool *pool)
+{
+	double used = 0;
+
+	for (size_t i = 0; i < pool->usable; i++)
+		used += load_to_double(pool->usable_seat[i]->server->ledger.used);
+	return pool->usable > 0 ? used / (double)pool->usable : NAN;
+}
+
+static void why_broken(FILE *f, const struct agent_model *m)
+{
+	double used = used_of(&m->sched->pool);
+
+	if (used < NEARLY_EMPTY && !m->sched->pool.waiting)
+		fprintf(
+		    f,
+		    " Its servers are nearly empty now (%.0f %% in use): look at kv_tokens and at "
+		    "the section engines; unless engines tell the tokens of streams, they are "
+		    "guessed by their bytes.\n",
+		    100 * used);
+	else
+		fputs(" Is there more load than servers?\n", f);
+}
+
 /* It may be that there is too much load, which is nobody's fault. */
 static void broken_promises(struct page *p)
 {
@@ -276,11 +303,21 @@ static void broken_promises(struct page *p)
 		        "Promises of %s are not kept: of %" PRIu64
 		        " requests of the last 5 minutes %" PRIu64
 		        " kept theirs (%.1f %%, %g %% are promised), %" PRIu64
-		        " missed it and %" PRIu64
-		        " were refused. Is there more load than servers?\n",
+		        " missed it and %" PRIu64 " were refused.",
 		        m->conf->name, all, kept, 100 * (double)kept / (double)all,
 		        m->conf->percentile, missed, sum.count[PROMISE_REFUSED]);
+		why_broken(p->f, m);
 	}
+}
+
+/* As -c --haproxy says, too. */
+static void blindness(struct page *p)
+{
+	if (p->agent->conf->runtime_api.count == 0)
+		fputs("haproxy.runtime_api is not set: a lost end line keeps its load for "
+		      "limits.lease_max_age, and the agent sees neither states nor counts of "
+		      "servers; name HAProxy's stats socket.\n",
+		      p->f);
 }
 
 static void warnings_text(struct page *p)
@@ -291,6 +328,7 @@ static void warnings_text(struct page *p)
 		fputs("Nothing is wrong.\n", p->f);
 	for (size_t i = 0; i < w->count; i++)
 		fprintf(p->f, "%s: %s\n", w->warning[i].code, w->warning[i].text);
+	blindness(p);
 	broken_promises(p);
 }
 
