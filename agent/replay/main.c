@@ -73,6 +73,11 @@ static bool play_file(const struct replay_options *opt, const char *path,
 	if (!in)
 		return complain(path, strerror(errno));
 	first = getc(in);
+	if (first == EOF && ferror(in)) {
+		ok = complain(path, strerror(errno)); /* a folder, say */
+		fclose(in);
+		return ok;
+	}
 	if (first != EOF)
 		ungetc(first, in);
 	if (first == 'S')
@@ -139,11 +144,13 @@ static bool read_flags(int argc, char **argv, struct replay_options *opt, int *s
 			return false;
 		}
 	}
-	if (optind == argc || (opt->forced && opt->recorded)) {
-		fputs(usage, stderr);
-		return false;
-	}
-	return true;
+	if (optind == argc)
+		fprintf(stderr, "slo-replay: no FILE was given\n%s", usage);
+	else if (opt->forced && opt->recorded)
+		fprintf(stderr, "slo-replay: -e and -s do not go together\n%s", usage);
+	else
+		return true;
+	return false;
 }
 
 int main(int argc, char **argv)

@@ -1,4 +1,5 @@
 /* Scenario files through the scheduler. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -400,6 +401,7 @@ static bool play_lines(struct replay *r, FILE *in)
 	size_t cap = 0;
 	bool ok = true;
 	ssize_t len;
+	int why;
 
 	while (ok && (len = getline(&text, &cap, in)) >= 0) {
 		slo_err err = scenario_parse(text, (size_t)len, &line, &error);
@@ -412,9 +414,10 @@ static bool play_lines(struct replay *r, FILE *in)
 			ok = err == SLO_ENOMEM ? out_of_memory(r) : malformed(r, &error);
 		}
 	}
+	why = errno;
 	free(text);
 	if (ok && ferror(in))
-		ok = complain(r, "cannot be read", "");
+		ok = complain(r, "cannot be read: ", strerror(why));
 	return ok;
 }
 

@@ -101,6 +101,8 @@ class Tools(unittest.TestCase):
         for name, words, reason in (
                 ("slo-ctl", [], "no command was given"),
                 ("slo-profile", [], "no command was given"),
+                ("slo-replay", [], "no FILE was given"),
+                ("slo-replay", ["-e", "-s", "slo", "x"], "-e and -s do not go together"),
                 ("slo-profile", ["shwo"], "shwo: there is no such command"),
                 ("slo-profile", ["show"], "show: exactly one FILE"),
                 ("slo-profile", ["cover", "x"], "cover: FILE and RECORDING"),
@@ -109,6 +111,9 @@ class Tools(unittest.TestCase):
                 ("slo-profile", ["measure", "-u", "http://h:1", "-m", "m"], "measure: -o is missing")):
             with self.subTest(name=name, words=words):
                 self.assert_said(self.run_tool(name, *words), 2, f"{name}: {reason}", "Usage: ")
+
+    def test_slo_replay_says_why_a_file_cannot_be_read(self):
+        self.assert_said(self.run_tool("slo-replay", self.dir), 1, f"{self.dir}: Is a directory")
 
     def engine(self, **kw):
         engine = Engine(**kw)
