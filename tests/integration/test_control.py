@@ -174,6 +174,25 @@ class Control(unittest.TestCase):
         self.assertEqual(json.loads(slo_ctl(lab, "show", "info", "json"))["Pid"], state["pid"])
         self.assertIn("show servers [MODEL]", slo_ctl(lab, "help"))
 
+    def test_columns_stay_in_line_below_long_names_of_models(self):
+        name = "meta-llama/Llama-3.1-70B-Instruct-with-a-suffix"
+
+        def long_name(conf):
+            conf["models"][name] = dict(conf["models"][MODEL])
+
+        lab = self.agent(long_name)
+        for what, column in (("models", "backend"), ("servers", "deployment"), ("profiles", "deployment"),
+                             ("queue", "waiting")):
+            head, *rows = slo_ctl(lab, "show", what).splitlines()
+            rows = [row for row in rows if row]
+            self.assertTrue(any(row.startswith(name + " ") for row in rows), rows)
+            # Numbers end where their column's name does, texts begin there.
+            at = head.index(column) + (len(column) - 1 if column == "waiting" else 0)
+            for row in rows:
+                self.assertNotEqual(" ", row[at], f"{head}\n{row}")
+                near = row[at + 1] if column == "waiting" else row[at - 1]
+                self.assertEqual(" ", near, f"{head}\n{row}")
+
     def test_of_a_request_that_waits_is_told_what_it_waits_for(self):
         lab = self.agent(lambda conf: conf["routing"].update(queue_timeout="60s"), room=1,
                          fleet={"a10-1": "a10"})

@@ -34,7 +34,8 @@ struct ctl_show {
 	struct ctl_server *server;
 	enum table_format format;
 	struct table table;
-	const char *model; /* NULL: all */
+	int model_width, deployment_width; /* of the longest name, bounded */
+	const char *model;                 /* NULL: all */
 	struct decision_query query;
 	char text[CONFIG_NAME_MAX + 1]; /* what `model` points to */
 };

@@ -8,15 +8,65 @@
 #include "io/agent/learned.h"
 #include "io/base/clock.h"
 
+#define NAME_WIDTH_MAX 64 /* a longer name pushes the rest of its line aside */
+
 struct table *ctl_table(struct page *p)
 {
 	return &((struct ctl_show *)p->arg)->table;
+}
+
+static bool is_wanted(const struct page *p, const struct agent_model *m)
+{
+	const struct ctl_show *show = p->arg;
+
+	return !show->model || strcmp(show->model, m->sched->pool.name) == 0;
+}
+
+static void widen(int *width, const char *name)
+{
+	size_t len = strnlen(name, NAME_WIDTH_MAX);
+
+	if ((int)len > *width)
+		*width = (int)len;
+}
+
+/* Names of models are long: "meta-llama/Llama-3.1-70B-Instruct". */
+static void fit_names(struct page *p)
+{
+	struct ctl_show *show = p->arg;
+
+	show->model_width = 20;
+	show->deployment_width = 10;
+	for (size_t i = 0; i < p->agent->model_count; i++) {
+		const struct agent_model *m = p->agent->models[i];
+
+		if (!is_wanted(p, m))
+			continue;
+		widen(&show->model_width, m->sched->pool.name);
+		for (size_t d = 0; d < m->sched->pool.deployments; d++)
+			widen(&show->deployment_width, m->sched->pool.deployment[d]->name);
+	}
+}
+
+static void model_name(struct page *p, const char *name)
+{
+	const struct ctl_show *show = p->arg;
+
+	table_str(ctl_table(p), "model", show->model_width, name);
+}
+
+static void deployment_name(struct page *p, const char *name)
+{
+	const struct ctl_show *show = p->arg;
+
+	table_str(ctl_table(p), "deployment", show->deployment_width, name);
 }
 
 void ctl_open_rows(struct page *p)
 {
 	struct ctl_show *show = p->arg;
 
+	fit_names(p);
 	table_open(&show->table, p->f, show->format, false);
 }
 
@@ -33,13 +83,6 @@ void ctl_close(struct page *p)
 	table_close(ctl_table(p));
 }
 
-static bool is_wanted(const struct page *p, const struct agent_model *m)
-{
-	const struct ctl_show *show = p->arg;
-
-	return !show->model || strcmp(show->model, m->sched->pool.name) == 0;
-}
-
 /* show models */
 
 static void model_row(struct page *p, const struct agent_model *m)
@@ -48,7 +91,7 @@ static void model_row(struct page *p, const struct agent_model *m)
 	struct attain_sum sum = attain_sum(&m->stats.promises, clock_nsec(), ATTAIN_5_MINUTES);
 
 	table_row(t);
-	table_str(t, "model", 24, m->sched->pool.name);
+	model_name(p, m->sched->pool.name);
 	table_str(t, "backend", 16, m->conf->backend);
 	table_str(t, "strategy", 14, policy_strategy_name(m->sched->strategy));
 	table_int(t, "usable", 6, (int64_t)m->sched->pool.usable);
@@ -78,8 +121,8 @@ static void server_row(struct page *p, const struct agent_model *m, const struct
 	if (!is_wanted(p, m))
 		return;
 	table_row(t);
-	table_str(t, "model", 20, m->sched->pool.name);
-	table_str(t, "deployment", 10, seat->deployment->name);
+	model_name(p, m->sched->pool.name);
+	deployment_name(p, seat->deployment->name);
 	table_str(t, "server", 20, s->name);
 	table_str(t, "state", 7, roster_state_name(known->state));
 	table_bool(t, "usable", 6, s->usable);
@@ -112,7 +155,7 @@ static void queue_row(struct page *p, const struct agent_model *m)
 	if (!is_wanted(p, m))
 		return;
 	table_row(t);
-	table_str(t, "model", 24, m->sched->pool.name);
+	model_name(p, m->sched->pool.name);
 	table_int(t, "waiting", 7, (int64_t)q->length);
 	table_int(t, "sizes", 5, (int64_t)q->heads);
 	table_str(t, "most_urgent", 50, r ? r->id : "");
@@ -136,8 +179,8 @@ static void deployment_row(struct page *p, const struct agent_model *m, struct d
 	struct table *t = ctl_table(p);
 
 	table_row(t);
-	table_str(t, "model", 20, m->sched->pool.name);
-	table_str(t, "deployment", 12, d->name);
+	model_name(p, m->sched->pool.name);
+	deployment_name(p, d->name);
 	table_str(t, "times_from", 10, learned_source(d));
 	table_str(t, "profile", 7,
 	          !d->profile                                  ? "none"
@@ -177,7 +220,7 @@ void ctl_decision_fields(struct page *p, const struct decision *d)
 
 	table_bytes(t, "id", 48, d->id, d->id_len);
 	table_real(t, "age_s", 8, (double)(clock_nsec() - d->arrived) / 1e9);
-	table_str(t, "model", 20, explain_name(d->model));
+	model_name(p, explain_name(d->model));
 	table_str(t, "state", 8,
 	          decision_is_lost(p->agent, d)
 	              ? "lost"
