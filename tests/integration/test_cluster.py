@@ -297,7 +297,8 @@ class Agents(ClusterCase, unittest.TestCase):
         twin.logged("another process of group test is called a, too: the requests of this one")
         a.logged("another process of group test is called a, too: it must not")
         self.assertEqual((True, False), (twin.cluster()["refused"], a.cluster()["refused"]))
-        self.assertEqual(["cluster-name"], [w["code"] for w in twin.state()["warnings"]])
+        for node in twin, a:
+            self.assertEqual(["cluster-name"], [w["code"] for w in node.state()["warnings"]])
         twin.holds(1, 1)  # it hears, also its namesake
         self.place(twin, "r2")
         self.place(a, "r3")
@@ -309,6 +310,16 @@ class Agents(ClusterCase, unittest.TestCase):
         a.stop_agent()
         twin.logged("the other process that was called a is gone", 30)
         b.holds(1, 1)
+
+    def test_the_warning_about_a_name_goes_with_who_took_it(self):
+        redis = self.redis()
+        a, twin = self.node("a", redis), self.node("a", redis)
+        twin.logged("another process of group test is called a, too: the requests of this one")
+        a.until(lambda: [w["times"] for w in a.state()["warnings"] if w["code"] == "cluster-name" and w["times"] > 2],
+                "it is said again and again")
+        self.assertEqual(1, a.agent.text().count("it must not tell its requests"))
+        twin.stop_agent()
+        a.until(lambda: not a.state()["warnings"], "the warning is over")
 
     def test_without_redis_it_serves_after_a_while_and_joins_later(self):
         redis = self.redis()

@@ -8,7 +8,8 @@
  *
  * A process that uses a name which another one of the group uses already, tells nothing: two would
  * take each other's requests for their own of a former life. It asks by HELLO if Redis knows of
- * another listener on the channel of that name, and the one that is older answers by a beat. */
+ * another listener on the channel of that name, and the one that is older answers by a beat. It
+ * asks again with each beat while it is refused, so that the older one warns as long, too. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,16 +121,26 @@ static void refuse(struct cluster *c)
 	cluster_progress(c);
 }
 
+static void younger_heard(struct cluster *c, slo_nsec now)
+{
+	if (!c->refused && /* else its warning is about itself */
+	    warn_set(c->agent, now, "cluster-name", NULL,
+	             "another process of group %s is called %s, too: its requests are not told to "
+	             "anybody; give one of them another cluster.name",
+	             c->group, c->name))
+		log_limited(c->agent->log, now, LOG_CAUSE_CLUSTER_NAME, LOG_ERR,
+		            "cluster: another process of group %s is called %s, too: it must not "
+		            "tell its requests",
+		            c->group, c->name);
+}
+
 /* The one that began later yields; of two that began at the same time the larger number. */
 bool cluster_namesake(struct cluster *c, slo_nsec now, const struct news_head *h)
 {
 	int64_t ours = cluster_clock(c, now);
 
 	if (h->now < ours || (h->now == ours && h->incarnation > c->incarnation)) {
-		log_limited(c->agent->log, now, LOG_CAUSE_CLUSTER_NAME, LOG_ERR,
-		            "cluster: another process of group %s is called %s, too: it must not "
-		            "tell its requests",
-		            c->group, c->name);
+		younger_heard(c, now);
 		if (h->kind == NEWS_HELLO)
 			tell_beat(c, now);
 		return false;
@@ -228,6 +239,10 @@ static void on_beat(struct ev_loop *loop, ev_timer *w, int revents)
 		cluster_link_ping(&c->link);
 		tell_beat(c, now);
 		watch_silence(c, now);
+		if (c->refused)
+			tell_hello(c, now);
+		else
+			warn_clear_older(c->agent, now, "cluster-name", now - GONE);
 	}
 	tell_unheard(c, now);
 	cluster_warn_watch(c, now);
