@@ -648,6 +648,16 @@ class Files(unittest.TestCase):
                      r": models\.m\.deployments\.d\.kv_tokens is 1023: hardly a request fits into so small a cache.*"):
             self.assertRegex(out, r"(?m)^\[NOTICE\] \(\d+\) " + said + "$")
 
+    def test_a_cache_that_nobody_tells_is_told(self):
+        self.lab.ports.release()
+        config = dict(self.lab.config, models={"m": {"deployments": {
+            "silent": {"servers": ["s1"]}, "told": {"servers": ["s2"], "kv_tokens": 50000}}}})
+        config.pop("routing", None)
+        for engines, told in ({}, ["silent"]), ({"engines": {"metrics": "http://{address}:{port}/metrics"}, "haproxy": {"runtime_api": ["unix:stats.sock"]}}, []):
+            self.lab.config_file.write_text(dumps(dict(config, **engines)))
+            out, err = self.run_agent("-c", "-f", self.lab.config_file, code=0)
+            self.assertEqual((told, ""), (re.findall(r"models\.m\.deployments\.(\w+) has neither kv_tokens nor a profile", out), err))
+
     def test_times_without_a_unit_are_told_with_what_they_are(self):
         self.lab.ports.release()
         config = dict(self.lab.config, limits={"lease_max_age": 7200, "remember_limit": 5, "idle_timeout": 0,

@@ -146,6 +146,31 @@ static void look_at_caches(const struct config_model *m, FILE *out)
 	}
 }
 
+static bool has_profile(const struct config *c, const char *model, const char *deployment)
+{
+	char path[PATH_MAX], key[CONFIG_PROFILE_NAME_SIZE];
+
+	return c->profile_dir && profile_name(model, deployment, key, sizeof(key)) == SLO_OK &&
+	       snprintf(path, sizeof(path), "%s/%s", c->profile_dir, key) < (int)sizeof(path) &&
+	       access(path, F_OK) == 0;
+}
+
+/* Nobody tells them. */
+static void look_for_caches(const struct config *c, const struct config_model *m, FILE *out)
+{
+	for (size_t i = 0; i < m->deployment_count; i++) {
+		const struct config_deployment *d = &m->deployments[i];
+
+		if (d->kv_tokens > 0 || has_profile(c, m->name, d->name))
+			continue;
+		fprintf(out,
+		        "[NOTICE] (%ld) : models.%s.deployments.%s has neither kv_tokens nor a "
+		        "profile, and there is no section engines: how much its servers hold is "
+		        "found by trial\n",
+		        (long)getpid(), m->name, d->name);
+	}
+}
+
 /* Of an account that stands as a name or as digits. */
 static void look_for_account(const char *listener, const char *name, bool group, FILE *out)
 {
@@ -269,6 +294,8 @@ void config_look(const struct config *c, FILE *out)
 	for (size_t i = 0; i < c->model_count; i++) {
 		look_at_promise(&c->models[i], out);
 		look_at_caches(&c->models[i], out);
+		if (!c->engines.set)
+			look_for_caches(c, &c->models[i], out);
 	}
 	look_at_listener("spop", &c->spop, out);
 	look_at_listener("events", &c->events, out);
