@@ -52,7 +52,7 @@ struct snapshot_mean {
 struct snapshot_model {
 	struct slice name;
 	struct snapshot_mean input, json, stream, spread; /* see core/estimator.h */
-	const struct snapshot_count *counts;      /* [count_n], at most SNAPSHOT_COUNTS_MAX */
+	const struct snapshot_count *counts; /* [count_n], at most SNAPSHOT_COUNTS_MAX */
 	size_t count_n;
 };
 
