@@ -82,13 +82,11 @@ struct sim_conf {
 	const struct sim_strategy *strategy;
 	struct engine_conf engine; /* all but the GPU */
 	struct sched_conf sched;   /* all but the seed */
-	bool output_told;          /* the core is told the true output, it predicts nothing */
 	int64_t max_output;        /* of every request, as clients ask for it; -1: none */
 	double input_error;        /* sd of the logarithm of estimated / real prompt tokens */
 	double optimism;           /* multiplies the throughput of all profiles */
 	uint32_t maxconn;          /* of SIM_MAXCONN and SIM_MAXCONN_SLACK */
 	struct goal slo;           /* of SIM_MAXCONN_SLACK, and the promise of models that learn */
-	bool learned;              /* times are learned; types have no profile */
 	struct sim_slow slow[SIM_SLOW_MAX]; /* servers that change their speed */
 	size_t slow_count;
 	double cached;    /* share of every prompt that engines find in a cache */
@@ -98,11 +96,12 @@ struct sim_conf {
 	/* A share of the requests, at random, has that priority; the rest has 0. */
 	int32_t priority;
 	double prioritized;
-	bool bytes; /* ends tell the bytes of an answer, and no tokens */
-	/* A share of the requests, at random, asks for an event stream: its end tells bytes only.
-	 */
+	/* A share of the requests, at random, asks for a stream: its end tells bytes only. */
 	double streamed;
 	double event;     /* bytes of a token in a stream */
+	bool bytes;       /* ends tell the bytes of an answer, and no tokens */
+	bool learned;     /* times are learned; types have no profile */
+	bool output_told; /* the core is told the true output, it predicts nothing */
 	bool prior;       /* types have a profile, and times are learned from it on */
 	bool forget_kept; /* what is forgotten comes back from a snapshot */
 	bool apart;       /* agents know nothing of each other */
