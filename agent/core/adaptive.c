@@ -11,6 +11,7 @@
 #define READING_MOST  0.9
 #define READING_LEAST 0.5 /* a prompt beside it takes 1.5 times its time */
 #define LATE_MOST     8.0
+#define LATE_BY       0.2 /* as in latency/rates.c */
 /* Thousands of these fit into a sum: */
 #define HARM_MOST     1e4
 #define WORK_MOST     1e5 /* seconds */
@@ -97,8 +98,14 @@ slo_load adaptive_most(const struct seat *seat)
 	return most_in(seat->deployment, fleet_is_deep(seat));
 }
 
+/* 0 to 1, of what takes longer than planned even alone. */
+static double late_of(const struct plan *p, double planned)
+{
+	return at_most((1 - planned / (p->own + p->others)) / LATE_BY, 1);
+}
+
 /* What is not foreseen in time even alone takes twice as long as alone at most, as in
- * latency_cell(): it does not wait for an idle server. Nor does a first token, for the share of
+ * latency_usual(): it does not wait for an idle server. Nor does a first token, for the share of
  * time that others read says little of how soon a server can begin. */
 static void want_make(struct plan *p, slo_load load)
 {
@@ -113,7 +120,7 @@ static void want_make(struct plan *p, slo_load load)
 	if (!p->ttft) {
 		w->work = (int64_t)nsec(planned - p->own) - (int64_t)p->work;
 		if (w->work < 0)
-			w->work = (int64_t)nsec(p->own + p->others);
+			w->work = (int64_t)nsec(late_of(p, planned) * (p->own + p->others));
 		return;
 	}
 	w->reading = (int64_t)fixed(reading_in_time(planned, p->prompt, q->step)) -
@@ -330,7 +337,7 @@ static struct adaptive_stake stake_of(const struct plan *p, double ends, double 
 	};
 }
 
-/* Whether all servers of d are too full, whatever else is on them. */
+/* Whether all servers of d that would be weighed are too full, whatever else is on them. */
 static bool are_full(struct deployment *d, const struct rank_option *option)
 {
 	const struct seat_heap *order = fleet_least(d, SEAT_BY_LOAD);

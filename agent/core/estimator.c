@@ -15,7 +15,6 @@
 #define MIN_ESTIMATE  16      /* tokens; a shorter prompt is mostly the chat template */
 #define MIN_OUTPUT    8       /* tokens; the fixed part of a shorter answer outweighs them */
 #define MEMORY        64.0    /* the mean forgets samples that are older than so many others */
-#define BOUND_MEMORY  16.0    /* as many answers, each of which says more, are believed */
 #define PER_TOKEN_MAX 65536.0 /* bytes */
 #define PER_TOKEN_MIN 0.5     /* bytes; with fewer the answer hides tokens, as of reasoning */
 #define SPREAD_ENDS   30      /* before, nobody knows how far estimates are off */
@@ -112,19 +111,6 @@ void estimator_learn_output(struct estimator *e, bool stream, int64_t bytes, int
 		return;
 	learn(stream ? &e->stream : &e->json,
 	      at_most(at_least(text / (double)real, 1), PER_TOKEN_MAX));
-}
-
-/* No answer has more tokens than its limit: with fewer bytes for each of them it would. Few such
- * answers move the guess little, for they may be of another kind. */
-void estimator_bound_stream(struct estimator *e, int64_t bytes, int64_t limit)
-{
-	double least = ((double)bytes - ESTIMATOR_FIXED) / (double)limit;
-	double before = estimator_bytes_per_token(e, true);
-
-	if (limit < MIN_OUTPUT || !(least > before) || least > PER_TOKEN_MAX)
-		return;
-	e->stream.value = before + (least - before) / BOUND_MEMORY;
-	e->stream.samples++;
 }
 
 /* As many samples of x, of which more than MEMORY are no more than that. */

@@ -201,8 +201,6 @@ static bool learn(slo_nsec now, const struct request *r, const struct sched_outc
 		estimator_learn_input(&m->estimator, r->estimate, l.input);
 	if (l.size)
 		estimator_learn_output(&m->estimator, r->stream, outcome->bytes, l.output);
-	if (l.bound)
-		estimator_bound_stream(&m->estimator, outcome->bytes, r->limit);
 	if (l.answer)
 		predictor_learn(m->predictor, now, r->class, l.input, l.each);
 	return l.latency;

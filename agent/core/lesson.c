@@ -132,8 +132,8 @@ static void take_bytes(const struct request *r, const struct sched_outcome *o,
 	if (r->limit == 0 || o->bytes < 0 || o->encoded || r->mute & LESSON_NO_SIZE)
 		return;
 	l->output = estimator_output(e, r->stream, o->bytes);
-	l->bound = r->stream && !r->stream_guessed && has_limit(r) && !is_probe(r);
-	if (l->bound && l->output > r->limit)
+	/* The guess is wrong then, and this is no less than the answer has. */
+	if (r->stream && !r->stream_guessed && has_limit(r) && l->output > r->limit)
 		l->output = r->limit;
 	l->latency = !is_tiny(r, o, e) && !(r->mute & LESSON_NO_PROMPT);
 	l->answer = !whole && !is_tiny(r, o, e) && teaches_answer(r, l->output);

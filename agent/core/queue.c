@@ -449,6 +449,11 @@ struct bucket *queue_candidate(struct queue *q, slo_nsec now)
 	return first;
 }
 
+struct request *queue_behind(struct request *r)
+{
+	return RB_NEXT(waiting, &r->bucket->waiting, r);
+}
+
 bool queue_was_blocked(const struct request *r)
 {
 	return r->bucket && queue_is_head(r) && r->bucket->blocked;

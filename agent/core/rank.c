@@ -215,7 +215,7 @@ slo_load rank_load(const struct deployment *d, const struct request *r)
 {
 	struct goal goal = rank_goal(d, r);
 	struct latency_target target;
-	struct latency_cell c;
+	slo_load load;
 
 	if (!fleet_learned(d))
 		return d->profile
@@ -225,8 +225,9 @@ slo_load rank_load(const struct deployment *d, const struct request *r)
 		/* A model that promises nothing is left alone until something is known. */
 		return d->pool->promise.kind == GOAL_NONE ? 0 : load_cold(&d->force, r);
 	target = rank_target(&goal, r);
-	c = latency_cell(&d->force.rates, r->input, r->output, &target);
-	return latency_load(&c);
+	(void)latency_usual(&d->force.rates, r->input, r->output, &target, goal.kind == GOAL_TTFT,
+	                    &load);
+	return load;
 }
 
 struct goal rank_goal(const struct deployment *d, const struct request *r)

@@ -210,6 +210,26 @@ static struct request *full_for(const struct sched *s, struct request *newcomer)
 	return queue_least(&newcomer->model->queue);
 }
 
+/* Whether one must go for r, or for the newcomer that r is before: *r is that one then. A newcomer
+ * that is a head may find a server at once. */
+static bool owes_place(const struct sched *s, struct request **r)
+{
+	const struct queue *q = &(*r)->model->queue;
+	struct request *behind;
+
+	if (!queue_is_head(*r)) {
+		if (q->length <= s->conf.queue_limit)
+			return false;
+		*r = full_for(s, *r);
+		return true;
+	}
+	behind = queue_behind(*r);
+	if (!behind || behind->round != s->settled || q->length - 1 <= s->conf.queue_limit)
+		return false;
+	*r = full_for(s, behind);
+	return true;
+}
+
 static slo_err enqueue(struct sched *s, slo_nsec now, struct request *r)
 {
 	struct sched_model *m = r->model;
@@ -222,9 +242,7 @@ static slo_err enqueue(struct sched *s, slo_nsec now, struct request *r)
 	requests_move(&s->requests, r, REQUEST_QUEUED, now);
 	sched_mark_dirty(s, m);
 	r->round = s->settled;
-	/* A head may find a server at once. */
-	if (!queue_is_head(r) && m->queue.length > s->conf.queue_limit) {
-		r = full_for(s, r);
+	if (owes_place(s, &r)) {
 		queue_remove(&m->queue, r);
 		requests_move(&s->requests, r, REQUEST_READY, now);
 		r->reason = SLO_REASON_QUEUE_FULL;

@@ -2,13 +2,19 @@
 #include "core/sizes.h"
 #include "sched_private.h"
 
-/* Whether times of its servers are learned. */
+/* Whether times of its servers are learned, and none is as a profile gave it. */
 static bool learns(const struct sched_model *m)
 {
-	for (size_t i = 0; i < m->pool.deployments; i++)
-		if (fleet_learned(m->pool.deployment[i]))
-			return true;
-	return false;
+	bool learns = false;
+
+	for (size_t i = 0; i < m->pool.deployments; i++) {
+		const struct deployment *d = m->pool.deployment[i];
+
+		if (!fleet_learned(d) && d->profile)
+			return false;
+		learns = learns || fleet_learned(d);
+	}
+	return learns;
 }
 
 /* Of a prompt with an answer of one token no second one fits beside it, by what is learned: it adds

@@ -23,7 +23,9 @@
  *     if it is one of the first of its deployment, which stay shallow (fleet.h): relaxed work may
  *     queue inside an engine, where batches stay full, but never in front of tight work, and not
  *     inside all of them, or tight work that comes finds none; and
- *   - so little work that the request alone behind it keeps its target.
+ *   - so little work that the request alone behind it keeps its target; or, if that is late even
+ *     alone, so little that it takes twice as long as alone at most. For a target of the first
+ *     token prompts take a share of the time there: half of it is always little enough.
  * Of the open ones that with the least cost is taken, equal ones in the order of the configuration;
  * if none is open, the request waits. Whether a server is open does not depend on the time, so who
  * waits need not be looked at before something ends.
@@ -56,7 +58,7 @@ unsigned adaptive_class(slo_nsec target);
 /* What decides whether a server of one deployment is open to a request. */
 struct adaptive_want {
 	slo_load load; /* of the request */
-	/* Of the sums of a server that is not idle, at most; below 0: none is open. */
+	/* Of the sums of a server that is not idle, at most. */
 	int64_t work, reading;
 	uint8_t class; /* of its target */
 };

@@ -44,10 +44,6 @@ void estimator_learn_input(struct estimator *e, int64_t estimate, int64_t real);
 int64_t estimator_output(const struct estimator *e, bool stream, int64_t bytes);
 void estimator_learn_output(struct estimator *e, bool stream, int64_t bytes, int64_t real);
 
-/* An event stream of so many bytes had no more tokens than that: it says how many bytes of a token
- * there are at least. */
-void estimator_bound_stream(struct estimator *e, int64_t bytes, int64_t limit);
-
 /* What an engine counted for many requests together. */
 struct estimator_counted {
 	uint64_t prompts; /* requests whose prompt tokens were estimated */

@@ -52,7 +52,6 @@ struct lesson {
 	bool latency; /* the time it took: the sizes of prompt and answer are known */
 	bool prompt;  /* estimator_learn_input() */
 	bool size;    /* estimator_learn_output() */
-	bool bound;   /* estimator_bound_stream(), by its limit */
 	bool answer;  /* predictor_learn(), by the next */
 	int64_t each; /* output tokens of one of its sequences */
 };

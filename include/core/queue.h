@@ -190,6 +190,9 @@ static inline bool queue_is_head(const struct request *r)
 	return r->bucket->first == r;
 }
 
+/* The next of its bucket, or NULL. */
+struct request *queue_behind(struct request *r);
+
 /* Brings the levels up to `now`. */
 void queue_look(struct queue *q, slo_nsec now);
 /* The same, then the first head, least slack first, whose decision may have changed; or NULL. */

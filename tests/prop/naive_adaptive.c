@@ -66,14 +66,17 @@ slo_nsec naive_adaptive_start(const struct deployment *d, const struct naive_req
 {
 	const struct naive_rates *q = &d->rates;
 	double own = own_of(q, r), prompt = prompt_of(q, r), others = others_of(q, r);
-	double n = (double)INFINITY, busy, expected, target;
+	double n = (double)INFINITY, late = 0, busy, expected, target, planned, most_late;
 	bool ttft;
 
 	target = target_of(d, r, &ttft);
-	if (!ttft && target > 0)
-		n = (target * headroom_of(d) - own) / others;
+	planned = target * headroom_of(d);
+	if (!ttft && target > 0) {
+		n = (planned - own) / others;
+		late = (1 - planned / (own + others)) / 0.2;
+	}
 	if (ttft) {
-		double most = (target * headroom_of(d) - q->step) / prompt - 1, share;
+		double most = (planned - q->step) / prompt - 1, share;
 
 		n = 0;
 		if (most > 0) {
@@ -81,13 +84,17 @@ slo_nsec naive_adaptive_start(const struct deployment *d, const struct naive_req
 			n = prompt > share * others ? share * own / (prompt - share * others)
 			                            : (double)INFINITY;
 		}
+		late = 1 - n;
 	}
-	/* Not even alone: as many that each takes twice as long. */
+	/* The later it is even alone, the nearer to as many that each takes twice as long. */
 	if (n < 1)
-		n = 2 + own / others;
+		n = 1 + fmin(late, 1) * (1 + own / others);
 	n = fmax(fmin(n, q->kv / (tokens(r->input) + tokens(r->output))), 1);
 	busy = fmin(n * prompt / (own + n * others), 0.95);
 	expected = ttft ? prompt * (1 + busy / (2 - 2 * busy)) + q->step : own + n * others;
+	most_late = fmax(ttft ? prompt + q->step : own + others, target);
+	if (most_late > 0)
+		expected = fmin(expected, most_late);
 	return r->created + naive_profile_span(&d->profile, r, &ttft) -
 	       (slo_nsec)(fmin(expected, 1e9) * 1e9);
 }
@@ -220,7 +227,10 @@ static bool is_open(const struct naive *n, unsigned server, const struct deploym
 		return false;
 	if (!ttft) {
 		spare = (int64_t)ns(planned - own) - (int64_t)ns(others);
-		return (int64_t)s.work <= (spare < 0 ? (int64_t)ns(own + others) : spare);
+		if (spare < 0)
+			spare = (int64_t)ns(fmin((1 - planned / (own + others)) / 0.2, 1) *
+			                    (own + others));
+		return (int64_t)s.work <= spare;
 	}
 	most = (planned - q->step) / prompt - 1;
 	most = most > 0 ? fmin(2 * most / (1 + 2 * most), 0.9) : 0;

@@ -10,6 +10,10 @@
 #define KNEE_TOLD   14.0
 #define KNEE_UNTOLD 10.0
 
+/* What is later than that by so much of its time, alone and with safety, is no less late on a
+ * server of its own. */
+#define LATE_BY 0.2
+
 #define BUSY_MOST 0.95 /* of a server's time in prompts: beyond, no queue of them is stable */
 
 /* How many may run so that the first token comes within `target` in the mean. With a share r of the
@@ -54,26 +58,32 @@ static double at_once_in_time(const struct latency_rates *r, const struct part *
 	return n;
 }
 
-/* Of those that are not foreseen in time even alone so many that each takes twice as long as alone.
- * One after the other would keep no promise either, and those that come after them wait for it.
- */
-static double at_once_late(const struct part *a)
+/* 1 where they are in time alone, and the less they are the more: as many as make each take twice
+ * its time. One after the other would keep no promise either, and those that come after them wait
+ * for it. n: at_once_in_time(), less than 1. */
+static double at_once_late(const struct latency_rates *r, const struct part *a,
+                           const struct latency_target *target, double n)
 {
-	return 2 + a->own / a->others;
+	double late = 1 - n; /* of its first token */
+
+	if (target->e2e > 0)
+		late = (1 - target->e2e * r->headroom / (a->own + a->others)) / LATE_BY;
+	return 1 + lesser(late, 1) * (1 + a->own / a->others);
 }
 
 /* How many of them. knee INFINITY: however little the last ones add. */
-static double at_once(const struct latency_rates *r, const struct part *a,
-                      const struct latency_target *target, double knee)
+static double fit_in(const struct latency_rates *r, const struct part *a, double n, double knee)
 {
-	double n = at_once_in_time(r, a, target);
-
-	if (n < 1)
-		n = at_once_late(a);
 	n = lesser(n, r->kv / a->tokens);
 	if (knee < INFINITY)
 		n = lesser(n, 1 + knee * a->own / a->others);
 	return greater(n / r->crowd, 1);
+}
+
+static double at_once(const struct latency_rates *r, const struct part *a,
+                      const struct latency_target *target, double knee)
+{
+	return fit_in(r, a, at_once_in_time(r, a, target), knee);
 }
 
 static double ttft_beside(const struct latency_rates *r, const struct part *a, double n)
@@ -123,23 +133,42 @@ double latency_alone(const struct latency_rates *r, int64_t input, int64_t outpu
 	return ttft ? a.prompt + r->step : a.own + a.others;
 }
 
+/* How many of them run at once, so that those that are late even alone keep nobody waiting. */
+static double at_once_served(const struct latency_rates *r, const struct part *a,
+                             const struct latency_target *target, double knee)
+{
+	double n = at_once_in_time(r, a, target);
+
+	return fit_in(r, a, n < 1 ? at_once_late(r, a, target, n) : n, knee);
+}
+
+/* What it takes beside n of them. Whom only safety makes late is not foreseen beyond its target. */
+static double expected(const struct latency_rates *r, const struct part *a,
+                       const struct latency_target *target, bool ttft, double n)
+{
+	double alone = ttft ? a->prompt + r->step : a->own + a->others;
+	double most = greater(alone, target->ttft + target->e2e);
+	double t = ttft ? ttft_beside(r, a, n) : a->own + n * a->others;
+
+	return most > 0 ? lesser(t, most) : t;
+}
+
 double latency_usual(const struct latency_rates *r, int64_t input, int64_t output,
                      const struct latency_target *target, bool ttft, slo_load *load)
 {
 	const struct part a = part_of(r, input, output);
-	double n = at_once(r, &a, target, knee_of(r));
+	double n = at_once_served(r, &a, target, knee_of(r));
 
 	*load = (slo_load)((double)SLO_LOAD_ONE / n);
-	return ttft ? ttft_beside(r, &a, n) : a.own + n * a.others;
+	return expected(r, &a, target, ttft, n);
 }
 
 double latency_full(const struct latency_rates *r, int64_t input, int64_t output,
                     const struct latency_target *target, bool ttft)
 {
 	const struct part a = part_of(r, input, output);
-	double n = at_once(r, &a, target, INFINITY);
 
-	return ttft ? ttft_beside(r, &a, n) : a.own + n * a.others;
+	return expected(r, &a, target, ttft, at_once_served(r, &a, target, INFINITY));
 }
 
 slo_load latency_load(const struct latency_cell *c)

@@ -85,7 +85,8 @@ static double usual(const struct latency_room *r, const struct latency_guest *g)
 {
 	if (!g->errors || r->told > 0)
 		return r->usual;
-	return at_least(log(latency_errors_quantile(g->errors, 0.9)), r->usual);
+	return at_most(at_least(log(latency_errors_quantile(g->errors, 0.9)), r->usual),
+	               USUAL_MOST);
 }
 
 static double evidence(bool late)

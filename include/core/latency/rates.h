@@ -47,10 +47,12 @@ struct latency_cell latency_cell_full(const struct latency_rates *r, int64_t inp
 /* Seconds that it takes alone, to the end or to its first token. */
 double latency_alone(const struct latency_rates *r, int64_t input, int64_t output, bool ttft);
 
-/* Of latency_cell() one of ttft and e2e, and what latency_load() makes of it. */
+/* One of ttft and e2e, and the load of one: as latency_cell() has them for what is in time alone,
+ * with safety. What is not weighs less than a server: it does not wait for one of its own, nor does
+ * who comes next wait for it; and it is foreseen no later than its target, or than it is alone. */
 double latency_usual(const struct latency_rates *r, int64_t input, int64_t output,
                      const struct latency_target *target, bool ttft, slo_load *load);
-/* Of latency_cell_full() one of ttft and e2e. */
+/* Likewise of latency_cell_full(). */
 double latency_full(const struct latency_rates *r, int64_t input, int64_t output,
                     const struct latency_target *target, bool ttft);
 

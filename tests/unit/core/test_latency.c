@@ -47,17 +47,30 @@ static void as_many_as_the_target_allows(void **state)
 	near(latency_cell(&rates, 1000, 100, &alone).at_once, 1, 0.001);
 }
 
-/* One after the other would keep no promise either, and all others would wait. */
-static void what_is_late_even_alone_is_served_at_twice_its_time(void **state)
+/* One after the other would keep no promise either, and all others would wait. Whom only safety
+ * makes late is not foreseen beyond its target. */
+static void what_is_late_even_alone_takes_no_whole_server(void **state)
 {
-	struct latency_target e2e = { .e2e = 2 * 1.2049 }, ttft = { .ttft = 0.1 };
-	struct latency_cell c = latency_cell(&rates, 1000, 100, &e2e);
+	struct latency_target e2e = { .e2e = 2 * 1.2051 }, ttft = { .ttft = 0.1 };
+	double n = 2 + 1 / 0.205;
+	slo_load load;
 
 	(void)state;
-	near(c.e2e, 2 * 1.205, 1e-9);
-	near(c.at_once, 2 + 1 / 0.205, 1e-9);
-	c = latency_cell(&rates, 1000, 10, &ttft);
-	near(c.e2e, 2 * (c.own + c.others), 1e-9);
+	near(latency_usual(&rates, 1000, 100, &e2e, false, &load), 1.205, 0.001);
+	near(load_to_double(load), 1, 0.001);
+	e2e.e2e = 2 * 1.205 * 0.9;
+	near(latency_usual(&rates, 1000, 100, &e2e, false, &load), 1 + (n + 1) / 2 * 0.205, 1e-9);
+	near(load_to_double(load), 1 / ((n + 1) / 2), 1e-6);
+	e2e.e2e = 2 * 1.205 * 0.7;
+	near(latency_usual(&rates, 1000, 100, &e2e, false, &load), e2e.e2e, 1e-9);
+	near(load_to_double(load), 1 / n, 1e-6);
+	e2e.e2e = 1.205 * 0.9;
+	near(latency_usual(&rates, 1000, 100, &e2e, false, &load), 1.205, 1e-9);
+	near(load_to_double(load), 1 / n, 1e-6);
+	assert_true(latency_cell(&rates, 1000, 100, &e2e).at_once == 1);
+	(void)latency_usual(&rates, 1000, 10, &ttft, true, &load);
+	assert_true(load < SLO_LOAD_ONE);
+	assert_true(latency_cell(&rates, 1000, 10, &ttft).at_once == 1);
 }
 
 static void first_tokens_limit_the_time_in_prompts(void **state)
@@ -438,7 +451,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_cell_is_what_the_formula_says),
 		cmocka_unit_test(as_many_as_the_target_allows),
-		cmocka_unit_test(what_is_late_even_alone_is_served_at_twice_its_time),
+		cmocka_unit_test(what_is_late_even_alone_takes_no_whole_server),
 		cmocka_unit_test(first_tokens_limit_the_time_in_prompts),
 		cmocka_unit_test(beyond_the_knee_requests_wait_for_each_other),
 		cmocka_unit_test(any_size_has_a_cell),

@@ -11,7 +11,7 @@
 #include "core/request.h"
 #include "core/sched.h"
 
-enum { P = 1, A = 2, S = 4, B = 8 }; /* prompt, answer, size, bound */
+enum { P = 1, A = 2, S = 4 }; /* prompt, answer, size */
 
 static struct request request_of(int32_t estimate, int32_t limit, bool stream, unsigned mute)
 {
@@ -26,8 +26,7 @@ static struct request request_of(int32_t estimate, int32_t limit, bool stream, u
 
 static unsigned taught(const struct lesson *l)
 {
-	return (l->prompt ? P : 0u) | (l->answer ? A : 0u) | (l->size ? S : 0u) |
-	       (l->bound ? B : 0u);
+	return (l->prompt ? P : 0u) | (l->answer ? A : 0u) | (l->size ? S : 0u);
 }
 
 static void an_end_teaches_what_it_says(void **state)
@@ -103,9 +102,9 @@ static void an_end_teaches_what_it_says(void **state)
 		{ "hardly a token of 8", 115, 8, true, 0, TOLD(-1, -1, 450), LESSON_ANSWERED, 0,
 		  1 },
 		{ "stream below its limit", 115, 64, true, 0, TOLD(-1, -1, 700 + 237 * 40),
-		  LESSON_ANSWERED, A | B, 40 },
+		  LESSON_ANSWERED, A, 40 },
 		{ "stream beyond its limit", 115, 32, true, 0, TOLD(-1, -1, 700 + 237 * 40),
-		  LESSON_ANSWERED, A | B, 32 },
+		  LESSON_ANSWERED, A, 32 },
 		{ "beyond no limit", 115, 32, true, LESSON_NO_LIMIT, TOLD(-1, -1, 700 + 237 * 40),
 		  LESSON_ANSWERED, A, 40 },
 		{ "yes or no", 115, 5, true, 0, TOLD(-1, -1, 700 + 237 * 5), LESSON_ANSWERED, 0,

@@ -291,29 +291,6 @@ static void answer_sizes_teach_bytes_per_token(void **state)
 	assert_int_equal(estimator_output(&e, false, ESTIMATOR_FIXED + 6 * 200), 200);
 }
 
-/* Of events of 400 bytes each; the guess is 237. */
-static void limits_bound_the_tokens_of_streams(void **state)
-{
-	struct estimator e;
-	double guess;
-
-	(void)state;
-	estimator_init(&e);
-	guess = estimator_bytes_per_token(&e, true);
-	estimator_bound_stream(&e, ESTIMATOR_FIXED + 400 * 50, 100);
-	assert_true(estimator_bytes_per_token(&e, true) == guess);
-	estimator_bound_stream(&e, ESTIMATOR_FIXED + 400 * 100, 100);
-	assert_true(estimator_bytes_per_token(&e, true) > guess);
-	assert_true(estimator_bytes_per_token(&e, true) < guess + 20); /* one says little */
-	for (int i = 0; i < 100; i++)
-		estimator_bound_stream(&e, ESTIMATOR_FIXED + 400 * 100, 100);
-	assert_float_equal(estimator_bytes_per_token(&e, true), 400, 1);
-	estimator_bound_stream(&e, INT64_MAX, 100);
-	estimator_bound_stream(&e, -1, 100);
-	estimator_bound_stream(&e, ESTIMATOR_FIXED + 4000, 7); /* too short to tell */
-	assert_float_equal(estimator_bytes_per_token(&e, true), 400, 1);
-}
-
 static int64_t median_of(struct predictor *p, unsigned class)
 {
 	return predictor_guess(p, 0, class, 512, -1, SLO_PREDICT_P50, SLO_COLD_OPTIMISTIC, NULL);
@@ -395,7 +372,6 @@ int main(void)
 		cmocka_unit_test(estimates_of_prompts_learn_the_models_factor),
 		cmocka_unit_test(one_absurd_count_moves_the_factor_little),
 		cmocka_unit_test(answer_sizes_teach_bytes_per_token),
-		cmocka_unit_test(limits_bound_the_tokens_of_streams),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

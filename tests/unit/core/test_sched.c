@@ -154,6 +154,25 @@ static void one_goes_for_a_newcomer_however_many_wait(void **state)
 	assert_int_equal(sched_counts(r->s).queued, 3);
 }
 
+/* Two come at once, the second before the first: one goes for each. */
+static void one_goes_for_a_newcomer_that_another_comes_before(void **state)
+{
+	struct rig *r = *state;
+
+	fill_up(r, 0);
+	waits(r, "least", 0, 512);
+	waits(r, "less", 0, 512);
+	quiet(r, 0);
+	r->conf.queue_limit = 2;
+	sched_configure(r->s, &r->conf);
+	waits(r, "first", 1, 512);
+	waits(r, "second", 2, 512);
+	answer(r, 0, "less", SLO_REJECT, SLO_REASON_QUEUE_FULL);
+	answer(r, 0, "least", SLO_REJECT, SLO_REASON_QUEUE_FULL);
+	quiet(r, 0);
+	assert_int_equal(sched_counts(r->s).queued, 2);
+}
+
 /* It came behind another of its size, which leaves in the same round. */
 static void one_goes_for_a_newcomer_that_becomes_a_head_at_once(void **state)
 {
@@ -563,6 +582,7 @@ int main(void)
 		TEST(without_a_timeout_there_is_nothing_to_wake_for),
 		TEST(a_full_queue_refuses_the_next),
 		TEST(one_goes_for_a_newcomer_however_many_wait),
+		TEST(one_goes_for_a_newcomer_that_another_comes_before),
 		TEST(one_goes_for_a_newcomer_that_becomes_a_head_at_once),
 		TEST(a_full_queue_does_not_refuse_what_fits_now),
 		TEST(late_requests_are_served_by_default),
