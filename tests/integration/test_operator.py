@@ -72,7 +72,7 @@ class Operator(unittest.TestCase):
         path = self.agent.dir / "profiles" / MODEL / "l20.json"
         path.write_text(path.read_text() + "\n")
         said = self.reload()
-        self.assertEqual(1, said.count("profiles/"), said)
+        self.assertEqual(1, said.count("profile-stale:"), said)
         self.assertIn('l20.json: its "created" is not newer than that in force', said)
 
     def test_a_fifo_as_the_configuration_is_refused_and_the_loop_goes_on(self):

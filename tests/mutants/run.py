@@ -126,7 +126,7 @@ MUTANTS = [
     ("a head has the priority of the one before", "agent/core/queue.c",
      "b->priority = b->first->priority;", "b->priority += 0;"),
     ("a full queue refuses the newcomer, whatever waits", "agent/core/sched.c",
-     "\t\tr = full_for(s, r);\n\t\tqueue_remove(", "\t\t(void)full_for(s, r);\n\t\tqueue_remove("),
+     "\t\t*r = full_for(s, *r);\n", "\t\t(void)full_for(s, *r);\n"),
     ("a full queue refuses the head that came, whatever waits", "agent/core/sched.c",
      "\t\t\tr = full_for(s, r);\n\t\t\tif (s->explains)", "\t\t\t(void)full_for(s, r);\n\t\t\tif (s->explains)"),
     ("a full queue refuses the first of the least important", "agent/core/grades.c",
