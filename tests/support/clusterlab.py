@@ -1,4 +1,5 @@
 """Several agents, each alone, in one group of one Redis; servers of a known size."""
+import collections
 import contextlib
 import itertools
 import struct
@@ -69,6 +70,20 @@ def packed(v):
     if isinstance(v, str):
         return b"\xd9" + bytes([len(v)]) + v.encode()
     return b"\xdc" + struct.pack(">H", len(v)) + b"".join(map(packed, v))
+
+
+Mark = collections.namedtuple("Mark", "version life number now whole told")
+
+
+def key_mark(redis, name):
+    """What an agent's key says of itself: six numbers as MessagePack."""
+    value = redis("HGET", f"slo-spoa:{GROUP}:leases:{name}", "")
+    numbers, at = [], 3 if value[:1] == b"\xdc" else 1  # after the array's own length
+    while at < len(value):
+        size = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}.get(value[at], 0)
+        numbers.append(int.from_bytes(value[at + 1:at + 1 + size], "big") if size else value[at])
+        at += 1 + size
+    return Mark(*numbers)
 
 
 class Forged:

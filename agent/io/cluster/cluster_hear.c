@@ -21,6 +21,9 @@
  */
 #define LOOK_GAP         0.025 /* seconds between two looks at its mark */
 #define LOOKS_MAX        12
+/* Between two reads of a key that stays behind; each pause is twice the one before. */
+#define PAUSE_FIRST      SLO_NSEC_PER_SEC
+#define PAUSE_MAX        (64 * SLO_NSEC_PER_SEC)
 /* For polls and beats to come; shorter than the default of haproxy.grace. */
 #define DIFFERS_PATIENCE (2 * SLO_NSEC_PER_SEC)
 
@@ -225,6 +228,7 @@ static void new_life(struct cluster *c, slo_nsec now, struct cluster_peer *p,
 	p->number = h->number - (h->kind == NEWS_RECORDS && h->number > 0); /* it comes next */
 	p->due = 0; /* what is being read tells nothing of this life yet */
 	p->behind = false;
+	p->pause = 0;
 	foreign_owner_life(c->agent->sched, p->owner, h->incarnation);
 	hear_read(c, p);
 	p->number = h->number;
@@ -236,9 +240,10 @@ static void check_number(struct cluster *c, slo_nsec now, struct cluster_peer *p
                          const struct news_head *h)
 {
 	uint64_t due = p->number + (h->kind != NEWS_BEAT);
+	/* A beat says that it is alive, and will bring its key up to date. */
+	bool follows = h->kind == NEWS_BEAT && p->behind && !p->reading && now >= p->next_read;
 
-	/* If its key was behind, a beat says that it is alive, and will bring it up to date. */
-	if (h->kind == NEWS_ANEW || (h->kind == NEWS_BEAT && p->behind)) {
+	if (h->kind == NEWS_ANEW || follows) {
 		hear_read(c, p);
 	} else if (h->number > due && !p->unsure) {
 		p->gaps++;
@@ -489,6 +494,16 @@ void hear_look(struct ev_loop *loop, ev_timer *w, int revents)
 		}
 }
 
+/* The first beat has a key that is behind read again at once. */
+static void pause_reads(struct cluster_peer *p, slo_nsec now)
+{
+	p->next_read = now + p->pause;
+	if (!p->behind)
+		p->pause = 0;
+	else if (p->pause < PAUSE_MAX)
+		p->pause = p->pause == 0 ? PAUSE_FIRST : 2 * p->pause;
+}
+
 const char *hear_life(struct cluster *c, struct cluster_peer *p, const redisReply *reply)
 {
 	long long left = reply->type == REDIS_REPLY_INTEGER ? reply->integer : -3;
@@ -499,10 +514,12 @@ const char *hear_life(struct cluster *c, struct cluster_peer *p, const redisRepl
 	if (left >= 0 && left < CLUSTER_KEEP / SLO_NSEC_PER_MSEC)
 		p->mark_age = CLUSTER_KEEP - left * SLO_NSEC_PER_MSEC;
 	p->behind = is_behind(p);
-	if (p->behind && may_follow(c, p))
+	if (p->behind && may_follow(c, p)) {
 		look_later(c, p);
-	else
-		ask_page(c, p, "0");
+		return NULL;
+	}
+	pause_reads(p, clock_nsec());
+	ask_page(c, p, "0");
 	return NULL;
 }
 

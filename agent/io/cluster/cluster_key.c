@@ -67,13 +67,6 @@ static void set_fields(struct cluster *c, enum ask_kind kind, const struct mark 
 	redis_link_arg(to, m->bytes, m->len);
 }
 
-void key_mark(struct cluster *c, slo_nsec now)
-{
-	const struct mark m = mark_of(c, now);
-
-	set_fields(c, ASK_STORED, &m);
-}
-
 static void add_field(struct cluster *c, slo_nsec now, const struct request *r)
 {
 	uint8_t *at = records_room(&c->kept.fields);
@@ -104,6 +97,18 @@ void key_gone(struct cluster *c, const struct request *r)
 bool key_is_behind(const struct cluster *c)
 {
 	return records_wait(&c->kept.gone) || foreign_unkept(c->agent->sched);
+}
+
+/* A message changes nothing of the key if all that it tells of began and ended since, or is of
+ * others: then the key is up to that, too. */
+void key_mark(struct cluster *c, slo_nsec now)
+{
+	struct mark m;
+
+	if (!key_is_behind(c) && !c->tell.anew)
+		c->kept.number = c->tell.number;
+	m = mark_of(c, now);
+	set_fields(c, ASK_STORED, &m);
 }
 
 static void remove_some(struct cluster *c)

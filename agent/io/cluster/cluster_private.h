@@ -81,6 +81,8 @@ struct cluster_peer {
 	unsigned looks;         /* at its mark */
 	bool waits;             /* for the key to be up to that */
 	bool behind;            /* it was read before that */
+	slo_nsec next_read;     /* then a beat has it read again, if it is behind */
+	slo_nsec pause;         /* before the read after that; 0: none */
 	struct news_mark mark;  /* incarnation 0: there is no key */
 	slo_nsec mark_age;      /* since it was written */
 	slo_nsec differs_since; /* its HAProxys are not among ours; 0: they are */
