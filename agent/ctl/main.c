@@ -154,7 +154,7 @@ static void take(struct answer *a, const char *p, size_t len)
 }
 
 /* Until the agent closes. False: errno says what went wrong. */
-static bool print_answer(int fd, struct answer *a)
+static bool take_all(int fd, struct answer *a)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	char data[65536];
@@ -169,17 +169,28 @@ static bool print_answer(int fd, struct answer *a)
 			return false;
 		n = ready > 0 ? recv(fd, data, sizeof(data), 0) : -1;
 		if (n == 0)
-			break;
+			return true;
 		if (n < 0 && errno != EINTR)
 			return false;
 		if (n > 0)
 			take(a, data, (size_t)n);
 	}
+}
+
+/* What came is printed even if no more does. False: errno says what went wrong. */
+static bool print_answer(int fd, struct answer *a)
+{
+	bool ok = take_all(fd, a);
+	int why = errno;
+
 	if (a->len < HEAD_LEN)
 		print_head(a);
 	if (a->any)
 		putchar('\n');
-	return fflush(stdout) == 0;
+	if (fflush(stdout) != 0)
+		return false;
+	errno = why;
+	return ok;
 }
 
 static int status_of(const struct answer *a, const char *command)

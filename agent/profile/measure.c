@@ -366,8 +366,11 @@ int command_measure(const struct profile_options *opt)
 {
 	static struct measure m;
 	struct bench_fit fit;
-	bool ok = can_save(opt->output) && prepare(&m, opt) && probe(&m) && run_all(&m);
+	bool ok;
 
+	if (!can_save(opt->output)) /* nothing was made that is to be freed */
+		return EXIT_FAILURE;
+	ok = prepare(&m, opt) && probe(&m) && run_all(&m);
 	if (ok && !bench_fit(&m.series, opt->kv, &fit))
 		ok = complain("fit", "out of memory") == EXIT_SUCCESS;
 	if (ok) {

@@ -97,6 +97,26 @@ class Tools(unittest.TestCase):
             self.assert_said(self.run_tool("slo-ctl", "-s", path, "doctor"), 2,
                              f"{path}: ", "does its control.listen name this path?")
 
+    def test_of_an_answer_that_breaks_off_slo_ctl_prints_what_came(self):
+        path = self.dir / "short.sock"
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+            server.listen()
+            server.settimeout(PATIENCE)
+
+            def answer():
+                peer, _ = server.accept()
+                peer.settimeout(PATIENCE)
+                peer.recv(1, socket.MSG_PEEK)  # what is left unread makes the close a reset
+                peer.sendall(b"agent: busy")
+                peer.close()
+            thread = threading.Thread(target=answer)
+            thread.start()
+            done = self.run_tool("slo-ctl", "-s", path, "show", "models")
+            thread.join()
+        self.assert_said(done, 2, f"{path}: Connection reset by peer")
+        self.assertEqual("agent: busy\n", done.stdout)
+
     def test_usage_comes_with_its_reason(self):
         for name, words, reason in (
                 ("slo-ctl", [], "no command was given"),
