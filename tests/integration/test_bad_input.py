@@ -653,7 +653,7 @@ class Files(unittest.TestCase):
         config = dict(self.lab.config, models={"m": {"deployments": {
             "silent": {"servers": ["s1"]}, "told": {"servers": ["s2"], "kv_tokens": 50000}}}})
         config.pop("routing", None)
-        for engines, told in ({}, ["silent"]), ({"engines": {"metrics": "http://{address}:{port}/metrics"}, "haproxy": {"runtime_api": ["unix:stats.sock"]}}, []):
+        for engines, told in ({}, ["silent"]), ({"engines": {"metrics": "http://{address}:{port}/metrics"}, "haproxy": {"runtime_api": ["unix:stats.sock"]}}, []), ({"profiles": {"redis": {"url": "redis://127.0.0.1:1"}}}, []):
             self.lab.config_file.write_text(dumps(dict(config, **engines)))
             out, err = self.run_agent("-c", "-f", self.lab.config_file, code=0)
             self.assertEqual((told, ""), (re.findall(r"models\.m\.deployments\.(\w+) has neither kv_tokens nor a profile", out), err))

@@ -14,6 +14,27 @@
 #include "wire/profile_name.h"
 
 #define AHEAD 60. /* seconds; it keeps those out that are made now */
+#define WALK  (50 * SLO_NSEC_PER_MSEC)
+
+/* A path in a line that has to have room for the rest: of a long one the end is kept, which tells
+ * more. */
+struct shown {
+	char text[256];
+};
+
+static struct shown shown(const char *path, size_t most)
+{
+	size_t len = strlen(path);
+	struct shown s;
+
+	if (most > sizeof(s.text) - 1)
+		most = sizeof(s.text) - 1;
+	if (len <= most)
+		memcpy(s.text, path, len + 1);
+	else
+		snprintf(s.text, sizeof(s.text), "...%s", path + len - (most - 3));
+	return s;
+}
 
 /* What Redis holds can be much, and others write there; a file is the operator's own. */
 static void say(struct agent *a, bool limited, enum log_cause cause, int level, const char *fmt,
@@ -77,24 +98,40 @@ static void report_stale(struct agent *a, const struct deployment *d, const char
                          bool limited)
 {
 	double ahead = profile_created(d->profile) - clock_unix_seconds();
+	bool hours = ahead >= 7200;
 
 	if (ahead > AHEAD)
 		say(a, limited, LOG_CAUSE_PROFILE_STALE, LOG_WARNING,
-		    "%s: its \"created\" is not newer than that in force, which is %.1f hours "
-		    "ahead "
+		    "%s: its \"created\" is not newer than that in force, which is %.*f %s ahead "
 		    "of this machine's clock, so it is ignored, as are all that are made until "
 		    "then; give it a \"created\" beyond that (%.0f), or correct the clock",
-		    where, ahead / 3600, profile_created(d->profile));
+		    where, hours ? 1 : 0, ahead / (hours ? 3600 : 60), hours ? "hours" : "minutes",
+		    profile_created(d->profile));
 	else
 		say(a, limited, LOG_CAUSE_PROFILE_STALE, LOG_NOTICE,
 		    "%s: its \"created\" is not newer than that in force, so it is ignored", where);
 }
 
 /* For the warning, which watch_fleet.c ends with what follows of it. */
-static void note_refused(struct agent *a, const struct deployment *d, enum profile_trouble kind,
-                         const char *why)
+static void note_refused(struct agent *a, const struct deployment *d, bool redis, const char *why)
 {
-	profile_trouble_set(&a->profile_troubles, d, kind, "%s", why);
+	profile_trouble_clear(&a->profile_troubles, d,
+	                      redis ? TROUBLE_REDIS_STALE : TROUBLE_FILE_STALE);
+	profile_trouble_set(&a->profile_troubles, d,
+	                    redis ? TROUBLE_REDIS_REFUSED : TROUBLE_FILE_REFUSED, "%s", why);
+}
+
+static void note_good(struct agent *a, const struct deployment *d, bool redis, slo_err err)
+{
+	struct profile_troubles *t = &a->profile_troubles;
+
+	if (err != SLO_OK && err != SLO_ESTALE)
+		return;
+	profile_trouble_clear(t, d, redis ? TROUBLE_REDIS_REFUSED : TROUBLE_FILE_REFUSED);
+	if (err != SLO_OK)
+		return;
+	profile_trouble_clear(t, d, redis ? TROUBLE_REDIS_STALE : TROUBLE_FILE_STALE);
+	profile_trouble_clear(t, d, TROUBLE_MISPLACED);
 }
 
 slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *where,
@@ -107,11 +144,13 @@ slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *wh
 	slo_err err = profdoc_parse(text, len, &doc, &e);
 
 	if (err != SLO_OK) {
-		e.file = where;
+		const struct shown file = shown(where, 150);
+
+		e.file = file.text;
 		doc_error_format(&e, why, sizeof(why));
 		say(a, limited, LOG_CAUSE_PROFILE_REFUSED, LOG_ERR, "%s%s", why,
 		    d->profile ? "; the previous profile stays" : "");
-		note_refused(a, d, limited ? TROUBLE_REDIS_REFUSED : TROUBLE_FILE_REFUSED, why);
+		note_refused(a, d, limited, why);
 		return err;
 	}
 	if (doc->gpu[0] && strcmp(doc->gpu, d->name) != 0)
@@ -130,17 +169,10 @@ slo_err agent_take_profile(struct agent *a, struct deployment *d, const char *wh
 		report_doubts(a, d, doc, where, limited);
 	}
 	profdoc_free(doc);
-	if (err == SLO_OK || err == SLO_ESTALE)
-		profile_trouble_clear(&a->profile_troubles, d,
-		                      limited ? TROUBLE_REDIS_REFUSED : TROUBLE_FILE_REFUSED);
-	if (err == SLO_OK) {
-		profile_trouble_clear(&a->profile_troubles, d,
-		                      limited ? TROUBLE_REDIS_STALE : TROUBLE_FILE_STALE);
-		return SLO_OK;
-	}
+	note_good(a, d, limited, err);
 	if (err == SLO_ESTALE)
 		report_stale(a, d, where, limited);
-	else
+	else if (err != SLO_OK)
 		say(a, limited, LOG_CAUSE_PROFILE_REFUSED, LOG_ERR, "%s: out of memory", where);
 	return err;
 }
@@ -158,7 +190,8 @@ struct profile_file {
 
 static void file_forget(struct agent *a, struct profile_file *f)
 {
-	HASH_DEL(a->files, f);
+	/* It takes the first of the table for one that has another before it. */
+	HASH_DEL(a->files, f); /* NOLINT(clang-analyzer-unix.Malloc) */
 	free(f);
 }
 
@@ -206,7 +239,7 @@ static bool file_unread(struct agent *a, const struct deployment *d, const char 
 	bool absent = errno == ENOENT;
 	char why[PROFILE_TROUBLE_TEXT];
 
-	snprintf(why, sizeof(why), "%.250s: %s", path, file_why(errno));
+	snprintf(why, sizeof(why), "%s: %s", shown(path, 150).text, file_why(errno));
 	log_write(a->log,
 	          !absent  ? LOG_ERR
 	          : learns ? LOG_INFO
@@ -219,7 +252,7 @@ static bool file_unread(struct agent *a, const struct deployment *d, const char 
 	if (absent)
 		profile_trouble_clear(&a->profile_troubles, d, TROUBLE_FILE_REFUSED);
 	else
-		note_refused(a, d, TROUBLE_FILE_REFUSED, why);
+		note_refused(a, d, false, why);
 	return absent;
 }
 
@@ -229,14 +262,19 @@ static slo_err file_taken(struct agent *a, struct deployment *d, const struct pr
 {
 	slo_err err = agent_take_profile(a, d, path, (const char *)text.p, text.len, false);
 
-	if (err == SLO_ESTALE && known && d->profile &&
-	    !(profile_created(d->profile) > known->created))
+	if (err != SLO_ESTALE)
+		return err;
+	profile_trouble_clear(&a->profile_troubles, d, TROUBLE_FILE_STALE);
+	if (known && d->profile && !(profile_created(d->profile) > known->created))
 		profile_trouble_set(&a->profile_troubles, d, TROUBLE_FILE_STALE,
-		                    "%.250s has changed, but its \"created\"", path);
+		                    "%s has changed, but its \"created\" is not newer than that "
+		                    "in force",
+		                    shown(path, 150).text);
 	return err;
 }
 
-bool agent_load_profile(struct agent *a, struct agent_model *m, struct deployment *d)
+/* absent: there is no such file. */
+static bool load(struct agent *a, const struct agent_model *m, struct deployment *d, bool *absent)
 {
 	char key[CONFIG_PROFILE_NAME_SIZE], path[PATH_MAX];
 	struct profile_file *known;
@@ -245,19 +283,20 @@ bool agent_load_profile(struct agent *a, struct agent_model *m, struct deploymen
 	size_t len;
 	char *text;
 
+	*absent = false;
 	if (!a->conf->profile_dir)
 		return true;
 	if (profile_name(m->conf->name, d->name, key, sizeof(key)) != SLO_OK ||
 	    snprintf(path, sizeof(path), "%s/%s", a->conf->profile_dir, key) >= (int)sizeof(path)) {
 		log_write(a->log, LOG_ERR, "profile of %s/%s: its path is too long", m->conf->name,
 		          d->name);
-		note_refused(a, d, TROUBLE_FILE_REFUSED, "its path is too long");
+		note_refused(a, d, false, "the path of its file is too long");
 		return false;
 	}
 	known = file_known(a, d, key);
 	text = file_read(path, PROFDOC_TEXT_MAX, &len);
 	if (!text)
-		return file_unread(a, d, path);
+		return *absent = file_unread(a, d, path);
 	hash = profile_text_hash(text, len);
 	/* As it was, it is what is in force, or older than that. */
 	if (!known || known->hash != hash) {
@@ -272,36 +311,89 @@ bool agent_load_profile(struct agent *a, struct agent_model *m, struct deploymen
 	return err == SLO_OK || err == SLO_ESTALE;
 }
 
-/* Where a deployment has no file there may be one that nobody reads. */
-static void note_misplaced(struct agent *a)
+bool agent_load_profile(struct agent *a, struct agent_model *m, struct deployment *d)
+{
+	bool absent;
+
+	return load(a, m, d, &absent);
+}
+
+/* Whether it would read a file if there were one, and nothing else gives it a profile. What is in
+ * force of a file that went is lost with the next start. */
+static bool wants_file(struct agent *a, const struct deployment *d)
+{
+	char key[CONFIG_PROFILE_NAME_SIZE];
+	const struct profile_file *f;
+
+	if (d->source == FLEET_LEARNED)
+		return false;
+	if (!d->profile)
+		return true;
+	if (profile_name(d->pool->name, d->name, key, sizeof(key)) != SLO_OK)
+		return false;
+	HASH_FIND_STR(a->files, key, f);
+	return f && !(profile_created(d->profile) > f->created);
+}
+
+static void note_misplaced(struct agent *a, const struct deployment *d,
+                           const struct profile_files *files)
+{
+	const char *meant = profile_files_meant(files, a->conf, d->pool->name, d->name);
+	char key[CONFIG_PROFILE_NAME_SIZE];
+
+	if (meant && profile_name(d->pool->name, d->name, key, sizeof(key)) == SLO_OK)
+		profile_trouble_set(&a->profile_troubles, d, TROUBLE_MISPLACED,
+		                    "%s is read by no deployment, and the profile of %s/%s is not "
+		                    "there: if it is the file for it, rename it to %s below "
+		                    "profiles.dir and reload",
+		                    shown(meant, 140).text, shown(d->pool->name, 40).text,
+		                    shown(d->name, 40).text, shown(key, 140).text);
+}
+
+/* Where deployments have no file there may be others that nobody reads. */
+static void look_for_misplaced(struct agent *a, const struct deployment *const *absent,
+                               size_t count)
 {
 	struct profile_files files;
 
-	profile_files_look(&files, a->conf);
-	for (size_t i = 0; i < a->model_count && files.count > 0; i++) {
-		const struct pool *pool = &a->models[i]->sched->pool;
+	if (count == 0)
+		return;
+	profile_files_look(&files, a->conf, clock_nsec() + WALK);
+	for (size_t i = 0; i < count && files.count > 0; i++)
+		note_misplaced(a, absent[i], &files);
+	profile_files_free(&files);
+}
+
+/* Of all deployments; how many were refused. */
+static size_t load_all(struct agent *a)
+{
+	const struct deployment **absent;
+	size_t refused = 0, all = 0, count = 0;
+
+	for (size_t i = 0; i < a->model_count; i++)
+		all += a->models[i]->sched->pool.deployments;
+	absent = calloc(all + 1, sizeof(struct deployment *));
+	for (size_t i = 0; i < a->model_count; i++) {
+		struct pool *pool = &a->models[i]->sched->pool;
 
 		for (size_t k = 0; k < pool->deployments; k++) {
-			const struct deployment *d = pool->deployment[k];
-			const char *meant =
-			    profile_files_meant(&files, a->conf, pool->name, d->name);
-			char key[CONFIG_PROFILE_NAME_SIZE];
+			struct deployment *d = pool->deployment[k];
+			bool away;
 
-			if (meant && profile_name(pool->name, d->name, key, sizeof(key)) == SLO_OK)
-				profile_trouble_set(&a->profile_troubles, d, TROUBLE_MISPLACED,
-				                    "%.150s is read by no deployment, and the "
-				                    "profile of %.40s/%.40s is not there: if it is "
-				                    "the file for it, rename it to %.150s",
-				                    meant, pool->name, d->name, key);
+			refused += !load(a, a->models[i], d, &away);
+			if (away && absent && wants_file(a, d))
+				absent[count++] = d;
 		}
 	}
-	profile_files_free(&files);
+	look_for_misplaced(a, absent, count);
+	free(absent);
+	return refused;
 }
 
 size_t agent_load_profiles(struct agent *a)
 {
 	struct profile_file *f, *next;
-	size_t refused = 0;
+	size_t refused;
 
 	profile_trouble_clear_all(&a->profile_troubles, TROUBLE_MISPLACED);
 	if (!a->conf->profile_dir) {
@@ -310,18 +402,12 @@ size_t agent_load_profiles(struct agent *a)
 	}
 	for (f = a->files; f; f = f->hh.next)
 		f->wanted = false;
-	for (size_t i = 0; i < a->model_count; i++) {
-		struct pool *pool = &a->models[i]->sched->pool;
-
-		for (size_t d = 0; d < pool->deployments; d++)
-			refused += !agent_load_profile(a, a->models[i], pool->deployment[d]);
-	}
+	refused = load_all(a);
 	for (f = a->files; f; f = next) {
 		next = f->hh.next;
 		if (!f->wanted)
 			file_forget(a, f);
 	}
-	note_misplaced(a);
 	watch_profiles(a, clock_nsec());
 	return refused;
 }

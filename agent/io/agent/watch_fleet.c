@@ -139,57 +139,85 @@ static void check_notes(struct agent *a, slo_nsec now, const struct deployment *
 		         n->findings[0].text);
 }
 
-/* Of two sources the file's is told first. what: what is wrong in all of them. */
-static void tell_trouble(struct agent *a, slo_nsec now, const struct deployment *d,
-                         const char *subject, const char *code, const enum profile_trouble kind[2],
-                         const char *what, size_t *told)
-{
-	const char *text = profile_trouble_of(&a->profile_troubles, d, kind[0]);
+/* What is said of a trouble that a file or Redis, or both, have. */
+struct ending {
+	const char *one, *both; /* what is done with it, with them */
+	const char *follows;
+	const char *mend_one, *mend_both;
+};
 
-	if (!text)
-		text = profile_trouble_of(&a->profile_troubles, d, kind[1]);
-	if (!text || (*told)++ >= SUBJECTS_MAX)
+static void tell_trouble(struct agent *a, slo_nsec now, const struct deployment *d,
+                         const char *subject, const char *code, enum profile_trouble file,
+                         enum profile_trouble redis, const struct ending *e, size_t *told)
+{
+	const char *of_file = profile_trouble_of(&a->profile_troubles, d, file);
+	const char *of_redis = profile_trouble_of(&a->profile_troubles, d, redis);
+
+	if ((!of_file && !of_redis) || (*told)++ >= SUBJECTS_MAX)
 		warn_clear(a, now, code, subject);
+	else if (of_file && of_redis)
+		warn_set(a, now, code, subject, "%.200s; %.200s: %s%s; %s, and reload for the file",
+		         of_file, of_redis, e->both, e->follows, e->mend_both);
+	else if (of_file)
+		warn_set(a, now, code, subject, "%.380s: %s%s; %s and reload", of_file, e->one,
+		         e->follows, e->mend_one);
 	else
-		warn_set(a, now, code, subject, "%s%s", text, what);
+		warn_set(
+		    a, now, code, subject,
+		    "%.380s: %s%s; %s; no reload is needed, as Redis is read every \"refresh\"",
+		    of_redis, e->one, e->follows, e->mend_one);
 }
 
-static const char *refusal_follows(const struct deployment *d)
+static void check_refused(struct agent *a, slo_nsec now, const struct deployment *d,
+                          const char *subject, size_t *told)
 {
-	if (d->profile)
-		return ": this profile is refused and the previous one stays; correct it and "
-		       "reload";
-	if (fleet_learned(d))
-		return ": this profile is refused and times are learned; correct it and reload";
-	return ": this profile is refused and requests fall back; correct it and reload";
+	const struct ending e = { .one = "this profile is refused",
+		                  .both = "both are refused",
+		                  .follows = d->profile         ? " and the previous one stays"
+		                             : fleet_learned(d) ? " and times are learned"
+		                                                : " and requests fall back",
+		                  .mend_one = "correct it",
+		                  .mend_both = "correct both" };
+
+	tell_trouble(a, now, d, subject, "profile-refused", TROUBLE_FILE_REFUSED,
+	             TROUBLE_REDIS_REFUSED, &e, told);
+}
+
+static void check_stale(struct agent *a, slo_nsec now, const struct deployment *d,
+                        const char *subject, size_t *told)
+{
+	static const struct ending e = { .one = "it is ignored",
+		                         .both = "both are ignored",
+		                         .follows = "",
+		                         .mend_one = "give it a newer one",
+		                         .mend_both = "give both a newer one" };
+	double ahead = d->profile ? profile_created(d->profile) - clock_unix_seconds() : 0;
+
+	if (!(ahead > PROFILE_FAR_AHEAD) || *told >= SUBJECTS_MAX) {
+		tell_trouble(a, now, d, subject, "profile-stale", TROUBLE_FILE_STALE,
+		             TROUBLE_REDIS_STALE, &e, told);
+		return;
+	}
+	(*told)++;
+	warn_set(a, now, "profile-stale", subject,
+	         "\"created\" of the profile of %s is %.0f days ahead of this machine's "
+	         "clock: profiles that are made until then are ignored; it counts seconds "
+	         "since 1970",
+	         subject, ahead / 86400);
 }
 
 /* Profiles that somebody wrote and that are not in force. */
 static void check_troubles(struct agent *a, slo_nsec now, const struct deployment *d,
                            const char *subject, struct told *told)
 {
-	static const enum profile_trouble refused[] = { TROUBLE_FILE_REFUSED,
-		                                        TROUBLE_REDIS_REFUSED };
-	static const enum profile_trouble stale[] = { TROUBLE_FILE_STALE, TROUBLE_REDIS_STALE };
-	static const enum profile_trouble misplaced[] = { TROUBLE_MISPLACED, TROUBLE_MISPLACED };
-	double ahead = d->profile ? profile_created(d->profile) - clock_unix_seconds() : 0;
+	const char *misplaced = profile_trouble_of(&a->profile_troubles, d, TROUBLE_MISPLACED);
 
-	tell_trouble(a, now, d, subject, "profile-refused", refused, refusal_follows(d),
-	             &told->refused);
-	tell_trouble(a, now, d, subject, "profile-misplaced", misplaced, "", &told->misplaced);
-	if (ahead > PROFILE_FAR_AHEAD && told->stale < SUBJECTS_MAX) {
-		told->stale++;
-		warn_set(a, now, "profile-stale", subject,
-		         "\"created\" of the profile of %s is %.0f days ahead of this machine's "
-		         "clock: profiles that are made until then are ignored; it counts seconds "
-		         "since 1970",
-		         subject, ahead / 86400);
-		return;
-	}
-	tell_trouble(a, now, d, subject, "profile-stale", stale,
-	             " is not newer than that in force: it is ignored; give it a newer one and "
-	             "reload",
-	             &told->stale);
+	check_refused(a, now, d, subject, &told->refused);
+	check_stale(a, now, d, subject, &told->stale);
+	if (!misplaced || told->misplaced++ >= SUBJECTS_MAX)
+		warn_clear(a, now, "profile-misplaced", subject);
+	else
+		warn_set(a, now, "profile-misplaced", subject, "%s", misplaced);
 }
 
 /* What ended on the servers of d, against its profile. */

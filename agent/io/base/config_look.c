@@ -146,13 +146,14 @@ static void look_at_caches(const struct config_model *m, FILE *out)
 	}
 }
 
+/* What may not be looked at may well be there. */
 static bool has_profile(const struct config *c, const char *model, const char *deployment)
 {
 	char path[PATH_MAX], key[CONFIG_PROFILE_NAME_SIZE];
 
 	return c->profile_dir && profile_name(model, deployment, key, sizeof(key)) == SLO_OK &&
 	       snprintf(path, sizeof(path), "%s/%s", c->profile_dir, key) < (int)sizeof(path) &&
-	       access(path, F_OK) == 0;
+	       (access(path, F_OK) == 0 || errno == EACCES);
 }
 
 /* Nobody tells them. */
@@ -235,22 +236,23 @@ static void look_at_profile(const struct config *c, const char *key, FILE *out)
 }
 
 /* told[i]: that file was. */
-static void look_at_deployment(const struct config *c, const char *model, const char *deployment,
+static void look_at_deployment(const struct config *c, const char *model,
+                               const struct config_deployment *d,
                                const struct profile_files *unread, bool *told, FILE *out)
 {
 	char key[CONFIG_PROFILE_NAME_SIZE];
 	const char *meant;
 
-	if (profile_name(model, deployment, key, sizeof(key)) != SLO_OK)
+	if (d->source == FLEET_LEARNED || profile_name(model, d->name, key, sizeof(key)) != SLO_OK)
 		return;
 	look_at_profile(c, key, out);
-	meant = profile_files_meant(unread, c, model, deployment);
+	meant = profile_files_meant(unread, c, model, d->name);
 	if (!meant)
 		return;
 	fprintf(out,
 	        "[WARNING] (%ld) : profiles.dir: %s is read by no deployment; the profile of %s of "
 	        "model %s must be %s/%s\n",
-	        (long)getpid(), meant, deployment, model, c->profile_dir, key);
+	        (long)getpid(), meant, d->name, model, c->profile_dir, key);
 	for (size_t i = 0; i < unread->count; i++)
 		told[i] |= unread->path[i] == meant;
 }
@@ -269,10 +271,10 @@ static void look_at_profiles(const struct config *c, FILE *out)
 	const char *first = NULL;
 	size_t count = 0;
 
-	profile_files_look(&unread, c);
+	profile_files_look(&unread, c, INT64_MAX);
 	for (size_t i = 0; i < c->model_count; i++)
 		for (size_t k = 0; k < c->models[i].deployment_count; k++)
-			look_at_deployment(c, c->models[i].name, c->models[i].deployments[k].name,
+			look_at_deployment(c, c->models[i].name, &c->models[i].deployments[k],
 			                   &unread, told, out);
 	for (size_t i = 0; i < unread.count; i++) {
 		if (told[i] || !is_profile(unread.path[i]))
@@ -294,7 +296,7 @@ void config_look(const struct config *c, FILE *out)
 	for (size_t i = 0; i < c->model_count; i++) {
 		look_at_promise(&c->models[i], out);
 		look_at_caches(&c->models[i], out);
-		if (!c->engines.set)
+		if (!c->engines.set && c->redis.url.kind == REDIS_URL_NONE)
 			look_for_caches(c, &c->models[i], out);
 	}
 	look_at_listener("spop", &c->spop, out);

@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "io/base/clock.h"
 #include "wire/profile_name.h"
 
 #define DEPTH_MAX 6    /* folders */
@@ -64,21 +65,33 @@ struct walk {
 	const struct keys *keys;
 	size_t top;   /* bytes of profiles.dir and its "/" */
 	size_t looks; /* so far */
+	slo_nsec until;
 	char path[PATH_MAX];
 };
 
 static void look_into(struct walk *w, size_t len, int depth);
 
-static void look_at(struct walk *w, size_t len, int depth)
+/* DT_DIR, DT_REG, or another. Most file systems tell it with the name; a link may be to a file. */
+static unsigned char type_of(const struct dirent *e, const char *path)
 {
-	const char *below = w->path + w->top;
+	unsigned char type = e->d_type;
 	struct stat st;
 
-	if (stat(w->path, &st) != 0)
-		return;
-	if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
+	if (type == DT_UNKNOWN && lstat(path, &st) == 0)
+		type = (unsigned char)IFTODT(st.st_mode);
+	if (type == DT_LNK && stat(path, &st) == 0 && S_ISREG(st.st_mode))
+		type = DT_REG;
+	return type;
+}
+
+static void look_at(struct walk *w, const struct dirent *e, size_t len, int depth)
+{
+	const unsigned char type = type_of(e, w->path);
+	const char *below = w->path + w->top;
+
+	if (type == DT_DIR && depth < DEPTH_MAX)
 		look_into(w, len, depth + 1);
-	if (!S_ISREG(st.st_mode) ||
+	if (type != DT_REG ||
 	    bsearch(&below, w->keys->key, w->keys->count, sizeof(*w->keys->key), by_text))
 		return;
 	w->found->path[w->found->count] = strdup(below);
@@ -92,21 +105,21 @@ static void look_into(struct walk *w, size_t len, int depth)
 	const struct dirent *e;
 
 	while (dir && w->found->count < PROFILE_FILES_MAX && w->looks++ < LOOKS_MAX &&
-	       (e = readdir(dir))) {
+	       clock_nsec() < w->until && (e = readdir(dir))) {
 		size_t name = strlen(e->d_name);
 
 		if (e->d_name[0] == '.' || len + name + 2 > sizeof(w->path))
 			continue;
 		w->path[len] = '/';
 		memcpy(w->path + len + 1, e->d_name, name + 1);
-		look_at(w, len + 1 + name, depth);
+		look_at(w, e, len + 1 + name, depth);
 		w->path[len] = '\0';
 	}
 	if (dir)
 		closedir(dir);
 }
 
-void profile_files_look(struct profile_files *f, const struct config *c)
+void profile_files_look(struct profile_files *f, const struct config *c, slo_nsec until)
 {
 	size_t len = c->profile_dir ? strlen(c->profile_dir) : 0;
 	struct keys keys;
@@ -121,6 +134,7 @@ void profile_files_look(struct profile_files *f, const struct config *c)
 		w->found = f;
 		w->keys = &keys;
 		w->top = len + 1;
+		w->until = until;
 		memcpy(w->path, c->profile_dir, len + 1);
 		look_into(w, len, 0);
 		if (f->count > 0)
@@ -171,15 +185,6 @@ static void plain(const char *path, char out[PATH_MAX])
 	out[used] = '\0';
 }
 
-/* Whether the words of `all` end with those of `tail`. */
-static bool ends_with(const char *all, const char *tail)
-{
-	size_t a = strlen(all), t = strlen(tail);
-
-	return t > 0 && a >= t && strcmp(all + a - t, tail) == 0 &&
-	       (a == t || all[a - t - 1] == '_');
-}
-
 static bool is_there(const struct config *c, const char *key)
 {
 	char path[PATH_MAX];
@@ -189,22 +194,51 @@ static bool is_there(const struct config *c, const char *key)
 	       stat(path, &st) == 0 || errno != ENOENT;
 }
 
+/* profiles.dir may be a folder too high. Other folders, such as one for what is old, are not
+ * looked through. */
+static const char *without_profiles(const char *path)
+{
+	return strncasecmp(path, "profiles/", 9) == 0 ? path + 9 : path;
+}
+
+/* What a file may be called whose folder lacks what is before the last "/" of a model's name, or
+ * that has no folder. */
+struct wanted {
+	char whole[PATH_MAX], last[PATH_MAX], bare[PATH_MAX];
+};
+
+static void want(struct wanted *w, const char *key, const char *model, const char *deployment)
+{
+	const char *slash = strrchr(model, '/');
+	char last[CONFIG_PROFILE_NAME_SIZE];
+
+	snprintf(last, sizeof(last), "%s/%s", slash ? slash + 1 : model, deployment);
+	plain(key, w->whole);
+	plain(last, w->last);
+	plain(deployment, w->bare);
+}
+
 const char *profile_files_meant(const struct profile_files *f, const struct config *c,
                                 const char *model, const char *deployment)
 {
-	char key[CONFIG_PROFILE_NAME_SIZE], want[PATH_MAX], is[PATH_MAX];
-	const char *tail = NULL;
+	char key[CONFIG_PROFILE_NAME_SIZE], is[PATH_MAX];
+	const char *whole = NULL, *part = NULL;
+	struct wanted w;
 
-	if (f->count == 0 || profile_name(model, deployment, key, sizeof(key)) != SLO_OK ||
-	    is_there(c, key))
+	if (f->count == 0 || profile_name(model, deployment, key, sizeof(key)) != SLO_OK)
 		return NULL;
-	plain(key, want);
-	for (size_t i = 0; i < f->count; i++) {
-		plain(f->path[i], is);
-		if (strcmp(is, want) == 0)
-			return f->path[i];
-		if (!tail && (ends_with(want, is) || ends_with(is, want)))
-			tail = f->path[i];
+	want(&w, key, model, deployment);
+	for (size_t i = 0; i < f->count && !whole; i++) {
+		const char *path = without_profiles(f->path[i]);
+
+		plain(path, is);
+		if (strcmp(is, w.whole) == 0)
+			whole = f->path[i];
+		else if (!part && (strcmp(is, w.last) == 0 ||
+		                   (!strchr(path, '/') && strcmp(is, w.bare) == 0)))
+			part = f->path[i];
 	}
-	return tail;
+	if (!whole)
+		whole = part;
+	return whole && !is_there(c, key) ? whole : NULL;
 }

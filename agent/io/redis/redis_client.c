@@ -293,6 +293,8 @@ static void drop_all(struct redis_client *c)
 	for (size_t i = 0; i < c->profiles.count; i++)
 		redis_profiles_drop(c->agent, c->profiles.entry[i]);
 	redis_profiles_fini(&c->profiles);
+	profile_trouble_clear_all(&c->agent->profile_troubles, TROUBLE_REDIS_REFUSED);
+	profile_trouble_clear_all(&c->agent->profile_troubles, TROUBLE_REDIS_STALE);
 }
 
 void redis_client_configure(struct redis_client *c)

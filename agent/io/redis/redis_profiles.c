@@ -55,6 +55,7 @@ static void inherit(struct redis_entry *e, const struct redis_entry *old)
 	e->loaded = redis_profiles_in_force(e);
 	e->judged = old->judged && e->loaded;
 	e->hash = old->hash;
+	e->ours = old->ours;
 }
 
 static bool add(struct redis_profiles *t, const struct redis_profiles *old, struct agent *a,
@@ -116,25 +117,42 @@ slo_err redis_profiles_build(struct redis_profiles *t, struct agent *a)
 
 /* Values */
 
+/* A value that is not newer than what is in force: a mistake if it follows our own there. Another
+ * source may well be newer. */
+static void note_stale(struct agent *a, const struct redis_entry *e)
+{
+	if (redis_profiles_in_force(e) && e->hash != e->ours)
+		profile_trouble_set(&a->profile_troubles, e->deployment, TROUBLE_REDIS_STALE,
+		                    "redis %.150s has changed, but its \"created\" is not newer "
+		                    "than that in force",
+		                    e->key);
+	else
+		profile_trouble_clear(&a->profile_troubles, e->deployment, TROUBLE_REDIS_STALE);
+}
+
 void redis_profiles_value(struct agent *a, struct redis_entry *e, const char *text, size_t len)
 {
 	uint64_t hash = profile_text_hash(text, len);
 	char where[REDIS_KEY_MAX + 8];
 	slo_err err;
 
-	if (e->judged && e->hash == hash)
+	if (e->judged && e->hash == hash) {
+		if (!redis_profiles_in_force(e)) /* meanwhile another source gave a newer one */
+			profile_trouble_clear(&a->profile_troubles, e->deployment,
+			                      TROUBLE_REDIS_STALE);
 		return;
+	}
 	snprintf(where, sizeof(where), "redis %s", e->key);
 	err = agent_take_profile(a, e->deployment, where, text, len, true);
 	e->judged = err != SLO_ENOMEM;
 	e->hash = hash;
 	e->refused = err != SLO_OK && err != SLO_ESTALE;
-	if (err == SLO_ESTALE && redis_profiles_in_force(e))
-		profile_trouble_set(&a->profile_troubles, e->deployment, TROUBLE_REDIS_STALE,
-		                    "redis %.250s has changed, but its \"created\"", e->key);
+	if (err == SLO_ESTALE)
+		note_stale(a, e);
 	if (err != SLO_OK)
 		return;
 	e->loaded = true;
+	e->ours = hash;
 	e->created = profile_created(e->deployment->profile);
 }
 
@@ -144,8 +162,9 @@ void redis_profiles_refuse(struct agent *a, struct redis_entry *e, const char *w
 		log_limited(a->log, clock_nsec(), LOG_CAUSE_PROFILE_REFUSED, LOG_ERR,
 		            "redis %s: %s%s", e->key, why,
 		            e->deployment->profile ? "; the previous profile stays" : "");
+	profile_trouble_clear(&a->profile_troubles, e->deployment, TROUBLE_REDIS_STALE);
 	profile_trouble_set(&a->profile_troubles, e->deployment, TROUBLE_REDIS_REFUSED,
-	                    "redis %.250s: %s", e->key, why);
+	                    "redis %.150s: %s", e->key, why);
 	e->refused = true;
 	e->judged = false;
 }

@@ -8,7 +8,7 @@
 
 #include "core/sched.h" /* uthash.h, as this project wants it */
 
-#define PROFILE_TROUBLE_TEXT 400 /* bytes, terminated; more is cut */
+#define PROFILE_TROUBLE_TEXT 512 /* bytes, terminated; more is cut */
 
 enum profile_trouble {
 	TROUBLE_FILE_REFUSED,

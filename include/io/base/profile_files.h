@@ -15,8 +15,9 @@ struct profile_files {
 	char *path[PROFILE_FILES_MAX]; /* below profiles.dir */
 };
 
-/* Looks for them; profiles.dir may be NULL. Without memory it finds fewer. */
-void profile_files_look(struct profile_files *f, const struct config *c);
+/* Looks for them until that time of clock_nsec(), or a little longer; profiles.dir may be NULL.
+ * Without memory or time it finds fewer. It follows no linked folder. */
+void profile_files_look(struct profile_files *f, const struct config *c, slo_nsec until);
 /* The path, below profiles.dir, of the file that is probably meant for this deployment, whose own
  * file (profile_name()) is not there. NULL: none is, or its own is there. */
 const char *profile_files_meant(const struct profile_files *f, const struct config *c,

@@ -21,6 +21,7 @@ struct redis_entry {
 	struct agent_model *model;
 	struct deployment *deployment;
 	uint64_t hash;   /* of the value that was judged last */
+	uint64_t ours;   /* of the value that our profile was */
 	uint64_t scan;   /* that saw it last */
 	double created;  /* of our profile */
 	unsigned missed; /* scans in a row */

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "config_case.h"
+#include "io/base/clock.h"
 #include "io/base/config_load.h"
 #include "io/base/config_look.h"
 #include "io/base/profile_files.h"
@@ -160,6 +161,51 @@ static void who_has_its_own_file_wants_no_other(void **state)
 	take_away("p/" RIGHT);
 }
 
+/* What is old, and what is of a model that is no more, is meant for none. */
+static void a_file_of_another_folder_is_meant_for_none(void **state)
+{
+	(void)state;
+	static const char *const others[] = {
+		"p/old/" RIGHT,
+		"p/old/Llama-3.1-8B-Instruct/h100.json",
+		"p/old/h100.json",
+		"p/my-meta-llama%2FLlama-3.1-8B-Instruct/h100.json",
+		"p/New-Llama-3.1-8B-Instruct/h100.json",
+		"p/new-h100.json",
+		"p/Instruct/h100.json",
+	};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		save(others[i], "{}");
+		assert_non_null(strstr(looked(), " read by no deployment: a profile is"));
+		assert_null(strstr(looked(), "must be"));
+		take_away(others[i]);
+	}
+}
+
+static void a_linked_folder_is_not_walked_but_a_linked_file_counts(void **state)
+{
+	(void)state;
+	char from[256], to[256];
+
+	save("p/h100.json", "{}");
+	save("elsewhere/x.json", "{}");
+	snprintf(from, sizeof(from), "%s/p/link", dir);
+	snprintf(to, sizeof(to), "%s/elsewhere", dir);
+	assert_int_equal(symlink(to, from), 0);
+	assert_null(strstr(looked(), "link/x.json"));
+	assert_int_equal(unlink(from), 0);
+	take_away("p/h100.json");
+	save("p/other.txt", "");
+	snprintf(from, sizeof(from), "%s/p/h100.json", dir);
+	snprintf(to, sizeof(to), "%s/elsewhere/x.json", dir);
+	assert_int_equal(symlink(to, from), 0);
+	assert_non_null(strstr(looked(), "profiles.dir: h100.json is read by no deployment; "));
+	assert_int_equal(unlink(from), 0);
+	take_away("p/other.txt");
+	take_away("elsewhere/x.json");
+}
+
 static void a_profile_that_will_be_refused_is_told(void **state)
 {
 	(void)state;
@@ -186,8 +232,11 @@ static void many_files_are_looked_at_within_bounds(void **state)
 		save(name, "");
 	}
 	c = load();
-	profile_files_look(&f, c);
+	profile_files_look(&f, c, INT64_MAX);
 	assert_int_equal(f.count, PROFILE_FILES_MAX);
+	profile_files_free(&f);
+	profile_files_look(&f, c, clock_nsec()); /* no time is left */
+	assert_int_equal(f.count, 0);
 	profile_files_free(&f);
 	config_free(c);
 	for (int i = 0; i < PROFILE_FILES_MAX + 5; i++) {
@@ -203,6 +252,8 @@ int main(void)
 		IN_DIR(a_file_in_the_wrong_place_names_the_right_one),
 		IN_DIR(a_file_that_no_name_is_near_to_is_told_once),
 		IN_DIR(who_has_its_own_file_wants_no_other),
+		IN_DIR(a_file_of_another_folder_is_meant_for_none),
+		IN_DIR(a_linked_folder_is_not_walked_but_a_linked_file_counts),
 		IN_DIR(a_profile_that_will_be_refused_is_told),
 		IN_DIR(many_files_are_looked_at_within_bounds),
 	};

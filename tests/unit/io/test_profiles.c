@@ -270,6 +270,67 @@ static void a_change_without_a_newer_created_is_a_warning(void **state)
 	assert_string_equal(warned(p, "profile-stale"), "");
 }
 
+static void a_corrected_file_is_not_stale_though_redis_is_newer(void **state)
+{
+	struct inproc *p = *state;
+
+	append(p, "\n");
+	assert_true(says(p, STALE));
+	take(p, "7");
+	inproc_write_profile(p, 6);
+	assert_true(says(p, STALE));
+	assert_string_equal(warned(p, "profile-stale"), "");
+}
+
+/* Which source it is tells what to do; that of one does not hide that of the other. */
+static void each_source_has_its_own_advice(void **state)
+{
+	struct inproc *p = *state;
+
+	assert_int_not_equal(agent_take_profile(p->agent, deployment(p), "redis k", "{", 1, true),
+	                     SLO_OK);
+	assert_int_equal(agent_load_profiles(p->agent), 0);
+	assert_non_null(strstr(warned(p, "profile-refused"), "redis k:1:"));
+	assert_non_null(strstr(warned(p, "profile-refused"), "; correct it; no reload is needed"));
+	append(p, "}");
+	assert_int_equal(agent_load_profiles(p->agent), 1);
+	assert_non_null(strstr(warned(p, "profile-refused"), "m/d.json:"));
+	assert_non_null(strstr(warned(p, "profile-refused"), "redis k:1:"));
+	assert_non_null(strstr(warned(p, "profile-refused"),
+	                       "both are refused and the previous one stays; correct both, and "
+	                       "reload for the file"));
+	profile_trouble_clear_all(&p->agent->profile_troubles, TROUBLE_REDIS_REFUSED);
+	assert_int_equal(agent_load_profiles(p->agent), 1);
+	assert_null(strstr(warned(p, "profile-refused"), "redis k"));
+	assert_non_null(strstr(warned(p, "profile-refused"), "; correct it and reload"));
+}
+
+static void a_long_path_hides_no_reason(void **state)
+{
+	struct inproc *p = *state;
+	char path[1000];
+
+	memset(path, 'p', sizeof(path) - 1);
+	memcpy(path + sizeof(path) - 8, "end.txt", 8);
+	assert_int_not_equal(agent_take_profile(p->agent, deployment(p), path, "{", 1, false),
+	                     SLO_OK);
+	watch_profiles(p->agent, clock_nsec());
+	assert_non_null(strstr(warned(p, "profile-refused"), "...p"));
+	assert_non_null(strstr(warned(p, "profile-refused"), "pend.txt:1:"));
+	assert_non_null(strstr(warned(p, "profile-refused"), "; correct it and reload"));
+}
+
+static void a_clock_that_is_minutes_ahead_is_told_in_minutes(void **state)
+{
+	struct inproc *p = *state;
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.0f", clock_unix_seconds() + 1830);
+	take(p, text);
+	inproc_write_profile(p, 6);
+	assert_true(says(p, "which is 30 minutes ahead") || says(p, "which is 31 minutes ahead"));
+}
+
 /* Two sources, of which the newer counts, are no mistake. */
 static void what_is_older_than_another_sources_is_no_warning(void **state)
 {
@@ -313,7 +374,11 @@ static void a_file_in_the_wrong_place_is_a_warning(void **state)
 	assert_int_equal(agent_load_profiles(p->agent), 0);
 	assert_non_null(
 	    strstr(warned(p, "profile-misplaced"), "m/D.json is read by no deployment"));
-	assert_non_null(strstr(warned(p, "profile-misplaced"), "rename it to m/d.json"));
+	assert_non_null(strstr(warned(p, "profile-misplaced"),
+	                       "rename it to m/d.json below profiles.dir and reload"));
+	take(p, "7"); /* the profile of Redis is in force: no file is missed */
+	assert_int_equal(agent_load_profiles(p->agent), 0);
+	assert_string_equal(warned(p, "profile-misplaced"), "");
 	assert_int_equal(rename(to, from), 0);
 	assert_int_equal(agent_load_profiles(p->agent), 0);
 	assert_string_equal(warned(p, "profile-misplaced"), "");
@@ -335,6 +400,10 @@ int main(void)
 		WITH_AGENT(a_refused_file_is_a_warning_until_it_is_good),
 		WITH_AGENT(a_folder_in_the_place_of_a_file_is_refused),
 		WITH_AGENT(a_change_without_a_newer_created_is_a_warning),
+		WITH_AGENT(a_corrected_file_is_not_stale_though_redis_is_newer),
+		WITH_AGENT(each_source_has_its_own_advice),
+		WITH_AGENT(a_long_path_hides_no_reason),
+		WITH_AGENT(a_clock_that_is_minutes_ahead_is_told_in_minutes),
 		WITH_AGENT(what_is_older_than_another_sources_is_no_warning),
 		WITH_AGENT(a_created_far_ahead_is_a_warning),
 		WITH_AGENT(a_doubt_goes_with_the_text_that_it_is_about),

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/redis/redis_client.h"
 #include "io/redis/redis_profiles.h"
 
 #define MODEL(name, deployments) \
@@ -202,6 +203,77 @@ static void a_table_built_anew_knows_what_is_in_force(void **state)
 	assert_true(created(e) == 5);
 }
 
+static const char *trouble(const struct rig *r, const struct redis_entry *e,
+                           enum profile_trouble kind)
+{
+	const char *text = profile_trouble_of(&r->agent->profile_troubles, e->deployment, kind);
+
+	return text ? text : "";
+}
+
+static void the_value_in_force_is_not_stale_when_it_comes_back(void **state)
+{
+	struct rig *r = *state;
+	struct redis_entry *e = find(r, "aibrix:profile_a_l20");
+
+	value(r, e, 5);
+	redis_profiles_missed(r->agent, e);
+	value(r, e, 5);
+	assert_string_equal(trouble(r, e, TROUBLE_REDIS_STALE), "");
+	redis_profiles_refuse(r->agent, e, "no value");
+	assert_string_not_equal(trouble(r, e, TROUBLE_REDIS_REFUSED), "");
+	value(r, e, 5);
+	assert_string_equal(trouble(r, e, TROUBLE_REDIS_STALE), "");
+	assert_string_equal(trouble(r, e, TROUBLE_REDIS_REFUSED), "");
+	redis_profiles_value(r->agent, e, "{", 1);
+	value(r, e, 5);
+	assert_string_equal(trouble(r, e, TROUBLE_REDIS_STALE), "");
+	value(r, e, 4);
+	assert_non_null(strstr(trouble(r, e, TROUBLE_REDIS_STALE), "profile_a_l20 has changed"));
+	assert_int_equal(redis_profiles_build(&r->t, r->agent), SLO_OK); /* a reload */
+	e = find(r, "aibrix:profile_a_l20");
+	value(r, e, 4);
+	assert_string_not_equal(trouble(r, e, TROUBLE_REDIS_STALE), "");
+	value(r, e, 5);
+	assert_string_equal(trouble(r, e, TROUBLE_REDIS_STALE), "");
+}
+
+static void a_stale_value_is_none_when_another_source_is_newer(void **state)
+{
+	static const char newer[] =
+	    "{\"tputs\":[[1]],\"indexes\":[[1],[1]],\"e2e\":[[1]],\"created\":9}";
+	struct rig *r = *state;
+	struct redis_entry *e = find(r, "aibrix:profile_a_l20");
+
+	for (int corrected = 0; corrected < 2; corrected++) {
+		sched_profile_drop(r->agent->sched, e->deployment);
+		value(r, e, 5 + corrected);
+		value(r, e, 4);
+		assert_string_not_equal(trouble(r, e, TROUBLE_REDIS_STALE), "");
+		assert_int_equal(agent_take_profile(r->agent, e->deployment, "a file", newer,
+		                                    sizeof(newer) - 1, false),
+		                 SLO_OK);
+		value(r, e, corrected ? 7 : 4);
+		assert_string_equal(trouble(r, e, TROUBLE_REDIS_STALE), "");
+	}
+}
+
+static void without_redis_nothing_is_wrong_there(void **state)
+{
+	struct rig *r = *state;
+	struct redis_entry *e = find(r, "aibrix:profile_a_l20");
+	struct redis_client *c = redis_client_new(r->agent);
+
+	assert_non_null(c);
+	value(r, e, 5);
+	value(r, e, 4);
+	value(r, find(r, "aibrix:profile_a_b_b_c"), 5);
+	redis_profiles_refuse(r->agent, find(r, "aibrix:profile_a_b_b_c"), "no value");
+	redis_client_configure(c); /* profiles.redis is not set */
+	assert_null(r->agent->profile_troubles.by_key);
+	redis_client_free(c);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, drop)
 
 int main(void)
@@ -213,6 +285,9 @@ int main(void)
 		TEST(the_third_scan_in_a_row_without_its_key_drops_a_profile),
 		TEST(a_profile_from_elsewhere_outlives_the_key),
 		TEST(a_table_built_anew_knows_what_is_in_force),
+		TEST(the_value_in_force_is_not_stale_when_it_comes_back),
+		TEST(a_stale_value_is_none_when_another_source_is_newer),
+		TEST(without_redis_nothing_is_wrong_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
