@@ -166,7 +166,7 @@ static void a_file_of_another_folder_is_meant_for_none(void **state)
 {
 	(void)state;
 	static const char *const others[] = {
-		"p/old/" RIGHT,
+		("p/old/" RIGHT),
 		"p/old/Llama-3.1-8B-Instruct/h100.json",
 		"p/old/h100.json",
 		"p/my-meta-llama%2FLlama-3.1-8B-Instruct/h100.json",
