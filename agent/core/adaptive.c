@@ -11,7 +11,6 @@
 #define READING_MOST  0.9
 #define READING_LEAST 0.5 /* a prompt beside it takes 1.5 times its time */
 #define LATE_MOST     8.0
-#define LATE_BY       0.2 /* as in latency/rates.c */
 /* Thousands of these fit into a sum: */
 #define HARM_MOST     1e4
 #define WORK_MOST     1e5 /* seconds */
@@ -101,7 +100,7 @@ slo_load adaptive_most(const struct seat *seat)
 /* 0 to 1, of what takes longer than planned even alone. */
 static double late_of(const struct plan *p, double planned)
 {
-	return at_most((1 - planned / (p->own + p->others)) / LATE_BY, 1);
+	return at_most((1 - planned / (p->own + p->others)) / LATENCY_LATE_BY, 1);
 }
 
 /* What is not foreseen in time even alone takes twice as long as alone at most, as in

@@ -10,10 +10,6 @@
 #define KNEE_TOLD   14.0
 #define KNEE_UNTOLD 10.0
 
-/* What is later than that by so much of its time, alone and with safety, is no less late on a
- * server of its own. */
-#define LATE_BY 0.2
-
 #define BUSY_MOST 0.95 /* of a server's time in prompts: beyond, no queue of them is stable */
 
 /* How many may run so that the first token comes within `target` in the mean. With a share r of the
@@ -67,7 +63,7 @@ static double at_once_late(const struct latency_rates *r, const struct part *a,
 	double late = 1 - n; /* of its first token */
 
 	if (target->e2e > 0)
-		late = (1 - target->e2e * r->headroom / (a->own + a->others)) / LATE_BY;
+		late = (1 - target->e2e * r->headroom / (a->own + a->others)) / LATENCY_LATE_BY;
 	return 1 + lesser(late, 1) * (1 + a->own / a->others);
 }
 
@@ -169,9 +165,4 @@ double latency_full(const struct latency_rates *r, int64_t input, int64_t output
 	const struct part a = part_of(r, input, output);
 
 	return expected(r, &a, target, ttft, at_once_served(r, &a, target, INFINITY));
-}
-
-slo_load latency_load(const struct latency_cell *c)
-{
-	return (slo_load)((double)SLO_LOAD_ONE / c->at_once);
 }

@@ -47,6 +47,10 @@ struct latency_cell latency_cell_full(const struct latency_rates *r, int64_t inp
 /* Seconds that it takes alone, to the end or to its first token. */
 double latency_alone(const struct latency_rates *r, int64_t input, int64_t output, bool ttft);
 
+/* What takes longer than planned by so much of its time, even alone, is no less late on a server of
+ * its own. */
+#define LATENCY_LATE_BY 0.2
+
 /* One of ttft and e2e, and the load of one: as latency_cell() has them for what is in time alone,
  * with safety. What is not weighs less than a server: it does not wait for one of its own, nor does
  * who comes next wait for it; and it is foreseen no later than its target, or than it is alone. */
@@ -55,8 +59,5 @@ double latency_usual(const struct latency_rates *r, int64_t input, int64_t outpu
 /* Likewise of latency_cell_full(). */
 double latency_full(const struct latency_rates *r, int64_t input, int64_t output,
                     const struct latency_target *target, bool ttft);
-
-/* The share of a server that one of them occupies. */
-slo_load latency_load(const struct latency_cell *c);
 
 #endif
