@@ -101,6 +101,7 @@ class Forged:
         self.number = self.number + (kind < 2) if number is None else number
         self.redis("PUBLISH", channel,
                    packed([1, kind, self.name, self.life, self.number, self.now, list(records), []]))
+        self.redis("PING")  # Redis may reply before it writes to who listens, but not twice
 
     def is_heard(self):
         def heard():
