@@ -7,9 +7,13 @@
 #include "core/sizes.h"
 
 /* Measured on vLLM's streams: an event of one token has about 230 bytes, 4.7 of them text. The
- * chunk framing of HTTP/1.1 adds 7. */
+ * chunk framing of HTTP/1.1 adds 7. Until an event is seen. */
 #define STREAM_PER_EVENT 232.0 /* bytes of an event without its text */
+#define STREAM_NO_TOKENS 2     /* events: the first one has a role, the last one how it ended */
 #define JSON_PER_TOKEN   4.5   /* bytes of text */
+#define EVENT_END        9     /* bytes: two line ends and that framing */
+#define EVENT_MIN        20    /* bytes; what is smaller is a comment */
+#define EVENT_MAX        4096  /* bytes; what is larger holds more than a token */
 
 #define FACTOR_MAX    4.0     /* no tokenizer is further off */
 #define MIN_ESTIMATE  16      /* tokens; a shorter prompt is mostly the chat template */
@@ -47,7 +51,8 @@ slo_err estimator_restore(struct estimator *e, const struct estimator *from)
 	if (!mean_sane(&from->input, -limit, limit) ||
 	    !mean_sane(&from->json, 1.0, PER_TOKEN_MAX) ||
 	    !mean_sane(&from->stream, 1.0, PER_TOKEN_MAX) ||
-	    !mean_sane(&from->spread, 0, 4 * limit * limit))
+	    !mean_sane(&from->spread, 0, 4 * limit * limit) ||
+	    !mean_sane(&from->event, EVENT_MIN, EVENT_MAX + EVENT_END))
 		return SLO_EINVAL;
 	*e = *from;
 	return SLO_OK;
@@ -82,6 +87,11 @@ void estimator_learn_input(struct estimator *e, int64_t estimate, int64_t real)
 	learn(&e->spread, x * x);
 }
 
+static double per_event(const struct estimator *e)
+{
+	return e->event.samples ? e->event.value : STREAM_PER_EVENT;
+}
+
 double estimator_bytes_per_token(const struct estimator *e, bool stream)
 {
 	double json = e->json.samples ? e->json.value : JSON_PER_TOKEN;
@@ -89,12 +99,19 @@ double estimator_bytes_per_token(const struct estimator *e, bool stream)
 	if (!stream)
 		return json;
 	/* A stream rarely tells its tokens to a proxy. Its text is as long as other answers'. */
-	return e->stream.samples ? e->stream.value : STREAM_PER_EVENT + json;
+	return e->stream.samples ? e->stream.value : per_event(e) + json;
+}
+
+double estimator_fixed(const struct estimator *e, bool stream)
+{
+	double seen = stream ? per_event(e) - STREAM_PER_EVENT : 0;
+
+	return ESTIMATOR_FIXED + STREAM_NO_TOKENS * seen;
 }
 
 int64_t estimator_output(const struct estimator *e, bool stream, int64_t bytes)
 {
-	double text = (double)bytes - ESTIMATOR_FIXED;
+	double text = (double)bytes - estimator_fixed(e, stream);
 	int64_t tokens;
 
 	if (!(text > 0))
@@ -105,12 +122,18 @@ int64_t estimator_output(const struct estimator *e, bool stream, int64_t bytes)
 
 void estimator_learn_output(struct estimator *e, bool stream, int64_t bytes, int64_t real)
 {
-	double text = (double)bytes - ESTIMATOR_FIXED;
+	double text = (double)bytes - estimator_fixed(e, stream);
 
 	if (real < MIN_OUTPUT || !(text >= PER_TOKEN_MIN * (double)real))
 		return;
 	learn(stream ? &e->stream : &e->json,
 	      at_most(at_least(text / (double)real, 1), PER_TOKEN_MAX));
+}
+
+void estimator_learn_event(struct estimator *e, int64_t bytes)
+{
+	if (bytes >= EVENT_MIN && bytes <= EVENT_MAX)
+		learn(&e->event, (double)(bytes + EVENT_END));
 }
 
 /* As many samples of x, of which more than MEMORY are no more than that. */

@@ -201,6 +201,8 @@ static bool learn(slo_nsec now, const struct request *r, const struct sched_outc
 		estimator_learn_input(&m->estimator, r->estimate, l.input);
 	if (l.size)
 		estimator_learn_output(&m->estimator, r->stream, outcome->bytes, l.output);
+	if (l.event)
+		estimator_learn_event(&m->estimator, outcome->event);
 	if (l.answer)
 		predictor_learn(m->predictor, now, r->class, l.input, l.each);
 	return l.latency;

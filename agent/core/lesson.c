@@ -59,7 +59,7 @@ static bool is_tiny(const struct request *r, const struct sched_outcome *o,
 {
 	if (!r->stream)
 		return o->bytes < SMALL_WHOLE;
-	return (double)o->bytes < ESTIMATOR_FIXED + estimator_bytes_per_token(e, true);
+	return (double)o->bytes < estimator_fixed(e, true) + estimator_bytes_per_token(e, true);
 }
 
 bool lesson_is_unsized(const struct request *r, const struct sched_outcome *o)
@@ -170,6 +170,7 @@ struct lesson lesson_of(const struct request *r, const struct sched_outcome *o,
 	if (l.outcome != LESSON_ANSWERED)
 		return l;
 	l.prompt = teaches_prompt(r, o);
+	l.event = o->event > 0 && !o->encoded && !(r->mute & LESSON_NO_ANSWER);
 	if (r->mute & LESSON_NO_ANSWER)
 		l.output = 0;
 	else if (told(o->output))

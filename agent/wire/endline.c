@@ -85,6 +85,7 @@ static const struct field {
 	{ "in=", { BYTES3 }, 2, true, offsetof(struct endline, in) },
 	{ "out=", { BYTES4 }, 3, true, offsetof(struct endline, out) },
 	{ "tf=", { BYTES3 }, 2, true, offsetof(struct endline, tf_ms) },
+	{ "ev=", { BYTES3 }, 2, true, offsetof(struct endline, event) },
 	{ "cached=", { BYTES7 }, 6, true, offsetof(struct endline, cached) },
 	{ "err=", { BYTES4 }, 3, true, offsetof(struct endline, err) },
 	{ "ptime=", { BYTES6 }, 5, true, offsetof(struct endline, ptime_ms) },
@@ -305,6 +306,7 @@ slo_err endline_parse(const uint8_t *line, size_t len, struct endline *out)
 		             .in = -1,
 		             .out = -1,
 		             .cached = -1,
+		             .event = -1,
 		             .tf_ms = -1,
 		             .err = -1,
 		             .ptime_ms = -1 };

@@ -2,7 +2,8 @@
  *
  * Prompt tokens are estimated from the text. A factor corrects the estimate for the model's
  * tokenizer; it is learned from real counts. The output tokens of an answer that does not tell them
- * follow from its size: bytes = fixed part + tokens x bytes per token. What may be learned from
+ * follow from its size: bytes = fixed part + tokens x bytes per token. Of a stream these are the
+ * size of its events, until engines or answers tell their tokens. What may be learned from
  * which answer is decided in lesson.h. One per model. Pure. */
 #ifndef SLO_CORE_ESTIMATOR_H
 #define SLO_CORE_ESTIMATOR_H
@@ -12,7 +13,8 @@
 
 #include "slo.h"
 
-/* Bytes of an answer that are no tokens: headers, ids, usage. */
+/* Bytes of an answer that are no tokens: headers, ids, usage. Of a stream until its events are
+ * seen. */
 #define ESTIMATOR_FIXED 700
 
 /* A mean that forgets: plain at first, then exponential. */
@@ -26,6 +28,7 @@ struct estimator {
 	struct running_mean json;   /* bytes per token of an answer in one piece */
 	struct running_mean stream; /* bytes per token of an event stream */
 	struct running_mean spread; /* squares of what `input` was off by */
+	struct running_mean event;  /* bytes of a stream's event without its text */
 };
 
 void estimator_init(struct estimator *e);
@@ -35,6 +38,9 @@ MUSTCHECK slo_err estimator_restore(struct estimator *e, const struct estimator 
 double estimator_factor(const struct estimator *e); /* 1 until something was learned */
 double estimator_bytes_per_token(const struct estimator *e, bool stream);
 
+/* Bytes of an answer that are no tokens. */
+double estimator_fixed(const struct estimator *e, bool stream);
+
 /* Variance of log(real / corrected estimate) of prompts; 0: hardly any, or not known yet. */
 double estimator_variance(const struct estimator *e);
 int64_t estimator_input(const struct estimator *e, int64_t estimate);
@@ -43,6 +49,9 @@ void estimator_learn_input(struct estimator *e, int64_t estimate, int64_t real);
 /* Tokens of an answer of that many bytes, headers included; at least 1. */
 int64_t estimator_output(const struct estimator *e, bool stream, int64_t bytes);
 void estimator_learn_output(struct estimator *e, bool stream, int64_t bytes, int64_t real);
+
+/* bytes: of the first event of a stream, see endline.h. Most engines send one for each token. */
+void estimator_learn_event(struct estimator *e, int64_t bytes);
 
 /* What an engine counted for many requests together. */
 struct estimator_counted {

@@ -52,6 +52,7 @@ struct lesson {
 	bool latency; /* the time it took: the sizes of prompt and answer are known */
 	bool prompt;  /* estimator_learn_input() */
 	bool size;    /* estimator_learn_output() */
+	bool event;   /* estimator_learn_event() */
 	bool answer;  /* predictor_learn(), by the next */
 	int64_t each; /* output tokens of one of its sequences */
 };

@@ -247,6 +247,7 @@ struct sched_outcome {
 	int64_t input, output;       /* real token counts, -1: not told */
 	int64_t bytes;               /* of the answer, -1: unknown */
 	int64_t cached;       /* input tokens that the server had in its cache, 0: not told */
+	int64_t event;        /* bytes of a stream's first event, see endline.h; none: not told */
 	bool encoded;         /* the answer is compressed: its bytes say nothing */
 	bool streamed;        /* it was seen to be a stream, whatever the request said */
 	struct slice backend; /* that answered; p NULL: not told */

@@ -41,6 +41,7 @@ struct endline {
 	int64_t in;       /* tokens */
 	int64_t out;      /* tokens */
 	int64_t cached;   /* of `in`, tokens that the server had in its cache */
+	int64_t event;    /* bytes of the first event of a stream, without its end and a role */
 	int64_t tf_ms;    /* from the dispatch to the first byte of the answer's body */
 	int64_t err;      /* SPOE's error of the question; 0 or absent: it was answered */
 	int64_t ptime_ms; /* that the agent took, as HAProxy saw it */

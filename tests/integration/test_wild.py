@@ -95,6 +95,29 @@ class Ends(unittest.TestCase):
                 self.assertEqual(self.post(whole(b'{"usage":{"prompt_tokens":' + number + b"}}")).status, 200)
         self.assertEqual(self.lab.ledger()["a10-1"]["inflight"], 0)
 
+    def test_the_first_event_of_a_stream_tells_its_bytes_per_token(self):
+        events = [f'data: {{"id":"c","choices":[{{"index":0,"delta":{{{part}}}}}]}}\n\n'.encode()
+                  for part in ('"role":"assistant","content":""', *['"content":" tok"'] * 40)]
+        blanks = [e.replace(b'":', b'": ').replace(b",", b", ") for e in events]
+        line = b'{"message":{"role":"assistant","content":" tok"},"done":false}\n'
+        size = len(events[1]) - 2 - len(" tok")
+
+        def told():
+            return self.lab.state()["models"][MODEL]["estimator"]["stream_bytes_per_token"]
+        guess, seen = told(), []
+        for what, parts, kind, event in (
+                ("types of event", [b"event: message_start\n" + events[0], *events[1:]], "text/event-stream", None),
+                ("a comment", [b": here\n\n", *events], "text/event-stream", None),
+                ("an error", events[:1], "text/event-stream", None),
+                ("a role", events, "text/event-stream", size),
+                ("no role", events[1:], "text/event-stream", size + len(" tok")),
+                ("blanks", blanks, "text/event-stream", size + 7),
+                ("lines", [line] * 40, "application/x-ndjson", len(line) - 1)):
+            with self.subTest(what):
+                seen += [event] if event else []
+                self.assertTrue(self.post(chunks(*parts, kind=kind), stream=True).good)
+                self.assertAlmostEqual(9 + 4.5 + sum(seen) / len(seen) if seen else guess, told())
+
     def test_ends_that_say_nothing_teach_and_meet_nothing(self):
         before = self.lab.state()["models"][MODEL]
         cases = (

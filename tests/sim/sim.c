@@ -57,7 +57,7 @@ static int64_t answer_bytes(struct sim *s, uint32_t output)
 
 static int64_t stream_bytes(struct sim *s, uint32_t output)
 {
-	return 700 + llround(output * s->conf->event * draw_lognormal(&s->errors, 0, 0.01));
+	return 236 + llround((output + 2) * s->conf->event * draw_lognormal(&s->errors, 0, 0.01));
 }
 
 static void tell_end(struct sim *s, slo_nsec now, size_t i)
@@ -79,6 +79,7 @@ static void tell_end(struct sim *s, slo_nsec now, size_t i)
 		return;
 	if (r->stream || s->conf->bytes) {
 		outcome.input = outcome.output = -1;
+		outcome.event = r->stream ? llround(s->conf->event - 13.5) : 0;
 		outcome.bytes = r->stream ? stream_bytes(s, r->arrival.output)
 		                          : answer_bytes(s, r->arrival.output);
 	}

@@ -89,6 +89,7 @@ static struct sched_outcome outcome_of(const struct endline *e)
 		.server = e->srv,
 		.encoded = e->enc.p && !slice_eq(e->enc, "identity"),
 		.streamed = e->tf_ms >= 0,
+		.event = e->event,
 	};
 }
 

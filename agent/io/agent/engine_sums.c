@@ -28,12 +28,13 @@ static void add_output(struct engine_sums *s, const struct endline *e, const str
 {
 	const struct request *r = end->request;
 	bool plain = !e->enc.p || slice_eq(e->enc, "identity");
+	double fixed = r->model ? estimator_fixed(&r->model->estimator, true) : ESTIMATOR_FIXED;
 
 	if (told(e->out)) {
 		s->told_outputs += (double)e->out;
-	} else if (r->stream && !r->stream_guessed && plain && e->bytes > ESTIMATOR_FIXED) {
+	} else if (r->stream && !r->stream_guessed && plain && (double)e->bytes > fixed) {
 		s->streams++;
-		s->bytes += (double)e->bytes - ESTIMATOR_FIXED;
+		s->bytes += (double)e->bytes - fixed;
 	} else {
 		s->told_outputs += (double)end->output;
 	}

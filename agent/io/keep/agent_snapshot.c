@@ -40,7 +40,7 @@ static void read_model(struct agent *a, slo_nsec now, slo_nsec age, const struct
 {
 	struct sched_model *m = model_of(a, in->name);
 	struct estimator e = { mean_from(&in->input), mean_from(&in->json), mean_from(&in->stream),
-		               mean_from(&in->spread) };
+		               mean_from(&in->spread), mean_from(&in->event) };
 	uint64_t older = (uint64_t)(age / PREDICTOR_INTERVAL);
 
 	if (!m || estimator_restore(&m->estimator, &e) != SLO_OK) {

@@ -34,6 +34,7 @@ static void write_model(struct snapshot_writer *w, slo_nsec now, const struct sc
 		.json = mean_of(&m->estimator.json),
 		.stream = mean_of(&m->estimator.stream),
 		.spread = mean_of(&m->estimator.spread),
+		.event = mean_of(&m->estimator.event),
 		.counts = learned->count,
 	};
 

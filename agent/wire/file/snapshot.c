@@ -77,6 +77,8 @@ static slo_err take_model(struct snapshot_reader *r, struct rd *f, struct snapsh
 	err = take_counts(r, f, m);
 	if (err == SLO_OK && rd_left(f) > 0) /* else it is of an older agent */
 		m->spread = take_mean(f);
+	if (err == SLO_OK && rd_left(f) > 0)
+		m->event = take_mean(f);
 	return err;
 }
 

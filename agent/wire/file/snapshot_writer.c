@@ -71,7 +71,7 @@ void snapshot_add_model(struct snapshot_writer *w, const struct snapshot_model *
 {
 	size_t n = m->count_n < SNAPSHOT_COUNTS_MAX ? m->count_n : SNAPSHOT_COUNTS_MAX;
 
-	put_array(w, 11);
+	put_array(w, 13);
 	put_uint(w, 1);
 	put_text(w, m->name);
 	put_mean(w, &m->input);
@@ -85,6 +85,7 @@ void snapshot_add_model(struct snapshot_writer *w, const struct snapshot_model *
 		put_uint(w, m->counts[i].count);
 	}
 	put_mean(w, &m->spread);
+	put_mean(w, &m->event);
 }
 
 void snapshot_add_server(struct snapshot_writer *w, const struct snapshot_server *s)

@@ -3,7 +3,8 @@
  *     "SLOSNAP1"  crc32 (4 bytes, little-endian, over all that follows)  length (8, of the records)
  *     records, each a MessagePack array:
  *         [0, written]                                            once, first
- *         [1, model, input, n, json, n, stream, n, [age, input, output, count, ...]]
+ *         [1, model, input, n, json, n, stream, n, [age, input, output, count, ...],
+ *             spread, n, event, n]                                these four may be missing
  *         [2, backend, server, state]
  *         [3, id, model, backend, server, load, created, arrived, dispatched, input, output,
  *             estimate, strategy, flags, goal, per token, fixed,
@@ -51,7 +52,7 @@ struct snapshot_mean {
 
 struct snapshot_model {
 	struct slice name;
-	struct snapshot_mean input, json, stream, spread; /* see core/estimator.h */
+	struct snapshot_mean input, json, stream, spread, event; /* see core/estimator.h */
 	const struct snapshot_count *counts; /* [count_n], at most SNAPSHOT_COUNTS_MAX */
 	size_t count_n;
 };

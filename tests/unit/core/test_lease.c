@@ -237,18 +237,20 @@ static void counts_outside_of_the_table_are_left_out(void **state)
 static void learned_factors_are_taken_up_unless_they_are_nonsense(void **state)
 {
 	struct estimator e, heir;
-	struct estimator bad[6];
+	struct estimator bad[7];
 
 	(void)state;
 	estimator_init(&e);
 	estimator_init(&heir);
 	assert_int_equal(estimator_restore(&heir, &e), SLO_OK); /* nothing learned yet */
 	estimator_learn_input(&e, 100, 150);
+	estimator_learn_event(&e, 150);
 	estimator_learn_output(&e, true, 10000, 40);
 	assert_int_equal(estimator_restore(&heir, &e), SLO_OK);
 	assert_int_equal(estimator_input(&heir, 100), 150);
 	assert_int_equal(estimator_output(&heir, true, 10000), 40);
-	for (size_t i = 0; i < 6; i++)
+	assert_float_equal(heir.event.value, 159, 1e-9);
+	for (size_t i = 0; i < 7; i++)
 		bad[i] = e;
 	bad[0].input.value = NAN;
 	bad[1].input.value = 5;
@@ -256,7 +258,8 @@ static void learned_factors_are_taken_up_unless_they_are_nonsense(void **state)
 	bad[3].json.value = 1; /* without a sample */
 	bad[4].spread.value = -1e-9;
 	bad[5].spread.value = 8;
-	for (size_t i = 0; i < 6; i++)
+	bad[6].event = (struct running_mean){ 19, 1 };
+	for (size_t i = 0; i < 7; i++)
 		assert_int_equal(estimator_restore(&heir, &bad[i]), SLO_EINVAL);
 	assert_int_equal(estimator_input(&heir, 100), 150);
 }

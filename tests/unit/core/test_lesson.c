@@ -172,6 +172,29 @@ static void an_end_teaches_what_it_says(void **state)
 	}
 }
 
+static void the_first_event_of_an_answer_tells_its_size(void **state)
+{
+	struct request r = request_of(115, -1, true, 0);
+	struct sched_outcome o = TOLD(-1, -1, 700 + 237 * 40);
+	struct estimator e;
+
+	(void)state;
+	estimator_init(&e);
+	o.outcome = LESSON_ANSWERED;
+	assert_false(lesson_of(&r, &o, &e).event);
+	o.event = 151;
+	assert_true(lesson_of(&r, &o, &e).event);
+	o.encoded = true;
+	assert_false(lesson_of(&r, &o, &e).event);
+	o.encoded = false;
+	r.mute = LESSON_NO_ANSWER;
+	assert_false(lesson_of(&r, &o, &e).event);
+	r.mute = 0;
+	o.bytes = 800; /* an error, say */
+	assert_int_equal(lesson_of(&r, &o, &e).outcome, LESSON_EMPTY);
+	assert_false(lesson_of(&r, &o, &e).event);
+}
+
 static void what_was_not_answered_teaches_nothing(void **state)
 {
 	static const enum lesson_outcome outcomes[] = { LESSON_LEFT, LESSON_FAILED, LESSON_REFUSED,
@@ -280,6 +303,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_end_teaches_what_it_says),
+		cmocka_unit_test(the_first_event_of_an_answer_tells_its_size),
 		cmocka_unit_test(what_was_not_answered_teaches_nothing),
 		cmocka_unit_test(several_answers_teach_what_each_is_long),
 		cmocka_unit_test(another_backend_has_other_answers),

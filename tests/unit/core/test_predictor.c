@@ -291,6 +291,28 @@ static void answer_sizes_teach_bytes_per_token(void **state)
 	assert_int_equal(estimator_output(&e, false, ESTIMATOR_FIXED + 6 * 200), 200);
 }
 
+/* Headers of 236 bytes, an event with a role and one that tells the end beside those of tokens. */
+static void events_tell_what_a_token_of_a_stream_takes(void **state)
+{
+	const int64_t event = 151 + 9, none[] = { -1, 0, 19, 4097, INT64_MAX };
+	struct estimator e;
+
+	(void)state;
+	estimator_init(&e);
+	assert_float_equal(estimator_fixed(&e, true), ESTIMATOR_FIXED, 1e-9);
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		estimator_learn_event(&e, none[i]);
+	assert_int_equal(e.event.samples, 0);
+	estimator_learn_event(&e, 151);
+	assert_float_equal(estimator_bytes_per_token(&e, true), (double)event + 4.5, 1e-9);
+	assert_float_equal(estimator_fixed(&e, true), 236 + 2 * (double)event, 1e-9);
+	assert_float_equal(estimator_fixed(&e, false), ESTIMATOR_FIXED, 1e-9);
+	assert_int_equal(estimator_output(&e, true, 236 + 2 * event + 30 * (event + 5)), 30);
+	/* Who tells tokens knows better. */
+	estimator_learn_output(&e, true, 236 + 2 * event + 320 * 100, 100);
+	assert_float_equal(estimator_bytes_per_token(&e, true), 320, 1e-9);
+}
+
 static int64_t median_of(struct predictor *p, unsigned class)
 {
 	return predictor_guess(p, 0, class, 512, -1, SLO_PREDICT_P50, SLO_COLD_OPTIMISTIC, NULL);
@@ -372,6 +394,7 @@ int main(void)
 		cmocka_unit_test(estimates_of_prompts_learn_the_models_factor),
 		cmocka_unit_test(one_absurd_count_moves_the_factor_little),
 		cmocka_unit_test(answer_sizes_teach_bytes_per_token),
+		cmocka_unit_test(events_tell_what_a_token_of_a_stream_takes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -467,18 +467,20 @@ static void further_keys_tell_more_of_the_answer(void **state)
 	struct parsed r;
 
 	(void)state;
-	parse(&r, FULL " tf=5001 cached=80 rc=+1 err=257 ptime=3 enc=gzip");
+	parse(&r, FULL " tf=5001 ev=151 cached=80 rc=+1 err=257 ptime=3 enc=gzip");
 	assert_full(&r.e);
 	assert_int_equal(r.e.tf_ms, 5001);
+	assert_int_equal(r.e.event, 151);
 	assert_int_equal(r.e.cached, 80);
 	assert_slice(r.e.rc, "+1");
 	assert_int_equal(r.e.err, 257);
 	assert_int_equal(r.e.ptime_ms, 3);
 	assert_slice(r.e.enc, "gzip");
 	free(r.line);
-	parse(&r, "slo1 enc=- ptime= cached=x err=- tf=-7 id=a tfx=1 encoding=br");
+	parse(&r, "slo1 ev=- enc=- ptime= cached=x err=- tf=-7 id=a tfx=1 encoding=br");
 	assert_int_equal(r.err, SLO_OK);
 	assert_int_equal(r.e.tf_ms, -1);
+	assert_int_equal(r.e.event, -1);
 	assert_int_equal(r.e.cached, -1);
 	assert_int_equal(r.e.err, -1);
 	assert_int_equal(r.e.ptime_ms, -1);

@@ -28,6 +28,7 @@ static struct snapshot_model a_model(void)
 		                        .json = { 4.5, 1 },
 		                        .stream = { 0, 0 },
 		                        .spread = { 0.25, 63 },
+		                        .event = { 159, 7 },
 		                        .counts = counts,
 		                        .count_n = 2 };
 }
@@ -163,6 +164,7 @@ static void what_was_written_is_read(void **state)
 	assert_true(rec.model.input.value == -0.25 && rec.model.input.samples == 64);
 	assert_true(rec.model.json.value == 4.5 && rec.model.json.samples == 1);
 	assert_true(rec.model.spread.value == 0.25 && rec.model.spread.samples == 63);
+	assert_true(rec.model.event.value == 159 && rec.model.event.samples == 7);
 	assert_int_equal(rec.model.count_n, 2);
 	assert_memory_equal(rec.model.counts, counts, sizeof(counts));
 	assert_int_equal(snapshot_next(r, &rec), SLO_OK);
