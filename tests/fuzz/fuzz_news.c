@@ -48,11 +48,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	slo_err err;
 
 	if (news_open(&r, in, &h) == SLO_OK) {
-		check(news_is_name(h.name) && h.now >= 0 && h.processes <= NEWS_PROCESSES_MAX);
-		check(news_pack_head(&h, 0, out) > 0 && news_pack_tail(&h, out) > 0);
+		check(news_is_name(h.name) && h.now >= 0);
+		check(news_pack_head(&h, 0, out) > 0);
 		while ((err = news_next(&r, &record)) != SLO_ENOENT)
 			if (err == SLO_OK)
 				again(&record);
+		if (news_close(&r, &h) == SLO_OK)
+			check(h.processes <= NEWS_PROCESSES_MAX && news_pack_tail(&h, out) > 0);
 	}
 	if (news_read_lease(in, &l) == SLO_OK)
 		check(l.backend.len > 0 && l.server.len > 0 && l.strategy.len > 0);

@@ -362,6 +362,20 @@ class Agents(ClusterCase, unittest.TestCase):
         a.until(lambda: a.peers()["x"]["resyncs"] >= 2, "the key is read")
         a.holds(2, 2)
 
+    def test_what_a_message_that_breaks_off_was_to_tell_is_read_from_the_key(self):
+        redis = self.redis()
+        a, x = self.node("a", redis), Forged(redis, "x")
+        x.key()
+        x.placed("r1")
+        a.holds(1, 1)
+        reads = a.peers()["x"]["resyncs"]
+        x.number += 1
+        x.key("r1", "r2", "r3")
+        x.say(records=[[0, "r2", x.lease()], [0, "r3", x.lease()]], number=x.number, cut=10)
+        a.until(lambda: a.peers()["x"]["resyncs"] > reads, "the key is read")
+        a.holds(3, 3)
+        self.assertEqual(2, a.cluster()["malformed"])  # a record, and the message
+
     def test_a_name_that_is_used_twice_is_refused(self):
         redis = self.redis()
         a, b = self.node("a", redis), self.node("b", redis)

@@ -93,14 +93,15 @@ class Forged:
         self.redis, self.name, self.life = redis, name, life
         self.number, self.now = 0, 1000000
 
-    def say(self, kind=0, records=(), number=None):
+    def say(self, kind=0, records=(), number=None, cut=0):
+        """cut: so many bytes of its end are missing."""
         channel = f"slo-spoa:{GROUP}:news"
         if kind == 0:  # where only who knows it listens
             self.is_heard()
             channel += ":" + self.name
         self.number = self.number + (kind < 2) if number is None else number
-        self.redis("PUBLISH", channel,
-                   packed([1, kind, self.name, self.life, self.number, self.now, list(records), []]))
+        message = packed([1, kind, self.name, self.life, self.number, self.now, list(records), []])
+        self.redis("PUBLISH", channel, message[:len(message) - cut])
         self.redis("PING")  # Redis may reply before it writes to who listens, but not twice
 
     def is_heard(self):

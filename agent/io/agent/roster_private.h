@@ -26,8 +26,6 @@ static inline bool roster_is_told(const struct roster_server *s)
 
 struct roster_backend *roster_backend_find(const struct roster *f, struct slice name);
 struct roster_backend *roster_backend_get(struct roster *f, const char *name); /* NULL: no memory */
-struct roster_server *roster_server_find(const struct roster *f, struct slice backend,
-                                         struct slice name);
 /* A server that is not known yet; NULL: no memory. */
 struct roster_server *roster_server_register(struct agent *a, struct roster_backend *b,
                                              struct slice name);

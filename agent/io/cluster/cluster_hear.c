@@ -71,14 +71,12 @@ struct cluster_peer *hear_peer(struct cluster *c, struct slice name)
 
 /* What they placed */
 
-static struct server *server_of(struct cluster *c, const struct news_lease *l)
+static struct server *server_of(const struct cluster *c, const struct news_lease *l)
 {
-	char backend[CONFIG_NAME_MAX + 1], server[CONFIG_NAME_MAX + 1];
+	const struct roster_server *s =
+	    roster_server_find(&c->agent->roster, l->backend, l->server);
 
-	memcpy(backend, l->backend.p, l->backend.len);
-	memcpy(server, l->server.p, l->server.len);
-	backend[l->backend.len] = server[l->server.len] = '\0';
-	return roster_find(c->agent, backend, server);
+	return s ? s->server : NULL;
 }
 
 static void take_lease(struct cluster *c, slo_nsec now, struct cluster_peer *p, struct slice id,
@@ -176,8 +174,9 @@ static size_t read_ahead(struct cluster *c, const struct cluster_peer *p, struct
 	return n;
 }
 
-static void take_records(struct cluster *c, slo_nsec now, struct cluster_peer *p,
-                         const struct news_head *h, struct news_reader *r)
+/* False: the message breaks off. */
+static bool take_records(struct cluster *c, slo_nsec now, struct cluster_peer *p,
+                         struct news_head *h, struct news_reader *r)
 {
 	struct news_record record[AHEAD];
 	size_t n;
@@ -191,6 +190,7 @@ static void take_records(struct cluster *c, slo_nsec now, struct cluster_peer *p
 				take_lease(c, now, p, record[i].id, &record[i].lease,
 				           (h->now - record[i].lease.placed) * 1000, h->number);
 	} while (n == AHEAD);
+	return news_close(r, h) == SLO_OK;
 }
 
 /* Whether all HAProxys that it asks are among those that we ask, so that their counts tell of its
@@ -271,12 +271,22 @@ static void is_heard(struct cluster *c, slo_nsec now, struct cluster_peer *p)
 		others_deal(c, now); /* from its first word on it takes room, too */
 }
 
-static void hear(struct cluster *c, slo_nsec now, const struct news_head *h, struct news_reader *r)
+static void makes_no_sense(struct cluster *c, slo_nsec now, struct slice message)
+{
+	c->malformed++;
+	log_limited(c->agent->log, now, LOG_CAUSE_CLUSTER_BROKEN, LOG_WARNING,
+	            "cluster: a message of %zu bytes makes no sense; who else publishes on %s?",
+	            message.len, c->link.channel[0]);
+}
+
+/* False: the message breaks off, and what it was to tell is in the key. */
+static bool hear(struct cluster *c, slo_nsec now, struct news_head *h, struct news_reader *r)
 {
 	struct cluster_peer *p = hear_peer(c, h->name);
+	bool whole;
 
 	if (!p || h->kind == NEWS_HELLO)
-		return;
+		return true;
 	is_heard(c, now, p);
 	if (p->incarnation != h->incarnation)
 		new_life(c, now, p, h);
@@ -284,9 +294,12 @@ static void hear(struct cluster *c, slo_nsec now, const struct news_head *h, str
 		check_number(c, now, p, h);
 	if (p->listening == LISTEN_NOT && !p->reading)
 		hear_read(c, p);
-	if (h->kind == NEWS_BEAT)
+	whole = take_records(c, now, p, h, r);
+	if (!whole)
+		hear_read(c, p);
+	else if (h->kind == NEWS_BEAT)
 		compare_processes(c, now, p, h);
-	take_records(c, now, p, h, r);
+	return whole;
 }
 
 void hear_message(struct cluster *c, slo_nsec now, struct slice message)
@@ -295,18 +308,15 @@ void hear_message(struct cluster *c, slo_nsec now, struct slice message)
 	struct news_head h;
 
 	if (news_open(&r, message, &h) != SLO_OK) {
-		c->malformed++;
-		log_limited(
-		    c->agent->log, now, LOG_CAUSE_CLUSTER_BROKEN, LOG_WARNING,
-		    "cluster: a message of %zu bytes makes no sense; who else publishes on %s?",
-		    message.len, c->link.channel[0]);
+		makes_no_sense(c, now, message);
 		return;
 	}
 	if (h.incarnation == c->incarnation && slice_eq(h.name, c->name))
 		return; /* our own sign of life */
 	if (!slice_eq(h.name, c->name) || cluster_namesake(c, now, &h)) {
 		c->heard++;
-		hear(c, now, &h, &r);
+		if (!hear(c, now, &h, &r))
+			makes_no_sense(c, now, message);
 	}
 }
 

@@ -23,54 +23,54 @@ bool news_is_name(struct slice name)
 	return true;
 }
 
-/* A text that may go on as a C string. */
-static struct slice take_name(struct rd *r, size_t least)
+/* What a later version tells behind `known` of so many parts. */
+static inline void pass_over(struct rd *r, uint64_t parts, uint64_t known)
 {
-	struct slice s = take_text(r, least, NEWS_TEXT_MAX);
-
-	if (s.len > 0 && memchr(s.p, 0, s.len)) {
-		rd_fail(r);
-		s.len = 0;
-	}
-	return s;
+	if (SELDOM(parts > known) && !r->bad)
+		take_any(r, parts - known);
 }
 
-static void take_lease(struct rd *r, struct news_lease *l)
-{
-	uint64_t n = take_array(r, NEWS_LEASE_PARTS);
+/* A record's values are taken by a cursor whose address is not given away: it stays in registers.
+ */
 
-	l->model = take_name(r, 0);
-	l->backend = take_name(r, 1);
-	l->server = take_name(r, 1);
-	l->strategy = take_name(r, 1);
-	l->load = take_uint(r, UINT64_MAX);
-	l->placed = take_int(r, TIME_MAX);
-	l->input = take_int(r, COUNT_MAX);
-	l->output = take_int(r, COUNT_MAX);
-	l->estimate = take_int(r, COUNT_MAX);
-	l->limit = take_int(r, COUNT_MAX);
-	l->sequences = take_int(r, COUNT_MAX);
-	l->class = (uint32_t)take_uint(r, UINT32_MAX);
-	l->flags = (uint32_t)take_uint(r, UINT32_MAX);
-	if (!r->bad)
-		take_any(r, n - NEWS_LEASE_PARTS);
+static void take_lease(struct rd *from, struct news_lease *l)
+{
+	struct rd r = *from;
+	uint64_t n = take_array(&r, NEWS_LEASE_PARTS);
+
+	l->model = take_text(&r, 0, NEWS_TEXT_MAX);
+	l->backend = take_text(&r, 1, NEWS_TEXT_MAX);
+	l->server = take_text(&r, 1, NEWS_TEXT_MAX);
+	l->strategy = take_text(&r, 1, NEWS_TEXT_MAX);
+	l->load = take_uint(&r, UINT64_MAX);
+	l->placed = take_int(&r, TIME_MAX);
+	l->input = take_int(&r, COUNT_MAX);
+	l->output = take_int(&r, COUNT_MAX);
+	l->estimate = take_int(&r, COUNT_MAX);
+	l->limit = take_int(&r, COUNT_MAX);
+	l->sequences = take_int(&r, COUNT_MAX);
+	l->class = (uint32_t)take_uint(&r, UINT32_MAX);
+	l->flags = (uint32_t)take_uint(&r, UINT32_MAX);
+	*from = r;
+	pass_over(from, n, NEWS_LEASE_PARTS);
 }
 
-static void take_end(struct rd *r, struct news_end *out)
+static void take_end(struct rd *from, struct news_end *out)
 {
-	uint64_t n = take_array(r, NEWS_END_PARTS);
+	struct rd r = *from;
+	uint64_t n = take_array(&r, NEWS_END_PARTS);
 
-	out->flags = (uint32_t)take_uint(r, UINT32_MAX);
-	out->outcome = (uint32_t)take_uint(r, UINT32_MAX);
-	out->input = take_int(r, COUNT_MAX);
-	out->output = take_int(r, COUNT_MAX);
-	out->bytes = take_int(r, COUNT_MAX);
-	out->cached = take_int(r, COUNT_MAX);
-	out->lasted = take_int(r, TIME_MAX);
-	out->backend = take_name(r, 0);
-	out->server = take_name(r, 0);
-	if (!r->bad)
-		take_any(r, n - NEWS_END_PARTS);
+	out->flags = (uint32_t)take_uint(&r, UINT32_MAX);
+	out->outcome = (uint32_t)take_uint(&r, UINT32_MAX);
+	out->input = take_int(&r, COUNT_MAX);
+	out->output = take_int(&r, COUNT_MAX);
+	out->bytes = take_int(&r, COUNT_MAX);
+	out->cached = take_int(&r, COUNT_MAX);
+	out->lasted = take_int(&r, TIME_MAX);
+	out->backend = take_text(&r, 0, NEWS_TEXT_MAX);
+	out->server = take_text(&r, 0, NEWS_TEXT_MAX);
+	*from = r;
+	pass_over(from, n, NEWS_END_PARTS);
 }
 
 static void take_head(struct rd *r, struct news_head *out)
@@ -78,45 +78,27 @@ static void take_head(struct rd *r, struct news_head *out)
 	if (take_uint(r, NEWS_VERSION) != NEWS_VERSION)
 		rd_fail(r);
 	out->kind = (enum news_kind)take_uint(r, NEWS_KINDS - 1);
-	out->name = take_name(r, 1);
+	out->name = take_text(r, 1, NEWS_NAME_MAX);
 	out->incarnation = take_uint(r, UINT64_MAX);
 	out->number = take_uint(r, UINT64_MAX - 1);
 	out->now = take_int(r, TIME_MAX);
+	out->processes = 0;
 	if (!news_is_name(out->name) || out->now < 0)
 		rd_fail(r);
 }
 
-static void take_processes(struct rd *r, struct news_head *out)
-{
-	uint64_t n = take_array(r, 0);
-
-	out->processes = 0;
-	for (; n > 0 && out->processes < NEWS_PROCESSES_MAX; n--)
-		out->process[out->processes++] = take_uint(r, UINT64_MAX);
-	take_any(r, n);
-}
-
 slo_err news_open(struct news_reader *reader, struct slice message, struct news_head *out)
 {
-	struct news_head head;
 	struct rd r;
-	uint64_t parts;
 
 	if (message.len > NEWS_MESSAGE_MAX)
 		return SLO_EPROTO;
 	rd_init(&r, message);
-	parts = take_array(&r, NEWS_HEAD_PARTS);
-	take_head(&r, &head);
+	reader->parts = take_array(&r, NEWS_HEAD_PARTS);
+	take_head(&r, out);
 	reader->left = take_array(&r, 0);
 	reader->rest = r;
-	take_any(&r, reader->left);
-	take_processes(&r, &head);
-	if (!r.bad)
-		take_any(&r, parts - NEWS_HEAD_PARTS);
-	if (r.bad || rd_left(&r) > 0)
-		return SLO_EPROTO;
-	*out = head;
-	return SLO_OK;
+	return r.bad ? SLO_EPROTO : SLO_OK;
 }
 
 static void take_record(struct rd *r, struct news_record *out)
@@ -125,35 +107,48 @@ static void take_record(struct rd *r, struct news_record *out)
 
 	out->owner = (struct slice){ 0 };
 	out->ended = kind != NEWS_PLACED;
-	out->id = take_name(r, 1);
+	out->id = take_text(r, 1, NEWS_TEXT_MAX);
 	if (out->ended)
 		take_end(r, &out->end);
 	else
 		take_lease(r, &out->lease);
 	if (kind == NEWS_OTHERS_END && parts > known) {
-		out->owner = take_name(r, 1);
+		out->owner = take_text(r, 1, NEWS_NAME_MAX);
 		known++;
 	}
 	if (kind == NEWS_OTHERS_END && !news_is_name(out->owner))
 		rd_fail(r);
-	if (!r->bad)
-		take_any(r, parts - known);
+	pass_over(r, parts, known);
 }
 
 slo_err news_next(struct news_reader *reader, struct news_record *out)
 {
-	struct rd r = reader->rest;
+	struct rd *r = &reader->rest;
+	const uint8_t *at = r->p;
 
 	if (reader->left == 0)
 		return SLO_ENOENT;
 	reader->left--;
-	take_record(&r, out);
-	if (r.bad) {
-		take_any(&reader->rest, 1);
-		return SLO_EPROTO;
-	}
-	reader->rest = r;
-	return SLO_OK;
+	take_record(r, out);
+	if (!r->bad)
+		return SLO_OK;
+	*r = (struct rd){ .p = at, .end = r->end, .bad = false };
+	take_any(r, 1);
+	if (r->bad)
+		reader->left = 0;
+	return SLO_EPROTO;
+}
+
+slo_err news_close(struct news_reader *reader, struct news_head *out)
+{
+	struct rd *r = &reader->rest;
+	uint64_t n = take_array(r, 0);
+
+	for (; n > 0 && out->processes < NEWS_PROCESSES_MAX; n--)
+		out->process[out->processes++] = take_uint(r, UINT64_MAX);
+	take_any(r, n);
+	pass_over(r, reader->parts, NEWS_HEAD_PARTS);
+	return r->bad || rd_left(r) > 0 ? SLO_EPROTO : SLO_OK;
 }
 
 slo_err news_read_lease(struct slice value, struct news_lease *out)

@@ -114,6 +114,8 @@ MUSTCHECK slo_err roster_configure(struct agent *a, const struct config *conf);
 const char *roster_backend_name(const struct agent *a, const char *backend);
 /* NULL: nothing known of it. */
 struct server *roster_find(struct agent *a, const char *backend, const char *server);
+struct roster_server *roster_server_find(const struct roster *f, struct slice backend,
+                                         struct slice name);
 
 /* A row of the running view, or else news like those of roster_server_told(). A server of a
  * configured backend that nobody knows gets the seats that patterns offer. */

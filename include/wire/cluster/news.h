@@ -110,10 +110,12 @@ size_t news_pack_head(const struct news_head *h, size_t records, uint8_t out[NEW
 size_t news_pack_tail(const struct news_head *h, uint8_t out[NEWS_TAIL_MAX]);
 size_t news_pack_mark(const struct news_mark *m, uint8_t out[NEWS_HEAD_MAX]);
 
-/* Reading. Texts stay in the bytes that are read, which must outlive the reader. */
+/* Reading: news_open(), news_next() until there are no more, news_close(). Each byte is looked at
+ * once, so only news_close() tells whether the message was whole. Texts stay in the bytes that are
+ * read, which must outlive the reader; they may have bytes of any value. */
 struct news_reader {
 	struct rd rest;
-	uint64_t left; /* records */
+	uint64_t parts, left; /* of the message; records */
 };
 
 /* SLO_EPROTO: it is no message. */
@@ -121,6 +123,9 @@ MUSTCHECK slo_err news_open(struct news_reader *r, struct slice message, struct 
 /* SLO_ENOENT: that was all. SLO_EPROTO: this one is malformed, and is passed over. Only after
  * SLO_OK *out says something. */
 MUSTCHECK slo_err news_next(struct news_reader *r, struct news_record *out);
+/* After the last one. Fills in the processes of *out, the head that news_open() read. SLO_EPROTO:
+ * the message breaks off or does not end as one does, so records may be missing. */
+MUSTCHECK slo_err news_close(struct news_reader *r, struct news_head *out);
 
 /* The values of an agent's key. */
 MUSTCHECK slo_err news_read_lease(struct slice value, struct news_lease *out);
