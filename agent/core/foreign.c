@@ -23,11 +23,11 @@
 /* News that is older says nothing of the time that its request takes. */
 #define NEWS_FRESH (250 * SLO_NSEC_PER_MSEC)
 
-/* Of an id's hash and a salt. No two hashes become the same by one salt. */
+/* Of an id's hash and a salt. No two hashes become the same by one salt. All names of an id stand
+ * side by side in the past. */
 static uint64_t salted(uint64_t hash, uint64_t salt)
 {
-	hash = (hash ^ salt) * UINT64_C(0x9e3779b97f4a7c15);
-	return hash ^ hash >> 32;
+	return hash ^ (salt & ~PAST_HOME_BITS);
 }
 
 static uint64_t news_hash(const struct foreign_owner *o, uint64_t hash)
@@ -38,16 +38,6 @@ static uint64_t news_hash(const struct foreign_owner *o, uint64_t hash)
 uint64_t foreign_line_hash(uint64_t hash)
 {
 	return salted(hash, LINE_SALT);
-}
-
-void foreign_expect(const struct sched *s, const struct foreign_owner *o, const char *id,
-                    size_t len, bool ended)
-{
-	uint64_t hash = sched_hash(s, id, len);
-
-	id_table_prefetch(&s->requests.by_id, hash);
-	past_expect(&s->past, news_hash(o, hash));
-	past_expect(&s->past, ended ? foreign_line_hash(hash) : hash);
 }
 
 /* owners */
@@ -313,9 +303,8 @@ static void fill(struct sched *s, struct request *r, const struct foreign_owner 
 }
 
 struct request *foreign_open(struct sched *s, slo_nsec now, struct foreign_owner *o,
-                             const struct foreign_lease *l)
+                             const struct foreign_lease *l, uint64_t hash)
 {
-	uint64_t hash = sched_hash(s, l->id, l->id_len);
 	struct seat *seat = l->model ? sched_seat_find(l->model, l->server) : NULL;
 	struct request *r =
 	    requests_new_of(&s->requests, hash, l->id, l->id_len, o->number, now - l->age);
@@ -334,9 +323,9 @@ struct request *foreign_open(struct sched *s, slo_nsec now, struct foreign_owner
 
 /* Whether it is over already, or one of ours. */
 static bool is_past(struct sched *s, slo_nsec now, const struct foreign_owner *o,
-                    const struct foreign_lease *l)
+                    const struct foreign_lease *l, uint64_t hash)
 {
-	uint64_t hash = sched_hash(s, l->id, l->id_len), news = news_hash(o, hash);
+	uint64_t news = news_hash(o, hash);
 	enum past_state line = past_find(&s->past, hash);
 
 	if (past_find(&s->past, news) != PAST_UNKNOWN || l->age >= s->conf.lease_max_age)
@@ -379,12 +368,13 @@ slo_err foreign_dispatch(struct sched *s, slo_nsec now, struct foreign_owner *o,
 {
 	struct server *server = l->server;
 	struct request *r;
+	uint64_t hash;
 
 	if (!sane(l))
 		return SLO_EINVAL;
 	sched_forget_old(s, now);
-	r = requests_find_of(&s->requests, sched_hash(s, l->id, l->id_len), l->id, l->id_len,
-	                     o->number);
+	hash = l->hash ? l->hash : sched_hash(s, l->id, l->id_len);
+	r = requests_find_of(&s->requests, hash, l->id, l->id_len, o->number);
 	if (r) {
 		if (r->former)
 			r->news = l->news;
@@ -392,14 +382,14 @@ slo_err foreign_dispatch(struct sched *s, slo_nsec now, struct foreign_owner *o,
 		r->listed = true;
 		return SLO_ESTALE;
 	}
-	if (is_past(s, now, o, l))
+	if (is_past(s, now, o, l, hash))
 		return SLO_ESTALE;
 	if (s->conf.foreign_limit > 0 && s->foreign.open >= s->conf.foreign_limit)
 		return SLO_EFULL;
 	if (o->visible && server->surplus_count > 0 && now - l->age <= server->view.counted)
 		take_from_surplus(s, server);
 	server->overshoots += overshoots(s, o, l);
-	r = foreign_open(s, now, o, l);
+	r = foreign_open(s, now, o, l, hash);
 	if (!r)
 		return SLO_ENOMEM;
 	if (tapped(s))

@@ -126,9 +126,9 @@ uint64_t foreign_line_hash(uint64_t hash);
 void foreign_over(struct sched *s, slo_nsec now, struct request *r);
 /* The owner of that number; NULL: out of memory, or there is no such number. */
 struct foreign_owner *foreign_owner_numbered(struct sched *s, uint64_t number);
-/* Charges it to its server; it is not there yet. NULL: out of memory. */
+/* Charges it to its server; it is not there yet. hash: of its id. NULL: out of memory. */
 struct request *foreign_open(struct sched *s, slo_nsec now, struct foreign_owner *o,
-                             const struct foreign_lease *l);
+                             const struct foreign_lease *l, uint64_t hash);
 void foreign_init(struct foreign *f);
 void foreign_fini(struct foreign *f);
 

@@ -82,6 +82,7 @@ void foreign_owner_forget(struct sched *s, struct foreign_owner *o);
 struct foreign_lease {
 	const char *id; /* id_len in 1..SLO_ID_MAX */
 	size_t id_len;
+	uint64_t hash;             /* of the id, by sched_expect(); 0: find it out */
 	struct sched_model *model; /* NULL: not one of ours */
 	struct server *server;
 	slo_load load;              /* as its owner charged it, 0..SLO_LOAD_MAX */
@@ -101,10 +102,6 @@ struct foreign_lease {
 /* How r, one of ours or another's, is told to others now. Points into r. */
 struct foreign_lease foreign_lease_of(const struct request *r, slo_nsec now);
 
-/* Has the CPU fetch what foreign_dispatch() or, of what ended, foreign_end() will look at for that
- * id: worth while for several before the first of them is told. */
-void foreign_expect(const struct sched *s, const struct foreign_owner *o, const char *id,
-                    size_t len, bool ended);
 /* It was dispatched. SLO_ESTALE: it is known already, or over already, so nothing changed; one of a
  * former life is of the present one now. SLO_EINVAL: a value is out of range. SLO_EFULL: there are
  * sched_conf.foreign_limit already. SLO_ENOMEM. */

@@ -15,6 +15,10 @@
 
 #include "slo.h"
 
+/* Hashes that differ in no other bits than the upper ones stand side by side: who looks for several
+ * finds them in one line of memory. */
+#define PAST_HOME_BITS UINT64_C(0x3ffffff)
+
 enum past_state {
 	PAST_UNKNOWN,
 	PAST_OVER, /* no more answer is due; its end was not told yet */

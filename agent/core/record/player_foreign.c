@@ -28,7 +28,8 @@ slo_err player_foreign(struct sched *s, struct sched_model *m, struct server *se
 		return SLO_EINVAL;
 	l.age = e->now - e->arrived;
 	o = foreign_owner_numbered(s, e->order);
-	return o && foreign_open(s, e->now, o, &l) ? SLO_OK : SLO_ENOMEM;
+	return o && foreign_open(s, e->now, o, &l, sched_hash(s, l.id, l.id_len)) ? SLO_OK
+	                                                                          : SLO_ENOMEM;
 }
 
 /* What grew too old is over already where time passes in other steps. */

@@ -79,12 +79,14 @@ static struct server *server_of(const struct cluster *c, const struct news_lease
 	return s ? s->server : NULL;
 }
 
+/* hash: of its id, by sched_expect(); 0: find it out. */
 static void take_lease(struct cluster *c, slo_nsec now, struct cluster_peer *p, struct slice id,
-                       const struct news_lease *in, slo_nsec age, uint64_t number)
+                       uint64_t hash, const struct news_lease *in, slo_nsec age, uint64_t number)
 {
 	struct foreign_lease l = {
 		.id = (const char *)id.p,
 		.id_len = id.len,
+		.hash = hash,
 		.server = server_of(c, in),
 		.load = in->load,
 		.age = age > 0 ? age : 0,
@@ -155,42 +157,49 @@ static void take_end(struct cluster *c, slo_nsec now, struct cluster_peer *p,
 
 /* Messages */
 
+struct ahead {
+	struct news_record record;
+	uint64_t hash; /* of its id */
+};
+
 /* The next ones; less than AHEAD of them are the last. */
-static size_t read_ahead(struct cluster *c, const struct cluster_peer *p, struct news_reader *r,
-                         struct news_record out[AHEAD])
+static size_t read_ahead(struct cluster *c, struct news_reader *r, struct ahead out[AHEAD])
 {
 	slo_err err;
 	size_t n = 0;
 
-	while (n < AHEAD && (err = news_next(r, &out[n])) != SLO_ENOENT) {
+	while (n < AHEAD && (err = news_next(r, &out[n].record)) != SLO_ENOENT) {
+		const struct slice *id = &out[n].record.id;
+
 		if (err != SLO_OK) {
 			c->malformed++;
 			continue;
 		}
-		foreign_expect(c->agent->sched, p->owner, (const char *)out[n].id.p, out[n].id.len,
-		               out[n].ended);
-		n++;
+		out[n++].hash = sched_expect(c->agent->sched, (const char *)id->p, id->len);
 	}
 	return n;
 }
 
 /* False: the message breaks off. */
 static bool take_records(struct cluster *c, slo_nsec now, struct cluster_peer *p,
-                         struct news_head *h, struct news_reader *r)
+                         struct news_head *h, struct news_reader *reader)
 {
-	struct news_record record[AHEAD];
+	struct ahead ahead[AHEAD];
 	size_t n;
 
 	do {
-		n = read_ahead(c, p, r, record);
-		for (size_t i = 0; i < n; i++)
-			if (record[i].ended)
-				take_end(c, now, p, &record[i]);
+		n = read_ahead(c, reader, ahead);
+		for (size_t i = 0; i < n; i++) {
+			const struct news_record *r = &ahead[i].record;
+
+			if (r->ended)
+				take_end(c, now, p, r);
 			else
-				take_lease(c, now, p, record[i].id, &record[i].lease,
-				           (h->now - record[i].lease.placed) * 1000, h->number);
+				take_lease(c, now, p, r->id, ahead[i].hash, &r->lease,
+				           (h->now - r->lease.placed) * 1000, h->number);
+		}
 	} while (n == AHEAD);
-	return news_close(r, h) == SLO_OK;
+	return news_close(reader, h) == SLO_OK;
 }
 
 /* Whether all HAProxys that it asks are among those that we ask, so that their counts tell of its
@@ -600,7 +609,7 @@ static const char *take_leases(struct cluster *c, slo_nsec now, struct cluster_p
 	if (!why && n > 0)
 		qsort(paged, n, sizeof(*paged), compare_placed);
 	for (size_t i = 0; !why && i < n; i++)
-		take_lease(c, now, p, paged[i].id, &paged[i].lease,
+		take_lease(c, now, p, paged[i].id, 0, &paged[i].lease,
 		           (p->mark.now - paged[i].lease.placed) * 1000 + p->mark_age,
 		           p->mark.number);
 	free(paged);

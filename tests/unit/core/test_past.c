@@ -97,10 +97,19 @@ static uint64_t last(int n)
 	return (uint64_t)(n + 1) << 32 | (UINT32_MAX - (uint32_t)n % 4);
 }
 
+/* Three names of each id, side by side. */
+static uint64_t related(int n)
+{
+	uint64_t hash = (uint64_t)(n / 3 + 1) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return hash ^ ((uint64_t)(n % 3) * UINT64_C(0x6c696e65206f6620) & ~PAST_HOME_BITS);
+}
+
 static void knows_what_came_and_is_not_forgotten(void **state)
 {
 	(void)state;
 	churn(spread, 0, 40000, 400, 50);
+	churn(related, 0, 40000, 400, 50);
 	churn(crowded, 0, 3000, 60, 5);
 	churn(last, 0, 3000, 60, 5);
 }
