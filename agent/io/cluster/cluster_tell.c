@@ -173,6 +173,22 @@ static struct news_head head_of(const struct cluster *c, slo_nsec now, enum news
 		                   .now = cluster_clock(c, now) };
 }
 
+/* n of those from u on that are news. What gathered one behind the other goes in one piece. */
+static void put_records(struct redis_link *to, const struct records *l, const struct record *u,
+                        size_t n)
+{
+	while (n > 0) {
+		const struct record *first;
+		size_t len = 0;
+
+		while (!u->publish)
+			u++;
+		for (first = u; n > 0 && u->publish; u++, n--)
+			len += u->len;
+		redis_link_arg_part(to, record_bytes(l, first), len);
+	}
+}
+
 /* n records, `len` bytes in all, as one message. They go where only others listen, so that we do
  * not get all of them back; what all have to know goes where also those listen who do not know us.
  */
@@ -192,12 +208,7 @@ static void publish(struct cluster *c, enum ask_kind kind, const struct news_hea
 	redis_link_arg(to, channel, strlen(channel));
 	redis_link_arg_begin(to, head_len + len + tail_len);
 	redis_link_arg_part(to, head, head_len);
-	for (; n > 0; u++) {
-		if (!u->publish)
-			continue;
-		redis_link_arg_part(to, record_bytes(&t->news, u), u->len);
-		n--;
-	}
+	put_records(to, &t->news, u, n);
 	redis_link_arg_part(to, tail, tail_len);
 	redis_link_arg_end(to);
 }

@@ -1,20 +1,22 @@
 /* Writing. By hand: a request takes two records, and msgpack-c calls a function for each byte. */
+#include <endian.h>
 #include <string.h>
 
 #include "news_private.h"
 #include "wire/cluster/news.h"
 #include "wire/wr.h"
 
-/* A first byte, and the low `bytes` bytes of v. */
+/* A first byte, and the low `bytes` bytes of v, at least one. There is room for 8. */
 static inline void put_wide(struct wr *w, uint8_t first, uint64_t v, size_t bytes)
 {
-	uint8_t *at = wr_room(w, 1 + bytes);
+	const uint64_t be = htobe64(v << (64 - 8 * bytes));
+	uint8_t *at = wr_room(w, 1 + sizeof(be));
 
 	if (!at)
 		return;
-	*at++ = first;
-	for (size_t i = bytes; i-- > 0;)
-		*at++ = (uint8_t)(v >> 8 * i);
+	*at = first;
+	memcpy(at + 1, &be, sizeof(be));
+	w->p = at + 1 + bytes;
 }
 
 static inline void put_uint(struct wr *w, uint64_t v)
