@@ -98,7 +98,7 @@ static void name_is_ours(struct cluster *c)
 	}
 	self = hear_peer(c, slice_of(c->name));
 	if (self)
-		hear_read(c, self);
+		read_key(c, self);
 }
 
 static void on_namesake(struct ev_loop *loop, ev_timer *w, int revents)
@@ -191,7 +191,7 @@ static void watch_silence(struct cluster *c, slo_nsec now)
 			continue;
 		p->told_silent = true;
 		/* Others heard of ends while it still seemed to be there: those are in its key. */
-		hear_read(c, p);
+		read_key(c, p);
 	}
 }
 
@@ -290,7 +290,7 @@ static void on_up(void *user)
 	cluster_ask(c, ASK_MEMBERS, 0, 5, members, NULL);
 	for (size_t i = 0; i < c->peer_count; i++)
 		if (!c->peer[i]->self)
-			hear_read(c, c->peer[i]);
+			read_key(c, c->peer[i]);
 }
 
 static void on_down(void *user, const char *why)
@@ -315,7 +315,7 @@ static void on_down(void *user, const char *why)
 	c->tell.telling = false;
 	foreign_others(c->agent->sched, 0);
 	tell_reset(c);
-	hear_abandon(c);
+	read_abandon(c);
 }
 
 static const char *take_namesakes(struct cluster *c, const redisReply *reply)
@@ -340,7 +340,7 @@ static void take_member(struct cluster *c, const redisReply *e)
 		return;
 	p = hear_peer(c, name);
 	if (p && !p->reading)
-		hear_read(c, p);
+		read_key(c, p);
 }
 
 /* In pages: whoever can write there can fill it. With too many names the rest is not read. */
@@ -392,7 +392,7 @@ static void check_key(struct cluster *c, bool there)
 
 static const char *take_page(struct cluster *c, struct cluster_peer *p, const redisReply *reply)
 {
-	const char *why = hear_page(c, clock_nsec(), p, reply);
+	const char *why = read_page(c, clock_nsec(), p, reply);
 
 	if (!why && p->self && !p->reading && !c->own_read) {
 		c->own_read = true;
@@ -435,9 +435,9 @@ static const char *take_reply(struct cluster *c, enum ask_kind kind, uint32_t nu
 	case ASK_MEMBERS:
 		return take_members(c, number, reply);
 	case ASK_MARK:
-		return hear_mark(c, c->peer[number], reply);
+		return read_mark(c, c->peer[number], reply);
 	case ASK_LIFE:
-		return hear_life(c, c->peer[number], reply);
+		return read_life(c, c->peer[number], reply);
 	case ASK_PAGE:
 		return take_page(c, c->peer[number], reply);
 	case ASK_CHANNEL:
@@ -498,7 +498,7 @@ struct cluster *cluster_new(struct agent *a, const struct haproxy_api *haproxy)
 	ev_init(&c->beat, on_beat);
 	ev_init(&c->limit, on_limit);
 	ev_init(&c->namesake, on_namesake);
-	ev_init(&c->look, hear_look);
+	ev_init(&c->look, read_look);
 	c->before_sleep.data = c->beat.data = c->limit.data = c->namesake.data = c;
 	c->look.data = c;
 	return c;
@@ -589,7 +589,7 @@ void cluster_configure(struct cluster *c)
 		/* Models and servers that were not known before may have requests of others. */
 		for (size_t i = 0; i < c->peer_count; i++)
 			if (!c->peer[i]->self)
-				hear_read(c, c->peer[i]);
+				read_key(c, c->peer[i]);
 		return;
 	}
 	if (c->conf)

@@ -1,12 +1,11 @@
-/* Messages and keys of others, to the scheduler.
+/* Messages of others, to the scheduler.
  *
  * A message is taken at once, also while its sender's key is being read: what comes twice is known,
  * and what ended before it was read stays over (core/foreign.h). So only numbers have to be
- * watched: after a gap the key is read again, and what is not in it is over.
+ * watched: after a gap the key is read again (cluster_read.c).
  *
  * What an agent places comes on a channel of its own. One of whom we hear for the first time is
  * listened to first, and its key is read as soon as Redis says that we are. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,16 +13,7 @@
 #include "io/agent/warn.h"
 #include "io/base/clock.h"
 
-#define PAGE             "200" /* leases of one answer, about */
-#define PAGES_MAX        10000 /* of one key */
-#define AHEAD            8     /* records that are read before the first of them counts */
-/* A key is up to date a tenth of a second after the news; that of an agent that died never will be.
- */
-#define LOOK_GAP         0.025 /* seconds between two looks at its mark */
-#define LOOKS_MAX        12
-/* Between two reads of a key that stays behind; each pause is twice the one before. */
-#define PAUSE_FIRST      SLO_NSEC_PER_SEC
-#define PAUSE_MAX        (64 * SLO_NSEC_PER_SEC)
+#define AHEAD            8 /* records that are read before the first of them counts */
 /* For polls and beats to come; shorter than the default of haproxy.grace. */
 #define DIFFERS_PATIENCE (2 * SLO_NSEC_PER_SEC)
 
@@ -79,13 +69,13 @@ static struct server *server_of(const struct cluster *c, const struct news_lease
 	return s ? s->server : NULL;
 }
 
-/* hash: of its id, by sched_expect(); 0: find it out. */
-static void take_lease(struct cluster *c, slo_nsec now, struct cluster_peer *p, struct slice id,
-                       uint64_t hash, const struct news_lease *in, slo_nsec age, uint64_t number)
+void hear_lease(struct cluster *c, slo_nsec now, struct cluster_peer *p,
+                const struct news_record *r, uint64_t hash, slo_nsec age, uint64_t number)
 {
+	const struct news_lease *in = &r->lease;
 	struct foreign_lease l = {
-		.id = (const char *)id.p,
-		.id_len = id.len,
+		.id = (const char *)r->id.p,
+		.id_len = r->id.len,
 		.hash = hash,
 		.server = server_of(c, in),
 		.load = in->load,
@@ -155,6 +145,51 @@ static void take_end(struct cluster *c, slo_nsec now, struct cluster_peer *p,
 		roster_server_idle(c->agent, end.server);
 }
 
+/* Listening */
+
+void hear_listen(struct cluster *c, struct cluster_peer *p)
+{
+	char channel[CLUSTER_KEY_SIZE];
+
+	if (p->listening != LISTEN_NOT)
+		return;
+	p->listening = LISTEN_ASKED;
+	cluster_channel(c, p->name, channel);
+	cluster_link_hear(&c->link, channel, true);
+}
+
+void hear_no_more(struct cluster *c, struct cluster_peer *p)
+{
+	char channel[CLUSTER_KEY_SIZE];
+
+	bool due = p->reading && p->listening == LISTEN_ASKED;
+
+	if (p->listening == LISTEN_NOT || !cluster_link_is_up(&c->link))
+		return;
+	p->listening = LISTEN_NOT;
+	cluster_channel(c, p->name, channel);
+	cluster_link_hear(&c->link, channel, false);
+	if (due)
+		read_begin(c, p);
+}
+
+/* What was said before is in the key, which is read next, and what is said from now on is heard. */
+void hear_channel(struct cluster *c, struct slice channel)
+{
+	char name[CLUSTER_KEY_SIZE];
+
+	for (size_t i = 0; i < c->peer_count; i++) {
+		struct cluster_peer *p = c->peer[i];
+
+		cluster_channel(c, p->name, name);
+		if (p->listening != LISTEN_ASKED || !slice_eq(channel, name))
+			continue;
+		p->listening = LISTEN_ON;
+		if (p->reading)
+			read_begin(c, p);
+	}
+}
+
 /* Messages */
 
 struct ahead {
@@ -195,7 +230,7 @@ static bool take_records(struct cluster *c, slo_nsec now, struct cluster_peer *p
 			if (r->ended)
 				take_end(c, now, p, r);
 			else
-				take_lease(c, now, p, r->id, ahead[i].hash, &r->lease,
+				hear_lease(c, now, p, r, ahead[i].hash,
 				           (h->now - r->lease.placed) * 1000, h->number);
 		}
 	} while (n == AHEAD);
@@ -239,7 +274,7 @@ static void new_life(struct cluster *c, slo_nsec now, struct cluster_peer *p,
 	p->behind = false;
 	p->pause = 0;
 	foreign_owner_life(c->agent->sched, p->owner, h->incarnation);
-	hear_read(c, p);
+	read_key(c, p);
 	p->number = h->number;
 }
 
@@ -253,12 +288,12 @@ static void check_number(struct cluster *c, slo_nsec now, struct cluster_peer *p
 	bool follows = h->kind == NEWS_BEAT && p->behind && !p->reading && now >= p->next_read;
 
 	if (h->kind == NEWS_ANEW || follows) {
-		hear_read(c, p);
+		read_key(c, p);
 	} else if (h->number > due && !p->unsure) {
 		p->gaps++;
 		log_limited(c->agent->log, now, LOG_CAUSE_CLUSTER_GAP, LOG_INFO,
 		            "cluster: news of %s are missing; its key is read again", p->name);
-		hear_read(c, p);
+		read_key(c, p);
 	}
 	if (h->number > p->number)
 		p->number = h->number;
@@ -302,10 +337,10 @@ static bool hear(struct cluster *c, slo_nsec now, struct news_head *h, struct ne
 	else
 		check_number(c, now, p, h);
 	if (p->listening == LISTEN_NOT && !p->reading)
-		hear_read(c, p);
+		read_key(c, p);
 	whole = take_records(c, now, p, h, r);
 	if (!whole)
-		hear_read(c, p);
+		read_key(c, p);
 	else if (h->kind == NEWS_BEAT)
 		compare_processes(c, now, p, h);
 	return whole;
@@ -327,323 +362,4 @@ void hear_message(struct cluster *c, slo_nsec now, struct slice message)
 		if (!hear(c, now, &h, &r))
 			makes_no_sense(c, now, message);
 	}
-}
-
-/* Keys */
-
-static uint32_t index_of(const struct cluster *c, const struct cluster_peer *p)
-{
-	uint32_t i = 0;
-
-	while (c->peer[i] != p)
-		i++;
-	return i;
-}
-
-static void ask_page(struct cluster *c, struct cluster_peer *p, const char *cursor)
-{
-	char key[CLUSTER_KEY_SIZE];
-	const char *argv[] = { "HSCAN", key, cursor, "COUNT", PAGE };
-
-	cluster_key(c, p->name, key);
-	cluster_ask(c, ASK_PAGE, index_of(c, p), 5, argv, NULL);
-}
-
-static void ask_mark(struct cluster *c, struct cluster_peer *p)
-{
-	char key[CLUSTER_KEY_SIZE];
-	const char *mark[] = { "HGET", key, "" }, *life[] = { "PTTL", key };
-
-	cluster_key(c, p->name, key);
-	cluster_ask(c, ASK_MARK, index_of(c, p), 3, mark, NULL);
-	cluster_ask(c, ASK_LIFE, index_of(c, p), 2, life, NULL);
-}
-
-/* Its channel is heard, or it is ours. */
-static void read_key(struct cluster *c, struct cluster_peer *p)
-{
-	p->again = p->waits = p->behind = false;
-	p->pages = 0;
-	p->looks = 0;
-	p->due = p->number;
-	foreign_list_begin(c->agent->sched, p->owner);
-	ask_mark(c, p);
-}
-
-static void listen_to(struct cluster *c, struct cluster_peer *p)
-{
-	char channel[CLUSTER_KEY_SIZE];
-
-	if (p->listening != LISTEN_NOT)
-		return;
-	p->listening = LISTEN_ASKED;
-	cluster_channel(c, p->name, channel);
-	cluster_link_hear(&c->link, channel, true);
-}
-
-void hear_no_more(struct cluster *c, struct cluster_peer *p)
-{
-	char channel[CLUSTER_KEY_SIZE];
-
-	bool due = p->reading && p->listening == LISTEN_ASKED;
-
-	if (p->listening == LISTEN_NOT || !cluster_link_is_up(&c->link))
-		return;
-	p->listening = LISTEN_NOT;
-	cluster_channel(c, p->name, channel);
-	cluster_link_hear(&c->link, channel, false);
-	if (due)
-		read_key(c, p);
-}
-
-/* What was said before is in the key, which is read next, and what is said from now on is heard. */
-void hear_channel(struct cluster *c, struct slice channel)
-{
-	char name[CLUSTER_KEY_SIZE];
-
-	for (size_t i = 0; i < c->peer_count; i++) {
-		struct cluster_peer *p = c->peer[i];
-
-		cluster_channel(c, p->name, name);
-		if (p->listening != LISTEN_ASKED || !slice_eq(channel, name))
-			continue;
-		p->listening = LISTEN_ON;
-		if (p->reading)
-			read_key(c, p);
-	}
-}
-
-void hear_read(struct cluster *c, struct cluster_peer *p)
-{
-	bool ours = p->self && !c->refused; /* the channel is for others */
-
-	if (!cluster_link_is_up(&c->link))
-		return; /* all are read when it is */
-	if (p->reading) {
-		p->again = true;
-		return;
-	}
-	p->reading = true;
-	c->readings++;
-	if (ours || p->listening == LISTEN_ON) {
-		read_key(c, p);
-		return;
-	}
-	p->unsure = true;
-	listen_to(c, p);
-}
-
-static const char *odd(const redisReply *reply)
-{
-	return reply->type == REDIS_REPLY_ERROR ? reply->str : "its reply makes no sense";
-}
-
-/* It has no key: it did not come here yet, and will put its name in again, or is gone for long. */
-static void forget_name(struct cluster *c, const struct cluster_peer *p)
-{
-	char agents[CLUSTER_KEY_SIZE];
-	const char *argv[] = { "SREM", agents, p->name };
-
-	cluster_key(c, NULL, agents);
-	cluster_ask(c, ASK_NOTHING, 0, 3, argv, NULL);
-}
-
-const char *hear_mark(struct cluster *c, struct cluster_peer *p, const redisReply *reply)
-{
-	const struct slice value = { (const uint8_t *)reply->str, (size_t)reply->len };
-
-	p->unsure = false;
-	p->mark = (struct news_mark){ 0 };
-	if (reply->type == REDIS_REPLY_NIL) {
-		forget_name(c, p);
-		return NULL;
-	}
-	if (reply->type != REDIS_REPLY_STRING)
-		return odd(reply);
-	if (news_read_mark(value, &p->mark) != SLO_OK) {
-		c->malformed++;
-		return NULL;
-	}
-	if (p->incarnation == 0) {
-		p->incarnation = p->mark.incarnation;
-		foreign_owner_life(c->agent->sched, p->owner, p->incarnation);
-	}
-	if (p->incarnation != p->mark.incarnation)
-		return NULL;
-	if (p->number < p->mark.told)
-		p->number = p->mark.told;
-	if (p->looks == 0 && p->due < p->mark.told)
-		p->due = p->mark.told;
-	return NULL;
-}
-
-/* Whether the key is not up to what its agent had told when we first looked. */
-static bool is_behind(const struct cluster_peer *p)
-{
-	return p->mark.incarnation == p->incarnation && p->mark.number < p->due;
-}
-
-/* Who does not speak does not bring its key up to date; who was never heard may be about to. */
-static bool may_follow(const struct cluster *c, const struct cluster_peer *p)
-{
-	if (p->looks >= LOOKS_MAX || (p->self && !c->refused))
-		return false;
-	return p->heard == 0 || !hear_is_silent(p, clock_nsec());
-}
-
-static void look_later(struct cluster *c, struct cluster_peer *p)
-{
-	p->looks++;
-	p->waits = true;
-	if (ev_is_active(&c->look))
-		return;
-	ev_now_update(c->agent->loop);
-	ev_timer_set(&c->look, LOOK_GAP, 0.);
-	ev_timer_start(c->agent->loop, &c->look);
-}
-
-void hear_look(struct ev_loop *loop, ev_timer *w, int revents)
-{
-	struct cluster *c = w->data;
-
-	for (size_t i = 0; i < c->peer_count; i++)
-		if (c->peer[i]->waits) {
-			c->peer[i]->waits = false;
-			ask_mark(c, c->peer[i]);
-		}
-}
-
-/* The first beat has a key that is behind read again at once. */
-static void pause_reads(struct cluster_peer *p, slo_nsec now)
-{
-	p->next_read = now + p->pause;
-	if (!p->behind)
-		p->pause = 0;
-	else if (p->pause < PAUSE_MAX)
-		p->pause = p->pause == 0 ? PAUSE_FIRST : 2 * p->pause;
-}
-
-const char *hear_life(struct cluster *c, struct cluster_peer *p, const redisReply *reply)
-{
-	long long left = reply->type == REDIS_REPLY_INTEGER ? reply->integer : -3;
-
-	if (left == -3)
-		return odd(reply);
-	p->mark_age = 0;
-	if (left >= 0 && left < CLUSTER_KEEP / SLO_NSEC_PER_MSEC)
-		p->mark_age = CLUSTER_KEEP - left * SLO_NSEC_PER_MSEC;
-	p->behind = is_behind(p);
-	if (p->behind && may_follow(c, p)) {
-		look_later(c, p);
-		return NULL;
-	}
-	pause_reads(p, clock_nsec());
-	ask_page(c, p, "0");
-	return NULL;
-}
-
-/* A key without a mark, or of another life than the news, is not all that is open: the message that
- * it was written anew follows. */
-static void is_read(struct cluster *c, slo_nsec now, struct cluster_peer *p)
-{
-	bool all = p->mark.incarnation != 0 && p->mark.incarnation == p->incarnation;
-
-	p->reading = false;
-	c->readings--;
-	p->resyncs++;
-	if (all &&
-	    foreign_list_end(c->agent->sched, now, p->owner, p->mark.number, p->mark.whole) > 0)
-		roster_collect(c->agent);
-	if (p->again)
-		hear_read(c, p);
-	else
-		cluster_progress(c);
-}
-
-struct paged {
-	struct slice id;
-	struct news_lease lease;
-};
-
-static int compare_placed(const void *a, const void *b)
-{
-	const struct paged *x = a, *y = b;
-
-	return x->lease.placed < y->lease.placed ? -1 : x->lease.placed > y->lease.placed;
-}
-
-/* Reads a page's leases into out, which has room for all. NULL: it makes sense. */
-static const char *read_page(struct cluster *c, const redisReply *list, struct paged *out,
-                             size_t *n)
-{
-	for (size_t i = *n = 0; i + 1 < list->elements; i += 2) {
-		const redisReply *id = list->element[i], *value = list->element[i + 1];
-
-		if (id->type != REDIS_REPLY_STRING || value->type != REDIS_REPLY_STRING)
-			return odd(value);
-		if (id->len == 0)
-			continue; /* the mark */
-		out[*n].id = (struct slice){ (const uint8_t *)id->str, (size_t)id->len };
-		if (id->len > NEWS_TEXT_MAX ||
-		    news_read_lease(
-			(struct slice){ (const uint8_t *)value->str, (size_t)value->len },
-			&out[*n].lease) != SLO_OK)
-			c->malformed++;
-		else
-			++*n;
-	}
-	return NULL;
-}
-
-/* The leases of a page, in order of age: in the order of Redis each would be far from the one
- * before. */
-static const char *take_leases(struct cluster *c, slo_nsec now, struct cluster_peer *p,
-                               const redisReply *list)
-{
-	struct paged *paged = calloc(list->elements / 2 + 1, sizeof(*paged));
-	const char *why = "out of memory";
-	size_t n = 0;
-
-	if (paged)
-		why = read_page(c, list, paged, &n);
-	if (!why && n > 0)
-		qsort(paged, n, sizeof(*paged), compare_placed);
-	for (size_t i = 0; !why && i < n; i++)
-		take_lease(c, now, p, paged[i].id, 0, &paged[i].lease,
-		           (p->mark.now - paged[i].lease.placed) * 1000 + p->mark_age,
-		           p->mark.number);
-	free(paged);
-	return why;
-}
-
-const char *hear_page(struct cluster *c, slo_nsec now, struct cluster_peer *p,
-                      const redisReply *reply)
-{
-	const char *why;
-
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-	    reply->element[0]->type != REDIS_REPLY_STRING ||
-	    reply->element[1]->type != REDIS_REPLY_ARRAY)
-		return odd(reply);
-	why = take_leases(c, now, p, reply->element[1]);
-	if (why)
-		return why;
-	if (++p->pages == PAGES_MAX) { /* it never ends: what is in it is not all */
-		c->malformed++;
-		p->mark = (struct news_mark){ 0 };
-	}
-	if (strcmp(reply->element[0]->str, "0") == 0 || p->pages == PAGES_MAX)
-		is_read(c, now, p);
-	else
-		ask_page(c, p, reply->element[0]->str);
-	return NULL;
-}
-
-void hear_abandon(struct cluster *c)
-{
-	for (size_t i = 0; i < c->peer_count; i++) {
-		c->peer[i]->reading = c->peer[i]->again = c->peer[i]->waits = false;
-		c->peer[i]->listening = LISTEN_NOT;
-	}
-	c->readings = 0;
 }

@@ -4,7 +4,8 @@
  *   cluster_tell.c    what we place and what ends, to those who hear us
  *   cluster_key.c     what is open here, to our key in Redis
  *   cluster_records.c records that gather
- *   cluster_hear.c    messages and keys of others, to the scheduler
+ *   cluster_hear.c    messages of others, to the scheduler
+ *   cluster_read.c    keys of others, to the scheduler
  *   cluster_turns.c   how soon others hear us, and who takes room when
  *   cluster_defer.c   HAProxy's lines about the requests of others
  *   cluster_warn.c    what is wrong for as long as it comes again and again
@@ -255,21 +256,32 @@ void defer_lines(struct cluster *c, bool on); /* off: what waits comes now */
 /* cluster_hear.c */
 /* NULL: there are too many, or out of memory; the log says so. */
 struct cluster_peer *hear_peer(struct cluster *c, struct slice name);
-/* A timer: at keys that were behind. */
-void hear_look(struct ev_loop *loop, ev_timer *w, int revents);
-/* Its key is to be read (again). */
-void hear_read(struct cluster *c, struct cluster_peer *p);
+bool hear_is_silent(const struct cluster_peer *p, slo_nsec now);
+/* What is said on p's channel is to come; hear_channel() follows. */
+void hear_listen(struct cluster *c, struct cluster_peer *p);
 /* All that is said on the channel comes from now on. */
 void hear_channel(struct cluster *c, struct slice channel);
 /* Forgets that it listens to p; and tells Redis. */
 void hear_no_more(struct cluster *c, struct cluster_peer *p);
 void hear_message(struct cluster *c, slo_nsec now, struct slice message);
-const char *hear_mark(struct cluster *c, struct cluster_peer *p, const redisReply *reply);
-const char *hear_life(struct cluster *c, struct cluster_peer *p, const redisReply *reply);
-const char *hear_page(struct cluster *c, slo_nsec now, struct cluster_peer *p,
+/* p placed it `age` ago, and its message or mark of that number tells. hash: of its id, by
+ * sched_expect(); 0: find it out. */
+void hear_lease(struct cluster *c, slo_nsec now, struct cluster_peer *p,
+                const struct news_record *r, uint64_t hash, slo_nsec age, uint64_t number);
+
+/* cluster_read.c */
+/* Its key is to be read (again). */
+void read_key(struct cluster *c, struct cluster_peer *p);
+/* It is, now that its channel is heard, or because it is ours. */
+void read_begin(struct cluster *c, struct cluster_peer *p);
+/* A timer: at keys that were behind. */
+void read_look(struct ev_loop *loop, ev_timer *w, int revents);
+/* Replies. Not NULL: why the connections are of no use any more. */
+const char *read_mark(struct cluster *c, struct cluster_peer *p, const redisReply *reply);
+const char *read_life(struct cluster *c, struct cluster_peer *p, const redisReply *reply);
+const char *read_page(struct cluster *c, slo_nsec now, struct cluster_peer *p,
                       const redisReply *reply);
 /* The connection is lost: what is being read is not. */
-void hear_abandon(struct cluster *c);
-bool hear_is_silent(const struct cluster_peer *p, slo_nsec now);
+void read_abandon(struct cluster *c);
 
 #endif
