@@ -651,9 +651,13 @@ class Files(unittest.TestCase):
     def test_a_cache_that_nobody_tells_is_told(self):
         self.lab.ports.release()
         config = dict(self.lab.config, models={"m": {"deployments": {
-            "silent": {"servers": ["s1"]}, "told": {"servers": ["s2"], "kv_tokens": 50000}}}})
+            "silent": {"servers": ["s1"]}, "told": {"servers": ["s2"], "kv_tokens": 50000},
+            "unread": {"servers": ["s3"], "profile": "learned"}, "file": {"servers": ["s4"]},
+            "given": {"servers": ["s5"], "profile": "given"}}}})
         config.pop("routing", None)
-        for engines, told in ({}, ["silent"]), ({"engines": {"metrics": "http://{address}:{port}/metrics"}, "haproxy": {"runtime_api": ["unix:stats.sock"]}}, []), ({"profiles": {"redis": {"url": "redis://127.0.0.1:1"}}}, []):
+        for name in "unread", "file":
+            self.lab.profile(name, room_for(5), model="m")
+        for engines, told in ({}, ["silent", "unread"]), ({"engines": {"metrics": "http://{address}:{port}/metrics"}, "haproxy": {"runtime_api": ["unix:stats.sock"]}}, []), ({"profiles": {"redis": {"url": "redis://127.0.0.1:1"}}}, []):
             self.lab.config_file.write_text(dumps(dict(config, **engines)))
             out, err = self.run_agent("-c", "-f", self.lab.config_file, code=0)
             self.assertEqual((told, ""), (re.findall(r"models\.m\.deployments\.(\w+) has neither kv_tokens nor a profile", out), err))

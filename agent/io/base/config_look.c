@@ -156,13 +156,14 @@ static bool has_profile(const struct config *c, const char *model, const char *d
 	       (access(path, F_OK) == 0 || errno == EACCES);
 }
 
-/* Nobody tells them. */
+/* Nobody tells them. What is learned alone reads no file; what is given is not learned. */
 static void look_for_caches(const struct config *c, const struct config_model *m, FILE *out)
 {
 	for (size_t i = 0; i < m->deployment_count; i++) {
 		const struct config_deployment *d = &m->deployments[i];
 
-		if (d->kv_tokens > 0 || has_profile(c, m->name, d->name))
+		if (d->kv_tokens > 0 || d->source == FLEET_GIVEN ||
+		    (d->source != FLEET_LEARNED && has_profile(c, m->name, d->name)))
 			continue;
 		fprintf(out,
 		        "[NOTICE] (%ld) : models.%s.deployments.%s has neither kv_tokens nor a "
