@@ -75,15 +75,24 @@ def packed(v):
 Mark = collections.namedtuple("Mark", "version life number now whole told")
 
 
-def key_mark(redis, name):
+def key_mark(redis, name, group=GROUP):
     """What an agent's key says of itself: six numbers as MessagePack."""
-    value = redis("HGET", f"slo-spoa:{GROUP}:leases:{name}", "")
+    value = redis("HGET", f"slo-spoa:{group}:leases:{name}", "") or b""
     numbers, at = [], 3 if value[:1] == b"\xdc" else 1  # after the array's own length
     while at < len(value):
         size = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}.get(value[at], 0)
         numbers.append(int.from_bytes(value[at + 1:at + 1 + size], "big") if size else value[at])
         at += 1 + size
-    return Mark(*numbers)
+    return Mark(*numbers) if numbers else None
+
+
+def key_has(redis, name, requests, group=GROUP):
+    """Waits until an agent's key has so many requests, and is up to all that it told: before, who reads the
+    key of one that has stood still since it spoke, or is dead, has less."""
+    def has():
+        mark = key_mark(redis, name, group)
+        return mark and mark.number == mark.told and redis("HLEN", f"slo-spoa:{group}:leases:{name}") == requests + 1
+    wait_for(has, f"{requests} requests in the key of {name}", 10 * PATIENCE)
 
 
 class Forged:

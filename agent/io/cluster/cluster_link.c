@@ -7,7 +7,8 @@
 #include "io/base/clock.h"
 #include "io/redis/redis_tls.h"
 
-#define RETRY_LAST 1.0 /* seconds */
+#define RETRY_LAST 1.0                       /* seconds */
+#define FINISH     (300 * SLO_NSEC_PER_MSEC) /* a Redis that answers takes less */
 
 enum { TELL, HEAR };
 
@@ -276,9 +277,9 @@ void cluster_link_hear(struct cluster_link *l, const char *channel, bool on)
 	redis_link_command(&l->hear, 2, argv, NULL);
 }
 
-void cluster_link_push(struct cluster_link *l)
+void cluster_link_finish(struct cluster_link *l)
 {
-	redis_link_push(&l->tell);
+	redis_link_finish(&l->tell, clock_nsec() + FINISH);
 }
 
 void cluster_link_ping(struct cluster_link *l)

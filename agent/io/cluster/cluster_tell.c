@@ -345,7 +345,7 @@ void tell_last(struct cluster *c, slo_nsec now)
 	tell_news(c, now);
 	if (key_is_behind(c) && !c->tell.anew)
 		(void)key_keep(c, now);
-	cluster_link_push(&c->link);
+	cluster_link_finish(&c->link);
 }
 
 static void note_processes(const struct cluster *c, struct news_head *h)

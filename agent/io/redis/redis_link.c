@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,15 +250,6 @@ void redis_link_command(struct redis_link *l, int argc, const char **argv, const
 		redis_link_arg(l, argv[i], len ? len[i] : strlen(argv[i]));
 }
 
-void redis_link_push(struct redis_link *l)
-{
-	char why[WHY_MAX] = "";
-	size_t n = 0;
-
-	while (!l->starved && l->out_at < l->out_len && transmit(l, &n, why) == MOVED_SOME)
-		l->out_at += n;
-}
-
 size_t redis_link_unsent(const struct redis_link *l)
 {
 	return l->out_len - l->out_at;
@@ -381,6 +373,56 @@ static void take_replies(struct redis_link *l)
 		return;
 	ev_timer_set(&l->more, REST, 0.);
 	ev_timer_start(l->to.loop, &l->more);
+}
+
+/* What the socket takes goes at once. A failure is seen by who reads. */
+static void push(struct redis_link *l)
+{
+	char why[WHY_MAX] = "";
+	size_t n = 0;
+
+	while (l->out_at < l->out_len && transmit(l, &n, why) == MOVED_SOME)
+		l->out_at += n;
+}
+
+/* Some of them; nobody hears of them. */
+static enum moved drop_replies(struct redis_link *l)
+{
+	char buf[CHUNK], why[WHY_MAX] = "";
+	void *reply = NULL;
+	size_t n = 0;
+	enum moved moved = receive(l, buf, &n, why);
+
+	if (moved != MOVED_SOME)
+		return moved;
+	l->in_reply += n;
+	if (l->in_reply > REDIS_REPLY_MAX || redisReaderFeed(l->reader, buf, n) != REDIS_OK)
+		return MOVED_FAILED;
+	while (l->unanswered > 0 && redisReaderGetReply(l->reader, &reply) == REDIS_OK && reply) {
+		freeReplyObject(reply);
+		l->unanswered--;
+	}
+	return MOVED_SOME;
+}
+
+void redis_link_finish(struct redis_link *l, slo_nsec until)
+{
+	slo_nsec left;
+
+	while (l->state == LINK_UP && l->unanswered > 0 && !l->starved &&
+	       (left = until - clock_nsec()) > 0) {
+		struct pollfd p = { .fd = l->to.fd, .events = POLLIN };
+		enum moved moved;
+
+		push(l);
+		if (redis_link_unsent(l) > 0)
+			p.events |= POLLOUT;
+		moved = drop_replies(l);
+		if (moved == MOVED_FAILED)
+			return;
+		if (moved == MOVED_NONE)
+			(void)poll(&p, 1, (int)(left / SLO_NSEC_PER_MSEC) + 1);
+	}
 }
 
 /* Opening */

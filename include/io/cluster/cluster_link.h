@@ -87,8 +87,8 @@ void cluster_link_ask(struct cluster_link *l, struct cluster_ask ask, int argc, 
 struct redis_link *cluster_link_begin(struct cluster_link *l, struct cluster_ask ask, size_t argc);
 /* While it is up: messages of that channel come, or do not any more. */
 void cluster_link_hear(struct cluster_link *l, const char *channel, bool on);
-/* What the socket takes of the commands goes at once, before it is closed. */
-void cluster_link_push(struct cluster_link *l);
+/* Before it is closed: waits a moment for Redis to have read all commands. */
+void cluster_link_finish(struct cluster_link *l);
 /* Both are asked for a sign of life, now and then. */
 void cluster_link_ping(struct cluster_link *l);
 

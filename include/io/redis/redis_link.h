@@ -86,7 +86,9 @@ void redis_link_arg_part(struct redis_link *l, const void *p, size_t len);
 void redis_link_arg_end(struct redis_link *l);
 /* Bytes of commands that the socket has not taken yet. */
 size_t redis_link_unsent(const struct redis_link *l);
-/* What the socket takes of them goes at once. A failure is seen later. */
-void redis_link_push(struct redis_link *l);
+/* Before the link is closed: waits until all commands are answered, or until then, and nothing else
+ * happens meanwhile. A Redis whose reply finds the connection closed leaves the commands behind it
+ * unread. No callback follows. */
+void redis_link_finish(struct redis_link *l, slo_nsec until);
 
 #endif
