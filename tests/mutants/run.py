@@ -158,7 +158,7 @@ MUTANTS = [
      "n ? n * surplus_load(s) : 0",
      "n == s->surplus_count ? s->surplus_load : n * surplus_load(s)"),
     ("adaptive: an idle server is not open", "agent/core/adaptive.c",
-     "\tif (used == 0)\n\t\treturn true;\n", ""),
+     "if (used == 0)\n\t\treturn true;", "if (used == 0)\n\t\treturn false;"),
     ("adaptive: an engine queues half as much", "agent/core/adaptive.c",
      "deep ? ADAPTIVE_OVERFILL :", "deep ? ADAPTIVE_OVERFILL / 2 :"),
     ("adaptive: all servers of a kind may be deep", "agent/core/adaptive.c",
