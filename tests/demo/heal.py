@@ -87,7 +87,7 @@ def main():
     p.add_argument("--grace", default="3s")
     p.add_argument("--width", type=int, default=40)
     args = p.parse_args()
-    with HealLab(room=100, speed=5, poll=args.poll, grace=args.grace) as lab:
+    with HealLab(room=100, speed=2, poll=args.poll, grace=args.grace) as lab:
         wait_for(lab.answers, "HAProxy answers", 30)
         return 0 if asyncio.run(run(lab, args)) else 1
 

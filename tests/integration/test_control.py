@@ -363,7 +363,7 @@ class Control(unittest.TestCase):
     def test_drain_ends_the_agent(self):
         lab = self.agent()
         self.assertIn("0 requests are held", slo_ctl(lab, "drain"))
-        self.assertEqual(0, lab.agent.child.wait(60))
+        self.assertEqual(0, lab.agent.child.wait(PATIENCE))
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ class EngineMetrics(unittest.TestCase):
         self.assertEqual((False, None, None), (engine["answers"], engine["age_seconds"], engine["kv_tokens"]))
         self.assertIsNone(self.engine("l20-2"))
         self.assertEqual(1, lab.agent.text().count(f"engine of {MODEL}/a10-1 tells no metrics: "))
-        self.assertEqual(2, [w["code"] for w in lab.state()["warnings"]].count("engine-silent"))
+        wait_for(lambda: [w["code"] for w in lab.state()["warnings"]].count("engine-silent") == 2, "a warning for each")
         self.assertEqual(0, lab.counter("engine_pages_total", server="a10-1", result="read"))
         answer = asyncio.run(ask(lab.port, request("w1", headers=SPREAD)))
         self.assertEqual((True, "route"), (answer.good, answer.verdict))

@@ -45,7 +45,7 @@ class Reload(WithStack):
         def small(conf):
             conf["models"][MODEL]["deployments"] = deployments(a10=["a10-1"],
                                                               l20=["l20-1", "l20-2"])
-        lab = self.start(room=4, speed=10, config=small)
+        lab = self.start(room=4, speed=2, config=small)
         asyncio.run(self.servers(lab))
 
     async def servers(self, lab):
@@ -95,7 +95,7 @@ class Reload(WithStack):
     def test_models_come_and_go_with_requests_held(self):
         def two(conf):
             conf["models"][OTHER] = {"backend": MODEL, "deployments": deployments(a10=["a10-1"])}
-        lab = self.start(room=1, speed=10, config=two)
+        lab = self.start(room=1, speed=2, config=two)
         for gpu in set(FLEET.values()):
             for model in (OTHER, "third"):
                 lab.profile(gpu, dict(room_for(1), gpu=gpu), model=model)

@@ -204,7 +204,7 @@ def the_body_is_larger_than_a_frame():
 
 def haproxy_does_not_wait_long_enough():
     with Broken([("spoe-slo.cfg", "timeout processing 65s", "timeout processing 300ms")], room=1,
-                speed=20) as lab:
+                speed=2) as lab:
         long = []
 
         def full():
@@ -264,7 +264,7 @@ def haproxy_never_connects():
 
 
 def nobody_is_asked_while_servers_work():
-    with Broken([("haproxy.cfg", SEND, "")], config=impatient, speed=20) as lab:
+    with Broken([("haproxy.cfg", SEND, "")], config=impatient, speed=2) as lab:
         long = lab.start_posts(3, headers={"x-demo-output-tokens": LONG})
         lab.told("bypassed", r"HAProxy has 3 requests on our servers and asked about none for \d+ s",
                  log=r"HAProxy has [1-3] requests on our servers")
@@ -370,7 +370,7 @@ def the_runtime_api_is_elsewhere():
 
 def a_server_has_a_small_maxconn():
     with Broken([("haproxy.cfg", "default-server check", "default-server maxconn 1 check")],
-                config=with_runtime_api, speed=20) as lab:
+                config=with_runtime_api, speed=2) as lab:
         posts = lab.start_posts(15, headers={"x-demo-output-tokens": LONG})
         lab.told("maxconn", rf"HAProxy keeps requests waiting for servers of {MODEL} that have room as far as the agent knows "
                             r"\(.*\): their maxconn is smaller than that")

@@ -70,7 +70,7 @@ class HealLab(Lab):
 
 
 class Load:
-    """Streams of 0.2 to 2 s, one after another in each of `width` places."""
+    """Streams of 0.2 to 2 s at speed 2, one after another in each of `width` places."""
 
     def __init__(self, lab, width=16, seed=1):
         self.lab, self.width = lab, width
@@ -83,7 +83,7 @@ class Load:
         n = 0
         while self.running:
             n += 1
-            data = request(f"{k}-{n}", tokens=self.rng.randrange(40, 400), stream=True,
+            data = request(f"{k}-{n}", tokens=self.rng.randrange(16, 160), stream=True,
                            headers=SPREAD)
             self.answers.append(await ask(self.lab.port, data))
 
