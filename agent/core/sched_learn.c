@@ -392,6 +392,15 @@ static bool is_wanted(const struct request *r)
 	return has_waited(r) || r->model->queue.length > 0 || r->strategy == SLO_STRATEGY_ADAPTIVE;
 }
 
+static double target_of(const struct request *r, const struct stay_size *size)
+{
+	const struct goal *g = &r->goal;
+
+	return g->kind == GOAL_NONE || g->kind == GOAL_TTFT
+	           ? 0
+	           : (double)goal_span(g, size->input, size->output) / 1e9;
+}
+
 void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct request *r,
                     const struct stay_size *size)
 {
@@ -407,6 +416,7 @@ void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct reques
 	lesson.expected = (double)r->input + (double)r->output;
 	/* Both are of all its prompts and answers together, so its longest has as many at least. */
 	lesson.longest = (double)size->told / r->sequences;
+	lesson.target = target_of(r, size);
 	lesson.several = d->usable > 1;
 	lesson.on_top = r->fallback && has_waited(r);
 	lesson.wanted = is_wanted(r);

@@ -18,6 +18,7 @@
 #define SAFETY_FIRST 0.5
 #define SAFETY_LEAST 0.4
 #define SAFETY_MOST  0.9
+#define SMALL        0.15 /* of a target */
 
 #define LIMIT_SHARE 0.7 /* of a limit that is only being found: above, the engine may be full */
 
@@ -287,15 +288,24 @@ static bool believable(const struct latency_features *x)
 	return x->seconds > 0 && x->steps >= 1 && x->prompts > 0 && x->reads >= 0;
 }
 
+/* What takes a small part of its target is in time however wrong that is foreseen: safety is of no
+ * use to it, and its error, which may be large beside so little, asks for none. */
+static void note_error(struct latency_learner *l, double seconds, double predicted, double target)
+{
+	double least = SMALL * target;
+
+	if (seconds > least || predicted > least)
+		latency_errors_add(&l->errors,
+		                   log(at_least(seconds, least) / at_least(predicted, least)));
+}
+
 static void teach(struct latency_learner *l, struct latency_features *x, double predicted,
-                  double own, struct latency_speed *speed)
+                  double own, double target, struct latency_speed *speed)
 {
 	note_speed(l, speed, log(x->seconds / predicted));
 	if (l->ends >= LATENCY_COLD_ENDS) {
-		double late = log(l->ratio);
-
-		latency_errors_add(&l->errors, late);
-		watch_drift(l, x, late);
+		note_error(l, x->seconds, predicted * exp(own), target);
+		watch_drift(l, x, log(l->ratio));
 	}
 	x->seconds *= exp(-own);
 	if (l->ends < LATENCY_COLD_ENDS && !l->prior)
@@ -329,7 +339,7 @@ bool latency_learn(struct latency_learner *l, slo_nsec now, const struct latency
 	if (may_have_waited(l, held))
 		l->passed++;
 	else
-		teach(l, &x, predicted, own, speed);
+		teach(l, &x, predicted, own, lesson->target, speed);
 	if (!outdated(l, now, &x))
 		return false;
 	latency_learner_enforce(l, now);

@@ -83,6 +83,7 @@ struct latency_lesson {
 	double held;             /* tokens on the server at dispatch, its own too */
 	double tokens, expected; /* its own, and as predicted at dispatch */
 	double longest;          /* of tokens, those of its prompt and one of its answers */
+	double target;           /* seconds that it may take; 0: none for all of it */
 	bool several;            /* the deployment has several servers */
 	bool on_top;             /* it waited for room in vain, and came on top of what was there */
 	bool wanted;             /* more room would be of use */

@@ -60,6 +60,50 @@ static void it_becomes_warm_then_hot(void **state)
 	assert_true(l.force.rates.headroom > 0.8);
 }
 
+/* One of ten takes three times as long as foreseen. Returns the headroom. counted: errors. */
+static double with_some_late(double target, uint32_t *counted)
+{
+	struct latency_speed speed = { 0 };
+	struct latency_learner l;
+	struct rng rng;
+	slo_nsec now = 0;
+
+	rng_init(&rng, 3);
+	latency_learner_init(&l, 20000);
+	for (int i = 0; i < 400; i++) {
+		struct latency_features x = drawn(&rng, truth, 0.1);
+		struct latency_lesson lesson;
+
+		if (i % 10 == 9) {
+			x.steps = 1;
+			x.prompts = 100;
+			x.reads = 1000;
+			x.seconds = 3 * (truth[0] + 100 * truth[1] + 1000 * truth[2]);
+		}
+		lesson = lesson_of(&x);
+		lesson.target = target;
+		now += MSEC(100);
+		(void)latency_learn(&l, now, &lesson, &speed);
+	}
+	latency_learner_enforce(&l, now);
+	*counted = l.errors.total;
+	return l.force.rates.headroom;
+}
+
+/* 50 ms that become 150. */
+static void what_takes_a_small_part_of_its_target_needs_no_safety(void **state)
+{
+	uint32_t all, few;
+
+	(void)state;
+	assert_true(with_some_late(0, &all) < 0.51);
+	assert_int_equal(all, 400 - LATENCY_COLD_ENDS);
+	assert_true(with_some_late(0.1, &all) < 0.51);
+	assert_int_equal(all, 400 - LATENCY_COLD_ENDS);
+	assert_true(with_some_late(2, &few) > 0.7);
+	assert_in_range(few, 1, all - 37); /* the others count no less for them */
+}
+
 static void rates_in_force_seldom_change(void **state)
 {
 	struct latency_learner l;
@@ -669,6 +713,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_becomes_warm_then_hot),
+		cmocka_unit_test(what_takes_a_small_part_of_its_target_needs_no_safety),
 		cmocka_unit_test(rates_in_force_seldom_change),
 		cmocka_unit_test(servers_that_became_slower_are_noticed),
 		cmocka_unit_test(slow_servers_that_became_slower_are_noticed_as_soon),
