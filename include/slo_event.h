@@ -64,8 +64,9 @@ enum slo_event_kind {
 	SLO_EVENT_OTHERS, /* count: of them; order: 1 if nobody told in time that they hear */
 	SLO_EVENT_FRESH,  /* of a lease: they may not have heard of it */
 	SLO_EVENT_HEARD,  /* arrived: they have heard of what was placed until then */
+	SLO_EVENT_FLOOR,  /* load: that each request of a deployment weighs at least */
 };
-#define SLO_EVENT_KINDS 39
+#define SLO_EVENT_KINDS 40
 
 #define SLO_EVENT_OPTIONS     11
 #define SLO_EVENT_OPTIONS_MIN 10 /* of older recordings; what they lack is 0 */

@@ -155,6 +155,7 @@ static const struct {
 	{ "deployments", "models.M" },
 	{ "servers", "models.M.deployments.D" },
 	{ "kv_tokens", "models.M.deployments.D" },
+	{ "max_running", "models.M.deployments.D" },
 	{ "percentile", "models.M.slo" },
 	{ "strategy", "routing or models.M" },
 	{ "fallback", "routing" },

@@ -59,6 +59,8 @@ void config_source_read(struct reader *r, const struct node *deployment,
 	static const struct cfg_field fields[] = {
 		{ "kv_tokens", CFG_COUNT, offsetof(struct config_deployment, kv_tokens), 1,
 		  KV_MOST },
+		{ "max_running", CFG_COUNT, offsetof(struct config_deployment, max_running), 1,
+		  SCHED_RUNNING_MOST },
 		{ .name = "profile" },
 		{ .name = "servers" },
 	};

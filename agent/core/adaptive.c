@@ -84,10 +84,10 @@ static double reading_in_time(double target, double prompt, double step)
 }
 
 /* From what waits inside an engine nothing is learned, so where times are learned it may wait there
- * only if the cache's size was told. */
+ * only if the cache's size was told. And how many run at once is told so that none waits there. */
 static slo_load most_in(const struct deployment *d, bool deep)
 {
-	if (fleet_learned(d) && !fleet_rates(d)->kv_told)
+	if (d->floor > 0 || (fleet_learned(d) && !fleet_rates(d)->kv_told))
 		return SLO_LOAD_ONE;
 	return (deep ? ADAPTIVE_OVERFILL : ADAPTIVE_SHALLOW) * SLO_LOAD_ONE;
 }

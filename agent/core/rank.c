@@ -63,6 +63,12 @@ static void rank_learned(const struct latency_force *f, const struct request *r,
 	out->start = r->created - ((slo_nsec)(at_most(expected, EXPECTED_MOST) * 1e9) - out->span);
 }
 
+/* An engine that runs so many at once lets the others wait, whatever they weigh. */
+static slo_load floored(const struct deployment *d, slo_load load)
+{
+	return load < d->floor ? d->floor : load;
+}
+
 /* Its share of the cache; where that is only being found, of what a server does at once without
  * anybody waiting for the others for nothing. */
 slo_load rank_share(const struct deployment *d, const struct request *r)
@@ -139,6 +145,7 @@ static bool rank_in(const struct deployment *d, const struct request *r, const s
 	}
 	if (r->strategy == SLO_STRATEGY_ADAPTIVE)
 		rank_adaptive(d, r, out);
+	out->load = floored(d, out->load);
 	return true;
 }
 
@@ -219,15 +226,16 @@ slo_load rank_load(const struct deployment *d, const struct request *r)
 
 	if (!fleet_learned(d))
 		return d->profile
-		           ? profile_load(d->profile, profile_cell(d->profile, r->input, r->output))
+		           ? floored(d, profile_load(d->profile,
+		                                     profile_cell(d->profile, r->input, r->output)))
 		           : 0;
 	if (d->force.state == LATENCY_COLD)
 		/* A model that promises nothing is left alone until something is known. */
-		return d->pool->promise.kind == GOAL_NONE ? 0 : load_cold(&d->force, r);
+		return d->pool->promise.kind == GOAL_NONE ? 0 : floored(d, load_cold(&d->force, r));
 	target = rank_target(&goal, r);
 	(void)latency_usual(&d->force.rates, r->input, r->output, &target, goal.kind == GOAL_TTFT,
 	                    &load);
-	return load;
+	return floored(d, load);
 }
 
 struct goal rank_goal(const struct deployment *d, const struct request *r)

@@ -103,6 +103,26 @@ slo_err sched_source_set(struct sched *s, struct deployment *d, enum fleet_sourc
 	return SLO_OK;
 }
 
+void sched_floor(struct sched *s, struct deployment *d, slo_load floor)
+{
+	d->floor = floor;
+	weigh_anew(s, d);
+	fleet_freed(d);
+	changed(s, sched_model_of(d));
+	if (tapped(s))
+		tap_floor(s, d);
+}
+
+void sched_running_set(struct sched *s, struct deployment *d, uint64_t most)
+{
+	slo_load floor = 0;
+
+	if (most > 0)
+		floor = SLO_LOAD_ONE / (most < SCHED_RUNNING_MOST ? most : SCHED_RUNNING_MOST);
+	if (floor != d->floor)
+		sched_floor(s, d, floor);
+}
+
 bool sched_headroom(struct sched *s, slo_nsec now, struct deployment *d, double headroom)
 {
 	if (!d->learner)

@@ -186,6 +186,7 @@ void sched_judge(struct sched *s, slo_nsec lasted, const struct request *r,
                  const struct sched_end *end);
 /* The guard of d leaves that share of its headroom. */
 void sched_guard(struct sched *s, struct deployment *d, double share);
+void sched_floor(struct sched *s, struct deployment *d, slo_load floor);
 /* Its profile is another one. */
 void sched_profile_changed(struct sched *s, struct deployment *d);
 /* Of what another scheduler learned: other rates are in force in d, another weight on a server. */
@@ -210,6 +211,7 @@ COLD void tap_seat(struct sched *s, enum slo_event_kind kind, const struct seat 
 COLD void tap_promise(struct sched *s, const struct sched_model *m);
 COLD void tap_source(struct sched *s, const struct deployment *d);
 COLD void tap_guard(struct sched *s, const struct deployment *d);
+COLD void tap_floor(struct sched *s, const struct deployment *d);
 COLD void tap_slower(struct sched *s, const struct seat *seat);
 COLD void tap_order(struct sched *s, const struct sched_model *m, struct deployment *const *order);
 COLD void tap_request(struct sched *s, enum slo_event_kind kind, slo_nsec now,

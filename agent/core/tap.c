@@ -108,6 +108,14 @@ static struct slo_event guard_event(const struct deployment *d)
 	return e;
 }
 
+static struct slo_event floor_event(const struct deployment *d)
+{
+	struct slo_event e = deployment_event(SLO_EVENT_FLOOR, d);
+
+	e.load = d->floor;
+	return e;
+}
+
 static struct slo_event slower_event(const struct seat *seat)
 {
 	struct slo_event e = seat_event(SLO_EVENT_SLOWER, seat);
@@ -219,6 +227,13 @@ void tap_source(struct sched *s, const struct deployment *d)
 void tap_guard(struct sched *s, const struct deployment *d)
 {
 	struct slo_event e = guard_event(d);
+
+	tap_tell(s, &e);
+}
+
+void tap_floor(struct sched *s, const struct deployment *d)
+{
+	struct slo_event e = floor_event(d);
 
 	tap_tell(s, &e);
 }
@@ -426,6 +441,8 @@ static void tell_fleet(const struct sched *s, const struct sched_tap *tap)
 				tell(tap, source_event(d));
 			if (d->guard.share < 1)
 				tell(tap, guard_event(d));
+			if (d->floor > 0)
+				tell(tap, floor_event(d));
 		}
 		tell_seats(tap, &m->pool);
 	}

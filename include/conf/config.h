@@ -66,6 +66,7 @@ struct config_deployment {
 	size_t server_count;      /* >= 1; left out: the pattern "*" */
 	enum fleet_source source; /* "profile": "auto", "given" or "learned" */
 	size_t kv_tokens;         /* 0: not told; 1 to 10^9 */
+	size_t max_running;       /* requests that a server runs at once; 0: not told */
 };
 
 /* "limits" of a model or of routing: what a client may ask for. */

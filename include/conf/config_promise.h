@@ -7,7 +7,7 @@
 
 /* "slo" of a model. */
 void config_promise_read(struct reader *r, const struct node *model, struct config_model *out);
-/* "profile" and "kv_tokens" of a deployment; its section was checked. */
+/* "profile", "kv_tokens" and "max_running" of a deployment; its section was checked. */
 void config_source_read(struct reader *r, const struct node *deployment,
                         struct config_deployment *out);
 /* "export" of the section "profiles"; out has the defaults, from is where

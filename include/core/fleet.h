@@ -179,6 +179,7 @@ struct deployment {
 	 * and UINT64_MAX. */
 	struct seat *deep;
 	uint64_t deep_from;
+	slo_load floor; /* that its requests weigh at least: its engines run no more at once */
 	struct adaptive_room room; /* adaptive.c's, until something of a usable seat changes */
 	slo_load recent;           /* running mean of what its requests weigh */
 	bool recent_known;

@@ -92,6 +92,17 @@ class Learned(unittest.TestCase):
         lab.until(lambda: any(w["code"] == "kv-differs" and "kv_tokens tells it (100 tokens)" in w["text"]
                               for w in lab.state()["warnings"]), "the warning")
 
+    def test_engines_that_run_few_at_once_get_no_more(self):
+        lab = self.start(lambda conf: promising(conf, kv_tokens=50000, max_running=2))
+        with lab.peer() as peer, lab.event_connection() as events:
+            self.served(peer, ENOUGH)
+            placed = [self.ask(peer)["server"] for _ in range(2 * len(SERVERS))]
+            self.assertEqual([2] * len(SERVERS), [placed.count(s) for s in SERVERS])
+            peer.ask("waits", model=BARE, prompt_tokens=200, max_tokens=50)
+            lab.until(lambda: lab.queued() == 1, "one waits")
+            events.sendall(end_line(f"q{self.number}", srv=placed[-1], **{"in": 200, "out": 50}))
+            self.assertEqual(("route", placed[-1]), tuple(map(peer.answer().get, ("verdict", "server"))))
+
     def test_without_a_target_it_says_so_once(self):
         def bare(conf):
             promising(conf)

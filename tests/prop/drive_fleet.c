@@ -175,9 +175,10 @@ bool drive_ready(struct world *w, const struct op *op)
 
 static void tell_rates(struct world *w, const struct op *op)
 {
-	const struct latency_rates *r = &w->deployment[op->model][op->deployment]->given;
-	const struct naive_rates rates = { r->step, r->prompt,   r->cached,
-		                           r->kv,   r->headroom, r->kv_told };
+	const struct deployment *d = w->deployment[op->model][op->deployment];
+	const struct latency_rates *r = &d->given;
+	const struct naive_rates rates = { r->step,     r->prompt,  r->cached, r->kv,
+		                           r->headroom, r->kv_told, d->floor };
 
 	naive_rates(w->naive, op->model, op->deployment, &rates);
 }
@@ -199,6 +200,7 @@ static slo_err recall_guard(struct world *w, const struct op *op)
 
 bool drive_profile(struct world *w, const struct op *op)
 {
+	static const unsigned running[] = { 0, 0, 3, 0, 17 };
 	struct deployment *d = deployment_get(w, op->model, op->deployment);
 	struct profile *p;
 	struct doc doc;
@@ -214,6 +216,8 @@ bool drive_profile(struct world *w, const struct op *op)
 		profile_free(p);
 	else if (recall_guard(w, op) != SLO_OK)
 		return drive_differ(w, "the guard was refused");
+	else
+		sched_running_set(w->sched, d, running[op->seed % 5]);
 	if (!drive_hear(w, op->t))
 		return false;
 	naive_told(w->naive, w->told, w->n_heard);

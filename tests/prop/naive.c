@@ -61,6 +61,16 @@ void naive_refuse(struct naive *n, slo_nsec now, uint32_t id, enum naive_reason 
 	naive_remember(n, now, id);
 }
 
+uint64_t naive_floored(const struct deployment *d, uint64_t load)
+{
+	return load > d->rates.floor ? load : d->rates.floor;
+}
+
+uint64_t naive_load(const struct deployment *d, const struct naive_request *r)
+{
+	return d->profile.known ? naive_floored(d, naive_profile_load(&d->profile, r)) : 0;
+}
+
 struct naive_action *naive_place(struct naive *n, slo_nsec now, uint32_t id, int server,
                                  enum naive_verdict verdict, enum naive_reason reason)
 {
@@ -71,7 +81,7 @@ struct naive_action *naive_place(struct naive *n, slo_nsec now, uint32_t id, int
 	r->state = DISPATCHED;
 	r->placed = now;
 	r->server = (unsigned)server;
-	r->load = naive_profile_load(&naive_deployment_of(m, r->server)->profile, &r->ask);
+	r->load = naive_load(naive_deployment_of(m, r->server), &r->ask);
 	if (r->staked)
 		r->load = naive_adaptive_load(naive_deployment_of(m, r->server), &r->ask);
 	naive_adaptive_reads(n, now, r->server, naive_deployment_of(m, r->server), &r->ask);

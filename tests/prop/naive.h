@@ -95,6 +95,7 @@ enum naive_end { NAIVE_CLOSED, NAIVE_CANCELLED, NAIVE_DUPLICATE, NAIVE_UNKNOWN }
 struct naive_rates {
 	double step, prompt, cached, kv, headroom;
 	bool kv_told;
+	uint64_t floor; /* that each request weighs at least */
 };
 
 struct naive;

@@ -45,7 +45,7 @@ uint64_t naive_adaptive_load(const struct deployment *d, const struct naive_requ
 {
 	double share = ((double)r->input + (double)r->output + 1) / d->rates.kv;
 
-	return (uint64_t)(fmin(share, 4096) * (double)ONE);
+	return naive_floored(d, (uint64_t)(fmin(share, 4096) * (double)ONE));
 }
 
 int naive_adaptive_class(const struct deployment *d, const struct naive_request *r)
@@ -173,12 +173,15 @@ static bool has_tight(const struct naive *n, unsigned server, int class, uint64_
 	return false;
 }
 
-/* Sixteen caches; two on the first usable ones of a deployment, of eight and more a quarter. */
+/* One server's, where it is told how many run at once. Else sixteen caches; two on the first usable
+ * ones of a deployment, of eight and more a quarter. */
 static uint64_t most_load(const struct naive *n, unsigned server, const struct model *m,
                           const struct deployment *d)
 {
 	size_t usable = 0, before = 0;
 
+	if (d->rates.floor > 0)
+		return ONE;
 	for (size_t i = 0; i < d->servers; i++) {
 		unsigned other = d->server[i];
 

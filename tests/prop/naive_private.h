@@ -174,6 +174,10 @@ uint32_t naive_least_important(const struct naive *n, const struct model *m);
 void naive_decide(struct naive *n, slo_nsec now);
 
 /* slo-adaptive: what it charges, and the latest start there. */
+/* No less than a request of d weighs, where it is told how many run at once. */
+uint64_t naive_floored(const struct deployment *d, uint64_t load);
+/* By its profile; 0 without one. */
+uint64_t naive_load(const struct deployment *d, const struct naive_request *r);
 uint64_t naive_adaptive_load(const struct deployment *d, const struct naive_request *r);
 slo_nsec naive_adaptive_start(const struct deployment *d, const struct naive_request *r);
 /* The class of the target by which the deployment measures the request. */

@@ -140,7 +140,7 @@ static bool try_head(struct naive *n, slo_nsec now, uint32_t id)
 	}
 	for (size_t i = 0; i < options; i++) {
 		const struct deployment *d = &m->deployment[option[i].deployment];
-		uint64_t load = naive_profile_load(&d->profile, &r->ask);
+		uint64_t load = naive_load(d, &r->ask);
 		int server;
 
 		if (i > 0 && option[i].start < now && !(may_go_late(n) && option[0].start < now))

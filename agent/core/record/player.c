@@ -493,6 +493,8 @@ static slo_err change(struct player *p, const struct slo_event *e)
 		return player_source(p->sched, deployment_of(p, e), e);
 	case SLO_EVENT_GUARD:
 		return player_guard(p->sched, deployment_of(p, e), e);
+	case SLO_EVENT_FLOOR:
+		return player_floor(p->sched, deployment_of(p, e), e);
 	case SLO_EVENT_SLOWER:
 		return player_slower(p->sched, seat_of(p, e), e);
 	case SLO_EVENT_FOREIGN:

@@ -59,6 +59,14 @@ slo_err player_slower(struct sched *s, struct seat *seat, const struct slo_event
 	return SLO_OK;
 }
 
+slo_err player_floor(struct sched *s, struct deployment *d, const struct slo_event *e)
+{
+	if (!d || e->load > SLO_LOAD_ONE)
+		return SLO_EINVAL;
+	sched_floor(s, d, e->load);
+	return SLO_OK;
+}
+
 slo_err player_guard(struct sched *s, struct deployment *d, const struct slo_event *e)
 {
 	if (!d || !guard_sane(e->real[0], 0, 0))

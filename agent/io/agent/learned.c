@@ -86,6 +86,7 @@ static bool apply_source(struct agent *a, const struct agent_model *m, struct de
 	if (!conf)
 		return true;
 	kv = conf->kv_tokens ? (double)conf->kv_tokens : learned_cache_told(d);
+	sched_running_set(a->sched, d, conf->max_running);
 	return sched_source_set(a->sched, d, conf->source, kv) == SLO_OK;
 }
 

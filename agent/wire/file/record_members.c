@@ -71,10 +71,11 @@ static const struct record_member members[SLO_EVENT_KINDS][RECORD_MEMBERS_MAX] =
 	[SLO_EVENT_OTHERS] = { COUNT, ORDER },
 	[SLO_EVENT_FRESH] = { TEXT },
 	[SLO_EVENT_HEARD] = { NOW, ARRIVED },
+	[SLO_EVENT_FLOOR] = { MODEL, DEPLOYMENT, LOAD },
 };
 /* clang-format on */
 
-_Static_assert(SLO_EVENT_HEARD + 1 == SLO_EVENT_KINDS, "each kind has its members");
+_Static_assert(SLO_EVENT_FLOOR + 1 == SLO_EVENT_KINDS, "each kind has its members");
 
 const struct record_member *record_members(enum slo_event_kind kind)
 {

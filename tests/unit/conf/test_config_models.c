@@ -52,7 +52,7 @@ static void promises_and_sources_are_read(void **state)
 	    SPOP EVENTS
 	    "\"models\":{\"m\":{\"slo\":{\"ttft\":\"2s\",\"tpot\":\"50ms\",\"e2e\":\"9s\","
 	    "\"percentile\":97.5},\"deployments\":{"
-	    "\"d\":{\"profile\":\"learned\",\"kv_tokens\":120000,\"servers\":[\"s1\"]},"
+	    "\"d\":{\"profile\":\"learned\",\"kv_tokens\":120000,\"max_running\":8,\"servers\":[\"s1\"]},"
 	    "\"e\":{\"profile\":\"given\",\"servers\":[\"s2\"]},\"f\":{\"servers\":[\"s3\"]}}},"
 	    "\"n\":{\"slo\":{\"tpat\":\"500us\"},\"deployments\":{\"d\":{\"servers\":[\"s1\"]}}}},"
 	    "\"profiles\":{\"dir\":\"p\",\"export\":{\"dir\":\"q\",\"every\":\"5s\"}}}");
@@ -64,9 +64,11 @@ static void promises_and_sources_are_read(void **state)
 	assert_true(m->percentile == 97.5);
 	assert_int_equal(m->deployments[0].source, FLEET_LEARNED);
 	assert_int_equal(m->deployments[0].kv_tokens, 120000);
+	assert_int_equal(m->deployments[0].max_running, 8);
 	assert_int_equal(m->deployments[1].source, FLEET_GIVEN);
 	assert_int_equal(m->deployments[2].source, FLEET_AUTO);
 	assert_int_equal(m->deployments[2].kv_tokens, 0);
+	assert_int_equal(m->deployments[2].max_running, 0);
 	assert_int_equal(c->models[1].promise.kind, GOAL_TPAT);
 	assert_true(c->models[1].promise.per_token == 0.0005 && c->models[1].percentile == 99);
 	assert_string_equal(c->export.dir, "dir/q");

@@ -381,6 +381,41 @@ static void they_may_while_few_have_ended(void **state)
 	assert_in_range(adaptive_in_flight(*state, 20000, 60), 65, 70);
 }
 
+/* However little they weigh, and none waits inside. */
+static void engines_that_run_few_at_once_get_no_more(void **state)
+{
+	struct rig *r = *state;
+	slo_nsec now;
+
+	sched_running_set(r->s, r->d, 3);
+	record(r, SEC(1));
+	assert_int_equal(adaptive_until_one_waits(r, 20000, 300, &now), 3);
+	end(r, now, "a0");
+	(void)answer(r, now, "a3", SLO_ROUTE, SLO_REASON_NONE);
+	submit(r, now, "slo");
+	quiet(r, now);
+	sched_running_set(r->s, r->d, 0);
+	end(r, now, "a1");
+	(void)answer(r, now, "slo", SLO_ROUTE, SLO_REASON_NONE);
+	assert_int_equal(r->server[1]->ledger.inflight, 3);
+	record(r, now); /* its floor is part of the state */
+	stop_playing();
+}
+
+/* The weight that a request falls back with counts, too. */
+static void they_are_full_of_those_that_fell_back(void **state)
+{
+	struct rig *r = *state;
+
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &five_seconds);
+	learn(r, FLEET_AUTO, 1e6);
+	sched_running_set(r->s, r->d, 8);
+	submit(r, SEC(1), "a");
+	(void)answer(r, SEC(1), "a", SLO_FALLBACK, SLO_REASON_NO_PROFILE);
+	assert_true(r->server[0]->ledger.used + r->server[1]->ledger.used == SLO_LOAD_ONE / 8);
+}
+
 /* What a server does at once is less than a cache of any size holds. */
 static void a_cache_that_is_only_found_is_not_relied_on(void **state)
 {
@@ -849,6 +884,8 @@ int main(void)
 		TEST(one_that_is_in_time_without_room_is_not_refused),
 		TEST(relaxed_ones_may_wait_inside),
 		TEST(they_may_while_few_have_ended),
+		TEST(engines_that_run_few_at_once_get_no_more),
+		TEST(they_are_full_of_those_that_fell_back),
 		TEST(a_cache_that_is_only_found_is_not_relied_on),
 		TEST(a_cache_is_found_to_be_larger_only_for_who_waits),
 		TEST(what_another_agent_placed_is_not_taken_for_one_that_waited),
