@@ -25,7 +25,7 @@ class Clients(WithStack):
     def test_three_of_ten_leave_at_any_moment(self):
         n = scaled(1000, 20)
         # Whatever the machine, far more come than the servers hold.
-        lab = self.start(room=scaled(8), speed=10, maxconn=n + 200)
+        lab = self.start(room=scaled(8), speed=4, maxconn=n + 200)
         asyncio.run(self.leave(lab, n))
 
     async def leave(self, lab, n):
