@@ -146,6 +146,16 @@ class EngineMetrics(unittest.TestCase):
         page[0] = "# nothing is told any more\n"
         self.used_again()
 
+    def test_an_idle_engine_is_not_called_crowded(self):
+        page, _ = self.crowded()
+
+        def warned():
+            return "engine-crowded" in [w["code"] for w in self.lab.state()["warnings"]]
+        wait_for(warned, "a warning")
+        page[0] = "vllm:num_requests_running 0\nvllm:num_requests_waiting 0\n"
+        wait_for(lambda: not warned(), "the warning is over")
+        self.assertGreater(self.servers()["a10-1"]["withheld"], 0.5)  # which nothing has disproved
+
     def test_an_engine_that_is_asked_no_more_keeps_nobody_out(self):
         _, url = self.crowded()
         self.lab.config["engines"]["servers"] = {f"{MODEL}/l20-1": url}

@@ -88,8 +88,9 @@ static void check_queued(struct agent *a, slo_nsec now, const struct roster_back
 		warn_set(
 		    a, now, "maxconn", b->name,
 		    "HAProxy keeps requests waiting for servers of %s that have room as far "
-		    "as the agent knows (%s%s): their maxconn is smaller than that; raise it, or "
-		    "leave it out",
+		    "as the agent knows (%s%s): their maxconn is smaller than that; raise it or "
+		    "leave it out, or say as max_running of their deployment how many their "
+		    "engines run at once",
 		    b->name, n.text, more(&n));
 }
 

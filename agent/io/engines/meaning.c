@@ -14,16 +14,24 @@
  * of its servers. */
 #define CACHE_AGAIN   64
 
+/* Nothing is in it: what is withheld shows only when it is needed again. */
+static bool is_idle(const struct engine_facts *f)
+{
+	return engine_knows(f, ENGINE_RUNNING) && engine_knows(f, ENGINE_WAITING) &&
+	       !(f->value[ENGINE_RUNNING] + f->value[ENGINE_WAITING] > 0);
+}
+
 static void tell_crowded(struct agent *a, slo_nsec now, const struct roster_server *s)
 {
 	double withheld = load_to_double(s->server->withhold);
 
-	if (withheld > WORTH_TELLING)
+	if (withheld > WORTH_TELLING && !is_idle(&s->engine->facts))
 		(void)warn_set(
 		    a, now, ENGINE_CROWDED, s->key,
 		    "requests wait inside the engine of %s although it should have room, "
 		    "so %.0f %% of it is not used; its profile, or kv_tokens of its "
-		    "deployment, says too much",
+		    "deployment, says too much, or it runs fewer at once than fit: then set "
+		    "max_running of its deployment",
 		    s->key, 100 * withheld);
 	else
 		(void)warn_clear(a, now, ENGINE_CROWDED, s->key);
