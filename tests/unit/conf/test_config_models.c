@@ -52,7 +52,8 @@ static void promises_and_sources_are_read(void **state)
 	    SPOP EVENTS
 	    "\"models\":{\"m\":{\"slo\":{\"ttft\":\"2s\",\"tpot\":\"50ms\",\"e2e\":\"9s\","
 	    "\"percentile\":97.5},\"deployments\":{"
-	    "\"d\":{\"profile\":\"learned\",\"kv_tokens\":120000,\"max_running\":8,\"servers\":[\"s1\"]},"
+	    "\"d\":{\"profile\":\"learned\",\"kv_tokens\":120000,\"max_running\":8,\"servers\":["
+	    "\"s1\"]},"
 	    "\"e\":{\"profile\":\"given\",\"servers\":[\"s2\"]},\"f\":{\"servers\":[\"s3\"]}}},"
 	    "\"n\":{\"slo\":{\"tpat\":\"500us\"},\"deployments\":{\"d\":{\"servers\":[\"s1\"]}}}},"
 	    "\"profiles\":{\"dir\":\"p\",\"export\":{\"dir\":\"q\",\"every\":\"5s\"}}}");
