@@ -42,9 +42,11 @@ void decide_refuse(struct sched *s, slo_nsec now, struct request *r, enum slo_ve
 /* What r weighs on that server. */
 static slo_load load_on(const struct seat *seat, slo_load load)
 {
+	const struct deployment *d = seat->deployment;
 	double more = (double)load * seat->slower;
 
-	if (!(seat->slower > 1) || !fleet_learned(seat->deployment))
+	/* A slow engine runs as many at once. */
+	if (!(seat->slower > 1) || !fleet_learned(d) || load == d->floor)
 		return load;
 	return more < (double)SLO_LOAD_MAX ? (slo_load)more : SLO_LOAD_MAX;
 }
@@ -130,6 +132,12 @@ static bool may_be_smaller(const struct deployment *d, const struct server *serv
 	       latency_flow_held(&server->flow) + r->input + r->output <= q->kv;
 }
 
+/* Whether it is told how many run there at once, and no more of them can. */
+static bool runs_all(const struct deployment *d, const struct server *server)
+{
+	return d->floor > 0 && server->ledger.inflight >= SLO_LOAD_ONE / d->floor;
+}
+
 /* Whether r may have waited for that server in vain: what is known of it may be wrong, or of r, or
  * r can do without the room and is in time there all the same. One at a time comes on top: how it
  * fares tells whether there was room, and if many did, all would only wait inside the engine.
@@ -142,7 +150,8 @@ static bool is_doubted(const struct deployment *d, const struct server *server,
 	bool weighed =
 	    r->strategy == SLO_STRATEGY_ADAPTIVE && d->pool->turns - d->pool->on_top < ON_TOP_EVERY;
 
-	if (!fleet_learned(d) || used > SLO_LOAD_ONE || used + rank_load(d, r) > ON_TOP_MOST)
+	if (!fleet_learned(d) || runs_all(d, server) || used > SLO_LOAD_ONE ||
+	    used + rank_load(d, r) > ON_TOP_MOST)
 		return false;
 	return d->force.state != LATENCY_HOT || may_be_smaller(d, server, r) ||
 	       (!weighed && rank_behind_in_time(d, server, r, now));

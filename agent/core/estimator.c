@@ -13,7 +13,7 @@
 #define JSON_PER_TOKEN   4.5   /* bytes of text */
 #define EVENT_END        9     /* bytes: two line ends and that framing */
 #define EVENT_MIN        20    /* bytes; what is smaller is a comment */
-#define EVENT_MAX        4096  /* bytes; what is larger holds more than a token */
+#define EVENT_MAX        1024  /* bytes; what is larger holds more than a token */
 
 #define FACTOR_MAX    4.0     /* no tokenizer is further off */
 #define MIN_ESTIMATE  16      /* tokens; a shorter prompt is mostly the chat template */

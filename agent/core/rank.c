@@ -118,8 +118,7 @@ bool rank_behind_in_time(const struct deployment *d, const struct server *server
 	return goal.kind != GOAL_NONE && ends <= left;
 }
 
-/* The target of a request that brings none. */
-static const struct goal *usual_goal(const struct deployment *d)
+const struct goal *rank_usual_goal(const struct deployment *d)
 {
 	static const struct goal none = { .kind = GOAL_NONE };
 
@@ -174,7 +173,7 @@ size_t rank_options(const struct pool *pool, const struct request *r, struct ran
 
 	for (size_t i = 0; i < pool->deployments; i++) {
 		const struct deployment *d = pool->deployment[i];
-		const struct goal *goal = own ? own : usual_goal(d);
+		const struct goal *goal = own ? own : rank_usual_goal(d);
 
 		if (d->usable == 0 || goal->kind == GOAL_NONE)
 			continue;
@@ -240,5 +239,5 @@ slo_load rank_load(const struct deployment *d, const struct request *r)
 
 struct goal rank_goal(const struct deployment *d, const struct request *r)
 {
-	return slo_target_is_set(&r->own) ? profile_goal(NULL, &r->own) : *usual_goal(d);
+	return slo_target_is_set(&r->own) ? profile_goal(NULL, &r->own) : *rank_usual_goal(d);
 }

@@ -145,7 +145,12 @@ slo_err sched_recall(struct sched *s, slo_nsec now, struct deployment *d,
 
 void sched_stay_begin(slo_nsec now, struct request *r, const struct deployment *d)
 {
-	latency_flow_enter(&fleet_server_of(&r->charge)->flow, now, r->input, r->output,
+	struct server *server = fleet_server_of(&r->charge);
+
+	/* It waits inside the engine, which is not speed. */
+	if (d && d->floor > 0 && server->ledger.inflight > SLO_LOAD_ONE / d->floor)
+		r->untaught = true;
+	latency_flow_enter(&server->flow, now, r->input, r->output,
 	                   d ? fleet_rates(d)->prompt : 0, &r->stay);
 }
 
@@ -412,13 +417,24 @@ static bool is_wanted(const struct request *r)
 	return has_waited(r) || r->model->queue.length > 0 || r->strategy == SLO_STRATEGY_ADAPTIVE;
 }
 
-static double target_of(const struct request *r, const struct stay_size *size)
+/* Seconds that it may take; 0: none for all of it. */
+static double whole_span(const struct goal *g, const struct stay_size *size)
 {
-	const struct goal *g = &r->goal;
-
 	return g->kind == GOAL_NONE || g->kind == GOAL_TTFT
 	           ? 0
 	           : (double)goal_span(g, size->input, size->output) / 1e9;
+}
+
+/* A client that asks for more time than others does not change what is safe for them. */
+static double target_of(const struct deployment *d, const struct request *r,
+                        const struct stay_size *size)
+{
+	const struct goal *usual = rank_usual_goal(d);
+	double own = whole_span(&r->goal, size), most = whole_span(usual, size);
+
+	if (usual->kind == GOAL_NONE)
+		return own;
+	return own > 0 && own < most ? own : most;
 }
 
 void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct request *r,
@@ -436,7 +452,7 @@ void sched_stay_end(struct sched *s, slo_nsec now, slo_nsec since, struct reques
 	lesson.expected = (double)r->input + (double)r->output;
 	/* Both are of all its prompts and answers together, so its longest has as many at least. */
 	lesson.longest = (double)size->told / r->sequences;
-	lesson.target = target_of(r, size);
+	lesson.target = target_of(d, r, size);
 	lesson.several = d->usable > 1;
 	lesson.on_top = r->fallback && has_waited(r);
 	lesson.wanted = is_wanted(r);

@@ -186,6 +186,7 @@ void sched_judge(struct sched *s, slo_nsec lasted, const struct request *r,
                  const struct sched_end *end);
 /* The guard of d leaves that share of its headroom. */
 void sched_guard(struct sched *s, struct deployment *d, double share);
+/* Each request of d weighs that at least. */
 void sched_floor(struct sched *s, struct deployment *d, slo_load floor);
 /* Its profile is another one. */
 void sched_profile_changed(struct sched *s, struct deployment *d);

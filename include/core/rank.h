@@ -53,6 +53,8 @@ bool rank_behind_in_time(const struct deployment *d, const struct server *server
 /* What one deployment charges for a request of slo-adaptive: its share of a server's cache. */
 slo_load rank_share(const struct deployment *d, const struct request *r);
 
+/* What a request of d that brings no target is to meet. */
+const struct goal *rank_usual_goal(const struct deployment *d);
 /* The goal and size of a request seen from one deployment. */
 struct goal rank_goal(const struct deployment *d, const struct request *r);
 

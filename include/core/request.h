@@ -88,7 +88,7 @@ struct request {
 	bool stream : 1; /* the answer is an event stream */
 	bool stream_guessed : 1;
 	bool ended : 1;    /* its end line came */
-	bool untaught : 1; /* its dispatch was not seen: nothing is learned from its time */
+	bool untaught : 1; /* nothing is learned from its time: its dispatch was not seen, say */
 	bool fallback : 1; /* least-request or random chose in place of its strategy */
 	bool fresh : 1;    /* other agents may not have heard of it, see foreign.h */
 	bool unkept : 1;   /* who tells others did not keep it yet, see foreign.h */

@@ -145,7 +145,7 @@ MUSTCHECK slo_err sched_source_set(struct sched *s, struct deployment *d, enum f
 /* An engine of d runs so many requests at once, at most SCHED_RUNNING_MOST; 0: as many as fit into
  * its cache. */
 void sched_running_set(struct sched *s, struct deployment *d, uint64_t most);
-#define SCHED_RUNNING_MOST 1000000
+#define SCHED_RUNNING_MOST 10000
 /* d takes up what another process learned, and a server what it knew of it: the logarithm of how
  * much later it was than predicted, from so many ends. SLO_EINVAL: that makes no sense, or d does
  * not learn. */

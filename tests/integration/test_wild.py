@@ -110,8 +110,11 @@ class Ends(unittest.TestCase):
                 ("a comment", [b": here\n\n", *events], "text/event-stream", None),
                 ("an error", events[:1], "text/event-stream", None),
                 ("a role", events, "text/event-stream", size),
+                ("a role beside text", [events[1].replace(b'"content"', b'"role":"assistant","content"')] * 40,
+                 "text/event-stream", size + len('"role":"assistant", tok')),
+                ("no text yet", [events[0].replace(b'""', b"null"), *events[1:]], "text/event-stream", size),
                 ("no role", events[1:], "text/event-stream", size + len(" tok")),
-                ("blanks", blanks, "text/event-stream", size + 7),
+                ("blanks", blanks, "text/event-stream", size + 6),
                 ("lines", [line] * 40, "application/x-ndjson", len(line) - 1)):
             with self.subTest(what):
                 seen += [event] if event else []

@@ -290,13 +290,11 @@ static bool believable(const struct latency_features *x)
 
 /* What takes a small part of its target is in time however wrong that is foreseen: safety is of no
  * use to it, and its error, which may be large beside so little, asks for none. */
-static void note_error(struct latency_learner *l, double seconds, double predicted, double target)
+static double error_of(double seconds, double predicted, double target)
 {
 	double least = SMALL * target;
 
-	if (seconds > least || predicted > least)
-		latency_errors_add(&l->errors,
-		                   log(at_least(seconds, least) / at_least(predicted, least)));
+	return log(at_least(seconds, least) / at_least(predicted, least));
 }
 
 static void teach(struct latency_learner *l, struct latency_features *x, double predicted,
@@ -304,7 +302,8 @@ static void teach(struct latency_learner *l, struct latency_features *x, double 
 {
 	note_speed(l, speed, log(x->seconds / predicted));
 	if (l->ends >= LATENCY_COLD_ENDS) {
-		note_error(l, x->seconds, predicted * exp(own), target);
+		latency_errors_add(&l->errors,
+		                   error_of(x->seconds, predicted * exp(own), target));
 		watch_drift(l, x, log(l->ratio));
 	}
 	x->seconds *= exp(-own);

@@ -27,7 +27,7 @@ MUSTCHECK slo_err player_source(struct sched *s, struct deployment *d, const str
 MUSTCHECK slo_err player_server_change(struct sched *s, struct server *server,
                                        const struct slo_event *e);
 MUSTCHECK slo_err player_floor(struct sched *s, struct deployment *d, const struct slo_event *e);
-slo_err player_guard(struct sched *s, struct deployment *d, const struct slo_event *e);
+MUSTCHECK slo_err player_guard(struct sched *s, struct deployment *d, const struct slo_event *e);
 MUSTCHECK slo_err player_slower(struct sched *s, struct seat *seat, const struct slo_event *e);
 
 MUSTCHECK slo_err player_stake(struct sched *s, const struct slo_event *e);

@@ -10,11 +10,11 @@
 #define OLD           (10 * SLO_NSEC_PER_SEC) /* and three polls: what was told holds no more */
 #define SOON          4                       /* parts of a poll */
 #define WORTH_TELLING 0.25                    /* of a server */
+#define IDLE_PAGES    5                       /* so that a warning does not come and go */
 /* Pages after which the least cache of a deployment is looked for again, which takes a look at all
  * of its servers. */
 #define CACHE_AGAIN   64
 
-/* Nothing is in it: what is withheld shows only when it is needed again. */
 static bool is_idle(const struct engine_facts *f)
 {
 	return engine_knows(f, ENGINE_RUNNING) && engine_knows(f, ENGINE_WAITING) &&
@@ -25,7 +25,8 @@ static void tell_crowded(struct agent *a, slo_nsec now, const struct roster_serv
 {
 	double withheld = load_to_double(s->server->withhold);
 
-	if (withheld > WORTH_TELLING && !is_idle(&s->engine->facts))
+	/* Of an idle one what is withheld shows only when it is needed again. */
+	if (withheld > WORTH_TELLING && s->engine->idle < IDLE_PAGES)
 		(void)warn_set(
 		    a, now, ENGINE_CROWDED, s->key,
 		    "requests wait inside the engine of %s although it should have room, "
@@ -84,6 +85,7 @@ void engine_told(struct agent *a, slo_nsec now, struct roster_server *s, slo_nse
 	seen->facts = *facts;
 	seen->told = asked;
 	seen->answers++;
+	seen->idle = is_idle(facts) ? seen->idle + 1 : 0;
 	if (seen->silent)
 		(void)warn_clear(a, now, ENGINE_SILENT, s->key);
 	seen->silent = false;

@@ -26,6 +26,7 @@ struct engine_seen {
 	slo_nsec due;              /* when to ask next */
 	bool asked;                /* the question is open */
 	bool silent;               /* it did not answer last; the log was told */
+	uint32_t idle;             /* so many pages one after the other say that nothing is in it */
 	struct engine_queue queue;
 	struct engine_window window;
 	uint64_t answers, failures;

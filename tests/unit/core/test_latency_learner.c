@@ -60,8 +60,8 @@ static void it_becomes_warm_then_hot(void **state)
 	assert_true(l.force.rates.headroom > 0.8);
 }
 
-/* One of ten takes three times as long as foreseen. Returns the headroom. counted: errors. */
-static double with_some_late(double target, uint32_t *counted)
+/* One of ten takes three times as long as foreseen. Returns the headroom. */
+static double with_some_late(double target)
 {
 	struct latency_speed speed = { 0 };
 	struct latency_learner l;
@@ -86,22 +86,16 @@ static double with_some_late(double target, uint32_t *counted)
 		(void)latency_learn(&l, now, &lesson, &speed);
 	}
 	latency_learner_enforce(&l, now);
-	*counted = l.errors.total;
 	return l.force.rates.headroom;
 }
 
 /* 50 ms that become 150. */
 static void what_takes_a_small_part_of_its_target_needs_no_safety(void **state)
 {
-	uint32_t all, few;
-
 	(void)state;
-	assert_true(with_some_late(0, &all) < 0.51);
-	assert_int_equal(all, 400 - LATENCY_COLD_ENDS);
-	assert_true(with_some_late(0.1, &all) < 0.51);
-	assert_int_equal(all, 400 - LATENCY_COLD_ENDS);
-	assert_true(with_some_late(2, &few) > 0.7);
-	assert_in_range(few, 1, all - 37); /* the others count no less for them */
+	assert_true(with_some_late(0) < 0.51);
+	assert_true(with_some_late(0.1) < 0.51);
+	assert_true(with_some_late(2) > 0.7);
 }
 
 static void rates_in_force_seldom_change(void **state)

@@ -189,6 +189,8 @@ static void the_first_event_of_an_answer_tells_its_size(void **state)
 	o.encoded = false;
 	r.mute = LESSON_NO_ANSWER;
 	assert_false(lesson_of(&r, &o, &e).event);
+	r.mute = LESSON_NO_SIZE;
+	assert_false(lesson_of(&r, &o, &e).event);
 	r.mute = 0;
 	o.bytes = 800; /* an error, say */
 	assert_int_equal(lesson_of(&r, &o, &e).outcome, LESSON_EMPTY);

@@ -294,7 +294,7 @@ static void answer_sizes_teach_bytes_per_token(void **state)
 /* Headers of 236 bytes, an event with a role and one that tells the end beside those of tokens. */
 static void events_tell_what_a_token_of_a_stream_takes(void **state)
 {
-	const int64_t event = 151 + 9, none[] = { -1, 0, 19, 4097, INT64_MAX };
+	const int64_t event = 151 + 9, none[] = { -1, 0, 19, 1025, INT64_MAX };
 	struct estimator e;
 
 	(void)state;

@@ -416,6 +416,91 @@ static void they_are_full_of_those_that_fell_back(void **state)
 	assert_true(r->server[0]->ledger.used + r->server[1]->ledger.used == SLO_LOAD_ONE / 8);
 }
 
+/* One of two servers of a learned deployment whose engines run `most` at once. */
+static slo_nsec running(struct rig *r, uint64_t most)
+{
+	sched_server_usable(r->s, r->server[0], false);
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &five_seconds);
+	learn(r, FLEET_AUTO, 1e6);
+	sched_running_set(r->s, r->d, most);
+	return serve_many(r, SEC(1), 300, 1);
+}
+
+/* Their cache has room for many more, and that is known. */
+static void none_comes_on_top_of_all_that_may_run(void **state)
+{
+	const struct goal hour = { .kind = GOAL_E2E, .fixed = 3600 };
+	struct rig *r = *state;
+	slo_nsec now = running(r, 8);
+	char id[16];
+
+	sched_promise(r->s, r->m, &hour);
+	for (int i = 0; i < 8; i++) {
+		snprintf(id, sizeof(id), "a%d", i);
+		submit(r, now, id);
+		routed(r, now, id, "s1");
+	}
+	submit(r, now, "c");
+	quiet(r, now);
+	(void)answer(r, now + r->conf.queue_timeout, "c", SLO_REJECT, SLO_REASON_QUEUE_TIMEOUT);
+}
+
+static void a_slow_engine_runs_as_many_at_once(void **state)
+{
+	const struct latency_speed late = { .late = 1, .ends = 50 };
+	struct rig *r = *state;
+	slo_nsec now = running(r, 8);
+	struct seat *seat = sched_seat_find(r->m, r->server[1]);
+
+	sched_server_usable(r->s, r->server[0], true);
+	assert_int_equal(sched_recall_speed(r->s, seat, &late), SLO_OK);
+	assert_true(seat->slower > 2);
+	sched_server_usable(r->s, r->server[0], false);
+	submit(r, now, "a");
+	routed(r, now, "a", "s1");
+	assert_true(r->server[1]->ledger.used == SLO_LOAD_ONE / 8);
+}
+
+/* Who falls back may go beyond it, and waits inside the engine then. */
+static void what_waits_for_an_engine_teaches_nothing(void **state)
+{
+	static const char *const ids[] = { "a", "b", "c", "d" };
+	struct rig *r = *state;
+
+	sched_profile_drop(r->s, r->d);
+	sched_promise(r->s, r->m, &five_seconds);
+	learn(r, FLEET_AUTO, 1e6);
+	sched_running_set(r->s, r->d, 1);
+	for (int i = 0; i < 4; i++) {
+		submit(r, SEC(1), ids[i]);
+		(void)answer(r, SEC(1), ids[i], SLO_FALLBACK, SLO_REASON_NO_PROFILE);
+	}
+	for (int i = 0; i < 4; i++)
+		(void)end_with(
+		    r, SEC(2), ids[i],
+		    (struct sched_outcome){
+			.outcome = LESSON_ANSWERED, .input = 512, .output = 64, .bytes = -1 });
+	assert_int_equal(r->d->learner->ends + r->d->learner->passed, 2);
+}
+
+/* Its error would be nothing beside an hour. */
+static void who_asks_for_an_hour_teaches_what_it_teaches_others(void **state)
+{
+	struct rig *r = *state;
+	slo_nsec now = running(r, 0);
+	struct sched_request req = ask(r, "a", now);
+	uint32_t before = r->d->learner->errors.bin[LATENCY_ERROR_BINS - 1];
+
+	req.own.e2e = SEC(3600);
+	assert_int_equal(sched_submit(r->s, now, &req, NULL), SLO_OK);
+	routed(r, now, "a", "s1");
+	(void)end_with(r, now + SEC(10), "a",
+	               (struct sched_outcome){
+			   .outcome = LESSON_ANSWERED, .input = 512, .output = 64, .bytes = -1 });
+	assert_int_equal(r->d->learner->errors.bin[LATENCY_ERROR_BINS - 1], before + 1);
+}
+
 /* What a server does at once is less than a cache of any size holds. */
 static void a_cache_that_is_only_found_is_not_relied_on(void **state)
 {
@@ -886,6 +971,10 @@ int main(void)
 		TEST(they_may_while_few_have_ended),
 		TEST(engines_that_run_few_at_once_get_no_more),
 		TEST(they_are_full_of_those_that_fell_back),
+		TEST(none_comes_on_top_of_all_that_may_run),
+		TEST(a_slow_engine_runs_as_many_at_once),
+		TEST(what_waits_for_an_engine_teaches_nothing),
+		TEST(who_asks_for_an_hour_teaches_what_it_teaches_others),
 		TEST(a_cache_that_is_only_found_is_not_relied_on),
 		TEST(a_cache_is_found_to_be_larger_only_for_who_waits),
 		TEST(what_another_agent_placed_is_not_taken_for_one_that_waited),
