@@ -170,8 +170,7 @@ struct lesson lesson_of(const struct request *r, const struct sched_outcome *o,
 	if (l.outcome != LESSON_ANSWERED)
 		return l;
 	l.prompt = teaches_prompt(r, o);
-	l.event = o->event > 0 && !o->encoded &&
-	          !(r->mute & (LESSON_NO_ANSWER | LESSON_NO_SIZE));
+	l.event = o->event > 0 && !o->encoded && !(r->mute & (LESSON_NO_ANSWER | LESSON_NO_SIZE));
 	if (r->mute & LESSON_NO_ANSWER)
 		l.output = 0;
 	else if (told(o->output))

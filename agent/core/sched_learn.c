@@ -150,8 +150,8 @@ void sched_stay_begin(slo_nsec now, struct request *r, const struct deployment *
 	/* It waits inside the engine, which is not speed. */
 	if (d && d->floor > 0 && server->ledger.inflight > SLO_LOAD_ONE / d->floor)
 		r->untaught = true;
-	latency_flow_enter(&server->flow, now, r->input, r->output,
-	                   d ? fleet_rates(d)->prompt : 0, &r->stay);
+	latency_flow_enter(&server->flow, now, r->input, r->output, d ? fleet_rates(d)->prompt : 0,
+	                   &r->stay);
 }
 
 /* How much slower than the others of its deployment a server is. */

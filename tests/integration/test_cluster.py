@@ -603,6 +603,21 @@ class Agents(ClusterCase, unittest.TestCase):
                 ([b"a", b"no:name"], [b"no:name", b"a"]), "gone is gone")
         a.until(lambda: a.cluster()["joined"], "a has joined")
 
+    def test_the_size_of_an_event_is_heard(self):
+        redis = self.redis()
+        b, x = self.node("b", redis), Forged(redis, "x")
+
+        def told():
+            return b.state()["models"][MODEL]["estimator"]["stream_bytes_per_token"]
+        guess = told()
+        x.placed("r1", "r2")
+        b.holds(2, 2)
+        x.say(records=[x.end("r1")])
+        b.holds(1, 1)
+        self.assertEqual(guess, told())
+        x.say(records=[x.end("r2", 151)])
+        b.until(lambda: told() == 151 + 9 + 4.5, "its bytes")
+
     def test_another_group_is_not_heard(self):
         redis = self.redis()
         a = self.node("a", redis)

@@ -124,9 +124,9 @@ class Forged:
     def lease(self, server="l20-1", load=1 << 29, age=0):
         return [MODEL, MODEL, server, "slo", load, self.now - age, 16, 8, -1, -1, 1, 0, 0]
 
-    def end(self, request_id):
-        """The record that it is over."""
-        return [1, request_id, [1, 0, 16, 8, -1, 0, -1, MODEL, "l20-1"]]
+    def end(self, request_id, *event):
+        """The record that it is over. event: bytes of its first."""
+        return [1, request_id, [1, 1 if event else 0, 16, 8, -1, 0, -1, MODEL, "l20-1", *event]]
 
     def placed(self, *ids, **kw):
         self.say(records=[[0, i, self.lease(**kw)] for i in ids])

@@ -302,8 +302,7 @@ static void teach(struct latency_learner *l, struct latency_features *x, double 
 {
 	note_speed(l, speed, log(x->seconds / predicted));
 	if (l->ends >= LATENCY_COLD_ENDS) {
-		latency_errors_add(&l->errors,
-		                   error_of(x->seconds, predicted * exp(own), target));
+		latency_errors_add(&l->errors, error_of(x->seconds, predicted * exp(own), target));
 		watch_drift(l, x, log(l->ratio));
 	}
 	x->seconds *= exp(-own);

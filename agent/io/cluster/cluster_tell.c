@@ -108,7 +108,9 @@ static void on_dispatched(void *arg, const struct request *r)
 static struct news_end end_news(const struct sched_outcome *o, slo_nsec lasted)
 {
 	if (!o)
-		return (struct news_end){ .input = -1, .output = -1, .bytes = -1, .lasted = -1 };
+		return (struct news_end){
+			.input = -1, .output = -1, .bytes = -1, .lasted = -1, .event = -1
+		};
 	return (struct news_end){
 		.flags = NEWS_END_TOLD | (o->encoded ? NEWS_END_ENCODED : 0),
 		.outcome = (uint32_t)o->outcome,
@@ -119,6 +121,7 @@ static struct news_end end_news(const struct sched_outcome *o, slo_nsec lasted)
 		.lasted = lasted < 0 ? -1 : lasted / 1000,
 		.backend = o->backend,
 		.server = o->server,
+		.event = o->event,
 	};
 }
 

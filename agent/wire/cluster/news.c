@@ -69,8 +69,9 @@ static void take_end(struct rd *from, struct news_end *out)
 	out->lasted = take_int(&r, TIME_MAX);
 	out->backend = take_text(&r, 0, NEWS_TEXT_MAX);
 	out->server = take_text(&r, 0, NEWS_TEXT_MAX);
+	out->event = n > NEWS_END_PARTS ? take_int(&r, COUNT_MAX) : -1;
 	*from = r;
-	pass_over(from, n, NEWS_END_PARTS);
+	pass_over(from, n, NEWS_END_PARTS + 1);
 }
 
 static void take_head(struct rd *r, struct news_head *out)

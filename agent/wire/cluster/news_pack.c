@@ -106,7 +106,7 @@ size_t news_pack_end(struct slice id, struct slice owner, const struct news_end 
 
 	wr_init(&w, out, NEWS_RECORD_MAX);
 	put_record(&w, owner.len ? NEWS_OTHERS_END : NEWS_ENDED, id);
-	put_array(&w, NEWS_END_PARTS);
+	put_array(&w, NEWS_END_PARTS + (e->event > 0));
 	put_uint(&w, e->flags);
 	put_uint(&w, e->outcome);
 	put_int(&w, e->input);
@@ -116,6 +116,8 @@ size_t news_pack_end(struct slice id, struct slice owner, const struct news_end 
 	put_int(&w, e->lasted);
 	put_text(&w, e->backend);
 	put_text(&w, e->server);
+	if (e->event > 0)
+		put_int(&w, e->event);
 	if (owner.len)
 		put_text(&w, owner);
 	return finish(&w);

@@ -6,7 +6,7 @@
  *              [2, id, end, owner]     that of another agent, which is silent, is over
  *     lease    [model, backend, server, strategy, load, placed, input, output, estimate, limit,
  *               sequences, class, flags]
- *     end      [flags, outcome, input, output, bytes, cached, lasted, backend, server]
+ *     end      [flags, outcome, input, output, bytes, cached, lasted, backend, server, event]
  *     mark     [1, incarnation, number, now, whole, told] the field "" of an agent's key
  *
  * An agent's key is a hash with a lease for each of its open requests, by their ids. Its mark says
@@ -82,6 +82,7 @@ struct news_end {
 	int64_t input, output, bytes, cached; /* -1: not told */
 	int64_t lasted;                       /* us from its placing to its end; -1: unknown */
 	struct slice backend, server;         /* that answered; len 0: not told */
+	int64_t event; /* bytes of a stream's first event; is missing where none is told: -1 */
 };
 
 struct news_record {

@@ -54,7 +54,8 @@ static struct news_end an_end(void)
 		                  .cached = -1,
 		                  .lasted = 2500000,
 		                  .backend = slice_of("be"),
-		                  .server = { NULL, 0 } };
+		                  .server = { NULL, 0 },
+		                  .event = 151 };
 }
 
 /* A message with a lease, an end and another agent's end. */
@@ -90,6 +91,7 @@ static void check_end(const struct news_record *r, const char *id, const char *o
 	assert_true(r->end.input == 510 && r->end.output == 60 && r->end.bytes == 4000);
 	assert_true(r->end.cached == -1 && r->end.lasted == 2500000);
 	assert_true(is(r->end.backend, "be") && is(r->end.server, ""));
+	assert_int_equal(r->end.event, 151);
 }
 
 static void what_is_written_is_read_again(void **state)
@@ -335,6 +337,26 @@ static void a_time_may_be_before_its_clock_began(void **state)
 	                 SLO_EPROTO);
 }
 
+static void an_end_without_an_event_says_so(void **state)
+{
+	const struct news_head h = a_head();
+	struct news_end e = an_end();
+	uint8_t out[4096];
+	size_t n = news_pack_head(&h, 1, out);
+	struct news_reader reader;
+	struct news_record r;
+	struct news_head got;
+
+	(void)state;
+	e.event = 0;
+	n += news_pack_end(slice_of("id-1"), (struct slice){ 0 }, &e, out + n);
+	n += news_pack_tail(&h, out + n);
+	assert_int_equal(news_open(&reader, (struct slice){ out, n }, &got), SLO_OK);
+	assert_int_equal(news_next(&reader, &r), SLO_OK);
+	assert_int_equal(r.end.event, -1);
+	assert_int_equal(news_close(&reader, &got), SLO_OK);
+}
+
 /* A later version may tell more. */
 static void what_stands_behind_the_known_is_passed_over(void **state)
 {
@@ -397,6 +419,7 @@ int main(void)
 		cmocka_unit_test(a_malformed_record_is_passed_over),
 		cmocka_unit_test(a_number_may_be_written_in_any_width),
 		cmocka_unit_test(a_time_may_be_before_its_clock_began),
+		cmocka_unit_test(an_end_without_an_event_says_so),
 		cmocka_unit_test(what_stands_behind_the_known_is_passed_over),
 		cmocka_unit_test(names_are_what_may_stand_in_a_key),
 	};
