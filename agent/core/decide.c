@@ -142,13 +142,14 @@ static bool runs_all(const struct deployment *d, const struct server *server)
  * r can do without the room and is in time there all the same. One at a time comes on top: how it
  * fares tells whether there was room, and if many did, all would only wait inside the engine.
  * slo-adaptive has weighed what it would do there, so few come on top in spite of that: where many
- * wait in vain, the fleet is too small and not what is known of it wrong. */
+ * wait in vain, the fleet is too small and not what is known of it wrong. But a cache whose size is
+ * only found may be larger. */
 static bool is_doubted(const struct deployment *d, const struct server *server,
                        const struct request *r, slo_nsec now)
 {
 	slo_load used = fleet_load(server);
-	bool weighed =
-	    r->strategy == SLO_STRATEGY_ADAPTIVE && d->pool->turns - d->pool->on_top < ON_TOP_EVERY;
+	bool weighed = r->strategy == SLO_STRATEGY_ADAPTIVE && d->force.rates.kv_told &&
+	               d->pool->turns - d->pool->on_top < ON_TOP_EVERY;
 
 	if (!fleet_learned(d) || runs_all(d, server) || used > SLO_LOAD_ONE ||
 	    used + rank_load(d, r) > ON_TOP_MOST)

@@ -888,6 +888,15 @@ static slo_nsec waits_in_vain(struct rig *r, slo_nsec since, enum slo_verdict ve
 	return now;
 }
 
+/* Its cache, though no room follows from that, to the player as well. */
+static void count_as_told(struct rig *r, bool told)
+{
+	struct sched_model *m = sched_model_find(player_sched(player), "m", 1);
+
+	r->d->force.rates.kv_told = told;
+	m->pool.deployment[r->d->index]->force.rates.kv_told = told;
+}
+
 /* It is in time there all the same. If many were let in so, all would be late in an overload. */
 static void one_of_slo_adaptive_in_a_hundred_comes_on_top_and_replays(void **state)
 {
@@ -903,18 +912,32 @@ static void one_of_slo_adaptive_in_a_hundred_comes_on_top_and_replays(void **sta
 	pool->on_top = pool->turns - 99;
 	quiet(r, now);
 	record(r, now);
+	count_as_told(r, true);
 	now = waits_in_vain(r, now, SLO_REJECT);
 	req = ask(r, "b", now);
 	req.strategy = SLO_STRATEGY_ADAPTIVE;
 	assert_int_equal(sched_submit(r->s, now, &req, NULL), SLO_OK);
 	assert_false(sched_step(r->s, now, &act));
+	count_as_told(r, false);
 	pool->on_top--;
 	quiet(r, now);
 	record(r, now);
+	count_as_told(r, true);
 	(void)waits_in_vain(r, now, SLO_FALLBACK);
 	assert_true(pool->turns - pool->on_top == 1);
 	player_free(player);
 	player = NULL;
+}
+
+static void each_of_slo_adaptive_does_where_the_cache_is_only_found(void **state)
+{
+	struct rig *r = *state;
+	slo_nsec now;
+
+	(void)adaptive_until_one_waits(r, 0, 300, &now);
+	r->d->pool->on_top = r->d->pool->turns;
+	quiet(r, now);
+	(void)waits_in_vain(r, now, SLO_FALLBACK);
 }
 
 static void what_was_learned_replays(void **state)
@@ -988,6 +1011,7 @@ int main(void)
 		TEST(one_that_is_little_known_is_tried_whatever_is_foreseen),
 		TEST(a_size_that_is_a_guess_replays_as_one),
 		TEST(one_of_slo_adaptive_in_a_hundred_comes_on_top_and_replays),
+		TEST(each_of_slo_adaptive_does_where_the_cache_is_only_found),
 		TEST(what_was_learned_replays),
 	};
 
