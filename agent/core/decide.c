@@ -135,7 +135,7 @@ static bool may_be_smaller(const struct deployment *d, const struct server *serv
 /* Whether it is told how many run there at once, and no more of them can. */
 static bool runs_all(const struct deployment *d, const struct server *server)
 {
-	return d->floor > 0 && server->ledger.inflight >= SLO_LOAD_ONE / d->floor;
+	return d->floor > 0 && server->ledger.inflight >= fleet_running(d);
 }
 
 /* Whether r may have waited for that server in vain: what is known of it may be wrong, or of r, or

@@ -148,7 +148,7 @@ void sched_stay_begin(slo_nsec now, struct request *r, const struct deployment *
 	struct server *server = fleet_server_of(&r->charge);
 
 	/* It waits inside the engine, which is not speed. */
-	if (d && d->floor > 0 && server->ledger.inflight > SLO_LOAD_ONE / d->floor)
+	if (d && d->floor > 0 && server->ledger.inflight > fleet_running(d))
 		r->untaught = true;
 	latency_flow_enter(&server->flow, now, r->input, r->output, d ? fleet_rates(d)->prompt : 0,
 	                   &r->stay);

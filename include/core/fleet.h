@@ -191,6 +191,12 @@ struct deployment {
 	char *name;
 };
 
+/* So many requests run at once on one of d's servers; 0: it is not told. */
+static inline uint64_t fleet_running(const struct deployment *d)
+{
+	return d->floor > 0 ? SLO_LOAD_ONE / d->floor : 0;
+}
+
 /* What a model is served by; sched_model (sched.h) joins it with the queue and the predictor. */
 struct pool {
 	struct goal promise; /* of all its requests that bring no target; GOAL_NONE: none */

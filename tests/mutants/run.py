@@ -319,7 +319,7 @@ MUTANTS = [
     ("room: a slow engine runs fewer at once", "agent/core/decide.c",
      "!fleet_learned(d) || load == d->floor", "!fleet_learned(d)"),
     ("learning: what waits for an engine that is told to run few is speed", "agent/core/sched_learn.c",
-     "if (d && d->floor > 0 && server->ledger.inflight > SLO_LOAD_ONE / d->floor)", "if (false)"),
+     "if (d && d->floor > 0 && server->ledger.inflight > fleet_running(d))", "if (false)"),
     ("learning: errors of what is early anyway ask for safety", "agent/core/latency/learner.c",
      "double least = SMALL * target;", "double least = 0;"),
     ("sizes: events of compressed streams are measured", "agent/core/lesson.c",

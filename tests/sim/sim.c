@@ -55,6 +55,7 @@ static int64_t answer_bytes(struct sim *s, uint32_t output)
 	return 700 + llround(output * 4.5 * draw_lognormal(&s->errors, 0, 0.15));
 }
 
+/* Headers, an event with a role, one for each token, one that tells the end. */
 static int64_t stream_bytes(struct sim *s, uint32_t output)
 {
 	return 236 + llround((output + 2) * s->conf->event * draw_lognormal(&s->errors, 0, 0.01));
@@ -79,6 +80,7 @@ static void tell_end(struct sim *s, slo_nsec now, size_t i)
 		return;
 	if (r->stream || s->conf->bytes) {
 		outcome.input = outcome.output = -1;
+		/* As HAProxy sees it: without its end, the framing and 4.5 bytes of text. */
 		outcome.event = r->stream ? llround(s->conf->event - 13.5) : 0;
 		outcome.bytes = r->stream ? stream_bytes(s, r->arrival.output)
 		                          : answer_bytes(s, r->arrival.output);

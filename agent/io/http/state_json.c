@@ -163,11 +163,10 @@ static json_t *learned_state(const struct agent_model *m, const struct deploymen
 /* With what slo-adaptive plans in a deployment. */
 static json_t *planned_state(const struct deployment *d)
 {
-	json_int_t running = d->floor > 0 ? (json_int_t)(SLO_LOAD_ONE / d->floor) : 0;
-
 	return json_pack("{s:f, s:f, s:I, s:I, s:I}", "headroom_in_force", d->planned.headroom,
 	                 "guard_share", d->guard.share, "guard_ends", (json_int_t)d->guard.seen,
-	                 "guard_missed", (json_int_t)d->guard.missed, "max_running", running);
+	                 "guard_missed", (json_int_t)d->guard.missed, "max_running",
+	                 (json_int_t)fleet_running(d));
 }
 
 /* What a request without a target of its own is to meet; null: nothing. */
